@@ -1,0 +1,74 @@
+"""Twin Harness: a digital twin of a computing server, run through pytest.
+
+The public names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOME_OF = {
+    "constant": "shapes",
+    "ramp": "shapes",
+    "steps": "shapes",
+    "sine": "shapes",
+    "square": "shapes",
+    "spikes": "shapes",
+    "leak": "shapes",
+    "trace": "shapes",
+    "Event": "schedule",
+    "Experiment": "schedule",
+    "Schedule": "schedule",
+    "cpu": "schedule",
+    "memory": "schedule",
+    "disk": "schedule",
+    "plan": "schedule",
+    "Recording": "recording",
+    "Run": "recording",
+    "Runner": "recording",
+    "load": "recording",
+    "run": "session",
+    "TwinError": "errors",
+    "InvalidInput": "errors",
+    "ExperimentFailed": "errors",
+    "ExperimentAborted": "errors",
+    "FidelityMissed": "errors",
+    "Undecided": "errors",
+}
+
+__all__ = [  # noqa: PLE0604 - every name is in _HOME_OF and resolved by __getattr__
+    "__version__",
+    *_HOME_OF,
+]
+
+if TYPE_CHECKING:
+    from twin_harness.errors import (
+        ExperimentAborted,
+        ExperimentFailed,
+        FidelityMissed,
+        InvalidInput,
+        TwinError,
+        Undecided,
+    )
+    from twin_harness.recording import Recording, Run, Runner, load
+    from twin_harness.schedule import Event, Experiment, Schedule, cpu, disk, memory, plan
+    from twin_harness.session import run
+    from twin_harness.shapes import constant, leak, ramp, sine, spikes, square, steps, trace
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module on first use (PEP 562)."""
+    if name not in _HOME_OF:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from importlib import import_module  # noqa: PLC0415 - the package's root imports nothing until asked
+
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,336 @@
+"""The load board: what runs now, in one shared page of memory that every process of a session maps.
+
+A 0600 file with a random name on tmpfs. It holds the plans of the running experiments (each under a sequence counter: odd while
+written, readers retry), one slot for each process whose cost or load is to be told apart, the probe's figures, and how many bytes
+of the dataset are whole. Fixed offsets, little endian, nothing pickled.
+
+Who writes what: a runner its plan slot; a load host its process slots; a disk child the ``fsynced_bytes`` of its own slot; the probe
+its figures; the logger the dataset length, ``acknowledged`` and the state CONSUMED of slots whose end it has read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import mmap
+import os
+import struct
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.errors import HarnessFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAGIC = b"TWINBRD1"
+PLAN_SLOTS = 64
+PLAN_BYTES = 16 * 1024
+PROCESS_SLOTS = 1024
+
+# magic at 0; then logger pid, stop flag, process generation, dataset length, and after it last row, rows and three figures
+_LOGGER_PID, _STOP, _GENERATION, _LENGTH = 8, 12, 16, 24
+_PROBE = struct.Struct("<ddddQQ")  # wakeup, cpu, disk, service in ms; acknowledged by the logger; seen by the probe
+_PROBE_AT = 128
+_PLANS_AT = 4096
+_PROCESS = struct.Struct("<IBBHIIQQQQ16sQ")  # pid, state, kind, plan, event, pad, base, fsynced, final a, final b, pad, born
+_PROCESS_SIZE = 128
+_PROCESSES_AT = _PLANS_AT + PLAN_SLOTS * PLAN_BYTES
+SIZE = _PROCESSES_AT + PROCESS_SLOTS * _PROCESS_SIZE
+
+FREE, LIVE, ENDED, CONSUMED = range(4)
+UNCOUNTED = (1 << 63) - 1  # a base above any account: nothing counts until the host has said from where
+KINDS = ("cpu", "memory", "disk", "disk_buffered", "harness")
+_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
+_STALE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProcess:
+    """A process slot.
+
+    Attributes:
+        slot: its number.
+        pid: the process.
+        state: LIVE, or ENDED when ``final`` holds the kernel's last account of it.
+        kind: cpu, memory, disk, disk_buffered or harness.
+        plan: plan slot of its experiment; event: index of its event there.
+        base: what does not count: CPU ns, resident bytes or I/O bytes before the start.
+        fsynced_bytes: bytes whose fsync has returned (buffered disk load only).
+        final: (CPU ns, I/O bytes) at its end.
+    """
+
+    slot: int
+    pid: int
+    state: int
+    kind: str
+    plan: int
+    event: int
+    base: int
+    fsynced_bytes: int
+    final: tuple[int, int]
+
+
+class Board:
+    """A mapped board; make one with ``Board.create`` or ``Board.open``."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._map = mmap.mmap(descriptor, SIZE)
+
+    @classmethod
+    def create(cls) -> Board:
+        """Make a board on tmpfs, readable by this user alone.
+
+        Raises:
+            HarnessFailure: there is no tmpfs to put it on.
+        """
+        folders = [Path("/dev/shm"), Path(os.environ.get("XDG_RUNTIME_DIR") or "/run"), Path("/tmp")]  # noqa: S108 - 0600, random name, O_EXCL
+        for folder in folders:
+            path = folder / f"twin-harness-{os.urandom(8).hex()}.board"
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            except OSError:
+                continue
+            os.ftruncate(descriptor, SIZE)
+            board = cls(path, descriptor)
+            board._map[0:8] = MAGIC
+            return board
+        msg = f"no folder for the load board: expected one of {', '.join(map(str, folders))} to be writable; mount a tmpfs there"
+        raise HarnessFailure(msg)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Board:
+        """Map an existing board.
+
+        Raises:
+            HarnessFailure: it is gone, or the file is none.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError as error:
+            msg = f"load board {str(path)!r} cannot be opened ({error.strerror}); the session that owned it has ended"
+            raise HarnessFailure(msg) from None
+        board = cls(Path(path), descriptor)
+        if board._map[0:8] != MAGIC:
+            msg = f"load board {str(path)!r} is no board of this version; end the session that uses it"
+            raise HarnessFailure(msg)
+        return board
+
+    def close(self, *, unlink: bool = False) -> None:
+        """Unmap the board; the session that created it also unlinks it."""
+        self._map.close()
+        os.close(self._descriptor)
+        if unlink:
+            self.path.unlink(missing_ok=True)
+
+    # -- the logger's figures -------------------------------------------------------------------------------------------------
+
+    def publish_row(self, length_bytes: int, monotonic_s: float, rows: int, figures: tuple[float, float, float]) -> None:
+        """Say how much of the dataset is whole, and the figures that a status line shows (CPU %, memory %, disk bytes/s)."""
+        struct.pack_into("<dQddd", self._map, _LENGTH + 8, monotonic_s, rows, *figures)
+        _U64.pack_into(self._map, _LENGTH, length_bytes)
+
+    def dataset_state(self) -> tuple[int, float, int, tuple[float, float, float]]:
+        """Return the valid length in bytes, the last row's instant, the number of rows, and (CPU %, memory %, disk bytes/s)."""
+        length, monotonic_s, rows, cpu, memory, disk = struct.unpack_from("<QdQddd", self._map, _LENGTH)
+        return length, monotonic_s, rows, (cpu, memory, disk)
+
+    @property
+    def logger_pid(self) -> int:
+        """The logger that feeds the dataset; 0 before the first."""
+        return int(_U32.unpack_from(self._map, _LOGGER_PID)[0])
+
+    @logger_pid.setter
+    def logger_pid(self, pid: int) -> None:
+        _U32.pack_into(self._map, _LOGGER_PID, pid)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the session has asked logger and probe to end."""
+        return bool(_U32.unpack_from(self._map, _STOP)[0])
+
+    def ask_to_stop(self) -> None:
+        """Ask logger and probe to end."""
+        _U32.pack_into(self._map, _STOP, 1)
+
+    # -- the probe's figures --------------------------------------------------------------------------------------------------
+
+    def publish_probe(self, figures_ms: tuple[float, float, float, float], seen: int) -> None:
+        """Publish the worst figures since acknowledgement ``seen``; NaN is nothing measured yet."""
+        struct.pack_into("<dddd", self._map, _PROBE_AT, *figures_ms)
+        _U64.pack_into(self._map, _PROBE_AT + 40, seen)
+
+    def probe_acknowledged(self) -> int:
+        """Return how many readings the logger has taken."""
+        return int(_U64.unpack_from(self._map, _PROBE_AT + 32)[0])
+
+    def take_probe(self) -> tuple[float, float, float, float]:
+        """Return the worst figures in ms since the last reading, NaN where there is none, and acknowledge them."""
+        wakeup, cpu, disk, service, acknowledged, seen = _PROBE.unpack_from(self._map, _PROBE_AT)
+        _U64.pack_into(self._map, _PROBE_AT + 32, acknowledged + 1)
+        if seen != acknowledged:
+            return (float("nan"),) * 4
+        return wakeup, cpu, disk, service
+
+    # -- plans ----------------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _claiming(self) -> Iterator[None]:
+        """Hold the board's claim lock: for a few microseconds, while a slot changes its owner."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def publish_plan(self, plan: dict[str, Any], slot: int | None = None) -> int:
+        """Write a running experiment's plan into a slot (a free one unless given) and return the slot.
+
+        A plan longer than a slot goes to a file beside the board, and the slot holds its path.
+
+        Raises:
+            HarnessFailure: 64 experiments run already.
+        """
+        data = json.dumps(plan).encode()
+        if slot is None:
+            with self._claiming():
+                slot = self._free_plan_slot()
+                self._write_plan(slot, data)
+        else:
+            self._write_plan(slot, data)
+        return slot
+
+    def _free_plan_slot(self) -> int:
+        for slot in range(PLAN_SLOTS):
+            if _U32.unpack_from(self._map, _PLANS_AT + slot * PLAN_BYTES + 4)[0] == 0:
+                return slot
+        msg = f"the load board holds {PLAN_SLOTS} running experiments, the most it can; run fewer at once"
+        raise HarnessFailure(msg)
+
+    def _write_plan(self, slot: int, data: bytes) -> None:
+        if len(data) > PLAN_BYTES - 8:
+            side = self._side_file(slot)
+            descriptor = os.open(side, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            data = json.dumps({"file": str(side)}).encode()
+        offset = _PLANS_AT + slot * PLAN_BYTES
+        sequence = _U32.unpack_from(self._map, offset)[0]
+        _U32.pack_into(self._map, offset, sequence + 1)
+        _U32.pack_into(self._map, offset + 4, len(data))
+        self._map[offset + 8 : offset + 8 + len(data)] = data
+        _U32.pack_into(self._map, offset, sequence + 2)
+
+    def _side_file(self, slot: int) -> Path:
+        return self.path.with_suffix(f".plan{slot}")
+
+    def remove_plan(self, slot: int) -> None:
+        """Free a plan slot."""
+        self._write_plan(slot, b"")
+        self._side_file(slot).unlink(missing_ok=True)
+
+    def plan_sequences(self) -> tuple[int, ...]:
+        """Return the sequence counter of every slot: one that changed has a new content."""
+        return tuple(_U32.unpack_from(self._map, _PLANS_AT + slot * PLAN_BYTES)[0] for slot in range(PLAN_SLOTS))
+
+    def read_plan(self, slot: int) -> dict[str, Any] | None:
+        """Return a slot's plan; None when it is free, or its writer died while writing."""
+        offset = _PLANS_AT + slot * PLAN_BYTES
+        for _ in range(100):
+            before, length = struct.unpack_from("<II", self._map, offset)
+            data = self._map[offset + 8 : offset + 8 + length]
+            if before % 2 == 0 and before == _U32.unpack_from(self._map, offset)[0]:
+                return self._parse_plan(data)
+            time.sleep(0)
+        return None
+
+    @staticmethod
+    def _parse_plan(data: bytes) -> dict[str, Any] | None:
+        if not data:
+            return None
+        plan: dict[str, Any] = json.loads(data)
+        if set(plan) == {"file"}:
+            try:
+                plan = json.loads(Path(plan["file"]).read_bytes())
+            except (OSError, ValueError):
+                return None
+        return plan
+
+    # -- processes ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def generation(self) -> int:
+        """A number that changes whenever a process slot is claimed or ended."""
+        return int(_U64.unpack_from(self._map, _GENERATION)[0])
+
+    def _next_generation(self) -> None:
+        _U64.pack_into(self._map, _GENERATION, self.generation + 1)
+
+    def claim_process(self, pid: int, kind: str, *, plan: int = 0, event: int = 0, base: int = 0) -> int:
+        """Take a process slot for ``pid`` and return its number.
+
+        Raises:
+            HarnessFailure: every slot is taken.
+        """
+        with self._claiming():
+            now_ns = time.monotonic_ns()
+            for slot in range(PROCESS_SLOTS):
+                offset = _PROCESSES_AT + slot * _PROCESS_SIZE
+                state = self._map[offset + 4]
+                born_ns = _U64.unpack_from(self._map, offset + _PROCESS.size - 8)[0]
+                if state in (FREE, CONSUMED) or (state == ENDED and now_ns - born_ns > _STALE_S * 1e9):
+                    _PROCESS.pack_into(self._map, offset, pid, LIVE, KINDS.index(kind), plan, event, 0, base, 0, 0, 0, b"", now_ns)
+                    self._next_generation()
+                    return slot
+        msg = f"the load board holds {PROCESS_SLOTS} processes, the most it can; plan fewer events at once"
+        raise HarnessFailure(msg)
+
+    def set_pid(self, slot: int, pid: int) -> None:
+        """Name the process of a slot that was claimed before its fork (with pid 0, which nobody reads)."""
+        _U32.pack_into(self._map, _PROCESSES_AT + slot * _PROCESS_SIZE, pid)
+        self._next_generation()
+
+    def set_base(self, slot: int, base: int) -> None:
+        """Say what of a process's account does not count as load."""
+        _U64.pack_into(self._map, _PROCESSES_AT + slot * _PROCESS_SIZE + 16, base)
+        self._next_generation()
+
+    def count_fsynced(self, slot: int, total_bytes: int) -> None:
+        """Publish the bytes whose fsync has returned."""
+        _U64.pack_into(self._map, _PROCESSES_AT + slot * _PROCESS_SIZE + 24, total_bytes)
+
+    def end_process(self, slot: int, cpu_ns: int, io_bytes: int) -> None:
+        """Leave the kernel's last account of an ended process for the logger to read once."""
+        offset = _PROCESSES_AT + slot * _PROCESS_SIZE
+        struct.pack_into("<QQ", self._map, offset + 32, cpu_ns, io_bytes)
+        _U64.pack_into(self._map, offset + _PROCESS.size - 8, time.monotonic_ns())
+        self._map[offset + 4] = ENDED
+        self._next_generation()
+
+    def consume_process(self, slot: int) -> None:
+        """Free the slot of an ended process: its account has been read."""
+        self._map[_PROCESSES_AT + slot * _PROCESS_SIZE + 4] = CONSUMED
+
+    def free_process(self, slot: int) -> None:
+        """Free a slot whose process is not to be counted any more."""
+        self.consume_process(slot)
+        self._next_generation()
+
+    def fsynced_bytes(self, slot: int) -> int:
+        """Return the bytes whose fsync has returned."""
+        return int(_U64.unpack_from(self._map, _PROCESSES_AT + slot * _PROCESS_SIZE + 24)[0])
+
+    def processes(self) -> list[LoadProcess]:
+        """Return the live and the ended, not yet consumed processes."""
+        found = []
+        for slot in range(PROCESS_SLOTS):
+            offset = _PROCESSES_AT + slot * _PROCESS_SIZE
+            if self._map[offset + 4] in (LIVE, ENDED):
+                pid, state, kind, plan, event, _, base, fsynced, cpu_ns, io_bytes, _, _ = _PROCESS.unpack_from(self._map, offset)
+                found.append(LoadProcess(slot, pid, state, KINDS[kind], plan, event, base, fsynced, (cpu_ns, io_bytes)))
+        return found

@@ -1,0 +1,204 @@
+"""The settings of a session: one table of options, the frozen configuration made of it, and the guard's limits.
+
+Plain data. One row of ``OPTIONS`` makes the pytest option, the ini key, the field's default and the documentation.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from twin_harness.errors import InvalidInput
+
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+_SIZES = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": KIB, "MIB": MIB, "GIB": GIB, "TIB": 1024**4}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting: ``--twin-<name>`` on the command line, ``twin_<name>`` in an ini file."""
+
+    name: str
+    kind: str
+    default: Any
+    metavar: str | None
+    help: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line."""
+        return f"--twin-{self.name}"
+
+    @property
+    def ini_key(self) -> str:
+        """The name in an ini file."""
+        return f"twin_{self.name.replace('-', '_')}"
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("interval", "float", 0.1, "SECONDS", "seconds between two samples of the logger", minimum=0.01, maximum=3600),
+    Option("source", "choice", "auto", None, "where samples come from: auto takes /proc on Linux", choices=("auto", "procfs")),
+    Option("data-dir", "str", "data", "DIR", "where run folders go, under the rootdir unless absolute"),
+    Option("report-dir", "str", "reports", "DIR", "where reports go, under the rootdir unless absolute"),
+    Option("scratch-dir", "str", "", "DIR", "where disk load puts its files; default: scratch/ in the run folder"),
+    Option("schedule", "str", "", "FILE", "replay the experiments of a schedule.json as tests"),
+    Option("seed", "seed", 0, "N", "seed of random schedules: a number, or 'random' to draw and print one"),
+    Option("random", "int", None, "N", "overrides the n of every random_schedules(n) marker", minimum=1, maximum=1000),
+    Option("repeat", "int", 1, "N", "run each experiment N times", minimum=1, maximum=1000),
+    Option(
+        "guard",
+        "guard",
+        "memory_available=10%,disk_free=1GiB",
+        "LIMITS",
+        "floors that stop all load when crossed, e.g. memory_available=10%%,disk_free=1GiB; 'off' switches the guard off",
+    ),
+    Option("undecided", "choice", "ignore", None, "what an UNDECIDED test does to the session", choices=("ignore", "fail")),
+    Option("no-report", "flag", False, None, "write no EDA report at the end of the session"),
+)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A floor: an amount in bytes, or a percent of the whole."""
+
+    amount: float
+    unit: str
+
+    def of(self, total_bytes: float) -> float:
+        """Return the floor in bytes, given the whole."""
+        return self.amount * total_bytes / 100.0 if self.unit == "percent" else self.amount
+
+    def __str__(self) -> str:
+        return f"{self.amount:g}%" if self.unit == "percent" else _size_text(self.amount)
+
+
+@dataclass(frozen=True)
+class GuardLimits:
+    """What the guard watches; None leaves a quantity unwatched."""
+
+    memory_available: Limit | None = None
+    disk_free: Limit | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is watched at all."""
+        return self.memory_available is not None or self.disk_free is not None
+
+    def __str__(self) -> str:
+        limits = {"memory_available": self.memory_available, "disk_free": self.disk_free}
+        return ",".join(f"{name}={limit}" for name, limit in limits.items() if limit) or "off"
+
+
+@dataclass(frozen=True)
+class TwinConfig:
+    """The settings of one session, checked once on the controller; plain strings and numbers throughout."""
+
+    interval_s: float = 0.1
+    source: str = "auto"
+    data_dir: str = "data"
+    report_dir: str = "reports"
+    scratch_dir: str = ""
+    schedule: str = ""
+    seed: int = 0
+    random: int | None = None
+    repeat: int = 1
+    guard: GuardLimits = field(default_factory=lambda: parse_guard("memory_available=10%,disk_free=1GiB"))
+    undecided: str = "ignore"
+    has_report: bool = True
+
+
+def _size_text(amount_bytes: float) -> str:
+    for unit, size in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
+        if amount_bytes >= size:
+            return f"{amount_bytes / size:g}{unit}"
+    return f"{amount_bytes:g}B"
+
+
+def parse_size(text: str, *, argument: str) -> Limit:
+    """Read ``10%``, ``1GiB`` or ``500MB``.
+
+    Raises:
+        InvalidInput: the text is no amount, is negative, or is above 100 percent.
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(%|[A-Za-z]*)", text.strip())
+    unit = match.group(2).upper() if match else None
+    if match and unit == "%" and float(match.group(1)) <= 100:  # noqa: PLR2004 - percent
+        return Limit(float(match.group(1)), "percent")
+    if match and unit in _SIZES:
+        return Limit(float(match.group(1)) * _SIZES[unit], "bytes")
+    msg = f"{argument}: expected a percent up to 100 or a size such as 10% or 1GiB but got {text!r}; write e.g. {argument}=10%"
+    raise InvalidInput(msg)
+
+
+def parse_guard(text: str) -> GuardLimits:
+    """Read the guard's limits from ``name=amount,…`` or ``off``.
+
+    Raises:
+        InvalidInput: an unknown name, a name twice, or an amount that is none.
+    """
+    if text.strip().lower() == "off":
+        return GuardLimits()
+    limits: dict[str, Limit] = {}
+    for part in text.split(","):
+        name, equals, amount = (piece.strip() for piece in part.partition("="))
+        if not equals or name not in ("memory_available", "disk_free"):
+            msg = f"--twin-guard: expected memory_available=…, disk_free=… or off but got {part.strip()!r}; see --help"
+            raise InvalidInput(msg)
+        if name in limits:
+            msg = f"--twin-guard: {name} is given twice in {text!r}; give it once"
+            raise InvalidInput(msg)
+        limits[name] = parse_size(amount, argument=name)
+    return GuardLimits(**limits)
+
+
+def parse_value(option: Option, value: object) -> Any:  # noqa: ANN401 - the type is the option's own
+    """Turn what the command line or an ini file gave into the option's value.
+
+    Raises:
+        InvalidInput: the value is not of the option's kind or range; one sentence that names option and value.
+    """
+    text = str(value).strip()
+    if option.kind == "flag":
+        return _parse_flag(option, text)
+    if option.kind == "choice" and text not in option.choices:
+        msg = f"{option.flag}: expected one of {', '.join(option.choices)} but got {text!r}"
+        raise InvalidInput(msg)
+    if option.kind == "guard":
+        return parse_guard(text)
+    if option.kind == "seed" and text == "random":
+        return text
+    if option.kind in ("float", "int", "seed"):
+        return _parse_number(option, text)
+    return text
+
+
+def _parse_flag(option: Option, text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off", ""):
+        return False
+    msg = f"{option.flag}: expected true or false but got {text!r}"
+    raise InvalidInput(msg)
+
+
+def _parse_number(option: Option, text: str) -> float | int:
+    is_whole = option.kind != "float"
+    wanted = "a whole number" if is_whole else "a number"
+    if option.kind == "seed":
+        wanted = "a whole number or 'random'"
+    if option.minimum is not None:
+        wanted += f" from {option.minimum:g} to {option.maximum:g}"
+    msg = f"{option.flag}: expected {wanted} but got {text!r}"
+    try:
+        number = int(text) if is_whole else float(text)
+    except ValueError:
+        raise InvalidInput(msg) from None
+    low = option.minimum if option.minimum is not None else 0
+    high = option.maximum if option.maximum is not None else 2**63
+    if not low <= number <= high:
+        raise InvalidInput(msg)
+    return number

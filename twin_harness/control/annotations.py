@@ -1,0 +1,106 @@
+"""The annotation recorder: what happened when, on the clock of the samples."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.errors import InvalidInput
+from twin_harness.run_folder import AnnotationRow, RunFolder
+from twin_harness.schedule import NAME_PATTERN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def utc_text(monotonic_s: float) -> str:
+    """Return the wall clock at an instant of CLOCK_MONOTONIC, ISO 8601 with microseconds."""
+    utc_s = time.time() - (time.monotonic() - monotonic_s)
+    return datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class AnnotationRecorder:
+    """Writes annotation rows of one worker, each durable as it is known.
+
+    Args:
+        folder: the run.
+        host, worker: who writes.
+    """
+
+    def __init__(self, folder: RunFolder, host: str, worker: str = "main") -> None:
+        self._folder = folder
+        self._host = host
+        self._worker = worker
+        self._rows: list[AnnotationRow] = []
+        self._experiments: list[tuple[str, float]] = []
+
+    def new_row(self, experiment: str, event: str, stressor: str) -> AnnotationRow:
+        """Return a row with this run's own fields filled in."""
+        return AnnotationRow(run=self._folder.run_id, experiment=experiment, event=event, stressor=stressor, host=self._host, worker=self._worker)
+
+    def record(self, row: AnnotationRow) -> None:
+        """Write a row; it survives a crash from here on."""
+        if row.start_monotonic_s is not None:
+            row.start_time = utc_text(row.start_monotonic_s)
+        if row.end_monotonic_s is not None:
+            row.end_time = utc_text(row.end_monotonic_s)
+        self._folder.append_annotation(row)
+        self._rows.append(row)
+
+    def begin_experiment(self, name: str, zero_s: float) -> None:
+        """Say that marks belong to an experiment from now on."""
+        self._experiments.append((name, zero_s))
+
+    def end_experiment(self, name: str) -> None:
+        """Say that it is over."""
+        self._experiments = [entry for entry in self._experiments if entry[0] != name]
+
+    def rows_of(self, experiment: str) -> tuple[AnnotationRow, ...]:
+        """Return the rows of an experiment so far."""
+        return tuple(row for row in self._rows if row.experiment == experiment)
+
+    def mark(self, name: str, **parameters: Any) -> None:
+        """Mark this moment on the timeline, with parameters that JSON can hold.
+
+        Raises:
+            InvalidInput: the name or a parameter cannot stand in a file.
+        """
+        now_s = time.monotonic()
+        self._write_mark(name, now_s, now_s, parameters)
+
+    @contextmanager
+    def phase(self, name: str, **parameters: Any) -> Iterator[None]:
+        """Mark the time that a block takes as a phase of that name.
+
+        Raises:
+            InvalidInput: the name or a parameter cannot stand in a file.
+        """
+        _check_name(name)
+        begin_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self._write_mark(name, begin_s, time.monotonic(), parameters)
+
+    def _write_mark(self, name: str, begin_s: float, end_s: float, parameters: dict[str, Any]) -> None:
+        _check_name(name)
+        experiment, zero_s = self._experiments[-1] if self._experiments else ("", None)
+        row = self.new_row(experiment, name, "mark")
+        row.start_monotonic_s, row.end_monotonic_s = begin_s, end_s
+        if zero_s is not None:
+            row.actual_start_s, row.actual_end_s = begin_s - zero_s, end_s - zero_s
+        try:
+            row.parameters = json.dumps(parameters)
+        except (TypeError, ValueError) as error:
+            msg = f"mark({name!r}): parameters {sorted(parameters)} cannot be written as JSON ({error}); pass numbers and strings"
+            raise InvalidInput(msg) from None
+        self.record(row)
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+        msg = f"annotation name {name!r} is not allowed; expected letters, digits, blanks and _.,:/#[]-, at most 120 characters"
+        raise InvalidInput(msg)

@@ -1,0 +1,135 @@
+"""The guard: a process of its own that watches the machine while load runs, and kills all of it when a floor is crossed.
+
+``python -m twin_harness.control.guard``. stdin: its limits as one JSON line, then ``{"group": <process group of the load host>}``; end of stdin
+means stop. stdout: ``{"state": "ready"}``; when a limit is crossed ``{"state": "tripped", …}``, after the load is dead. It looks every 50 ms,
+as SCHED_FIFO 1 where permitted, and dies with the controller. A load host whose guard is gone kills its load itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from typing import Any
+
+from twin_harness.board import Board
+from twin_harness.child import die_with_parent, kill_group, run_in_real_time, watch_process
+from twin_harness.procfs import ControlGroup, KeptFile, keep, read_meminfo
+
+POLL_S = 0.050
+
+
+class MemoryFloor:
+    """Memory that new work can have, in the machine and in the control group.
+
+    Args:
+        floor_bytes: the least that must stay available.
+        limit_bytes: what the control group allows in all; None when it does not bound.
+    """
+
+    name = "memory_available"
+
+    def __init__(self, floor_bytes: float, limit_bytes: int | None) -> None:
+        self._floor_bytes = floor_bytes
+        self._limit_bytes = limit_bytes
+        self._meminfo = KeptFile("/proc/meminfo")
+        group = ControlGroup()
+        self._usage = keep(group.memory_usage_path() or "/nonexistent", 64) if limit_bytes else None
+        self._stat = keep(group.memory_stat_path() or "/nonexistent", 8192) if limit_bytes else None
+
+    def available_bytes(self) -> int:
+        """Return what is available now."""
+        available = read_meminfo(self._meminfo.read().rpartition(b"\n")[0])[b"MemAvailable"]
+        if self._usage is not None and self._limit_bytes is not None:
+            reclaimable = _inactive_file_bytes(self._stat.read()) if self._stat else 0
+            available = min(available, self._limit_bytes - int(self._usage.read()) + reclaimable)
+        return available
+
+    def crossing(self) -> str:
+        """Return a sentence when the floor is crossed, else nothing."""
+        available = self.available_bytes()
+        if available >= self._floor_bytes:
+            return ""
+        return f"memory_available fell to {available / 2**20:.0f} MiB, below the floor of {self._floor_bytes / 2**20:.0f} MiB"
+
+
+class DiskFloor:
+    """Free space of the scratch filesystem, as an ordinary user sees it."""
+
+    name = "disk_free"
+
+    def __init__(self, floor_bytes: float, folder: str) -> None:
+        self._floor_bytes = floor_bytes
+        self._folder = folder
+
+    def crossing(self) -> str:
+        """Return a sentence when the floor is crossed, else nothing."""
+        try:
+            status = os.statvfs(self._folder)
+        except OSError as error:
+            return f"disk_free cannot be read in {self._folder}: {error.strerror}"
+        free_bytes = status.f_bavail * status.f_frsize
+        if free_bytes >= self._floor_bytes:
+            return ""
+        return f"disk_free fell to {free_bytes / 2**20:.0f} MiB, below the floor of {self._floor_bytes / 2**20:.0f} MiB"
+
+
+def _inactive_file_bytes(stat: bytes) -> int:
+    for line in stat.split(b"\n"):
+        name, _, value = line.partition(b" ")
+        if name in (b"inactive_file", b"total_inactive_file"):
+            return int(value)
+    return 0
+
+
+def _tell(message: dict[str, Any]) -> None:
+    try:
+        os.write(1, json.dumps(message).encode() + b"\n")
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+def main() -> int:
+    """Watch until stdin ends, or until a limit is crossed and the load is dead."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent()
+    limits = json.loads(sys.stdin.buffer.raw.readline())  # type: ignore[attr-defined]  # unbuffered, so that select sees the next line
+    board = Board.open(limits["board"])
+    slot = board.claim_process(os.getpid(), "harness")
+    floors: list[MemoryFloor | DiskFloor] = []
+    if limits["memory_floor_bytes"]:
+        floors.append(MemoryFloor(limits["memory_floor_bytes"], limits["memory_limit_bytes"]))
+    if limits["disk_floor_bytes"]:
+        floors.append(DiskFloor(limits["disk_floor_bytes"], limits["scratch_dir"]))
+    controller = watch_process(limits["controller_pid"])
+    group = 0
+    if len(limits["cpus"]) > 1:
+        run_in_real_time()
+    _tell({"state": "ready"})
+    watched = [0, *([controller] if controller is not None else [])]
+    while True:
+        readable = select.select(watched, [], [], POLL_S)[0]
+        if 0 in readable:
+            line = os.read(0, 4096)
+            if not line:
+                break
+            group = json.loads(line)["group"]
+        if controller in readable:
+            if group:
+                kill_group(group)
+            break
+        reason = next(filter(None, (floor.crossing() for floor in floors)), "")
+        if reason and group:
+            seen_s = time.monotonic()
+            kill_group(group)
+            _tell({"state": "tripped", "reason": reason, "seen_s": seen_s, "killed_s": time.monotonic()})
+            break
+    board.free_process(slot)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,113 @@
+"""The runner's line to the load host and the guard of one experiment: start, ready, zero, what happened, stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import time
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.child import close_pipes, end_child, kill_group, send_line, start_child
+from twin_harness.errors import HarnessFailure
+
+if TYPE_CHECKING:
+    import subprocess
+
+READY_PATIENCE_S = 120.0
+_STOP_PATIENCE_S = 2.0
+
+
+class HostLink:
+    """A load host and its guard.
+
+    Args:
+        plan: what the host is told; ``watch_pids`` is completed by the guard's pid.
+        limits: what the guard is told; None runs without one.
+    """
+
+    def __init__(self, plan: dict[str, Any], limits: dict[str, Any] | None) -> None:
+        self._guard = start_child("twin_harness.control.guard", limits) if limits else None
+        watch_pids = [*plan["watch_pids"], *([self._guard.pid] if self._guard else [])]
+        self._host = start_child("twin_harness.stress", {**plan, "watch_pids": watch_pids})
+        if self._guard:
+            send_line(self._guard, {"group": self._host.pid})
+        self._buffers: dict[int, bytes] = {_output(process): b"" for process in (self._host, self._guard) if process}
+        self.is_over = False
+        self.tripped: dict[str, Any] | None = None
+
+    def await_ready(self) -> list[dict[str, Any]]:
+        """Wait until host and guard are prepared; return events that failed before that.
+
+        Raises:
+            HarnessFailure: one of them did not come up.
+        """
+        missing = {_output(process) for process in (self._host, self._guard) if process}
+        early: list[dict[str, Any]] = []
+        deadline_s = time.monotonic() + READY_PATIENCE_S
+        while missing:
+            for descriptor, message in self._read(max(0.0, deadline_s - time.monotonic())):
+                if message.get("state") == "ready":
+                    missing.discard(descriptor)
+                else:
+                    early.append(message)
+            if self.is_over or time.monotonic() > deadline_s:
+                who = "load host" if _output(self._host) in missing else "guard"
+                self.close()
+                msg = f"the {who} did not start; its own message stands above, on stderr"
+                raise HarnessFailure(msg)
+        return early
+
+    def begin(self, zero_s: float, plan_slot: int) -> None:
+        """Give the events' clock its zero on CLOCK_MONOTONIC."""
+        send_line(self._host, {"zero_s": zero_s, "plan_slot": plan_slot})
+
+    def poll(self, timeout_s: float) -> list[dict[str, Any]]:
+        """Return what host and guard said within ``timeout_s``; ``is_over`` and ``tripped`` are up to date afterwards."""
+        messages = []
+        for _, message in self._read(timeout_s):
+            if message["state"] == "tripped":
+                self.tripped = message
+            elif message["state"] == "done":
+                self.is_over = True
+            else:
+                messages.append(message)
+        return messages
+
+    def _read(self, timeout_s: float) -> list[tuple[int, dict[str, Any]]]:
+        if not self._buffers:
+            time.sleep(timeout_s)
+            return []
+        found = []
+        for descriptor in select.select(list(self._buffers), [], [], timeout_s)[0]:
+            data = os.read(descriptor, 1 << 16)
+            if not data:
+                del self._buffers[descriptor]
+                self.is_over = self.is_over or descriptor == _output(self._host)
+                continue
+            *lines, self._buffers[descriptor] = (self._buffers[descriptor] + data).split(b"\n")
+            found += [(descriptor, json.loads(line)) for line in lines]
+        return found
+
+    @property
+    def has_guard_died(self) -> bool:
+        """Whether there was a guard and it is gone."""
+        return self._guard is not None and self._guard.poll() is not None
+
+    def ask_to_stop(self, why: str) -> None:
+        """Ask the host to end all load; it says how each event ended."""
+        send_line(self._host, {"stop": True, "why": why})
+
+    def close(self) -> None:
+        """End host and guard, whatever state they are in, and reap them; no load is left afterwards."""
+        if self._host.poll() is None and not self.is_over:
+            kill_group(self._host.pid)
+        end_child(self._host, _STOP_PATIENCE_S)
+        close_pipes(self._host)
+        if self._guard:
+            end_child(self._guard, _STOP_PATIENCE_S)
+            close_pipes(self._guard)
+
+
+def _output(process: subprocess.Popen[bytes]) -> int:
+    return process.stdout.fileno() if process.stdout else -1

@@ -1,0 +1,91 @@
+"""Makes experiment plans: ``random`` ones drawn by a seed, and the ``grid`` of all combinations of levels.
+
+A plan records generator, version, arguments and seed; the same seed gives the same plans on every worker and in every run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random as _random
+from typing import Any
+
+from twin_harness import __version__
+from twin_harness.errors import InvalidInput
+from twin_harness.schedule import Event, Experiment, Schedule, cpu, disk, memory, plan
+
+MOST_EXPERIMENTS = 10_000
+
+
+def draw_experiments(n: int, seed: int, name: str = "random", **bounds: Any) -> tuple[Experiment, ...]:
+    """Draw ``n`` experiments; see ``strategies.Bounds`` for the bounds.
+
+    Hypothesis always begins with the minimal example, so one more is drawn and the first dropped.
+
+    Raises:
+        InvalidInput: ``n`` or a bound is out of range.
+    """
+    if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= MOST_EXPERIMENTS:
+        msg = f"random schedules: expected n from 1 to {MOST_EXPERIMENTS} but got n={n!r} (type={type(n).__name__})"
+        raise InvalidInput(msg)
+    from hypothesis import HealthCheck, Phase, given, settings  # noqa: PLC0415 - half a second, paid where schedules are drawn
+    from hypothesis import seed as hypothesis_seed  # noqa: PLC0415 - as above
+
+    from twin_harness.strategies import Bounds, experiments  # noqa: PLC0415 - as above
+
+    checked = Bounds.of(**bounds)
+    drawn: list[Experiment] = []
+
+    @hypothesis_seed(seed)
+    @settings(max_examples=n + 1, phases=[Phase.generate], database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(experiments(checked))
+    def collect(experiment: Experiment) -> None:
+        drawn.append(experiment)
+
+    state = _random.getstate()
+    try:
+        collect()
+    finally:
+        _random.setstate(state)
+    chosen = drawn[1 : n + 1]
+    while len(chosen) < n:  # bounds so narrow that there are fewer different ones
+        chosen.append(chosen[len(chosen) % max(1, len(drawn) - 1)] if chosen else drawn[0])
+    return tuple(experiment.model_copy(update={"name": f"{name}-{index}"}) for index, experiment in enumerate(chosen))
+
+
+def random(n: int = 3, seed: int = 0, **bounds: Any) -> Schedule:
+    """Return a schedule of ``n`` random experiments.
+
+    Raises:
+        InvalidInput: ``n`` or a bound is out of range.
+    """
+    generator = {"name": "random", "version": __version__, "arguments": {"n": n, **bounds}}
+    return Schedule(seed=seed, generator=generator, experiments=draw_experiments(n, seed, **bounds))
+
+
+def grid(
+    cpu_percent: tuple[float, ...] = (),
+    memory_percent: tuple[float, ...] = (),
+    disk_bytes_per_s: tuple[float, ...] = (),
+    *,
+    duration_s: float = 10.0,
+    lead_s: float = 1.0,
+    tail_s: float = 1.0,
+) -> Schedule:
+    """Return a schedule of every combination of the levels given; a level of 0 leaves the resource out.
+
+    Raises:
+        InvalidInput: no levels, or one out of range.
+    """
+    levels = {"cpu": cpu_percent, "memory": memory_percent, "disk": disk_bytes_per_s}
+    used = {name: values for name, values in levels.items() if values}
+    if not used:
+        msg = "grid: no levels given; expected at least one of cpu_percent, memory_percent, disk_bytes_per_s"
+        raise InvalidInput(msg)
+    make = {"cpu": cpu, "memory": memory, "disk": disk}
+    experiments = []
+    for combination in itertools.product(*used.values()):
+        events: list[Event] = [make[name](float(level), duration_s=duration_s) for name, level in zip(used, combination, strict=True) if level]
+        name = " ".join(f"{name} {level:g}" for name, level in zip(used, combination, strict=True))
+        experiments.append(plan(*events, name=name, lead_s=lead_s, tail_s=tail_s if events else tail_s + duration_s))
+    arguments = {"cpu_percent": list(cpu_percent), "memory_percent": list(memory_percent), "disk_bytes_per_s": list(disk_bytes_per_s), "duration_s": duration_s}
+    return Schedule(generator={"name": "grid", "version": __version__, "arguments": arguments}, experiments=tuple(experiments))

@@ -1,0 +1,141 @@
+"""An experiment against machine and guard: what it cannot carry is refused before anything starts, by path and figure."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from twin_harness.errors import InvalidInput
+from twin_harness.machine import MEMORY_BACKED, NETWORK_BACKED
+from twin_harness.procfs import ControlGroup, read_meminfo, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from twin_harness.config import GuardLimits
+    from twin_harness.machine import Machine
+    from twin_harness.schedule import Event, Experiment
+
+_ROUNDING = 1e-6
+_GRID = 400
+_MOST_LOAD_PROCESSES = 512
+COLD_FILL_BYTES_PER_S = 0.4 * 2**30
+
+
+def available_memory_bytes(machine: Machine) -> int:
+    """Return what new work can have now, in the machine and in the control group."""
+    available = read_meminfo(read_text("/proc/meminfo").encode())[b"MemAvailable"]
+    if machine.memory_limit_bytes < machine.memory_total_bytes:
+        usage = read_text(ControlGroup().memory_usage_path())
+        available = min(available, machine.memory_limit_bytes - int(usage or 0))
+    return available
+
+
+def free_disk_bytes(folder: str) -> int:
+    """Return the free space under a folder, as an ordinary user sees it."""
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
+
+
+def peak(events: Iterable[Event], level: Callable[[Event, float], float]) -> tuple[float, float]:
+    """Return the highest sum of levels over time, and when it is reached.
+
+    Looked at on both sides of every start, end and jump, and on a grid of 400 points an event.
+    """
+    events = list(events)
+    instants = set()
+    for event in events:
+        instants |= {event.start_s, event.end_s - _ROUNDING}
+        instants |= {event.start_s + jump_s for jump_s in event.shape.discontinuities(event.duration_s)[:1000]}
+        instants |= {event.start_s + event.duration_s * k / _GRID for k in range(1, _GRID)}
+    best = (0.0, 0.0)
+    for instant_s in instants:
+        total = sum(level(event, instant_s - event.start_s) for event in events)
+        best = max(best, (total, instant_s))
+    return best
+
+
+def check(experiment: Experiment, machine: Machine, guard: GuardLimits, *, is_scratch_named: bool = False) -> list[str]:
+    """Check an experiment and return warnings, a sentence each.
+
+    Args:
+        experiment: what is asked for.
+        machine: what it is asked of.
+        guard: the limits; an experiment that would cross them is refused.
+        is_scratch_named: the user chose the scratch folder, so a memory-backed one is taken.
+
+    Raises:
+        InvalidInput: the machine has not the CPUs, the memory, the space or the filesystem.
+    """
+    by_stressor: dict[str, list[Event]] = defaultdict(list)
+    for event in experiment.events:
+        by_stressor[event.stressor].append(event)
+    _check_cpu(experiment, by_stressor["cpu"], machine)
+    _check_disk(experiment, by_stressor["disk"], machine, guard, is_scratch_named=is_scratch_named)
+    return _check_memory(experiment, by_stressor["memory"], machine, guard)
+
+
+def _check_cpu(experiment: Experiment, events: list[Event], machine: Machine) -> None:
+    for index, event in enumerate(experiment.events):
+        strange = sorted(set(event.options.get("cpus") or ()) - set(machine.cpus)) if event.stressor == "cpu" else []
+        if strange:
+            msg = f"{experiment.name}: events[{index}].options.cpus: {strange} are not among the allowed CPUs {list(machine.cpus)}; name some of these"
+            raise InvalidInput(msg)
+    total, at_s = peak(events, lambda event, t_s: event.level(t_s) * event.scale(machine.cpu_capacity, machine.memory_limit_bytes))
+    if total > 100 + _ROUNDING * 100:
+        msg = f"{experiment.name}: CPU events ask for {total:g} percent of the machine together at {at_s:g} s; expected at most 100, lower or separate them"
+        raise InvalidInput(msg)
+    processes = sum(len(event.options.get("cpus") or machine.cpus) for event in events)
+    if processes > _MOST_LOAD_PROCESSES:
+        msg = f"{experiment.name}: CPU events would need {processes} load processes; expected at most {_MOST_LOAD_PROCESSES}, use fewer events or a trace"
+        raise InvalidInput(msg)
+    for cpu in machine.cpus:
+        own = [event for event in events if cpu in (event.options.get("cpus") or machine.cpus)]
+        busiest, at_s = peak(own, lambda event, t_s: _on_one_cpu(event, t_s, machine))
+        if busiest > 100 + _ROUNDING * 100:
+            msg = f"{experiment.name}: CPU events ask for {busiest:g} percent of CPU {cpu} together at {at_s:g} s; expected at most 100, lower or separate them"
+            raise InvalidInput(msg)
+
+
+def _on_one_cpu(event: Event, t_s: float, machine: Machine) -> float:
+    cpus = event.options.get("cpus") or machine.cpus
+    return event.level(t_s) * event.scale(machine.cpu_capacity, machine.memory_limit_bytes) * machine.cpu_capacity / len(set(cpus))
+
+
+def _check_memory(experiment: Experiment, events: list[Event], machine: Machine, guard: GuardLimits) -> list[str]:
+    if not events:
+        return []
+    total, at_s = peak(events, lambda event, t_s: event.level(t_s) * event.scale(machine.cpu_capacity, machine.memory_limit_bytes))
+    floor = guard.memory_available.of(machine.memory_limit_bytes) if guard.memory_available else 0.0
+    available = available_memory_bytes(machine)
+    if total + floor > available:
+        msg = (
+            f"{experiment.name}: memory events ask for {total / 2**20:.0f} MiB at {at_s:g} s; expected at most {max(0, available - floor) / 2**20:.0f} MiB, "
+            f"which is the {available / 2**20:.0f} MiB available less the guard's floor of {floor / 2**20:.0f} MiB; lower the level or --twin-guard"
+        )
+        raise InvalidInput(msg)
+    return [
+        f"{experiment.name}: {event.id} asks for {rise / 2**20:.0f} MiB within {event.duration_s:g} s; memory that the hypervisor has not backed yet fills "
+        f"at about {COLD_FILL_BYTES_PER_S / 2**20:.0f} MiB/s, so it may settle late or never"
+        for event in events
+        if (rise := event.shape.extremes(event.duration_s)[1] * event.scale(1.0, machine.memory_limit_bytes)) > COLD_FILL_BYTES_PER_S * event.duration_s
+    ]
+
+
+def _check_disk(experiment: Experiment, events: list[Event], machine: Machine, guard: GuardLimits, *, is_scratch_named: bool) -> None:
+    if not events:
+        return
+    kind = machine.scratch_filesystem
+    if kind in MEMORY_BACKED + NETWORK_BACKED and not is_scratch_named:
+        msg = f"{experiment.name}: the scratch folder {machine.scratch_dir} is on {kind}, which is no disk of this machine; name one with --twin-scratch-dir"
+        raise InvalidInput(msg)
+    needed = sum(int(event.option("file_bytes")) for event in events)
+    floor = guard.disk_free.of(needed) if guard.disk_free else 0.0
+    free = free_disk_bytes(machine.scratch_dir)
+    if needed + floor > free:
+        msg = (
+            f"{experiment.name}: disk events need {needed / 2**20:.0f} MiB in {machine.scratch_dir}; expected at most {max(0, free - floor) / 2**20:.0f} MiB, "
+            f"which is the {free / 2**20:.0f} MiB free less the guard's floor of {floor / 2**20:.0f} MiB; lower file_bytes or name another --twin-scratch-dir"
+        )
+        raise InvalidInput(msg)

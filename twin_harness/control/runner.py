@@ -1,0 +1,399 @@
+"""Runs one experiment on this machine: all its events, overlapping or not, and what really became of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from twin_harness import shapes
+from twin_harness.control import preflight
+from twin_harness.control.host_link import HostLink
+from twin_harness.control.outcome import describe_outcome, judge_tolerance
+from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure
+from twin_harness.recording import Recording, compare
+from twin_harness.run_folder import AnnotationRow, PlannedExperiment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from twin_harness.board import Board
+    from twin_harness.config import GuardLimits
+    from twin_harness.control.annotations import AnnotationRecorder
+    from twin_harness.machine import Machine
+    from twin_harness.run_folder import RunFolder
+    from twin_harness.schedule import Event, Experiment
+
+LEAST_LEAD_S = 0.35
+_POLL_S = 0.05
+_ROW_PATIENCE_S = 3.0
+_IDLE_CPU_PERCENT, _IDLE_DISK_BYTES_PER_S, _IDLE_FOR_S = 5.0, 1e6, 1.0
+
+
+@dataclass
+class Site:
+    """Where a runner works: everything of the session that it needs.
+
+    Attributes:
+        folder, board, machine, guard, recorder: of this session and worker.
+        interval_s: between two samples.
+        controller_pid: the process that load must not outlive.
+        ensure_logger: makes sure that samples are taken.
+        warn: told what the user should know, a sentence each.
+        worker: name of the worker.
+        is_scratch_named: the user chose the scratch folder.
+    """
+
+    folder: RunFolder
+    board: Board
+    machine: Machine
+    guard: GuardLimits
+    recorder: AnnotationRecorder
+    interval_s: float
+    controller_pid: int
+    ensure_logger: Callable[[], None]
+    warn: Callable[[str], None]
+    worker: str = "main"
+    is_scratch_named: bool = False
+
+
+@dataclass
+class _Running:
+    """An experiment under way."""
+
+    planned: PlannedExperiment
+    link: HostLink
+    plan_slot: int
+    waiting: dict[str, Event]
+    starts_s: dict[str, float] = field(default_factory=dict)
+    ended: list[tuple[Event, AnnotationRow]] = field(default_factory=list)
+    rows: list[AnnotationRow] = field(default_factory=list)
+    is_cut: bool = False
+
+
+class ServerRunner:
+    """The runner on the real machine.
+
+    Args:
+        site: the session's folder, board, machine and so on.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def run(self, experiment: Experiment, generator: dict[str, Any] | None = None) -> Recording:
+        """Run one experiment and return its recording.
+
+        Raises:
+            InvalidInput: machine or guard do not permit it; nothing was started.
+            ExperimentFailed: a stressor died or could not.
+            ExperimentAborted: the guard stopped it.
+            FidelityMissed, Undecided: ``tolerance`` was missed, or could not be judged.
+        """
+        running = self._start(experiment, generator)
+        try:
+            self._watch(running, running.planned.end_s)
+        except BaseException:
+            self._break_off(running)
+            raise
+        return self._conclude(running)
+
+    @contextmanager
+    def background(self, experiment: Experiment, recordings: list[Recording]) -> Iterator[None]:
+        """Run an experiment while a block runs; leaving the block ends it, completed. Its recording is appended to ``recordings``.
+
+        Raises:
+            as ``run``, when the block is left.
+        """
+        running = self._start(experiment, None)
+        try:
+            self._watch(running, running.planned.zero_s)
+            yield
+            self._cut(running)
+            self._watch(running, time.monotonic() + experiment.tail_s)
+        except BaseException:
+            self._break_off(running)
+            raise
+        recordings.append(self._conclude(running))
+
+    # -- start ----------------------------------------------------------------------------------------------------------------
+
+    def _start(self, experiment: Experiment, generator: dict[str, Any] | None) -> _Running:
+        site = self._site
+        for warning in preflight.check(experiment, site.machine, site.guard, is_scratch_named=site.is_scratch_named):
+            site.warn(warning)
+        site.ensure_logger()
+        self._settle(experiment.settle_s)
+        experiment = experiment.model_copy(update={"name": site.folder.claim_name(experiment.name)})
+        link = HostLink(self._host_plan(experiment), self._guard_limits() if experiment.events else None)
+        early = link.await_ready()
+        lead_s = max(experiment.lead_s, LEAST_LEAD_S if experiment.events else 0.0)
+        zero_s = time.monotonic() + lead_s
+        begin_s = zero_s - experiment.lead_s
+        planned = PlannedExperiment(
+            experiment, begin_s, zero_s, zero_s + experiment.span_s + experiment.tail_s, site.worker, generator=generator
+        )
+        running = _Running(planned, link, -1, {event.id: event for event in experiment.events})
+        try:
+            site.folder.append_plan(planned)
+            running.plan_slot = site.board.publish_plan(self._board_plan(planned))
+            site.recorder.begin_experiment(experiment.name, zero_s)
+            link.begin(zero_s, running.plan_slot)
+        except BaseException:
+            self._break_off(running)
+            raise
+        for message in early:
+            self._hear(running, message)
+        return running
+
+    def _settle(self, longest_s: float) -> None:
+        """Wait until CPU and disk have been idle for a second, at most ``longest_s``."""
+        deadline_s = time.monotonic() + longest_s
+        idle_since_s = None
+        while (now_s := time.monotonic()) < deadline_s:
+            _, _, _, (cpu_percent, _, disk_bytes_per_s) = self._site.board.dataset_state()
+            if cpu_percent > _IDLE_CPU_PERCENT or disk_bytes_per_s > _IDLE_DISK_BYTES_PER_S:
+                idle_since_s = None
+            elif idle_since_s is None:
+                idle_since_s = now_s
+            elif now_s - idle_since_s >= _IDLE_FOR_S:
+                return
+            time.sleep(_POLL_S)
+
+    def _event_plans(self, experiment: Experiment) -> list[dict[str, Any]]:
+        machine = self._site.machine
+        return [
+            {
+                "id": event.id,
+                "stressor": event.stressor,
+                "start_s": event.start_s,
+                "duration_s": event.duration_s,
+                "shape": shapes.to_json(event.shape),
+                "scale": event.scale(machine.cpu_capacity, machine.memory_limit_bytes),
+                "options": event.resolved_options(),
+            }
+            for event in experiment.events
+        ]
+
+    def _host_plan(self, experiment: Experiment) -> dict[str, Any]:
+        site = self._site
+        machine, floor = site.machine, site.guard.memory_available
+        return {
+            "board": str(site.board.path),
+            "watch_pids": sorted({os.getpid(), site.controller_pid}),
+            "cpus": list(machine.cpus),
+            "cpu_capacity": machine.cpu_capacity,
+            "scratch_dir": machine.scratch_dir,
+            "memory_floor_bytes": int(floor.of(machine.memory_limit_bytes)) if floor else 0,
+            "events": self._event_plans(experiment),
+        }
+
+    def _guard_limits(self) -> dict[str, Any] | None:
+        site = self._site
+        if not site.guard.is_on:
+            return None
+        machine, memory, disk = site.machine, site.guard.memory_available, site.guard.disk_free
+        space = os.statvfs(machine.scratch_dir)
+        return {
+            "board": str(site.board.path),
+            "controller_pid": site.controller_pid,
+            "cpus": list(machine.cpus),
+            "memory_floor_bytes": int(memory.of(machine.memory_limit_bytes)) if memory else 0,
+            "memory_limit_bytes": machine.memory_limit_bytes if machine.memory_limit_bytes < machine.memory_total_bytes else None,
+            "disk_floor_bytes": int(disk.of(space.f_blocks * space.f_frsize)) if disk else 0,
+            "scratch_dir": machine.scratch_dir,
+        }
+
+    def _board_plan(self, planned: PlannedExperiment) -> dict[str, Any]:
+        return {
+            "experiment": planned.experiment.name,
+            "begin_s": planned.begin_s,
+            "zero_s": planned.zero_s,
+            "end_s": planned.end_s,
+            "events": self._event_plans(planned.experiment),
+        }
+
+    # -- under way ------------------------------------------------------------------------------------------------------------
+
+    def _watch(self, running: _Running, until_s: float) -> None:
+        """Follow events until an instant, and until all that have ended are annotated; return early when load was lost."""
+        while True:
+            now_s = time.monotonic()
+            for message in running.link.poll(min(_POLL_S, max(0.001, until_s - now_s))):
+                self._hear(running, message)
+            self._annotate_known(running)
+            if running.link.tripped or (running.link.is_over and running.waiting) or self._has_bad_end(running):
+                self._account_for_lost(running)
+                return
+            if time.monotonic() >= until_s:
+                return
+
+    def _hear(self, running: _Running, message: dict[str, Any]) -> None:
+        event = running.waiting[message["event"]]
+        if message["state"] == "started":
+            running.starts_s[event.id] = message["start_s"]
+        else:
+            del running.waiting[event.id]
+            running.ended.append((event, self._row_of(running, event, message)))
+
+    def _row_of(self, running: _Running, event: Event, message: dict[str, Any]) -> AnnotationRow:
+        planned = running.planned
+        row = self._site.recorder.new_row(planned.experiment.name, event.id, event.stressor)
+        row.shape, row.unit = event.shape.kind, event.unit
+        row.planned_start_s, row.planned_end_s = event.start_s, event.end_s
+        row.parameters = json.dumps({"shape": shapes.to_json(event.shape), "options": event.options})
+        row.status, row.message, row.release_s = message["status"], message["message"], message.get("release_s")
+        if message["start_s"] is not None:
+            row.start_monotonic_s, row.actual_start_s = message["start_s"], message["start_s"] - planned.zero_s
+            row.start_error_ms = (row.actual_start_s - event.start_s) * 1e3
+        if message["end_s"] is not None and message["start_s"] is not None:
+            row.end_monotonic_s, row.actual_end_s = message["end_s"], message["end_s"] - planned.zero_s
+            row.end_error_ms = (row.actual_end_s - event.end_s) * 1e3
+        row.overlapped = any(other.id != event.id and other.start_s < event.end_s and other.end_s > event.start_s for other in planned.experiment.events)
+        return row
+
+    def _annotate_known(self, running: _Running, *, is_last_chance: bool = False) -> None:
+        """Write the rows of events that have ended and whose samples have all arrived."""
+        if not running.ended:
+            return
+        sampled_s = self._site.board.dataset_state()[1]
+        for entry in list(running.ended):
+            event, row = entry
+            is_sampled = row.end_monotonic_s is None or sampled_s >= row.end_monotonic_s
+            if is_sampled or is_last_chance:
+                running.ended.remove(entry)
+                self._measure(running.planned, event, row)
+                self._site.recorder.record(row)
+                running.rows.append(row)
+
+    def _measure(self, planned: PlannedExperiment, event: Event, row: AnnotationRow) -> None:
+        """Fill in what was delivered, in the event's own unit."""
+        if row.start_monotonic_s is None or row.end_monotonic_s is None:
+            return
+        window = Recording(self._site.folder, planned, (row,), row.actual_start_s or 0.0, row.actual_end_s or 0.0, self._site.board.dataset_state()[0])
+        scale = event.scale(self._site.machine.cpu_capacity, self._site.machine.memory_limit_bytes)
+        result = compare(event, scale, window.samples, row)
+        if result is not None:
+            row.requested_mean, row.delivered_mean = result.requested_mean / scale, result.delivered_mean / scale
+            row.delivered_error_percent, row.delivered_rmse = result.error_percent, result.rmse / scale
+            row.settled_s = result.settled_s
+
+    @staticmethod
+    def _has_bad_end(running: _Running) -> bool:
+        rows = [*running.rows, *(row for _, row in running.ended)]
+        return not running.is_cut and any(row.status in ("failed", "aborted") for row in rows)
+
+    # -- the end --------------------------------------------------------------------------------------------------------------
+
+    def _cut(self, running: _Running) -> None:
+        """End all load now, as planned so from the beginning."""
+        running.is_cut = True
+        running.link.ask_to_stop("the block was left")
+        deadline_s = time.monotonic() + _ROW_PATIENCE_S
+        while running.waiting and not running.link.is_over and time.monotonic() < deadline_s:
+            for message in running.link.poll(_POLL_S):
+                if message["state"] == "ended" and message["status"] == "stopped":
+                    message.update(status="completed", message="")
+                self._hear(running, message)
+        running.is_cut = False
+        cut_events = []
+        for index, (event, row) in enumerate(running.ended):
+            if row.actual_end_s is None or row.actual_end_s >= event.end_s or row.status != "completed":
+                cut_events.append(event)
+                continue
+            length_s = max(row.actual_end_s - event.start_s, 1e-3)
+            shorter = event.model_copy(update={"duration_s": length_s, "shape": shapes.cut(event.shape, event.duration_s, length_s)})
+            row.planned_end_s, row.end_error_ms = shorter.end_s, 0.0
+            running.ended[index] = (shorter, row)
+            cut_events.append(shorter)
+        if not running.waiting:
+            experiment = running.planned.experiment.model_copy(update={"events": tuple(cut_events)})
+            end_s = running.planned.zero_s + experiment.span_s + experiment.tail_s
+            running.planned = replace(running.planned, experiment=experiment, end_s=end_s)
+            self._site.board.publish_plan(self._board_plan(running.planned), running.plan_slot)
+
+    def _account_for_lost(self, running: _Running) -> None:
+        """Say of every event that had not ended why it did: the guard, its dead guard, a fault of another event, or a dead host."""
+        link = running.link
+        if link.tripped is None and not link.is_over:
+            self._stop_rest(running, "stopped because another event of the experiment failed")
+        if link.tripped is None:
+            link.poll(0.3)  # the guard speaks after the load is dead, and the host's end may be heard first
+        if link.tripped:
+            status, why = "aborted", f"guard: {link.tripped['reason']}; no load {(link.tripped['killed_s'] - link.tripped['seen_s']) * 1e3:.0f} ms after it was seen"
+            end_s = link.tripped["killed_s"]
+        else:
+            reason = "its guard died" if link.has_guard_died else "its load host died"
+            status, why, end_s = "failed", f"the load was stopped because {reason}", time.monotonic()
+        for event in list(running.waiting.values()):
+            start_s = running.starts_s.get(event.id)
+            message = {
+                "event": event.id,
+                "state": "ended",
+                "start_s": start_s,
+                "end_s": end_s,
+                "status": status if start_s is not None or status == "failed" else "skipped",
+                "message": why,
+            }
+            self._hear(running, message)
+
+    def _stop_rest(self, running: _Running, why: str) -> None:
+        running.link.ask_to_stop(why)
+        deadline_s = time.monotonic() + _ROW_PATIENCE_S
+        while running.waiting and not running.link.is_over and time.monotonic() < deadline_s:
+            for message in running.link.poll(_POLL_S):
+                self._hear(running, message)
+
+    def _break_off(self, running: _Running) -> None:
+        """Interrupted: stop the load, write what is known, leave nothing running."""
+        try:
+            self._stop_rest(running, "the session was interrupted")
+            self._annotate_known(running, is_last_chance=True)
+        finally:
+            running.planned = replace(running.planned, end_s=time.monotonic())
+            self._close(running, "stopped")
+
+    def _close(self, running: _Running, status: str) -> None:
+        running.link.close()
+        running.planned = replace(running.planned, status=status)
+        self._site.folder.append_plan(running.planned)
+        self._site.recorder.end_experiment(running.planned.experiment.name)
+        if running.plan_slot >= 0:
+            self._site.board.remove_plan(running.plan_slot)
+
+    def _await_rows(self, until_s: float) -> None:
+        """Wait until the dataset reaches an instant; a logger that has died meanwhile is not waited for.
+
+        Raises:
+            HarnessFailure: no sample came.
+        """
+        patience_s = _ROW_PATIENCE_S + 2 * self._site.interval_s
+        deadline_s = max(time.monotonic(), until_s) + patience_s
+        while self._site.board.dataset_state()[1] < until_s:
+            if time.monotonic() > deadline_s:
+                msg = f"the telemetry logger has written nothing for {patience_s:.1f} s; the run is PARTIAL, look at its stderr above"
+                raise HarnessFailure(msg)
+            time.sleep(min(_POLL_S, self._site.interval_s / 2))
+
+    def _conclude(self, running: _Running) -> Recording:
+        statuses = {row.status for row in (*running.rows, *(row for _, row in running.ended))}
+        status = next((name for name in ("aborted", "failed", "stopped") if name in statuses), "completed")
+        if status in ("aborted", "failed"):
+            running.planned = replace(running.planned, end_s=min(running.planned.end_s, time.monotonic()))
+        try:
+            self._await_rows(running.planned.end_s)
+        finally:
+            self._annotate_known(running, is_last_chance=True)
+            self._close(running, status)
+        recording = Recording.whole(
+            self._site.folder, running.planned, self._site.recorder.rows_of(running.planned.experiment.name), self._site.board.dataset_state()[0]
+        )
+        if status == "aborted":
+            raise ExperimentAborted(describe_outcome(recording, "aborted"), recording)
+        if status == "failed":
+            raise ExperimentFailed(describe_outcome(recording, "failed"), recording)
+        judge_tolerance(recording)
+        return recording

@@ -1,0 +1,55 @@
+"""The errors of Twin Harness; each class says who has to act.
+
+Every message is one sentence that names the argument, its value, what was expected and the next step.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twin_harness.recording import Recording
+
+
+class TwinError(Exception):
+    """Base of every error that Twin Harness raises on purpose."""
+
+
+class InvalidInput(TwinError, ValueError):
+    """The caller must change an argument, an option or a file."""
+
+
+class UnreadableRun(TwinError):
+    """The reader of a run folder must point at another one, or accept that this one holds nothing yet."""
+
+
+class HarnessFailure(TwinError, RuntimeError):
+    """The harness itself could not do its work; the owner of the machine must look at the reason."""
+
+
+class ExperimentError(TwinError):
+    """An experiment did not run as planned; what was recorded of it is kept.
+
+    Attributes:
+        recording: what was measured until then, or None when nothing was.
+    """
+
+    def __init__(self, message: str, recording: Recording | None = None) -> None:
+        super().__init__(message)
+        self.recording = recording
+
+
+class ExperimentFailed(ExperimentError):
+    """A stressor died or could not do what was asked; its owner must look at event and reason."""
+
+
+class ExperimentAborted(ExperimentError):
+    """The guard stopped the load to protect the machine; the author of the experiment must ask for less."""
+
+
+class FidelityMissed(ExperimentError, AssertionError):
+    """The load delivered is not the load asked for, beyond the tolerance of the experiment."""
+
+
+class Undecided(TwinError):
+    """The data cannot tell; nobody is at fault, and a verdict either way would be a guess."""

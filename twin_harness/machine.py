@@ -1,0 +1,142 @@
+"""What this machine is and can do: its fingerprint, and the capacities that 100 percent refers to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from twin_harness.procfs import ControlGroup, device_under, filesystem_under, read_meminfo, read_text
+
+MEMORY_BACKED = ("tmpfs", "ramfs", "devtmpfs")
+NETWORK_BACKED = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "fuse.sshfs", "glusterfs", "lustre", "afs")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine as experiments see it; plain data, the same in ``machine.json`` and in what child processes are told.
+
+    Attributes:
+        host: name of the machine.
+        cpu_model, virtualisation, kernel, governor: as the kernel tells them; empty where it does not.
+        cpus: the allowed CPUs; possible_cpus: those that may ever exist.
+        cpu_capacity: how many CPUs are 100 percent (allowed CPUs, bounded by the cgroup quota).
+        memory_total_bytes: of the whole machine; memory_limit_bytes: what is 100 percent (cgroup limit included).
+        swap_bytes: size of swap.
+        scratch_dir, scratch_filesystem, scratch_device: where disk load goes.
+    """
+
+    host: str
+    cpu_model: str
+    virtualisation: str
+    kernel: str
+    governor: str
+    cpus: tuple[int, ...]
+    possible_cpus: tuple[int, ...]
+    cpu_capacity: float
+    memory_total_bytes: int
+    memory_limit_bytes: int
+    swap_bytes: int
+    scratch_dir: str
+    scratch_filesystem: str
+    scratch_device: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that name machines which may be compared with each other."""
+        facts = [
+            self.cpu_model,
+            list(self.cpus),
+            self.cpu_capacity,
+            round(self.memory_limit_bytes / 2**26),
+            self.virtualisation,
+            ".".join(self.kernel.split(".")[:2]),
+            self.governor,
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data, the fingerprint first."""
+        return {"fingerprint": self.fingerprint, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Machine:
+        """Return the machine that ``to_json`` described; what else stands there is left out."""
+        known = {name: data[name] for name in cls.__dataclass_fields__}
+        known["cpus"], known["possible_cpus"] = tuple(data["cpus"]), tuple(data["possible_cpus"])
+        return cls(**known)
+
+
+def inspect_machine(scratch_dir: Path) -> Machine:
+    """Look at this machine; ``scratch_dir`` must exist."""
+    allowed = _allowed_cpus()
+    group = ControlGroup()
+    total_bytes, swap_bytes = _memory_bytes()
+    limit_bytes = group.memory_limit_bytes()
+    quota = group.cpu_quota()
+    kind, _ = filesystem_under(scratch_dir)
+    is_linux = platform.system() == "Linux"
+    return Machine(
+        host=socket.gethostname(),
+        cpu_model=_cpu_model(),
+        virtualisation=_virtualisation(),
+        kernel=platform.release(),
+        governor=read_text(f"/sys/devices/system/cpu/cpu{allowed[0]}/cpufreq/scaling_governor"),
+        cpus=allowed,
+        possible_cpus=parse_cpu_list(read_text("/sys/devices/system/cpu/possible")) or allowed,
+        cpu_capacity=min(float(len(allowed)), quota) if quota else float(len(allowed)),
+        memory_total_bytes=total_bytes,
+        memory_limit_bytes=min(total_bytes, limit_bytes) if limit_bytes else total_bytes,
+        swap_bytes=swap_bytes,
+        scratch_dir=str(scratch_dir),
+        scratch_filesystem=kind,
+        scratch_device=device_under(scratch_dir) if is_linux else "",
+    )
+
+
+def parse_cpu_list(text: str) -> tuple[int, ...]:
+    """Read the kernel's list format, ``0-3,8``."""
+    cpus: list[int] = []
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        cpus += range(int(first), int(last or first) + 1)
+    return tuple(cpus)
+
+
+def _allowed_cpus() -> tuple[int, ...]:
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+def _memory_bytes() -> tuple[int, int]:
+    if os.path.exists("/proc/meminfo"):  # noqa: PTH110 - a probe for the platform
+        table = read_meminfo(Path("/proc/meminfo").read_bytes())
+        return table[b"MemTotal"], table.get(b"SwapTotal", 0)
+    import psutil  # noqa: PLC0415 - only machines without /proc need it here
+
+    return psutil.virtual_memory().total, psutil.swap_memory().total
+
+
+def _cpu_model() -> str:
+    for line in read_text("/proc/cpuinfo").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("model name", "Model", "cpu model"):
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _virtualisation() -> str:
+    """Return the hypervisor as far as an unprivileged look tells; empty on bare metal."""
+    vendor = read_text("/sys/class/dmi/id/sys_vendor")
+    known = {"QEMU": "qemu", "Amazon EC2": "aws", "Google": "gce", "Microsoft Corporation": "hyper-v", "VMware, Inc.": "vmware"}
+    if vendor in known:
+        return known[vendor]
+    has_hypervisor = " hypervisor" in read_text("/proc/cpuinfo")
+    kind = read_text("/sys/hypervisor/type")
+    return kind or ("virtual" if has_hypervisor else "")

@@ -1,0 +1,357 @@
+"""What an experiment leaves: a Recording, a slice of one dataset by time; and a Run, the folder of many."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from twin_harness import fidelity as _fidelity
+from twin_harness.board import Board
+from twin_harness.errors import HarnessFailure, InvalidInput, Undecided, UnreadableRun
+from twin_harness.metrics import IDENTITY, RESOURCE_COLUMNS
+from twin_harness.run_folder import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment, RunFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from twin_harness.dataset_file import DatasetFile
+    from twin_harness.schedule import Event, Experiment
+
+LABELS = tuple(metric.name for metric in IDENTITY if metric.name != "monotonic_s")
+
+
+class Runner(Protocol):
+    """Where experiments run: this machine, or a model of it."""
+
+    def run(self, experiment: Experiment) -> Recording:
+        """Run one experiment and return what was recorded.
+
+        Raises:
+            ExperimentFailed, ExperimentAborted: it did not run as planned; the recording is on the exception.
+        """
+        ...
+
+
+def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float | None = None) -> pd.DataFrame:
+    """Return rows of a dataset as a DataFrame with ``dt_s``, the measured seconds since the row before, as its last column.
+
+    Numbers are float64 (missing is NaN), labels are strings. Rows that do not parse are left out.
+    """
+    import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is wanted
+
+    # One row more at the front, so that the first row's interval is known.
+    first = dataset.first_row if begin_s is None else dataset.find(begin_s)
+    previous_s = _instant_before(dataset, first)
+    frame = pd.read_csv(
+        io.BytesIO(dataset.read(begin_s, end_s)),
+        dtype=dict.fromkeys(LABELS, "str"),
+        keep_default_na=False,
+        na_values=[""],
+        on_bad_lines="skip",
+        encoding_errors="replace",
+        low_memory=False,
+    )
+    labels = [name for name in LABELS if name in frame.columns]
+    frame[labels] = frame[labels].fillna("")
+    numbers = [name for name in frame.columns if name not in labels]
+    frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce")
+    frame["dt_s"] = frame["monotonic_s"].diff()
+    if len(frame) and previous_s is not None:
+        frame.loc[frame.index[0], "dt_s"] = frame["monotonic_s"].iloc[0] - previous_s
+    return frame
+
+
+def _instant_before(dataset: DatasetFile, offset: int) -> float | None:
+    """Return when the row before ``offset`` was taken."""
+    if offset <= dataset.first_row:
+        return None
+    import os  # noqa: PLC0415 - one small read
+
+    with dataset.path.open("rb") as file:
+        start = max(dataset.first_row, offset - 64 * 1024)
+        lines = os.pread(file.fileno(), offset - start, start).splitlines()
+    try:
+        return float(lines[-1].split(b",")[dataset.columns.index("monotonic_s")])
+    except (ValueError, IndexError):
+        return None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was recorded of one experiment, or of a window of it.
+
+    Attributes:
+        folder: the run folder.
+        planned: the experiment and where it stands on CLOCK_MONOTONIC.
+        rows: the annotation rows of its events and marks.
+        begin_s, end_s: the window on the events' clock, in seconds (the lead is negative).
+        valid_bytes: how much of the dataset is known to be whole; None while nobody writes.
+    """
+
+    folder: RunFolder
+    planned: PlannedExperiment
+    rows: tuple[AnnotationRow, ...]
+    begin_s: float
+    end_s: float
+    valid_bytes: int | None = None
+
+    @classmethod
+    def whole(cls, folder: RunFolder, planned: PlannedExperiment, rows: tuple[AnnotationRow, ...], valid_bytes: int | None = None) -> Recording:
+        """Return the recording of a whole experiment, lead and tail included."""
+        return cls(folder, planned, rows, planned.begin_s - planned.zero_s, planned.end_s - planned.zero_s, valid_bytes)
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment as planned."""
+        return self.planned.experiment
+
+    @property
+    def name(self) -> str:
+        """The experiment's name, unique in its run."""
+        return self.experiment.name
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """The rows of the window; index ``t_s``: seconds on the events' clock, at which each row was taken."""
+        zero_s = self.planned.zero_s
+        with self.folder.open_dataset(self.valid_bytes) as dataset:
+            frame = read_frame(dataset, zero_s + self.begin_s, zero_s + self.end_s)
+        frame.index = (frame["monotonic_s"] - zero_s).rename("t_s")
+        return frame
+
+    @cached_property
+    def annotations(self) -> pd.DataFrame:
+        """One row an event or mark, with the columns of ``annotations.csv``."""
+        return annotation_frame(list(self.rows))
+
+    def annotation(self, event_id: str) -> AnnotationRow:
+        """Return the row of an event, mark or phase.
+
+        Raises:
+            InvalidInput: there is none of that name.
+        """
+        for row in self.rows:
+            if row.event == event_id:
+                return row
+        msg = f"event {event_id!r} is not in recording {self.name!r}; expected one of {', '.join(row.event for row in self.rows) or 'none'}"
+        raise InvalidInput(msg)
+
+    def during(self, event_id: str, skip_s: float = 0.0) -> Recording:
+        """Return the window of an event or phase as it really ran, ``skip_s`` after its start.
+
+        Raises:
+            InvalidInput: there is no such event, or ``skip_s`` is beyond its end.
+            Undecided: the event never began.
+        """
+        row = self.annotation(event_id)
+        if row.start_monotonic_s is None or row.end_monotonic_s is None:
+            msg = f"event {event_id!r} of {self.name!r} never ran ({row.status}: {row.message or 'no reason given'})"
+            raise Undecided(msg)
+        begin_s, end_s = row.start_monotonic_s - self.planned.zero_s + skip_s, row.end_monotonic_s - self.planned.zero_s
+        if begin_s >= end_s:
+            msg = f"during({event_id!r}): expected skip_s below the event's {end_s - begin_s + skip_s:.3f} s but got skip_s={skip_s!r}"
+            raise InvalidInput(msg)
+        return replace(self, begin_s=max(begin_s, self.begin_s), end_s=min(end_s, self.end_s))
+
+    def settled(self, event_id: str, margin_s: float = 0.0) -> Recording:
+        """Return the plateau of an event: from ``settled_s`` (and ``margin_s`` more) to its end.
+
+        Raises:
+            Undecided: the event never settled.
+        """
+        row = self.annotation(event_id)
+        if row.settled_s is None:
+            msg = f"event {event_id!r} of {self.name!r} never settled within its tolerance"
+            raise Undecided(msg)
+        return self.during(event_id, row.settled_s + margin_s)
+
+    def _values(self, column: str) -> tuple[pd.Series[float], pd.Series[float]]:
+        """Return a column and the seconds each of its values stands for, rows without a value left out."""
+        frame = self.samples
+        if column not in frame.columns or column in LABELS:
+            close = difflib.get_close_matches(column, frame.columns, n=3)
+            msg = f"column {column!r} is not in the dataset; expected e.g. {', '.join(close) or 'cpu_percent'}"
+            raise InvalidInput(msg)
+        has_value = frame[column].notna()
+        if not has_value.any():
+            reason = "the window holds no samples" if frame.empty else "it is empty: this machine or session does not measure it"
+            msg = f"column {column!r} of {self.name!r} cannot be judged: {reason}"
+            raise Undecided(msg)
+        values = frame.loc[has_value, column]
+        return values, frame.loc[has_value, "dt_s"].fillna(0.0)
+
+    def mean(self, column: str) -> float:
+        """Return the mean of a column, each row weighed by the time it stands for (for rates: exactly the counters' difference).
+
+        Raises:
+            InvalidInput: there is no such column.
+            Undecided: it is empty here.
+        """
+        values, seconds_s = self._values(column)
+        total_s = float(seconds_s.sum())
+        return float((values * seconds_s).sum() / total_s) if total_s > 0 else float(values.mean())
+
+    def max(self, column: str) -> float:
+        """Return the largest value of a column. Raises as ``mean``."""
+        return float(self._values(column)[0].max())
+
+    def min(self, column: str) -> float:
+        """Return the smallest value of a column. Raises as ``mean``."""
+        return float(self._values(column)[0].min())
+
+    def quantile(self, column: str, q: float) -> float:
+        """Return the ``q`` quantile (0 to 1) over the rows of a column. Raises as ``mean``."""
+        if not 0 <= q <= 1:
+            msg = f"quantile(): expected q from 0 to 1 but got q={q!r}"
+            raise InvalidInput(msg)
+        return float(self._values(column)[0].quantile(q))
+
+    def fidelity(self, event_id: str) -> _fidelity.Fidelity:
+        """Compare what an event asked for with what it got, from the dataset's contract columns.
+
+        Where several events use one resource at a time, the others are taken to have delivered what they planned.
+
+        Raises:
+            InvalidInput: there is no such event.
+            Undecided: it never ran, or is shorter than a sample.
+        """
+        event = self.experiment.event(event_id)
+        window = self.during(event_id)
+        machine = self.folder.read_machine()
+        scale = event.scale(machine.get("cpu_capacity", 1.0), machine.get("memory_limit_bytes", 0))
+        result = compare(event, scale, window.samples, self.annotation(event_id))
+        if result is None:
+            msg = f"event {event_id!r} of {self.name!r} holds no whole sample; expected it to last at least two intervals"
+            raise Undecided(msg)
+        return result
+
+
+def compare(event: Event, scale: float, samples: pd.DataFrame, row: AnnotationRow) -> _fidelity.Fidelity | None:
+    """Measure the fidelity of one event on rows of the dataset, in the unit of its columns; None when no whole row lies within it.
+
+    Args:
+        event: the event as planned.
+        scale: what one unit of its level is in the unit of the columns; see ``Event.scale``.
+        samples: rows indexed by seconds on the events' clock. The event's own delivered load is the resource's column less what
+            all other events of the resource had planned in that row.
+        row: when the event really ran.
+    """
+    requested_column, delivered_column = RESOURCE_COLUMNS[event.stressor]
+    if row.actual_start_s is None or row.actual_end_s is None or samples.empty:
+        return None
+    ends_s = samples.index.to_numpy(dtype=float) - row.actual_start_s
+    lengths_s = samples["dt_s"].fillna(0.0).to_numpy(dtype=float)
+    own = np.array([_mean_level(event, end_s - length_s, end_s) for end_s, length_s in zip(ends_s, lengths_s, strict=True)]) * scale
+    total_error = (samples[delivered_column] - samples[requested_column]).to_numpy(dtype=float)
+    duration_s = row.actual_end_s - row.actual_start_s
+    return _fidelity.measure(event.stressor, ends_s, lengths_s, own, own + total_error, duration_s, event.shape.discontinuities(event.duration_s))
+
+
+def _mean_level(event: Event, begin_s: float, end_s: float) -> float:
+    begin_s, end_s = max(begin_s, 0.0), min(end_s, event.duration_s)
+    if end_s <= begin_s:
+        return 0.0
+    return (event.shape.area(end_s, event.duration_s) - event.shape.area(begin_s, event.duration_s)) / (end_s - begin_s)
+
+
+def annotation_frame(rows: list[AnnotationRow]) -> pd.DataFrame:
+    """Return annotation rows as a DataFrame with every column of ``annotations.csv``."""
+    import pandas as pd  # noqa: PLC0415 - as in read_frame
+
+    return pd.DataFrame([[getattr(row, name) for name in ANNOTATION_COLUMNS] for row in rows], columns=list(ANNOTATION_COLUMNS))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as data, at any stage of its life."""
+
+    folder: RunFolder
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.folder.path
+
+    @cached_property
+    def state(self) -> dict[str, Any]:
+        """The content of ``run.json``; empty when the run never wrote one."""
+        return self.folder.read_state()
+
+    @cached_property
+    def machine(self) -> dict[str, Any]:
+        """The content of ``machine.json``; empty when the run never wrote one."""
+        return self.folder.read_machine()
+
+    @property
+    def status(self) -> str:
+        """RUNNING, COMPLETE, PARTIAL or ABORTED; UNKNOWN without ``run.json``. A killed run still says RUNNING."""
+        return str(self.state.get("status", "UNKNOWN"))
+
+    def _valid_bytes(self) -> int | None:
+        """Ask the board of a session that still runs how much of the dataset is whole."""
+        path = self.state.get("board")
+        if self.status != "RUNNING" or not path:
+            return None
+        try:
+            board = Board.open(path)
+        except HarnessFailure:
+            return None
+        try:
+            return board.dataset_state()[0] or None
+        finally:
+            board.close()
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """Every row of the dataset; index ``monotonic_s`` less that of the first row, in seconds."""
+        with self.folder.open_dataset(self._valid_bytes()) as dataset:
+            frame = read_frame(dataset)
+        first_s = frame["monotonic_s"].iloc[0] if len(frame) else 0.0
+        frame.index = (frame["monotonic_s"] - first_s).rename("run_s")
+        return frame
+
+    @cached_property
+    def annotations(self) -> pd.DataFrame:
+        """Every annotation row so far."""
+        return annotation_frame(self.folder.read_annotations())
+
+    @cached_property
+    def recordings(self) -> tuple[Recording, ...]:
+        """The experiments begun so far, in order of time."""
+        rows = self.folder.read_annotations()
+        valid_bytes = self._valid_bytes()
+        return tuple(
+            Recording.whole(self.folder, planned, tuple(row for row in rows if row.experiment == planned.experiment.name), valid_bytes)
+            for planned in self.folder.read_plans()
+        )
+
+    def recording(self, name: str) -> Recording:
+        """Return the recording of that name.
+
+        Raises:
+            InvalidInput: there is none; the message lists those there are.
+        """
+        for recording in self.recordings:
+            if recording.name == name:
+                return recording
+        msg = f"experiment {name!r} is not in {self.path}; expected one of {', '.join(r.name for r in self.recordings) or 'none'}"
+        raise InvalidInput(msg)
+
+
+def load(folder: str | Path) -> Run:
+    """Return the Run in a folder such as ``data/latest``, complete, partial, killed or still running.
+
+    Raises:
+        UnreadableRun: there is no run in it.
+    """
+    return Run(RunFolder.open(folder))
+
+
+__all__ = ["Recording", "Run", "Runner", "UnreadableRun", "annotation_frame", "compare", "load", "read_frame"]

@@ -1,0 +1,384 @@
+"""The one owner of a run's files: every path, claim, append, merge and reading of them.
+
+Nobody else builds a path inside a run folder. Writers append whole lines and fsync what must survive a crash; readers accept a
+folder at any stage, with shards, torn tails and missing files.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.dataset_file import DatasetFile
+from twin_harness.errors import HarnessFailure, InvalidInput, UnreadableRun
+from twin_harness.metrics import ANNOTATIONS_VERSION, DATASET_VERSION
+from twin_harness.schedule import Experiment, Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUN_FORMAT = "twin-run/1"
+MACHINE_FORMAT = "twin-machine/1"
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+STATUSES = ("completed", "stopped", "aborted", "failed", "skipped")
+_IGNORE = "# written by twin-harness: outputs of runs\n*\n"
+
+
+@dataclass
+class AnnotationRow:
+    """One row of ``annotations.csv``: what was planned of an event and what came of it. None is an empty cell."""
+
+    run: str
+    experiment: str
+    event: str
+    stressor: str
+    shape: str = ""
+    unit: str = ""
+    planned_start_s: float | None = None
+    planned_end_s: float | None = None
+    actual_start_s: float | None = None
+    actual_end_s: float | None = None
+    start_time: str = ""
+    end_time: str = ""
+    start_monotonic_s: float | None = None
+    end_monotonic_s: float | None = None
+    start_error_ms: float | None = None
+    end_error_ms: float | None = None
+    requested_mean: float | None = None
+    delivered_mean: float | None = None
+    delivered_error_percent: float | None = None
+    delivered_rmse: float | None = None
+    settled_s: float | None = None
+    release_s: float | None = None
+    overlapped: bool = False
+    status: str = "completed"
+    message: str = ""
+    host: str = ""
+    worker: str = "main"
+    partition: str = ""
+    parameters: str = "{}"
+
+    def to_cells(self) -> list[str]:
+        """Return the row as CSV cells: numbers to a microsecond or six digits, booleans in lower case."""
+        return [_cell(getattr(self, field.name)) for field in fields(self)]
+
+    @classmethod
+    def from_cells(cls, cells: dict[str, str]) -> AnnotationRow:
+        """Return the row that ``to_cells`` wrote; columns of a later version are left out."""
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            text = cells.get(field.name) or ""
+            if field.type.startswith("float"):
+                values[field.name] = float(text) if text else None
+            else:
+                values[field.name] = text == "true" if field.type == "bool" else text
+        return cls(**values)
+
+
+ANNOTATION_COLUMNS = tuple(field.name for field in fields(AnnotationRow))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".") if abs(value) < 1e15 else repr(value)  # noqa: PLR2004 - beyond it, digits are noise
+    return str(value)
+
+
+@dataclass(frozen=True)
+class PlannedExperiment:
+    """An experiment as it was planned and begun: where it stands on CLOCK_MONOTONIC.
+
+    Attributes:
+        experiment: the plan, under the name it has in this run.
+        begin_s, zero_s, end_s: start of the lead, zero of the events' clock, end of the tail; ``end_s`` is planned until known.
+        worker: who ran it. status: RUNNING until it ended.
+    """
+
+    experiment: Experiment
+    begin_s: float
+    zero_s: float
+    end_s: float
+    worker: str = "main"
+    status: str = "RUNNING"
+    generator: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {**asdict(self), "experiment": self.experiment.to_json()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PlannedExperiment:
+        """Return what ``to_json`` wrote."""
+        return cls(**{**data, "experiment": Experiment.model_validate(data["experiment"])})
+
+
+class RunFolder:
+    """A run folder; make one with ``create`` or ``open``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run_id = path.name
+
+    @classmethod
+    def create(cls, data_dir: Path, now: datetime | None = None) -> RunFolder:
+        """Make ``<data_dir>/<run-id>`` (mode 0700) and point ``latest`` at it.
+
+        Raises:
+            InvalidInput: the data folder cannot be made or written.
+        """
+        stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+        try:
+            make_output_folder(data_dir)
+            path = data_dir / f"{stamp}-{secrets.token_hex(3)}"
+            path.mkdir(mode=0o700)
+            point_latest(path)
+        except OSError as error:
+            msg = f"data folder {str(data_dir)!r} cannot be written ({error.strerror}); name another one with --twin-data-dir"
+            raise InvalidInput(msg) from None
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Open an existing run folder, ``latest`` included.
+
+        Raises:
+            UnreadableRun: there is no such folder, or it is none of a run.
+        """
+        folder = Path(path).resolve()
+        if not folder.is_dir():
+            msg = f"{path}: is no folder; expected the folder of a run, such as data/latest"
+            raise UnreadableRun(msg)
+        if not (folder / "run.json").exists() and not (folder / "system_metrics_dataset.csv").exists():
+            msg = f"{path}: holds neither run.json nor system_metrics_dataset.csv; expected the folder of a run, such as data/latest"
+            raise UnreadableRun(msg)
+        return cls(folder)
+
+    # -- paths ----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def dataset(self) -> Path:
+        """The live CSV of the logger."""
+        return self.path / "system_metrics_dataset.csv"
+
+    @property
+    def annotations(self) -> Path:
+        """The merged annotations."""
+        return self.path / "annotations.csv"
+
+    @property
+    def schedule(self) -> Path:
+        """Every experiment as planned."""
+        return self.path / "schedule.json"
+
+    @property
+    def logger_lock(self) -> Path:
+        """Held by the living logger."""
+        return self.path / "logger.lock"
+
+    @property
+    def logger_account(self) -> Path:
+        """What the logger says of itself, until it stands in ``run.json``."""
+        return self.path / "logger.json"
+
+    def read_logger_account(self) -> dict[str, Any]:
+        """Return what the logger last said of itself: cost, lateness, notes; empty before it did."""
+        try:
+            data: dict[str, Any] = json.loads(self.logger_account.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return data
+
+    def scratch(self) -> Path:
+        """Make and return the scratch folder of this run."""
+        path = self.path / "scratch"
+        path.mkdir(mode=0o700, exist_ok=True)
+        return path
+
+    # -- writing --------------------------------------------------------------------------------------------------------------
+
+    def claim_name(self, name: str) -> str:
+        """Return ``name``, or ``name#2`` and so on: the first that no experiment of this run bears yet."""
+        claims = self.path / ".names"
+        claims.mkdir(mode=0o700, exist_ok=True)
+        for count in range(1, 1_000_000):
+            candidate = name if count == 1 else f"{name[: 119 - len(str(count))]}#{count}"
+            claim = claims / hashlib.sha256(candidate.encode()).hexdigest()[:32]
+            try:
+                os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            except FileExistsError:
+                continue
+            return candidate
+        msg = f"name {name!r} is taken a million times in {self.path}; name experiments apart"
+        raise HarnessFailure(msg)
+
+    def append_plan(self, planned: PlannedExperiment) -> None:
+        """Append an experiment, or its new state, to the worker's shard; it survives a crash from here on."""
+        _append(self.path / f"plan.{planned.worker}.jsonl", json.dumps(planned.to_json()).encode() + b"\n")
+
+    def append_annotation(self, row: AnnotationRow) -> None:
+        """Append an event to the worker's shard; it survives a crash from here on."""
+        path = self.path / f"annotations.{row.worker}.csv"
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        if not path.exists():
+            writer.writerow(ANNOTATION_COLUMNS)
+        writer.writerow(row.to_cells())
+        _append(path, lines.getvalue().encode())
+
+    def write_machine(self, data: dict[str, Any]) -> None:
+        """Write ``machine.json``."""
+        write_json(self.path / "machine.json", {"format": MACHINE_FORMAT, **data})
+
+    def write_state(self, data: dict[str, Any]) -> None:
+        """Write ``run.json``: always whole, the old or the new one."""
+        versions = {"system_metrics_dataset.csv": DATASET_VERSION, "annotations.csv": ANNOTATIONS_VERSION}
+        write_json(self.path / "run.json", {"format": RUN_FORMAT, "run": self.run_id, "files": versions, **data})
+
+    def merge(self, seed: int | None) -> None:
+        """Merge the shards to ``annotations.csv`` and ``schedule.json``, and remove them."""
+        rows, planned = self.read_annotations(), self.read_plans()
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(ANNOTATION_COLUMNS)
+        writer.writerows(row.to_cells() for row in rows)
+        write_whole(self.annotations, lines.getvalue())
+        if planned:
+            generators = {plan.experiment.name: plan.generator for plan in planned if plan.generator}
+            generator: dict[str, Any] = {"name": "session", "run": self.run_id}
+            if generators:
+                generator["experiments"] = generators
+            schedule = Schedule(seed=seed, generator=generator, experiments=tuple(plan.experiment for plan in planned))
+            write_whole(self.schedule, json.dumps(schedule.to_json(), indent=1) + "\n")
+        state = self.read_state()
+        self.write_state({**state, "experiments": [{**plan.to_json(), "experiment": plan.experiment.name} for plan in planned]})
+        for shard in (*self.path.glob("annotations.*.csv"), *self.path.glob("plan.*.jsonl")):
+            shard.unlink()
+
+    def remove_workings(self) -> None:
+        """Remove what only a running session needs: name claims, the logger's lock, an empty scratch folder."""
+        claims, scratch = self.path / ".names", self.path / "scratch"
+        for claim in claims.glob("*"):
+            claim.unlink()
+        if claims.exists():
+            claims.rmdir()
+        self.logger_lock.unlink(missing_ok=True)
+        self.logger_account.unlink(missing_ok=True)
+        if scratch.exists() and not any(scratch.iterdir()):
+            scratch.rmdir()
+
+    # -- reading --------------------------------------------------------------------------------------------------------------
+
+    def read_state(self) -> dict[str, Any]:
+        """Return ``run.json``; empty when the run never got that far.
+
+        Raises:
+            UnreadableRun: it was written by a newer version.
+        """
+        return self._read_versioned("run.json", RUN_FORMAT)
+
+    def read_machine(self) -> dict[str, Any]:
+        """Return ``machine.json``; empty when the run never got that far."""
+        return self._read_versioned("machine.json", MACHINE_FORMAT)
+
+    def _read_versioned(self, name: str, newest: str) -> dict[str, Any]:
+        try:
+            data: dict[str, Any] = json.loads((self.path / name).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        base, _, version = str(data.get("format", newest)).rpartition("/")
+        if base != newest.rpartition("/")[0] or not version.isdecimal() or int(version) > int(newest.rpartition("/")[2]):
+            msg = f"{self.path / name}: format {data.get('format')!r} is newer than this version reads ({newest}); upgrade twin-harness"
+            raise UnreadableRun(msg)
+        return data
+
+    def open_dataset(self, valid_bytes: int | None = None) -> DatasetFile:
+        """Open the dataset; see ``DatasetFile``."""
+        return DatasetFile(self.dataset, valid_bytes)
+
+    def read_annotations(self) -> list[AnnotationRow]:
+        """Return the rows of the merged file and of the shards, in order of time, each once; a torn last line is left out."""
+        found: dict[tuple[str, str, str], AnnotationRow] = {}
+        for path in (self.annotations, *sorted(self.path.glob("annotations.*.csv"))):
+            for cells in _read_csv(path):
+                row = AnnotationRow.from_cells(cells)
+                found[row.experiment, row.event, _cell(row.start_monotonic_s)] = row
+        return sorted(found.values(), key=lambda row: (row.start_monotonic_s or row.end_monotonic_s or 0.0, row.planned_start_s or 0.0))
+
+    def read_plans(self) -> list[PlannedExperiment]:
+        """Return the experiments begun so far, in order of time, each in its last known state."""
+        found: dict[str, PlannedExperiment] = {}
+        for data in self._plan_records():
+            planned = PlannedExperiment.from_json(data)
+            found[planned.experiment.name] = planned
+        return sorted(found.values(), key=lambda planned: planned.begin_s)
+
+    def _plan_records(self) -> Iterator[dict[str, Any]]:
+        merged = {}
+        if self.schedule.exists():
+            merged = {experiment.name: experiment.to_json() for experiment in Schedule.read(self.schedule).experiments}
+        for data in self.read_state().get("experiments", []):
+            if data["experiment"] in merged:
+                yield {**data, "experiment": merged[data["experiment"]]}
+        for path in sorted(self.path.glob("plan.*.jsonl")):
+            for line in path.read_bytes().split(b"\n")[:-1]:  # a line without its break is torn
+                yield json.loads(line)
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    whole = text[: text.rfind("\n") + 1]
+    return [row for row in csv.DictReader(io.StringIO(whole)) if row.get("experiment") is not None]
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Append whole lines in one write and make them durable."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if os.write(descriptor, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that readers see the old content or the new one, never half of it."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write a JSON file whole."""
+    write_whole(path, json.dumps(data, indent=1) + "\n")
+
+
+def make_output_folder(path: Path) -> None:
+    """Make a folder for outputs; one that is new ignores itself in git."""
+    if not path.exists():
+        path.mkdir(parents=True)
+        (path / ".gitignore").write_text(_IGNORE, encoding="utf-8")
+
+
+def point_latest(path: Path) -> None:
+    """Point ``latest`` beside a folder at it, in one step."""
+    draft = path.parent / f".latest.{secrets.token_hex(4)}"
+    draft.symlink_to(path.name)
+    draft.replace(path.parent / "latest")

@@ -1,0 +1,143 @@
+"""Controlled disk load: bytes reach the device at the rate asked for.
+
+Direct I/O (O_DIRECT) with an aligned buffer, or buffered writes that are fsynced within the event: what stays in the page cache is no
+disk load. The file is bounded, used as a ring, and has no name: whatever dies, nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from twin_harness.shapes import draw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twin_harness.stress.load import Load
+
+CATCH_UP_S = 0.5
+_LONGEST_SLEEP_S = 0.020
+_PREPARE_BLOCK_BYTES = 4 * 1024**2
+
+
+def open_scratch_file(folder: str, options: dict[str, object]) -> int:
+    """Make the nameless file of a disk event, filled where it will be read, and return its descriptor.
+
+    Raises:
+        OSError: the filesystem is full, read-only, or does not do direct I/O; ``strerror`` says which.
+    """
+    size_bytes = int(str(options["file_bytes"]))
+    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_DIRECT if options["direct"] and hasattr(os, "O_DIRECT") else 0)
+    descriptor = _open_nameless(folder, flags)
+    try:
+        os.posix_fallocate(descriptor, 0, size_bytes)
+        if options["operation"] != "write":
+            _fill(descriptor, size_bytes)
+            os.fsync(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def sync_filesystem(descriptor: int) -> None:
+    """Write out what others left dirty on the file's filesystem (syncfs(2)), lest it be taken for our load."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).syncfs(descriptor)
+
+
+def _open_nameless(folder: str, flags: int) -> int:
+    if hasattr(os, "O_TMPFILE"):
+        try:
+            return os.open(folder, flags | os.O_TMPFILE, 0o600)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
+                raise
+    path = os.path.join(folder, f".twin-harness-{os.getpid()}-{os.urandom(8).hex()}")  # noqa: PTH118 - the load processes do without pathlib
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    os.unlink(path)  # noqa: PTH108 - the load processes do without pathlib
+    return descriptor
+
+
+def _fill(descriptor: int, size_bytes: int) -> None:
+    with mmap.mmap(-1, _PREPARE_BLOCK_BYTES) as block:
+        block.write(os.urandom(_PREPARE_BLOCK_BYTES))
+        for offset in range(0, size_bytes, _PREPARE_BLOCK_BYTES):
+            with memoryview(block)[: min(_PREPARE_BLOCK_BYTES, size_bytes - offset)] as part:
+                os.pwrite(descriptor, part, offset)
+
+
+class DiskStress:
+    """Disk load; the load's unit is bytes per second.
+
+    Args:
+        load: what to follow.
+        descriptor: the file from ``open_scratch_file``.
+        count_fsynced: told the bytes that have reached the device, in buffered mode.
+    """
+
+    def __init__(self, load: Load, descriptor: int, count_fsynced: Callable[[int], None]) -> None:
+        self._load = load
+        self._descriptor = descriptor
+        self._count_fsynced = count_fsynced
+        self._block_bytes = int(load.options["block_bytes"])
+        self._blocks = int(load.options["file_bytes"]) // self._block_bytes
+        self._buffer: mmap.mmap | None = None
+
+    def prepare(self) -> None:
+        """Make an aligned buffer of bytes that do not compress."""
+        self._buffer = mmap.mmap(-1, self._block_bytes)
+        self._buffer.write(os.urandom(self._block_bytes))
+
+    def follow(self, report_start: Callable[[], None]) -> None:
+        """Follow the load.
+
+        Raises:
+            OSError: the device refused, or moved less than a block.
+        """
+        load, block_bytes = self._load, self._block_bytes
+        is_buffered, fsync_every_bytes = not load.options["direct"], int(load.options["fsync_every_bytes"])
+        done_bytes = synced_bytes = 0
+        forgiven_bytes = 0.0
+        report_start()
+        while (now_s := time.monotonic()) < load.end_s and not load.is_stopping:
+            missing_bytes = load.area(now_s) - forgiven_bytes - done_bytes
+            level = load.level(now_s)
+            if missing_bytes < block_bytes:
+                wait_s = (block_bytes - missing_bytes) / level if level > 0 else _LONGEST_SLEEP_S
+                time.sleep(max(0.0, min(wait_s, _LONGEST_SLEEP_S, load.end_s - now_s)))
+                continue
+            forgiven_bytes += max(0.0, missing_bytes - max(block_bytes, level * CATCH_UP_S))
+            self._move_block(done_bytes // block_bytes)
+            done_bytes += block_bytes
+            if is_buffered and done_bytes - synced_bytes >= fsync_every_bytes:
+                synced_bytes = self._sync(done_bytes)
+        if is_buffered and synced_bytes < done_bytes:
+            self._sync(done_bytes)
+
+    def _move_block(self, count: int) -> None:
+        options = self._load.options
+        block = int(draw(0, count) * self._blocks) if options["pattern"] == "random" else count % self._blocks
+        is_write = options["operation"] == "write" or (options["operation"] == "mixed" and count % 2 == 0)
+        offset = block * self._block_bytes
+        if self._buffer is None:
+            msg = "prepare() comes before follow()"
+            raise RuntimeError(msg)
+        moved = os.pwrite(self._descriptor, self._buffer, offset) if is_write else os.preadv(self._descriptor, [self._buffer], offset)
+        if moved != self._block_bytes:
+            raise OSError(errno.EIO, f"moved {moved} of {self._block_bytes} bytes")
+
+    def _sync(self, done_bytes: int) -> int:
+        os.fdatasync(self._descriptor)
+        self._count_fsynced(done_bytes)
+        return done_bytes
+
+    def release(self) -> None:
+        """Close the file, and with it give its space back."""
+        os.close(self._descriptor)

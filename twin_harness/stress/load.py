@@ -1,0 +1,87 @@
+"""What a load process is asked to follow, and what every stressor must be able to do."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twin_harness.shapes import Shape
+
+_PATIENCE_S = 0.02
+
+
+class LoadAborted(Exception):
+    """The load stopped itself because going on would harm the machine."""
+
+
+@dataclass
+class Load:
+    """The part of one event that one process carries.
+
+    Attributes:
+        shape: level over time; start_s: absolute start on CLOCK_MONOTONIC; duration_s: planned length.
+        scale: what one unit of level is in the stressor's own unit (CPU seconds per second, bytes, bytes per second).
+        options: the event's options, defaults filled in.
+        is_stopping: set from outside when the event is to end early.
+    """
+
+    shape: Shape
+    start_s: float
+    duration_s: float
+    scale: float
+    options: dict[str, Any] = field(default_factory=dict)
+    is_stopping: bool = False
+
+    @property
+    def end_s(self) -> float:
+        """The planned end on CLOCK_MONOTONIC."""
+        return self.start_s + self.duration_s
+
+    def level(self, now_s: float) -> float:
+        """Return the level asked for at an instant on CLOCK_MONOTONIC, in the stressor's unit."""
+        return self.shape.level(min(max(now_s - self.start_s, 0.0), self.duration_s), self.duration_s) * self.scale
+
+    def area(self, now_s: float) -> float:
+        """Return what was asked for from the start to an instant, in the stressor's unit × seconds."""
+        return self.shape.area(min(max(now_s - self.start_s, 0.0), self.duration_s), self.duration_s) * self.scale
+
+    def highest(self) -> float:
+        """Return the highest level of the event, in the stressor's unit."""
+        return self.shape.extremes(self.duration_s)[1] * self.scale
+
+    def wait_for_start(self) -> bool:
+        """Sleep until the start; return False when told to stop before it."""
+        while not self.is_stopping:
+            remaining_s = self.start_s - time.monotonic()
+            if remaining_s <= 0:
+                return True
+            time.sleep(remaining_s if remaining_s < 2 * _PATIENCE_S else min(remaining_s - _PATIENCE_S, _PATIENCE_S))
+        return False
+
+
+class Stressor(Protocol):
+    """One way to load one resource, in a process of its own.
+
+    The load host calls ``prepare`` when the process is made, ``follow`` at the start, and ``release`` at the end, always.
+    """
+
+    def prepare(self) -> None:
+        """Do what may take time, so that the load can begin at once."""
+        ...
+
+    def follow(self, report_start: Callable[[], None]) -> None:
+        """Follow the load until its end or until it is stopping; call ``report_start`` just before the first unit of work.
+
+        Raises:
+            LoadAborted: going on would harm the machine.
+            OSError: the resource refused.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give everything back."""
+        ...

@@ -1,0 +1,396 @@
+"""The load host: one process an experiment, which forks a child per event and CPU and answers for all of them.
+
+Protocol. stdin: the plan as one JSON line; then ``{"zero_s": …, "plan_slot": …}`` once everything is prepared; ``{"stop": true}``, or the end of
+stdin, ends all load. stdout, JSON lines: ``{"state": "ready"}``; per event ``started`` and ``ended`` with what really happened; ``done``.
+
+Each child: forked → prepared → started at an absolute time → follows its level → released. The host ties their lives to its own and
+its own to the controller's and the guard's, stands them first in line for the OOM killer, kills one that overstays, and leaves the
+kernel's last account of each on the board before it reaps it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from twin_harness import shapes
+from twin_harness.board import UNCOUNTED, Board
+from twin_harness.child import be_first_to_kill, die_with_parent, run_as_ordinary, run_in_real_time, watch_process
+from twin_harness.procfs import process_cpu_ns, process_io_bytes, resident_bytes
+from twin_harness.stress.cpu_stress import CpuStress
+from twin_harness.stress.disk_stress import DiskStress, open_scratch_file, sync_filesystem
+from twin_harness.stress.load import Load, LoadAborted, Stressor
+from twin_harness.stress.mem_stress import MemoryStress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ARM_S = 0.25
+OVERSTAY_S = 0.5
+RELEASE_S_PER_GIB = 0.5
+STOP_PATIENCE_S = 0.5
+
+
+@dataclass
+class _Child:
+    """A forked load process."""
+
+    pid: int
+    slot: int
+    pipe: int
+    event: _Event
+    kill_at_s: float
+    buffer: bytes = b""
+    final_line: dict[str, Any] | None = None
+
+
+@dataclass
+class _Event:
+    """An event of the plan and what has become of it."""
+
+    index: int
+    plan: dict[str, Any]
+    descriptor: int | None = None
+    is_forked: bool = False
+    forks: int = 0
+    children: list[_Child] = field(default_factory=list)
+    starts_s: list[float] = field(default_factory=list)
+    ends_s: list[float] = field(default_factory=list)
+    releases_s: list[float] = field(default_factory=list)
+    status: str = "completed"
+    message: str = ""
+    is_told: bool = False
+
+
+class LoadHost:
+    """The host of one experiment.
+
+    Args:
+        plan: the first line of stdin; see ``control/runner.py``, which writes it.
+    """
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self._plan = plan
+        self._board = Board.open(plan["board"])
+        self._events = [_Event(index, event) for index, event in enumerate(plan["events"])]
+        self._children: dict[int, _Child] = {}
+        self._zero_s = 0.0
+        self._plan_slot = 0
+        self._is_stopping = False
+        self._input = b""
+        self._own_slot = self._board.claim_process(os.getpid(), "harness")
+        self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(wake_write, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: self._stop("stopped", "the load host was asked to stop"))
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        self._watched = [fd for pid in plan["watch_pids"] if (fd := watch_process(pid)) is not None]
+
+    def run(self) -> int:
+        """Prepare, run every event, and return an exit code."""
+        try:
+            self._prepare_files()
+            _tell({"state": "ready"})
+            self._await_zero()
+            while self._children or not self._is_over():
+                self._fork_due_events()
+                self._wait(self._next_deadline_s())
+                self._kill_overstayers()
+                self._tell_ended()
+            _tell({"state": "done"})
+        finally:
+            for child in list(self._children.values()):
+                _kill(child.pid)
+            self._board.free_process(self._own_slot)
+            self._board.close()
+        return 0
+
+    # -- before the start -----------------------------------------------------------------------------------------------------
+
+    def _prepare_files(self) -> None:
+        """Make every disk event's file; an event whose filesystem refuses has failed before it began."""
+        for event in self._events:
+            if event.plan["stressor"] != "disk":
+                continue
+            try:
+                event.descriptor = open_scratch_file(self._plan["scratch_dir"], event.plan["options"])
+            except OSError as error:
+                event.status, event.message = "failed", f"scratch folder {self._plan['scratch_dir']}: {error.strerror}; name another one with --twin-scratch-dir"
+        last = next((event.descriptor for event in reversed(self._events) if event.descriptor is not None), None)
+        if last is not None:
+            sync_filesystem(last)
+
+    def _await_zero(self) -> None:
+        while not self._zero_s and not self._is_stopping:
+            self._wait(None)
+        self._tell_ended()
+
+    # -- children -------------------------------------------------------------------------------------------------------------
+
+    def _is_over(self) -> bool:
+        return self._is_stopping or all(event.is_told for event in self._events)
+
+    def _fork_due_events(self) -> None:
+        now_s = time.monotonic()
+        for event in self._events:
+            is_due = now_s >= self._zero_s + event.plan["start_s"] - ARM_S
+            if is_due and not event.is_forked and not self._is_stopping and event.status == "completed":
+                event.is_forked = True
+                for stressor, load in self._make_stressors(event):
+                    self._fork(event, stressor, load)
+
+    def _make_stressors(self, event: _Event) -> Iterator[tuple[str, Load]]:
+        plan = event.plan
+        shape, start_s = shapes.from_json(plan["shape"]), self._zero_s + plan["start_s"]
+        cpus = sorted(set(plan["options"].get("cpus") or self._plan["cpus"])) if plan["stressor"] == "cpu" else [None]
+        for cpu in cpus:
+            # A child's share of one percent of the machine, in CPU seconds per second.
+            scale = plan["scale"] * self._plan["cpu_capacity"] / 100.0 / len(cpus) if plan["stressor"] == "cpu" else plan["scale"]
+            yield str(cpu), Load(shape, start_s, plan["duration_s"], scale, plan["options"])
+
+    def _fork(self, event: _Event, cpu: str, load: Load) -> None:
+        kind = event.plan["stressor"]
+        if kind == "disk" and not event.plan["options"]["direct"]:
+            kind = "disk_buffered"
+        slot = self._board.claim_process(0, kind, plan=self._plan_slot, event=event.index, base=0 if kind == "cpu" else UNCOUNTED)
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid == 0:
+            self._live_as_child(event, cpu, load, slot, write_end)
+        os.close(write_end)
+        self._board.set_pid(slot, pid)
+        gib = load.highest() / 2**30 if kind == "memory" else 0.0
+        child = _Child(pid, slot, read_end, event, load.end_s + OVERSTAY_S + gib * RELEASE_S_PER_GIB)
+        self._children[read_end] = child
+        event.children.append(child)
+        event.forks += 1
+
+    def _live_as_child(self, event: _Event, cpu: str, load: Load, slot: int, pipe: int) -> NoReturn:
+        """Be a load process; never returns into the host's code."""
+        code = 1
+        try:
+            die_with_parent()
+            be_first_to_kill()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, lambda *_: setattr(load, "is_stopping", True))
+            os.close(0)
+            os.close(1)
+            gc.disable()
+            code = _follow(self._make_stressor(event, cpu, load, slot), load, pipe)
+        finally:
+            os._exit(code)
+
+    def _make_stressor(self, event: _Event, cpu: str, load: Load, slot: int) -> Stressor:
+        kind = event.plan["stressor"]
+        if kind == "cpu":
+            return CpuStress(load, None if cpu == "None" else int(cpu))
+        if kind == "memory":
+            return MemoryStress(load, self._plan["memory_floor_bytes"])
+        return DiskStress(load, event.descriptor if event.descriptor is not None else -1, lambda total: self._board.count_fsynced(slot, total))
+
+    # -- waiting --------------------------------------------------------------------------------------------------------------
+
+    def _next_deadline_s(self) -> float | None:
+        deadlines = [self._zero_s + event.plan["start_s"] - ARM_S for event in self._events if not event.is_forked and event.status == "completed"]
+        deadlines += [child.kill_at_s for child in self._children.values()]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else 0.0
+
+    def _wait(self, timeout_s: float | None) -> None:
+        """Wait for a child, the runner, or the end of a process we live with; handle what came."""
+        poll = select.poll()
+        for descriptor in (0, self._wake_read, *self._watched, *self._children):
+            poll.register(descriptor, select.POLLIN | select.POLLHUP)
+        for descriptor, _ in poll.poll(None if timeout_s is None else timeout_s * 1000 + 1):
+            if descriptor == 0:
+                self._read_input()
+            elif descriptor == self._wake_read:
+                os.read(self._wake_read, 4096)
+            elif descriptor in self._watched:
+                self._die()
+            else:
+                self._read_child(self._children[descriptor])
+
+    def _read_input(self) -> None:
+        data = os.read(0, 1 << 16)
+        if not data:
+            self._die()
+        self._input += data
+        *lines, self._input = self._input.split(b"\n")
+        for line in filter(None, lines):
+            message = json.loads(line)
+            if message.get("stop"):
+                self._stop("stopped", message.get("why", ""))
+            else:
+                self._zero_s, self._plan_slot = message["zero_s"], message["plan_slot"]
+
+    def _read_child(self, child: _Child) -> None:
+        data = os.read(child.pipe, 4096)
+        if not data:
+            self._reap(child)
+            return
+        *lines, child.buffer = (child.buffer + data).split(b"\n")
+        for line in lines:
+            self._hear_child(child, json.loads(line))
+
+    def _hear_child(self, child: _Child, message: dict[str, Any]) -> None:
+        event = child.event
+        if message["state"] == "prepared":
+            self._board.set_base(child.slot, self._present_account(child))
+        elif message["state"] == "started":
+            event.starts_s.append(message["at_s"])
+            if len(event.starts_s) == event.forks:
+                _tell({"state": "started", "event": event.plan["id"], "start_s": min(event.starts_s)})
+        elif message["state"] == "ended":
+            child.final_line = message
+            event.ends_s.append(message["at_s"])
+        elif message["state"] == "released":
+            event.releases_s.append(message["at_s"])
+        else:
+            event.status, event.message = message["status"], message["why"]
+
+    def _present_account(self, child: _Child) -> int:
+        """Return what of the child's account does not count: resident bytes or I/O bytes before its start."""
+        kind = child.event.plan["stressor"]
+        if kind == "memory":
+            return resident_bytes(child.pid) or 0
+        return sum(process_io_bytes(child.pid) or (0, 0)) if kind == "disk" else 0
+
+    # -- the end --------------------------------------------------------------------------------------------------------------
+
+    def _reap(self, child: _Child) -> None:
+        """Leave the kernel's last account on the board, then reap."""
+        os.close(child.pipe)
+        del self._children[child.pipe]
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        self._board.end_process(child.slot, process_cpu_ns(child.pid) or 0, sum(process_io_bytes(child.pid) or (0, 0)))
+        _, status = os.waitpid(child.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        event = child.event
+        event.children.remove(child)
+        if child.final_line is None:
+            event.ends_s.append(time.monotonic())
+        if code < 0 and event.status == "completed":
+            name = signal.Signals(-code).name
+            killer = "the kernel ran out of memory" if -code == signal.SIGKILL else "it was killed"
+            event.status, event.message = "failed", f"a load process died of {name} ({killer}, or somebody sent it)"
+        elif code > 0 and event.status == "completed":
+            event.status, event.message = "failed", f"a load process ended with code {code}"
+
+    def _tell_ended(self) -> None:
+        for event in self._events:
+            is_finished = (event.is_forked and not event.children) or (not event.is_forked and (event.status != "completed" or self._is_stopping))
+            if event.is_told or not is_finished:
+                continue
+            event.is_told = True
+            end_s = max(event.ends_s) if event.ends_s else None
+            status = event.status if event.is_forked or event.status != "completed" else "skipped"
+            _tell(
+                {
+                    "state": "ended",
+                    "event": event.plan["id"],
+                    "start_s": min(event.starts_s) if event.starts_s else None,
+                    "end_s": end_s,
+                    "release_s": max(event.releases_s) - end_s if event.releases_s and end_s is not None else None,
+                    "status": status,
+                    "message": event.message,
+                }
+            )
+
+    def _kill_overstayers(self) -> None:
+        now_s = time.monotonic()
+        for child in self._children.values():
+            if now_s >= child.kill_at_s:
+                if child.event.status == "completed":
+                    child.event.status, child.event.message = "failed", "a load process overstayed its deadline and was killed"
+                _kill(child.pid)
+                child.kill_at_s = now_s + 60.0
+
+    def _stop(self, status: str, why: str) -> None:
+        """End all load: ask first, kill after half a second."""
+        self._is_stopping = True
+        for child in self._children.values():
+            if child.event.status == "completed":
+                child.event.status, child.event.message = status, why
+            child.kill_at_s = min(child.kill_at_s, time.monotonic() + STOP_PATIENCE_S)
+            os.kill(child.pid, signal.SIGTERM)
+
+    def _die(self) -> NoReturn:
+        """The runner, the controller or the guard is gone: no load without them."""
+        os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+
+def _follow(stressor: Stressor, load: Load, pipe: int) -> int:
+    """Lead one load through its life and report each step; return an exit code."""
+    begun = False
+
+    def say(state: str, **more: Any) -> None:
+        os.write(pipe, json.dumps({"state": state, "at_s": time.monotonic(), **more}).encode() + b"\n")
+
+    def report_start() -> None:
+        nonlocal begun
+        begun = True
+        start_s = time.monotonic()
+        os.write(pipe, json.dumps({"state": "started", "at_s": start_s}).encode() + b"\n")
+
+    code = 0
+    try:
+        stressor.prepare()
+        say("prepared")
+        is_real_time = run_in_real_time()
+        is_time = load.wait_for_start()
+        if is_real_time:
+            run_as_ordinary()
+        if is_time:
+            stressor.follow(report_start)
+    except LoadAborted as error:
+        say("fault", status="aborted", why=str(error))
+    except MemoryError:
+        say("fault", status="failed", why="the kernel refused the memory (overcommit or an address space limit); ask for less")
+    except OSError as error:
+        say("fault", status="failed", why=f"{error.strerror or error} (errno {error.errno})")
+    finally:
+        if begun:
+            say("ended")
+        stressor.release()
+        if begun:
+            say("released")
+    return code
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _tell(message: dict[str, Any]) -> None:
+    try:
+        os.write(1, json.dumps(message).encode() + b"\n")
+    except BrokenPipeError:
+        os.killpg(0, signal.SIGKILL)
+
+
+def main() -> int:
+    """Read the plan from stdin and be its host."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent()
+    be_first_to_kill()
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)  # one byte at a time: what follows the line belongs to the loop
+        if not byte:
+            return 2
+        line += byte
+    return LoadHost(json.loads(line)).run()

@@ -1,0 +1,134 @@
+"""Controlled memory load: resident bytes follow the level, up and down.
+
+One anonymous mapping as large as the highest level. Growth is populated in chunks of at most 32 MiB (madvise(2): MADV_HUGEPAGE, then
+MADV_POPULATE_WRITE, Linux ≥ 5.14; a plain store to every page elsewhere), and MemAvailable is asked before each chunk. Shrinking
+gives the tail back with MADV_DONTNEED.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from twin_harness.procfs import read_meminfo
+from twin_harness.stress.load import LoadAborted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twin_harness.stress.load import Load
+
+GRAIN_BYTES = 2 * 1024**2  # a huge page: smaller steps would break huge pages up
+CHUNK_BYTES = 32 * 1024**2
+_MADV_POPULATE_WRITE = 23  # Python names neither of these two
+_MAP_NORESERVE = 0x4000
+_TICK_S = 0.020
+_CHUNK_S = 0.010
+_STIR_PERIOD_S = 1.0
+
+
+class MemoryStress:
+    """Memory load; the load's unit is bytes.
+
+    Args:
+        load: what to follow.
+        floor_bytes: never take memory when less than this would be left available; a chunk is at most a quarter of it.
+    """
+
+    def __init__(self, load: Load, floor_bytes: int) -> None:
+        self._load = load
+        self._floor_bytes = floor_bytes
+        self._largest_chunk_bytes = min(CHUNK_BYTES, max(GRAIN_BYTES, floor_bytes // 4 // GRAIN_BYTES * GRAIN_BYTES)) if floor_bytes else CHUNK_BYTES
+        self._chunk_bytes = GRAIN_BYTES
+        self._area: mmap.mmap | None = None
+        self._resident_bytes = 0
+        self._can_populate = hasattr(mmap, "MADV_HUGEPAGE")
+        self._meminfo: int | None = None
+
+    def prepare(self) -> None:
+        """Reserve addresses; no page is taken yet."""
+        size_bytes = max(GRAIN_BYTES, _to_grain(self._load.highest()))
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | (_MAP_NORESERVE if sys.platform == "linux" else 0)
+        self._area = mmap.mmap(-1, size_bytes, flags=flags)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            self._area.madvise(mmap.MADV_HUGEPAGE)
+        if os.path.exists("/proc/meminfo"):  # noqa: PTH110 - pathlib would be imported for this alone
+            self._meminfo = os.open("/proc/meminfo", os.O_RDONLY | os.O_CLOEXEC)
+
+    def follow(self, report_start: Callable[[], None]) -> None:
+        """Follow the load.
+
+        Raises:
+            LoadAborted: one more chunk would leave less memory available than the floor.
+        """
+        load = self._load
+        is_stirring = load.options.get("pattern") == "stir"
+        stirred_s = load.start_s
+        report_start()
+        while (now_s := time.monotonic()) < load.end_s and not load.is_stopping:
+            wanted_bytes = _to_grain(load.level(now_s))
+            if wanted_bytes > self._resident_bytes:
+                self._grow(min(wanted_bytes, self._resident_bytes + self._chunk_bytes))
+                continue
+            if wanted_bytes < self._resident_bytes:
+                self._shrink(wanted_bytes)
+            if is_stirring and now_s - stirred_s >= _STIR_PERIOD_S:
+                stirred_s = now_s
+                self._touch(0, self._resident_bytes)
+            time.sleep(max(0.0, min(_TICK_S, load.end_s - time.monotonic())))
+
+    def _grow(self, to_bytes: int) -> None:
+        available_bytes = self._available_bytes()
+        more_bytes = to_bytes - self._resident_bytes
+        if available_bytes is not None and available_bytes - more_bytes < self._floor_bytes:
+            msg = f"memory_available: {available_bytes / 2**20:.0f} MiB less a chunk of {more_bytes / 2**20:.0f} MiB would be below the floor of {self._floor_bytes / 2**20:.0f} MiB"
+            raise LoadAborted(msg)
+        began_s = time.monotonic()
+        if self._can_populate:
+            try:
+                self._mapping.madvise(_MADV_POPULATE_WRITE, self._resident_bytes, more_bytes)
+            except OSError:
+                self._can_populate = False
+        if not self._can_populate:
+            self._touch(self._resident_bytes, to_bytes)
+        self._resident_bytes = to_bytes
+        # Chunks of about 10 ms: a chunk under way is how late the event may end.
+        fitting_bytes = more_bytes * _CHUNK_S / max(time.monotonic() - began_s, 1e-6)
+        self._chunk_bytes = min(self._largest_chunk_bytes, max(GRAIN_BYTES, _to_grain(fitting_bytes)), 2 * more_bytes)
+
+    def _shrink(self, to_bytes: int) -> None:
+        self._mapping.madvise(mmap.MADV_DONTNEED, to_bytes, self._resident_bytes - to_bytes)
+        self._resident_bytes = to_bytes
+
+    def _touch(self, begin_bytes: int, end_bytes: int) -> None:
+        """Store to one byte of every page, chunk by chunk so that stopping stays possible."""
+        for offset in range(begin_bytes, end_bytes, CHUNK_BYTES):
+            upto = min(offset + CHUNK_BYTES, end_bytes)
+            self._mapping[offset : upto : mmap.PAGESIZE] = bytes((upto - offset + mmap.PAGESIZE - 1) // mmap.PAGESIZE)
+            if self._load.is_stopping:
+                return
+
+    def _available_bytes(self) -> int | None:
+        if self._meminfo is None:
+            return None
+        return read_meminfo(os.pread(self._meminfo, 256, 0).rpartition(b"\n")[0])[b"MemAvailable"]
+
+    @property
+    def _mapping(self) -> mmap.mmap:
+        if self._area is None:
+            msg = "prepare() comes before follow()"
+            raise RuntimeError(msg)
+        return self._area
+
+    def release(self) -> None:
+        """Unmap everything."""
+        if self._area is not None:
+            self._area.close()
+            self._area = None
+
+
+def _to_grain(amount_bytes: float) -> int:
+    return round(amount_bytes / GRAIN_BYTES) * GRAIN_BYTES

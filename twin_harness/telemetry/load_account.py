@@ -1,0 +1,205 @@
+"""Requested and delivered: the plan and the kernel's account of the load processes, read at the moment of a sample.
+
+Requested is the mean of level(t) since the row before. Delivered is what the kernel says the load processes got in the same time:
+CPU clocks in ns, resident pages, I/O bytes. Nobody reports on himself, but for bytes whose fsync has returned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from twin_harness import shapes
+from twin_harness.board import ENDED, UNCOUNTED, Board, LoadProcess
+from twin_harness.procfs import process_cpu_ns, process_io_bytes, resident_bytes
+
+if TYPE_CHECKING:
+    from twin_harness.shapes import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLoad:
+    """An event as the logger needs it: absolute times, and the factor from its level to the unit of the column."""
+
+    event_id: str
+    stressor: str
+    shape: Shape
+    start_s: float
+    duration_s: float
+    scale: float
+
+    def requested(self, begin_s: float, end_s: float) -> float:
+        """Return the mean planned load between two instants, 0 outside the event, in the unit of the column."""
+        from_s, to_s = max(begin_s - self.start_s, 0.0), min(end_s - self.start_s, self.duration_s)
+        if to_s <= from_s:
+            return 0.0
+        area = self.shape.area(to_s, self.duration_s) - self.shape.area(from_s, self.duration_s)
+        return area * self.scale / (end_s - begin_s)
+
+    def is_active(self, begin_s: float, end_s: float) -> bool:
+        """Tell whether the event overlaps the time between two instants."""
+        return self.start_s < end_s and self.start_s + self.duration_s > begin_s
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWindow:
+    """A running experiment: its name, its window on CLOCK_MONOTONIC and its loads."""
+
+    name: str
+    begin_s: float
+    end_s: float
+    loads: tuple[PlannedLoad, ...]
+
+    @classmethod
+    def from_json(cls, plan: dict[str, Any]) -> PlannedWindow:
+        """Read a plan from the board."""
+        loads = tuple(
+            PlannedLoad(
+                event["id"],
+                event["stressor"],
+                shapes.from_json(event["shape"]),
+                plan["zero_s"] + event["start_s"],
+                event["duration_s"],
+                event["scale"],
+            )
+            for event in plan["events"]
+        )
+        return cls(plan["experiment"], plan["begin_s"], plan["end_s"], loads)
+
+
+@dataclass(slots=True)
+class _Known:
+    """A load process and where its counters stood at the row before."""
+
+    process: LoadProcess
+    cpu_ns: int
+    moved_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What one row says about load; percents are of the machine, rates over the time since the row before."""
+
+    experiment: str
+    active_events: str
+    cpu_requested: float
+    cpu_delivered: float
+    memory_requested: float
+    memory_delivered: float
+    disk_requested: float
+    disk_delivered: float
+    cpu_side: float
+    harness_cpu: float
+
+
+class LoadAccount:
+    """Follows plans and processes on the board from sample to sample.
+
+    Args:
+        board: the load board.
+        cpu_capacity: how many CPUs are 100 percent.
+    """
+
+    def __init__(self, board: Board, cpu_capacity: float) -> None:
+        self._board = board
+        self._ns_per_percent = cpu_capacity * 1e7
+        self._sequences: tuple[int, ...] = ()
+        self._plans: dict[int, PlannedWindow] = {}
+        self._generation = -1
+        self._known: dict[int, _Known] = {}
+
+    def sample(self, begin_s: float, end_s: float) -> Account:
+        """Return requested and delivered between two instants, the second of which is now."""
+        delivered_ns, moved_bytes, held_bytes = self._read_processes()
+        self._refresh_plans()
+        windows = [plan for plan in self._plans.values() if plan.begin_s < end_s and plan.end_s > begin_s]
+        windows.sort(key=lambda window: window.begin_s)
+        requested = {"cpu": 0.0, "memory": 0.0, "disk": 0.0}
+        active = []
+        for window in windows:
+            for load in window.loads:
+                if load.is_active(begin_s, end_s):
+                    requested[load.stressor] += load.requested(begin_s, end_s)
+                    active.append(load.event_id if len(windows) == 1 else f"{window.name}/{load.event_id}")
+        percent_per_ns = 1.0 / (self._ns_per_percent * (end_s - begin_s))
+        return Account(
+            experiment="+".join(window.name for window in windows),
+            active_events="+".join(active),
+            cpu_requested=requested["cpu"],
+            cpu_delivered=delivered_ns["cpu"] * percent_per_ns,
+            memory_requested=requested["memory"],
+            memory_delivered=held_bytes,
+            disk_requested=requested["disk"],
+            disk_delivered=moved_bytes / (end_s - begin_s),
+            cpu_side=delivered_ns["side"] * percent_per_ns,
+            harness_cpu=delivered_ns["harness"] * percent_per_ns,
+        )
+
+    def _refresh_plans(self) -> None:
+        """Read the plans whose sequence counters have moved."""
+        sequences = self._board.plan_sequences()
+        if sequences == self._sequences:
+            return
+        for slot, sequence in enumerate(sequences):
+            if self._sequences and sequence == self._sequences[slot]:
+                continue
+            plan = self._board.read_plan(slot)
+            if plan is None:
+                self._plans.pop(slot, None)
+            else:
+                self._plans[slot] = PlannedWindow.from_json(plan)
+        self._sequences = sequences
+
+    def _refresh_processes(self) -> None:
+        """Take up new processes, and what is new about known ones."""
+        generation = self._board.generation
+        if generation == self._generation:
+            return
+        self._generation = generation
+        present = {}
+        for process in self._board.processes():
+            known = self._known.get(process.slot)
+            if known is not None and known.process.pid in (0, process.pid):
+                known.process = process
+                if process.kind == "disk" and known.moved_bytes == UNCOUNTED:
+                    known.moved_bytes = process.base
+                present[process.slot] = known
+            else:
+                first_ns = process.base if process.kind == "harness" else 0
+                present[process.slot] = _Known(process, first_ns, process.base if process.kind == "disk" else 0)
+        self._known = present
+
+    def _read_processes(self) -> tuple[dict[str, int], int, int]:
+        """Return CPU ns by role, bytes moved by disk load, and bytes held by memory load, since the sample before."""
+        self._refresh_processes()
+        cpu_ns = {"cpu": 0, "side": 0, "harness": 0}
+        moved_bytes = held_bytes = 0
+        for slot, known in list(self._known.items()):
+            process = known.process
+            role = process.kind if process.kind in ("cpu", "harness") else "side"
+            is_ended = process.state == ENDED
+            now_ns = process.final[0] if is_ended else (process_cpu_ns(process.pid) if process.pid else None)
+            if now_ns is not None and now_ns > known.cpu_ns:
+                cpu_ns[role] += now_ns - known.cpu_ns
+                known.cpu_ns = now_ns
+            if process.kind in ("disk", "disk_buffered"):
+                moved_bytes += self._moved(known)
+            elif process.kind == "memory" and not is_ended and process.pid:
+                held_bytes += max(0, (resident_bytes(process.pid) or 0) - process.base)
+            if is_ended:
+                self._board.consume_process(slot)
+                del self._known[slot]
+        return cpu_ns, moved_bytes, held_bytes
+
+    def _moved(self, known: _Known) -> int:
+        """Return the bytes that a disk load has moved since the sample before."""
+        process = known.process
+        if process.kind == "disk_buffered":
+            now_bytes = self._board.fsynced_bytes(process.slot)
+        elif process.state == ENDED:
+            now_bytes = process.final[1]
+        else:
+            now_bytes = sum(process_io_bytes(process.pid) or (0, 0)) if process.pid else 0
+        moved = max(0, now_bytes - known.moved_bytes)
+        known.moved_bytes += moved
+        return moved

@@ -1,0 +1,360 @@
+"""System metrics straight from /proc: kept descriptors, exactly the needed fields, rates over measured time.
+
+psutil stays the reference: what it reads from the same files it reads the same way (tests hold both equal), and everything slow
+(frequency, temperature, space, process count) comes from psutil itself, once a second.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from twin_harness.metrics import DISK, MEMORY, NETWORK, PRESSURE, SENSORS
+from twin_harness.procfs import PAGE_BYTES, SECTOR_BYTES, ControlGroup, KeptFile, keep, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SLOW_S = 0.999  # just under a second, so that a 0.1 s grid meets it every tenth sample
+_CPU_FIELDS = 8  # user nice system idle iowait irq softirq steal; guest time is within user
+_LOOPBACK = b"lo"
+
+
+@dataclass
+class Counters:
+    """One reading of everything that only grows, and of the gauges beside it."""
+
+    cpu: list[int] = field(default_factory=list)
+    per_cpu: dict[int, tuple[int, int]] = field(default_factory=dict)
+    events: tuple[int, int, int] = (0, 0, 0)
+    running: int = 0
+    blocked: int = 0
+    disk: tuple[int, int, int, int] = (0, 0, 0, 0)
+    device: tuple[int, int] | None = None
+    network: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    pressure: tuple[float, float, float, float, float] = (nan,) * 5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one sample holds, in the order of the registry.
+
+    Attributes:
+        cpu_percent, steal_percent, memory_percent, disk_bytes_per_s: what others need by name.
+        cpu, per_cpu, cpu_tail, memory, disk, network, pressure, sensors: the cells; NaN is an empty one.
+    """
+
+    cpu_percent: float
+    steal_percent: float
+    memory_percent: float
+    disk_bytes_per_s: float
+    cells: tuple[float, ...]
+
+
+class ProcfsSource:
+    """Reads one sample after another.
+
+    Args:
+        machine: ``machine.json``'s content: CPUs, capacity, memory limit, scratch.
+    """
+
+    def __init__(self, machine: dict[str, Any]) -> None:
+        self._machine = machine
+        self._allowed = frozenset(machine["cpus"])
+        self._possible: tuple[int, ...] = tuple(machine["possible_cpus"])
+        self._to_capacity = len(self._allowed) / machine["cpu_capacity"]
+        self._stat = KeptFile("/proc/stat", 16384)
+        self._meminfo = KeptFile("/proc/meminfo", 4096)
+        self._diskstats = keep("/proc/diskstats", 8192)
+        self._network = keep("/proc/net/dev", 8192)
+        self._loadavg = KeptFile("/proc/loadavg", 128)
+        self._vmstat = keep("/proc/vmstat", 16384)
+        self._pressure = tuple(keep(f"/proc/pressure/{name}", 256) for name in ("cpu", "memory", "io"))
+        self._devices = _whole_devices()
+        self._scratch_device = machine["scratch_device"].encode()
+        self._group_usage = keep(ControlGroup().memory_usage_path() or "/nonexistent", 64) if self._is_limited else None
+        self._group_stat = keep(ControlGroup().memory_stat_path() or "/nonexistent", 8192) if self._is_limited else None
+        self._energy = _energy_files()
+        self._slow_s = -1.0
+        self._slow_counters: tuple[int, int, int, int] | None = None
+        self._energy_uj: list[int] | None = None
+        self._slow: dict[str, float] = {}
+        self._before = Counters()
+        self._before_s = 0.0
+        self.resets: list[str] = []
+
+    @property
+    def _is_limited(self) -> bool:
+        return bool(self._machine["memory_limit_bytes"] < self._machine["memory_total_bytes"])
+
+    def start(self, now_s: float) -> None:
+        """Take the first reading, so that the first row has rates."""
+        self._before, self._before_s = self._read(), now_s
+        self._refresh_slow(now_s)
+
+    def sample(self, now_s: float) -> Sample:
+        """Read everything and return the row's figures; rates are over the time since the sample before."""
+        now, before, dt_s = self._read(), self._before, max(now_s - self._before_s, 1e-6)
+        if now_s - self._slow_s >= SLOW_S:
+            self._refresh_slow(now_s)
+        self._before, self._before_s = now, now_s
+        cpu = self._cpu_percents(before, now)
+        memory, memory_percent = self._memory()
+        disk, disk_bytes_per_s = self._disk(before, now, dt_s)
+        cells = (
+            *cpu,
+            *self._per_cpu(before, now),
+            self._slow["cpu_frequency_hz"],
+            *self._rates("stat", before.events, now.events, dt_s),
+            now.running,
+            now.blocked,
+            self._slow["processes_total"],
+            *(float(part) for part in self._loadavg.read().split(None, 3)[:3]),
+            *memory,
+            *disk,
+            *self._rates("network", before.network, now.network, dt_s),
+            *(self._share(start, end, dt_s) for start, end in zip(before.pressure, now.pressure, strict=True)),
+            self._slow["temperature_celsius"],
+            self._slow["power_watts"],
+        )
+        return Sample(cpu[0], cpu[4], memory_percent, disk_bytes_per_s, cells)
+
+    # -- reading --------------------------------------------------------------------------------------------------------------
+
+    def _read(self) -> Counters:
+        now = Counters()
+        self._read_stat(now)
+        self._read_disk(now)
+        self._read_network(now)
+        now.pressure = self._read_pressure()
+        return now
+
+    def _read_stat(self, now: Counters) -> None:
+        cpus, _, rest = self._stat.read().partition(b"\nintr ")
+        totals = [0] * _CPU_FIELDS
+        for line in cpus.split(b"\n")[1:]:
+            fields = line.split()
+            number = int(fields[0][3:])
+            times = [int(part) for part in fields[1 : 1 + _CPU_FIELDS]]
+            total = sum(times)
+            now.per_cpu[number] = (total - times[3] - times[4], total)
+            if number in self._allowed:
+                totals = [a + b for a, b in zip(totals, times, strict=True)]
+        now.cpu = totals
+        interrupts = int(rest[: rest.index(b" ")])
+        tail = rest[rest.index(b"\nctxt ") + 1 :].split()
+        # ctxt N btime N processes N procs_running N procs_blocked N
+        now.events = (int(tail[1]), interrupts, int(tail[5]))
+        now.running, now.blocked = int(tail[7]), int(tail[9])
+
+    def _read_disk(self, now: Counters) -> None:
+        if self._diskstats is None:
+            return
+        read = write = reads = writes = 0
+        for line in self._diskstats.read().split(b"\n"):
+            fields = line.split(None, 14)
+            if len(fields) < 14 or fields[2] not in self._devices:  # noqa: PLR2004 - iostats.rst
+                continue
+            reads += int(fields[3])
+            read += int(fields[5])
+            writes += int(fields[7])
+            write += int(fields[9])
+            if fields[2] == self._scratch_device:
+                now.device = (int(fields[12]), int(fields[13]))
+        now.disk = (read * SECTOR_BYTES, write * SECTOR_BYTES, reads, writes)
+
+    def _read_network(self, now: Counters) -> None:
+        if self._network is None:
+            return
+        sent = received = errors = drops = loopback = 0
+        for line in self._network.read().split(b"\n")[2:-1]:
+            name, _, rest = line.partition(b":")
+            fields = rest.split()
+            if name.strip() == _LOOPBACK:
+                loopback = int(fields[0])
+                continue
+            received += int(fields[0])
+            sent += int(fields[8])
+            errors += int(fields[2]) + int(fields[10])
+            drops += int(fields[3]) + int(fields[11])
+        now.network = (sent, received, errors, drops, loopback)
+
+    def _read_pressure(self) -> tuple[float, float, float, float, float]:
+        """Return the ``total`` counters in µs: some cpu, memory, io, full memory, io (psi.rst)."""
+        some, full = [nan] * 3, [nan] * 3
+        for index, file in enumerate(self._pressure):
+            if file is None:
+                continue
+            lines = file.read().split(b"\n")
+            some[index] = float(lines[0].rpartition(b"=")[2])
+            if len(lines) > 1 and lines[1]:
+                full[index] = float(lines[1].rpartition(b"=")[2])
+        return some[0], some[1], some[2], full[1], full[2]
+
+    # -- figures --------------------------------------------------------------------------------------------------------------
+
+    def _cpu_percents(self, before: Counters, now: Counters) -> tuple[float, ...]:
+        """Return busy, user, system, iowait, steal and irq in percent of the machine (psutil: busy is all but idle and iowait)."""
+        user, nice, system, idle, iowait, irq, softirq, steal = (end - start for start, end in zip(before.cpu, now.cpu, strict=True))
+        total = user + nice + system + idle + iowait + irq + softirq + steal
+        if total <= 0:
+            return (0.0 if total == 0 else nan,) * 6
+        to_percent = 100.0 * self._to_capacity / total
+        busy = min(100.0, max(0.0, (total - max(idle, 0) - max(iowait, 0)) * to_percent))
+        parts = (user + nice, system, iowait, steal, irq + softirq)
+        return (busy, *(min(100.0, max(0.0, part * to_percent)) for part in parts))
+
+    def _per_cpu(self, before: Counters, now: Counters) -> list[float]:
+        cells = []
+        for number in self._possible:
+            start, end = before.per_cpu.get(number), now.per_cpu.get(number)
+            total = end[1] - start[1] if start and end else 0
+            cells.append(min(100.0, max(0.0, 100.0 * (end[0] - start[0]) / total)) if start and end and total > 0 else (0.0 if start and end else nan))
+        return cells
+
+    def _memory(self) -> tuple[tuple[float, ...], float]:
+        table = _meminfo_fields(self._meminfo.read())
+        total = self._machine["memory_limit_bytes"]
+        available = table[b"MemAvailable"]
+        if self._group_usage is not None:
+            available = min(available, max(0, total - self._group_used_bytes()))
+        percent = min(100.0, max(0.0, 100.0 * (total - available) / total))
+        swap_total = table.get(b"SwapTotal", 0)
+        swap_percent = 100.0 * (swap_total - table[b"SwapFree"]) / swap_total if swap_total else nan
+        cached = table[b"Cached"] + table.get(b"SReclaimable", 0)
+        gauges = (percent, total - available, available, cached, table[b"Dirty"], table[b"Writeback"], swap_percent)
+        slow = self._slow
+        return (*gauges, slow["swap_in"], slow["swap_out"], slow["faults"], slow["major_faults"]), percent
+
+    def _group_used_bytes(self) -> int:
+        """Return what the control group cannot give back: its usage less inactive file pages, as kubelet counts it."""
+        used = int(self._group_usage.read()) if self._group_usage else 0
+        stat = self._group_stat.read() if self._group_stat else b""
+        for line in stat.split(b"\n"):
+            name, _, value = line.partition(b" ")
+            if name in (b"total_inactive_file", b"inactive_file"):
+                return max(0, used - int(value))
+        return used
+
+    def _disk(self, before: Counters, now: Counters, dt_s: float) -> tuple[tuple[float, ...], float]:
+        read, write, reads, writes = self._rates("disk", before.disk, now.disk, dt_s)
+        busy = depth = nan
+        if before.device and now.device:
+            busy_ms, weighted_ms = (end - start for start, end in zip(before.device, now.device, strict=True))
+            busy = min(100.0, busy_ms / dt_s / 10.0) if busy_ms >= 0 else nan
+            depth = weighted_ms / dt_s / 1000.0 if weighted_ms >= 0 else nan
+        return (read, write, reads, writes, busy, depth, self._slow["disk_used_percent"]), (read + write)
+
+    def _rates(self, group: str, before: Sequence[int], now: Sequence[int], dt_s: float) -> list[float]:
+        """Return differences per second; a counter that went back gives NaN and a note, never a negative rate."""
+        rates = []
+        for start, end in zip(before, now, strict=True):
+            if end < start:
+                self.resets.append(f"a {group} counter went back from {start} to {end}: one empty cell")
+            rates.append((end - start) / dt_s if end >= start else nan)
+        return rates
+
+    @staticmethod
+    def _share(start_us: float, end_us: float, dt_s: float) -> float:
+        return (end_us - start_us) / dt_s / 1e4 if end_us >= start_us else nan
+
+    # -- the slow group -------------------------------------------------------------------------------------------------------
+
+    def _refresh_slow(self, now_s: float) -> None:
+        dt_s = now_s - self._slow_s
+        counters = self._vm_counters()
+        rates = [nan] * 4
+        if self._slow_counters and counters and self._slow_s >= 0:
+            rates = self._rates("vmstat", self._slow_counters, counters, dt_s)
+        energy = [int(read_text(path) or 0) for path in self._energy]
+        power = nan
+        if energy and self._energy_uj and all(end >= start for start, end in zip(self._energy_uj, energy, strict=True)):
+            power = (sum(energy) - sum(self._energy_uj)) / dt_s / 1e6
+        self._slow_s, self._slow_counters, self._energy_uj = now_s, counters, energy
+        self._slow = {
+            "swap_in": rates[0] * PAGE_BYTES,
+            "swap_out": rates[1] * PAGE_BYTES,
+            "faults": rates[2],
+            "major_faults": rates[3],
+            "cpu_frequency_hz": _frequency_hz(self._allowed),
+            "processes_total": float(len(psutil.pids())),
+            "disk_used_percent": _used_percent(self._machine["scratch_dir"]),
+            "temperature_celsius": _temperature_celsius(),
+            "power_watts": power,
+        }
+
+    def _vm_counters(self) -> tuple[int, int, int, int] | None:
+        if self._vmstat is None:
+            return None
+        data = self._vmstat.read()
+        found = []
+        for name in (b"\npswpin ", b"\npswpout ", b"\npgfault ", b"\npgmajfault "):
+            at = data.find(name)
+            found.append(int(data[at + len(name) : data.index(b"\n", at + 1)]) if at >= 0 else 0)
+        return found[0], found[1], found[2], found[3]
+
+
+_MEMINFO_NAMES = (b"MemAvailable", b"Cached", b"Dirty", b"Writeback", b"SwapTotal", b"SwapFree", b"SReclaimable")
+
+
+def _meminfo_fields(data: bytes) -> dict[bytes, int]:
+    """Return the needed lines of /proc/meminfo in bytes, without parsing the other forty."""
+    table = {}
+    for name in _MEMINFO_NAMES:
+        at = data.find(b"\n" + name + b":")
+        if at >= 0:
+            start = at + len(name) + 2
+            table[name] = int(data[start : data.index(b"\n", start)].split()[0]) * 1024
+    return table
+
+
+def _whole_devices() -> frozenset[bytes]:
+    try:
+        names = os.listdir("/sys/block")
+    except OSError:
+        return frozenset()
+    return frozenset(name.encode() for name in names if not name.startswith(("loop", "ram", "zram", "dm-", "md", "sr", "fd")))
+
+
+def _energy_files() -> tuple[str, ...]:
+    """Return the energy counters of the CPU packages (Intel and AMD RAPL, powercap.rst)."""
+    try:
+        names = os.listdir("/sys/class/powercap")
+    except OSError:
+        return ()
+    packages = sorted(name for name in names if name.count(":") == 1)
+    paths = tuple(f"/sys/class/powercap/{name}/energy_uj" for name in packages)
+    return tuple(path for path in paths if read_text(path))
+
+
+def _frequency_hz(allowed: frozenset[int]) -> float:
+    try:
+        frequencies = psutil.cpu_freq(percpu=True)
+    except (OSError, NotImplementedError, RuntimeError):
+        return nan
+    chosen = [entry.current for number, entry in enumerate(frequencies or []) if number in allowed and entry.current]
+    return sum(chosen) / len(chosen) * 1e6 if chosen else nan
+
+
+def _temperature_celsius() -> float:
+    try:
+        chips = psutil.sensors_temperatures()
+    except (OSError, AttributeError, RuntimeError):
+        return nan
+    cpu_chips = [chip for chip in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz") if chips.get(chip)]
+    readings = [entry.current for chip in cpu_chips[:1] for entry in chips[chip] if entry.current is not None]
+    return max(readings, default=nan)
+
+
+def _used_percent(folder: str) -> float:
+    try:
+        return float(psutil.disk_usage(folder).percent)
+    except OSError:
+        return nan
+
+
+CELL_COUNT_WITHOUT_CPUS = 6 + 10 + len(MEMORY) + len(DISK) + len(NETWORK) + len(PRESSURE) + len(SENSORS)

@@ -1,0 +1,280 @@
+"""The telemetry logger: one process a run, which samples on an absolute grid and appends whole rows to the dataset, live.
+
+It starts nothing, allocates little, and is told to stop by the board, by SIGTERM or by the end of the controller. Where permitted it
+runs as SCHED_FIFO 1, never on a machine of one CPU, and goes back to the normal class when it has burned half a second without a
+pause (RLIMIT_RTTIME) or has been 3 s late.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import json
+import os
+import select
+import signal
+import sys
+import time
+from math import isnan, nan
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twin_harness.board import Board
+from twin_harness.child import run_as_ordinary, run_in_real_time, watch_process
+from twin_harness.clock import Clock, SystemClock
+from twin_harness.metrics import columns
+from twin_harness.telemetry.load_account import LoadAccount
+
+if TYPE_CHECKING:
+    from twin_harness.telemetry.procfs_source import Sample
+
+LATENESS_EDGES_MS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+_SLICE_S = 0.5
+_ACCOUNT_EVERY_S = 5.0
+_LATE_S = 3.0
+_RUNAWAY_US = 500_000
+_MOST_NOTES = 20
+
+
+class MetricSource(Protocol):
+    """Where samples come from: /proc, psutil, or a fake one."""
+
+    resets: list[str]
+
+    def start(self, now_s: float) -> None:
+        """Take the first reading, so that the first row has rates."""
+        ...
+
+    def sample(self, now_s: float) -> Sample:
+        """Return the figures of one row, in the order of the registry."""
+        ...
+
+
+class Logger:
+    """Samples, labels and writes rows.
+
+    Args:
+        settings: what the session handed over; see ``telemetry/start.py``.
+        board: the load board.
+        source: where samples come from.
+        descriptor: the dataset, open for appending.
+        clock: the time.
+    """
+
+    def __init__(self, settings: dict[str, Any], board: Board, source: MetricSource, descriptor: int, clock: Clock) -> None:
+        self._board = board
+        self._source = source
+        self._descriptor = descriptor
+        self._clock = clock
+        self._interval_s: float = settings["interval_s"]
+        self._account = LoadAccount(board, settings["machine"]["cpu_capacity"])
+        names = [metric.name for metric in columns(tuple(settings["machine"]["possible_cpus"]))]
+        self._heading = ",".join(names) + "\n"
+        self._host = _quoted(settings["machine"]["host"])
+        self._length_bytes = os.fstat(descriptor).st_size
+        self._cost_us = nan
+        self._missed_pending = settings.get("missed", 0)
+        self.rows = 0
+        self.missed = 0
+        self.cpu_s = 0.0
+        self.latest_s = 0.0
+        self.histogram = [0] * (len(LATENESS_EDGES_MS) + 1)
+
+    def open(self) -> None:
+        """Write the heading into an empty dataset, and take the first reading; the grid begins now."""
+        if self._length_bytes == 0:
+            self._write(self._heading.encode())
+        self._begin_s = self._before_s = self._clock.monotonic_s()
+        self._source.start(self._begin_s)
+        self._account.sample(self._begin_s - self._interval_s, self._begin_s)
+        self._slot = 0
+        self._board.publish_row(self._length_bytes, self._begin_s, 0, (0.0, 0.0, 0.0))
+
+    @property
+    def next_s(self) -> float:
+        """When the next sample is due: t₀ + k · interval, without accumulation."""
+        return self._begin_s + (self._slot + 1) * self._interval_s
+
+    def sample(self) -> None:
+        """Take the sample that is due and append its row.
+
+        Raises:
+            OSError: the dataset cannot be written.
+        """
+        began_cpu_s = time.process_time()
+        due_s = self.next_s
+        now_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
+        account = self._account.sample(self._before_s, now_s)
+        figures = self._source.sample(now_s)
+        late_s = max(0.0, now_s - due_s)
+        # How many slots of the grid have passed without a sample.
+        passed = int((now_s - self._begin_s) / self._interval_s + 1e-9)
+        missed = max(0, passed - self._slot - 1) + self._missed_pending
+        self._slot = max(passed, self._slot + 1)
+        self._missed_pending = 0
+        background = figures.cpu_percent - figures.steal_percent - account.cpu_delivered - account.cpu_side - account.harness_cpu
+        numbers = (
+            account.cpu_requested,
+            account.cpu_delivered,
+            account.memory_requested,
+            account.memory_delivered,
+            account.disk_requested,
+            account.disk_delivered,
+            account.cpu_side,
+            background,
+            account.harness_cpu,
+            *figures.cells,
+            *self._board.take_probe(),
+            late_s * 1e3,
+            missed,
+            self._cost_us,
+        )
+        labels = f"{_utc_text(utc_s)},{now_s:.6f},{self._host},,{_quoted(account.experiment)},{_quoted(account.active_events)},"
+        self._write((labels + ",".join(map(_number, numbers)) + "\n").encode())
+        self.rows += 1
+        self.missed += missed
+        self._board.publish_row(self._length_bytes, now_s, self.rows, (figures.cpu_percent, figures.memory_percent, figures.disk_bytes_per_s))
+        self._before_s = now_s
+        self.latest_s = max(self.latest_s, late_s)
+        self.histogram[sum(late_s * 1e3 > edge for edge in LATENESS_EDGES_MS)] += 1
+        cost_s = time.process_time() - began_cpu_s
+        self._cost_us = cost_s * 1e6
+        self.cpu_s += cost_s
+
+    def _write(self, data: bytes) -> None:
+        """Append whole lines in one write; half a line is taken back, so that no later row follows it."""
+        written = os.write(self._descriptor, data)
+        if written != len(data):
+            os.ftruncate(self._descriptor, self._length_bytes)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._length_bytes += written
+
+
+def _number(value: float) -> str:
+    """Return a cell: empty for NaN, whole numbers as such, three decimals below a million."""
+    if isnan(value):
+        return ""
+    if value == int(value):
+        return str(int(value))
+    return f"{value:.3f}" if abs(value) < 1e6 else f"{value:.0f}"  # noqa: PLR2004 - bytes per second need no decimals
+
+
+def _quoted(text: str) -> str:
+    """Return a label as a CSV cell."""
+    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n') else text
+
+
+def _utc_text(utc_s: float) -> str:
+    """Return ISO 8601 with microseconds, in UTC."""
+    whole = int(utc_s)
+    micros = min(999_999, int((utc_s - whole) * 1e6))
+    parts = time.gmtime(whole)
+    return f"{parts[0]:04d}-{parts[1]:02d}-{parts[2]:02d}T{parts[3]:02d}:{parts[4]:02d}:{parts[5]:02d}.{micros:06d}Z"
+
+
+class _Watch:
+    """Waits for the next sample, and notices what ends the logger."""
+
+    def __init__(self, board: Board, controller_pid: int) -> None:
+        self._board = board
+        self._controller_pid = controller_pid
+        try:
+            self._controller = watch_process(controller_pid)
+            self._is_gone = False
+        except ProcessLookupError:
+            self._is_gone = True
+        self._signals = {signal.SIGTERM, signal.SIGINT}
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
+
+    def wait_until(self, instant_s: float) -> bool:
+        """Sleep until an instant; return False when the logger is to end before it."""
+        while not (self._is_gone or self._board.is_stopping or self._controller_has_ended()):
+            remaining_s = instant_s - time.monotonic()
+            if remaining_s <= 0:
+                return True
+            if signal.sigtimedwait({signal.SIGTERM}, min(remaining_s, _SLICE_S)) is not None:
+                return False
+        return False
+
+    def _controller_has_ended(self) -> bool:
+        if self._controller is not None:
+            return bool(select.select([self._controller], [], [], 0)[0])
+        try:
+            os.kill(self._controller_pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+
+def _be_punctual(cpus: int) -> str:
+    """Enter the best scheduling class that is permitted, and return its name."""
+    import resource  # noqa: PLC0415 - Unix alone has it
+
+    if cpus > 1 and hasattr(resource, "RLIMIT_RTTIME") and run_in_real_time():
+        signal.signal(signal.SIGXCPU, lambda *_: run_as_ordinary())
+        resource.setrlimit(resource.RLIMIT_RTTIME, (_RUNAWAY_US, resource.RLIM_INFINITY))
+        return "SCHED_FIFO"
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    except OSError:
+        return "SCHED_OTHER"
+    return "SCHED_OTHER nice -10"
+
+
+def main() -> int:
+    """Read the settings from stdin and log until told to stop."""
+    settings = json.loads(sys.stdin.buffer.readline())
+    from twin_harness.telemetry.procfs_source import ProcfsSource  # noqa: PLC0415 - the only source so far; psutil loads with it
+
+    board = Board.open(settings["board"])
+    slot = board.claim_process(os.getpid(), "harness")
+    descriptor = os.open(settings["dataset"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    source = ProcfsSource(settings["machine"])
+    logger = Logger(settings, board, source, descriptor, SystemClock())
+    watch = _Watch(board, settings["controller_pid"])
+    scheduling = _be_punctual(len(settings["machine"]["cpus"]))
+    began_s, began_cpu_s, told_s, error = time.monotonic(), time.process_time(), 0.0, ""
+
+    def write_account() -> None:
+        account = {
+            "scheduling": scheduling,
+            "rows": logger.rows,
+            "missed_samples": logger.missed,
+            "cpu_seconds": round(time.process_time() - began_cpu_s, 6),
+            "wall_seconds": round(time.monotonic() - began_s, 6),
+            "mean_sample_cost_us": round(logger.cpu_s / logger.rows * 1e6, 1) if logger.rows else None,
+            "worst_lateness_ms": round(logger.latest_s * 1e3, 3),
+            "lateness_histogram": {"edges_ms": list(LATENESS_EDGES_MS), "counts": logger.histogram},
+            "notes": source.resets[:_MOST_NOTES],
+            "error": error,
+        }
+        draft = settings["account"] + ".draft"
+        with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123 - the logger does without pathlib here
+            json.dump(account, file)
+        os.replace(draft, settings["account"])  # noqa: PTH105 - as above
+
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # nothing here makes cycles
+    try:
+        logger.open()
+        board.logger_pid = os.getpid()
+        os.write(1, json.dumps({"state": "ready", "scheduling": scheduling}).encode() + b"\n")
+        while watch.wait_until(logger.next_s):
+            logger.sample()
+            now_s = time.monotonic()
+            if scheduling == "SCHED_FIFO" and now_s - logger.next_s > _LATE_S:
+                run_as_ordinary()
+                scheduling = "SCHED_OTHER after 3 s of lateness"
+            if now_s - told_s > _ACCOUNT_EVERY_S and logger.next_s - now_s > 0.01:  # noqa: PLR2004 - when there is time for it
+                told_s = now_s
+                write_account()
+    except OSError as failure:
+        error = f"the dataset cannot be written: {failure.strerror}"
+        os.write(2, f"twin-harness logger: {error}; free some space, rows so far are intact\n".encode())
+    try:
+        write_account()
+    except OSError:
+        error = error or "the account cannot be written"
+    board.free_process(slot)
+    board.close()
+    return 1 if error else 0

@@ -1,0 +1,88 @@
+"""Starting the logger and the probe of a run: once, by whoever comes first, under a lock in the run folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.child import start_child
+from twin_harness.errors import HarnessFailure
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+_MODULE = "twin_harness.telemetry"
+START_PATIENCE_S = 20.0
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """What the logger of a run is told.
+
+    Attributes:
+        dataset, account, lock: files of the run folder. board: path of the load board.
+        interval_s: between two samples. controller_pid: the process that it ends with. machine: content of ``machine.json``.
+    """
+
+    dataset: Path
+    account: Path
+    lock: Path
+    board: Path
+    interval_s: float
+    controller_pid: int
+    machine: dict[str, Any]
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "dataset": str(self.dataset),
+            "account": str(self.account),
+            "board": str(self.board),
+            "interval_s": self.interval_s,
+            "controller_pid": self.controller_pid,
+            "machine": self.machine,
+            "outlives_starter": True,
+        }
+
+    def ensure_logger(self) -> subprocess.Popen[bytes] | None:
+        """Start the logger unless one lives, and return it once it samples; None when somebody else's lives.
+
+        The living logger holds the lock through a descriptor it inherits, so the lock tells whether one lives.
+
+        Raises:
+            HarnessFailure: it does not come up.
+        """
+        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            process = start_child(_MODULE, self._settings(), title="logger", libraries=("psutil",), pass_fds=(descriptor,))
+        finally:
+            os.close(descriptor)
+        _await_ready(process)
+        return process
+
+    def start_probe(self) -> subprocess.Popen[bytes]:
+        """Start the probe."""
+        return start_child(_MODULE, self._settings(), title="probe")
+
+
+def _await_ready(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the logger's first line.
+
+    Raises:
+        HarnessFailure: it ended, or says nothing for 20 s.
+    """
+    output = process.stdout
+    is_telling = output is not None and bool(select.select([output], [], [], START_PATIENCE_S)[0])
+    line = output.readline() if is_telling and output is not None else b""
+    if not line or json.loads(line).get("state") != "ready":
+        process.kill()
+        msg = f"the telemetry logger did not start (exit code {process.wait()}); its own message stands above, on stderr"
+        raise HarnessFailure(msg)
