@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from twin_harness.dataset_file import DatasetFile
     from twin_harness.schedule import Event, Experiment
 
+_FULL_PERCENT, _SHORT_POINTS, _MOST = 95.0, 1.0, 0.5
 LABELS = tuple(metric.name for metric in IDENTITY if metric.name != "monotonic_s")
 
 
@@ -212,6 +213,43 @@ class Recording:
             msg = f"quantile(): expected q from 0 to 1 but got q={q!r}"
             raise InvalidInput(msg)
         return float(self._values(column)[0].quantile(q))
+
+    def lack_of_room(self, event_id: str) -> str:
+        """Return why the machine could not deliver a CPU event: others' work or steal filled its CPUs; empty when it could have.
+
+        A row counts as full when a CPU of the event was busy for 95 % of it. The reason holds when delivered fell more than a point
+        short of requested, and most of what is missing is missing in full rows: a stressor that does too little on a machine with
+        room is never excused.
+        """
+        event = self.experiment.event(event_id)
+        if event.stressor != "cpu":
+            return ""
+        frame = self.during(event_id).samples
+        cpus = event.options.get("cpus") or self.folder.read_machine().get("cpus", ())
+        columns = [f"cpu{cpu}_percent" for cpu in cpus if f"cpu{cpu}_percent" in frame.columns]
+        missing = (frame["cpu_requested_percent"] - frame["cpu_delivered_percent"]) * frame["dt_s"]
+        short = float(missing.sum() / frame["dt_s"].sum())
+        if short <= _SHORT_POINTS or not columns:
+            return ""
+        is_full = (frame[columns] >= _FULL_PERCENT).any(axis=1)
+        share = float(missing[is_full & (missing > 0)].sum() / missing[missing > 0].sum())
+        if share < _MOST:
+            return ""
+        busy, steal = self.during(event_id).mean("cpu_background_percent"), self.during(event_id).mean("cpu_steal_percent")
+        return (
+            f"the machine had no room: {short:.1f} points short, {100 * share:.0f} % of it while a CPU was full; "
+            f"others took {busy:.1f} % and the hypervisor {steal:.1f} % meanwhile (n = {len(frame)} samples)"
+        )
+
+    def require_room(self, event_id: str) -> None:
+        """Go on only if the machine could have delivered a CPU event.
+
+        Raises:
+            Undecided: others' work filled its CPUs; see ``lack_of_room``.
+        """
+        if reason := self.lack_of_room(event_id):
+            msg = f"event {event_id!r} of {self.name!r}: {reason}"
+            raise Undecided(msg)
 
     def fidelity(self, event_id: str) -> _fidelity.Fidelity:
         """Compare what an event asked for with what it got, from the dataset's contract columns.

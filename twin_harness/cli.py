@@ -1,0 +1,353 @@
+"""The command ``twin``: the session's parts without pytest."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.errors import ExperimentAborted, ExperimentError, InvalidInput, TwinError, Undecided, UnreadableRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from twin_harness.config import TwinConfig
+    from twin_harness.recording import Recording
+    from twin_harness.schedule import Experiment
+
+OK, FAILED, USAGE, ABORTED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def _say(*lines: str) -> None:
+    """Write lines for people."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"twin: {text}\n")
+
+
+def _give(data: object) -> None:
+    """Write machine output."""
+    sys.stdout.write(json.dumps(data, indent=1, default=str) + "\n")
+
+
+# -- settings -----------------------------------------------------------------------------------------------------------------
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add the options that a session takes, from the table that pytest's options come from."""
+    from twin_harness.config import OPTIONS  # noqa: PLC0415 - commands that open no session do without
+
+    for option in OPTIONS:
+        if option.name not in ("interval", "source", "data-dir", "report-dir", "scratch-dir", "guard", "no-report"):
+            continue
+        shown = "" if option.kind == "flag" or option.default in (None, "") else f" (default: {option.default})".replace("%", "%%")
+        if option.kind == "flag":
+            parser.add_argument(f"--{option.name}", action="store_true", default=None, help=option.help)
+        else:
+            metavar = option.metavar or "{" + ",".join(option.choices) + "}"
+            parser.add_argument(f"--{option.name}", default=None, metavar=metavar, help=f"{option.help}{shown}")
+
+
+def _settings(arguments: argparse.Namespace, **fixed: Any) -> TwinConfig:
+    from twin_harness.config import OPTIONS, TwinConfig, parse_value  # noqa: PLC0415 - as above
+
+    fields = {"interval": "interval_s", "no-report": "has_report"}
+    values: dict[str, Any] = dict(fixed)
+    for option in OPTIONS:
+        given = getattr(arguments, option.name.replace("-", "_"), None)
+        field = fields.get(option.name, option.name.replace("-", "_"))
+        if given is None or field in fixed or option.name in ("schedule", "seed", "random", "repeat", "undecided"):
+            continue
+        try:
+            value = parse_value(option, given)
+        except InvalidInput as error:
+            raise InvalidInput(str(error).replace("--twin-", "--", 1)) from None
+        values[field] = not value if option.name == "no-report" else value
+    return TwinConfig(**values)
+
+
+# -- running ------------------------------------------------------------------------------------------------------------------
+
+
+def _run_all(experiments: Sequence[tuple[Experiment, dict[str, Any] | None]], settings: TwinConfig, *, is_quiet: bool) -> tuple[list[Recording], Path, int, Path | None]:
+    """Run experiments one after another in a session of their own; return recordings, run folder, exit code and report."""
+    from twin_harness.session import Session  # noqa: PLC0415 - numpy and pydantic load with it
+
+    session = Session.open(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]]), _complain)
+    code, recordings, is_interrupted = OK, [], False
+    try:
+        for number, (experiment, generator) in enumerate(experiments, 1):
+            if not is_quiet:
+                _say(f"{number} of {len(experiments)}  {experiment.name}  {experiment.duration_s:.0f} s")
+            try:
+                recordings.append(session.runner.run(experiment, generator))
+            except ExperimentError as error:
+                code = ABORTED if isinstance(error, ExperimentAborted) else max(code, FAILED)
+                recordings += [error.recording] if error.recording else []
+                _complain(str(error))
+            except Undecided as error:
+                _complain(f"UNDECIDED: {error}")
+    except KeyboardInterrupt:
+        is_interrupted, code = True, INTERRUPTED
+        _complain("interrupted: load stopped, writing what was recorded")
+    finally:
+        report = session.close(is_interrupted=is_interrupted)
+    return recordings, session.folder.path, code, report
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Run every experiment of a schedule file."""
+    from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
+
+    schedule = Schedule.read(arguments.schedule)
+    generators = schedule.generator.get("experiments", {}) if schedule.generator.get("name") == "session" else {}
+    planned = [(experiment, generators.get(experiment.name)) for experiment in schedule.experiments]
+    recordings, folder, code, report = _run_all(planned, _settings(arguments), is_quiet=arguments.json)
+    if arguments.json:
+        _give({"run": str(folder), "report": str(report) if report else None, "events": [_row_facts(row) for r in recordings for row in r.rows]})
+    else:
+        _say(*_table(recordings), f"data    {folder}/", *([f"report  {report}"] if report else []))
+    return code
+
+
+def _stress(arguments: argparse.Namespace) -> int:
+    """Put one load on one resource."""
+    from twin_harness.schedule import cpu, disk, memory, plan  # noqa: PLC0415 - pydantic loads with it
+
+    shape: Any = arguments.level
+    if arguments.shape is not None:
+        shape = _parse_shape(arguments.shape)
+    elif shape is None:
+        msg = "stress: expected --level or --shape but got neither; write e.g. --level 50"
+        raise InvalidInput(msg)
+    options = json.loads(arguments.options) if arguments.options else {}
+    if not isinstance(options, dict):
+        msg = f"stress: --options: expected a JSON object but got {arguments.options!r}"
+        raise InvalidInput(msg)
+    if arguments.unit and arguments.resource != "cpu":
+        options["unit"] = arguments.unit
+    make = {"cpu": cpu, "memory": memory, "disk": disk}[arguments.resource]
+    experiment = plan(make(shape, duration_s=arguments.duration, **options), name=f"twin stress {arguments.resource}", lead_s=0.5, tail_s=0.3)
+    recordings, folder, code, _ = _run_all([(experiment, None)], _settings(arguments, has_report=False), is_quiet=True)
+    rows = [_row_facts(row) for recording in recordings for row in recording.rows]
+    if arguments.json:
+        _give({"run": str(folder), "events": rows})
+    else:
+        _say(*_table(recordings), f"data    {folder}/")
+    return code
+
+
+def _parse_shape(text: str) -> Any:  # noqa: ANN401 - a Shape, or the number of a constant one
+    from twin_harness.schedule import Event  # noqa: PLC0415 - pydantic loads with it
+
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        msg = f"stress: --shape: {text!r} is no JSON ({error}); write e.g. --shape '{{\"kind\": \"ramp\", \"from\": 0, \"to\": 80}}'"
+        raise InvalidInput(msg) from None
+    from twin_harness.schedule import Schedule  # noqa: PLC0415 - as above
+
+    event = {"stressor": "disk", "duration_s": 1.0, "shape": data}  # disk: no upper bound; the resource's own is checked by its builder
+    checked = Schedule.from_json({"experiments": [{"events": [event]}]}, source="stress: --shape")
+    found: Event = checked.experiments[0].events[0]
+    return found.shape
+
+
+def _row_facts(row: Any) -> dict[str, Any]:  # noqa: ANN401 - an AnnotationRow
+    names = ("experiment", "event", "status", "unit", "requested_mean", "delivered_mean", "delivered_error_percent", "delivered_rmse", "settled_s")
+    return {name: getattr(row, name) for name in (*names, "actual_start_s", "actual_end_s", "release_s", "message")}
+
+
+def _table(recordings: list[Recording]) -> list[str]:
+    lines = [f"{'event':<34} {'asked':>12} {'got':>12} {'error':>8} {'settled':>8}  status"]
+    for recording in recordings:
+        for row in recording.rows:
+            if row.stressor == "mark":
+                continue
+            error = f"{row.delivered_error_percent:+.2f} %" if row.delivered_error_percent is not None else "-"
+            settled = f"{row.settled_s:.1f} s" if row.settled_s is not None else "never"
+            label = f"{recording.name}/{row.event}"
+            label = label if len(label) <= 34 else f"…{label[-33:]}"  # noqa: PLR2004 - the column's width
+            lines.append(f"{label:<34} {_amount(row.requested_mean, row.unit):>12} {_amount(row.delivered_mean, row.unit):>12} {error:>8} {settled:>8}  {row.status}")
+    return lines
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    if unit == "percent":
+        return f"{value:.2f} %"
+    if unit == "operations_per_s":
+        return f"{value:.1f} op/s"
+    return f"{value / 2**20:.2f} MiB" + ("/s" if unit == "bytes_per_s" else "")
+
+
+# -- the other commands -------------------------------------------------------------------------------------------------------
+
+
+def _log(arguments: argparse.Namespace) -> int:
+    """Sample this machine into a CSV file, without load."""
+    from twin_harness.telemetry.record import record  # noqa: PLC0415 - psutil loads with it
+
+    return record(Path(arguments.out), _settings(arguments).interval_s, arguments.duration, _complain)
+
+
+def _schedule(arguments: argparse.Namespace) -> int:
+    """Make or check a schedule file."""
+    from twin_harness.control import make_schedule  # noqa: PLC0415 - pydantic loads with it
+
+    if arguments.action == "check":
+        return _check(arguments)
+    if arguments.action == "random":
+        bounds = {name: value for name, value in vars(arguments).items() if name.startswith(("max_", "min_", "stressors")) and value is not None}
+        if "stressors" in bounds:
+            bounds["stressors"] = bounds["stressors"].split(",")
+        schedule = make_schedule.random(arguments.n, arguments.seed, **bounds)
+    else:
+        levels = {name: _numbers(getattr(arguments, name), name) for name in ("cpu_percent", "memory_percent", "disk_bytes_per_s")}
+        schedule = make_schedule.grid(**levels, duration_s=arguments.duration)
+    if arguments.out == "-":
+        _give(schedule.to_json())
+    else:
+        schedule.write(arguments.out)
+        _say(f"{arguments.out}: {len(schedule.experiments)} experiments, {sum(e.duration_s for e in schedule.experiments):.0f} s")
+    return OK
+
+
+def _numbers(text: str | None, name: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        msg = f"schedule grid: --{name.replace('_', '-')}: expected numbers such as 20,50,80 but got {text!r}"
+        raise InvalidInput(msg) from None
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    """Say what this machine would make of a schedule."""
+    from twin_harness.control import preflight  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.machine import inspect_machine  # noqa: PLC0415 - as above
+    from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
+
+    schedule, settings = Schedule.read(arguments.file), _settings(arguments)
+    machine = inspect_machine(Path(settings.scratch_dir or ".").resolve())
+    refused, warnings = [], []
+    for experiment in schedule.experiments:
+        try:
+            warnings += preflight.check(experiment, machine, settings.guard, is_scratch_named=bool(settings.scratch_dir))
+        except InvalidInput as error:
+            refused.append(str(error))
+    total_s = sum(experiment.duration_s for experiment in schedule.experiments)
+    if arguments.json:
+        _give({"experiments": len(schedule.experiments), "duration_s": total_s, "refused": refused, "warnings": warnings})
+    else:
+        _say(f"{arguments.file}: {len(schedule.experiments)} experiments, {total_s:.0f} s of load and quiet; guard {settings.guard}")
+        _say(*(f"warning  {warning}" for warning in warnings), *(f"refused  {reason}" for reason in refused))
+        _say("this machine can run it" if not refused else f"this machine would refuse {len(refused)} of them")
+    return FAILED if refused else OK
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    """Render the EDA report of a run, at any stage of it."""
+    from twin_harness.recording import load  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.report.html import write_report  # noqa: PLC0415 - seconds of import
+
+    run = load(arguments.run)
+    path = write_report(run, Path(arguments.out) if arguments.out else Path("reports") / run.folder.run_id)
+    _say(str(path))
+    return OK
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    """Say what this machine permits, and what is poorer for it."""
+    from twin_harness.control.doctor import examine  # noqa: PLC0415 - psutil loads with it
+
+    findings = examine(Path(arguments.scratch_dir or ".").resolve())
+    if arguments.json:
+        _give([finding.to_json() for finding in findings])
+    else:
+        _say(*(line for finding in findings for line in finding.lines()))
+    return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="twin", description="A digital twin of this server: stress it, record it, label it.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str, *, has_settings: bool = True, example: str = "") -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, epilog=example, formatter_class=argparse.RawDescriptionHelpFormatter)
+        command.set_defaults(run_command=run)
+        command.add_argument("--json", action="store_true", help="machine output on stdout")
+        if has_settings:
+            _add_settings(command)
+        return command
+
+    add("doctor", _doctor, "what this machine permits, and what will be poorer for it")
+    stress = add("stress", _stress, "put one load on one resource", example="example: twin stress cpu --level 50 --duration 10")
+    stress.add_argument("resource", choices=("cpu", "memory", "disk"))
+    stress.add_argument("--level", type=float, help="percent for cpu and memory, bytes per second for disk")
+    stress.add_argument("--shape", metavar="JSON", help='a load shape, e.g. \'{"kind": "ramp", "from": 0, "to": 80}\'')
+    stress.add_argument("--duration", type=float, default=10.0, metavar="SECONDS", help="how long (default: 10)")
+    stress.add_argument("--unit", choices=("percent", "bytes", "bytes_per_s", "operations_per_s"), help="unit of the level")
+    stress.add_argument("--options", metavar="JSON", help='options of the event, e.g. \'{"operation": "read"}\'')
+    log = add("log", _log, "sample this machine into a CSV file", example="example: twin log --interval 0.1 --duration 60 --out metrics.csv")
+    log.add_argument("--duration", type=float, default=None, metavar="SECONDS", help="how long (default: until Ctrl-C)")
+    log.add_argument("--out", required=True, metavar="FILE", help="the CSV file; must not exist")
+    _add_schedule(add)
+    run = add("run", _run, "run every experiment of a schedule", example="example: twin run data/latest/schedule.json")
+    run.add_argument("schedule", help="a schedule.json")
+    report = add("report", _report, "render the EDA report of a run", has_settings=False, example="example: twin report data/latest")
+    report.add_argument("run", help="a run folder")
+    report.add_argument("--out", metavar="DIR", help="where it goes (default: reports/<run-id>)")
+    return parser
+
+
+def _add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
+    schedule = add("schedule", _schedule, "make or check a schedule file", has_settings=False)
+    actions = schedule.add_subparsers(dest="action", metavar="ACTION", required=True)
+    random = actions.add_parser("random", help="random experiments, drawn by a seed", description="random experiments, drawn by a seed")
+    random.add_argument("-n", type=int, default=3, help="how many (default: 3)")
+    random.add_argument("--seed", type=int, default=0)
+    random.add_argument("--stressors", metavar="LIST", help="e.g. cpu,memory")
+    random.add_argument("--max-events", type=int)
+    random.add_argument("--max-duration-s", type=float)
+    random.add_argument("--min-event-s", type=float)
+    random.add_argument("--max-cpu-percent", type=int)
+    random.add_argument("--max-memory-percent", type=int)
+    random.add_argument("--max-disk-bytes-per-s", type=int)
+    grid = actions.add_parser("grid", help="every combination of levels", description="every combination of levels")
+    for name in ("--cpu-percent", "--memory-percent", "--disk-bytes-per-s"):
+        grid.add_argument(name, metavar="LEVELS", help="e.g. 20,50,80")
+    grid.add_argument("--duration", type=float, default=10.0, metavar="SECONDS")
+    for action in (random, grid):
+        action.add_argument("-o", "--out", default="-", metavar="FILE", help="where it goes (default: stdout)")
+    check = actions.add_parser("check", help="what this machine would make of a schedule", description="what this machine would make of a schedule")
+    check.add_argument("file", help="a schedule.json")
+    check.add_argument("--json", action="store_true", help="machine output on stdout")
+    _add_settings(check)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 fine, 1 failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.run_command(parsed))
+    except (InvalidInput, UnreadableRun) as error:
+        _complain(str(error))
+        return USAGE
+    except TwinError as error:
+        _complain(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return OK
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

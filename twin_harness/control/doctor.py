@@ -1,0 +1,111 @@
+"""``twin doctor``: what this machine permits, and what will be poorer for what it does not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.machine import MEMORY_BACKED, NETWORK_BACKED, inspect_machine
+from twin_harness.procfs import ControlGroup, read_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from twin_harness.machine import Machine
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: whether it is fine, what was found, and what to do about it."""
+
+    topic: str
+    is_fine: bool
+    found: str
+    advice: str = ""
+
+    def lines(self) -> list[str]:
+        """Return the finding for people."""
+        mark = "ok  " if self.is_fine else "poor"
+        return [f"{mark}  {self.topic:<18} {self.found}", *([f"      {'':<18} {self.advice}"] if self.advice else [])]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def examine(scratch_dir: Path) -> list[Finding]:
+    """Look at the machine; ``scratch_dir`` is where disk load would go."""
+    machine = inspect_machine(scratch_dir)
+    return [
+        Finding("machine", True, f"{machine.host}: {machine.cpu_model}, Linux {machine.kernel}, fingerprint {machine.fingerprint}"),
+        _cpus(machine),
+        _memory(machine),
+        _real_time(machine),
+        _scratch(machine),
+        _pressure(),
+        _direct(scratch_dir),
+        _room(),
+    ]
+
+
+def _cpus(machine: Machine) -> Finding:
+    found = f"{len(machine.cpus)} allowed of {len(machine.possible_cpus)}; 100 percent is {machine.cpu_capacity:g} CPUs"
+    if machine.cpu_capacity < len(machine.cpus):
+        return Finding("cpus", False, found, "a cgroup quota bounds them: load comes in bursts of the quota's period")
+    return Finding("cpus", True, found)
+
+
+def _memory(machine: Machine) -> Finding:
+    found = f"{machine.memory_limit_bytes / 2**30:.1f} GiB are 100 percent (cgroup version {ControlGroup().version or 'none'})"
+    if machine.swap_bytes:
+        return Finding("memory", False, f"{found}; {machine.swap_bytes / 2**30:.1f} GiB of swap", "memory load may be swapped out; switch swap off for experiments")
+    return Finding("memory", True, f"{found}; no swap")
+
+
+def _real_time(machine: Machine) -> Finding:
+    if len(machine.cpus) == 1:
+        return Finding("logger", False, "one CPU: real-time scheduling is not used", "samples may be 100 ms late under full load")
+    try:
+        before = os.sched_getscheduler(0), os.sched_getparam(0)
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+        os.sched_setscheduler(0, *before)
+    except (OSError, AttributeError):
+        return Finding("logger", False, "SCHED_FIFO is not permitted", "samples may be 20 to 100 ms late under full load; grant CAP_SYS_NICE")
+    return Finding("logger", True, "SCHED_FIFO is permitted: samples stay punctual under full load")
+
+
+def _scratch(machine: Machine) -> Finding:
+    status = os.statvfs(machine.scratch_dir)
+    free = f"{machine.scratch_filesystem or 'unknown filesystem'} on {machine.scratch_device or 'no block device'}, {status.f_bavail * status.f_frsize / 2**30:.1f} GiB free"
+    if machine.scratch_filesystem in MEMORY_BACKED + NETWORK_BACKED:
+        return Finding("scratch", False, free, "disk load is refused there; name a folder on a disk with --scratch-dir")
+    return Finding("scratch", True, free)
+
+
+def _direct(folder: Path) -> Finding:
+    from twin_harness.stress.disk_stress import open_scratch_file  # noqa: PLC0415 - the one check that writes
+
+    try:
+        descriptor = open_scratch_file(str(folder), {"file_bytes": 1 << 20, "direct": True, "operation": "write"})
+    except OSError as error:
+        return Finding("direct I/O", False, f"refused in {folder}: {error.strerror}", "use disk events with direct=false, or another --scratch-dir")
+    os.close(descriptor)
+    return Finding("direct I/O", True, "works: disk load reaches the device")
+
+
+def _pressure() -> Finding:
+    if read_text("/proc/pressure/cpu"):
+        return Finding("pressure", True, "the kernel tells pressure (PSI)")
+    return Finding("pressure", False, "the kernel tells no pressure (PSI)", "pressure columns stay empty; boot with psi=1")
+
+
+def _room() -> Finding:
+    if sys.platform != "linux":
+        return Finding("platform", False, f"{sys.platform}: scenarios can be written here", "real load and telemetry need Linux")
+    limit = len(os.sched_getaffinity(0))
+    load1 = os.getloadavg()[0]
+    if load1 > limit / 2:
+        return Finding("quiet", False, f"load average {load1:.1f} on {limit} CPUs", "others are busy: CPU experiments may come out UNDECIDED")
+    return Finding("quiet", True, f"load average {load1:.1f} on {limit} CPUs")

@@ -1,0 +1,66 @@
+"""The pytest plugin: the only place that imports pytest, xdist or allure.
+
+Loading it costs milliseconds and imports nothing heavy; a project that uses none of its fixtures, markers and options sees nothing.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite("twin_harness.plugin.fixtures")
+
+from twin_harness.plugin.collection import pytest_collect_file, pytest_generate_tests, pytest_make_collect_report  # noqa: E402 - after the rewrite
+from twin_harness.plugin.fixtures import (  # noqa: E402 - as above
+    _twin_drawn,
+    _twin_experiment_plan,
+    _twin_repeat,
+    _twin_session,
+    _twin_test,
+    fixture_annotations,
+    fixture_cpu_stress,
+    fixture_disk_stress,
+    fixture_experiment,
+    fixture_experiment_plan,
+    fixture_machine,
+    fixture_mem_stress,
+    fixture_psutil_logger,
+    fixture_recording,
+)
+from twin_harness.plugin.hooks import (  # noqa: E402 - as above
+    pytest_addoption,
+    pytest_configure,
+    pytest_report_collectionfinish,
+    pytest_report_teststatus,
+    pytest_runtest_call,
+    pytest_runtest_makereport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
+
+__all__ = [
+    "_twin_drawn",
+    "_twin_experiment_plan",
+    "_twin_repeat",
+    "_twin_session",
+    "_twin_test",
+    "fixture_annotations",
+    "fixture_cpu_stress",
+    "fixture_disk_stress",
+    "fixture_experiment",
+    "fixture_experiment_plan",
+    "fixture_machine",
+    "fixture_mem_stress",
+    "fixture_psutil_logger",
+    "fixture_recording",
+    "pytest_addoption",
+    "pytest_collect_file",
+    "pytest_configure",
+    "pytest_generate_tests",
+    "pytest_make_collect_report",
+    "pytest_report_collectionfinish",
+    "pytest_report_teststatus",
+    "pytest_runtest_call",
+    "pytest_runtest_makereport",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+]

@@ -1,0 +1,146 @@
+"""What is collected: experiments of markers, random schedules as items of their own, and the experiments of a schedule file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from twin_harness.errors import InvalidInput
+from twin_harness.plugin.markers import call_marker, name_of, planned_experiment
+from twin_harness.plugin.state import state_of, test_state
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from twin_harness.schedule import Experiment
+
+
+def drawn_experiments(config: pytest.Config, mark: pytest.Mark) -> tuple[Experiment, ...]:
+    """Return the random experiments of a marker; drawn once, from the session's seed.
+
+    Raises:
+        InvalidInput: the marker's arguments are wrong.
+    """
+    state = state_of(config)
+    override = {"n": state.config.random} if state.config.random else {}
+    kwargs = {**dict(zip(("n",), mark.args, strict=False)), **mark.kwargs, **override, "seed": state.config.seed}
+    key = json.dumps(kwargs, sort_keys=True, default=repr)
+    if key not in state.drawn:
+        drawn: tuple[Experiment, ...] = call_marker(pytest.Mark("random_schedules", (), kwargs, _ispytest=True))
+        state.drawn[key] = drawn
+    return state.drawn[key]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make an item of each random schedule, and of each repetition."""
+    mark = metafunc.definition.get_closest_marker("random_schedules")
+    if mark is not None:
+        if "_twin_drawn" not in metafunc.fixturenames:
+            msg = f"marker random_schedules: nothing runs the schedules of {metafunc.definition.name}; expected it to request recording"
+            raise pytest.Collector.CollectError(msg)
+        try:
+            count = len(drawn_experiments(metafunc.config, mark))
+        except InvalidInput as error:
+            raise pytest.Collector.CollectError(str(error)) from None
+        metafunc.parametrize("_twin_drawn", range(count), ids=[f"random-{index}" for index in range(count)], indirect=True)
+    repeat = state_of(metafunc.config).config.repeat
+    if repeat > 1 and "_twin_repeat" in metafunc.fixturenames:
+        metafunc.parametrize("_twin_repeat", range(repeat), ids=[f"repeat-{index}" for index in range(repeat)], indirect=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Refuse markers that plan nothing possible, as a collection error of one sentence."""
+    report = yield
+    for node in report.result or ():
+        if isinstance(node, pytest.Item):
+            try:
+                check_item(node)
+            except InvalidInput as error:
+                return pytest.CollectReport(collector.nodeid, "failed", f"{node.nodeid}: {error}", [])  # type: ignore[arg-type]  # a string is printed as it is
+    return report
+
+
+def check_item(item: pytest.Item) -> None:
+    """Check what an item plans.
+
+    Raises:
+        InvalidInput: its marker is wrong, or it requests ``recording`` and has no marker.
+    """
+    is_planned = planned_experiment(item) is not None or item.get_closest_marker("random_schedules") is not None
+    if not is_planned and "_twin_experiment_plan" in getattr(item, "fixturenames", ()):
+        msg = "requests recording or experiment_plan but plans nothing; expected @pytest.mark.experiment(cpu(50, duration_s=10)) or random_schedules"
+        raise InvalidInput(msg)
+
+
+def planned_of(item: pytest.Item) -> Experiment | None:
+    """Return the experiment that an item is going to run as far as its markers tell."""
+    if isinstance(item, ExperimentItem):
+        return item.experiment
+    mark = item.get_closest_marker("random_schedules")
+    if mark is not None:
+        index = getattr(item, "callspec").params["_twin_drawn"]  # noqa: B009 - Function items alone have it
+        return drawn_experiments(item.config, mark)[index]
+    return planned_experiment(item)
+
+
+# -- --twin-schedule ----------------------------------------------------------------------------------------------------------
+
+
+def replay_alone(config: pytest.Config) -> None:
+    """Collect the schedule file, and it alone unless paths were named on the command line."""
+    path = str((config.invocation_params.dir / state_of(config).config.schedule).resolve())
+    is_alone = config.args_source is not pytest.Config.ArgsSource.ARGS
+    config.args[:] = [path] if is_alone else [*config.args, path]
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScheduleFile | None:
+    """Collect the experiments of the file that --twin-schedule names."""
+    wanted = state_of(parent.config).config.schedule
+    if wanted and file_path == (parent.config.invocation_params.dir / wanted).resolve():
+        return ScheduleFile.from_parent(parent, path=file_path)
+    return None
+
+
+class ScheduleFile(pytest.File):
+    """A ``schedule.json`` whose experiments are tests."""
+
+    def collect(self) -> Iterator[ExperimentItem]:
+        """Return an item an experiment and repetition.
+
+        Raises:
+            CollectError: the file is no schedule; one sentence.
+        """
+        from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
+
+        try:
+            schedule = Schedule.read(self.path)
+        except InvalidInput as error:
+            raise self.CollectError(str(error)) from None
+        repeat = state_of(self.config).config.repeat
+        for experiment in schedule.experiments:
+            for index in range(repeat):
+                name = f"{experiment.name}[repeat-{index}]" if repeat > 1 else experiment.name
+                yield ExperimentItem.from_parent(self, name=name, experiment=experiment)
+
+
+class ExperimentItem(pytest.Item):
+    """One experiment of a schedule file: it passes when it ran as planned."""
+
+    def __init__(self, *, experiment: Experiment, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.experiment = experiment
+
+    def runtest(self) -> None:
+        """Run the experiment."""
+        from twin_harness.plugin.fixtures import open_session, run_for  # noqa: PLC0415 - fixtures import this module's neighbours
+
+        session = open_session(self.config)
+        run_for(test_state(self), session, self.experiment.model_copy(update={"name": name_of(self.experiment.name)}))
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Return where the item stands."""
+        return self.path, 0, self.name

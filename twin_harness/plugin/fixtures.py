@@ -1,0 +1,271 @@
+"""The fixtures that every project has: the running logger, annotations, stressors, experiments and recordings.
+
+Public names are thin: they request each other only under ``_twin_…`` names, so that a project's own fixture called ``machine`` harms
+nobody.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from twin_harness.errors import ExperimentError, InvalidInput, Undecided
+from twin_harness.plugin.collection import drawn_experiments, planned_of
+from twin_harness.plugin.markers import name_of
+from twin_harness.plugin.state import TestState, state_of, test_state
+from twin_harness.plugin.status import StatusLine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from twin_harness.control.annotations import AnnotationRecorder
+    from twin_harness.machine import Machine
+    from twin_harness.recording import Recording
+    from twin_harness.schedule import Experiment
+    from twin_harness.session import Session
+    from twin_harness.shapes import Shape
+
+
+def open_session(config: pytest.Config) -> Session:
+    """Return the session; the first call makes its run folder."""
+    state = state_of(config)
+    if state.session is None:
+        from twin_harness.session import Session as _Session  # noqa: PLC0415 - psutil, numpy and pydantic load with it
+
+        command = " ".join(["pytest", *map(str, config.invocation_params.args)])
+        state.status = StatusLine.for_terminal(config)
+        state.session = _Session.open(state.config, config.rootpath, command, state.status.say)
+        state.status.follow(state.session.board)
+    return state.session
+
+
+def run_for(test: TestState, session: Session, experiment: Experiment, generator: dict[str, Any] | None = None) -> Recording:
+    """Run an experiment for a test and keep what was recorded, also when it failed.
+
+    Raises:
+        as ``ServerRunner.run``.
+    """
+    try:
+        recording = session.runner.run(experiment, generator)
+    except ExperimentError as error:
+        if error.recording is not None:
+            test.recordings.append(error.recording)
+        raise
+    test.recordings.append(recording)
+    return recording
+
+
+@dataclass(frozen=True)
+class RunningLogger:
+    """The running telemetry logger, as a test sees it.
+
+    Attributes:
+        dataset: the CSV that it appends to. interval_s: seconds between two samples.
+    """
+
+    dataset: Path
+    interval_s: float
+    _session: Session
+
+    @property
+    def rows(self) -> int:
+        """Rows written so far."""
+        return self._session.board.dataset_state()[2]
+
+    @property
+    def pid(self) -> int:
+        """The logger's process."""
+        return self._session.board.logger_pid
+
+
+class ExperimentRunner:
+    """The ``experiment`` fixture: runs experiments that a test makes itself."""
+
+    def __init__(self, test: TestState, session: Session) -> None:
+        self._test = test
+        self._session = session
+
+    def run(self, experiment: Experiment) -> Recording:
+        """Run an experiment and return its recording.
+
+        Raises:
+            InvalidInput: ``experiment`` is none, or the machine cannot carry it.
+            ExperimentFailed, ExperimentAborted, FidelityMissed, Undecided: as it went.
+        """
+        from twin_harness.schedule import Experiment as _Experiment  # noqa: PLC0415 - pydantic loads with it
+
+        if not isinstance(experiment, _Experiment):
+            msg = f"experiment.run(): expected an Experiment made by plan() but got experiment={experiment!r} (type={type(experiment).__name__})"
+            raise InvalidInput(msg)
+        return run_for(self._test, self._session, experiment)
+
+
+class BackgroundLoad:
+    """A load that runs while a block does; ``recording`` is there once the block is left."""
+
+    def __init__(self) -> None:
+        self._recordings: list[Recording] = []
+
+    @property
+    def recording(self) -> Recording:
+        """What was recorded.
+
+        Raises:
+            InvalidInput: the block has not been left yet.
+        """
+        if not self._recordings:
+            msg = "background load: recording is there once the with block is left; leave it first"
+            raise InvalidInput(msg)
+        return self._recordings[0]
+
+
+class StressFixture:
+    """``cpu_stress``, ``mem_stress``, ``disk_stress``: one load on one resource, from within a test.
+
+    ``cpu_stress(ramp(0, 80), duration_s=10)`` runs it and returns its Recording;
+    ``with cpu_stress.background(50, at_most_s=600):`` keeps it up while the block runs.
+    """
+
+    def __init__(self, stressor: str, test: TestState, session: Session, name: str) -> None:
+        self._stressor = stressor
+        self._test = test
+        self._session = session
+        self._name = name
+
+    def _plan(self, shape: Shape | float, duration_s: float, lead_s: float, tail_s: float, options: dict[str, Any]) -> Experiment:
+        from twin_harness import schedule  # noqa: PLC0415 - pydantic loads with it
+
+        make = {"cpu": schedule.cpu, "memory": schedule.memory, "disk": schedule.disk}[self._stressor]
+        return schedule.plan(make(shape, duration_s=duration_s, **options), name=self._name, lead_s=lead_s, tail_s=tail_s)
+
+    def __call__(self, shape: Shape | float, *, duration_s: float, lead_s: float = 1, tail_s: float = 1, **options: Any) -> Recording:
+        """Run the load for ``duration_s`` seconds and return its recording.
+
+        Raises:
+            InvalidInput: an argument is out of range, or the machine cannot carry it.
+            ExperimentFailed, ExperimentAborted: as it went.
+        """
+        return run_for(self._test, self._session, self._plan(shape, duration_s, lead_s, tail_s, options))
+
+    @contextmanager
+    def background(self, shape: Shape | float, *, at_most_s: float, lead_s: float = 0, tail_s: float = 0, **options: Any) -> Iterator[BackgroundLoad]:
+        """Keep the load up while a block runs, ``at_most_s`` seconds at the longest; leaving the block ends it as completed.
+
+        Raises:
+            as calling it does, when the block is left.
+        """
+        load = BackgroundLoad()
+        try:
+            with self._session.runner.background(self._plan(shape, at_most_s, lead_s, tail_s, options), load._recordings):  # noqa: SLF001 - its maker
+                yield load
+        except ExperimentError as error:
+            if error.recording is not None:
+                self._test.recordings.append(error.recording)
+            raise
+        self._test.recordings += load._recordings  # noqa: SLF001 - its maker
+
+
+# -- what ours request of each other ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _twin_session(request: pytest.FixtureRequest) -> Session:
+    return open_session(request.config)
+
+
+@pytest.fixture
+def _twin_repeat(request: pytest.FixtureRequest) -> int:
+    return int(getattr(request, "param", 0))
+
+
+@pytest.fixture
+def _twin_test(request: pytest.FixtureRequest, _twin_repeat: int) -> TestState:
+    return test_state(request.node)
+
+
+@pytest.fixture
+def _twin_drawn(request: pytest.FixtureRequest) -> int | None:
+    return getattr(request, "param", None)
+
+
+@pytest.fixture
+def _twin_experiment_plan(request: pytest.FixtureRequest, _twin_drawn: int | None) -> Experiment:
+    mark = request.node.get_closest_marker("random_schedules")
+    if _twin_drawn is not None and mark is not None:
+        return drawn_experiments(request.config, mark)[_twin_drawn].model_copy(update={"name": name_of(request.node.name)})
+    planned = planned_of(request.node)
+    if planned is None:
+        msg = f"{request.node.name} plans nothing; expected @pytest.mark.experiment(...) on it"
+        raise InvalidInput(msg)
+    return planned
+
+
+# -- what projects use --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="psutil_logger", scope="session")
+def fixture_psutil_logger(_twin_session: Session) -> RunningLogger:
+    """The running telemetry logger: where its dataset is, how many rows it has."""
+    _twin_session.ensure_logger()
+    return RunningLogger(_twin_session.folder.dataset, _twin_session.config.interval_s, _twin_session)
+
+
+@pytest.fixture(name="annotations")
+def fixture_annotations(_twin_session: Session, _twin_test: TestState) -> AnnotationRecorder:
+    """Marks moments and phases on the timeline: ``annotations.mark("deploy")``, ``with annotations.phase("warm-up"):``."""
+    return _twin_session.recorder
+
+
+@pytest.fixture(name="machine", scope="session")
+def fixture_machine(_twin_session: Session) -> Machine:
+    """This machine: CPUs, capacity, memory limit, fingerprint."""
+    return _twin_session.machine
+
+
+@pytest.fixture(name="experiment_plan")
+def fixture_experiment_plan(_twin_experiment_plan: Experiment) -> Experiment:
+    """This test's experiment, as its marker plans it."""
+    return _twin_experiment_plan
+
+
+@pytest.fixture(name="experiment")
+def fixture_experiment(_twin_session: Session, _twin_test: TestState) -> ExperimentRunner:
+    """Runs experiments that the test makes itself: ``experiment.run(plan(cpu(50, duration_s=10)))``."""
+    return ExperimentRunner(_twin_test, _twin_session)
+
+
+@pytest.fixture(name="recording")
+def fixture_recording(
+    request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState, _twin_experiment_plan: Experiment
+) -> Recording | None:
+    """This test's experiment, already run. An abort or a fidelity miss fails the test in its call phase."""
+    mark = request.node.get_closest_marker("random_schedules")
+    settings = state_of(request.config).config
+    generator = {"name": "random", "seed": settings.seed, "arguments": {"n": settings.random, **mark.kwargs}} if mark else None
+    try:
+        return run_for(_twin_test, _twin_session, _twin_experiment_plan, generator)
+    except (ExperimentError, InvalidInput, Undecided) as error:
+        _twin_test.fault = error
+        return None
+
+
+@pytest.fixture(name="cpu_stress")
+def fixture_cpu_stress(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState) -> StressFixture:
+    """CPU load from within a test: ``cpu_stress(50, duration_s=10)``, ``with cpu_stress.background(50, at_most_s=60):``."""
+    return StressFixture("cpu", _twin_test, _twin_session, name_of(request.node.name))
+
+
+@pytest.fixture(name="mem_stress")
+def fixture_mem_stress(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState) -> StressFixture:
+    """Memory load from within a test: ``mem_stress(20, duration_s=10)`` takes 20 percent of the machine's memory."""
+    return StressFixture("memory", _twin_test, _twin_session, name_of(request.node.name))
+
+
+@pytest.fixture(name="disk_stress")
+def fixture_disk_stress(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState) -> StressFixture:
+    """Disk load from within a test: ``disk_stress(20e6, duration_s=10, operation="read")`` moves 20 MB/s."""
+    return StressFixture("disk", _twin_test, _twin_session, name_of(request.node.name))

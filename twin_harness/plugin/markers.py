@@ -1,0 +1,93 @@
+"""The markers, and the experiments that they plan. The functions here are the markers' signatures and their help."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pytest
+
+    from twin_harness.schedule import Experiment
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 _.,:/#\[\]-]")
+USERS = frozenset({"recording", "experiment_plan"})
+
+
+def experiment(
+    *events: Any,
+    name: str | None = None,
+    lead_s: float = 1,
+    tail_s: float = 1,
+    share: bool = False,
+    settle_s: float = 0,
+    tolerance: str | None = None,
+) -> Experiment:
+    """Plan the experiment of this test from cpu(), memory() and disk() events; the `recording` fixture runs it."""
+    from twin_harness.schedule import plan  # noqa: PLC0415 - pydantic loads with it
+
+    return plan(*events, name=name, lead_s=lead_s, tail_s=tail_s, share=share, settle_s=settle_s, tolerance=tolerance)
+
+
+def random_schedules(n: int = 3, **bounds: Any) -> tuple[Experiment, ...]:
+    """Run this test on n random experiments, a test item each, drawn by --twin-seed within bounds (see strategies.Bounds)."""
+    from twin_harness.control.make_schedule import draw_experiments  # noqa: PLC0415 - hypothesis loads with it
+
+    return draw_experiments(n, **bounds)
+
+
+MARKERS = {"experiment": experiment, "random_schedules": random_schedules}
+
+
+def marker_lines() -> list[str]:
+    """Return the lines of ``pytest --markers``, made of the functions above."""
+    lines = []
+    for name, function in MARKERS.items():
+        parameters = inspect.signature(function).parameters.values()
+        arguments = ", ".join(str(parameter.replace(annotation=inspect.Parameter.empty)) for parameter in parameters)
+        lines.append(f"{name}({arguments}): {inspect.getdoc(function)}")
+    return lines
+
+
+def call_marker(mark: pytest.Mark, **more: Any) -> Any:  # noqa: ANN401 - what the marker's function returns
+    """Call a marker's function with the marker's arguments.
+
+    Raises:
+        InvalidInput: an argument is unknown or out of range; one sentence that names marker and argument.
+    """
+    try:
+        inspect.signature(MARKERS[mark.name]).bind(*mark.args, **{**more, **mark.kwargs})
+    except TypeError as error:
+        msg = f"marker {mark.name}: {error}; see pytest --markers"
+        raise InvalidInput(msg) from None
+    try:
+        return MARKERS[mark.name](*mark.args, **{**more, **mark.kwargs})
+    except InvalidInput as error:
+        msg = f"marker {mark.name}: {error}"
+        raise InvalidInput(msg) from None
+
+
+def name_of(node_name: str) -> str:
+    """Return a pytest id as a name that files can hold."""
+    cleaned = _NOT_IN_NAMES.sub("-", node_name)[:120]
+    return cleaned if cleaned[:1].isalnum() else f"t{cleaned}"[:120]
+
+
+def planned_experiment(item: pytest.Item) -> Experiment | None:
+    """Return the experiment that an item's marker plans, named after the test unless the marker names it; None without a marker.
+
+    Raises:
+        InvalidInput: the marker's arguments are wrong, or nothing in the test runs the experiment.
+    """
+    mark = item.get_closest_marker("experiment")
+    if mark is None:
+        return None
+    names = set(getattr(item, "fixturenames", ()))
+    if not names & USERS:
+        msg = f"marker experiment: nothing runs the experiment of {item.name}; expected the test to request recording (or experiment_plan)"
+        raise InvalidInput(msg)
+    planned: Experiment = call_marker(mark)
+    return planned if mark.kwargs.get("name") else planned.model_copy(update={"name": name_of(item.name)})

@@ -1,0 +1,62 @@
+"""The options: one table makes command line, ini keys and the configuration, read once on the controller."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from twin_harness.config import OPTIONS, TwinConfig, parse_value
+from twin_harness.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from twin_harness.config import Option
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register every option, and its ini key, under a heading of its own."""
+    group = parser.getgroup("twin", "twin harness: stress this machine, record it, label it")
+    for option in OPTIONS:
+        shown = "" if option.kind == "flag" or option.default in (None, "") else f" (default: {option.default})".replace("%", "%%")
+        text = f"{option.help}{shown}"
+        if option.kind == "flag":
+            group.addoption(option.flag, action="store_true", default=None, help=text)
+        else:
+            metavar = option.metavar or "{" + ",".join(option.choices) + "}"
+            group.addoption(option.flag, default=None, metavar=metavar, help=text)
+        parser.addini(option.ini_key, option.help.replace("%%", "%"), default=None)
+
+
+def _value(config: pytest.Config, option: Option) -> Any:  # noqa: ANN401 - the type is the option's own
+    given = config.getoption(option.flag)
+    if given is None:
+        given = config.getini(option.ini_key)
+    return option.default if given in (None, "") else parse_value(option, given)
+
+
+def read_config(config: pytest.Config) -> TwinConfig:
+    """Read and check every option.
+
+    Raises:
+        pytest.UsageError: a value is not what its option takes; one sentence.
+    """
+    try:
+        values = {option.name: _value(config, option) for option in OPTIONS}
+        guard = values["guard"]
+        return TwinConfig(
+            interval_s=values["interval"],
+            source=values["source"],
+            data_dir=values["data-dir"],
+            report_dir=values["report-dir"],
+            scratch_dir=values["scratch-dir"],
+            schedule=values["schedule"],
+            seed=secrets.randbelow(2**31) if values["seed"] == "random" else values["seed"],
+            random=values["random"],
+            repeat=values["repeat"],
+            guard=TwinConfig().guard if isinstance(guard, str) else guard,
+            undecided=values["undecided"],
+            has_report=not values["no-report"],
+        )
+    except InvalidInput as error:
+        raise pytest.UsageError(str(error)) from None

@@ -1,0 +1,108 @@
+"""The live status line: which experiment, how far, and what CPU, memory and disk do. Plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from twin_harness.board import PLAN_SLOTS
+
+if TYPE_CHECKING:
+    from twin_harness.board import Board
+
+STDERR = pytest.StashKey[int]()
+_PERIOD_S = 0.5
+_PLAIN_EVERY_S = 10.0
+# Down and up again makes room below; then save, write on the line below, restore: pytest's own line is never touched.
+_BELOW, _BACK = "\x1bD\x1bM\x1b7\x1b[1B\r\x1b[2K", "\x1b8"
+
+
+class StatusLine:
+    """Writes to a duplicate of stderr, from a thread that reads the board.
+
+    Args:
+        descriptor: where to write; the status line closes it.
+        is_terminal: whether a line can be drawn over.
+    """
+
+    def __init__(self, descriptor: int, *, is_terminal: bool) -> None:
+        self._descriptor = descriptor
+        self._is_terminal = is_terminal
+        self._board: Board | None = None
+        self._end = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._told: dict[str, float] = {}
+        self._is_drawn = False
+
+    @classmethod
+    def for_terminal(cls, config: pytest.Config) -> StatusLine:
+        """Return a status line on the descriptor that ``pytest_configure`` kept before output was captured."""
+        descriptor = config.stash[STDERR]
+        return cls(descriptor, is_terminal=os.isatty(descriptor) and os.environ.get("TERM", "dumb") != "dumb")
+
+    def say(self, sentence: str) -> None:
+        """Write a sentence that is to stay."""
+        self._write(f"\ntwin: {sentence}\n" if not self._is_terminal else f"\r\n\x1b[2Ktwin: {sentence}\r\n")
+
+    def follow(self, board: Board) -> None:
+        """Begin to show what runs."""
+        self._board = board
+        self._thread = threading.Thread(target=self._run, name="twin-status", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop, and leave no line behind."""
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(_PERIOD_S):
+            self._show()
+        self._clear()
+
+    def _show(self) -> None:
+        board, now_s = self._board, time.monotonic()
+        if board is None:
+            return
+        plans = [plan for slot in range(PLAN_SLOTS) if (plan := board.read_plan(slot))]
+        if not plans:
+            self._clear()
+            return
+        _, _, _, figures = board.dataset_state()
+        for plan in plans[:1]:
+            line = status_text(plan["experiment"], now_s - plan["begin_s"], plan["end_s"] - plan["begin_s"], figures)
+            if self._is_terminal:
+                columns = shutil.get_terminal_size().columns
+                self._write(_BELOW + line[: columns - 1] + _BACK)
+                self._is_drawn = True
+            elif now_s - self._told.get(plan["experiment"], -_PLAIN_EVERY_S) >= _PLAIN_EVERY_S:
+                self._told[plan["experiment"]] = now_s
+                self._write(f"\ntwin: {line}\n")
+
+    def _clear(self) -> None:
+        if self._is_drawn:
+            self._write(_BELOW + _BACK)
+            self._is_drawn = False
+
+    def _write(self, text: str) -> None:
+        try:
+            os.write(self._descriptor, text.encode(errors="replace"))
+        except OSError:
+            self._end.set()
+
+
+def status_text(name: str, elapsed_s: float, planned_s: float, figures: tuple[float, float, float]) -> str:
+    """Return one line, what matters most first: it is cut at the terminal's width."""
+    cpu_percent, memory_percent, disk_bytes_per_s = figures
+    shown = name if len(name) <= 30 else f"{name[:29]}…"  # noqa: PLR2004 - leaves room for the figures at 80 columns
+    return (
+        f"{shown}  {max(0.0, min(elapsed_s, planned_s)):.0f} of {planned_s:.0f} s  "
+        f"cpu {cpu_percent:3.0f} %  mem {memory_percent:3.0f} %  disk {disk_bytes_per_s / 2**20:5.1f} MiB/s"
+    )
+
