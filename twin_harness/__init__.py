@@ -43,19 +43,33 @@ __all__ = [  # noqa: PLE0604 - every name is in _HOME_OF and resolved by __getat
     *_HOME_OF,
 ]
 
-if TYPE_CHECKING:
-    from twin_harness.errors import (
-        ExperimentAborted,
-        ExperimentFailed,
-        FidelityMissed,
-        InvalidInput,
-        TwinError,
-        Undecided,
-    )
-    from twin_harness.recording import Recording, Run, Runner, load
-    from twin_harness.schedule import Event, Experiment, Schedule, cpu, disk, memory, plan
-    from twin_harness.session import run
-    from twin_harness.shapes import constant, leak, ramp, sine, spikes, square, steps, trace
+if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
+    from twin_harness.errors import ExperimentAborted as ExperimentAborted
+    from twin_harness.errors import ExperimentFailed as ExperimentFailed
+    from twin_harness.errors import FidelityMissed as FidelityMissed
+    from twin_harness.errors import InvalidInput as InvalidInput
+    from twin_harness.errors import TwinError as TwinError
+    from twin_harness.errors import Undecided as Undecided
+    from twin_harness.recording import Recording as Recording
+    from twin_harness.recording import Run as Run
+    from twin_harness.recording import Runner as Runner
+    from twin_harness.recording import load as load
+    from twin_harness.schedule import Event as Event
+    from twin_harness.schedule import Experiment as Experiment
+    from twin_harness.schedule import Schedule as Schedule
+    from twin_harness.schedule import cpu as cpu
+    from twin_harness.schedule import disk as disk
+    from twin_harness.schedule import memory as memory
+    from twin_harness.schedule import plan as plan
+    from twin_harness.session import run as run
+    from twin_harness.shapes import constant as constant
+    from twin_harness.shapes import leak as leak
+    from twin_harness.shapes import ramp as ramp
+    from twin_harness.shapes import sine as sine
+    from twin_harness.shapes import spikes as spikes
+    from twin_harness.shapes import square as square
+    from twin_harness.shapes import steps as steps
+    from twin_harness.shapes import trace as trace
 
 
 def __getattr__(name: str) -> object:

@@ -67,6 +67,17 @@ def start_child(
     return process
 
 
+def read_line(descriptor: int) -> bytes:
+    """Read one line byte by byte: what follows it stays in the pipe for who polls it. Empty at the end of the stream."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(descriptor, 1)
+        if not byte:
+            return b""
+        line += byte
+    return line
+
+
 def send_line(process: subprocess.Popen[bytes], message: dict[str, Any]) -> bool:
     """Send one JSON line; return False when the process is gone."""
     try:

@@ -74,7 +74,9 @@ def _settings(arguments: argparse.Namespace, **fixed: Any) -> TwinConfig:
 # -- running ------------------------------------------------------------------------------------------------------------------
 
 
-def _run_all(experiments: Sequence[tuple[Experiment, dict[str, Any] | None]], settings: TwinConfig, *, is_quiet: bool) -> tuple[list[Recording], Path, int, Path | None]:
+def _run_all(
+    experiments: Sequence[tuple[Experiment, dict[str, Any] | None]], settings: TwinConfig, *, is_quiet: bool
+) -> tuple[list[Recording], Path, int, Path | None]:
     """Run experiments one after another in a session of their own; return recordings, run folder, exit code and report."""
     from twin_harness.session import Session  # noqa: PLC0415 - numpy and pydantic load with it
 
@@ -142,13 +144,13 @@ def _stress(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _parse_shape(text: str) -> Any:  # noqa: ANN401 - a Shape, or the number of a constant one
+def _parse_shape(text: str) -> Any:
     from twin_harness.schedule import Event  # noqa: PLC0415 - pydantic loads with it
 
     try:
         data = json.loads(text)
     except ValueError as error:
-        msg = f"stress: --shape: {text!r} is no JSON ({error}); write e.g. --shape '{{\"kind\": \"ramp\", \"from\": 0, \"to\": 80}}'"
+        msg = f'stress: --shape: {text!r} is no JSON ({error}); write e.g. --shape \'{{"kind": "ramp", "from": 0, "to": 80}}\''
         raise InvalidInput(msg) from None
     from twin_harness.schedule import Schedule  # noqa: PLC0415 - as above
 
@@ -158,7 +160,7 @@ def _parse_shape(text: str) -> Any:  # noqa: ANN401 - a Shape, or the number of 
     return found.shape
 
 
-def _row_facts(row: Any) -> dict[str, Any]:  # noqa: ANN401 - an AnnotationRow
+def _row_facts(row: Any) -> dict[str, Any]:
     names = ("experiment", "event", "status", "unit", "requested_mean", "delivered_mean", "delivered_error_percent", "delivered_rmse", "settled_s")
     return {name: getattr(row, name) for name in (*names, "actual_start_s", "actual_end_s", "release_s", "message")}
 
@@ -173,7 +175,9 @@ def _table(recordings: list[Recording]) -> list[str]:
             settled = f"{row.settled_s:.1f} s" if row.settled_s is not None else "never"
             label = f"{recording.name}/{row.event}"
             label = label if len(label) <= 34 else f"…{label[-33:]}"  # noqa: PLR2004 - the column's width
-            lines.append(f"{label:<34} {_amount(row.requested_mean, row.unit):>12} {_amount(row.delivered_mean, row.unit):>12} {error:>8} {settled:>8}  {row.status}")
+            lines.append(
+                f"{label:<34} {_amount(row.requested_mean, row.unit):>12} {_amount(row.delivered_mean, row.unit):>12} {error:>8} {settled:>8}  {row.status}"
+            )
     return lines
 
 
@@ -210,7 +214,7 @@ def _schedule(arguments: argparse.Namespace) -> int:
         schedule = make_schedule.random(arguments.n, arguments.seed, **bounds)
     else:
         levels = {name: _numbers(getattr(arguments, name), name) for name in ("cpu_percent", "memory_percent", "disk_bytes_per_s")}
-        schedule = make_schedule.grid(**levels, duration_s=arguments.duration)
+        schedule = make_schedule.grid(levels["cpu_percent"], levels["memory_percent"], levels["disk_bytes_per_s"], duration_s=arguments.duration)
     if arguments.out == "-":
         _give(schedule.to_json())
     else:

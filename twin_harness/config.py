@@ -155,7 +155,7 @@ def parse_guard(text: str) -> GuardLimits:
     return GuardLimits(**limits)
 
 
-def parse_value(option: Option, value: object) -> Any:  # noqa: ANN401 - the type is the option's own
+def parse_value(option: Option, value: object) -> Any:
     """Turn what the command line or an ini file gave into the option's value.
 
     Raises:

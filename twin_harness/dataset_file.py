@@ -7,7 +7,7 @@ slice of it. While a logger runs, the board says how many bytes are whole; after
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from twin_harness.errors import UnreadableRun
 
@@ -51,7 +51,7 @@ class DatasetFile:
         """Close the file."""
         os.close(self._descriptor)
 
-    def __enter__(self) -> DatasetFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -71,7 +71,9 @@ CONTRACT: tuple[Metric, ...] = (
 )
 
 _CPU_HEAD: tuple[Metric, ...] = (
-    Metric("cpu_percent", _P, "Busy CPU time, steal included, as psutil defines it.", "cpu", 0, 100, psutil="cpu_percent", opentelemetry="system.cpu.utilization"),
+    Metric(
+        "cpu_percent", _P, "Busy CPU time, steal included, as psutil defines it.", "cpu", 0, 100, psutil="cpu_percent", opentelemetry="system.cpu.utilization"
+    ),
     Metric("cpu_user_percent", _P, "CPU time in user mode, nice included.", "cpu", 0, 100, psutil="cpu_times_percent.user"),
     Metric("cpu_system_percent", _P, "CPU time in the kernel.", "cpu", 0, 100, psutil="cpu_times_percent.system"),
     Metric("cpu_iowait_percent", _P, "Idle time with I/O outstanding.", "cpu", 0, 100, scale="difference", psutil="cpu_times_percent.iowait"),
@@ -91,7 +93,16 @@ _CPU_TAIL: tuple[Metric, ...] = (
     Metric("load15", "1", "Load average over 15 minutes.", "cpu", scale="difference", psutil="getloadavg", opentelemetry="system.cpu.load_average.15m"),
 )
 MEMORY: tuple[Metric, ...] = (
-    Metric("memory_percent", _P, "(total − available) / total, within the cgroup's limit.", "memory", 0, 100, psutil="virtual_memory.percent", opentelemetry="system.memory.utilization"),
+    Metric(
+        "memory_percent",
+        _P,
+        "(total − available) / total, within the cgroup's limit.",
+        "memory",
+        0,
+        100,
+        psutil="virtual_memory.percent",
+        opentelemetry="system.memory.utilization",
+    ),
     Metric("memory_used_bytes", _B, "total − available.", "memory", psutil="virtual_memory.used", opentelemetry="system.memory.usage"),
     Metric("memory_available_bytes", _B, "Memory that new work can have without swapping.", "memory", better="higher", psutil="virtual_memory.available"),
     Metric("memory_cached_bytes", _B, "Page cache and reclaimable slab.", "memory", better="", psutil="virtual_memory.cached"),
@@ -104,19 +115,101 @@ MEMORY: tuple[Metric, ...] = (
     Metric("major_page_faults_per_s", _N, "Page faults that needed I/O.", "memory", scale="difference", is_slow=True),
 )
 DISK: tuple[Metric, ...] = (
-    Metric("disk_read_bytes_per_s", _BS, "Bytes read, over whole block devices.", "disk", better="", scale="difference", psutil="disk_io_counters.read_bytes", opentelemetry="system.disk.io"),
-    Metric("disk_write_bytes_per_s", _BS, "Bytes written, over whole block devices.", "disk", better="", scale="difference", psutil="disk_io_counters.write_bytes", opentelemetry="system.disk.io"),
-    Metric("disk_reads_per_s", _N, "Reads completed.", "disk", better="", scale="difference", psutil="disk_io_counters.read_count", opentelemetry="system.disk.operations"),
-    Metric("disk_writes_per_s", _N, "Writes completed.", "disk", better="", scale="difference", psutil="disk_io_counters.write_count", opentelemetry="system.disk.operations"),
-    Metric("disk_busy_percent", _P, "Time the device under scratch had I/O in flight.", "disk", 0, 100, scale="difference", psutil="disk_io_counters.busy_time"),
+    Metric(
+        "disk_read_bytes_per_s",
+        _BS,
+        "Bytes read, over whole block devices.",
+        "disk",
+        better="",
+        scale="difference",
+        psutil="disk_io_counters.read_bytes",
+        opentelemetry="system.disk.io",
+    ),
+    Metric(
+        "disk_write_bytes_per_s",
+        _BS,
+        "Bytes written, over whole block devices.",
+        "disk",
+        better="",
+        scale="difference",
+        psutil="disk_io_counters.write_bytes",
+        opentelemetry="system.disk.io",
+    ),
+    Metric(
+        "disk_reads_per_s",
+        _N,
+        "Reads completed.",
+        "disk",
+        better="",
+        scale="difference",
+        psutil="disk_io_counters.read_count",
+        opentelemetry="system.disk.operations",
+    ),
+    Metric(
+        "disk_writes_per_s",
+        _N,
+        "Writes completed.",
+        "disk",
+        better="",
+        scale="difference",
+        psutil="disk_io_counters.write_count",
+        opentelemetry="system.disk.operations",
+    ),
+    Metric(
+        "disk_busy_percent", _P, "Time the device under scratch had I/O in flight.", "disk", 0, 100, scale="difference", psutil="disk_io_counters.busy_time"
+    ),
     Metric("disk_queue_depth", "1", "Mean I/O requests in flight at the device under scratch.", "disk", scale="difference"),
-    Metric("disk_used_percent", _P, "Used share of the filesystem under scratch.", "disk", 0, 100, is_slow=True, psutil="disk_usage.percent", opentelemetry="system.filesystem.utilization"),
+    Metric(
+        "disk_used_percent",
+        _P,
+        "Used share of the filesystem under scratch.",
+        "disk",
+        0,
+        100,
+        is_slow=True,
+        psutil="disk_usage.percent",
+        opentelemetry="system.filesystem.utilization",
+    ),
 )
 NETWORK: tuple[Metric, ...] = (
-    Metric("network_sent_bytes_per_s", _BS, "Bytes sent, loopback left out.", "network", better="", scale="difference", psutil="net_io_counters.bytes_sent", opentelemetry="system.network.io"),
-    Metric("network_received_bytes_per_s", _BS, "Bytes received, loopback left out.", "network", better="", scale="difference", psutil="net_io_counters.bytes_recv", opentelemetry="system.network.io"),
-    Metric("network_errors_per_s", _N, "Errors in both directions.", "network", scale="difference", psutil="net_io_counters.errin", opentelemetry="system.network.errors"),
-    Metric("network_drops_per_s", _N, "Packets dropped in both directions.", "network", scale="difference", psutil="net_io_counters.dropin", opentelemetry="system.network.dropped"),
+    Metric(
+        "network_sent_bytes_per_s",
+        _BS,
+        "Bytes sent, loopback left out.",
+        "network",
+        better="",
+        scale="difference",
+        psutil="net_io_counters.bytes_sent",
+        opentelemetry="system.network.io",
+    ),
+    Metric(
+        "network_received_bytes_per_s",
+        _BS,
+        "Bytes received, loopback left out.",
+        "network",
+        better="",
+        scale="difference",
+        psutil="net_io_counters.bytes_recv",
+        opentelemetry="system.network.io",
+    ),
+    Metric(
+        "network_errors_per_s",
+        _N,
+        "Errors in both directions.",
+        "network",
+        scale="difference",
+        psutil="net_io_counters.errin",
+        opentelemetry="system.network.errors",
+    ),
+    Metric(
+        "network_drops_per_s",
+        _N,
+        "Packets dropped in both directions.",
+        "network",
+        scale="difference",
+        psutil="net_io_counters.dropin",
+        opentelemetry="system.network.dropped",
+    ),
     Metric("network_loopback_bytes_per_s", _BS, "Bytes over the loopback interface.", "network", better="", scale="difference"),
 )
 PRESSURE: tuple[Metric, ...] = (

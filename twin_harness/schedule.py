@@ -267,7 +267,7 @@ class Event(_Model):
         """Return every option with its default filled in."""
         return _OPTIONS[self.stressor].model_validate(self.options).model_dump()
 
-    def option(self, name: str) -> Any:  # noqa: ANN401 - the type is the option's own
+    def option(self, name: str) -> Any:
         """Return an option, its default unless given."""
         return getattr(_OPTIONS[self.stressor].model_validate(self.options), name)
 
@@ -495,7 +495,7 @@ def read_trace(path: Path, where: str) -> list[list[float]]:
     return points
 
 
-def _checked(model: type[Any], data: object, source: str) -> Any:  # noqa: ANN401 - an instance of model
+def _checked(model: type[Any], data: object, source: str) -> Any:
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -571,7 +571,7 @@ def _event(stressor: str, shape: object, start_s: float, duration_s: float, even
     return event
 
 
-def cpu(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, id: str | None = None, **options: Any) -> Event:  # noqa: A002, ANN401 - the key's own name; options are checked by name
+def cpu(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, id: str | None = None, **options: Any) -> Event:  # noqa: A002 - the key's own name; options are checked by name
     """Plan CPU load in percent of the machine; a number is a constant level. Options: see ``CpuOptions``.
 
     Raises:
@@ -580,7 +580,7 @@ def cpu(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, i
     return _event("cpu", shape, start_s, duration_s, id, "percent", options)
 
 
-def memory(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, id: str | None = None, unit: str = "percent", **options: Any) -> Event:  # noqa: A002, ANN401 - as for cpu
+def memory(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, id: str | None = None, unit: str = "percent", **options: Any) -> Event:  # noqa: A002 - as for cpu
     """Plan memory load in percent of the machine's limit, or in bytes with ``unit="bytes"``. Options: see ``MemoryOptions``.
 
     Raises:
@@ -589,7 +589,7 @@ def memory(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float
     return _event("memory", shape, start_s, duration_s, id, unit, options)
 
 
-def disk(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, id: str | None = None, unit: str = "bytes_per_s", **options: Any) -> Event:  # noqa: A002, ANN401 - as for cpu
+def disk(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, id: str | None = None, unit: str = "bytes_per_s", **options: Any) -> Event:  # noqa: A002 - as for cpu
     """Plan disk load in bytes per second, or in operations with ``unit="operations_per_s"``. Options: see ``DiskOptions``.
 
     Raises:

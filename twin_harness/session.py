@@ -236,4 +236,3 @@ def run(experiment: Experiment, *, config: TwinConfig | None = None, root: str |
         raise
     finally:
         session.close(is_interrupted=is_interrupted)
-

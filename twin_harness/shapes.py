@@ -362,9 +362,7 @@ def cut(shape: Shape, duration_s: float, new_duration_s: float) -> Shape:
     return shape
 
 
-SHAPES: dict[str, type[Any]] = {
-    shape.kind: shape for shape in (Constant, Ramp, Steps, Sine, Square, Spikes, Leak, Trace)
-}
+SHAPES: dict[str, type[Any]] = {shape.kind: shape for shape in (Constant, Ramp, Steps, Sine, Square, Spikes, Leak, Trace)}
 _JSON_NAME = {"from_": "from", "level_": "level"}
 _FIELD_NAME = {name: field for field, name in _JSON_NAME.items()}
 

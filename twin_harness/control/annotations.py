@@ -101,6 +101,6 @@ class AnnotationRecorder:
 
 
 def _check_name(name: str) -> None:
-    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+    if not NAME_PATTERN.fullmatch(str(name)):
         msg = f"annotation name {name!r} is not allowed; expected letters, digits, blanks and _.,:/#[]-, at most 120 characters"
         raise InvalidInput(msg)

@@ -60,7 +60,9 @@ def _cpus(machine: Machine) -> Finding:
 def _memory(machine: Machine) -> Finding:
     found = f"{machine.memory_limit_bytes / 2**30:.1f} GiB are 100 percent (cgroup version {ControlGroup().version or 'none'})"
     if machine.swap_bytes:
-        return Finding("memory", False, f"{found}; {machine.swap_bytes / 2**30:.1f} GiB of swap", "memory load may be swapped out; switch swap off for experiments")
+        return Finding(
+            "memory", False, f"{found}; {machine.swap_bytes / 2**30:.1f} GiB of swap", "memory load may be swapped out; switch swap off for experiments"
+        )
     return Finding("memory", True, f"{found}; no swap")
 
 
@@ -78,7 +80,8 @@ def _real_time(machine: Machine) -> Finding:
 
 def _scratch(machine: Machine) -> Finding:
     status = os.statvfs(machine.scratch_dir)
-    free = f"{machine.scratch_filesystem or 'unknown filesystem'} on {machine.scratch_device or 'no block device'}, {status.f_bavail * status.f_frsize / 2**30:.1f} GiB free"
+    free_gib = status.f_bavail * status.f_frsize / 2**30
+    free = f"{machine.scratch_filesystem or 'unknown filesystem'} on {machine.scratch_device or 'no block device'}, {free_gib:.1f} GiB free"
     if machine.scratch_filesystem in MEMORY_BACKED + NETWORK_BACKED:
         return Finding("scratch", False, free, "disk load is refused there; name a folder on a disk with --scratch-dir")
     return Finding("scratch", True, free)

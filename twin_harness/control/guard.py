@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from twin_harness.board import Board
-from twin_harness.child import die_with_parent, kill_group, run_in_real_time, watch_process
+from twin_harness.child import die_with_parent, kill_group, read_line, run_in_real_time, watch_process
 from twin_harness.procfs import ControlGroup, KeptFile, keep, read_meminfo
 
 POLL_S = 0.050
@@ -96,7 +96,7 @@ def main() -> int:
     """Watch until stdin ends, or until a limit is crossed and the load is dead."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
-    limits = json.loads(sys.stdin.buffer.raw.readline())  # type: ignore[attr-defined]  # unbuffered, so that select sees the next line
+    limits = json.loads(read_line(0))
     board = Board.open(limits["board"])
     slot = board.claim_process(os.getpid(), "harness")
     floors: list[MemoryFloor | DiskFloor] = []

@@ -37,7 +37,7 @@ class HostLink:
         self.tripped: dict[str, Any] | None = None
 
     def await_ready(self) -> list[dict[str, Any]]:
-        """Wait until host and guard are prepared; return events that failed before that.
+        """Wait until host and guard are prepared, or the guard has stopped it all; return events that failed before that.
 
         Raises:
             HarnessFailure: one of them did not come up.
@@ -47,8 +47,11 @@ class HostLink:
         deadline_s = time.monotonic() + READY_PATIENCE_S
         while missing:
             for descriptor, message in self._read(max(0.0, deadline_s - time.monotonic())):
-                if message.get("state") == "ready":
+                if message["state"] == "ready":
                     missing.discard(descriptor)
+                elif message["state"] == "tripped":
+                    self.tripped = message
+                    return early
                 else:
                     early.append(message)
             if self.is_over or time.monotonic() > deadline_s:

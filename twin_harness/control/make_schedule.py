@@ -24,7 +24,7 @@ def draw_experiments(n: int, seed: int, name: str = "random", **bounds: Any) -> 
     Raises:
         InvalidInput: ``n`` or a bound is out of range.
     """
-    if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= MOST_EXPERIMENTS:
+    if type(n) is not int or not 1 <= n <= MOST_EXPERIMENTS:
         msg = f"random schedules: expected n from 1 to {MOST_EXPERIMENTS} but got n={n!r} (type={type(n).__name__})"
         raise InvalidInput(msg)
     from hypothesis import HealthCheck, Phase, given, settings  # noqa: PLC0415 - half a second, paid where schedules are drawn

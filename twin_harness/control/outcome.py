@@ -37,5 +37,6 @@ def judge_tolerance(recording: Recording) -> None:
         )
         reason = recording.lack_of_room(row.event)
         if reason:
-            raise Undecided(f"{msg}; {reason}")
+            msg = f"{msg}; {reason}"
+            raise Undecided(msg)
         raise FidelityMissed(msg, recording)

@@ -133,9 +133,7 @@ class ServerRunner:
         lead_s = max(experiment.lead_s, LEAST_LEAD_S if experiment.events else 0.0)
         zero_s = time.monotonic() + lead_s
         begin_s = zero_s - experiment.lead_s
-        planned = PlannedExperiment(
-            experiment, begin_s, zero_s, zero_s + experiment.span_s + experiment.tail_s, site.worker, generator=generator
-        )
+        planned = PlannedExperiment(experiment, begin_s, zero_s, zero_s + experiment.span_s + experiment.tail_s, site.worker, generator=generator)
         running = _Running(planned, link, -1, {event.id: event for event in experiment.events})
         try:
             site.folder.append_plan(planned)
@@ -323,19 +321,23 @@ class ServerRunner:
         if link.tripped is None:
             link.poll(0.3)  # the guard speaks after the load is dead, and the host's end may be heard first
         if link.tripped:
-            status, why = "aborted", f"guard: {link.tripped['reason']}; no load {(link.tripped['killed_s'] - link.tripped['seen_s']) * 1e3:.0f} ms after it was seen"
+            status, why = (
+                "aborted",
+                f"guard: {link.tripped['reason']}; no load {(link.tripped['killed_s'] - link.tripped['seen_s']) * 1e3:.0f} ms after it was seen",
+            )
             end_s = link.tripped["killed_s"]
         else:
             reason = "its guard died" if link.has_guard_died else "its load host died"
             status, why, end_s = "failed", f"the load was stopped because {reason}", time.monotonic()
         for event in list(running.waiting.values()):
             start_s = running.starts_s.get(event.id)
+            was_to_run = start_s is not None or not running.starts_s
             message = {
                 "event": event.id,
                 "state": "ended",
                 "start_s": start_s,
                 "end_s": end_s,
-                "status": status if start_s is not None or status == "failed" else "skipped",
+                "status": status if was_to_run or status == "failed" else "skipped",
                 "message": why,
             }
             self._hear(running, message)

@@ -34,7 +34,7 @@ def attach_recordings(config: pytest.Config, recordings: list[Recording]) -> Non
         listener.attach_data(timeline_png(recording), f"timeline of {recording.name}", "image/png", "png")
 
 
-def step_of(row: AnnotationRow) -> Any:  # noqa: ANN401 - allure's model is untyped
+def step_of(row: AnnotationRow) -> Any:
     """Return an event as an Allure step: real start and end, what was asked for and what was delivered."""
     from allure_commons.model2 import Parameter, StatusDetails, TestStepResult  # noqa: PLC0415 - only where Allure is on
 

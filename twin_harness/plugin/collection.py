@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - pytest looks at the hook's annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -60,7 +60,7 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
             try:
                 check_item(node)
             except InvalidInput as error:
-                return pytest.CollectReport(collector.nodeid, "failed", f"{node.nodeid}: {error}", [])  # type: ignore[arg-type]  # a string is printed as it is
+                return pytest.CollectReport(collector.nodeid, "failed", f"{node.nodeid}: {error}", [])
     return report
 
 
@@ -79,7 +79,8 @@ def check_item(item: pytest.Item) -> None:
 def planned_of(item: pytest.Item) -> Experiment | None:
     """Return the experiment that an item is going to run as far as its markers tell."""
     if isinstance(item, ExperimentItem):
-        return item.experiment
+        own: Experiment = item.experiment
+        return own
     mark = item.get_closest_marker("random_schedules")
     if mark is not None:
         index = getattr(item, "callspec").params["_twin_drawn"]  # noqa: B009 - Function items alone have it

@@ -239,9 +239,7 @@ def fixture_experiment(_twin_session: Session, _twin_test: TestState) -> Experim
 
 
 @pytest.fixture(name="recording")
-def fixture_recording(
-    request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState, _twin_experiment_plan: Experiment
-) -> Recording | None:
+def fixture_recording(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState, _twin_experiment_plan: Experiment) -> Recording | None:
     """This test's experiment, already run. An abort or a fidelity miss fails the test in its call phase."""
     mark = request.node.get_closest_marker("random_schedules")
     settings = state_of(request.config).config

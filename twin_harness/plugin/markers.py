@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
 
     from twin_harness.schedule import Experiment
@@ -39,7 +41,7 @@ def random_schedules(n: int = 3, **bounds: Any) -> tuple[Experiment, ...]:
     return draw_experiments(n, **bounds)
 
 
-MARKERS = {"experiment": experiment, "random_schedules": random_schedules}
+MARKERS: dict[str, Callable[..., Any]] = {"experiment": experiment, "random_schedules": random_schedules}
 
 
 def marker_lines() -> list[str]:
@@ -52,7 +54,7 @@ def marker_lines() -> list[str]:
     return lines
 
 
-def call_marker(mark: pytest.Mark, **more: Any) -> Any:  # noqa: ANN401 - what the marker's function returns
+def call_marker(mark: pytest.Mark, **more: Any) -> Any:
     """Call a marker's function with the marker's arguments.
 
     Raises:

@@ -28,7 +28,7 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(option.ini_key, option.help.replace("%%", "%"), default=None)
 
 
-def _value(config: pytest.Config, option: Option) -> Any:  # noqa: ANN401 - the type is the option's own
+def _value(config: pytest.Config, option: Option) -> Any:
     given = config.getoption(option.flag)
     if given is None:
         given = config.getini(option.ini_key)

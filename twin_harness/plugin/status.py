@@ -105,4 +105,3 @@ def status_text(name: str, elapsed_s: float, planned_s: float, figures: tuple[fl
         f"{shown}  {max(0.0, min(elapsed_s, planned_s)):.0f} of {planned_s:.0f} s  "
         f"cpu {cpu_percent:3.0f} %  mem {memory_percent:3.0f} %  disk {disk_bytes_per_s / 2**20:5.1f} MiB/s"
     )
-

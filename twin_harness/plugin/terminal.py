@@ -42,9 +42,7 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
 
 
 def _peak(planned: list[Experiment], stressor: str) -> str:
-    levels = [
-        (event.shape.extremes(event.duration_s)[1], event.unit) for experiment in planned for event in experiment.events if event.stressor == stressor
-    ]
+    levels = [(event.shape.extremes(event.duration_s)[1], event.unit) for experiment in planned for event in experiment.events if event.stressor == stressor]
     if not levels:
         return ""
     level, unit = max(levels)

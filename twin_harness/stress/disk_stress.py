@@ -59,9 +59,9 @@ def _open_nameless(folder: str, flags: int) -> int:
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
                 raise
-    path = os.path.join(folder, f".twin-harness-{os.getpid()}-{os.urandom(8).hex()}")  # noqa: PTH118 - the load processes do without pathlib
+    path = os.path.join(folder, f".twin-harness-{os.getpid()}-{os.urandom(8).hex()}")
     descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    os.unlink(path)  # noqa: PTH108 - the load processes do without pathlib
+    os.unlink(path)
     return descriptor
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from twin_harness import shapes
 from twin_harness.board import UNCOUNTED, Board
-from twin_harness.child import be_first_to_kill, die_with_parent, run_as_ordinary, run_in_real_time, watch_process
+from twin_harness.child import be_first_to_kill, die_with_parent, read_line, run_as_ordinary, run_in_real_time, watch_process
 from twin_harness.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 from twin_harness.stress.cpu_stress import CpuStress
 from twin_harness.stress.disk_stress import DiskStress, open_scratch_file, sync_filesystem
@@ -122,7 +122,10 @@ class LoadHost:
             try:
                 event.descriptor = open_scratch_file(self._plan["scratch_dir"], event.plan["options"])
             except OSError as error:
-                event.status, event.message = "failed", f"scratch folder {self._plan['scratch_dir']}: {error.strerror}; name another one with --twin-scratch-dir"
+                event.status, event.message = (
+                    "failed",
+                    f"scratch folder {self._plan['scratch_dir']}: {error.strerror}; name another one with --twin-scratch-dir",
+                )
         last = next((event.descriptor for event in reversed(self._events) if event.descriptor is not None), None)
         if last is not None:
             sync_filesystem(last)
@@ -387,10 +390,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     be_first_to_kill()
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = os.read(0, 1)  # one byte at a time: what follows the line belongs to the loop
-        if not byte:
-            return 2
-        line += byte
+    line = read_line(0)
+    if not line:
+        return 2
     return LoadHost(json.loads(line)).run()

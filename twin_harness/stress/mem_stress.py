@@ -55,7 +55,7 @@ class MemoryStress:
         self._area = mmap.mmap(-1, size_bytes, flags=flags)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             self._area.madvise(mmap.MADV_HUGEPAGE)
-        if os.path.exists("/proc/meminfo"):  # noqa: PTH110 - pathlib would be imported for this alone
+        if os.path.exists("/proc/meminfo"):
             self._meminfo = os.open("/proc/meminfo", os.O_RDONLY | os.O_CLOEXEC)
 
     def follow(self, report_start: Callable[[], None]) -> None:
@@ -84,7 +84,8 @@ class MemoryStress:
         available_bytes = self._available_bytes()
         more_bytes = to_bytes - self._resident_bytes
         if available_bytes is not None and available_bytes - more_bytes < self._floor_bytes:
-            msg = f"memory_available: {available_bytes / 2**20:.0f} MiB less a chunk of {more_bytes / 2**20:.0f} MiB would be below the floor of {self._floor_bytes / 2**20:.0f} MiB"
+            have, chunk, floor = (amount / 2**20 for amount in (available_bytes, more_bytes, self._floor_bytes))
+            msg = f"memory_available: {have:.0f} MiB less a chunk of {chunk:.0f} MiB would be below the floor of {floor:.0f} MiB"
             raise LoadAborted(msg)
         began_s = time.monotonic()
         if self._can_populate:

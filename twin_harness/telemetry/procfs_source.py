@@ -346,7 +346,7 @@ def _temperature_celsius() -> float:
     except (OSError, AttributeError, RuntimeError):
         return nan
     cpu_chips = [chip for chip in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz") if chips.get(chip)]
-    readings = [entry.current for chip in cpu_chips[:1] for entry in chips[chip] if entry.current is not None]
+    readings = [entry.current for chip in cpu_chips[:1] for entry in chips[chip]]
     return max(readings, default=nan)
 
 

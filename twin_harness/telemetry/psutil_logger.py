@@ -248,9 +248,9 @@ def main() -> int:
             "error": error,
         }
         draft = settings["account"] + ".draft"
-        with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123 - the logger does without pathlib here
+        with open(draft, "w", encoding="utf-8") as file:
             json.dump(account, file)
-        os.replace(draft, settings["account"])  # noqa: PTH105 - as above
+        os.replace(draft, settings["account"])
 
     gc.collect()
     gc.freeze()

@@ -1,0 +1,114 @@
+"""The load is there: what rows say, what the kernel says from outside, and what the device says."""
+
+import threading
+import time
+
+import psutil
+import pytest
+
+from twin_harness import cpu, disk, memory, plan, steps
+from twin_harness.board import LIVE
+
+MIB = 1024**2
+
+
+class Outside(threading.Thread):
+    """Reads the load processes of a session from outside, with psutil alone."""
+
+    def __init__(self, board, read):
+        super().__init__(daemon=True)
+        self.board, self.read, self.readings, self.is_over = board, read, [], threading.Event()
+
+    def run(self):
+        while not self.is_over.wait(0.05):
+            total = 0.0
+            for process in self.board.processes():
+                if process.kind != "harness" and process.state == LIVE and process.pid:
+                    try:
+                        total += self.read(psutil.Process(process.pid))
+                    except psutil.Error:
+                        continue
+            self.readings.append((time.monotonic(), total))
+
+    def between(self, begin_s, end_s):
+        return [entry for entry in self.readings if begin_s <= entry[0] <= end_s]
+
+
+@pytest.fixture
+def watched(session):
+    def run(experiment, read):
+        outside = Outside(session.board, read)
+        outside.start()
+        try:
+            return session.runner.run(experiment), outside
+        finally:
+            outside.is_over.set()
+            outside.join()
+
+    return run
+
+
+def test_cpu_time_agrees_with_an_outside_reading(watched, session):
+    """Delivered CPU is within 1 point of what psutil reads of the same processes, and within 2 of requested where there was room."""
+    recording, outside = watched(plan(cpu(40, duration_s=4)), lambda process: sum(process.cpu_times()[:2]))
+    row = recording.annotation("cpu-0")
+    readings = outside.between(row.start_monotonic_s + 0.5, row.end_monotonic_s - 0.1)
+    (first_s, first), (last_s, last) = readings[0], readings[-1]
+    from_outside = 100 * (last - first) / (last_s - first_s) / session.machine.cpu_capacity
+    zero_s = recording.planned.zero_s
+    inside = recording.samples.loc[first_s - zero_s : last_s - zero_s, "cpu_delivered_percent"].mean()
+    assert inside == pytest.approx(from_outside, abs=1.0)
+    recording.require_room("cpu-0")
+    assert inside == pytest.approx(40, abs=2.0)
+
+
+def test_memory_agrees_with_an_outside_reading(watched):
+    """Delivered memory is within 1 % of what psutil reads of the same process, and within 2 % of requested at the end of each step."""
+    levels = [128 * MIB, 384 * MIB, 192 * MIB]
+    recording, outside = watched(plan(memory(steps(levels), duration_s=9, unit="bytes")), lambda process: process.memory_info().rss)
+    row = recording.annotation("mem-0")
+    for number, level in enumerate(levels):
+        window = (row.start_monotonic_s + 3 * number + 2.2, row.start_monotonic_s + 3 * number + 2.9)
+        from_outside = max(total for _, total in outside.between(*window))
+        inside = recording.samples.loc[3 * number + 2.2 : 3 * number + 2.9, "memory_delivered_bytes"].mean()
+        assert inside == pytest.approx(level, rel=0.02)
+        assert inside == pytest.approx(from_outside, abs=max(0.01 * from_outside, 16 * MIB))
+    assert row.release_s < 2
+
+
+@pytest.mark.parametrize("options", [{"operation": "write"}, {"operation": "read"}, {"operation": "mixed", "pattern": "random"}, {"direct": False}], ids=str)
+def test_disk_bytes_reach_the_device(session, options):
+    """Delivered disk bytes are those asked for within 5 %, and the device's own counter has moved by at least as many."""
+    rate = 16 * MIB
+    before = psutil.disk_io_counters()
+    recording = session.runner.run(plan(disk(rate, duration_s=4, **options)))
+    after = psutil.disk_io_counters()
+    measured = recording.fidelity("disk-0")
+    assert measured.delivered_mean == pytest.approx(rate, rel=0.05)
+    moved = after.write_bytes + after.read_bytes - before.write_bytes - before.read_bytes
+    assert moved > 0.95 * measured.delivered_mean * 4
+    row = recording.annotation("disk-0")
+    assert row.status == "completed"
+
+
+def test_events_overlap_and_are_told_apart(session):
+    """Two CPU events at a time add up in the column, and each annotation has its own level."""
+    recording = session.runner.run(plan(cpu(20, duration_s=4), cpu(15, start_s=1, duration_s=2)))
+    recording.require_room("cpu-0")
+    assert recording.samples.loc[1.3:2.9, "cpu_delivered_percent"].mean() == pytest.approx(35, abs=2)
+    assert recording.annotation("cpu-0").delivered_mean == pytest.approx(20, abs=1.5)
+    assert recording.annotation("cpu-1").delivered_mean == pytest.approx(15, abs=1.5)
+    assert set(recording.annotations["overlapped"]) == {True}
+
+
+def test_rows_are_labelled_and_none_is_missing(session):
+    """The clock rises strictly, every row of the experiment bears its name, and no sample is missed."""
+    recording = session.runner.run(plan(cpu(30, duration_s=2), name="labelled"))
+    samples = recording.samples
+    assert samples["monotonic_s"].is_monotonic_increasing
+    assert samples["monotonic_s"].is_unique
+    assert set(samples["experiment"]) == {"labelled"}
+    assert samples["missed_samples"].max() == 0
+    active = samples.loc[0.15:1.95, "active_events"]
+    assert set(active) == {"cpu-0"}
+    assert set(samples.loc[:-0.05, "active_events"]) == {""}
