@@ -21,10 +21,10 @@ _HOME_OF = {
     "Event": "schedule",
     "Experiment": "schedule",
     "Schedule": "schedule",
-    "cpu": "schedule",
-    "memory": "schedule",
-    "disk": "schedule",
-    "plan": "schedule",
+    "cpu": "builders",
+    "memory": "builders",
+    "disk": "builders",
+    "plan": "builders",
     "Recording": "recording",
     "Run": "recording",
     "Runner": "recording",
@@ -44,6 +44,10 @@ __all__ = [  # noqa: PLE0604 - every name is in _HOME_OF and resolved by __getat
 ]
 
 if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
+    from twin_harness.builders import cpu as cpu
+    from twin_harness.builders import disk as disk
+    from twin_harness.builders import memory as memory
+    from twin_harness.builders import plan as plan
     from twin_harness.errors import ExperimentAborted as ExperimentAborted
     from twin_harness.errors import ExperimentFailed as ExperimentFailed
     from twin_harness.errors import FidelityMissed as FidelityMissed
@@ -57,10 +61,6 @@ if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
     from twin_harness.schedule import Event as Event
     from twin_harness.schedule import Experiment as Experiment
     from twin_harness.schedule import Schedule as Schedule
-    from twin_harness.schedule import cpu as cpu
-    from twin_harness.schedule import disk as disk
-    from twin_harness.schedule import memory as memory
-    from twin_harness.schedule import plan as plan
     from twin_harness.session import run as run
     from twin_harness.shapes import constant as constant
     from twin_harness.shapes import leak as leak

@@ -119,7 +119,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _stress(arguments: argparse.Namespace) -> int:
     """Put one load on one resource."""
-    from twin_harness.schedule import cpu, disk, memory, plan  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.builders import cpu, disk, memory, plan  # noqa: PLC0415 - pydantic loads with it
 
     shape: Any = arguments.level
     if arguments.shape is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import io
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,20 +11,20 @@ import numpy as np
 
 from twin_harness import fidelity as _fidelity
 from twin_harness.board import Board
-from twin_harness.errors import HarnessFailure, InvalidInput, Undecided, UnreadableRun
-from twin_harness.metrics import IDENTITY, RESOURCE_COLUMNS
-from twin_harness.run_folder import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment, RunFolder
+from twin_harness.errors import HarnessFailure, InvalidInput, Undecided
+from twin_harness.frames import LABELS, annotation_frame, read_frame
+from twin_harness.metrics import RESOURCE_COLUMNS
+from twin_harness.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
 
-    from twin_harness.dataset_file import DatasetFile
+    from twin_harness.records import AnnotationRow, PlannedExperiment
     from twin_harness.schedule import Event, Experiment
 
 _FULL_PERCENT, _SHORT_POINTS, _MOST = 95.0, 1.0, 0.5
-LABELS = tuple(metric.name for metric in IDENTITY if metric.name != "monotonic_s")
 
 
 class Runner(Protocol):
@@ -38,50 +37,6 @@ class Runner(Protocol):
             ExperimentFailed, ExperimentAborted: it did not run as planned; the recording is on the exception.
         """
         ...
-
-
-def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float | None = None) -> pd.DataFrame:
-    """Return rows of a dataset as a DataFrame with ``dt_s``, the measured seconds since the row before, as its last column.
-
-    Numbers are float64 (missing is NaN), labels are strings. Rows that do not parse are left out.
-    """
-    import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is wanted
-
-    # One row more at the front, so that the first row's interval is known.
-    first = dataset.first_row if begin_s is None else dataset.find(begin_s)
-    previous_s = _instant_before(dataset, first)
-    frame = pd.read_csv(
-        io.BytesIO(dataset.read(begin_s, end_s)),
-        dtype=dict.fromkeys(LABELS, "str"),
-        keep_default_na=False,
-        na_values=[""],
-        on_bad_lines="skip",
-        encoding_errors="replace",
-        low_memory=False,
-    )
-    labels = [name for name in LABELS if name in frame.columns]
-    frame[labels] = frame[labels].fillna("")
-    numbers = [name for name in frame.columns if name not in labels]
-    frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce")
-    frame["dt_s"] = frame["monotonic_s"].diff()
-    if len(frame) and previous_s is not None:
-        frame.loc[frame.index[0], "dt_s"] = frame["monotonic_s"].iloc[0] - previous_s
-    return frame
-
-
-def _instant_before(dataset: DatasetFile, offset: int) -> float | None:
-    """Return when the row before ``offset`` was taken."""
-    if offset <= dataset.first_row:
-        return None
-    import os  # noqa: PLC0415 - one small read
-
-    with dataset.path.open("rb") as file:
-        start = max(dataset.first_row, offset - 64 * 1024)
-        lines = os.pread(file.fileno(), offset - start, start).splitlines()
-    try:
-        return float(lines[-1].split(b",")[dataset.columns.index("monotonic_s")])
-    except (ValueError, IndexError):
-        return None
 
 
 @dataclass(frozen=True)
@@ -299,13 +254,6 @@ def _mean_level(event: Event, begin_s: float, end_s: float) -> float:
     return (event.shape.area(end_s, event.duration_s) - event.shape.area(begin_s, event.duration_s)) / (end_s - begin_s)
 
 
-def annotation_frame(rows: list[AnnotationRow]) -> pd.DataFrame:
-    """Return annotation rows as a DataFrame with every column of ``annotations.csv``."""
-    import pandas as pd  # noqa: PLC0415 - as in read_frame
-
-    return pd.DataFrame([[getattr(row, name) for name in ANNOTATION_COLUMNS] for row in rows], columns=list(ANNOTATION_COLUMNS))
-
-
 @dataclass(frozen=True)
 class Run:
     """A run folder as data, at any stage of its life."""
@@ -390,6 +338,3 @@ def load(folder: str | Path) -> Run:
         UnreadableRun: there is no run in it.
     """
     return Run(RunFolder.open(folder))
-
-
-__all__ = ["Recording", "Run", "Runner", "UnreadableRun", "annotation_frame", "compare", "load", "read_frame"]

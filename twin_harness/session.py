@@ -16,7 +16,8 @@ from twin_harness.board import Board
 from twin_harness.child import end_child
 from twin_harness.config import TwinConfig
 from twin_harness.control.annotations import AnnotationRecorder
-from twin_harness.control.runner import ServerRunner, Site
+from twin_harness.control.runner import ServerRunner
+from twin_harness.control.site import Site
 from twin_harness.errors import InvalidInput
 from twin_harness.machine import inspect_machine
 from twin_harness.procfs import process_cpu_ns

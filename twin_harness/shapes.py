@@ -8,13 +8,21 @@ event. Levels carry the unit of the event that uses the shape. Nothing here is r
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from twin_harness.recorded import Trace
+from twin_harness.spikes import Spikes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+__all__ = [
+    "SHAPES", "Constant", "Leak", "Ramp", "Shape", "Sine", "Spikes", "Square", "Steps", "Trace",
+    "constant", "cut", "from_json", "leak", "parameter_names", "ramp", "sine", "spikes", "square", "steps", "to_json", "trace",
+]  # fmt: skip
 
 
 class Shape(Protocol):
@@ -196,65 +204,6 @@ class Square:
         return tuple(t for t in jumps if 0 < t < duration_s)
 
 
-def draw(seed: int, index: int) -> float:
-    """Return a number in [0, 1) from seed and index alone (the finaliser of SplitMix64, Steele et al., OOPSLA 2014)."""
-    mask = (1 << 64) - 1
-    z = (seed * 0x9E3779B97F4A7C15 + (index + 1) * 0xD1B54A32D192ED03) & mask
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
-    return ((z ^ (z >> 31)) >> 11) / float(1 << 53)
-
-
-@dataclass(frozen=True, slots=True)
-class Spikes:
-    """Rectangles of ``height`` on top of ``base``: one in every 60/rate seconds, at a moment drawn from ``seed``.
-
-    One spike stands in each cell of 60/``rate_per_minute`` seconds, uniformly placed so that it ends within the cell: the number
-    of spikes is exact, they never overlap, and the level at any t is had without drawing the ones before.
-    """
-
-    kind: ClassVar[str] = "spikes"
-    base: float
-    height: float
-    width_s: float
-    rate_per_minute: float
-    seed: int = 0
-
-    @property
-    def cell_s(self) -> float:
-        """The seconds that hold one spike."""
-        return 60.0 / self.rate_per_minute
-
-    def _start_s(self, cell: int) -> float:
-        return cell * self.cell_s + draw(self.seed, cell) * max(self.cell_s - self.width_s, 0.0)
-
-    def level(self, t_s: float, duration_s: float = 1.0) -> float:
-        """Return ``base``, or ``base + height`` within a spike."""
-        del duration_s
-        start_s = self._start_s(int(t_s / self.cell_s))
-        return self.base + (self.height if start_s <= t_s < start_s + self.width_s else 0.0)
-
-    def area(self, t_s: float, duration_s: float = 1.0) -> float:
-        """Return the base, the spikes passed, and the part of the present one."""
-        del duration_s
-        cell = int(t_s / self.cell_s)
-        within_s = min(max(t_s - self._start_s(cell), 0.0), self.width_s)
-        return self.base * t_s + self.height * (cell * self.width_s + within_s)
-
-    def extremes(self, duration_s: float = 1.0) -> tuple[float, float]:
-        """Return the base and the top of a spike, in order."""
-        del duration_s
-        return min(self.base, self.base + self.height), max(self.base, self.base + self.height)
-
-    def discontinuities(self, duration_s: float = 1.0) -> tuple[float, ...]:
-        """Return both edges of every spike within the event."""
-        jumps: list[float] = []
-        for cell in range(min(int(duration_s / self.cell_s) + 1, MOST_DISCONTINUITIES // 2)):
-            start_s = self._start_s(cell)
-            jumps += [start_s, start_s + self.width_s]
-        return tuple(t for t in jumps if 0 < t < duration_s)
-
-
 @dataclass(frozen=True, slots=True)
 class Leak:
     """Growth at a steady rate from ``start``, as a memory leak shows it."""
@@ -282,74 +231,6 @@ class Leak:
         """Return nothing: a line never jumps."""
         del duration_s
         return ()
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """A recorded series: ``points`` are (time in s, level), times rising; before the first and after the last the ends hold.
-
-    Args:
-        points: the series; empty only until ``file`` has been read.
-        file: where the points stand, for a schedule file that names one; reading the schedule fills ``points``.
-        interpolation: ``linear``, or ``previous`` (each level holds until the next point).
-        time_scale: 0.1 replays ten times as fast.
-        level_scale: 2 doubles every level.
-    """
-
-    kind: ClassVar[str] = "trace"
-    points: tuple[tuple[float, float], ...] = ()
-    file: str | None = None
-    interpolation: str = "linear"
-    time_scale: float = 1.0
-    level_scale: float = 1.0
-    _areas: tuple[float, ...] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Add up the area before each point once: a sampler asks for areas ten times a second."""
-        total = self.points[0][0] * self.points[0][1] if self.points else 0.0
-        areas = [total]
-        for (start_s, start), (end_s, end) in pairwise(self.points):
-            total += (start if self.interpolation == "previous" else (start + end) / 2.0) * (end_s - start_s)
-            areas.append(total)
-        object.__setattr__(self, "_areas", tuple(areas))
-
-    def level(self, t_s: float, duration_s: float = 1.0) -> float:
-        """Return the interpolated level."""
-        del duration_s
-        own_s = t_s / self.time_scale
-        right = bisect_right(self.points, (own_s, math.inf))
-        if right == 0:
-            return self.points[0][1] * self.level_scale
-        before = self.points[right - 1]
-        if right == len(self.points) or self.interpolation == "previous":
-            return before[1] * self.level_scale
-        after = self.points[right]
-        share = (own_s - before[0]) / (after[0] - before[0])
-        return (before[1] + (after[1] - before[1]) * share) * self.level_scale
-
-    def area(self, t_s: float, duration_s: float = 1.0) -> float:
-        """Return the pieces passed, and the part of the present one."""
-        own_s = t_s / self.time_scale
-        right = bisect_right(self.points, (own_s, math.inf))
-        if right == 0:
-            return self.points[0][1] * own_s * self.level_scale * self.time_scale
-        start_s, start = self.points[right - 1]
-        now = self.level(t_s, duration_s) / self.level_scale if self.level_scale else 0.0
-        mean = start if self.interpolation == "previous" else (start + now) / 2.0
-        return (self._areas[right - 1] + mean * (own_s - start_s)) * self.level_scale * self.time_scale
-
-    def extremes(self, duration_s: float = 1.0) -> tuple[float, float]:
-        """Return the lowest and the highest point, also of points beyond the event's end."""
-        del duration_s
-        levels = [level * self.level_scale for _, level in self.points]
-        return min(levels), max(levels)
-
-    def discontinuities(self, duration_s: float = 1.0) -> tuple[float, ...]:
-        """Return the points at which a ``previous`` trace jumps."""
-        if self.interpolation != "previous":
-            return ()
-        jumps = [t * self.time_scale for (_, a), (t, b) in pairwise(self.points) if a != b]
-        return tuple(t for t in jumps[:MOST_DISCONTINUITIES] if 0 < t < duration_s)
 
 
 def cut(shape: Shape, duration_s: float, new_duration_s: float) -> Shape:

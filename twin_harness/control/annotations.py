@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import InvalidInput
-from twin_harness.run_folder import AnnotationRow, RunFolder
+from twin_harness.records import AnnotationRow
 from twin_harness.schedule import NAME_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from twin_harness.run_folder import RunFolder
 
 
 def utc_text(monotonic_s: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,49 +14,18 @@ from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
 from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure
 from twin_harness.recording import Recording, compare
-from twin_harness.run_folder import AnnotationRow, PlannedExperiment
+from twin_harness.records import AnnotationRow, PlannedExperiment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from twin_harness.board import Board
-    from twin_harness.config import GuardLimits
-    from twin_harness.control.annotations import AnnotationRecorder
-    from twin_harness.machine import Machine
-    from twin_harness.run_folder import RunFolder
+    from twin_harness.control.site import Site
     from twin_harness.schedule import Event, Experiment
 
 LEAST_LEAD_S = 0.35
 _POLL_S = 0.05
 _ROW_PATIENCE_S = 3.0
 _IDLE_CPU_PERCENT, _IDLE_DISK_BYTES_PER_S, _IDLE_FOR_S = 5.0, 1e6, 1.0
-
-
-@dataclass
-class Site:
-    """Where a runner works: everything of the session that it needs.
-
-    Attributes:
-        folder, board, machine, guard, recorder: of this session and worker.
-        interval_s: between two samples.
-        controller_pid: the process that load must not outlive.
-        ensure_logger: makes sure that samples are taken.
-        warn: told what the user should know, a sentence each.
-        worker: name of the worker.
-        is_scratch_named: the user chose the scratch folder.
-    """
-
-    folder: RunFolder
-    board: Board
-    machine: Machine
-    guard: GuardLimits
-    recorder: AnnotationRecorder
-    interval_s: float
-    controller_pid: int
-    ensure_logger: Callable[[], None]
-    warn: Callable[[str], None]
-    worker: str = "main"
-    is_scratch_named: bool = False
 
 
 @dataclass
@@ -128,7 +96,7 @@ class ServerRunner:
         site.ensure_logger()
         self._settle(experiment.settle_s)
         experiment = experiment.model_copy(update={"name": site.folder.claim_name(experiment.name)})
-        link = HostLink(self._host_plan(experiment), self._guard_limits() if experiment.events else None)
+        link = HostLink(site.host_plan(experiment), site.guard_limits() if experiment.events else None)
         early = link.await_ready()
         lead_s = max(experiment.lead_s, LEAST_LEAD_S if experiment.events else 0.0)
         zero_s = time.monotonic() + lead_s
@@ -137,7 +105,7 @@ class ServerRunner:
         running = _Running(planned, link, -1, {event.id: event for event in experiment.events})
         try:
             site.folder.append_plan(planned)
-            running.plan_slot = site.board.publish_plan(self._board_plan(planned))
+            running.plan_slot = site.board.publish_plan(self._site.board_plan(planned))
             site.recorder.begin_experiment(experiment.name, zero_s)
             link.begin(zero_s, running.plan_slot)
         except BaseException:
@@ -160,59 +128,6 @@ class ServerRunner:
             elif now_s - idle_since_s >= _IDLE_FOR_S:
                 return
             time.sleep(_POLL_S)
-
-    def _event_plans(self, experiment: Experiment) -> list[dict[str, Any]]:
-        machine = self._site.machine
-        return [
-            {
-                "id": event.id,
-                "stressor": event.stressor,
-                "start_s": event.start_s,
-                "duration_s": event.duration_s,
-                "shape": shapes.to_json(event.shape),
-                "scale": event.scale(machine.cpu_capacity, machine.memory_limit_bytes),
-                "options": event.resolved_options(),
-            }
-            for event in experiment.events
-        ]
-
-    def _host_plan(self, experiment: Experiment) -> dict[str, Any]:
-        site = self._site
-        machine, floor = site.machine, site.guard.memory_available
-        return {
-            "board": str(site.board.path),
-            "watch_pids": sorted({os.getpid(), site.controller_pid}),
-            "cpus": list(machine.cpus),
-            "cpu_capacity": machine.cpu_capacity,
-            "scratch_dir": machine.scratch_dir,
-            "memory_floor_bytes": int(floor.of(machine.memory_limit_bytes)) if floor else 0,
-            "events": self._event_plans(experiment),
-        }
-
-    def _guard_limits(self) -> dict[str, Any] | None:
-        site = self._site
-        if not site.guard.is_on:
-            return None
-        machine, memory, disk = site.machine, site.guard.memory_available, site.guard.disk_free
-        space = os.statvfs(machine.scratch_dir)
-        return {
-            "board": str(site.board.path),
-            "controller_pid": site.controller_pid,
-            "cpus": list(machine.cpus),
-            "memory_floor_bytes": int(memory.of(machine.memory_limit_bytes)) if memory else 0,
-            "memory_limit_bytes": machine.memory_limit_bytes if machine.memory_limit_bytes < machine.memory_total_bytes else None,
-            "disk_floor_bytes": int(disk.of(space.f_blocks * space.f_frsize)) if disk else 0,
-            "scratch_dir": machine.scratch_dir,
-        }
-
-    def _board_plan(self, planned: PlannedExperiment) -> dict[str, Any]:
-        return {
-            "experiment": planned.experiment.name,
-            "begin_s": planned.begin_s,
-            "zero_s": planned.zero_s,
-            "end_s": planned.end_s,
-            "events": self._event_plans(planned.experiment),
-        }
 
     # -- under way ------------------------------------------------------------------------------------------------------------
 
@@ -311,7 +226,7 @@ class ServerRunner:
             experiment = running.planned.experiment.model_copy(update={"events": tuple(cut_events)})
             end_s = running.planned.zero_s + experiment.span_s + experiment.tail_s
             running.planned = replace(running.planned, experiment=experiment, end_s=end_s)
-            self._site.board.publish_plan(self._board_plan(running.planned), running.plan_slot)
+            self._site.board.publish_plan(self._site.board_plan(running.planned), running.plan_slot)
 
     def _account_for_lost(self, running: _Running) -> None:
         """Say of every event that had not ended why it did: the guard, its dead guard, a fault of another event, or a dead host."""

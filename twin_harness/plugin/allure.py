@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pytest
 
     from twin_harness.recording import Recording
-    from twin_harness.run_folder import AnnotationRow
+    from twin_harness.records import AnnotationRow
 
 _STATUS = {"completed": "passed", "stopped": "skipped", "skipped": "skipped", "aborted": "broken", "failed": "failed"}
 

@@ -84,7 +84,8 @@ def planned_of(item: pytest.Item) -> Experiment | None:
     mark = item.get_closest_marker("random_schedules")
     if mark is not None:
         index = getattr(item, "callspec").params["_twin_drawn"]  # noqa: B009 - Function items alone have it
-        return drawn_experiments(item.config, mark)[index]
+        drawn: Experiment = drawn_experiments(item.config, mark)[index]
+        return drawn
     return planned_experiment(item)
 
 

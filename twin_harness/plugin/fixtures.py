@@ -137,10 +137,10 @@ class StressFixture:
         self._name = name
 
     def _plan(self, shape: Shape | float, duration_s: float, lead_s: float, tail_s: float, options: dict[str, Any]) -> Experiment:
-        from twin_harness import schedule  # noqa: PLC0415 - pydantic loads with it
+        from twin_harness import builders  # noqa: PLC0415 - pydantic loads with it
 
-        make = {"cpu": schedule.cpu, "memory": schedule.memory, "disk": schedule.disk}[self._stressor]
-        return schedule.plan(make(shape, duration_s=duration_s, **options), name=self._name, lead_s=lead_s, tail_s=tail_s)
+        make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}[self._stressor]
+        return builders.plan(make(shape, duration_s=duration_s, **options), name=self._name, lead_s=lead_s, tail_s=tail_s)
 
     def __call__(self, shape: Shape | float, *, duration_s: float, lead_s: float = 1, tail_s: float = 1, **options: Any) -> Recording:
         """Run the load for ``duration_s`` seconds and return its recording.

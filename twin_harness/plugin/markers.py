@@ -29,7 +29,7 @@ def experiment(
     tolerance: str | None = None,
 ) -> Experiment:
     """Plan the experiment of this test from cpu(), memory() and disk() events; the `recording` fixture runs it."""
-    from twin_harness.schedule import plan  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.builders import plan  # noqa: PLC0415 - pydantic loads with it
 
     return plan(*events, name=name, lead_s=lead_s, tail_s=tail_s, share=share, settle_s=settle_s, tolerance=tolerance)
 

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from twin_harness.shapes import draw
+from twin_harness.spikes import draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable

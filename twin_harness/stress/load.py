@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from twin_harness.child import run_as_ordinary, run_in_real_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,3 +89,41 @@ class Stressor(Protocol):
     def release(self) -> None:
         """Give everything back."""
         ...
+
+
+def follow(stressor: Stressor, load: Load, pipe: int) -> int:
+    """Lead one load through its life and report each step; return an exit code."""
+    begun = False
+
+    def say(state: str, **more: Any) -> None:
+        os.write(pipe, json.dumps({"state": state, "at_s": time.monotonic(), **more}).encode() + b"\n")
+
+    def report_start() -> None:
+        nonlocal begun
+        begun = True
+        start_s = time.monotonic()
+        os.write(pipe, json.dumps({"state": "started", "at_s": start_s}).encode() + b"\n")
+
+    code = 0
+    try:
+        stressor.prepare()
+        say("prepared")
+        is_real_time = run_in_real_time()
+        is_time = load.wait_for_start()
+        if is_real_time:
+            run_as_ordinary()
+        if is_time:
+            stressor.follow(report_start)
+    except LoadAborted as error:
+        say("fault", status="aborted", why=str(error))
+    except MemoryError:
+        say("fault", status="failed", why="the kernel refused the memory (overcommit or an address space limit); ask for less")
+    except OSError as error:
+        say("fault", status="failed", why=f"{error.strerror or error} (errno {error.errno})")
+    finally:
+        if begun:
+            say("ended")
+        stressor.release()
+        if begun:
+            say("released")
+    return code

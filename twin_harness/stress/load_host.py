@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from twin_harness import shapes
 from twin_harness.board import UNCOUNTED, Board
-from twin_harness.child import be_first_to_kill, die_with_parent, read_line, run_as_ordinary, run_in_real_time, watch_process
+from twin_harness.child import be_first_to_kill, die_with_parent, read_line, watch_process
 from twin_harness.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 from twin_harness.stress.cpu_stress import CpuStress
 from twin_harness.stress.disk_stress import DiskStress, open_scratch_file, sync_filesystem
-from twin_harness.stress.load import Load, LoadAborted, Stressor
+from twin_harness.stress.load import Load, Stressor, follow
 from twin_harness.stress.mem_stress import MemoryStress
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class LoadHost:
             os.close(0)
             os.close(1)
             gc.disable()
-            code = _follow(self._make_stressor(event, cpu, load, slot), load, pipe)
+            code = follow(self._make_stressor(event, cpu, load, slot), load, pipe)
         finally:
             os._exit(code)
 
@@ -331,44 +331,6 @@ class LoadHost:
         """The runner, the controller or the guard is gone: no load without them."""
         os.killpg(0, signal.SIGKILL)
         os._exit(1)
-
-
-def _follow(stressor: Stressor, load: Load, pipe: int) -> int:
-    """Lead one load through its life and report each step; return an exit code."""
-    begun = False
-
-    def say(state: str, **more: Any) -> None:
-        os.write(pipe, json.dumps({"state": state, "at_s": time.monotonic(), **more}).encode() + b"\n")
-
-    def report_start() -> None:
-        nonlocal begun
-        begun = True
-        start_s = time.monotonic()
-        os.write(pipe, json.dumps({"state": "started", "at_s": start_s}).encode() + b"\n")
-
-    code = 0
-    try:
-        stressor.prepare()
-        say("prepared")
-        is_real_time = run_in_real_time()
-        is_time = load.wait_for_start()
-        if is_real_time:
-            run_as_ordinary()
-        if is_time:
-            stressor.follow(report_start)
-    except LoadAborted as error:
-        say("fault", status="aborted", why=str(error))
-    except MemoryError:
-        say("fault", status="failed", why="the kernel refused the memory (overcommit or an address space limit); ask for less")
-    except OSError as error:
-        say("fault", status="failed", why=f"{error.strerror or error} (errno {error.errno})")
-    finally:
-        if begun:
-            say("ended")
-        stressor.release()
-        if begun:
-            say("released")
-    return code
 
 
 def _kill(pid: int) -> None:

@@ -11,15 +11,12 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
-from twin_harness.metrics import DISK, MEMORY, NETWORK, PRESSURE, SENSORS
-from twin_harness.procfs import PAGE_BYTES, SECTOR_BYTES, ControlGroup, KeptFile, keep, read_text
+from twin_harness.procfs import SECTOR_BYTES, ControlGroup, KeptFile, keep
+from twin_harness.telemetry.slow_metrics import SlowMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SLOW_S = 0.999  # just under a second, so that a 0.1 s grid meets it every tenth sample
 _CPU_FIELDS = 8  # user nice system idle iowait irq softirq steal; guest time is within user
 _LOOPBACK = b"lo"
 
@@ -72,20 +69,15 @@ class ProcfsSource:
         self._diskstats = keep("/proc/diskstats", 8192)
         self._network = keep("/proc/net/dev", 8192)
         self._loadavg = KeptFile("/proc/loadavg", 128)
-        self._vmstat = keep("/proc/vmstat", 16384)
         self._pressure = tuple(keep(f"/proc/pressure/{name}", 256) for name in ("cpu", "memory", "io"))
         self._devices = _whole_devices()
         self._scratch_device = machine["scratch_device"].encode()
         self._group_usage = keep(ControlGroup().memory_usage_path() or "/nonexistent", 64) if self._is_limited else None
         self._group_stat = keep(ControlGroup().memory_stat_path() or "/nonexistent", 8192) if self._is_limited else None
-        self._energy = _energy_files()
-        self._slow_s = -1.0
-        self._slow_counters: tuple[int, int, int, int] | None = None
-        self._energy_uj: list[int] | None = None
-        self._slow: dict[str, float] = {}
+        self.resets: list[str] = []
+        self._slow = SlowMetrics(machine, self.resets)
         self._before = Counters()
         self._before_s = 0.0
-        self.resets: list[str] = []
 
     @property
     def _is_limited(self) -> bool:
@@ -94,13 +86,13 @@ class ProcfsSource:
     def start(self, now_s: float) -> None:
         """Take the first reading, so that the first row has rates."""
         self._before, self._before_s = self._read(), now_s
-        self._refresh_slow(now_s)
+        self._slow.refresh(now_s)
 
     def sample(self, now_s: float) -> Sample:
         """Read everything and return the row's figures; rates are over the time since the sample before."""
         now, before, dt_s = self._read(), self._before, max(now_s - self._before_s, 1e-6)
-        if now_s - self._slow_s >= SLOW_S:
-            self._refresh_slow(now_s)
+        slow = self._slow
+        slow.refresh(now_s)
         self._before, self._before_s = now, now_s
         cpu = self._cpu_percents(before, now)
         memory, memory_percent = self._memory()
@@ -108,18 +100,18 @@ class ProcfsSource:
         cells = (
             *cpu,
             *self._per_cpu(before, now),
-            self._slow["cpu_frequency_hz"],
+            slow.frequency_hz,
             *self._rates("stat", before.events, now.events, dt_s),
             now.running,
             now.blocked,
-            self._slow["processes_total"],
+            slow.processes,
             *(float(part) for part in self._loadavg.read().split(None, 3)[:3]),
             *memory,
             *disk,
             *self._rates("network", before.network, now.network, dt_s),
             *(self._share(start, end, dt_s) for start, end in zip(before.pressure, now.pressure, strict=True)),
-            self._slow["temperature_celsius"],
-            self._slow["power_watts"],
+            slow.temperature_celsius,
+            slow.power_watts,
         )
         return Sample(cpu[0], cpu[4], memory_percent, disk_bytes_per_s, cells)
 
@@ -228,7 +220,7 @@ class ProcfsSource:
         cached = table[b"Cached"] + table.get(b"SReclaimable", 0)
         gauges = (percent, total - available, available, cached, table[b"Dirty"], table[b"Writeback"], swap_percent)
         slow = self._slow
-        return (*gauges, slow["swap_in"], slow["swap_out"], slow["faults"], slow["major_faults"]), percent
+        return (*gauges, slow.swap_in, slow.swap_out, slow.faults, slow.major_faults), percent
 
     def _group_used_bytes(self) -> int:
         """Return what the control group cannot give back: its usage less inactive file pages, as kubelet counts it."""
@@ -247,7 +239,7 @@ class ProcfsSource:
             busy_ms, weighted_ms = (end - start for start, end in zip(before.device, now.device, strict=True))
             busy = min(100.0, busy_ms / dt_s / 10.0) if busy_ms >= 0 else nan
             depth = weighted_ms / dt_s / 1000.0 if weighted_ms >= 0 else nan
-        return (read, write, reads, writes, busy, depth, self._slow["disk_used_percent"]), (read + write)
+        return (read, write, reads, writes, busy, depth, self._slow.disk_used_percent), (read + write)
 
     def _rates(self, group: str, before: Sequence[int], now: Sequence[int], dt_s: float) -> list[float]:
         """Return differences per second; a counter that went back gives NaN and a note, never a negative rate."""
@@ -261,41 +253,6 @@ class ProcfsSource:
     @staticmethod
     def _share(start_us: float, end_us: float, dt_s: float) -> float:
         return (end_us - start_us) / dt_s / 1e4 if end_us >= start_us else nan
-
-    # -- the slow group -------------------------------------------------------------------------------------------------------
-
-    def _refresh_slow(self, now_s: float) -> None:
-        dt_s = now_s - self._slow_s
-        counters = self._vm_counters()
-        rates = [nan] * 4
-        if self._slow_counters and counters and self._slow_s >= 0:
-            rates = self._rates("vmstat", self._slow_counters, counters, dt_s)
-        energy = [int(read_text(path) or 0) for path in self._energy]
-        power = nan
-        if energy and self._energy_uj and all(end >= start for start, end in zip(self._energy_uj, energy, strict=True)):
-            power = (sum(energy) - sum(self._energy_uj)) / dt_s / 1e6
-        self._slow_s, self._slow_counters, self._energy_uj = now_s, counters, energy
-        self._slow = {
-            "swap_in": rates[0] * PAGE_BYTES,
-            "swap_out": rates[1] * PAGE_BYTES,
-            "faults": rates[2],
-            "major_faults": rates[3],
-            "cpu_frequency_hz": _frequency_hz(self._allowed),
-            "processes_total": float(len(psutil.pids())),
-            "disk_used_percent": _used_percent(self._machine["scratch_dir"]),
-            "temperature_celsius": _temperature_celsius(),
-            "power_watts": power,
-        }
-
-    def _vm_counters(self) -> tuple[int, int, int, int] | None:
-        if self._vmstat is None:
-            return None
-        data = self._vmstat.read()
-        found = []
-        for name in (b"\npswpin ", b"\npswpout ", b"\npgfault ", b"\npgmajfault "):
-            at = data.find(name)
-            found.append(int(data[at + len(name) : data.index(b"\n", at + 1)]) if at >= 0 else 0)
-        return found[0], found[1], found[2], found[3]
 
 
 _MEMINFO_NAMES = (b"MemAvailable", b"Cached", b"Dirty", b"Writeback", b"SwapTotal", b"SwapFree", b"SReclaimable")
@@ -318,43 +275,3 @@ def _whole_devices() -> frozenset[bytes]:
     except OSError:
         return frozenset()
     return frozenset(name.encode() for name in names if not name.startswith(("loop", "ram", "zram", "dm-", "md", "sr", "fd")))
-
-
-def _energy_files() -> tuple[str, ...]:
-    """Return the energy counters of the CPU packages (Intel and AMD RAPL, powercap.rst)."""
-    try:
-        names = os.listdir("/sys/class/powercap")
-    except OSError:
-        return ()
-    packages = sorted(name for name in names if name.count(":") == 1)
-    paths = tuple(f"/sys/class/powercap/{name}/energy_uj" for name in packages)
-    return tuple(path for path in paths if read_text(path))
-
-
-def _frequency_hz(allowed: frozenset[int]) -> float:
-    try:
-        frequencies = psutil.cpu_freq(percpu=True)
-    except (OSError, NotImplementedError, RuntimeError):
-        return nan
-    chosen = [entry.current for number, entry in enumerate(frequencies or []) if number in allowed and entry.current]
-    return sum(chosen) / len(chosen) * 1e6 if chosen else nan
-
-
-def _temperature_celsius() -> float:
-    try:
-        chips = psutil.sensors_temperatures()
-    except (OSError, AttributeError, RuntimeError):
-        return nan
-    cpu_chips = [chip for chip in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz") if chips.get(chip)]
-    readings = [entry.current for chip in cpu_chips[:1] for entry in chips[chip]]
-    return max(readings, default=nan)
-
-
-def _used_percent(folder: str) -> float:
-    try:
-        return float(psutil.disk_usage(folder).percent)
-    except OSError:
-        return nan
-
-
-CELL_COUNT_WITHOUT_CPUS = 6 + 10 + len(MEMORY) + len(DISK) + len(NETWORK) + len(PRESSURE) + len(SENSORS)

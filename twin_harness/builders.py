@@ -1,0 +1,89 @@
+"""Builders: events and experiments in Python, with the same checks as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twin_harness import shapes
+from twin_harness.errors import InvalidInput
+from twin_harness.phrasing import checked, short
+from twin_harness.schedule import Event, Experiment
+from twin_harness.schedule_file import read_trace
+
+
+def _event(stressor: str, shape: object, start_s: float, duration_s: float, event_id: str | None, unit: str, options: dict[str, Any]) -> Event:
+    if isinstance(shape, (int, float)) and not isinstance(shape, bool):
+        shape = shapes.constant(float(shape))
+    if not isinstance(shape, tuple(shapes.SHAPES.values())):
+        msg = f"{stressor}(): expected a number or a shape such as ramp(0, 80) but got shape={short(shape)} (type={type(shape).__name__})"
+        raise InvalidInput(msg)
+    if isinstance(shape, shapes.Trace) and shape.file is not None and not shape.points:
+        points = read_trace(Path(shape.file), f"{stressor}(): shape.file")
+        shape = shapes.trace(
+            [(t_s, level) for t_s, level in points],
+            interpolation=shape.interpolation,
+            time_scale=shape.time_scale,
+            level_scale=shape.level_scale,
+        )
+    data = {"id": event_id or "", "stressor": stressor, "start_s": start_s, "duration_s": duration_s, "shape": shape, "unit": unit, "options": options}
+    event: Event = checked(Event, data, f"{stressor}()")
+    return event
+
+
+def cpu(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, id: str | None = None, **options: Any) -> Event:  # noqa: A002 - the key's own name; options are checked by name
+    """Plan CPU load in percent of the machine; a number is a constant level. Options: see ``CpuOptions``.
+
+    Raises:
+        InvalidInput: a value is out of range, or an option unknown.
+    """
+    return _event("cpu", shape, start_s, duration_s, id, "percent", options)
+
+
+def memory(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, id: str | None = None, unit: str = "percent", **options: Any) -> Event:  # noqa: A002 - as for cpu
+    """Plan memory load in percent of the machine's limit, or in bytes with ``unit="bytes"``. Options: see ``MemoryOptions``.
+
+    Raises:
+        InvalidInput: a value is out of range, or an option unknown.
+    """
+    return _event("memory", shape, start_s, duration_s, id, unit, options)
+
+
+def disk(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, id: str | None = None, unit: str = "bytes_per_s", **options: Any) -> Event:  # noqa: A002 - as for cpu
+    """Plan disk load in bytes per second, or in operations with ``unit="operations_per_s"``. Options: see ``DiskOptions``.
+
+    Raises:
+        InvalidInput: a value is out of range, or an option unknown.
+    """
+    return _event("disk", shape, start_s, duration_s, id, unit, options)
+
+
+def plan(
+    *events: Event,
+    name: str | None = None,
+    lead_s: float = 1,
+    tail_s: float = 1,
+    share: bool = False,
+    settle_s: float = 0,
+    tolerance: str | None = None,
+) -> Experiment:
+    """Make an experiment of events.
+
+    Raises:
+        InvalidInput: a value is out of range, or two events have one id.
+    """
+    for index, event in enumerate(events):
+        if not isinstance(event, Event):
+            msg = f"plan(): expected events made by cpu(), memory() or disk() but got events[{index}]={short(event)} (type={type(event).__name__})"
+            raise InvalidInput(msg)
+    data = {
+        "name": name or "experiment",
+        "lead_s": lead_s,
+        "tail_s": tail_s,
+        "share": share,
+        "settle_s": settle_s,
+        "tolerance": tolerance,
+        "events": events,
+    }
+    experiment: Experiment = checked(Experiment, data, "plan()")
+    return experiment

@@ -1,0 +1,102 @@
+"""Where a runner works, and what it tells the processes that it starts there."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from twin_harness import shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twin_harness.board import Board
+    from twin_harness.config import GuardLimits
+    from twin_harness.control.annotations import AnnotationRecorder
+    from twin_harness.machine import Machine
+    from twin_harness.records import PlannedExperiment
+    from twin_harness.run_folder import RunFolder
+    from twin_harness.schedule import Experiment
+
+
+@dataclass
+class Site:
+    """Where a runner works: everything of the session that it needs.
+
+    Attributes:
+        folder, board, machine, guard, recorder: of this session and worker.
+        interval_s: between two samples.
+        controller_pid: the process that load must not outlive.
+        ensure_logger: makes sure that samples are taken.
+        warn: told what the user should know, a sentence each.
+        worker: name of the worker.
+        is_scratch_named: the user chose the scratch folder.
+    """
+
+    folder: RunFolder
+    board: Board
+    machine: Machine
+    guard: GuardLimits
+    recorder: AnnotationRecorder
+    interval_s: float
+    controller_pid: int
+    ensure_logger: Callable[[], None]
+    warn: Callable[[str], None]
+    worker: str = "main"
+    is_scratch_named: bool = False
+
+    def event_plans(self, experiment: Experiment) -> list[dict[str, Any]]:
+        """Return an experiment's events as load host and logger are told of them."""
+        machine = self.machine
+        return [
+            {
+                "id": event.id,
+                "stressor": event.stressor,
+                "start_s": event.start_s,
+                "duration_s": event.duration_s,
+                "shape": shapes.to_json(event.shape),
+                "scale": event.scale(machine.cpu_capacity, machine.memory_limit_bytes),
+                "options": event.resolved_options(),
+            }
+            for event in experiment.events
+        ]
+
+    def host_plan(self, experiment: Experiment) -> dict[str, Any]:
+        """Return the first line that a load host reads."""
+        machine, floor = self.machine, self.guard.memory_available
+        return {
+            "board": str(self.board.path),
+            "watch_pids": sorted({os.getpid(), self.controller_pid}),
+            "cpus": list(machine.cpus),
+            "cpu_capacity": machine.cpu_capacity,
+            "scratch_dir": machine.scratch_dir,
+            "memory_floor_bytes": int(floor.of(machine.memory_limit_bytes)) if floor else 0,
+            "events": self.event_plans(experiment),
+        }
+
+    def guard_limits(self) -> dict[str, Any] | None:
+        """Return the first line that a guard reads; None when the guard is off."""
+        if not self.guard.is_on:
+            return None
+        machine, memory, disk = self.machine, self.guard.memory_available, self.guard.disk_free
+        space = os.statvfs(machine.scratch_dir)
+        return {
+            "board": str(self.board.path),
+            "controller_pid": self.controller_pid,
+            "cpus": list(machine.cpus),
+            "memory_floor_bytes": int(memory.of(machine.memory_limit_bytes)) if memory else 0,
+            "memory_limit_bytes": machine.memory_limit_bytes if machine.memory_limit_bytes < machine.memory_total_bytes else None,
+            "disk_floor_bytes": int(disk.of(space.f_blocks * space.f_frsize)) if disk else 0,
+            "scratch_dir": machine.scratch_dir,
+        }
+
+    def board_plan(self, planned: PlannedExperiment) -> dict[str, Any]:
+        """Return what the board says of a running experiment."""
+        return {
+            "experiment": planned.experiment.name,
+            "begin_s": planned.begin_s,
+            "zero_s": planned.zero_s,
+            "end_s": planned.end_s,
+            "events": self.event_plans(planned.experiment),
+        }

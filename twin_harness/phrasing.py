@@ -1,0 +1,93 @@
+"""How the faults that pydantic finds become one sentence: the path within the data, the value, what was expected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
+
+from twin_harness import shapes
+from twin_harness.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def refuse(path: str, message: str) -> NoReturn:
+    """Refuse a value from within a pydantic validator; ``path`` is relative to the model that is checked."""
+    raise PydanticCustomError("twin", "{message}", {"path": path, "message": message})
+
+
+def checked(model: type[Model], data: object, source: str) -> Model:
+    """Check data against a model and return its instance.
+
+    Raises:
+        InvalidInput: one sentence that names ``source``, the path within the data and the value.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        path, message = describe(error, model)
+        # A list whose items were refused also counts as too short: that is no fault of its own.
+        others = sum(fault["type"] != "too_short" for fault in error.errors(include_url=False)) - 1
+        more = f" (and {others} more)" if others > 0 else ""
+        msg = f"{source}: {path}: {message}{more}" if path else f"{source}: {message}{more}"
+        raise InvalidInput(msg) from None
+
+
+def describe(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
+    """Return path and message of the first fault of a validation."""
+    fault = error.errors(include_url=False)[0]
+    path, value, context = _path(fault["loc"]), fault.get("input"), fault.get("ctx", {})
+    if fault["type"] == "twin":
+        inner = context["path"]
+        joint = "" if not path or not inner or inner.startswith("[") else "."
+        return f"{path}{joint}{inner}", context["message"]
+    if fault["type"].startswith("union_tag"):
+        found = f"{short(value.get('kind'))} is no shape" if isinstance(value, dict) and "kind" in value else "is missing"
+        return f"{path}.kind", f"{found}; expected one of {', '.join(shapes.SHAPES)}"
+    known = ", ".join(_known_keys(model, fault["loc"])) if fault["type"] == "extra_forbidden" else ""
+    messages = {
+        "missing": "is missing; add it",
+        "extra_forbidden": f"is no known key; expected one of {known}",
+        **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), f"{short(value)} is no object; expected keys and values"),
+    }
+    return path, messages.get(fault["type"], f"{short(value)} is not valid: {fault['msg'][0].lower()}{fault['msg'][1:]}")
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not (part in shapes.SHAPES and path.endswith("shape")):  # the tag of a union stands in the location, not in the file
+            path += f".{part}"
+    return path.lstrip(".")
+
+
+def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the object that a location lies in."""
+    if "shape" in location:
+        kind = str(location[location.index("shape") + 1])
+        return ["kind", *shapes.parameter_names(kind)]
+    owner = model
+    for part in location[:-1]:
+        if part in owner.model_fields:
+            owner = next(_models_in(owner.model_fields[str(part)].annotation), owner)
+    return list(owner.model_fields)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def short(value: object) -> str:
+    """Return a value's representation, cut to what a line can hold."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - a line's worth

@@ -1,0 +1,93 @@
+"""Reading what a schedule consists of from files that nobody has checked yet: JSON with unique keys, and traces."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from twin_harness.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LARGEST_TRACE_BYTES = 10 * 1024**2
+LARGEST_SCHEDULE_BYTES = 64 * 1024**2
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in keys:
+            msg = f"key {key!r} stands twice in one object; give it once"
+            raise InvalidInput(msg)
+        keys[key] = value
+    return keys
+
+
+def _no_constant(name: str) -> NoReturn:
+    msg = f"{name} is no finite number; JSON numbers are finite"
+    raise InvalidInput(msg)
+
+
+def read_json(path: Path) -> object:
+    """Read a JSON file whose keys are unique and whose numbers are finite.
+
+    Raises:
+        InvalidInput: it is missing, too large, or no such JSON; one sentence.
+    """
+    try:
+        if path.stat().st_size <= LARGEST_SCHEDULE_BYTES:
+            return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        fault = f"{path.stat().st_size} bytes is above the limit of {LARGEST_SCHEDULE_BYTES}; split the schedule"
+    except InvalidInput as error:
+        fault = str(error)
+    except OSError as error:
+        fault = f"cannot be read ({error.strerror}); expected a schedule.json"
+    except RecursionError:
+        fault = "is nested too deeply; expected a schedule.json"
+    except ValueError as error:
+        fault = f"is no JSON ({error}); expected a schedule.json"
+    msg = f"{path}: {fault}"
+    raise InvalidInput(msg)
+
+
+def inline_traces(data: object, folder: Path, source: str) -> None:
+    """Replace the ``file`` of every trace by its points; the file must be a regular one within ``folder`` after resolving links."""
+    experiments = data.get("experiments") if isinstance(data, dict) else None
+    for i, experiment in enumerate(experiments if isinstance(experiments, list) else []):
+        events = experiment.get("events") if isinstance(experiment, dict) else None
+        for k, event in enumerate(events if isinstance(events, list) else []):
+            shape = event.get("shape") if isinstance(event, dict) else None
+            if isinstance(shape, dict) and shape.get("kind") == "trace" and isinstance(shape.get("file"), str):
+                where = f"{source}: experiments[{i}].events[{k}].shape.file"
+                path = (folder / shape["file"]).resolve()
+                if not path.is_relative_to(folder):
+                    msg = f"{where}: {shape['file']!r} lies outside the schedule's own folder; copy it there"
+                    raise InvalidInput(msg)
+                shape["points"] = read_trace(path, where)
+                del shape["file"]
+
+
+def read_trace(path: Path, where: str) -> list[list[float]]:
+    """Read a trace: CSV lines of time in s and level, a heading line allowed.
+
+    Raises:
+        InvalidInput: it is no regular file, too large, or a line is not two numbers.
+    """
+    if not path.is_file():
+        msg = f"{where}: {path.name!r} is no regular file; expected CSV lines of seconds,level"
+        raise InvalidInput(msg)
+    if path.stat().st_size > LARGEST_TRACE_BYTES:
+        msg = f"{where}: {path.name!r} has {path.stat().st_size} bytes; expected at most {LARGEST_TRACE_BYTES}"
+        raise InvalidInput(msg)
+    points = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+        cells = line.split(",")
+        try:
+            points.append([float(cells[0]), float(cells[1])])
+        except (ValueError, IndexError):
+            if number == 0:
+                continue
+            msg = f"{where}: line {number + 1} of {path.name!r} is {line[:40]!r}; expected seconds,level"
+            raise InvalidInput(msg) from None
+    return points

@@ -1,0 +1,67 @@
+"""Spikes: rectangles of load at moments drawn from a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+_MOST_SPIKES = 5_000
+
+
+def draw(seed: int, index: int) -> float:
+    """Return a number in [0, 1) from seed and index alone (the finaliser of SplitMix64, Steele et al., OOPSLA 2014)."""
+    mask = (1 << 64) - 1
+    z = (seed * 0x9E3779B97F4A7C15 + (index + 1) * 0xD1B54A32D192ED03) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    return ((z ^ (z >> 31)) >> 11) / float(1 << 53)
+
+
+@dataclass(frozen=True, slots=True)
+class Spikes:
+    """Rectangles of ``height`` on top of ``base``: one in every 60/rate seconds, at a moment drawn from ``seed``.
+
+    One spike stands in each cell of 60/``rate_per_minute`` seconds, uniformly placed so that it ends within the cell: the number
+    of spikes is exact, they never overlap, and the level at any t is had without drawing the ones before.
+    """
+
+    kind: ClassVar[str] = "spikes"
+    base: float
+    height: float
+    width_s: float
+    rate_per_minute: float
+    seed: int = 0
+
+    @property
+    def cell_s(self) -> float:
+        """The seconds that hold one spike."""
+        return 60.0 / self.rate_per_minute
+
+    def _start_s(self, cell: int) -> float:
+        return cell * self.cell_s + draw(self.seed, cell) * max(self.cell_s - self.width_s, 0.0)
+
+    def level(self, t_s: float, duration_s: float = 1.0) -> float:
+        """Return ``base``, or ``base + height`` within a spike."""
+        del duration_s
+        start_s = self._start_s(int(t_s / self.cell_s))
+        return self.base + (self.height if start_s <= t_s < start_s + self.width_s else 0.0)
+
+    def area(self, t_s: float, duration_s: float = 1.0) -> float:
+        """Return the base, the spikes passed, and the part of the present one."""
+        del duration_s
+        cell = int(t_s / self.cell_s)
+        within_s = min(max(t_s - self._start_s(cell), 0.0), self.width_s)
+        return self.base * t_s + self.height * (cell * self.width_s + within_s)
+
+    def extremes(self, duration_s: float = 1.0) -> tuple[float, float]:
+        """Return the base and the top of a spike, in order."""
+        del duration_s
+        return min(self.base, self.base + self.height), max(self.base, self.base + self.height)
+
+    def discontinuities(self, duration_s: float = 1.0) -> tuple[float, ...]:
+        """Return both edges of every spike within the event."""
+        jumps: list[float] = []
+        for cell in range(min(int(duration_s / self.cell_s) + 1, _MOST_SPIKES)):
+            start_s = self._start_s(cell)
+            jumps += [start_s, start_s + self.width_s]
+        return tuple(t for t in jumps if 0 < t < duration_s)

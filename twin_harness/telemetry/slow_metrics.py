@@ -1,0 +1,107 @@
+"""What changes slowly or costs much: read once a second and repeated in the rows between."""
+
+from __future__ import annotations
+
+import os
+from math import nan
+from typing import Any
+
+import psutil
+
+from twin_harness.procfs import PAGE_BYTES, keep, read_text
+
+PERIOD_S = 0.999  # just under a second, so that a 0.1 s grid meets it every tenth sample
+_VM_COUNTERS = (b"\npswpin ", b"\npswpout ", b"\npgfault ", b"\npgmajfault ")
+
+
+class SlowMetrics:
+    """The slow group of a sample; its figures are NaN where the machine has none.
+
+    Args:
+        machine: ``machine.json``'s content.
+        resets: where notes on counters that went back are appended.
+    """
+
+    def __init__(self, machine: dict[str, Any], resets: list[str]) -> None:
+        self._allowed = frozenset(machine["cpus"])
+        self._scratch_dir: str = machine["scratch_dir"]
+        self._resets = resets
+        self._vmstat = keep("/proc/vmstat", 16384)
+        self._energy = _energy_files()
+        self._read_s = -1.0
+        self._vm: list[int] | None = None
+        self._energy_uj: list[int] | None = None
+        self.swap_in = self.swap_out = self.faults = self.major_faults = nan
+        self.frequency_hz = self.processes = self.disk_used_percent = self.temperature_celsius = self.power_watts = nan
+
+    def refresh(self, now_s: float) -> None:
+        """Read everything again if a second has passed."""
+        if now_s - self._read_s < PERIOD_S:
+            return
+        dt_s, self._read_s = now_s - self._read_s, now_s
+        self._refresh_vm(dt_s)
+        self._refresh_power(dt_s)
+        self.frequency_hz = _frequency_hz(self._allowed)
+        self.processes = float(len(psutil.pids()))
+        self.disk_used_percent = _used_percent(self._scratch_dir)
+        self.temperature_celsius = _temperature_celsius()
+
+    def _refresh_vm(self, dt_s: float) -> None:
+        if self._vmstat is None:
+            return
+        data, before = self._vmstat.read(), self._vm
+        self._vm = []
+        for name in _VM_COUNTERS:
+            at = data.find(name)
+            self._vm.append(int(data[at + len(name) : data.index(b"\n", at + 1)]) if at >= 0 else 0)
+        if before is None:
+            return
+        rates = [(end - start) / dt_s if end >= start else nan for start, end in zip(before, self._vm, strict=True)]
+        if any(end < start for start, end in zip(before, self._vm, strict=True)):
+            self._resets.append(f"a vmstat counter went back from {before} to {self._vm}: empty cells for a second")
+        self.swap_in, self.swap_out = rates[0] * PAGE_BYTES, rates[1] * PAGE_BYTES
+        self.faults, self.major_faults = rates[2], rates[3]
+
+    def _refresh_power(self, dt_s: float) -> None:
+        """Mean power since the last reading; a counter that wrapped gives none."""
+        energy, before = [int(read_text(path) or 0) for path in self._energy], self._energy_uj
+        self._energy_uj = energy
+        has_grown = bool(energy) and before is not None and all(end >= start for start, end in zip(before, energy, strict=True))
+        self.power_watts = (sum(energy) - sum(before or ())) / dt_s / 1e6 if has_grown else nan
+
+
+def _energy_files() -> tuple[str, ...]:
+    """Return the energy counters of the CPU packages (Intel and AMD RAPL, powercap.rst)."""
+    try:
+        names = os.listdir("/sys/class/powercap")
+    except OSError:
+        return ()
+    packages = sorted(name for name in names if name.count(":") == 1)
+    paths = tuple(f"/sys/class/powercap/{name}/energy_uj" for name in packages)
+    return tuple(path for path in paths if read_text(path))
+
+
+def _frequency_hz(allowed: frozenset[int]) -> float:
+    try:
+        frequencies = psutil.cpu_freq(percpu=True)
+    except (OSError, NotImplementedError, RuntimeError):
+        return nan
+    chosen = [entry.current for number, entry in enumerate(frequencies or []) if number in allowed and entry.current]
+    return sum(chosen) / len(chosen) * 1e6 if chosen else nan
+
+
+def _temperature_celsius() -> float:
+    try:
+        chips = psutil.sensors_temperatures()
+    except (OSError, AttributeError, RuntimeError):
+        return nan
+    cpu_chips = [chip for chip in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz") if chips.get(chip)]
+    readings = [entry.current for chip in cpu_chips[:1] for entry in chips[chip]]
+    return max(readings, default=nan)
+
+
+def _used_percent(folder: str) -> float:
+    try:
+        return float(psutil.disk_usage(folder).percent)
+    except OSError:
+        return nan
