@@ -99,6 +99,7 @@ class Board:
             os.ftruncate(descriptor, SIZE)
             board = cls(path, descriptor)
             board._map[0:8] = MAGIC
+            _U64.pack_into(board._map, _PROBE_AT + 40, (1 << 64) - 1)  # the probe has seen nothing yet
             return board
         msg = f"no folder for the load board: expected one of {', '.join(map(str, folders))} to be writable; mount a tmpfs there"
         raise HarnessFailure(msg)
@@ -115,17 +116,19 @@ class Board:
         except OSError as error:
             msg = f"load board {str(path)!r} cannot be opened ({error.strerror}); the session that owned it has ended"
             raise HarnessFailure(msg) from None
-        board = cls(Path(path), descriptor)
-        if board._map[0:8] != MAGIC:
-            msg = f"load board {str(path)!r} is no board of this version; end the session that uses it"
-            raise HarnessFailure(msg)
-        return board
+        if os.fstat(descriptor).st_size == SIZE and os.pread(descriptor, len(MAGIC), 0) == MAGIC:
+            return cls(Path(path), descriptor)
+        os.close(descriptor)
+        msg = f"load board {str(path)!r} is no board of this version; end the session that uses it"
+        raise HarnessFailure(msg)
 
     def close(self, *, unlink: bool = False) -> None:
         """Unmap the board; the session that created it also unlinks it."""
         self._map.close()
         os.close(self._descriptor)
         if unlink:
+            for slot in range(PLAN_SLOTS):
+                self._side_file(slot).unlink(missing_ok=True)
             self.path.unlink(missing_ok=True)
 
     # -- the logger's figures -------------------------------------------------------------------------------------------------
@@ -220,11 +223,11 @@ class Board:
                 file.write(data)
             data = json.dumps({"file": str(side)}).encode()
         offset = _PLANS_AT + slot * PLAN_BYTES
-        sequence = _U32.unpack_from(self._map, offset)[0]
-        _U32.pack_into(self._map, offset, sequence + 1)
+        odd = _U32.unpack_from(self._map, offset)[0] | 1  # also where a writer died and left it odd
+        _U32.pack_into(self._map, offset, odd)
         _U32.pack_into(self._map, offset + 4, len(data))
         self._map[offset + 8 : offset + 8 + len(data)] = data
-        _U32.pack_into(self._map, offset, sequence + 2)
+        _U32.pack_into(self._map, offset, (odd + 1) & 0xFFFFFFFF)
 
     def _side_file(self, slot: int) -> Path:
         return self.path.with_suffix(f".plan{slot}")

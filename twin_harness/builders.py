@@ -14,7 +14,11 @@ from twin_harness.schedule_file import read_trace
 
 def _event(stressor: str, shape: object, start_s: float, duration_s: float, event_id: str | None, unit: str, options: dict[str, Any]) -> Event:
     if isinstance(shape, (int, float)) and not isinstance(shape, bool):
-        shape = shapes.constant(float(shape))
+        try:
+            shape = shapes.constant(float(shape))
+        except OverflowError:
+            msg = f"{stressor}(): shape.level: {short(shape)} is beyond every number; lower it"
+            raise InvalidInput(msg) from None
     if not isinstance(shape, tuple(shapes.SHAPES.values())):
         msg = f"{stressor}(): expected a number or a shape such as ramp(0, 80) but got shape={short(shape)} (type={type(shape).__name__})"
         raise InvalidInput(msg)

@@ -26,7 +26,8 @@ def child_environment(*libraries: str) -> dict[str, str]:
     folders = [str(Path(__file__).resolve().parent.parent)]
     for library in libraries:
         spec_file = sys.modules[library].__file__ if library in sys.modules else _find(library)
-        folders.append(str(Path(spec_file or "").resolve().parent.parent))
+        if spec_file:
+            folders.append(str(Path(spec_file).resolve().parent.parent))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))}
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))
     return environment

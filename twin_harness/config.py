@@ -11,6 +11,7 @@ from typing import Any
 
 from twin_harness.errors import InvalidInput
 
+_LARGEST_SIZE_BYTES = 1e21
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 _SIZES = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": KIB, "MIB": MIB, "GIB": GIB, "TIB": 1024**4}
 
@@ -73,7 +74,7 @@ class Limit:
         return self.amount * total_bytes / 100.0 if self.unit == "percent" else self.amount
 
     def __str__(self) -> str:
-        return f"{self.amount:g}%" if self.unit == "percent" else _size_text(self.amount)
+        return f"{_plain(self.amount)}%" if self.unit == "percent" else _size_text(self.amount)
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,18 @@ class TwinConfig:
     has_report: bool = True
 
 
+def _plain(number: float) -> str:
+    """Return a number without exponent, such that reading it gives the same number."""
+    text = repr(number)
+    return (f"{number:f}" if "e" in text else text).removesuffix(".0")
+
+
 def _size_text(amount_bytes: float) -> str:
     for unit, size in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
-        if amount_bytes >= size:
-            return f"{amount_bytes / size:g}{unit}"
-    return f"{amount_bytes:g}B"
+        text = _plain(amount_bytes / size)
+        if amount_bytes >= size and float(text) * size == amount_bytes:
+            return f"{text}{unit}"
+    return f"{_plain(amount_bytes)}B"
 
 
 def parse_size(text: str, *, argument: str) -> Limit:
@@ -128,7 +136,7 @@ def parse_size(text: str, *, argument: str) -> Limit:
     unit = match.group(2).upper() if match else None
     if match and unit == "%" and float(match.group(1)) <= 100:  # noqa: PLR2004 - percent
         return Limit(float(match.group(1)), "percent")
-    if match and unit in _SIZES:
+    if match and unit in _SIZES and float(match.group(1)) * _SIZES[unit] < _LARGEST_SIZE_BYTES:
         return Limit(float(match.group(1)) * _SIZES[unit], "bytes")
     msg = f"{argument}: expected a percent up to 100 or a size such as 10% or 1GiB but got {text!r}; write e.g. {argument}=10%"
     raise InvalidInput(msg)
@@ -189,7 +197,7 @@ def _parse_number(option: Option, text: str) -> float | int:
     is_whole = option.kind != "float"
     wanted = "a whole number" if is_whole else "a number"
     if option.kind == "seed":
-        wanted = "a whole number or 'random'"
+        wanted = "a whole number from 0 or 'random'"
     if option.minimum is not None:
         wanted += f" from {option.minimum:g} to {option.maximum:g}"
     msg = f"{option.flag}: expected {wanted} but got {text!r}"

@@ -14,7 +14,7 @@ from twin_harness.errors import UnreadableRun
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LONGEST_ROW_BYTES = 64 * 1024
+_BLOCK_BYTES = 4096  # a row is about 500 bytes, so a step of the bisection costs one or two of these
 
 
 class DatasetFile:
@@ -38,13 +38,13 @@ class DatasetFile:
         size_bytes = os.fstat(self._descriptor).st_size
         self.valid_bytes = size_bytes if valid_bytes is None else min(valid_bytes, size_bytes)
         self.torn_bytes = self._cut_torn_line()
-        heading = os.pread(self._descriptor, min(_LONGEST_ROW_BYTES, self.valid_bytes), 0).partition(b"\n")
-        if not heading[1]:
+        heading = self._line_at(0)
+        if not heading:
             self.close()
             msg = f"{path}: holds no heading; the logger ended before its first row"
             raise UnreadableRun(msg)
-        self.columns = tuple(heading[0].decode("utf-8", "replace").split(","))
-        self.first_row = len(heading[0]) + 1
+        self.columns = tuple(heading.decode("utf-8", "replace").rstrip("\n").split(","))
+        self.first_row = len(heading)
         self._time_column = self.columns.index("monotonic_s") if "monotonic_s" in self.columns else 1
 
     def close(self) -> None:
@@ -59,24 +59,39 @@ class DatasetFile:
 
     def _cut_torn_line(self) -> int:
         """Leave out what follows the last line break, and return how many bytes that is."""
-        tail_at = max(0, self.valid_bytes - _LONGEST_ROW_BYTES)
-        tail = os.pread(self._descriptor, self.valid_bytes - tail_at, tail_at)
-        torn = len(tail) - (tail.rfind(b"\n") + 1)
-        self.valid_bytes -= torn
+        end, size_bytes = self.valid_bytes, _BLOCK_BYTES
+        while end:
+            start = max(0, end - size_bytes)
+            found = os.pread(self._descriptor, end - start, start).rfind(b"\n")
+            if found >= 0:
+                self.valid_bytes, torn = start + found + 1, self.valid_bytes - start - found - 1
+                return torn
+            end, size_bytes = start, 2 * size_bytes
+        torn, self.valid_bytes = self.valid_bytes, 0
         return torn
+
+    def _line_at(self, start: int) -> bytes:
+        """Return the line that begins at ``start``, its break included; empty at the end."""
+        size_bytes = _BLOCK_BYTES
+        while start < self.valid_bytes:
+            block = os.pread(self._descriptor, min(size_bytes, self.valid_bytes - start), start)
+            found = block.find(b"\n")
+            if found >= 0:
+                return block[: found + 1]
+            if start + len(block) >= self.valid_bytes:
+                break
+            size_bytes *= 2
+        return b""
+
+    def _start_at_or_after(self, offset: int) -> int:
+        """Return where the first row begins that begins at ``offset`` or later."""
+        if offset <= self.first_row:
+            return self.first_row
+        return offset - 1 + len(self._line_at(offset - 1)) if offset < self.valid_bytes else self.valid_bytes
 
     def heading(self) -> bytes:
         """Return the heading line."""
         return os.pread(self._descriptor, self.first_row, 0)
-
-    def _row_at_or_after(self, offset: int) -> tuple[int, bytes]:
-        """Return offset and content of the first row that starts at ``offset`` or later; an empty one at the end."""
-        start = offset
-        if offset > self.first_row:
-            block = os.pread(self._descriptor, _LONGEST_ROW_BYTES, offset - 1)
-            start = offset + block.find(b"\n")
-        line = os.pread(self._descriptor, min(_LONGEST_ROW_BYTES, max(0, self.valid_bytes - start)), start)
-        return start, line[: line.find(b"\n") + 1]
 
     def _instant_s(self, row: bytes) -> float | None:
         cells = row.split(b",", self._time_column + 1)
@@ -85,23 +100,34 @@ class DatasetFile:
         except (ValueError, IndexError):
             return None
 
-    def find(self, instant_s: float) -> int:
-        """Return the offset of the first row taken at ``instant_s`` (CLOCK_MONOTONIC) or later; the end when there is none."""
+    def find(self, instant_s: float, *, is_after: bool = False) -> int:
+        """Return the offset of the first row taken at ``instant_s`` (CLOCK_MONOTONIC) or later; the end when there is none.
+
+        With ``is_after``, of the first row taken later than that. Rows that do not parse are passed over.
+        """
         low, high = self.first_row, self.valid_bytes
         while low < high:
             middle = (low + high) // 2
-            start, row = self._row_at_or_after(middle)
-            taken_s = self._instant_s(row) if row and start < high else None
-            if taken_s is None or taken_s >= instant_s:
+            position, taken_s = self._start_at_or_after(middle), None
+            while position < high:
+                row = self._line_at(position)
+                taken_s = self._instant_s(row)
+                position += len(row)
+                if taken_s is not None:
+                    break
+            if taken_s is None or taken_s > instant_s or (taken_s == instant_s and not is_after):
                 high = middle
             else:
-                low = start + len(row)
-        return self._row_at_or_after(low)[0] if low < self.valid_bytes else self.valid_bytes
+                low = position
+        position = self._start_at_or_after(low)
+        while position < self.valid_bytes and self._instant_s(row := self._line_at(position)) is None:
+            position += len(row)
+        return position
 
     def read(self, begin_s: float | None = None, end_s: float | None = None) -> bytes:
         """Return the heading and the rows taken from ``begin_s`` to ``end_s`` (both included; CLOCK_MONOTONIC); None is open."""
         begin = self.first_row if begin_s is None else self.find(begin_s)
-        end = self.valid_bytes if end_s is None else self.find(end_s + 1e-9)
+        end = self.valid_bytes if end_s is None else self.find(end_s, is_after=True)
         parts, position = [self.heading()], begin
         while position < end:
             part = os.pread(self._descriptor, min(1 << 24, end - position), position)

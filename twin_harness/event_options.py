@@ -28,7 +28,7 @@ class DiskOptions(FrozenModel):
     operation: Literal["write", "read", "mixed"] = "write"
     pattern: Literal["sequential", "random"] = "sequential"
     block_bytes: Annotated[int, Strict(), Field(ge=4096, le=16 * 1024**2, multiple_of=4096)] = 262_144
-    direct: bool = True
+    direct: Annotated[bool, Strict()] = True
     fsync_every_bytes: Annotated[int, Strict(), Field(ge=4096, le=1024**3)] = 4 * 1024**2
     file_bytes: Annotated[int, Strict(), Field(ge=1024**2, le=1024**4, multiple_of=4096)] = 128 * 1024**2
 

@@ -83,7 +83,7 @@ def measure(
     """
     if resource == "memory" and len(delivered) > 1:
         delivered = np.concatenate([delivered[:1], (delivered[1:] + delivered[:-1]) / 2.0])
-    inside = (ends_s - lengths_s >= -_EDGE_S) & (ends_s <= duration_s + _EDGE_S) & np.isfinite(requested) & np.isfinite(delivered)
+    inside = (lengths_s > 0) & (ends_s - lengths_s >= -_EDGE_S) & (ends_s <= duration_s + _EDGE_S) & np.isfinite(requested) & np.isfinite(delivered)
     if not inside.any():
         return None
     ends_s, lengths_s, requested, delivered = ends_s[inside], lengths_s[inside], requested[inside], delivered[inside]

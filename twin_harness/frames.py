@@ -38,7 +38,9 @@ def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float 
     labels = [name for name in LABELS if name in frame.columns]
     frame[labels] = frame[labels].fillna("")
     numbers = [name for name in frame.columns if name not in labels]
-    frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce")
+    frame = frame.astype(dict.fromkeys(numbers, "object"))
+    frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce").astype("float64")
+    frame = frame[frame["monotonic_s"].notna()].copy()
     frame["dt_s"] = frame["monotonic_s"].diff()
     if len(frame) and previous_s is not None:
         frame.loc[frame.index[0], "dt_s"] = frame["monotonic_s"].iloc[0] - previous_s

@@ -253,7 +253,8 @@ def by_name(name: str) -> Metric | None:
         if metric.name == name:
             return metric
     digits = name.removeprefix("cpu").removesuffix("_percent")
-    return per_cpu(int(digits)) if name == f"cpu{digits}_percent" and digits.isdecimal() else None
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) <= len("8192")
+    return per_cpu(int(digits)) if is_number and per_cpu(int(digits)).name == name else None
 
 
 RESOURCE_COLUMNS: dict[str, tuple[str, str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -59,20 +60,22 @@ def describe(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    path = ""
+    path, before = "", None
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif not (part in shapes.SHAPES and path.endswith("shape")):  # the tag of a union stands in the location, not in the file
-            path += f".{part}"
+        elif not (before == "shape" and part in shapes.SHAPES and (path == ".shape" or path.endswith("].shape"))):
+            # The tag of a union stands in the location, not in the file.
+            path += f".{part if part.isprintable() else ascii(part)}"
+        before = part if before != "shape" else None
     return path.lstrip(".")
 
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Return the keys of the object that a location lies in."""
-    if "shape" in location:
-        kind = str(location[location.index("shape") + 1])
-        return ["kind", *shapes.parameter_names(kind)]
+    kind = next((after for before, after in pairwise(location) if before == "shape" and after in shapes.SHAPES), None)
+    if kind is not None:
+        return ["kind", *shapes.parameter_names(str(kind))]
     owner = model
     for part in location[:-1]:
         if part in owner.model_fields:

@@ -7,6 +7,7 @@ Documentation/admin-guide/iostats.rst and Documentation/accounting/psi.rst.
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -47,11 +48,15 @@ class KeptFile:
 
 
 def keep(path: str, size_bytes: int = 4096) -> KeptFile | None:
-    """Return the file kept open, or None where this kernel has no such file."""
+    """Return the file kept open, or None where this kernel has no such file, or does not let us read it."""
     try:
         kept = KeptFile(path, size_bytes)
+    except OSError:
+        return None
+    try:
         kept.read()
     except OSError:
+        kept.close()
         return None
     return kept
 
@@ -125,7 +130,7 @@ def whole_devices(diskstats: bytes) -> tuple[str, ...]:
     for line in diskstats.splitlines():
         name = line.split()[2].decode()
         is_virtual = name.startswith(("loop", "ram", "zram", "dm-", "md", "sr", "fd"))
-        if not is_virtual and Path(f"/sys/block/{name}").exists():
+        if not is_virtual and Path(f"/sys/block/{name.replace('/', '!')}").exists():
             names.append(name)
     return tuple(names)
 
@@ -146,7 +151,7 @@ def filesystem_under(path: Path) -> tuple[str, str]:
     best = ("", "")
     for line in read_text("/proc/self/mounts").splitlines():
         _, mount, kind, *_ = line.split()
-        mount = mount.replace("\\040", " ")
+        mount = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), mount)  # getmntent(3)
         if resolved.is_relative_to(mount) and len(mount) >= len(best[1]):
             best = (kind, mount)
     return best
@@ -164,23 +169,30 @@ class ControlGroup:
             if controllers == "" and (Path(root) / "cgroup.controllers").exists():
                 self.version = 2
                 self._memory_folders = self._cpu_folders = _with_parents(Path(root), path)
-            elif "memory" in controllers.split(","):
+            if "memory" in controllers.split(","):
                 self.version = self.version or 1
                 self._memory_folders = _with_parents(Path(root) / "memory", path)
-            elif "cpu" in controllers.split(","):
+            if "cpu" in controllers.split(","):
                 self.version = self.version or 1
                 self._cpu_folders = _with_parents(Path(root) / "cpu", path)
 
+    def _limits(self) -> list[tuple[int, Path]]:
+        names = ("memory.max", "memory.limit_in_bytes")
+        found = [(int(text), folder) for folder in self._memory_folders for name in names if (text := read_text(folder / name)).isdecimal()]
+        return [(limit, folder) for limit, folder in found if limit < _NO_LIMIT_BYTES]
+
     def memory_limit_bytes(self) -> int | None:
         """Return the tightest limit on the way to the root; None when there is none."""
-        names = ("memory.max", "memory.limit_in_bytes")
-        limits = [int(text) for folder in self._memory_folders for name in names if (text := read_text(folder / name)).isdecimal()]
-        bounded = [limit for limit in limits if limit < _NO_LIMIT_BYTES]
-        return min(bounded) if bounded else None
+        return min((limit for limit, _ in self._limits()), default=None)
+
+    def _usage_folders(self) -> list[Path]:
+        """Return where usage is looked for: the group whose limit binds (siblings count there too), else our own."""
+        binding = min(self._limits(), key=lambda entry: entry[0], default=None)
+        return [binding[1]] if binding else self._memory_folders
 
     def memory_usage_path(self) -> str:
         """Return the file that tells the bytes in use, reclaimable cache included; empty when there is none."""
-        for folder in self._memory_folders:
+        for folder in self._usage_folders():
             for name in ("memory.current", "memory.usage_in_bytes"):
                 if (folder / name).exists():
                     return str(folder / name)
@@ -188,7 +200,7 @@ class ControlGroup:
 
     def memory_stat_path(self) -> str:
         """Return the file that tells what the usage is made of; empty when there is none."""
-        return next((str(folder / "memory.stat") for folder in self._memory_folders if (folder / "memory.stat").exists()), "")
+        return next((str(folder / "memory.stat") for folder in self._usage_folders() if (folder / "memory.stat").exists()), "")
 
     def cpu_quota(self) -> float | None:
         """Return the tightest CPU quota on the way to the root, in CPUs; None when there is none."""

@@ -107,6 +107,9 @@ class Recording:
             Undecided: the event never began.
         """
         row = self.annotation(event_id)
+        if not 0 <= skip_s < float("inf"):
+            msg = f"during({event_id!r}): expected skip_s of 0 or more seconds but got skip_s={skip_s!r}"
+            raise InvalidInput(msg)
         if row.start_monotonic_s is None or row.end_monotonic_s is None:
             msg = f"event {event_id!r} of {self.name!r} never ran ({row.status}: {row.message or 'no reason given'})"
             raise Undecided(msg)
@@ -183,7 +186,8 @@ class Recording:
         cpus = event.options.get("cpus") or self.folder.read_machine().get("cpus", ())
         columns = [f"cpu{cpu}_percent" for cpu in cpus if f"cpu{cpu}_percent" in frame.columns]
         missing = (frame["cpu_requested_percent"] - frame["cpu_delivered_percent"]) * frame["dt_s"]
-        short = float(missing.sum() / frame["dt_s"].sum())
+        seconds_s = float(frame["dt_s"].sum())
+        short = float(missing.sum()) / seconds_s if seconds_s > 0 else 0.0
         if short <= _SHORT_POINTS or not columns:
             return ""
         is_full = (frame[columns] >= _FULL_PERCENT).any(axis=1)

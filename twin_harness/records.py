@@ -63,13 +63,15 @@ ANNOTATION_COLUMNS = tuple(field.name for field in fields(AnnotationRow))
 
 
 def cell(value: object) -> str:
-    """Return a CSV cell: empty for None, six decimals at most, booleans in lower case."""
+    """Return a CSV cell: empty for None, six decimals at most, booleans in lower case; numpy's scalars like Python's own."""
+    value = value.item() if hasattr(value, "item") else value
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:.6f}".rstrip("0").rstrip(".") if abs(value) < 1e15 else repr(value)  # noqa: PLR2004 - beyond it, digits are noise
+        text = f"{value:.6f}".rstrip("0").rstrip(".") if abs(value) < 1e15 else repr(value)  # noqa: PLR2004 - beyond it, digits are noise
+        return "0" if text == "-0" else text
     return str(value)
 
 

@@ -53,7 +53,11 @@ class RunFolder:
             make_output_folder(data_dir)
             path = data_dir / f"{stamp}-{secrets.token_hex(3)}"
             path.mkdir(mode=0o700)
-            point_latest(path)
+            try:
+                point_latest(path)
+            except OSError:
+                path.rmdir()
+                raise
         except OSError as error:
             msg = f"data folder {str(data_dir)!r} cannot be written ({error.strerror}); name another one with --twin-data-dir"
             raise InvalidInput(msg) from None
@@ -66,7 +70,10 @@ class RunFolder:
         Raises:
             UnreadableRun: there is no such folder, or it is none of a run.
         """
-        folder = Path(path).resolve()
+        try:
+            folder = Path(path).resolve()
+        except (OSError, RuntimeError):  # a link to itself
+            folder = Path(path, "nowhere")
         if not folder.is_dir():
             msg = f"{path}: is no folder; expected the folder of a run, such as data/latest"
             raise UnreadableRun(msg)
@@ -140,12 +147,8 @@ class RunFolder:
     def append_annotation(self, row: AnnotationRow) -> None:
         """Append an event to the worker's shard; it survives a crash from here on."""
         path = self.path / f"annotations.{row.worker}.csv"
-        lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        if not path.exists():
-            writer.writerow(ANNOTATION_COLUMNS)
-        writer.writerow(row.to_cells())
-        _append(path, lines.getvalue().encode())
+        rows = [row.to_cells()] if path.exists() else [list(ANNOTATION_COLUMNS), row.to_cells()]
+        _append(path, _csv_text(rows).encode("utf-8", "backslashreplace"))
 
     def write_machine(self, data: dict[str, Any]) -> None:
         """Write ``machine.json``."""
@@ -159,11 +162,7 @@ class RunFolder:
     def merge(self, seed: int | None) -> None:
         """Merge the shards to ``annotations.csv`` and ``schedule.json``, and remove them."""
         rows, planned = self.read_annotations(), self.read_plans()
-        lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(ANNOTATION_COLUMNS)
-        writer.writerows(row.to_cells() for row in rows)
-        write_whole(self.annotations, lines.getvalue())
+        write_whole(self.annotations, _csv_text([list(ANNOTATION_COLUMNS), *(row.to_cells() for row in rows)]))
         if planned:
             generators = {plan.experiment.name: plan.generator for plan in planned if plan.generator}
             generator: dict[str, Any] = {"name": "session", "run": self.run_id}
@@ -207,22 +206,37 @@ class RunFolder:
             data: dict[str, Any] = json.loads((self.path / name).read_bytes())
         except (OSError, ValueError):
             return {}
-        base, _, version = str(data.get("format", newest)).rpartition("/")
-        if base != newest.rpartition("/")[0] or not version.isdecimal() or int(version) > int(newest.rpartition("/")[2]):
-            msg = f"{self.path / name}: format {data.get('format')!r} is newer than this version reads ({newest}); upgrade twin-harness"
-            raise UnreadableRun(msg)
+        if not isinstance(data, dict):
+            return {}
+        self._refuse_newer(name, str(data.get("format", newest)), newest)
         return data
 
+    def _refuse_newer(self, name: str, version: str, newest: str) -> None:
+        base, _, number = version.rpartition("/")
+        if base != newest.rpartition("/")[0] or not number.isdecimal() or int(number) > int(newest.rpartition("/")[2]):
+            msg = f"{self.path / name}: format {version!r} is newer than this version reads ({newest}); upgrade twin-harness"
+            raise UnreadableRun(msg)
+
+    def _check_table(self, name: str, newest: str) -> None:
+        """Refuse a table that a newer version has written, as ``run.json`` says."""
+        files = self.read_state().get("files")
+        self._refuse_newer(name, str(files.get(name, newest)) if isinstance(files, dict) else newest, newest)
+
     def open_dataset(self, valid_bytes: int | None = None) -> DatasetFile:
-        """Open the dataset; see ``DatasetFile``."""
+        """Open the dataset; see ``DatasetFile``.
+
+        Raises:
+            UnreadableRun: there is none, or a newer version wrote it.
+        """
+        self._check_table(self.dataset.name, DATASET_VERSION)
         return DatasetFile(self.dataset, valid_bytes)
 
     def read_annotations(self) -> list[AnnotationRow]:
         """Return the rows of the merged file and of the shards, in order of time, each once; a torn last line is left out."""
+        self._check_table(self.annotations.name, ANNOTATIONS_VERSION)
         found: dict[tuple[str, str, str], AnnotationRow] = {}
         for path in (self.annotations, *sorted(self.path.glob("annotations.*.csv"))):
-            for cells in _read_csv(path):
-                row = AnnotationRow.from_cells(cells)
+            for row in _read_csv(path):
                 found[row.experiment, row.event, cell(row.start_monotonic_s)] = row
         return sorted(found.values(), key=lambda row: (row.start_monotonic_s or row.end_monotonic_s or 0.0, row.planned_start_s or 0.0))
 
@@ -243,23 +257,54 @@ class RunFolder:
                 yield {**data, "experiment": merged[data["experiment"]]}
         for path in sorted(self.path.glob("plan.*.jsonl")):
             for line in path.read_bytes().split(b"\n")[:-1]:  # a line without its break is torn
-                yield json.loads(line)
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue  # damaged; the others stand
 
 
-def _read_csv(path: Path) -> list[dict[str, str]]:
+def _csv_text(rows: list[list[str]]) -> str:
+    """Return CSV lines that end in a line feed; cells with line breaks of any kind are quoted."""
+    parts = []
+    for row in rows:
+        line = io.StringIO(newline="")
+        csv.writer(line, lineterminator="\r\n").writerow(row)  # the writer quotes what its line break is made of
+        parts.append(line.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(parts)
+
+
+def _read_csv(path: Path) -> list[AnnotationRow]:
+    """Return the whole rows of a file; a torn last one, and damaged ones, are left out."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            text = file.read()
     except OSError:
         return []
-    whole = text[: text.rfind("\n") + 1]
-    return [row for row in csv.DictReader(io.StringIO(whole)) if row.get("experiment") is not None]
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a trace's points stand in one cell
+    rows = []
+    for cells in csv.DictReader(io.StringIO(_whole_rows(text), newline="")):
+        try:
+            rows.append(AnnotationRow.from_cells(cells))
+        except ValueError:
+            continue
+    return rows
+
+
+def _whole_rows(text: str) -> str:
+    """Return the text up to the last line break that ends a row: one with all quotes before it closed."""
+    end = text.rfind("\n") + 1
+    while end and text.count('"', 0, end) % 2:
+        end = text.rfind("\n", 0, end - 1) + 1
+    return text[:end]
 
 
 def _append(path: Path, data: bytes) -> None:
     """Append whole lines in one write and make them durable."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
+        before_bytes = os.fstat(descriptor).st_size
         if os.write(descriptor, data) != len(data):
+            os.ftruncate(descriptor, before_bytes)  # no later row shall follow half of this one
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(descriptor)
     finally:
@@ -280,13 +325,21 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 
 def make_output_folder(path: Path) -> None:
     """Make a folder for outputs; one that is new ignores itself in git."""
-    if not path.exists():
+    try:
         path.mkdir(parents=True)
-        (path / ".gitignore").write_text(_IGNORE, encoding="utf-8")
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        return
+    (path / ".gitignore").write_text(_IGNORE, encoding="utf-8")
 
 
 def point_latest(path: Path) -> None:
     """Point ``latest`` beside a folder at it, in one step."""
     draft = path.parent / f".latest.{secrets.token_hex(4)}"
     draft.symlink_to(path.name)
-    draft.replace(path.parent / "latest")
+    try:
+        draft.replace(path.parent / "latest")
+    except OSError:
+        draft.unlink()
+        raise

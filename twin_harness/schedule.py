@@ -25,7 +25,9 @@ from twin_harness.shape_models import FrozenModel, ShapeField, witnesses
 FORMAT = "twin-schedule/1"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:/#\[\]-]{0,119}")
 LONGEST_EVENT_S = 604_800
+SHORTEST_EVENT_S = 1e-6
 MOST_EVENTS = 1_000
+_DEEPEST_GENERATOR = 50
 _SHORT = {"cpu": "cpu", "memory": "mem", "disk": "disk"}
 
 NotNegative = Annotated[float, Strict(), Field(ge=0, le=LONGEST_EVENT_S, allow_inf_nan=False)]
@@ -49,10 +51,13 @@ class Event(FrozenModel):
     def _is_consistent(self) -> Event:
         if self.id and (not NAME_PATTERN.fullmatch(self.id) or "/" in self.id):
             refuse("id", f"{self.id!r} is no name; expected letters, digits and _.,:#[]- and no slash, at most 120 characters")
+        if self.duration_s < SHORTEST_EVENT_S:
+            refuse("duration_s", f"{self.duration_s:g} is below a microsecond; expected seconds")
         self._check_unit()
         self._check_options()
-        if not isinstance(self.shape, shapes.Trace) or self.shape.points:
-            self._check_levels()
+        if isinstance(self.shape, shapes.Trace) and not self.shape.points:
+            refuse("shape.file", f"{self.shape.file!r} has not been read; read the schedule from its file, or give points")
+        self._check_levels()
         return self
 
     def _check_unit(self) -> None:
@@ -119,7 +124,7 @@ class Experiment(FrozenModel):
     name: str = "experiment"
     lead_s: NotNegative = 1.0
     tail_s: NotNegative = 1.0
-    share: bool = False
+    share: Annotated[bool, Strict()] = False
     settle_s: NotNegative = 0.0
     tolerance: str | None = None
     events: Annotated[tuple[Event, ...], Field(max_length=MOST_EVENTS)] = ()
@@ -174,6 +179,10 @@ class Experiment(FrozenModel):
         """Return the SHA-256 of the canonical JSON without the name, traces inlined: equal plans have equal hashes."""
         data = self.to_json()
         del data["name"]
+        for event, plain in zip(self.events, data["events"], strict=True):
+            plain["options"] = OPTIONS[event.stressor].model_validate(event.options).model_dump(exclude_defaults=True)
+            if not plain["options"]:
+                del plain["options"]
         return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -202,6 +211,12 @@ class Schedule(FrozenModel):
     seed: Annotated[int, Strict(), Field(ge=0)] | None = None
     generator: dict[str, Any] = Field(default_factory=dict)
     experiments: Annotated[tuple[Experiment, ...], Field(min_length=1, max_length=100_000)]
+
+    @model_validator(mode="after")
+    def _has_plain_generator(self) -> Schedule:
+        if _depth(self.generator) > _DEEPEST_GENERATOR:
+            refuse("generator", f"is nested more than {_DEEPEST_GENERATOR} deep; expected names, numbers and short lists")
+        return self
 
     @classmethod
     def of(cls, *experiments: Experiment) -> Schedule:
@@ -240,3 +255,10 @@ class Schedule(FrozenModel):
     def write(self, path: str | Path) -> None:
         """Write the file."""
         Path(path).write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+
+
+def _depth(value: object, deep: int = 0) -> int:
+    """Return how deep plain data is nested, looking no further than needed to refuse it."""
+    if deep > _DEEPEST_GENERATOR or not isinstance(value, (dict, list)):
+        return deep
+    return max((_depth(part, deep + 1) for part in (value.values() if isinstance(value, dict) else value)), default=deep)

@@ -29,6 +29,13 @@ def _no_constant(name: str) -> NoReturn:
     raise InvalidInput(msg)
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        _no_constant(text)
+    return number
+
+
 def read_json(path: Path) -> object:
     """Read a JSON file whose keys are unique and whose numbers are finite.
 
@@ -37,7 +44,7 @@ def read_json(path: Path) -> object:
     """
     try:
         if path.stat().st_size <= LARGEST_SCHEDULE_BYTES:
-            return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+            return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
         fault = f"{path.stat().st_size} bytes is above the limit of {LARGEST_SCHEDULE_BYTES}; split the schedule"
     except InvalidInput as error:
         fault = str(error)
@@ -60,7 +67,7 @@ def inline_traces(data: object, folder: Path, source: str) -> None:
             shape = event.get("shape") if isinstance(event, dict) else None
             if isinstance(shape, dict) and shape.get("kind") == "trace" and isinstance(shape.get("file"), str):
                 where = f"{source}: experiments[{i}].events[{k}].shape.file"
-                path = (folder / shape["file"]).resolve()
+                path = _resolve(folder, shape["file"], where)
                 if not path.is_relative_to(folder):
                     msg = f"{where}: {shape['file']!r} lies outside the schedule's own folder; copy it there"
                     raise InvalidInput(msg)
@@ -74,20 +81,37 @@ def read_trace(path: Path, where: str) -> list[list[float]]:
     Raises:
         InvalidInput: it is no regular file, too large, or a line is not two numbers.
     """
-    if not path.is_file():
-        msg = f"{where}: {path.name!r} is no regular file; expected CSV lines of seconds,level"
-        raise InvalidInput(msg)
-    if path.stat().st_size > LARGEST_TRACE_BYTES:
-        msg = f"{where}: {path.name!r} has {path.stat().st_size} bytes; expected at most {LARGEST_TRACE_BYTES}"
-        raise InvalidInput(msg)
+    try:
+        if not path.is_file():
+            msg = f"{where}: {path.name!r} is no regular file; expected CSV lines of seconds,level"
+            raise InvalidInput(msg)
+        if path.stat().st_size > LARGEST_TRACE_BYTES:
+            msg = f"{where}: {path.name!r} has {path.stat().st_size} bytes; expected at most {LARGEST_TRACE_BYTES}"
+            raise InvalidInput(msg)
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        msg = f"{where}: {path.name!r} cannot be read ({error.strerror}); expected CSV lines of seconds,level"
+        raise InvalidInput(msg) from None
+    return _points(text, path.name, where)
+
+
+def _points(text: str, name: str, where: str) -> list[list[float]]:
     points = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+    for number, line in enumerate(text.splitlines()):
         cells = line.split(",")
         try:
             points.append([float(cells[0]), float(cells[1])])
         except (ValueError, IndexError):
             if number == 0:
                 continue
-            msg = f"{where}: line {number + 1} of {path.name!r} is {line[:40]!r}; expected seconds,level"
+            msg = f"{where}: line {number + 1} of {name!r} is {line[:40]!r}; expected seconds,level"
             raise InvalidInput(msg) from None
     return points
+
+
+def _resolve(folder: Path, name: str, where: str) -> Path:
+    try:
+        return (folder / name).resolve()
+    except (ValueError, OSError, RuntimeError):
+        msg = f"{where}: {name!r} is no name of a file; expected CSV lines of seconds,level"
+        raise InvalidInput(msg) from None

@@ -9,15 +9,16 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from twin_harness import shapes
 from twin_harness.phrasing import refuse
 
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+# Within these bounds every level, area and mean of a shape is finite.
+Number = Annotated[float, Strict(), Field(ge=-1e18, le=1e18, allow_inf_nan=False)]
+Positive = Annotated[float, Strict(), Field(ge=1e-6, le=1e9, allow_inf_nan=False)]
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class FrozenModel(BaseModel):
     """A model of the schedule file: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class _Constant(FrozenModel):

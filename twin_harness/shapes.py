@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from twin_harness.recorded import Trace
-from twin_harness.spikes import Spikes
+from twin_harness.spike_train import Spikes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -198,6 +198,8 @@ class Square:
 
     def discontinuities(self, duration_s: float = 1.0) -> tuple[float, ...]:
         """Return every edge within the event."""
+        if self.low == self.high or self.duty in (0.0, 1.0):
+            return ()
         jumps: list[float] = []
         for k in range(min(int(duration_s / self.period_s) + 1, MOST_DISCONTINUITIES // 2)):
             jumps += [k * self.period_s, (k + self.duty) * self.period_s]

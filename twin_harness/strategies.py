@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
 _TENTH_S = 0.1
-_LEAST_DISK_BYTES_PER_S = 1_000_000
+_SHORTEST_STEP_S = 1.5  # half a second after a jump is left out of settling, and a window must follow
+_LEAST_DISK_BYTES_PER_S, _MOST_DISK_BYTES_PER_S = 1_000_000, 10**12
+_LONGEST_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,14 @@ class Bounds:
             msg = f"random schedules: expected stressors out of cpu, memory, disk but got stressors={self.stressors!r}"
             raise InvalidInput(msg)
         wrong = {
-            "max_events": not 1 <= self.max_events <= 100,  # noqa: PLR2004 - a bound
-            "min_event_s": not 0 < self.min_event_s <= self.max_duration_s,
+            "max_events": type(self.max_events) is not int or not 1 <= self.max_events <= 100,  # noqa: PLR2004 - a bound
+            "max_duration_s": not _TENTH_S <= self.max_duration_s <= _LONGEST_S,
+            "min_event_s": not _TENTH_S <= self.min_event_s <= self.max_duration_s,
             "max_cpu_percent": not 1 <= self.max_cpu_percent <= 100,  # noqa: PLR2004 - percent
             "max_memory_percent": not 1 <= self.max_memory_percent <= 100,  # noqa: PLR2004 - percent
-            "max_disk_bytes_per_s": self.max_disk_bytes_per_s < _LEAST_DISK_BYTES_PER_S,
-            "lead_s": self.lead_s < 0,
-            "tail_s": self.tail_s < 0,
+            "max_disk_bytes_per_s": not _LEAST_DISK_BYTES_PER_S <= self.max_disk_bytes_per_s <= _MOST_DISK_BYTES_PER_S,
+            "lead_s": not 0 <= self.lead_s <= _LONGEST_S,
+            "tail_s": not 0 <= self.tail_s <= _LONGEST_S,
         }
         for name, is_wrong in wrong.items():
             if is_wrong:
@@ -92,7 +95,8 @@ def shapes(highest: float, duration_s: float) -> SearchStrategy[_shapes.Shape]:
     level = st.integers(10, 100).map(lambda part: round(part * highest / 100.0, 6))
     constant = level.map(_shapes.constant)
     ramp = st.tuples(level, level).map(lambda ends: _shapes.ramp(*ends))
-    steps = st.lists(level, min_size=2, max_size=4).map(_shapes.steps)
+    most_steps = min(4, int(duration_s / _SHORTEST_STEP_S))
+    steps = st.lists(level, min_size=2, max_size=most_steps).map(_shapes.steps) if most_steps > 1 else constant
     sine = st.tuples(st.integers(20, 50), st.integers(5, 20), st.integers(1, 4)).map(
         lambda parts: _shapes.sine(parts[0] * highest / 100.0, parts[1] * highest / 100.0, duration_s / parts[2])
     )

@@ -17,7 +17,7 @@ WRONG = [
     ("--twin-interval=fast", "--twin-interval: expected a number from 0.01 to 3600 but got 'fast'"),
     ("--twin-interval=nan", "--twin-interval: expected a number from 0.01 to 3600 but got 'nan'"),
     ("--twin-source=netdata", "--twin-source: expected one of auto, procfs but got 'netdata'"),
-    ("--twin-seed=x", "--twin-seed: expected a whole number or 'random' but got 'x'"),
+    ("--twin-seed=x", "--twin-seed: expected a whole number from 0 or 'random' but got 'x'"),
     ("--twin-random=0", "--twin-random: expected a whole number from 1 to 1000 but got '0'"),
     ("--twin-repeat=1.5", "--twin-repeat: expected a whole number from 1 to 1000 but got '1.5'"),
     ("--twin-guard=memory=10%", "--twin-guard: expected memory_available=…, disk_free=… or off but got 'memory=10%'"),

@@ -86,7 +86,12 @@ def grid(
     experiments = []
     for combination in itertools.product(*used.values()):
         events: list[Event] = [make[name](float(level), duration_s=duration_s) for name, level in zip(used, combination, strict=True) if level]
-        name = " ".join(f"{name} {level:g}" for name, level in zip(used, combination, strict=True))
+        name = " ".join(f"{name} {_level_text(level)}" for name, level in zip(used, combination, strict=True))
         experiments.append(plan(*events, name=name, lead_s=lead_s, tail_s=tail_s if events else tail_s + duration_s))
     arguments = {"cpu_percent": list(cpu_percent), "memory_percent": list(memory_percent), "disk_bytes_per_s": list(disk_bytes_per_s), "duration_s": duration_s}
     return Schedule(generator={"name": "grid", "version": __version__, "arguments": arguments}, experiments=tuple(experiments))
+
+
+def _level_text(level: float) -> str:
+    """Return a level without an exponent: names hold no plus sign."""
+    return f"{level:f}".rstrip("0").rstrip(".")

@@ -38,6 +38,11 @@ def free_disk_bytes(folder: str) -> int:
     return status.f_bavail * status.f_frsize
 
 
+def _filesystem_bytes(folder: str) -> int:
+    status = os.statvfs(folder)
+    return status.f_blocks * status.f_frsize
+
+
 def peak(events: Iterable[Event], level: Callable[[Event, float], float]) -> tuple[float, float]:
     """Return the highest sum of levels over time, and when it is reached.
 
@@ -47,7 +52,8 @@ def peak(events: Iterable[Event], level: Callable[[Event, float], float]) -> tup
     instants = set()
     for event in events:
         instants |= {event.start_s, event.end_s - _ROUNDING}
-        instants |= {event.start_s + jump_s for jump_s in event.shape.discontinuities(event.duration_s)[:1000]}
+        jumps = event.shape.discontinuities(event.duration_s)[:1000]
+        instants |= {event.start_s + jump_s + side_s for jump_s in jumps for side_s in (0.0, -_ROUNDING)}
         instants |= {event.start_s + event.duration_s * k / _GRID for k in range(1, _GRID)}
     best = (0.0, 0.0)
     for instant_s in instants:
@@ -131,7 +137,8 @@ def _check_disk(experiment: Experiment, events: list[Event], machine: Machine, g
         msg = f"{experiment.name}: the scratch folder {machine.scratch_dir} is on {kind}, which is no disk of this machine; name one with --twin-scratch-dir"
         raise InvalidInput(msg)
     needed = sum(int(event.option("file_bytes")) for event in events)
-    floor = guard.disk_free.of(needed) if guard.disk_free else 0.0
+    limit = guard.disk_free
+    floor = limit.of(_filesystem_bytes(machine.scratch_dir) if limit.unit == "percent" else 0.0) if limit else 0.0
     free = free_disk_bytes(machine.scratch_dir)
     if needed + floor > free:
         msg = (

@@ -274,4 +274,4 @@ def _whole_devices() -> frozenset[bytes]:
         names = os.listdir("/sys/block")
     except OSError:
         return frozenset()
-    return frozenset(name.encode() for name in names if not name.startswith(("loop", "ram", "zram", "dm-", "md", "sr", "fd")))
+    return frozenset(name.replace("!", "/").encode() for name in names if not name.startswith(("loop", "ram", "zram", "dm-", "md", "sr", "fd")))

@@ -60,6 +60,8 @@ class Spikes:
 
     def discontinuities(self, duration_s: float = 1.0) -> tuple[float, ...]:
         """Return both edges of every spike within the event."""
+        if self.height == 0 or self.width_s >= self.cell_s:
+            return ()
         jumps: list[float] = []
         for cell in range(min(int(duration_s / self.cell_s) + 1, _MOST_SPIKES)):
             start_s = self._start_s(cell)

@@ -1,0 +1,176 @@
+"""The machine: a fingerprint that is stable and sensitive, and capacities that 100 percent refers to."""
+
+import json
+import os
+import platform
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin_harness import machine as machine_module
+from twin_harness.machine import Machine, inspect_machine, parse_cpu_list
+from twin_harness.procfs import ControlGroup
+
+GIB = 1024**3
+MACHINE = Machine(
+    host="h",
+    cpu_model="Some CPU @ 2 GHz",
+    virtualisation="qemu",
+    kernel="6.18.3-generic",
+    governor="performance",
+    cpus=(0, 1),
+    possible_cpus=(0, 1, 2, 3),
+    cpu_capacity=2.0,
+    memory_total_bytes=16 * GIB,
+    memory_limit_bytes=8 * GIB,
+    swap_bytes=0,
+    scratch_dir="/data/scratch",
+    scratch_filesystem="ext4",
+    scratch_device="vda",
+)
+
+
+def test_the_fingerprint_holds_for_ever():
+    """The same facts give the same 16 hex digits in every version: baselines are found by them."""
+    assert MACHINE.fingerprint == "da24032554d11f7a"
+    assert replace(MACHINE).fingerprint == MACHINE.fingerprint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cpu_model": "Another CPU"},
+        {"cpus": (0,)},
+        {"cpus": (2, 3)},
+        {"cpu_capacity": 1.5},
+        {"memory_limit_bytes": 4 * GIB},
+        {"virtualisation": ""},
+        {"kernel": "6.19.0-generic"},
+        {"kernel": "7.18.3-generic"},
+        {"governor": "powersave"},
+    ],
+    ids=str,
+)
+def test_the_fingerprint_tells_machines_apart(change):
+    """Any fact that makes figures incomparable changes it."""
+    assert replace(MACHINE, **change).fingerprint != MACHINE.fingerprint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"host": "another"},
+        {"kernel": "6.18.9-cloud"},
+        {"possible_cpus": (0, 1)},
+        {"memory_total_bytes": 64 * GIB},
+        {"memory_limit_bytes": 8 * GIB + 1024**2},
+        {"swap_bytes": GIB},
+        {"scratch_dir": "/elsewhere"},
+        {"scratch_filesystem": "xfs"},
+        {"scratch_device": "vdb"},
+    ],
+    ids=str,
+)
+def test_the_fingerprint_overlooks_what_does_not_matter(change):
+    """Names, patch levels and a few MiB that the firmware keeps leave it alone."""
+    assert replace(MACHINE, **change).fingerprint == MACHINE.fingerprint
+
+
+def test_a_machine_survives_json():
+    """Plain JSON and back gives an equal machine, and what a later version adds is left out."""
+    data = json.loads(json.dumps({**MACHINE.to_json(), "format": "twin-machine/1", "colour": "red"}))
+    assert next(iter(MACHINE.to_json())) == "fingerprint"
+    assert data["fingerprint"] == MACHINE.fingerprint
+    assert Machine.from_json(data) == MACHINE
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus"),
+    [
+        ("", ()),
+        ("0", (0,)),
+        ("0-3", (0, 1, 2, 3)),
+        ("0-3,8", (0, 1, 2, 3, 8)),
+        ("1,3,5-6", (1, 3, 5, 6)),
+        ("7-7", (7,)),
+        ("0-1,", (0, 1)),
+        ("0-8191", tuple(range(8192))),
+    ],
+)
+def test_the_kernel_s_lists_are_read(text, cpus):
+    """Ranges and single numbers, in the order given."""
+    assert parse_cpu_list(text) == cpus
+
+
+@given(st.sets(st.integers(0, 300)))
+def test_any_set_of_cpus_survives_the_kernel_s_format(cpus):
+    """What the kernel would print of a set is read as that set."""
+    ordered, parts = sorted(cpus), []
+    for cpu in ordered:
+        if parts and parts[-1][1] == cpu - 1:
+            parts[-1][1] = cpu
+        else:
+            parts.append([cpu, cpu])
+    text = ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+    assert parse_cpu_list(text) == tuple(ordered)
+
+
+def test_this_machine_is_inspected(tmp_path):
+    """The real machine's figures are those that the kernel gives this process, and two looks agree."""
+    found = inspect_machine(tmp_path)
+    assert found == inspect_machine(tmp_path)
+    assert found.cpus == tuple(sorted(os.sched_getaffinity(0)))
+    assert set(found.cpus) <= set(found.possible_cpus)
+    assert 0 < found.cpu_capacity <= len(found.cpus)
+    assert 0 < found.memory_limit_bytes <= found.memory_total_bytes
+    assert (found.kernel, found.scratch_dir) == (platform.release(), str(tmp_path))
+    assert found.cpu_model
+
+
+@pytest.mark.parametrize(("quota", "capacity"), [(None, 3.0), (1.5, 1.5), (8.0, 3.0), (0.25, 0.25)])
+def test_capacity_is_bounded_by_the_quota(tmp_path, monkeypatch, quota, capacity):
+    """100 percent are the allowed CPUs, or the quota where that is less."""
+    monkeypatch.setattr(machine_module, "_allowed_cpus", lambda: (0, 1, 5))
+    monkeypatch.setattr(ControlGroup, "cpu_quota", lambda _: quota)
+    assert inspect_machine(tmp_path).cpu_capacity == capacity
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, 16 * GIB), (4 * GIB, 4 * GIB), (64 * GIB, 16 * GIB)])
+def test_memory_is_bounded_by_the_group(tmp_path, monkeypatch, limit, expected):
+    """100 percent of memory is the machine's, or the group's limit where that is less."""
+    monkeypatch.setattr(machine_module, "_memory_bytes", lambda: (16 * GIB, 0))
+    monkeypatch.setattr(ControlGroup, "memory_limit_bytes", lambda _: limit)
+    assert inspect_machine(tmp_path).memory_limit_bytes == expected
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "model"),
+    [
+        ("processor\t: 0\nmodel name\t: Intel(R) Xeon(R)\n", "Intel(R) Xeon(R)"),
+        ("processor\t: 0\nBogoMIPS\t: 50.00\n\nModel\t\t: Raspberry Pi 5: rev 1\n", "Raspberry Pi 5: rev 1"),
+        ("cpu\t\t: POWER9\ncpu model : X\n", "X"),
+    ],
+)
+def test_the_cpu_model_is_found_on_every_architecture(monkeypatch, cpuinfo, model):
+    """The kernel calls it differently on different architectures."""
+    monkeypatch.setattr(machine_module, "read_text", lambda _: cpuinfo)
+    assert machine_module._cpu_model() == model
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ({}, ""),
+        ({"/sys/class/dmi/id/sys_vendor": "QEMU"}, "qemu"),
+        ({"/sys/class/dmi/id/sys_vendor": "Amazon EC2"}, "aws"),
+        ({"/sys/class/dmi/id/sys_vendor": "Dell Inc."}, ""),
+        ({"/proc/cpuinfo": "flags : fpu hypervisor sse"}, "virtual"),
+        ({"/sys/hypervisor/type": "xen"}, "xen"),
+    ],
+)
+def test_the_hypervisor_is_told_as_far_as_it_shows(monkeypatch, files, kind):
+    """By vendor, by type, or at least that there is one; bare metal is empty."""
+    monkeypatch.setattr(machine_module, "read_text", lambda path: files.get(str(path), ""))
+    assert machine_module._virtualisation() == kind

@@ -1,0 +1,63 @@
+"""The package as a whole: public names, what importing costs, and where it was installed from."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import twin_harness
+
+HOME = Path(twin_harness.__file__).resolve().parent
+STANDARD_LIBRARY_ONLY = [
+    *["errors", "clock", "config", "metrics", "procfs", "shapes", "machine", "child", "board", "dataset_file"],
+    *["stress.load_host", "stress.cpu_stress", "stress.mem_stress", "stress.disk_stress", "control.guard", "telemetry.probe", "telemetry.load_account"],
+]
+
+
+@pytest.mark.parametrize("name", twin_harness.__all__)
+def test_every_public_name_is_there(name):
+    """Each name of ``__all__`` can be had from the package, and is listed by dir()."""
+    assert getattr(twin_harness, name) is not None
+    assert name in dir(twin_harness)
+
+
+def test_another_name_is_no_attribute():
+    """A misspelled name is an AttributeError like in any module."""
+    with pytest.raises(AttributeError, match="module 'twin_harness' has no attribute 'cpus'"):
+        _ = twin_harness.cpus
+
+
+# FAULT spikes.py: the module bears the name of the builder: after "import twin_harness.shapes", "from twin_harness import spikes" gives the module.
+def test_no_public_name_is_shadowed_by_a_module():
+    """A builder that bore the name of a module would vanish once that module is imported."""
+    modules = {path.stem for path in HOME.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not modules & set(twin_harness.__all__)
+
+
+def run_python(*arguments):
+    return subprocess.run([sys.executable, *arguments], cwd="/", env={"PYTHONPATH": str(HOME.parent)}, capture_output=True, text=True, check=False)
+
+
+def test_importing_the_package_imports_nothing():
+    """The root loads no other module of the package, and nothing outside the standard library."""
+    done = run_python("-S", "-s", "-c", "import sys, typing; before = set(sys.modules); import twin_harness; print(*sorted(set(sys.modules) - before))")
+    assert set(done.stdout.split()) <= {"twin_harness", "__future__"}, done.stderr
+
+
+def test_load_processes_need_the_standard_library_alone():
+    """What a load host, guard or probe imports is there without site-packages."""
+    done = run_python("-S", "-s", "-c", "\n".join(f"import twin_harness.{name}" for name in STANDARD_LIBRARY_ONLY))
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_version_is_a_version():
+    """Three numbers."""
+    assert [part.isdecimal() for part in twin_harness.__version__.split(".")] == [True, True, True]
+
+
+@pytest.mark.skipif("TWIN_TEST_WHEEL" not in os.environ, reason="only tox installs a wheel")
+def test_the_wheel_is_tested_and_not_the_checkout():
+    """Under tox the package comes from site-packages."""
+    assert "site-packages" in HOME.parts

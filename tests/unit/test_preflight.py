@@ -1,0 +1,119 @@
+"""An experiment against machine and guard, on machines made up for it."""
+
+from dataclasses import replace
+
+import pytest
+
+from twin_harness.builders import cpu, disk, memory, plan
+from twin_harness.config import parse_guard
+from twin_harness.control import preflight
+from twin_harness.errors import InvalidInput
+from twin_harness.shapes import ramp, square
+from unit.test_machine import MACHINE
+
+MIB, GIB = 2**20, 2**30
+OFF = parse_guard("off")
+
+
+@pytest.fixture(autouse=True)
+def roomy(monkeypatch):
+    """6 GiB of memory available and 10 GiB of disk free."""
+    monkeypatch.setattr(preflight, "available_memory_bytes", lambda _: 6 * GIB)
+    monkeypatch.setattr(preflight, "free_disk_bytes", lambda _: 10 * GIB)
+
+
+def refusal(experiment, machine=MACHINE, guard=OFF):
+    with pytest.raises(InvalidInput) as caught:
+        preflight.check(experiment, machine, guard)
+    return str(caught.value)
+
+
+def test_what_the_machine_carries_is_accepted():
+    """An experiment within CPUs, memory and disk has nothing to be told."""
+    assert preflight.check(plan(cpu(100, duration_s=5), memory(10, duration_s=5), disk(1e6, duration_s=5)), MACHINE, OFF) == []
+
+
+def test_cpu_events_must_fit_together():
+    """Overlapping events are added up, and those one after another are not."""
+    message = refusal(plan(cpu(60, duration_s=5), cpu(50, start_s=2, duration_s=5), name="x"))
+    assert message.startswith("x: CPU events ask for 110 percent of the machine together at ")
+    assert message.endswith(" s; expected at most 100, lower or separate them")
+    preflight.check(plan(cpu(60, duration_s=5), cpu(50, start_s=5, duration_s=5)), MACHINE, OFF)
+
+
+def test_a_short_overlap_is_found():
+    """Half a second of too much within a week is too much."""
+    experiment = plan(cpu(60, duration_s=100_000.5), cpu(50, start_s=100_000, duration_s=500_000), name="x")
+    assert "110 percent" in refusal(experiment)
+
+
+# FAULT preflight.py peak: jumps are looked at from their right side only, so a peak just before one (117 percent here) is told too low, or missed.
+def test_peaks_of_shapes_are_found():
+    """The sum is looked at where shapes are highest, not on average."""
+    assert "117 percent of the machine together at 9.5 s" in refusal(plan(cpu(ramp(0, 60), duration_s=10), cpu(square(0, 60, 5, 0.9), duration_s=10), name="x"))
+
+
+def test_cpus_must_be_allowed():
+    """A CPU that this process may not use is named."""
+    assert refusal(plan(cpu(5, duration_s=1), cpu(5, duration_s=1, cpus=[1, 7]), name="x")) == (
+        "x: events[1].options.cpus: [7] are not among the allowed CPUs [0, 1]; name some of these"
+    )
+
+
+def test_one_cpu_must_fit_too():
+    """Two events on one CPU are too much for it though the machine has room."""
+    message = refusal(plan(cpu(60, duration_s=5, cpus=[1]), cpu(60, duration_s=5, cpus=[1]), name="x"))
+    assert message.startswith("x: CPU events ask for 120 percent of CPU 1 together at ")
+
+
+def test_memory_must_leave_the_guard_s_floor():
+    """The message gives what was asked for, what there is and the floor."""
+    message = refusal(plan(memory(4 * GIB, duration_s=60, unit="bytes"), name="x"), guard=parse_guard("memory_available=3GiB"))
+    assert message.startswith("x: memory events ask for 4096 MiB at ")
+    assert message.endswith(
+        " s; expected at most 3072 MiB, which is the 6144 MiB available less the guard's floor of 3072 MiB; lower the level or --twin-guard"
+    )
+    preflight.check(plan(memory(3 * GIB, duration_s=60, unit="bytes")), MACHINE, parse_guard("memory_available=3GiB"))
+
+
+def test_a_percent_of_memory_is_of_the_limit():
+    """60 percent of a limit of 8 GiB are 4.8 GiB."""
+    preflight.check(plan(memory(60, duration_s=60)), MACHINE, OFF)
+    assert "6554 MiB" in refusal(plan(memory(80, duration_s=60), name="x"))
+
+
+def test_a_fill_faster_than_the_machine_is_warned_about():
+    """A schedule that asks for faster filling is carried out with a warning."""
+    (warning,) = preflight.check(plan(memory(4 * GIB, duration_s=2, unit="bytes"), name="x"), MACHINE, OFF)
+    assert warning.startswith("x: mem-0 asks for 4096 MiB within 2 s; ")
+
+
+def test_disk_files_must_fit():
+    """The files of all disk events and the guard's floor must fit into what is free."""
+    message = refusal(plan(disk(1e6, duration_s=5, file_bytes=8 * GIB), name="x"), guard=parse_guard("disk_free=4GiB"))
+    assert message.startswith(
+        "x: disk events need 8192 MiB in /data/scratch; expected at most 6144 MiB, which is the 10240 MiB free less the guard's floor of 4096 MiB"
+    )
+
+
+# FAULT preflight.py _check_disk: a floor in percent is taken of the bytes needed, not of the filesystem.
+def test_a_percent_of_disk_is_of_the_filesystem(monkeypatch, tmp_path):
+    """A floor of 50 percent on a filesystem that is 40 percent free refuses every disk event."""
+    import os  # noqa: PLC0415 - patched here alone
+
+    class Status:
+        f_blocks, f_bfree, f_bavail, f_frsize = 1000 * MIB // 4096 * 10, 400 * MIB // 4096 * 10, 400 * MIB // 4096 * 10, 4096
+
+    monkeypatch.setattr(os, "statvfs", lambda _: Status)
+    monkeypatch.setattr(preflight, "free_disk_bytes", lambda _: 4000 * MIB)
+    assert "disk events need" in refusal(plan(disk(1e6, duration_s=5), name="x"), replace(MACHINE, scratch_dir=str(tmp_path)), parse_guard("disk_free=50%"))
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "ramfs", "nfs4", "cifs"])
+def test_scratch_must_be_a_disk(kind):
+    """Memory and the network are no disk of this machine, unless the user names the folder."""
+    experiment, machine = plan(disk(1e6, duration_s=5), name="x"), replace(MACHINE, scratch_filesystem=kind)
+    assert (
+        refusal(experiment, machine) == f"x: the scratch folder /data/scratch is on {kind}, which is no disk of this machine; name one with --twin-scratch-dir"
+    )
+    assert preflight.check(experiment, machine, OFF, is_scratch_named=True) == []

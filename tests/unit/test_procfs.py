@@ -1,0 +1,425 @@
+"""Reading /proc, /sys and control groups: fake trees for what machines have, and this process for what is real."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from twin_harness import procfs
+from twin_harness.procfs import ControlGroup, KeptFile, keep
+
+MIB = 1024**2
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+
+
+# -- kept files ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_kept_file_is_read_anew_each_time(tmp_path):
+    """The descriptor stays open and the content is always the present one."""
+    path = tmp_path / "stat"
+    path.write_text("1")
+    kept = KeptFile(str(path))
+    path.write_text("22")
+    assert kept.read() == b"22"
+    kept.close()
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 16, 17, 1000])
+def test_a_kept_file_of_any_length_is_read_whole(tmp_path, length):
+    """A content that fills the buffer makes the buffer grow until nothing is missing."""
+    path = tmp_path / "stat"
+    path.write_bytes(b"x" * length)
+    kept = KeptFile(str(path), size_bytes=8)
+    assert kept.read() == kept.read() == b"x" * length
+    kept.close()
+
+
+def test_a_file_that_is_not_there_is_not_kept(tmp_path):
+    """A kernel without the file gives None."""
+    assert keep(str(tmp_path / "no")) is None
+
+
+# FAULT procfs.py keep: a file that opens and cannot be read (a folder, a sensor that answers EIO) leaves its descriptor open.
+def test_a_file_that_cannot_be_read_is_closed_again(tmp_path):
+    """What opens but does not read is not kept, and nothing stays open."""
+    before = len(os.listdir("/proc/self/fd"))
+    assert keep(str(tmp_path)) is None
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_small_text_is_read_without_its_margins(tmp_path):
+    """White space around goes, bytes that are no UTF-8 are replaced, and a missing file is empty."""
+    (tmp_path / "a").write_bytes(b" \xff42\n")
+    assert procfs.read_text(tmp_path / "a") == "\ufffd42"
+    assert procfs.read_text(tmp_path / "no") == ""
+    assert procfs.read_text(tmp_path) == ""
+
+
+# -- meminfo ------------------------------------------------------------------------------------------------------------------
+
+
+def test_meminfo_is_in_bytes():
+    """Lines in kB become bytes, counts without a unit stay."""
+    table = procfs.read_meminfo(b"MemTotal:       49311904 kB\nHugePages_Total:       3\nActive(anon):     12 kB\n")
+    assert table == {b"MemTotal": 49311904 * 1024, b"HugePages_Total": 3, b"Active(anon)": 12288}
+
+
+def test_no_meminfo_is_an_empty_table():
+    """An empty file has no entries."""
+    assert procfs.read_meminfo(b"") == {}
+
+
+def test_this_machine_s_meminfo_is_read():
+    """The real file has a total above what is available."""
+    table = procfs.read_meminfo(Path("/proc/meminfo").read_bytes())
+    assert table[b"MemTotal"] >= table[b"MemAvailable"] > 0
+    assert table[b"MemTotal"] > 64 * MIB
+
+
+# -- processes ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ended():
+    """A process that has ended and was not waited for yet."""
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    yield child.pid
+    child.wait()
+
+
+@pytest.fixture
+def gone():
+    """The number of a process that is gone for good."""
+    child = subprocess.Popen(["true"])
+    child.wait()
+    return child.pid
+
+
+def test_the_cpu_clock_of_a_process_is_the_kernel_s():
+    """The clock of this process lies between two readings of its own clock."""
+    before_ns = time.process_time_ns()
+    read_ns = procfs.process_cpu_ns(os.getpid())
+    assert before_ns <= read_ns <= time.process_time_ns()
+
+
+def test_an_ended_process_still_has_its_account(ended):
+    """Until it is reaped its CPU clock, start and I/O account are there, and its memory is gone."""
+    assert procfs.process_cpu_ns(ended) > 0
+    assert procfs.start_ticks(ended) > 0
+    assert procfs.resident_bytes(ended) == 0
+
+
+def test_a_process_that_is_gone_has_no_account(gone):
+    """After that every reading is None, no error."""
+    assert procfs.process_cpu_ns(gone) is None
+    assert procfs.resident_bytes(gone) is None
+    assert procfs.process_io_bytes(gone) is None
+    assert procfs.start_ticks(gone) is None
+
+
+def test_resident_bytes_are_those_of_the_kernel():
+    """Resident pages less file pages are RssAnon of /proc/self/status, give or take what runs meanwhile."""
+    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
+    expected = int(status["RssAnon"].split()[0]) * 1024
+    assert procfs.resident_bytes(os.getpid()) == pytest.approx(expected, rel=0.05, abs=2 * MIB)
+
+
+def test_the_io_account_is_that_of_the_kernel(monkeypatch, tmp_path):
+    """Read and written are the fifth and sixth lines of /proc/pid/io, the bytes at the block devices."""
+    account = tmp_path / "io"
+    account.write_text("rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 4096\nwrite_bytes: 1048576\ncancelled_write_bytes: 7\n")
+    real_open = open
+    monkeypatch.setattr("builtins.open", lambda path, *more, **named: real_open(account if str(path) == "/proc/7/io" else path, *more, **named))
+    assert procfs.process_io_bytes(7) == (4096, 1048576)
+
+
+def test_the_start_of_a_process_does_not_change():
+    """Two readings name the same process, and another process has another start or another number."""
+    assert procfs.start_ticks(os.getpid()) == procfs.start_ticks(os.getpid())
+    assert procfs.start_ticks(os.getppid()) <= procfs.start_ticks(os.getpid())
+
+
+def test_a_name_with_brackets_does_not_hide_the_start(monkeypatch, tmp_path):
+    """The command name may hold blanks and closing brackets."""
+    stat = tmp_path / "stat"
+    stat.write_bytes(b"7 (a) S (b) c) S " + b" ".join(str(number).encode() for number in range(4, 53)))
+    real_open = open
+    monkeypatch.setattr("builtins.open", lambda path, *more, **named: real_open(stat if str(path) == "/proc/7/stat" else path, *more, **named))
+    assert procfs.start_ticks(7) == 22
+
+
+# -- devices ------------------------------------------------------------------------------------------------------------------
+
+DISKSTATS = b"""   7       0 loop0 11 0 28 0 0 0 0 0 0 4 0 0 0 0 0 0 0
+   1       0 ram0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
+ 254       0 vda 53000 1 4000000 9000 88000 70000 9000000 50000 0 60000 60000 0 0 0 0 900 90
+ 254       1 vda1 52000 1 4000000 9000 88000 70000 9000000 50000 0 60000 60000 0 0 0 0 0 0
+ 259       0 nvme0n1 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
+ 259       1 nvme0n1p1 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
+ 179       0 mmcblk0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
+ 253       0 dm-0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
+   9       0 md0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
+ 251       0 zram0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
+  11       0 sr0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
+   8       0 sda 1 2 3 4 5 6 7 8 9 10 11
+"""
+
+
+@pytest.fixture
+def sys_block(tmp_path, monkeypatch):
+    """A /sys/block of our own; the real one is not looked at."""
+    block = tmp_path / "sys" / "block"
+    block.mkdir(parents=True)
+    monkeypatch.setattr(procfs, "Path", lambda path: Path(str(tmp_path) + str(path)))
+    return block
+
+
+def test_whole_devices_are_counted_once(sys_block):
+    """Partitions, and devices stacked on others, are left out; the order is the kernel's."""
+    for name in ("loop0", "ram0", "vda", "nvme0n1", "mmcblk0", "dm-0", "md0", "zram0", "sr0", "sda"):
+        (sys_block / name).mkdir()
+    assert procfs.whole_devices(DISKSTATS) == ("vda", "nvme0n1", "mmcblk0", "sda")
+
+
+def test_without_diskstats_there_are_no_devices(sys_block):
+    """A container may show nothing."""
+    assert procfs.whole_devices(b"") == ()
+
+
+# FAULT procfs.py whole_devices: /sys writes "/" in a device's name as "!", so cciss/c0d0 is not found.
+def test_a_device_with_a_slash_in_its_name_is_found(sys_block):
+    """Old RAID controllers call their disks cciss/c0d0."""
+    (sys_block / "cciss!c0d0").mkdir()
+    assert procfs.whole_devices(b" 104 0 cciss/c0d0 1 2 3 4 5 6 7 8 9 10 11\n") == ("cciss/c0d0",)
+
+
+def test_this_machine_s_devices_are_whole():
+    """On the real machine no device is a partition of another."""
+    for name in procfs.whole_devices(Path("/proc/diskstats").read_bytes()):
+        assert not Path(f"/sys/block/{name}/partition").exists()
+
+
+def test_the_device_under_a_path_is_whole(tmp_path):
+    """The device under the temporary folder is none, or one that /sys/block knows."""
+    name = procfs.device_under(tmp_path)
+    assert name == "" or Path(f"/sys/block/{name}").exists()
+
+
+def test_tmpfs_has_no_device():
+    """Memory-backed filesystems stand on no device."""
+    if procfs.filesystem_under(Path("/dev/shm"))[0] != "tmpfs":
+        pytest.skip("no tmpfs at /dev/shm")
+    assert procfs.device_under(Path("/dev/shm")) == ""
+
+
+# -- filesystems --------------------------------------------------------------------------------------------------------------
+
+MOUNTS = r"""/dev/vda / ext4 rw,relatime 0 0
+proc /proc proc rw 0 0
+tmpfs /tmp tmpfs rw 0 0
+/dev/vdb /data xfs rw 0 0
+server:/export /data/net nfs4 rw 0 0
+/dev/vdc /with\040blank btrfs rw 0 0
+tmpfs /data/over ext4 rw 0 0
+tmpfs /data/over tmpfs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "mount"),
+    [
+        ("/", "ext4", "/"),
+        ("/home/x", "ext4", "/"),
+        ("/tmpfoo", "ext4", "/"),
+        ("/data", "xfs", "/data"),
+        ("/data/net/a/b", "nfs4", "/data/net"),
+        ("/database", "ext4", "/"),
+        ("/with blank/x", "btrfs", "/with blank"),
+        ("/data/over/x", "tmpfs", "/data/over"),
+    ],
+)
+def test_a_path_lies_on_its_nearest_mount(monkeypatch, path, kind, mount):
+    """The longest mount point counts, by whole names, and of two on one place the later."""
+    monkeypatch.setattr(procfs, "read_text", lambda _: MOUNTS)
+    assert procfs.filesystem_under(Path(path)) == (kind, mount)
+
+
+# FAULT procfs.py filesystem_under: of the kernel's escapes (\040 \011 \012 \134 \043) only the blank is read.
+@pytest.mark.parametrize(("escaped", "plain"), [("/a\\011b", "/a\tb"), ("/a\\134b", "/a\\b"), ("/a\\012b", "/a\nb"), ("/a\\043b", "/a#b")])
+def test_every_escape_of_a_mount_point_is_read(monkeypatch, escaped, plain):
+    """Tabs, line breaks, backslashes and hashes in mount points are escaped like blanks."""
+    monkeypatch.setattr(procfs, "read_text", lambda _: f"/dev/vda / ext4 rw 0 0\nx {escaped} nfs rw 0 0\n")
+    assert procfs.filesystem_under(Path(plain)) == ("nfs", plain)
+
+
+def test_without_mounts_nothing_is_known(monkeypatch):
+    """A machine without /proc gives two empty texts."""
+    monkeypatch.setattr(procfs, "read_text", lambda _: "")
+    assert procfs.filesystem_under(Path("/")) == ("", "")
+
+
+# -- control groups -----------------------------------------------------------------------------------------------------------
+
+
+class Tree:
+    """A fake cgroup mount and the membership of a process in it."""
+
+    def __init__(self, folder):
+        self.root = folder / "cgroup"
+        self.root.mkdir()
+        self.membership = folder / "membership"
+        self.membership.write_text("")
+
+    def put(self, path, content):
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{content}\n")
+        return file
+
+    def member(self, *lines):
+        self.membership.write_text("".join(f"{line}\n" for line in lines))
+        return ControlGroup(str(self.root), str(self.membership))
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return Tree(tmp_path)
+
+
+@pytest.fixture
+def v2(tree):
+    tree.put("cgroup.controllers", "cpu memory")
+    return tree
+
+
+def test_without_groups_nothing_is_limited(tree):
+    """A machine without control groups has no limits and no files."""
+    group = tree.member()
+    assert (group.version, group.memory_limit_bytes(), group.cpu_quota(), group.memory_usage_path(), group.memory_stat_path()) == (0, None, None, "", "")
+
+
+def test_a_missing_membership_is_no_group(tmp_path):
+    """A kernel without cgroups has no such file."""
+    assert ControlGroup(str(tmp_path), str(tmp_path / "no")).memory_limit_bytes() is None
+
+
+def test_v2_limits_are_read(v2):
+    """memory.max, cpu.max, usage and statistics of the own group."""
+    v2.put("app/memory.max", 512 * MIB)
+    v2.put("app/cpu.max", "150000 100000")
+    usage, stat = v2.put("app/memory.current", 5), v2.put("app/memory.stat", "file 3")
+    group = v2.member("0::/app")
+    assert (group.version, group.memory_limit_bytes(), group.cpu_quota()) == (2, 512 * MIB, 1.5)
+    assert (group.memory_usage_path(), group.memory_stat_path()) == (str(usage), str(stat))
+
+
+def test_v2_without_limits_has_none(v2):
+    """The word max is no limit."""
+    v2.put("app/memory.max", "max")
+    v2.put("app/cpu.max", "max 100000")
+    group = v2.member("0::/app")
+    assert (group.memory_limit_bytes(), group.cpu_quota()) == (None, None)
+
+
+@pytest.mark.parametrize("tight", ["memory.max", "slice/memory.max", "slice/app/memory.max", "slice/app/deep/memory.max"])
+def test_v2_the_tightest_limit_on_the_way_up_counts(v2, tight):
+    """A limit on any level above binds the group."""
+    for path in ("memory.max", "slice/memory.max", "slice/app/memory.max", "slice/app/deep/memory.max"):
+        v2.put(path, 100 * MIB if path == tight else "max" if path == "memory.max" else 900 * MIB)
+    assert v2.member("0::/slice/app/deep").memory_limit_bytes() == 100 * MIB
+
+
+def test_v2_the_tightest_quota_on_the_way_up_counts(v2):
+    """Quotas with different periods are compared in CPUs."""
+    v2.put("slice/cpu.max", "50000 100000")
+    v2.put("slice/app/cpu.max", "20000 10000")
+    assert v2.member("0::/slice/app").cpu_quota() == 0.5
+
+
+def test_v2_a_sibling_does_not_bind(v2):
+    """Limits beside the way to the root are somebody else's."""
+    v2.put("slice/other/memory.max", MIB)
+    v2.put("slice/app/memory.max", 900 * MIB)
+    assert v2.member("0::/slice/app").memory_limit_bytes() == 900 * MIB
+
+
+def test_a_container_sees_its_root_as_its_group(v2):
+    """Inside a container the path of the host is not there; the root's files are the group's."""
+    v2.put("memory.max", 256 * MIB)
+    usage = v2.put("memory.current", 1)
+    group = v2.member("0::/system.slice/docker-0123.scope")
+    assert (group.memory_limit_bytes(), group.memory_usage_path()) == (256 * MIB, str(usage))
+
+
+def test_a_group_s_name_may_hold_colons_and_blanks(v2):
+    """Only the first two colons of a line separate."""
+    v2.put("a:b c/memory.max", MIB)
+    assert v2.member("0::/a:b c").memory_limit_bytes() == MIB
+
+
+# FAULT procfs.py memory_usage_path: the limit may be an ancestor's, the usage is always the own group's, so what siblings use under the same limit goes unseen.
+def test_usage_is_that_of_the_group_whose_limit_binds(v2):
+    """When the tightest limit is a parent's, the usage that counts against it is the parent's."""
+    v2.put("slice/memory.max", 100 * MIB)
+    usage, stat = v2.put("slice/memory.current", 90 * MIB), v2.put("slice/memory.stat", "file 1")
+    v2.put("slice/app/memory.max", "max")
+    v2.put("slice/app/memory.current", 5 * MIB)
+    v2.put("slice/app/memory.stat", "file 1")
+    group = v2.member("0::/slice/app")
+    assert (group.memory_limit_bytes(), group.memory_usage_path(), group.memory_stat_path()) == (100 * MIB, str(usage), str(stat))
+
+
+@pytest.fixture
+def v1(tree):
+    tree.put("memory/memory.limit_in_bytes", 9223372036854771712)
+    tree.put("memory/app/memory.limit_in_bytes", 300 * MIB)
+    tree.put("memory/app/memory.usage_in_bytes", 7)
+    tree.put("memory/app/memory.stat", "cache 3")
+    tree.put("cpu/cpu.cfs_quota_us", -1)
+    tree.put("cpu/cpu.cfs_period_us", 100000)
+    tree.put("cpu/app/cpu.cfs_quota_us", 250000)
+    tree.put("cpu/app/cpu.cfs_period_us", 100000)
+    return tree
+
+
+def test_v1_limits_are_read(v1):
+    """Each controller has a hierarchy of its own, and the kernel's huge number is no limit."""
+    group = v1.member("12:freezer:/", "9:memory:/app", "4:cpu,cpuacct:/app", "1:name=systemd:/x", "0::/x")
+    assert (group.version, group.memory_limit_bytes(), group.cpu_quota()) == (1, 300 * MIB, 2.5)
+    assert group.memory_usage_path().endswith("memory/app/memory.usage_in_bytes")
+    assert group.memory_stat_path().endswith("memory/app/memory.stat")
+
+
+def test_v1_the_root_is_unlimited(v1):
+    """A quota of -1 and the largest page-aligned number are no limits."""
+    group = v1.member("9:memory:/", "4:cpu,cpuacct:/")
+    assert (group.memory_limit_bytes(), group.cpu_quota()) == (None, None)
+
+
+def test_v1_cpuset_is_no_cpu_controller(v1):
+    """Controllers are told apart by whole names."""
+    assert v1.member("3:cpuset:/app").cpu_quota() is None
+
+
+def test_hybrid_groups_count_as_version_1(v1):
+    """Controllers that are mounted the old way are read there, whatever the unified line says."""
+    assert v1.member("9:memory:/app", "0::/user.slice").version == 1
+
+
+# FAULT procfs.py ControlGroup.__init__: elif; a hierarchy that carries both memory and cpu gives its memory limit only.
+def test_v1_controllers_on_one_hierarchy_are_both_read(v1):
+    """A line with memory and cpu together tells both."""
+    group = v1.member("2:cpu,cpuacct,memory:/app")
+    assert (group.memory_limit_bytes(), group.cpu_quota()) == (300 * MIB, 2.5)
+
+
+def test_this_process_s_group_is_read():
+    """On the real machine the limits are positive or none."""
+    group = ControlGroup()
+    assert group.memory_limit_bytes() is None or group.memory_limit_bytes() > 0
+    assert group.cpu_quota() is None or group.cpu_quota() > 0
