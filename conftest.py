@@ -1,3 +1,11 @@
-"""Lab policy: which plugin and which fixtures of this server the experiments use."""
+"""Lab policy: which plugin and which fixtures of this server the experiments use, and how many workers ``-n auto`` is."""
+
+import pytest
 
 pytest_plugins = ["twin_harness.plugin", "fixtures.telemetry", "fixtures.loads", "fixtures.limits"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Make ``-n auto`` one worker: experiments take turns on the machine, so more of them would only wait."""
+    return 1

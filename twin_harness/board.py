@@ -46,6 +46,7 @@ UNCOUNTED = (1 << 63) - 1  # a base above any account: nothing counts until the 
 KINDS = ("cpu", "memory", "disk", "disk_buffered", "harness")
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 _STALE_S = 60.0
+_STOP_TELEMETRY, _STOP_LOAD = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +84,15 @@ class Board:
         self._map = mmap.mmap(descriptor, SIZE)
 
     @classmethod
-    def create(cls) -> Board:
-        """Make a board on tmpfs, readable by this user alone.
+    def create(cls, name: str = "") -> Board:
+        """Make a board on tmpfs, readable by this user alone, under a random name unless one is given.
 
         Raises:
             HarnessFailure: there is no tmpfs to put it on.
         """
         folders = [Path("/dev/shm"), Path(os.environ.get("XDG_RUNTIME_DIR") or "/run"), Path("/tmp")]  # noqa: S108 - 0600, random name, O_EXCL
         for folder in folders:
-            path = folder / f"twin-harness-{os.urandom(8).hex()}.board"
+            path = folder / (name or f"twin-harness-{os.urandom(8).hex()}.board")
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             except OSError:
@@ -155,11 +156,20 @@ class Board:
     @property
     def is_stopping(self) -> bool:
         """Whether the session has asked logger and probe to end."""
-        return bool(_U32.unpack_from(self._map, _STOP)[0])
+        return bool(_U32.unpack_from(self._map, _STOP)[0] & _STOP_TELEMETRY)
 
     def ask_to_stop(self) -> None:
         """Ask logger and probe to end."""
-        _U32.pack_into(self._map, _STOP, 1)
+        _U32.pack_into(self._map, _STOP, _U32.unpack_from(self._map, _STOP)[0] | _STOP_TELEMETRY)
+
+    @property
+    def is_load_stopping(self) -> bool:
+        """Whether the controller was interrupted and asks every runner to end its load."""
+        return bool(_U32.unpack_from(self._map, _STOP)[0] & _STOP_LOAD)
+
+    def ask_load_to_stop(self) -> None:
+        """Ask every runner of the session to end its load at once."""
+        _U32.pack_into(self._map, _STOP, _U32.unpack_from(self._map, _STOP)[0] | _STOP_LOAD)
 
     # -- the probe's figures --------------------------------------------------------------------------------------------------
 

@@ -78,9 +78,10 @@ def _run_all(
     experiments: Sequence[tuple[Experiment, dict[str, Any] | None]], settings: TwinConfig, *, is_quiet: bool
 ) -> tuple[list[Recording], Path, int, Path | None]:
     """Run experiments one after another in a session of their own; return recordings, run folder, exit code and report."""
+    from twin_harness.seat import Seat  # noqa: PLC0415 - commands that open no session do without
     from twin_harness.session import Session  # noqa: PLC0415 - numpy and pydantic load with it
 
-    session = Session.open(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]]), _complain)
+    session = Session.open(settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), _complain)
     code, recordings, is_interrupted = OK, [], False
     try:
         for number, (experiment, generator) in enumerate(experiments, 1):
@@ -94,6 +95,8 @@ def _run_all(
                 _complain(str(error))
             except Undecided as error:
                 _complain(f"UNDECIDED: {error}")
+            finally:
+                session.admission.release()
     except KeyboardInterrupt:
         is_interrupted, code = True, INTERRUPTED
         _complain("interrupted: load stopped, writing what was recorded")

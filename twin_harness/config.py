@@ -6,7 +6,7 @@ Plain data. One row of ``OPTIONS`` makes the pytest option, the ini key, the fie
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from twin_harness.errors import InvalidInput
@@ -110,6 +110,15 @@ class TwinConfig:
     guard: GuardLimits = field(default_factory=lambda: parse_guard("memory_available=10%,disk_free=1GiB"))
     undecided: str = "ignore"
     has_report: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data: how a worker gets the configuration, and how it stands in ``run.json``."""
+        return {**asdict(self), "guard": str(self.guard)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> TwinConfig:
+        """Return what ``to_json`` made."""
+        return cls(**{**data, "guard": parse_guard(data["guard"])})
 
 
 def _plain(number: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from twin_harness.errors import UnreadableRun
 from twin_harness.metrics import IDENTITY
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow
 
@@ -23,28 +24,32 @@ def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float 
     """
     import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is wanted
 
-    # One row more at the front, so that the first row's interval is known.
+    # The row before the first tells the first one's interval.
     first = dataset.first_row if begin_s is None else dataset.find(begin_s)
     previous_s = _instant_before(dataset, first)
-    frame = pd.read_csv(
-        io.BytesIO(dataset.read(begin_s, end_s)),
-        dtype=dict.fromkeys(LABELS, "str"),
-        keep_default_na=False,
-        na_values=[""],
-        on_bad_lines="skip",
-        encoding_errors="replace",
-        low_memory=False,
-    )
-    labels = [name for name in LABELS if name in frame.columns]
+    if "monotonic_s" not in dataset.columns:
+        msg = f"{dataset.path}: its heading names no monotonic_s; the file is damaged, or no dataset"
+        raise UnreadableRun(msg)
+    data = dataset.read(begin_s, end_s)
+    labels = [name for name in LABELS if name in dataset.columns]
+    try:
+        frame = _parse(data, {**dict.fromkeys(dataset.columns, "float64"), **dict.fromkeys(labels, "str")})
+    except ValueError:  # a damaged cell: slower, cell by cell
+        frame = _parse(data, dict.fromkeys(dataset.columns, "str"))
+        numbers = [name for name in frame.columns if name not in labels]
+        frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce").astype("float64")
     frame[labels] = frame[labels].fillna("")
-    numbers = [name for name in frame.columns if name not in labels]
-    frame = frame.astype(dict.fromkeys(numbers, "object"))
-    frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce").astype("float64")
     frame = frame[frame["monotonic_s"].notna()].copy()
     frame["dt_s"] = frame["monotonic_s"].diff()
     if len(frame) and previous_s is not None:
         frame.loc[frame.index[0], "dt_s"] = frame["monotonic_s"].iloc[0] - previous_s
     return frame
+
+
+def _parse(data: bytes, types: dict[str, str]) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 - as in read_frame
+
+    return pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False, na_values=[""], on_bad_lines="skip", encoding_errors="replace", index_col=False)
 
 
 def _instant_before(dataset: DatasetFile, offset: int) -> float | None:

@@ -117,7 +117,11 @@ class Recording:
         if begin_s >= end_s:
             msg = f"during({event_id!r}): expected skip_s below the event's {end_s - begin_s + skip_s:.3f} s but got skip_s={skip_s!r}"
             raise InvalidInput(msg)
-        return replace(self, begin_s=max(begin_s, self.begin_s), end_s=min(end_s, self.end_s))
+        window = replace(self, begin_s=max(begin_s, self.begin_s), end_s=min(end_s, self.end_s))
+        t_s = self.samples.index
+        # What cached_property would read from the file again is a part of what is here.
+        window.__dict__["samples"] = self.samples[(t_s >= window.begin_s) & (t_s <= window.end_s)]
+        return window
 
     def settled(self, event_id: str, margin_s: float = 0.0) -> Recording:
         """Return the plateau of an event: from ``settled_s`` (and ``margin_s`` more) to its end.

@@ -14,7 +14,6 @@ import json
 import os
 import re
 import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from twin_harness.errors import HarnessFailure, InvalidInput, UnreadableRun
 from twin_harness.metrics import ANNOTATIONS_VERSION, DATASET_VERSION
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment, cell
 from twin_harness.schedule import Schedule
+from twin_harness.seat import draw_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,16 +42,15 @@ class RunFolder:
         self.run_id = path.name
 
     @classmethod
-    def create(cls, data_dir: Path, now: datetime | None = None) -> RunFolder:
+    def create(cls, data_dir: Path, run_id: str = "") -> RunFolder:
         """Make ``<data_dir>/<run-id>`` (mode 0700) and point ``latest`` at it.
 
         Raises:
             InvalidInput: the data folder cannot be made or written.
         """
-        stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
         try:
             make_output_folder(data_dir)
-            path = data_dir / f"{stamp}-{secrets.token_hex(3)}"
+            path = data_dir / (run_id or draw_run_id())
             path.mkdir(mode=0o700)
             try:
                 point_latest(path)
@@ -147,8 +146,22 @@ class RunFolder:
     def append_annotation(self, row: AnnotationRow) -> None:
         """Append an event to the worker's shard; it survives a crash from here on."""
         path = self.path / f"annotations.{row.worker}.csv"
-        rows = [row.to_cells()] if path.exists() else [list(ANNOTATION_COLUMNS), row.to_cells()]
+        has_heading = path.exists() and path.stat().st_size > 0
+        rows = [row.to_cells()] if has_heading else [list(ANNOTATION_COLUMNS), row.to_cells()]
         _append(path, _csv_text(rows).encode("utf-8", "backslashreplace"))
+
+    def append_note(self, worker: str, kind: str, sentence: str) -> None:
+        """Append what the user should know: kind ``note``, or ``partial`` when data was lost."""
+        line = json.dumps({"kind": kind, "text": sentence, "worker": worker})
+        _append(self.path / f"notes.{worker}.jsonl", line.encode() + b"\n")
+
+    def read_notes(self, kind: str) -> list[str]:
+        """Return the notes of a kind from every worker, each sentence once."""
+        found: dict[str, None] = {}
+        for entry in _json_lines(self.path, "notes.*.jsonl"):
+            if entry.get("kind") == kind:
+                found[str(entry.get("text"))] = None
+        return list(found)
 
     def write_machine(self, data: dict[str, Any]) -> None:
         """Write ``machine.json``."""
@@ -178,6 +191,8 @@ class RunFolder:
     def remove_workings(self) -> None:
         """Remove what only a running session needs: name claims, the logger's lock, an empty scratch folder."""
         claims, scratch = self.path / ".names", self.path / "scratch"
+        for notes in self.path.glob("notes.*.jsonl"):
+            notes.unlink()
         for claim in claims.glob("*"):
             claim.unlink()
         if claims.exists():
@@ -244,7 +259,10 @@ class RunFolder:
         """Return the experiments begun so far, in order of time, each in its last known state."""
         found: dict[str, PlannedExperiment] = {}
         for data in self._plan_records():
-            planned = PlannedExperiment.from_json(data)
+            try:
+                planned = PlannedExperiment.from_json(data)
+            except (TypeError, KeyError, ValueError):
+                continue  # a damaged line; the others stand
             found[planned.experiment.name] = planned
         return sorted(found.values(), key=lambda planned: planned.begin_s)
 
@@ -255,12 +273,7 @@ class RunFolder:
         for data in self.read_state().get("experiments", []):
             if data["experiment"] in merged:
                 yield {**data, "experiment": merged[data["experiment"]]}
-        for path in sorted(self.path.glob("plan.*.jsonl")):
-            for line in path.read_bytes().split(b"\n")[:-1]:  # a line without its break is torn
-                try:
-                    yield json.loads(line)
-                except ValueError:
-                    continue  # damaged; the others stand
+        yield from _json_lines(self.path, "plan.*.jsonl")
 
 
 def _csv_text(rows: list[list[str]]) -> str:
@@ -296,6 +309,18 @@ def _whole_rows(text: str) -> str:
     while end and text.count('"', 0, end) % 2:
         end = text.rfind("\n", 0, end - 1) + 1
     return text[:end]
+
+
+def _json_lines(folder: Path, pattern: str) -> Iterator[dict[str, Any]]:
+    """Return the objects of JSON-lines shards; a line without its break is torn, a damaged one left out."""
+    for path in sorted(folder.glob(pattern)):
+        for line in path.read_bytes().split(b"\n")[:-1]:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict):
+                yield entry
 
 
 def _append(path: Path, data: bytes) -> None:

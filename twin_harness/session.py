@@ -1,45 +1,47 @@
-"""A session from open to close: run folder, board, logger, runner, merge, files and report. Used by plugin and command line alike."""
+"""A session from open to close: run folder, board, logger, runner, merge, files and report. Used by plugin and command line alike.
+
+One process is the controller. Workers of pytest-xdist join the session that the controller has named; whoever needs it first makes it.
+Only the controller closes it.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
-import re
+import signal
 import sys
-from dataclasses import asdict
+import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twin_harness.board import Board
 from twin_harness.child import end_child
 from twin_harness.config import TwinConfig
+from twin_harness.control import losses, reaper
 from twin_harness.control.annotations import AnnotationRecorder
 from twin_harness.control.runner import ServerRunner
+from twin_harness.control.runner_parallel import Admission
 from twin_harness.control.site import Site
-from twin_harness.errors import InvalidInput
-from twin_harness.machine import inspect_machine
-from twin_harness.procfs import process_cpu_ns
+from twin_harness.errors import HarnessFailure, InvalidInput
+from twin_harness.machine import Machine, inspect_machine
+from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
 from twin_harness.run_folder import RunFolder, make_output_folder, point_latest
+from twin_harness.seat import Seat
 from twin_harness.telemetry.start import Telemetry
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from twin_harness.schedule import Experiment
 
 _LIBRARIES = ("pytest", "pytest-xdist", "psutil", "hypothesis", "pandas", "seaborn", "matplotlib", "numpy", "pydantic", "allure-pytest")
-_SECRET = re.compile(r"(?i)((?:[\w.-]*)(?:token|secret|passw|api[-_]?key|credential)[\w.-]*[=:])\S+")
-_USER_INFO = re.compile(r"(://)[^/\s:@]+:[^/\s@]+@")
 _STOP_PATIENCE_S = 5.0
-
-
-def cut_secrets(text: str) -> str:
-    """Return a command line with what looks like a secret replaced by ``***``."""
-    return _USER_INFO.sub(r"\1***@", _SECRET.sub(r"\1***", text))
 
 
 def now_text() -> str:
@@ -48,63 +50,82 @@ def now_text() -> str:
 
 
 class Session:
-    """An open session; make one with ``Session.open`` and end it with ``close``.
+    """An open session; make or join one with ``Session.open``, end it with ``close`` on the controller and ``leave`` elsewhere.
 
     Attributes:
-        folder: its run folder. board, machine, recorder, runner: of this session.
-        notes: what the user should know, a sentence each; they also stand in ``run.json``.
-        partial: why data was lost, a sentence each; empty for a complete run.
+        config, seat, folder, board, machine, recorder, runner, admission: of this session and process.
     """
 
-    def __init__(self, config: TwinConfig, folder: RunFolder, report_root: Path, command: str, warn: Callable[[str], None]) -> None:
+    def __init__(self, config: TwinConfig, seat: Seat, folder: RunFolder, board: Board, machine: Machine, warn: Callable[[str], None]) -> None:
         self.config = config
+        self.seat = seat
         self.folder = folder
-        self.notes: list[str] = []
-        self.partial: list[str] = []
-        self._report_root = report_root
-        self._command = cut_secrets(command)
+        self.board = board
+        self.machine = machine
         self._warn = warn
-        self._began = now_text()
-        self._logger: subprocess.Popen[bytes] | None = None
-        self._probe: subprocess.Popen[bytes] | None = None
-        self._logger_deaths = 0
-        scratch = self._make_scratch()
-        self.machine = inspect_machine(scratch)
-        self.board = Board.create()
+        self._children: list[subprocess.Popen[bytes]] = []
         self._telemetry = Telemetry(
             dataset=folder.dataset,
             account=folder.logger_account,
             lock=folder.logger_lock,
-            board=self.board.path,
+            board=board.path,
             interval_s=config.interval_s,
-            controller_pid=os.getpid(),
-            machine=self.machine.to_json(),
+            controller_pid=seat.controller_pid,
+            machine=machine.to_json(),
+            on_start=lambda pid, role: reaper.register(board.path, pid, role),
         )
-        self.recorder = AnnotationRecorder(folder, self.machine.host)
+        self.admission = Admission(self._warn)
+        self.recorder = AnnotationRecorder(folder, machine.host, seat.worker)
         self.runner = ServerRunner(self._site())
-        self.board.claim_process(os.getpid(), "harness", base=process_cpu_ns(os.getpid()) or 0)
-        folder.write_machine({**self.machine.to_json(), "versions": _versions(), "python": platform.python_version(), "scheduling": ""})
-        self._write_state("RUNNING")
+        board.claim_process(os.getpid(), "harness", base=process_cpu_ns(os.getpid()) or 0)
 
     @classmethod
-    def open(cls, config: TwinConfig, root: Path, command: str = "", warn: Callable[[str], None] | None = None) -> Session:
-        """Make a run folder below ``root`` and open a session on it.
+    def open(cls, config: TwinConfig, seat: Seat, warn: Callable[[str], None] | None = None) -> Session:
+        """Open the session of a seat: make it if it is not there yet, join it if it is.
 
         Raises:
             InvalidInput: a folder cannot be written.
-            HarnessFailure: there is no place for the load board.
+            HarnessFailure: there is no place for the load board, or the session has ended.
         """
-        folder = RunFolder.create(root / config.data_dir)
-        return cls(config, folder, root / config.report_dir, command or " ".join(sys.argv), warn or (lambda _: None))
+        warn = warn or (lambda _: None)
+        try:
+            make_output_folder(Path(seat.data_dir))
+        except OSError as error:
+            msg = f"data folder {seat.data_dir!r} cannot be made ({error.strerror}); name another one with --twin-data-dir"
+            raise InvalidInput(msg) from None
+        with _alone_in(Path(seat.data_dir)):
+            if not (seat.run_dir / "run.json").exists():
+                return cls._make(config, seat, warn)
+        folder = RunFolder(seat.run_dir)
+        state = folder.read_state()
+        if not state.get("board"):
+            msg = f"session {seat.run_id} has ended; start a new one"
+            raise HarnessFailure(msg)
+        return cls(config, seat, folder, Board.open(state["board"]), Machine.from_json(folder.read_machine()), warn)
 
-    def _make_scratch(self) -> Path:
-        if not self.config.scratch_dir:
-            return self.folder.scratch()
-        path = Path(self.config.scratch_dir)
-        if not path.is_dir() or not os.access(path, os.W_OK):
-            msg = f"--twin-scratch-dir: expected a folder that can be written but got {str(path)!r}; make it first"
-            raise InvalidInput(msg)
-        return path.resolve()
+    @classmethod
+    def _make(cls, config: TwinConfig, seat: Seat, warn: Callable[[str], None]) -> Session:
+        for sentence in reaper.reap():
+            warn(sentence)
+        folder = RunFolder.create(Path(seat.data_dir), seat.run_id)
+        machine = inspect_machine(_scratch(config, folder))
+        board = Board.create(seat.board)
+        reaper.register(board.path, seat.controller_pid, "controller", machine.scratch_dir)
+        folder.write_machine({**machine.to_json(), "versions": _versions(), "python": platform.python_version(), "scheduling": ""})
+        folder.write_state(
+            {
+                "status": "RUNNING",
+                "command": seat.command,
+                "seed": config.seed,
+                "start": now_text(),
+                "end": None,
+                "controller_pid": seat.controller_pid,
+                "controller_start_ticks": start_ticks(seat.controller_pid),
+                "board": str(board.path),
+                "settings": config.to_json(),
+            }
+        )
+        return cls(config, seat, folder, board, machine, warn)
 
     def _site(self) -> Site:
         return Site(
@@ -114,9 +135,11 @@ class Session:
             guard=self.config.guard,
             recorder=self.recorder,
             interval_s=self.config.interval_s,
-            controller_pid=os.getpid(),
+            controller_pid=self.seat.controller_pid,
             ensure_logger=self.ensure_logger,
             warn=self.note,
+            admission=self.admission,
+            worker=self.seat.worker,
             is_scratch_named=bool(self.config.scratch_dir),
         )
 
@@ -124,93 +147,114 @@ class Session:
 
     def note(self, sentence: str) -> None:
         """Tell the user something, now and in ``run.json``."""
-        if sentence not in self.notes:
-            self.notes.append(sentence)
+        if sentence not in self.folder.read_notes("note"):
+            self.folder.append_note(self.seat.worker, "note", sentence)
             self._warn(sentence)
+
+    def lose(self, sentence: str) -> None:
+        """Say that data was lost: the run is PARTIAL."""
+        self.folder.append_note(self.seat.worker, "partial", sentence)
 
     def ensure_logger(self) -> None:
         """Make sure that a logger samples; one that has died is replaced once, and the run is PARTIAL.
 
         Raises:
-            HarnessFailure: it does not come up.
-            InvalidInput: it died a second time.
+            HarnessFailure: it does not come up, or died a second time.
         """
-        if self._logger is not None and self._logger.poll() is None:
-            return
-        if self._logger is not None:
-            self._logger_deaths += 1
-            self.partial.append(f"the telemetry logger ended with code {self._logger.returncode} and was replaced; samples between are missing")
-            if self._logger_deaths > 1:
+        had_rows = self.board.logger_pid != 0
+        if had_rows and not self._telemetry.has_logger():
+            deaths = self.folder.read_notes("partial")
+            if any(sentence.startswith("the telemetry logger") for sentence in deaths):
                 msg = "the telemetry logger has died twice in this run; look at its messages on stderr, and at the space in the data folder"
-                raise InvalidInput(msg)
-        self._logger = self._telemetry.ensure_logger()
-        if self._probe is None or self._probe.poll() is not None:
-            self._probe = self._telemetry.start_probe()
+                raise HarnessFailure(msg)
+            self.lose(f"the telemetry logger (process {self.board.logger_pid}) died and was replaced; samples between are missing")
+        logger = self._telemetry.ensure_logger()
+        if logger is not None:
+            self._children.append(logger)
+            if not had_rows:
+                self._children.append(self._telemetry.start_probe())
 
-    @property
-    def has_samples(self) -> bool:
-        """Whether the logger was ever started."""
-        return self._logger is not None
-
-    def _write_state(self, status: str) -> None:
-        account = self.folder.read_logger_account()
-        state: dict[str, Any] = {
-            "status": status,
-            "command": self._command,
-            "seed": self.config.seed,
-            "start": self._began,
-            "end": now_text() if status != "RUNNING" else None,
-            "controller_pid": os.getpid(),
-            "board": str(self.board.path) if status == "RUNNING" else None,
-            "settings": {**asdict(self.config), "guard": str(self.config.guard)},
-            "logger": account,
-            "partial": self.partial,
-            "notes": self.notes + account.get("notes", []),
-        }
-        previous = self.folder.read_state() if status != "RUNNING" else {}
-        if "experiments" in previous:
-            state["experiments"] = previous["experiments"]
-        self.folder.write_state(state)
+    def leave(self) -> None:
+        """Leave the session without ending it: what a worker does."""
+        self.admission.release()
+        self.board.close()
 
     # -- the end --------------------------------------------------------------------------------------------------------------
 
     def close(self, *, is_interrupted: bool = False) -> Path | None:
-        """Stop the logger, merge the shards, write every file, and return the report's path (None without one)."""
-        self.board.ask_to_stop()
-        for process, name in ((self._logger, "logger"), (self._probe, "probe")):
-            if process is None:
-                continue
-            code = process.poll()
-            end_child(process, _STOP_PATIENCE_S)
-            if name == "logger" and (code is not None or process.returncode != 0):
-                self.partial.append(f"the telemetry logger had ended with code {process.returncode} before the session did")
+        """Stop what still runs, merge the shards, write every file, and return the report's path (None without one)."""
+        self.admission.release()
+        has_samples = self.board.logger_pid != 0
+        if has_samples and not self._telemetry.has_logger():
+            self.lose("the telemetry logger had ended before the session did; the last samples are missing")
+        losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
+        self._stop_telemetry()
+        for sentence in losses.annotate_lost(self.folder, self.machine.host):
+            self.lose(sentence)
         account = self.folder.read_logger_account()
+        notes = self.folder.read_notes("note") + account.get("notes", [])
         if account.get("missed_samples"):
-            self.notes.append(f"{account['missed_samples']} samples were missed; the rows after them say how many")
+            notes.append(f"{account['missed_samples']} samples were missed; the rows after them say how many")
         self.folder.merge(self.config.seed)
         if account:
             self.folder.write_machine({**self.folder.read_machine(), "scheduling": account["scheduling"]})
-        status = "ABORTED" if is_interrupted else "PARTIAL" if self.partial else "COMPLETE"
-        self._write_state(status)
+        partial = self.folder.read_notes("partial")
+        status = "ABORTED" if is_interrupted else "PARTIAL" if partial else "COMPLETE"
+        state = {**self.folder.read_state(), "status": status, "end": now_text(), "board": None}
+        self.folder.write_state({**state, "logger": account, "partial": partial, "notes": notes})
         self.board.close(unlink=True)
+        reaper.registry_path(self.board.path).unlink(missing_ok=True)
         self.folder.remove_workings()
-        return self._write_report() if self.config.has_report and self.has_samples else None
+        return self._write_report() if self.config.has_report and has_samples else None
+
+    def _stop_telemetry(self) -> None:
+        """End logger and probe, whoever started them; one that does not listen is killed and the run is PARTIAL."""
+        self.board.ask_to_stop()
+        deadline_s = time.monotonic() + _STOP_PATIENCE_S
+        while self._telemetry.has_logger() and time.monotonic() < deadline_s:
+            for child in self._children:
+                child.poll()
+            time.sleep(0.02)
+        if self._telemetry.has_logger():
+            self.lose("the telemetry logger did not end when asked, and was killed; the last samples may be missing")
+            os.kill(self.board.logger_pid, signal.SIGKILL)
+        for child in self._children:
+            end_child(child, _STOP_PATIENCE_S)
 
     def _write_report(self) -> Path:
         """Render the EDA report of this run and point ``reports/latest`` at it."""
         from twin_harness.report.html import write_report  # noqa: PLC0415 - seconds of import, paid once at the end
 
-        make_output_folder(self._report_root)
-        target = self._report_root / self.folder.run_id
-        path = write_report(Run(self.folder), target)
-        point_latest(target)
+        root = Path(self.seat.report_dir)
+        make_output_folder(root)
+        path = write_report(Run(self.folder), root / self.folder.run_id)
+        point_latest(root / self.folder.run_id)
         return path
 
 
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder itself: of several workers one makes the session, the others join it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _scratch(config: TwinConfig, folder: RunFolder) -> Path:
+    if not config.scratch_dir:
+        return folder.scratch()
+    path = Path(config.scratch_dir)
+    if not path.is_dir() or not os.access(path, os.W_OK):
+        msg = f"--twin-scratch-dir: expected a folder that can be written but got {str(path)!r}; make it first"
+        raise InvalidInput(msg)
+    return path.resolve()
+
+
 def _versions() -> dict[str, str]:
-    found = {"twin-harness": metadata.version("twin-harness")} if _is_installed("twin-harness") else {}
-    found |= {name: metadata.version(name) for name in _LIBRARIES if _is_installed(name)}
-    return found
+    return {name: metadata.version(name) for name in ("twin-harness", *_LIBRARIES) if _is_installed(name)}
 
 
 def _is_installed(name: str) -> bool:
@@ -228,7 +272,7 @@ def run(experiment: Experiment, *, config: TwinConfig | None = None, root: str |
         InvalidInput, ExperimentFailed, ExperimentAborted, FidelityMissed, Undecided: as ``ServerRunner.run``.
     """
     settings = config or TwinConfig(has_report=False)
-    session = Session.open(settings, Path(root).resolve(), "twin_harness.run()")
+    session = Session.open(settings, Seat.draw(settings, Path(root).resolve(), " ".join(sys.argv)))
     is_interrupted = False
     try:
         return session.runner.run(experiment)

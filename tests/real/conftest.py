@@ -3,6 +3,7 @@
 import pytest
 
 from twin_harness.config import TwinConfig, parse_guard
+from twin_harness.seat import Seat
 from twin_harness.session import Session
 
 
@@ -14,7 +15,7 @@ def open_session(tmp_path):
     def make(**settings):
         guard = parse_guard(settings.pop("guard", "memory_available=5%,disk_free=100MiB"))
         config = TwinConfig(has_report=False, guard=guard, data_dir=str(tmp_path / "data"), **settings)
-        session = Session.open(config, tmp_path, "test")
+        session = Session.open(config, Seat.draw(config, tmp_path, "test"))
         opened.append(session)
         return session
 

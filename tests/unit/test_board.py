@@ -81,7 +81,6 @@ def test_opening_another_file_fails(tmp_path):
     assert str(caught.value) == f"load board {str(path)!r} is no board of this version; end the session that uses it"
 
 
-# FAULT board.py Board.open: a file shorter than a board makes mmap raise ValueError, and the descriptor stays open.
 @pytest.mark.parametrize("content", [b"", b"TWINBRD1", b"x" * 4096], ids=["empty", "mark alone", "short"])
 def test_opening_a_short_file_fails_like_any_other(tmp_path, content):
     """A file that is too short is no board either, and leaves no descriptor open."""
@@ -93,7 +92,6 @@ def test_opening_a_short_file_fails_like_any_other(tmp_path, content):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-# FAULT board.py Board.open: mapping and descriptor of a file that is no board stay open.
 def test_refusing_a_file_leaves_nothing_open(tmp_path):
     """A refused file is closed again."""
     path = tmp_path / "a.board"
@@ -119,7 +117,6 @@ def test_a_machine_without_a_place_for_the_board_is_named(monkeypatch):
     assert str(caught.value) == "no folder for the load board: expected one of /dev/shm, /run/user/7, /tmp to be writable; mount a tmpfs there"
 
 
-# FAULT board.py Board.close: plan files beside the board stay in shared memory when their experiment did not end in order.
 def test_unlinking_a_board_leaves_nothing_behind():
     """The files of long plans go with the board."""
     board = Board.create()
@@ -175,7 +172,6 @@ def test_figures_from_before_a_reading_are_not_taken(board):
     assert all(map(math.isnan, board.take_probe()))
 
 
-# FAULT board.py take_probe: seen and acknowledged are both 0 on a new board, so the first reading takes zeros for figures.
 def test_before_the_probe_s_first_figures_there_are_none(board):
     """A reading before the probe ever published gives nothing, not zeros."""
     assert all(map(math.isnan, board.take_probe()))
@@ -248,7 +244,6 @@ def test_a_torn_plan_reads_as_none(board, other):
     assert other.read_plan(slot) is None
 
 
-# FAULT board.py _write_plan: the counter goes up by two whatever it was, so a slot that was torn once stays odd, and reads as None for ever.
 def test_a_torn_slot_is_whole_again_when_it_is_reused(board, other):
     """Removing or publishing over a torn plan makes the slot readable again."""
     slot = board.publish_plan({"a": 1})
@@ -308,6 +303,16 @@ def test_an_ended_process_keeps_its_last_account(board, other):
     other.consume_process(slot)
     assert board.processes() == []
     assert board.claim_process(8, "cpu") == slot
+
+
+def test_a_slot_is_claimed_before_its_process_exists(board, other):
+    """A slot claimed with pid 0 is the fork's as soon as the host names it, and a reader is told to look again."""
+    slot = board.claim_process(0, "cpu", plan=2, event=3)
+    before = other.generation
+    board.set_pid(slot, 77)
+    (found,) = other.processes()
+    assert (found.slot, found.pid, found.plan, found.event) == (slot, 77, 2, 3)
+    assert other.generation != before
 
 
 def test_a_reused_slot_has_forgotten_its_last_process(board, other):

@@ -50,7 +50,6 @@ def test_a_misused_builder_says_so_in_one_sentence(make, message):
     assert str(caught.value) == message
 
 
-# FAULT builders.py _event: float(10**400) raises OverflowError.
 def test_a_level_beyond_every_float_is_refused():
     """A whole number of 400 digits is out of range like any other."""
     with pytest.raises(InvalidInput, match=r"^cpu\(\): "):

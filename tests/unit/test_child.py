@@ -31,7 +31,6 @@ def test_a_child_s_environment_finds_its_libraries():
     assert any((Path(folder) / "psutil").is_dir() for folder in folders)
 
 
-# FAULT child.py child_environment: Path("").resolve() is the working folder, so a library that is missing puts the folder two above it on the path.
 def test_a_library_that_is_missing_adds_no_folder(monkeypatch, tmp_path):
     """What cannot be found is left out, and the working folder has nothing to do with it."""
     monkeypatch.chdir(tmp_path)

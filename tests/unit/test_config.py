@@ -147,7 +147,6 @@ def test_a_bad_value_is_refused_in_one_sentence(name, value, message):
     assert refusal(name, value) == message
 
 
-# FAULT config.py _parse_number: -1 is a whole number, so "expected a whole number" does not say what is wrong with it.
 def test_a_negative_seed_is_refused_for_being_negative():
     """The message for a negative seed tells the range."""
     assert refusal("seed", "-1") == "--twin-seed: expected a whole number from 0 or 'random' but got '-1'"
@@ -207,7 +206,6 @@ def test_other_sizes_are_refused(text):
     assert str(caught.value) == f"disk_free: expected a percent up to 100 or a size such as 10% or 1GiB but got {text!r}; write e.g. disk_free=10%"
 
 
-# FAULT config.py parse_size: 400 digits become an infinite floor; expected a refusal.
 def test_an_endless_size_is_refused():
     """A size beyond every float is no size."""
     with pytest.raises(InvalidInput, match="disk_free"):
@@ -272,7 +270,6 @@ def test_common_limits_print_as_they_were_written(text):
     assert str(parse_guard(text)) == text
 
 
-# FAULT config.py Limit.__str__ and _size_text: ":g" keeps six digits, and from a million GiB on prints an exponent that parse_size refuses.
 @given(st.one_of(st.integers(0, 2**60).map(lambda size: f"{size}B"), st.integers(0, 10**7).map(lambda part: f"{part / 10**5:.5f}%")))
 def test_limits_survive_printing(text):
     """Any limits that were read are read again, equal, from their own text: that is how they travel to other processes."""

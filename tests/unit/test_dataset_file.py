@@ -104,7 +104,6 @@ def test_a_valid_length_beyond_the_file_is_the_file(tmp_path):
         assert dataset.valid_bytes == path.stat().st_size
 
 
-# FAULT dataset_file.py _row_at_or_after: every step of the bisection reads 128 KiB, so a slice of a file below 6 MB reads more bytes than the file has.
 @pytest.mark.parametrize("rows", [60_000, 10_000], ids=["11 MB", "2 MB"])
 def test_a_slice_reads_less_than_the_file(tmp_path, monkeypatch, rows):
     """A second out of a run costs fewer bytes than the whole run, at the beginning, in the middle and at the end."""
@@ -134,7 +133,6 @@ def test_a_row_may_be_long(tmp_path):
         ]
 
 
-# FAULT dataset_file.py _LONGEST_ROW_BYTES: the heading of a machine with 4,096 possible CPUs is longer than 64 KiB, and "holds no heading".
 def test_a_heading_of_any_machine_is_read(tmp_path):
     """8,192 possible CPUs (the kernel's largest) have a heading of 131 KiB."""
     names = [metric.name for metric in metrics.columns(tuple(range(8192)))]
@@ -145,7 +143,6 @@ def test_a_heading_of_any_machine_is_read(tmp_path):
         assert dataset.read(1.0, 2.0).count(b"\n") == 2
 
 
-# FAULT dataset_file.py find: a row that does not parse counts as "later", so the search ends before it, and every slice beyond it is empty or too long.
 @pytest.mark.parametrize("broken", ["\n", "garbage\n", "\0\0\0\0\n", "t,,h,5,\n", "t,1e\n"])
 def test_a_broken_row_does_not_mislead_the_search(tmp_path, broken):
     """Whole rows before and after a row that does not parse are all found."""
@@ -157,7 +154,6 @@ def test_a_broken_row_does_not_mislead_the_search(tmp_path, broken):
             assert dataset.read(instant_s, 5.0).count(b",h,5,\n") == 6 - instant_s + (broken == "t,,h,5,\n" and instant_s <= 2)
 
 
-# FAULT dataset_file.py read: end_s + 1e-9 is end_s itself from an uptime of 194 days on, so the row at end_s is lost.
 @pytest.mark.parametrize("uptime_s", [1e5, 2e7, 1e9])
 def test_both_ends_of_a_slice_are_included_at_any_uptime(tmp_path, uptime_s):
     """The row taken exactly at the end belongs to the slice, also after years without a restart."""

@@ -202,7 +202,6 @@ def test_an_event_between_two_rows_gives_none():
     assert measure("cpu", np.array([0.5, 1.5]), np.ones(2), np.full(2, 5.0), np.full(2, 5.0), 0.3) is None
 
 
-# FAULT fidelity.py measure: a row of length 0 (the first of a dataset, dt_s unknown) is taken for a whole one, and np.average raises ZeroDivisionError.
 def test_a_row_of_no_length_is_no_row():
     """The very first row of a dataset stands for no time, so alone it gives None, and among others it changes nothing."""
     assert measure("cpu", np.array([0.5]), np.array([0.0]), np.array([50.0]), np.array([50.0]), 1.0) is None

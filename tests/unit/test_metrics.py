@@ -120,7 +120,6 @@ def test_a_found_metric_bears_the_name_asked_for(name):
     assert found is None or found.name == name
 
 
-# FAULT metrics.py by_name: int() of 5,000 digits raises ValueError; expected None, as for any name that is no column.
 def test_an_absurd_cpu_number_leads_nowhere():
     """A name with thousands of digits gives None."""
     assert metrics.by_name(f"cpu{'9' * 5000}_percent") is None

@@ -29,7 +29,6 @@ def test_another_name_is_no_attribute():
         _ = twin_harness.cpus
 
 
-# FAULT spikes.py: the module bears the name of the builder: after "import twin_harness.shapes", "from twin_harness import spikes" gives the module.
 def test_no_public_name_is_shadowed_by_a_module():
     """A builder that bore the name of a module would vanish once that module is imported."""
     modules = {path.stem for path in HOME.iterdir() if path.suffix == ".py" or path.is_dir()}

@@ -47,7 +47,6 @@ def test_a_short_overlap_is_found():
     assert "110 percent" in refusal(experiment)
 
 
-# FAULT preflight.py peak: jumps are looked at from their right side only, so a peak just before one (117 percent here) is told too low, or missed.
 def test_peaks_of_shapes_are_found():
     """The sum is looked at where shapes are highest, not on average."""
     assert "117 percent of the machine together at 9.5 s" in refusal(plan(cpu(ramp(0, 60), duration_s=10), cpu(square(0, 60, 5, 0.9), duration_s=10), name="x"))
@@ -96,7 +95,6 @@ def test_disk_files_must_fit():
     )
 
 
-# FAULT preflight.py _check_disk: a floor in percent is taken of the bytes needed, not of the filesystem.
 def test_a_percent_of_disk_is_of_the_filesystem(monkeypatch, tmp_path):
     """A floor of 50 percent on a filesystem that is 40 percent free refuses every disk event."""
     import os  # noqa: PLC0415 - patched here alone

@@ -43,7 +43,6 @@ def test_a_file_that_is_not_there_is_not_kept(tmp_path):
     assert keep(str(tmp_path / "no")) is None
 
 
-# FAULT procfs.py keep: a file that opens and cannot be read (a folder, a sensor that answers EIO) leaves its descriptor open.
 def test_a_file_that_cannot_be_read_is_closed_again(tmp_path):
     """What opens but does not read is not kept, and nothing stays open."""
     before = len(os.listdir("/proc/self/fd"))
@@ -191,7 +190,6 @@ def test_without_diskstats_there_are_no_devices(sys_block):
     assert procfs.whole_devices(b"") == ()
 
 
-# FAULT procfs.py whole_devices: /sys writes "/" in a device's name as "!", so cciss/c0d0 is not found.
 def test_a_device_with_a_slash_in_its_name_is_found(sys_block):
     """Old RAID controllers call their disks cciss/c0d0."""
     (sys_block / "cciss!c0d0").mkdir()
@@ -249,7 +247,6 @@ def test_a_path_lies_on_its_nearest_mount(monkeypatch, path, kind, mount):
     assert procfs.filesystem_under(Path(path)) == (kind, mount)
 
 
-# FAULT procfs.py filesystem_under: of the kernel's escapes (\040 \011 \012 \134 \043) only the blank is read.
 @pytest.mark.parametrize(("escaped", "plain"), [("/a\\011b", "/a\tb"), ("/a\\134b", "/a\\b"), ("/a\\012b", "/a\nb"), ("/a\\043b", "/a#b")])
 def test_every_escape_of_a_mount_point_is_read(monkeypatch, escaped, plain):
     """Tabs, line breaks, backslashes and hashes in mount points are escaped like blanks."""
@@ -362,7 +359,6 @@ def test_a_group_s_name_may_hold_colons_and_blanks(v2):
     assert v2.member("0::/a:b c").memory_limit_bytes() == MIB
 
 
-# FAULT procfs.py memory_usage_path: the limit may be an ancestor's, the usage is always the own group's, so what siblings use under the same limit goes unseen.
 def test_usage_is_that_of_the_group_whose_limit_binds(v2):
     """When the tightest limit is a parent's, the usage that counts against it is the parent's."""
     v2.put("slice/memory.max", 100 * MIB)
@@ -411,7 +407,6 @@ def test_hybrid_groups_count_as_version_1(v1):
     assert v1.member("9:memory:/app", "0::/user.slice").version == 1
 
 
-# FAULT procfs.py ControlGroup.__init__: elif; a hierarchy that carries both memory and cpu gives its memory limit only.
 def test_v1_controllers_on_one_hierarchy_are_both_read(v1):
     """A line with memory and cpu together tells both."""
     group = v1.member("2:cpu,cpuacct,memory:/app")

@@ -69,7 +69,6 @@ def test_labels_are_text_and_empty_cells_are_missing(folder):
     assert math.isnan(samples["cpu_percent"].iloc[1])
 
 
-# FAULT recording.py read_frame: a column of whole numbers comes out as int64, where the docstring says that numbers are float64.
 def test_numbers_are_float64(folder):
     """Every column but the labels is float64, whatever stands in it, an empty window included."""
     for lines in (steady(cpu_percent=5, missed_samples=0, load1="1.5"), [csv_row(1.0, cpu_percent=5)]):
@@ -78,7 +77,6 @@ def test_numbers_are_float64(folder):
         assert set(numbers.dtypes) == {np.dtype("float64")}
 
 
-# FAULT recording.py read_frame: a row with too few cells stays in, with an instant of NaN, and takes the next row's interval away.
 @pytest.mark.parametrize(
     "broken", ["garbage\n", "\n", "\0\0\0\n", "2026-01-02T00:00:00,10", "a,b,c\n"], ids=["one cell", "empty", "NUL", "glued to the next", "three cells"]
 )
@@ -222,7 +220,6 @@ def test_skipping_the_whole_event_is_refused(folder, skip_s):
     assert str(caught.value) == f"during('cpu-0'): expected skip_s below the event's 4.000 s but got skip_s={skip_s!r}"
 
 
-# FAULT recording.py during: a skip_s that is not a number is taken, and the window has no beginning.
 def test_skipping_no_number_is_refused(folder):
     """NaN is no number of seconds."""
     with pytest.raises(InvalidInput, match="skip_s=nan"):
@@ -373,7 +370,6 @@ def test_only_cpu_events_need_room(folder):
     assert record(folder, full(cpu_delivered_percent=0, cpu0_percent=100, cpu1_percent=100), experiment).lack_of_room("disk-0") == ""
 
 
-# FAULT recording.py lack_of_room: an empty window makes every share NaN, passes both comparisons and ends in Undecided from mean() instead of an answer.
 def test_a_window_without_samples_tells_nothing_about_room(folder):
     """Without a sample there is no reason to tell."""
     recording = record(folder, [csv_row(ZERO_S - 100, cpu0_percent=5), csv_row(ZERO_S + 100, cpu0_percent=5)])

@@ -52,14 +52,12 @@ def test_cells_are_short(value, expected):
     assert cell(value) == expected
 
 
-# FAULT records.py cell: numpy numbers from 1e15 on are written as "np.float64(2000000000000000.0)", and numpy's True as "True", which reads as false.
 @pytest.mark.parametrize(("value", "expected"), [(np.float64(2e15), "2000000000000000.0"), (np.True_, "true")])
 def test_cells_of_numpy_values_are_cells_like_any_other(value, expected):
     """What comes out of an array is written like a plain number."""
     assert cell(value) == expected
 
 
-# FAULT records.py cell: a small negative number is written as "-0".
 def test_a_tiny_negative_number_is_zero():
     """Nothing reads like minus nothing."""
     assert cell(-1e-9) == "0"

@@ -274,7 +274,7 @@ def test_every_figure_tells_its_numbers(page):
 def test_alt_text_of_a_timeline_is_made_from_the_numbers(page):
     """It tells the level before, the mean with spread and count, and what was asked for."""
     alt = next(attributes["alt"] for attributes in page.all("img") if "cpu-0 asked for" in attributes["alt"])
-    assert re.search(r"CPU went from [23]\.\d\d % to a mean of 5[23]\.\d % \(SD \d\.\d\d %, n = 60\) while cpu-0 asked for 50\.0 %", alt), alt
+    assert re.search(r"CPU went from [23]\.\d\d % in the lead to a mean of 5[23]\.\d % \(SD \d\.\d\d %, n = 60\) while cpu-0 asked for 50\.0 %", alt), alt
 
 
 def test_bytes_are_shown_in_binary_units(page):
@@ -459,9 +459,9 @@ def test_many_experiments_are_drawn_with_trouble_first(tmp_path, monkeypatch, pi
 
 
 def test_files_that_were_edited_by_hand_are_named_not_fatal(tmp_path, pixels):
-    """A plan that is no JSON takes the experiments away, says so, and leaves the rest of the report."""
+    """A schedule that is none takes the experiments away, says so, and leaves the rest of the report."""
     synthetic = SyntheticRun(tmp_path, some_experiments(1)).write()
-    (synthetic.folder.path / "plan.main.jsonl").write_text("{not json}\n")
+    synthetic.folder.schedule.write_text("{")
     page = Page(write_report(synthetic.run, tmp_path / "report"))
     assert "The experiments cannot be read from the plans and annotations" in page.text
     assert "figure-overview" in {attributes["id"] for attributes in page.all("figure")}

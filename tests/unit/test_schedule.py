@@ -159,7 +159,6 @@ def test_a_trace_by_file_has_the_hash_of_its_points(tmp_path):
     assert by_file.experiments[0].hash() == by_points.experiments[0].hash()
 
 
-# FAULT schedule.py Experiment.to_json: options are hashed as they were spelled, so a default that is written out makes another hash.
 def test_a_spelled_default_has_the_hash_of_the_default():
     """Equal plans have equal hashes, also when one of them writes its defaults down."""
     assert plan(disk(1e6, duration_s=1, operation="write", direct=True)).hash() == plan(disk(1e6, duration_s=1)).hash()
@@ -288,21 +287,18 @@ def test_too_many_events_are_refused(tmp_path):
     assert len({event.id for event in read(tmp_path, data).experiments[0].events}) == 1000
 
 
-# FAULT phrasing.py _known_keys: an unknown key called "shape" outside a shape raises IndexError from location.index("shape") + 1.
 @pytest.mark.parametrize("path", [("shape",), ("experiments", 0, "shape"), ("experiments", 0, "events", 0, "options", "shape")])
 def test_an_unknown_key_called_shape_is_refused_like_any_other(tmp_path, path):
     """The word shape where it does not belong is refused by name."""
     assert "shape: is no known key; expected one of" in refusal(tmp_path, put(whole_file(), path, 1))
 
 
-# FAULT phrasing.py _path: an unknown key that bears a shape's name is left out of the path, so it is not named.
 def test_an_unknown_key_within_a_shape_is_named_whatever_it_is_called(tmp_path):
     """The key ``constant`` within a shape is refused by name."""
     message = refusal(tmp_path, one_event(shape={"kind": "constant", "level": 5, "constant": 1}))
     assert message == "experiments[0].events[0].shape.constant: is no known key; expected one of kind, level"
 
 
-# FAULT phrasing.py _path: unknown keys are printed raw, so a key with a line break makes a message of two lines.
 @pytest.mark.parametrize("path", [("a\nb",), ("experiments", 0, "events", 0, "options", "a\rb"), ("experiments", 0, "events", 0, "shape", "a\u2028b")])
 def test_an_unknown_key_with_a_line_break_is_refused_in_one_line(tmp_path, path):
     """Every message is one line, whatever the file calls its keys."""
@@ -311,27 +307,23 @@ def test_an_unknown_key_with_a_line_break_is_refused_in_one_line(tmp_path, path)
     assert len(str(caught.value).splitlines()) == 1
 
 
-# FAULT shape_models.py FrozenModel: populate_by_name takes the Python names level_ and from_ in a file.
 @pytest.mark.parametrize("shape", [{"kind": "constant", "level_": 40}, {"kind": "ramp", "from_": 0, "to": 5}, {"kind": "ramp", "from": 0, "from_": 1, "to": 5}])
 def test_the_python_names_of_parameters_are_no_keys(tmp_path, shape):
     """A file says ``level`` and ``from``; the names that Python needs are unknown keys."""
     assert "_: is no known key" in refusal(tmp_path, one_event(shape=shape)) or "is missing; add it" in refusal(tmp_path, one_event(shape=shape))
 
 
-# FAULT schedule.py share, event_options.py direct: they are lax booleans, where every number is strict: "share": 1 or "yes" is taken.
 @pytest.mark.parametrize("value", [1, 0, "yes", "true", 1.0])
 def test_a_boolean_is_a_boolean(tmp_path, value):
     """Only true and false are booleans in a file."""
     assert "share" in refusal(tmp_path, put(whole_file(), ("experiments", 0, "share"), value))
 
 
-# FAULT schedule.py: within generator 1e999 is read as infinity, and written as Infinity, which no reader takes.
 def test_an_infinite_number_within_the_generator_is_refused(tmp_path):
     """A number beyond every float is refused wherever it stands."""
     refusal(tmp_path, json.dumps(one_event())[:-1] + ', "generator": {"a": 1e999}}')
 
 
-# FAULT schedule.py Schedule.to_json: a generator nested 400 deep is read, and raises ValueError("Maximum serialization depth exceeded") when written.
 def test_a_generator_that_is_read_can_be_written(tmp_path):
     """What is accepted can be written again, or is refused at once."""
     text = json.dumps(one_event())[:-1] + ', "generator": {"a": ' + "[" * 400 + "]" * 400 + "}}"
@@ -342,7 +334,6 @@ def test_a_generator_that_is_read_can_be_written(tmp_path):
     look_hard_at(accepted, tmp_path)
 
 
-# FAULT schedule.py: positive numbers have no floor and bytes no ceiling: ZeroDivisionError, OverflowError, math domain errors, nan and inf come later.
 @pytest.mark.parametrize(
     "changes",
     [
@@ -453,7 +444,6 @@ def test_damaged_bytes_are_read_or_refused_in_one_line(tmp_path, offset, cut, pu
     read_or_refuse(tmp_path)
 
 
-# FAULT schedule.py Event._is_consistent: a trace whose file nobody read is accepted, and level() raises IndexError.
 def test_a_trace_without_points_is_read_or_refused():
     """Plain data that names a trace file, checked without a folder, is refused: there is nothing to run."""
     with pytest.raises(InvalidInput, match=r"shape\.file"):

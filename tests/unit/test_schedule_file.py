@@ -71,7 +71,6 @@ def test_a_trace_file_is_read(tmp_path, text):
     assert read(tmp_path, by_trace("load.csv")).experiments[0].events[0].shape.points == ((0.0, 5.0), (2.0, 30.0))
 
 
-# FAULT schedule_file.py read_trace: with a byte order mark the first point does not parse, counts as a heading and is lost in silence.
 def test_a_trace_file_with_a_byte_order_mark_keeps_its_first_point(tmp_path):
     """What spreadsheets export as UTF-8 is read whole."""
     (tmp_path / "load.csv").write_bytes(b"\xef\xbb\xbf0,5\n2,30\n")
@@ -105,7 +104,6 @@ def test_a_bad_trace_file_is_refused(tmp_path, name, message):
     assert refusal(folder, by_trace(name)) == f"experiments[0].events[0].{message}"
 
 
-# FAULT schedule_file.py inline_traces and read_trace: these names raise ValueError, UnicodeEncodeError, OSError and RuntimeError instead of InvalidInput.
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, "loop", "secret.csv"], ids=["NUL", "surrogate", "too long", "link to itself", "unreadable"])
 def test_a_trace_file_name_that_no_system_takes_is_refused(tmp_path, monkeypatch, name):
     """Whatever the file system says about a trace's name, the schedule is refused in one line."""

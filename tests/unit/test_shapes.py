@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from twin_harness import shapes, spike_train
+from twin_harness import shapes
 from twin_harness.shapes import Constant, Leak, Ramp, Sine, Spikes, Square, Steps, Trace
 from unit.drawn import DURATIONS_S, any_shape, grid
 
@@ -169,7 +169,6 @@ def test_a_shape_jumps_where_its_definition_does(shape, duration_s, jumps_s):
     assert shape.discontinuities(duration_s) == pytest.approx(jumps_s)
 
 
-# FAULT shapes.py Square.discontinuities, Spikes.discontinuities: instants are told at which the level stays, so fidelity leaves out good windows.
 @pytest.mark.parametrize(
     "shape",
     [Square(5, 5, 2), Square(0, 5, 2, 0.0), Square(0, 5, 2, 1.0), Spikes(5, 0, 1, 20), Spikes(5, 20, 3, 20)],

@@ -55,7 +55,6 @@ def test_drawn_schedules_are_schedules(schedule):
     assert Schedule.from_json(schedule.to_json()) == schedule
 
 
-# FAULT strategies.py Bounds: max_events=2.5 is accepted.
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
@@ -80,7 +79,6 @@ def test_bad_bounds_are_refused_in_one_sentence(bounds, message):
     assert str(caught.value) == message
 
 
-# FAULT strategies.py Bounds: these pass the check and end in ValidationError or OverflowError while drawing (a min_event_s below 0.05 draws events of 0 s).
 @pytest.mark.parametrize(
     "bounds",
     [
@@ -156,7 +154,6 @@ def test_a_grid_is_every_combination():
     assert {experiment.duration_s for experiment in schedule.experiments} == {7.0}
 
 
-# FAULT make_schedule.py grid: ":g" writes 20e6 as "2e+07", and "+" is no character of a name, so every grid with disk levels of a million or more is refused.
 def test_a_grid_of_disk_levels_is_made():
     """Rates of many megabytes make experiments like any other levels."""
     schedule = make_schedule.grid(disk_bytes_per_s=(10e6, 20e6))
@@ -164,7 +161,6 @@ def test_a_grid_of_disk_levels_is_made():
     assert len({experiment.name for experiment in schedule.experiments}) == 2
 
 
-# FAULT make_schedule.py grid: ":g" keeps six digits, so two levels may get one name.
 def test_levels_that_are_close_have_their_own_names():
     """Experiments of one schedule are told apart by name."""
     schedule = make_schedule.grid(disk_bytes_per_s=(123456, 123456.4))

@@ -6,9 +6,11 @@ import json
 import os
 import select
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.child import close_pipes, end_child, kill_group, send_line, start_child
+from twin_harness.control.reaper import register
 from twin_harness.errors import HarnessFailure
 
 if TYPE_CHECKING:
@@ -24,13 +26,17 @@ class HostLink:
     Args:
         plan: what the host is told; ``watch_pids`` is completed by the guard's pid.
         limits: what the guard is told; None runs without one.
+        locks: descriptors of the machine's locks, which the load inherits.
     """
 
-    def __init__(self, plan: dict[str, Any], limits: dict[str, Any] | None) -> None:
+    def __init__(self, plan: dict[str, Any], limits: dict[str, Any] | None, locks: tuple[int, ...] = ()) -> None:
+        board = Path(plan["board"])
         self._guard = start_child("twin_harness.control.guard", limits) if limits else None
         watch_pids = [*plan["watch_pids"], *([self._guard.pid] if self._guard else [])]
-        self._host = start_child("twin_harness.stress", {**plan, "watch_pids": watch_pids})
+        self._host = start_child("twin_harness.stress", {**plan, "watch_pids": watch_pids}, pass_fds=locks)
+        register(board, self._host.pid, "host", plan["scratch_dir"])
         if self._guard:
+            register(board, self._guard.pid, "guard")
             send_line(self._guard, {"group": self._host.pid})
         self._buffers: dict[int, bytes] = {_output(process): b"" for process in (self._host, self._guard) if process}
         self.is_over = False

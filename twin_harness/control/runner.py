@@ -93,10 +93,11 @@ class ServerRunner:
         site = self._site
         for warning in preflight.check(experiment, site.machine, site.guard, is_scratch_named=site.is_scratch_named):
             site.warn(warning)
+        site.admission.take(experiment)
         site.ensure_logger()
         self._settle(experiment.settle_s)
         experiment = experiment.model_copy(update={"name": site.folder.claim_name(experiment.name)})
-        link = HostLink(site.host_plan(experiment), site.guard_limits() if experiment.events else None)
+        link = HostLink(site.host_plan(experiment), site.guard_limits() if experiment.events else None, site.admission.descriptors)
         early = link.await_ready()
         lead_s = max(experiment.lead_s, LEAST_LEAD_S if experiment.events else 0.0)
         zero_s = time.monotonic() + lead_s
@@ -138,6 +139,9 @@ class ServerRunner:
             for message in running.link.poll(min(_POLL_S, max(0.001, until_s - now_s))):
                 self._hear(running, message)
             self._annotate_known(running)
+            if self._site.board.is_load_stopping:
+                msg = "the controller was interrupted"
+                raise KeyboardInterrupt(msg)
             if running.link.tripped or (running.link.is_over and running.waiting) or self._has_bad_end(running):
                 self._account_for_lost(running)
                 return

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from twin_harness.board import Board
     from twin_harness.config import GuardLimits
     from twin_harness.control.annotations import AnnotationRecorder
+    from twin_harness.control.runner_parallel import Admission
     from twin_harness.machine import Machine
     from twin_harness.records import PlannedExperiment
     from twin_harness.run_folder import RunFolder
@@ -29,6 +30,7 @@ class Site:
         interval_s: between two samples.
         controller_pid: the process that load must not outlive.
         ensure_logger: makes sure that samples are taken.
+        admission: who may load the machine now.
         warn: told what the user should know, a sentence each.
         worker: name of the worker.
         is_scratch_named: the user chose the scratch folder.
@@ -43,6 +45,7 @@ class Site:
     controller_pid: int
     ensure_logger: Callable[[], None]
     warn: Callable[[str], None]
+    admission: Admission
     worker: str = "main"
     is_scratch_named: bool = False
 

@@ -28,13 +28,14 @@ from twin_harness.plugin.fixtures import (  # noqa: E402 - as above
 )
 from twin_harness.plugin.hooks import (  # noqa: E402 - as above
     pytest_addoption,
+    pytest_collection_finish,
     pytest_configure,
     pytest_report_collectionfinish,
     pytest_report_teststatus,
     pytest_runtest_call,
     pytest_runtest_makereport,
-    pytest_sessionfinish,
     pytest_terminal_summary,
+    pytest_unconfigure,
 )
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "fixture_recording",
     "pytest_addoption",
     "pytest_collect_file",
+    "pytest_collection_finish",
     "pytest_configure",
     "pytest_generate_tests",
     "pytest_make_collect_report",
@@ -61,6 +63,6 @@ __all__ = [
     "pytest_report_teststatus",
     "pytest_runtest_call",
     "pytest_runtest_makereport",
-    "pytest_sessionfinish",
     "pytest_terminal_summary",
+    "pytest_unconfigure",
 ]

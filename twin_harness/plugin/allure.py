@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
+import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +35,27 @@ def attach_recordings(config: pytest.Config, recordings: list[Recording]) -> Non
     for recording in recordings:
         result.steps.extend(step_of(row) for row in recording.rows if row.start_time and row.end_time)
         listener.attach_data(timeline_png(recording), f"timeline of {recording.name}", "image/png", "png")
+
+
+def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:
+    """Write an Allure result for a test whose worker died before it could."""
+    folder = getattr(config.option, "allure_report_dir", None)
+    if not folder or not is_on(config):
+        return
+    from allure_commons.logger import AllureFileLogger  # noqa: PLC0415 - only where Allure is on
+    from allure_commons.model2 import Label, StatusDetails, TestResult  # noqa: PLC0415 - as above
+    from allure_commons.types import LabelType  # noqa: PLC0415 - as above
+
+    file, _, name = nodeid.partition("::")
+    full_name = f"{file.removesuffix('.py').replace('/', '.')}#{name}"
+    identity = hashlib.md5(full_name.encode(), usedforsecurity=False).hexdigest()  # as allure-pytest does, so that history finds it
+    moment = round(time.time() * 1000)
+    result = TestResult(uuid=str(uuid.uuid4()), name=name, fullName=full_name, start=moment, stop=moment, status="broken")
+    result.historyId = result.testCaseId = identity
+    result.statusDetails = StatusDetails(message=f"its worker was lost: {message}")
+    result.labels = [Label(name=LabelType.SUITE, value=full_name.partition("#")[0]), Label(name=LabelType.FRAMEWORK, value="pytest")]
+    write: Any = AllureFileLogger
+    write(folder).report_result(result)
 
 
 def step_of(row: AnnotationRow) -> Any:

@@ -141,7 +141,10 @@ class ExperimentItem(pytest.Item):
         from twin_harness.plugin.fixtures import open_session, run_for  # noqa: PLC0415 - fixtures import this module's neighbours
 
         session = open_session(self.config)
-        run_for(test_state(self), session, self.experiment.model_copy(update={"name": name_of(self.experiment.name)}))
+        try:
+            run_for(test_state(self), session, self.experiment.model_copy(update={"name": name_of(self.experiment.name)}))
+        finally:
+            session.admission.release()
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Return where the item stands."""

@@ -16,7 +16,6 @@ from twin_harness.errors import ExperimentError, InvalidInput, Undecided
 from twin_harness.plugin.collection import drawn_experiments, planned_of
 from twin_harness.plugin.markers import name_of
 from twin_harness.plugin.state import TestState, state_of, test_state
-from twin_harness.plugin.status import StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +35,7 @@ def open_session(config: pytest.Config) -> Session:
     if state.session is None:
         from twin_harness.session import Session as _Session  # noqa: PLC0415 - psutil, numpy and pydantic load with it
 
-        command = " ".join(["pytest", *map(str, config.invocation_params.args)])
-        state.status = StatusLine.for_terminal(config)
-        state.session = _Session.open(state.config, config.rootpath, command, state.status.say)
-        state.status.follow(state.session.board)
+        state.session = _Session.open(state.config, state.seat, state.status.say)
     return state.session
 
 
@@ -55,6 +51,8 @@ def run_for(test: TestState, session: Session, experiment: Experiment, generator
         if error.recording is not None:
             test.recordings.append(error.recording)
         raise
+    finally:
+        test.waited_s += session.admission.take_waited_s()
     test.recordings.append(recording)
     return recording
 
@@ -183,8 +181,9 @@ def _twin_repeat(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def _twin_test(request: pytest.FixtureRequest, _twin_repeat: int) -> TestState:
-    return test_state(request.node)
+def _twin_test(request: pytest.FixtureRequest, _twin_session: Session, _twin_repeat: int) -> Iterator[TestState]:
+    yield test_state(request.node)
+    _twin_session.admission.release()
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from twin_harness.errors import TwinError
-from twin_harness.plugin import allure, options, terminal, undecided
+from twin_harness.plugin import allure, controller, options, terminal, undecided, workers
 from twin_harness.plugin.collection import replay_alone
 from twin_harness.plugin.markers import marker_lines
 from twin_harness.plugin.state import STATE, TEST, PluginState, state_of
-from twin_harness.plugin.status import STDERR
+from twin_harness.plugin.status import StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,18 +26,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options once, and keep a way to the terminal before output is captured."""
-    config.stash[STATE] = PluginState(options.read_config(config))
-    config.stash[STDERR] = os.dup(sys.__stderr__.fileno() if sys.__stderr__ else 2)
-    config.add_cleanup(lambda: os.close(config.stash[STDERR]))
+    settings, seat = workers.read_place(config)
+    terminal_descriptor = os.dup(sys.__stderr__.fileno() if sys.__stderr__ else 2)
+    config.add_cleanup(lambda: os.close(terminal_descriptor))
+    config.stash[STATE] = PluginState(settings, seat, StatusLine.on(terminal_descriptor))
     for line in marker_lines():
         config.addinivalue_line("markers", line)
-    if state_of(config).config.schedule:
+    if settings.schedule:
         replay_alone(config)
+    if not workers.is_worker(config):
+        config.pluginmanager.register(controller.ControllerHooks(config), "twin_harness_controller")
+        if config.pluginmanager.hasplugin("xdist"):
+            config.pluginmanager.register(workers.WorkerHooks(config), "twin_harness_workers")
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Say what is planned, before any load."""
     return terminal.plan_lines(config, items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin the status line; on gw0, leave the plan's lines for the controller, which has no items."""
+    state = state_of(session.config)
+    if not workers.is_worker(session.config):
+        state.status.follow(state.seat.run_dir / "run.json")
+    elif state.seat.worker == "gw0":
+        workers.write_lines(state.seat, terminal.plan_lines(session.config, session.items))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,9 +67,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Tell UNDECIDED and one-sentence failures, and hand experiments to Allure. Innermost, so that others see the result."""
     report = yield
     if call.excinfo is not None and isinstance(call.excinfo.value, TwinError):
-        undecided.phrase(report, call.excinfo.value, state_of(item.config))
-    if call.when == "call" and TEST in item.stash:
-        allure.attach_recordings(item.config, item.stash[TEST].recordings)
+        undecided.phrase(report, call.excinfo.value, state_of(item.config).config)
+    if TEST in item.stash:
+        test = item.stash[TEST]
+        report.duration, test.waited_s = max(0.0, report.duration - test.waited_s), 0.0
+        if call.when == "call":
+            allure.attach_recordings(item.config, test.recordings)
     return report
 
 
@@ -64,10 +81,12 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
     return undecided.status_of(report)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Close the session: merge, write, report."""
-    terminal.close_session(state_of(session.config), is_interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave the session on a worker; the controller has closed it by then."""
+    state = config.stash.get(STATE, None)
+    if state is not None and state.session is not None:
+        state.session.leave()
+        state.session = None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from twin_harness.plugin.status import StatusLine
     from twin_harness.recording import Recording
     from twin_harness.schedule import Experiment
+    from twin_harness.seat import Seat
     from twin_harness.session import Session
 
 
@@ -24,11 +25,13 @@ class TestState:
     Attributes:
         recordings: what was recorded in it, in order.
         fault: what its experiment ran into during set-up; raised in the call phase.
+        waited_s: how long it waited for the machine since the last report; no part of the test's time.
     """
 
     __test__ = False
     recordings: list[Recording] = field(default_factory=list)
     fault: Exception | None = None
+    waited_s: float = 0.0
 
 
 @dataclass
@@ -41,14 +44,20 @@ class PluginState:
         drawn: random experiments by marker arguments, drawn once at collection.
         undecided: (test, reason) of every UNDECIDED test.
         report: path of the EDA report, once written.
+        lost: a sentence for each worker that was lost.
+        is_interrupted: Ctrl-C was pressed.
+        closing_lines: what the summary says.
     """
 
     config: TwinConfig
+    seat: Seat
+    status: StatusLine
     session: Session | None = None
-    status: StatusLine | None = None
     drawn: dict[str, tuple[Experiment, ...]] = field(default_factory=dict)
     undecided: list[tuple[str, str]] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     report: Path | None = None
+    is_interrupted: bool = False
     closing_lines: list[str] = field(default_factory=list)
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
-from twin_harness.board import PLAN_SLOTS
+from twin_harness.board import PLAN_SLOTS, Board
+from twin_harness.errors import HarnessFailure
 
 if TYPE_CHECKING:
-    from twin_harness.board import Board
+    from pathlib import Path
 
-STDERR = pytest.StashKey[int]()
 _PERIOD_S = 0.5
 _PLAIN_EVERY_S = 10.0
 # Down and up again makes room below; then save, write on the line below, restore: pytest's own line is never touched.
@@ -23,10 +22,10 @@ _BELOW, _BACK = "\x1bD\x1bM\x1b7\x1b[1B\r\x1b[2K", "\x1b8"
 
 
 class StatusLine:
-    """Writes to a duplicate of stderr, from a thread that reads the board.
+    """Writes to a duplicate of stderr, from a thread that reads the board of the session.
 
     Args:
-        descriptor: where to write; the status line closes it.
+        descriptor: where to write.
         is_terminal: whether a line can be drawn over.
     """
 
@@ -40,19 +39,17 @@ class StatusLine:
         self._is_drawn = False
 
     @classmethod
-    def for_terminal(cls, config: pytest.Config) -> StatusLine:
-        """Return a status line on the descriptor that ``pytest_configure`` kept before output was captured."""
-        descriptor = config.stash[STDERR]
+    def on(cls, descriptor: int) -> StatusLine:
+        """Return a status line on a descriptor that was kept before output was captured."""
         return cls(descriptor, is_terminal=os.isatty(descriptor) and os.environ.get("TERM", "dumb") != "dumb")
 
     def say(self, sentence: str) -> None:
         """Write a sentence that is to stay."""
         self._write(f"\ntwin: {sentence}\n" if not self._is_terminal else f"\r\n\x1b[2Ktwin: {sentence}\r\n")
 
-    def follow(self, board: Board) -> None:
-        """Begin to show what runs."""
-        self._board = board
-        self._thread = threading.Thread(target=self._run, name="twin-status", daemon=True)
+    def follow(self, state_file: Path) -> None:
+        """Begin to show what runs, once the session's ``run.json`` names its board."""
+        self._thread = threading.Thread(target=self._run, args=(state_file,), name="twin-status", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -61,10 +58,14 @@ class StatusLine:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self) -> None:
+    def _run(self, state_file: Path) -> None:
         while not self._end.wait(_PERIOD_S):
+            if self._board is None:
+                self._board = _find_board(state_file)
             self._show()
         self._clear()
+        if self._board is not None:
+            self._board.close()
 
     def _show(self) -> None:
         board, now_s = self._board, time.monotonic()
@@ -95,6 +96,15 @@ class StatusLine:
             os.write(self._descriptor, text.encode(errors="replace"))
         except OSError:
             self._end.set()
+
+
+def _find_board(state_file: Path) -> Board | None:
+    """Return the board of a session, once there is one."""
+    try:
+        path = json.loads(state_file.read_bytes()).get("board")
+        return Board.open(path) if path else None
+    except (OSError, ValueError, HarnessFailure):
+        return None
 
 
 def status_text(name: str, elapsed_s: float, planned_s: float, figures: tuple[float, float, float]) -> str:

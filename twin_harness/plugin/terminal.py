@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from twin_harness.plugin.collection import planned_of
+from twin_harness.plugin.state import state_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
 
     from twin_harness.plugin.state import PluginState
+    from twin_harness.schedule import Experiment
 
 _MOST_SHOWN = 10
 
@@ -24,8 +25,6 @@ def duration_text(seconds_s: float) -> str:
 
 def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Return what is planned: experiments, seconds, peak load, guard, folders; nothing when nothing is."""
-    from twin_harness.plugin.state import state_of  # noqa: PLC0415 - a cycle otherwise, state names nothing of ours
-
     planned = [experiment for item in items if (experiment := planned_of(item)) is not None]
     others = sum(1 for item in items if "_twin_session" in getattr(item, "fixturenames", ()) and planned_of(item) is None)
     if not planned and not others:
@@ -51,34 +50,23 @@ def _peak(planned: list[Experiment], stressor: str) -> str:
     return f"{level / 2**20:.1f} MiB{'/s' if unit == 'bytes_per_s' else ''}" if unit != "operations_per_s" else f"{level:g} operations/s"
 
 
-def close_session(state: PluginState, *, is_interrupted: bool) -> None:
-    """Close the session, if one was opened, and keep what the summary is to say."""
-    session = state.session
-    if session is None:
-        return
-    if state.status is not None:
-        state.status.close()
-    state.report = session.close(is_interrupted=is_interrupted)
-    run = session.folder.read_state()
-    experiments = run.get("experiments", [])
-    status = str(run.get("status"))
+def closing_lines(folder: Path, run: dict[str, Any], report: Path | None) -> list[str]:
+    """Return what became of a run, given the content of its ``run.json``."""
+    experiments, account = run.get("experiments", []), run.get("logger") or {}
     load_s = sum(entry["end_s"] - entry["begin_s"] for entry in experiments)
-    account = run.get("logger") or {}
-    state.closing_lines = [
-        f"{status}: {len(experiments)} experiments, {duration_text(load_s)}, {account.get('rows', 0)} samples, {account.get('missed_samples', 0)} missed",
-        f"data    {_relative(session.folder.path)}/",
-        *([f"report  {_relative(state.report)}"] if state.report else []),
-        *(f"partial {reason}" for reason in session.partial),
-        *(f"note    {note}" for note in session.notes[:_MOST_SHOWN]),
+    samples = f"{account.get('rows', 0)} samples, {account.get('missed_samples', 0)} missed"
+    return [
+        f"{run.get('status')}: {len(experiments)} experiments, {duration_text(load_s)}, {samples}",
+        f"data    {_relative(folder)}/",
+        *([f"report  {_relative(report)}"] if report else []),
+        *(f"partial {reason}" for reason in run.get("partial", [])[:_MOST_SHOWN]),
+        *(f"note    {note}" for note in run.get("notes", [])[:_MOST_SHOWN]),
     ]
-    state.session = None
 
 
 def _relative(path: Path) -> str:
-    from pathlib import Path as _Path  # noqa: PLC0415 - shown to people only
-
     try:
-        return str(path.relative_to(_Path.cwd()))
+        return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
 
@@ -94,7 +82,3 @@ def write_summary(reporter: pytest.TerminalReporter, state: PluginState) -> None
         reporter.write_line(f"undecided: {len(state.undecided)}")
     for nodeid, reason in state.undecided[:_MOST_SHOWN]:
         reporter.write_line(f"  {nodeid}: {reason}")
-
-
-if TYPE_CHECKING:
-    from twin_harness.schedule import Experiment

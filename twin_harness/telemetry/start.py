@@ -14,6 +14,7 @@ from twin_harness.errors import HarnessFailure
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable
     from pathlib import Path
 
 _MODULE = "twin_harness.telemetry"
@@ -27,6 +28,7 @@ class Telemetry:
     Attributes:
         dataset, account, lock: files of the run folder. board: path of the load board.
         interval_s: between two samples. controller_pid: the process that it ends with. machine: content of ``machine.json``.
+        on_start: told pid and role of each process that is started.
     """
 
     dataset: Path
@@ -36,6 +38,7 @@ class Telemetry:
     interval_s: float
     controller_pid: int
     machine: dict[str, Any]
+    on_start: Callable[[int, str], None] = lambda _pid, _role: None
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -65,12 +68,29 @@ class Telemetry:
             process = start_child(_MODULE, self._settings(), title="logger", libraries=("psutil",), pass_fds=(descriptor,))
         finally:
             os.close(descriptor)
+        self.on_start(process.pid, "logger")
         _await_ready(process)
         return process
 
+    def has_logger(self) -> bool:
+        """Tell whether a logger lives, whoever started it."""
+        try:
+            descriptor = os.open(self.lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     def start_probe(self) -> subprocess.Popen[bytes]:
         """Start the probe."""
-        return start_child(_MODULE, self._settings(), title="probe")
+        process = start_child(_MODULE, self._settings(), title="probe")
+        self.on_start(process.pid, "probe")
+        return process
 
 
 def _await_ready(process: subprocess.Popen[bytes]) -> None:

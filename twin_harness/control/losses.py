@@ -1,0 +1,78 @@
+"""What a session finds at its end that should not be there: load of runners that are gone, and experiments without an outcome."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twin_harness.board import LIVE
+from twin_harness.child import kill_group
+from twin_harness.records import AnnotationRow
+
+if TYPE_CHECKING:
+    from twin_harness.board import Board
+    from twin_harness.run_folder import RunFolder
+
+_POLL_S = 0.02
+
+
+def end_leftover_load(board: Board, patience_s: float) -> None:
+    """Have every load of the session end: ask its runner, and kill what is left after ``patience_s``."""
+    board.ask_load_to_stop()
+    deadline_s = time.monotonic() + patience_s
+    while (left := _load_groups(board)) and time.monotonic() < deadline_s:
+        time.sleep(_POLL_S)
+    for group in left:
+        kill_group(group)
+
+
+def _load_groups(board: Board) -> set[int]:
+    """Return the process groups of live load processes; all of them are load hosts of ours, which lead sessions of their own."""
+    groups = set()
+    for process in board.processes():
+        if process.kind == "harness" or process.state != LIVE or not process.pid:
+            continue
+        try:
+            group = os.getpgid(process.pid)
+            is_ours = b"twin_harness.stress" in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if is_ours:
+            groups.add(group)
+    return groups
+
+
+def annotate_lost(folder: RunFolder, host: str) -> list[str]:
+    """Give every planned event without an outcome a row that says so, and return a sentence for each experiment that was lost."""
+    sentences = []
+    rows = folder.read_annotations()
+    for planned in folder.read_plans():
+        if planned.status != "RUNNING":
+            continue
+        name, worker = planned.experiment.name, planned.worker
+        known = {row.event for row in rows if row.experiment == name}
+        for event in planned.experiment.events:
+            if event.id in known:
+                continue
+            folder.append_annotation(
+                AnnotationRow(
+                    run=folder.run_id,
+                    experiment=name,
+                    event=event.id,
+                    stressor=event.stressor,
+                    shape=event.shape.kind,
+                    unit=event.unit,
+                    planned_start_s=event.start_s,
+                    planned_end_s=event.end_s,
+                    status="failed",
+                    message=f"its worker {worker} was lost",
+                    host=host,
+                    worker=worker,
+                )
+            )
+        folder.append_plan(replace(planned, status="lost"))
+        sentences.append(f"experiment {name!r} was lost with its worker {worker}")
+    return sentences

@@ -1,0 +1,67 @@
+"""What the controller alone does: gather what reports say, stop all load on an interrupt, and close the session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from twin_harness.plugin import terminal, undecided
+from twin_harness.plugin.state import state_of
+
+if TYPE_CHECKING:
+    from twin_harness.plugin.state import PluginState
+
+
+class ControllerHooks:
+    """Registered on the controller, plain or under pytest-xdist; never on a worker."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @property
+    def _state(self) -> PluginState:
+        return state_of(self._config)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember UNDECIDED tests, also those of workers."""
+        if reason := undecided.reason_of(report):
+            self._state.undecided.append((report.nodeid, reason))
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Have every runner of the session end its load, before anything is torn down."""
+        self._state.is_interrupted = True
+        stop_load(self._state)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Close the session when everybody else has finished: merge, write, report."""
+        close_session(self._state)
+
+
+def _join(state: PluginState) -> None:
+    """Join the session that workers have made; nothing when no test used it."""
+    if state.session is None and (state.seat.run_dir / "run.json").exists():
+        from twin_harness.session import Session  # noqa: PLC0415 - psutil, numpy and pydantic load with it
+
+        state.session = Session.open(state.config, state.seat, state.status.say)
+
+
+def stop_load(state: PluginState) -> None:
+    """Ask every runner to stop; each writes what it has."""
+    _join(state)
+    if state.session is not None:
+        state.session.board.ask_load_to_stop()
+
+
+def close_session(state: PluginState) -> None:
+    """Close the session, if a test used it, and keep what the summary is to say."""
+    state.status.close()
+    _join(state)
+    session, state.session = state.session, None
+    if session is None:
+        return
+    for sentence in state.lost:
+        session.lose(sentence)
+    state.report = session.close(is_interrupted=state.is_interrupted)
+    state.closing_lines = terminal.closing_lines(session.folder.path, session.folder.read_state(), state.report)

@@ -1,0 +1,102 @@
+"""Under pytest-xdist: the controller names the session, workers join it, and lost workers are told.
+
+Everything crosses as plain strings and numbers: the seat in ``workerinput``, facts of tests in ``user_properties``, the rest in shards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.config import TwinConfig
+from twin_harness.plugin import allure, options
+from twin_harness.plugin.state import state_of
+from twin_harness.seat import Seat
+
+if TYPE_CHECKING:
+    import pytest
+
+    from twin_harness.plugin.state import PluginState
+
+_KEY = "twin_harness"
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Tell whether this process is a worker of pytest-xdist."""
+    return hasattr(config, "workerinput")
+
+
+def read_place(config: pytest.Config) -> tuple[TwinConfig, Seat]:
+    """Return configuration and seat: from the controller on a worker, from options and chance on the controller.
+
+    Raises:
+        pytest.UsageError: an option is wrong (on the controller, which reads them before there are workers).
+    """
+    if is_worker(config):
+        given = json.loads(config.workerinput[_KEY])  # type: ignore[attr-defined]  # is_worker
+        seat = Seat(**given["seat"])
+        return TwinConfig.from_json(given["config"]), replace(seat, worker=config.workerinput["workerid"])  # type: ignore[attr-defined]  # as above
+    settings = options.read_config(config)
+    command = " ".join(["pytest", *map(str, config.invocation_params.args)])
+    return settings, Seat.draw(settings, config.rootpath, command)
+
+
+def lines_file(seat: Seat) -> str:
+    """Return where gw0 leaves the plan's lines for the controller."""
+    return f"/dev/shm/{seat.board.removesuffix('.board')}.lines"  # noqa: S108 - 0600, a random name
+
+
+def write_lines(seat: Seat, lines: list[str]) -> None:
+    """Leave lines for the controller; the file is made for us alone."""
+    try:
+        descriptor = os.open(lines_file(seat), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+
+
+def take_lines(seat: Seat) -> list[str]:
+    """Return the lines that gw0 left, once."""
+    try:
+        descriptor = os.open(lines_file(seat), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return []
+    with os.fdopen(descriptor, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    os.unlink(lines_file(seat))  # noqa: PTH108 - as it was opened
+    return lines
+
+
+class WorkerHooks:
+    """The hooks that pytest-xdist calls on the controller; registered only where xdist is."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @property
+    def _state(self) -> PluginState:
+        return state_of(self._config)
+
+    def pytest_configure_node(self, node: Any) -> None:  # xdist's WorkerController
+        """Hand a worker its seat."""
+        node.workerinput[_KEY] = json.dumps({"config": self._state.config.to_json(), "seat": self._state.seat.to_json()})
+
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """Print what is planned, from the file that gw0 wrote."""
+        lines = take_lines(self._state.seat)
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if lines and reporter is not None:
+            for line in ["", *lines]:
+                reporter.write_line(line)
+
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Remember a worker that was lost."""
+        if error:
+            self._state.lost.append(f"worker {node.gateway.id} was lost: {str(error).splitlines()[0][:200]}")
+
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """Give the test of a crashed worker a result in Allure: the worker could not."""
+        allure.report_lost(self._config, crashitem, str(report.longrepr))

@@ -1,0 +1,67 @@
+"""The data description: every column with its unit, definition, count and distribution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twin_harness.frames import LABELS
+from twin_harness.metrics import Metric, by_name
+from twin_harness.report.document import Cell, Paragraph, Section, Table, dash, number
+from twin_harness.report.quantity import count, quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from twin_harness.report.evidence import Evidence
+
+_HEADINGS = ("column", "unit", "definition", "count", "missing", "mean", "SD", "min", "median", "max")
+_ADDED = {
+    "dt_s": Metric("dt_s", "s", "Measured time since the row before; added when the dataset is read.", "identity"),
+    "run_s": Metric("run_s", "s", "Time since the first sample; added when the dataset is read.", "identity"),
+}
+
+
+def _label_row(name: str, metric: Metric, values: pd.Series[str]) -> tuple[Cell, ...]:
+    filled = int((values.fillna("").astype(str) != "").sum())
+    distinct = values[values.fillna("").astype(str) != ""].nunique()
+    reason = f"a label; {count(distinct, 'different value')}"
+    missing = 100.0 * (1 - filled / len(values)) if len(values) else 100.0
+    return (
+        Cell(name),
+        Cell(metric.unit or "label"),
+        Cell(metric.definition),
+        number(f"{filled:,}"),
+        number(quantity(missing, "percent")),
+        *[dash(reason)] * 5,
+    )
+
+
+def _number_row(name: str, metric: Metric, values: pd.Series[float]) -> tuple[Cell, ...]:
+    filled = values.dropna()
+    missing = 100.0 * (1 - len(filled) / len(values)) if len(values) else 100.0
+    head = (Cell(name), Cell(metric.unit), Cell(metric.definition), number(f"{len(filled):,}"), number(quantity(missing, "percent")))
+    if filled.empty:
+        return (*head, *[dash("the column is empty: this machine or session does not measure it")] * 5)
+    figures = (filled.mean(), filled.std(), filled.min(), filled.median(), filled.max())
+    cells = [number(quantity(float(figure), metric.unit)) for figure in figures]
+    if len(filled) == 1:
+        cells[1] = dash("a single value has no spread")
+    return (*head, *cells)
+
+
+def section(evidence: Evidence) -> Section:
+    """Return the section that describes the dataset."""
+    samples = evidence.samples
+    rows = []
+    for name in samples.columns:
+        metric = _ADDED.get(name) or by_name(name) or Metric(name, "", "Not in the registry of this version.", "")
+        row = _label_row if name in LABELS else _number_row
+        rows.append(row(name, metric, samples[name]))
+    text = (
+        f"The dataset has {count(len(samples), 'row')} and {count(len(rows) - len(_ADDED), 'column')}. A rate is the difference of two counters over the "
+        "measured time between two rows; means in this table weigh every row alike, means of experiments and events weigh each by the time it stands for."
+    )
+    table = Table("table-columns", "Every column: unit, definition and distribution over the whole run", _HEADINGS, tuple(rows))
+    if samples.empty:
+        return Section("description", "Data description", (Paragraph("The dataset holds no rows, so there is nothing to describe."),))
+    return Section("description", "Data description", (Paragraph(text), table))

@@ -1,0 +1,125 @@
+"""What a report is made of: paragraphs, lists, tables and pictures, in sections. Plain data that the template renders."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from dataclasses import dataclass
+from typing import ClassVar
+
+from twin_harness.report.quantity import DASH
+
+_LONG = 24
+_SIZE_IN_PNG = slice(16, 24)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        text: what stands there.
+        title: the reason behind a dash, shown when pointed at and read aloud.
+        is_number: right-aligned.
+        tone: ``bad`` or ``warn`` to set it off; empty for none.
+        href: an anchor of this page, empty for none.
+    """
+
+    text: str
+    title: str = ""
+    is_number: bool = False
+    tone: str = ""
+    href: str = ""
+
+    @property
+    def classes(self) -> str:
+        """The cell's classes in the style sheet."""
+        kind = "number" if self.is_number else "long" if len(self.text) > _LONG else ""
+        return f"{kind} {self.tone}".strip()
+
+
+def number(text: str, tone: str = "") -> Cell:
+    """Return a right-aligned cell."""
+    return Cell(text, is_number=True, tone=tone)
+
+
+def dash(reason: str) -> Cell:
+    """Return the cell of a figure that cannot be told, with the reason."""
+    return Cell(DASH, title=reason, is_number=True)
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Sentences."""
+
+    kind: ClassVar[str] = "paragraph"
+    text: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Sentences that must not be overlooked, under a word or two in bold."""
+
+    kind: ClassVar[str] = "notice"
+    heading: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """Sentences, one a line."""
+
+    kind: ClassVar[str] = "bullets"
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first cell of each row names the row. Without rows, ``empty`` stands in its place."""
+
+    kind: ClassVar[str] = "table"
+    id: str
+    caption: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    empty: str = "There is nothing to list."
+
+    def is_number_column(self, index: int) -> bool:
+        """Whether the heading of a column stands to the right, as its cells do."""
+        return any(row[index].is_number for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: what it shows (``alt``, with the numbers), what it means (``caption``), and the table that holds its data."""
+
+    kind: ClassVar[str] = "picture"
+    id: str
+    png: bytes
+    alt: str
+    caption: str
+    table_id: str = ""
+
+    @property
+    def source(self) -> str:
+        """The picture as a data URL."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height, as the PNG's first chunk says (ISO/IEC 15948, 11.2.2)."""
+        width_px, height_px = struct.unpack(">II", self.png[_SIZE_IN_PNG])
+        return width_px, height_px
+
+
+Block = Paragraph | Notice | Bullets | Table | Picture
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with blocks, and sections below it."""
+
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+    parts: tuple[Section, ...] = ()

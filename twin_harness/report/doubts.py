@@ -1,0 +1,112 @@
+"""What weakens a run: what is missing, what others took, what missed its plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twin_harness.report.cleaning import column_kinds, gaps
+from twin_harness.report.facts import CLOSE_PERCENT
+from twin_harness.report.overview import spread
+from twin_harness.report.quantity import count, listed, quantity, signed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twin_harness.report.evidence import Evidence
+    from twin_harness.report.facts import EventFacts
+
+_STEAL_PERCENT, _BACKGROUND_PERCENT, _HARNESS_PERCENT = 1.0, 5.0, 5.0
+_MOST_NAMED = 12
+_MAIN_COLUMNS = ("cpu_percent", "memory_percent", "disk_write_bytes_per_s", "cpu_steal_percent", "cpu_background_percent", "missed_samples")
+NO_DOUBTS = (
+    f"Nothing was found to doubt: every event completed close to its plan, mean steal and background load stayed below {_STEAL_PERCENT:g} % and "
+    f"{_BACKGROUND_PERCENT:g} % of the CPU, no sample was missed, and every line of the dataset could be read."
+)
+
+
+def doubts(evidence: Evidence) -> Iterator[str]:
+    """Tell in sentences what weakens a run; nothing when there is nothing."""
+    if evidence.run.status != "COMPLETE":
+        yield f"The run is {evidence.run.status}, so it may hold less than was planned."
+    yield from evidence.troubles
+    yield from _of_events(evidence)
+    yield from _of_machine(evidence)
+    yield from _of_file(evidence)
+    yield from _notes(evidence)
+
+
+def sentences(value: object) -> list[str]:
+    """Return the filled entries of what may be a list."""
+    return [str(entry) for entry in value if entry] if isinstance(value, list) else []
+
+
+def _named(items: list[str]) -> str:
+    return "; ".join(items[:_MOST_NAMED]) + (f"; and {len(items) - _MOST_NAMED} more, in the tables below" if len(items) > _MOST_NAMED else "")
+
+
+def _title(item: EventFacts) -> str:
+    return f"{item.recording.name} / {item.event.id}"
+
+
+def _of_events(evidence: Evidence) -> Iterator[str]:
+    unended = [facts.name for facts in evidence.experiments if facts.recording.planned.status == "RUNNING"]
+    if unended:
+        yield f"{count(len(unended), 'experiment')} never closed: {listed(unended)}."
+    bad = [item for item in evidence.events if item.status != "completed"]
+    if bad:
+        reasons = [f"{_title(item)} {item.status}" + (f" ({item.row.message})" if item.row and item.row.message else "") for item in bad]
+        yield f"{count(len(bad), 'event')} did not complete: {_named(reasons)}."
+    missed = [item for item in evidence.events if item.has_missed]
+    if missed:
+        errors = [
+            f"{_title(item)} by {signed(item.error_percent, 'percent')} (allowed: {item.recording.experiment.tolerance or f'{CLOSE_PERCENT:g} %'})"
+            for item in missed
+        ]
+        yield (
+            f"{count(len(missed), 'event')} missed the load that was requested: {_named(errors)}. "
+            f"An experiment without a tolerance of its own is held against {CLOSE_PERCENT:g} %."
+        )
+    unsettled = [_title(item) for item in evidence.events if item.status == "completed" and item.row and item.row.settled_s is None]
+    if unsettled:
+        yield f"{count(len(unsettled), 'completed event')} never settled within the tolerance band: {_named(unsettled)}."
+
+
+def _of_machine(evidence: Evidence) -> Iterator[str]:
+    steal, background, harness = (evidence.statistic(name) for name in ("cpu_steal_percent", "cpu_background_percent", "harness_cpu_percent"))
+    if steal and steal.mean > _STEAL_PERCENT:
+        yield (
+            f"The hypervisor took a mean of {spread(steal, 'percent')} of the CPU, at most {quantity(steal.high, 'percent')} in one row: "
+            "load and response both suffered."
+        )
+    if background and background.mean > _BACKGROUND_PERCENT:
+        yield f"Others used a mean of {spread(background, 'percent')} of the CPU meanwhile."
+    if harness and harness.mean > _HARNESS_PERCENT:
+        yield f"The harness itself used a mean of {spread(harness, 'percent')} of the CPU."
+
+
+def _of_file(evidence: Evidence) -> Iterator[str]:
+    samples, faults = evidence.samples, evidence.faults
+    if samples.empty:
+        yield "There are no samples, so nothing that was measured can be shown."
+        return
+    missed = float(samples["missed_samples"].sum())
+    if missed:
+        yield f"{missed:,.0f} samples were missed ({100 * missed / (missed + len(samples)):.2g} %)."
+    found = gaps(samples, evidence.interval_s)
+    if len(found):
+        yield f"{count(len(found), 'gap')} in the samples, the longest {quantity(float(found['dt_s'].max()), 's')}."
+    if faults and (faults.torn_bytes or faults.unparsed_lines or faults.unreadable_cells):
+        yield (
+            f"The dataset was damaged: {faults.torn_bytes:,} bytes of a torn last line, {count(faults.unparsed_lines, 'line')} that did not parse, "
+            f"{count(sum(faults.unreadable_cells.values()), 'cell')} that hold no number."
+        )
+    empty = [name for name in column_kinds(samples)["empty"] if name in _MAIN_COLUMNS]
+    if empty:
+        yield f"Main columns hold no value, so what they would tell is unknown: {', '.join(empty)}."
+
+
+def _notes(evidence: Evidence) -> Iterator[str]:
+    state, logger = evidence.run.state, evidence.run.state.get("logger")
+    yield from (f"Note of the run: {note}" for note in sentences(state.get("notes")))
+    if isinstance(logger, dict):
+        yield from (f"Note of the logger: {note}" for note in [*sentences(logger.get("notes")), *sentences([logger.get("error")])])

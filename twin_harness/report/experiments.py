@@ -1,0 +1,138 @@
+"""Each experiment: its timeline, and what was requested and delivered in every event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
+from twin_harness.report.facts import DISK_COLUMNS, ask, statistic
+from twin_harness.report.figures import timeline_png
+from twin_harness.report.marks import mark_table
+from twin_harness.report.overview import spread, tone
+from twin_harness.report.quantity import UNIT_OF_EVENT, count, duration, quantity, signed
+
+if TYPE_CHECKING:
+    from twin_harness.records import AnnotationRow
+    from twin_harness.report.document import Block
+    from twin_harness.report.evidence import Evidence
+    from twin_harness.report.facts import EventFacts, ExperimentFacts
+
+MOST_TIMELINES = 24
+_MOST_TOLD = 4
+_RESPONSE_OF = {
+    "cpu": ("CPU", ("cpu_percent",), "percent"),
+    "memory": ("memory", ("memory_percent",), "percent"),
+    "disk": ("disk read + write", DISK_COLUMNS, "bytes/s"),
+}
+_HEADINGS = (
+    *("event", "shape", "planned start", "actual start", "start error", "requested", "delivered", "error", "RMSE", "rows"),
+    *("settled after", "status", "message"),
+)
+
+
+def sections(evidence: Evidence) -> Section:
+    """Return the section of all experiments; those beyond the 24th have no figure, troubled ones keep theirs."""
+    drawn = {facts.number for facts in sorted(evidence.experiments, key=lambda facts: not facts.has_trouble)[:MOST_TIMELINES]}
+    parts = tuple(_part(facts, is_drawn=facts.number in drawn) for facts in evidence.experiments)
+    if not parts:
+        return Section("experiments", "Each experiment", (Paragraph("No experiment had begun, so there is none to show."),))
+    text = "Times are on the events' clock: it starts at 0 with the first event, and the lead before it is negative. Levels are in the event's own unit."
+    if len(parts) > MOST_TIMELINES:
+        text += f" {MOST_TIMELINES} of {len(parts)} experiments are drawn, those with trouble first; the tables are complete."
+    return Section("experiments", "Each experiment", (Paragraph(text),), parts)
+
+
+def _part(facts: ExperimentFacts, *, is_drawn: bool) -> Section:
+    table = _event_table(facts)
+    blocks: list[Block] = [Paragraph(_summary(facts))]
+    if is_drawn:
+        bands = "events as bands, load requested (dashed) and delivered, and what the whole machine did" if facts.events else "the machine without load"
+        caption = f"{facts.name}: {bands}."
+        source = table.id if facts.events else "table-experiments"
+        blocks.append(Picture(f"figure-{facts.anchor}", timeline_png(facts.recording), describe(facts), caption, source))
+    else:
+        blocks.append(Paragraph("Not drawn, to keep this file small; the numbers are in the table."))
+    blocks.append(table)
+    if facts.marks:
+        blocks.append(mark_table(facts.marks, facts.recording.planned.zero_s, f"table-marks-{facts.number}", f"Marks and phases of {facts.name}"))
+    return Section(facts.anchor, f"{facts.number}. {facts.name}", tuple(blocks))
+
+
+def _summary(facts: ExperimentFacts) -> str:
+    experiment, planned = facts.recording.experiment, facts.recording.planned
+    tolerance = f"tolerance {experiment.tolerance}" if experiment.tolerance else "no tolerance set"
+    energy = f", {quantity(facts.energy_joules, 'J')} (mean power times duration)" if facts.energy_joules is not None else ""
+    return (
+        f"Status {planned.status}; {duration(facts.duration_s)} with {quantity(experiment.lead_s, 's')} lead and {quantity(experiment.tail_s, 's')} tail; "
+        f"{count(len(facts.events), 'event')}; {tolerance}; worker {planned.worker}{energy}."
+    )
+
+
+def describe(facts: ExperimentFacts) -> str:
+    """Return in words and numbers what the timeline of an experiment shows."""
+    told = [sentence for item in facts.events[:_MOST_TOLD] if (sentence := _describe_event(facts, item))]
+    if len(facts.events) > _MOST_TOLD:
+        told.append(f"{len(facts.events) - _MOST_TOLD} more events are in the table")
+    if not told:
+        cpu, reason = facts.cpu
+        told = [f"No load was planned; CPU had a mean of {spread(cpu, 'percent')}" if cpu else f"There is nothing to show: {reason}"]
+    return "; ".join(told) + "."
+
+
+def _describe_event(facts: ExperimentFacts, item: EventFacts) -> str:
+    name, columns, unit = _RESPONSE_OF[item.event.stressor]
+    during, reason = ask(lambda: statistic(facts.recording.during(item.event.id), *columns))
+    if during is None:
+        return f"{item.event.id}: {item.fidelity[1] or reason}"
+    before, _ = ask(lambda: statistic(facts.before(), *columns))
+    requested, event_unit = requested_mean(item)
+    asked = f" while {item.event.id} asked for {quantity(requested, event_unit)}" if requested is not None else f" during {item.event.id}"
+    start = "had" if before is None else f"went from {quantity(before.mean, unit)} in the lead to"
+    return f"{name} {start} a mean of {spread(during, unit)}{asked}"
+
+
+def requested_mean(item: EventFacts) -> tuple[float | None, str]:
+    """Return an event's mean requested level and its unit: as annotated, else as planned."""
+    unit = UNIT_OF_EVENT.get(item.event.unit, "")
+    if item.row is not None and item.row.requested_mean is not None:
+        return item.row.requested_mean, unit
+    return item.event.mean(), unit
+
+
+def _event_table(facts: ExperimentFacts) -> Table:
+    return Table(
+        f"table-{facts.anchor}",
+        f"Events of {facts.name}: plan and outcome; RMSE is the spread of delivered less requested over the rows",
+        _HEADINGS,
+        tuple(_event_row(item) for item in facts.events),
+        "This experiment has no events: it records the idle machine.",
+    )
+
+
+def _event_row(item: EventFacts) -> tuple[Cell, ...]:
+    event, row, status = item.event, item.row, item.status
+    fidelity, reason = item.fidelity
+    unit = UNIT_OF_EVENT.get(event.unit, "")
+    actual, start_error_ms, delivered, rmse, settled_s, message = _outcome(row)
+    error_percent = item.error_percent
+    return (
+        Cell(event.id),
+        Cell(event.shape.kind),
+        number(quantity(event.start_s, "s")),
+        number(f"{actual:.4f} s") if actual is not None else dash(reason or "it never began"),
+        number(signed(start_error_ms, "ms")) if start_error_ms is not None else dash(reason or "it never began"),
+        number(quantity(requested_mean(item)[0], unit)),
+        number(quantity(delivered, unit)) if delivered is not None else dash(reason or "it was not annotated"),
+        number(signed(error_percent, "percent"), "bad" if item.has_missed else "") if error_percent is not None else dash(reason or "nothing was requested"),
+        number(quantity(rmse, unit)) if rmse is not None else dash(reason or "it was not annotated"),
+        number(f"{fidelity.rows:,}") if fidelity else dash(reason),
+        number(quantity(settled_s, "s")) if settled_s is not None else dash(reason or "it never stayed within its tolerance band to the end"),
+        Cell(status, tone=tone(status)),
+        Cell(message or ("" if row else reason)),
+    )
+
+
+def _outcome(row: AnnotationRow | None) -> tuple[float | None, float | None, float | None, float | None, float | None, str]:
+    if row is None:
+        return None, None, None, None, None, ""
+    return row.actual_start_s, row.start_error_ms, row.delivered_mean, row.delivered_rmse, row.settled_s, row.message

@@ -1,0 +1,176 @@
+"""Experiments and events as a report tells of them: plan, outcome, and the numbers that every section repeats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twin_harness.fidelity import Fidelity
+    from twin_harness.recording import Recording
+    from twin_harness.records import AnnotationRow
+    from twin_harness.schedule import Event
+
+T = TypeVar("T")
+DISK_COLUMNS = ("disk_read_bytes_per_s", "disk_write_bytes_per_s")
+CLOSE_PERCENT = 5.0
+
+
+def ask(question: Callable[[], T]) -> tuple[T | None, str]:
+    """Return the answer, or None and why there is none."""
+    try:
+        return question(), ""
+    except (Undecided, InvalidInput, UnreadableRun) as error:
+        return None, str(error)
+    except KeyError as error:  # a heading that was damaged
+        return None, f"the dataset has no column {error}"
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A mean with its spread and count.
+
+    Attributes:
+        mean: weighed by the time each row stands for. sd: standard deviation over the rows; NaN for a single one.
+        low, high: smallest and largest row. count: rows with a value.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    count: int
+
+
+def statistic(recording: Recording, *names: str) -> Statistic:
+    """Return the statistic of a column, or of the sum of several.
+
+    Raises:
+        Undecided, InvalidInput, UnreadableRun: as ``Recording.mean``.
+    """
+    mean = sum(recording.mean(name) for name in names)
+    values = recording.samples[list(names)].sum(axis=1, skipna=False).dropna()
+    return Statistic(mean, float(values.std()), float(values.min()), float(values.max()), len(values))
+
+
+@dataclass(frozen=True)
+class EventFacts:
+    """One event: its plan, the annotation row that came of it, and its fidelity in the unit of the dataset's columns."""
+
+    recording: Recording
+    event: Event
+    row: AnnotationRow | None
+
+    @cached_property
+    def fidelity(self) -> tuple[Fidelity | None, str]:
+        """Requested against delivered, or None and why that cannot be told."""
+        row = self.row
+        if row is None:
+            return None, "no outcome was recorded: the run ended before the event did"
+        if row.actual_start_s is None or row.actual_end_s is None:
+            return None, f"the event never ran ({row.status}: {row.message or 'no reason given'})"
+        return ask(lambda: self.recording.fidelity(self.event.id))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is known to have begun."""
+        return self.row is not None and self.row.actual_start_s is not None
+
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """From when to when on the events' clock: as it ran, or as planned where that is unknown."""
+        begin_s, end_s = self.event.start_s, self.event.end_s
+        if self.row is not None and self.row.actual_start_s is not None:
+            begin_s = self.row.actual_start_s
+        if self.row is not None and self.row.actual_end_s is not None:
+            end_s = self.row.actual_end_s
+        return begin_s, max(begin_s, end_s)
+
+    @property
+    def status(self) -> str:
+        """As annotated; ``no outcome`` when nothing was."""
+        return self.row.status if self.row else "no outcome"
+
+    @property
+    def error_percent(self) -> float | None:
+        """Delivered less requested in percent of requested: as annotated, else from the dataset."""
+        if self.row is not None and self.row.delivered_error_percent is not None:
+            return self.row.delivered_error_percent
+        fidelity = self.fidelity[0]
+        return fidelity.error_percent if fidelity else None
+
+    @property
+    def has_missed(self) -> bool:
+        """Whether delivered is further from requested than the experiment's tolerance, or than 5 % without one."""
+        limit_percent = self.recording.experiment.tolerance_percent
+        error_percent = self.error_percent
+        return error_percent is not None and abs(error_percent) > (CLOSE_PERCENT if limit_percent is None else limit_percent)
+
+
+@dataclass(frozen=True)
+class ExperimentFacts:
+    """One experiment and the numbers that every section repeats."""
+
+    number: int
+    recording: Recording
+
+    @property
+    def name(self) -> str:
+        """Its name in the run."""
+        return self.recording.name
+
+    @property
+    def anchor(self) -> str:
+        """Where the report tells of it."""
+        return f"experiment-{self.number}"
+
+    @cached_property
+    def events(self) -> tuple[EventFacts, ...]:
+        """Its planned events, with what came of them."""
+        found = {row.event: row for row in self.recording.rows if row.stressor != "mark"}
+        return tuple(EventFacts(self.recording, event, found.get(event.id)) for event in self.recording.experiment.events)
+
+    @property
+    def marks(self) -> tuple[AnnotationRow, ...]:
+        """Its marks and phases."""
+        return tuple(row for row in self.recording.rows if row.stressor == "mark")
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds in all, lead and tail included."""
+        return self.recording.end_s - self.recording.begin_s
+
+    @property
+    def has_trouble(self) -> bool:
+        """Whether some event did not complete, or missed."""
+        return any(facts.status != "completed" or facts.has_missed for facts in self.events)
+
+    @cached_property
+    def cpu(self) -> tuple[Statistic | None, str]:
+        """CPU percent over the whole experiment."""
+        return ask(lambda: statistic(self.recording, "cpu_percent"))
+
+    @cached_property
+    def memory(self) -> tuple[Statistic | None, str]:
+        """Memory percent over the whole experiment."""
+        return ask(lambda: statistic(self.recording, "memory_percent"))
+
+    @cached_property
+    def disk(self) -> tuple[Statistic | None, str]:
+        """Bytes per second read and written over the whole experiment."""
+        return ask(lambda: statistic(self.recording, *DISK_COLUMNS))
+
+    @cached_property
+    def energy_joules(self) -> float | None:
+        """Mean power times duration, where the machine shows power."""
+        power_watts, _ = ask(lambda: self.recording.mean("power_watts"))
+        return None if power_watts is None else power_watts * self.duration_s
+
+    def before(self) -> Recording:
+        """Return the window of the lead, before the events' clock."""
+        return replace(self.recording, end_s=min(0.0, self.recording.end_s))

@@ -1,0 +1,68 @@
+"""The report as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from twin_harness import __version__
+from twin_harness.report import agreement, cleaning, correlation, description, experiments, overview, quality, response, summary
+from twin_harness.report.evidence import gather
+from twin_harness.run_folder import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from twin_harness.recording import Run
+    from twin_harness.report.document import Section
+    from twin_harness.report.evidence import Evidence
+
+
+@cache
+def _template() -> jinja2.Template:
+    """Return the page, loaded from inside the package so that a wheel brings it along."""
+    loader = jinja2.PackageLoader("twin_harness.report", "templates")
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("report.html")
+
+
+def _sections(evidence: Evidence) -> tuple[Section, ...]:
+    return (
+        summary.section(evidence),
+        overview.section(evidence),
+        experiments.sections(evidence),
+        agreement.section(evidence),
+        description.section(evidence),
+        cleaning.section(evidence),
+        correlation.section(evidence),
+        response.section(evidence),
+        quality.section(evidence),
+    )
+
+
+def write_report(run: Run, target: Path) -> Path:
+    """Write ``<target>/index.html``, the EDA report of a run at any stage of its life, and return its path.
+
+    Args:
+        run: complete, partial, killed or still running.
+        target: a folder; made if needed.
+
+    Raises:
+        UnreadableRun: the run was written by a newer version.
+        OSError: the folder cannot be written.
+    """
+    evidence = gather(run)
+    text = _template().render(
+        run_id=run.folder.run_id,
+        status=run.status,
+        sections=_sections(evidence),
+        version=__version__,
+        folder=f"{run.path.parent.name}/{run.path.name}",  # not the whole path: reports are passed on
+    )
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / "index.html"
+    # Names from damaged files may hold lone surrogates, which UTF-8 cannot.
+    write_whole(path, text.encode("utf-8", "replace").decode("utf-8"))
+    return path

@@ -1,0 +1,194 @@
+"""Statistical figures: correlation, scatter, requested against delivered, distributions. The only module that calls seaborn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import seaborn as sns
+from matplotlib.ticker import MaxNLocator
+
+from twin_harness.report import canvas
+from twin_harness.report.canvas import INK, QUIET, SMALL_PT, TEXT_PT, new_figure, plain, png, style
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_POINTS = 4_000
+_SEED = 2_025
+_LONG_TAIL, _BINS = 20.0, 40
+# What was active in a row, always in the same colour and sign: told apart without colour too.
+REGIMES: dict[str, tuple[str, str]] = {
+    "idle": (QUIET, "o"),
+    "cpu": (canvas.BLUE, "^"),
+    "memory": (canvas.GREEN, "s"),
+    "disk": (canvas.VERMILLION, "D"),
+    "cpu + memory": (canvas.SKY, "v"),
+    "cpu + disk": (canvas.PURPLE, "P"),
+    "memory + disk": (canvas.ORANGE, "X"),
+    "cpu + memory + disk": (canvas.BLACK, "*"),
+}
+
+
+def heatmap_png(correlation: pd.DataFrame) -> bytes:
+    """Draw a correlation matrix (index and columns are column names) as a PNG, blue for -1 and red for +1."""
+    size = len(correlation)
+    cell_in = float(np.clip(9.0 / max(size, 1), 0.13, 0.3))
+    points = float(np.clip(cell_in * 72.0 * 0.75, 5.0, SMALL_PT))
+    label_in = 0.2 + points / 72.0 * 0.55 * max(len(name) for name in correlation.columns)
+    cells_in, bar_in = cell_in * size, 0.75
+    width_in, height_in = label_in + cells_in + bar_in, label_in + cells_in + 0.1
+    figure = new_figure(width_in, height_in)
+    axes = figure.add_axes((label_in / width_in, label_in / height_in, cells_in / width_in, cells_in / height_in))
+    bar = figure.add_axes((1 - 0.65 / width_in, label_in / height_in, 0.14 / width_in, cells_in / height_in))
+    sns.heatmap(
+        correlation,
+        ax=axes,
+        cbar_ax=bar,
+        vmin=-1,
+        vmax=1,
+        cmap="vlag",
+        xticklabels=[plain(name) for name in correlation.columns],
+        yticklabels=[plain(name) for name in correlation.index],
+        linewidths=0.3 if size <= 60 else 0,  # noqa: PLR2004 - thinner cells would be all line
+    )
+    axes.tick_params(labelsize=points, colors=INK, length=2)
+    axes.tick_params(axis="x", labelrotation=90)
+    axes.tick_params(axis="y", labelrotation=0)
+    bar.tick_params(labelsize=SMALL_PT, colors=INK)
+    return png(figure)
+
+
+def _grid(panels: int, columns: int, panel_in: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    rows = -(-panels // columns)
+    width_in, height_in = panel_in[0] * columns, panel_in[1] * rows
+    figure = new_figure(width_in, height_in)
+    grid = figure.add_gridspec(rows, columns)
+    grid.update(left=0.65 / width_in, right=1 - 0.15 / width_in, bottom=0.5 / height_in, top=1 - 0.35 / height_in, wspace=0.32, hspace=0.5)
+    return figure, [figure.add_subplot(grid[index // columns, index % columns]) for index in range(panels)]
+
+
+def thinned_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return at most 4,000 rows, drawn at random with a fixed seed."""
+    return frame if len(frame) <= MOST_POINTS else frame.sample(MOST_POINTS, random_state=_SEED)
+
+
+def scatter_png(frame: pd.DataFrame, pairs: Sequence[tuple[str, str, str, str]]) -> bytes:
+    """Draw pairs of columns against each other, coloured by the column ``regime``, as a PNG.
+
+    Args:
+        frame: rows, with ``regime`` as a name of ``REGIMES``.
+        pairs: column on x, column on y, label of x, label of y.
+    """
+    frame = thinned_rows(frame)
+    figure, axes = _grid(len(pairs) + 1, 3, (3.6, 2.9))
+    present = [name for name in REGIMES if (frame["regime"] == name).any()]
+    for (x, y, xlabel, ylabel), pair in zip(pairs, axes, strict=False):
+        sns.scatterplot(
+            data=frame,
+            x=x,
+            y=y,
+            hue="regime",
+            style="regime",
+            hue_order=present,
+            style_order=present,
+            palette={name: REGIMES[name][0] for name in present},
+            markers={name: REGIMES[name][1] for name in present},
+            s=16,
+            alpha=0.55,
+            linewidth=0,
+            legend=False,
+            ax=pair,
+        )
+        style(pair, "", ylabel, xlabel)
+        _limit(pair, frame[x], frame[y])
+    for name in present:
+        colour, marker = REGIMES[name]
+        axes[-1].scatter([], [], color=colour, marker=marker, s=36, label=plain(name))
+    axes[-1].legend(loc="center", fontsize=TEXT_PT, frameon=False, title="load asked for in that row", title_fontsize=TEXT_PT)
+    axes[-1].set_axis_off()
+    return png(figure)
+
+
+def _limit(axes: Axes, x: pd.Series[float], y: pd.Series[float]) -> None:
+    """Start at zero, and cut off a few rows that would flatten all others, saying how many."""
+    usual = y[x > 0].dropna()
+    top, peak = float(usual.quantile(0.99)) * 1.5 if len(usual) else 0.0, float(y.max())
+    if 0 < top < peak / 3.0:
+        axes.set_ylim(0.0, top)
+        note = f"{int((y > top).sum()):,} of {int(y.notna().sum()):,} rows lie above, up to {peak:,.0f}"
+        axes.text(0.02, 1.02, note, transform=axes.transAxes, fontsize=SMALL_PT, color=INK)
+    else:
+        axes.set_ylim(bottom=0.0 if float(y.min()) >= 0 else None)
+
+
+def fidelity_png(points: pd.DataFrame, labels: dict[str, str]) -> bytes:
+    """Draw requested against delivered mean of each event, a panel a resource, with the line of equality, as a PNG.
+
+    Args:
+        points: columns ``resource``, ``requested``, ``delivered`` and ``rmse``, in the unit of the panel.
+        labels: resource to the label of its axes, in the order of the panels.
+    """
+    figure, axes = _grid(len(labels), max(len(labels), 2), (3.6, 3.3))
+    for (resource, label), pair in zip(labels.items(), axes, strict=True):
+        own = points[points["resource"] == resource]
+        top = float(np.nanmax(own[["requested", "delivered"]].to_numpy(dtype=float))) * 1.12 or 1.0
+        pair.plot([0, top], [0, top], color=QUIET, linewidth=1.0, linestyle=(0, (4, 3)), label="delivered = requested")
+        pair.errorbar(own["requested"], own["delivered"], yerr=own["rmse"], fmt="none", ecolor=REGIMES[resource][0], alpha=0.5, elinewidth=1.2)
+        colour, marker = REGIMES[resource]
+        sns.scatterplot(data=own, x="requested", y="delivered", color=colour, marker=marker, s=42, linewidth=0.5, edgecolor="white", ax=pair)
+        style(pair, resource, f"delivered {label}", f"requested {label}")
+        pair.set_xlim(0, top)
+        pair.set_ylim(0, top)
+        pair.set_aspect("equal")
+        pair.legend(loc="upper left", fontsize=SMALL_PT, frameon=False)
+    return png(figure)
+
+
+def _edges(low: float, high: float, *, is_wide: bool) -> list[float]:
+    """Return the edges of a histogram's bins; one bin around a single value."""
+    if high <= low:
+        return [low - 0.5, low + 0.5]
+    edges: list[float] = (np.geomspace(low, high, _BINS + 1) if is_wide else np.linspace(low, high, _BINS + 1)).tolist()
+    return edges
+
+
+def distribution_png(frame: pd.DataFrame, panels: Sequence[tuple[str, str]]) -> bytes:
+    """Draw the distribution of columns, rows under load beside idle ones (column ``is_loaded``), as a PNG.
+
+    Args:
+        frame: rows.
+        panels: column and the label of its axis, with the unit; each column holds a value.
+    """
+    figure, axes = _grid(len(panels), 3, (3.6, 2.7))
+    for (column, label), pair in zip(panels, axes, strict=True):
+        own = frame[[column, "is_loaded"]].dropna()
+        values = own[column]
+        is_wide = bool((values > 0).all()) and float(values.max()) > _LONG_TAIL * float(values.median())
+        edges = _edges(float(values.min()), float(values.max()), is_wide=is_wide)
+        for is_loaded, name, colour, dashes in ((False, "idle", QUIET, "solid"), (True, "under load", canvas.BLUE, "dashed")):
+            part = own.loc[own["is_loaded"] == is_loaded, column]
+            if len(part):
+                sns.histplot(
+                    x=part,
+                    bins=edges,
+                    stat="percent",
+                    element="step",
+                    color=colour,
+                    alpha=0.25,
+                    linestyle=dashes,
+                    label=plain(name),
+                    ax=pair,
+                )
+        if is_wide:
+            pair.set_xscale("log")
+            pair.xaxis.set_major_formatter("{x:g}")
+        else:
+            pair.xaxis.set_major_locator(MaxNLocator(5))
+        style(pair, "", "share of rows (%)", label)
+        pair.legend(fontsize=SMALL_PT, frameon=False)
+    return png(figure)

@@ -1,0 +1,123 @@
+"""The report in sentences: what ran where and when, what stood out, and what to doubt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.report.document import Bullets, Notice, Paragraph, Section
+from twin_harness.report.doubts import NO_DOUBTS, doubts, sentences
+from twin_harness.report.overview import spread
+from twin_harness.report.quantity import count, duration, percent_digits, quantity
+from twin_harness.report.response import regimes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twin_harness.report.document import Block
+    from twin_harness.report.evidence import Evidence
+    from twin_harness.report.facts import ExperimentFacts, Statistic
+
+_STATUS_TEXT = {
+    "RUNNING": "run.json says RUNNING: either the session still runs and this report shows what there was by now, or it was killed before it could "
+    "close the run. Experiments without an outcome are marked.",
+    "PARTIAL": "Part of this run is missing: a worker, a logger or an experiment was lost. What is shown is true, but it is not all that was planned.",
+    "ABORTED": "The run was stopped before its end. What is shown is what was recorded until then.",
+    "UNKNOWN": "There is no run.json, so it is not known whether the run ended. What is shown is what could be read.",
+}
+
+
+def section(evidence: Evidence) -> Section:
+    """Return the first section: plain sentences, loud where the run is not whole."""
+    blocks: list[Block] = []
+    status = evidence.run.status
+    if status != "COMPLETE":
+        reasons = sentences(evidence.run.state.get("partial"))
+        text = _STATUS_TEXT.get(status, "This status is not one that this version knows.")
+        blocks.append(Notice(f"{status}.", " ".join([text, *(f"Reason: {reason}." for reason in reasons)])))
+    blocks.append(Paragraph(f"{_what_ran(evidence)} {_machine(evidence.run.machine)}"))
+    parts = [
+        Section("standing-out", "What stood out", (_bullets(stood_out(evidence), "Nothing was recorded, so nothing stands out."),)),
+        Section("doubts", "What to doubt", (_bullets(doubts(evidence), NO_DOUBTS),)),
+    ]
+    return Section("summary", "In short", tuple(blocks), tuple(parts))
+
+
+def _bullets(items: Iterator[str], otherwise: str) -> Block:
+    found = tuple(items)
+    return Bullets(found) if found else Paragraph(otherwise)
+
+
+def _text(data: dict[str, Any], *names: str) -> str:
+    """Return the first of several entries that is a string or a number."""
+    return next((str(data[name]) for name in names if isinstance(data.get(name), (str, int, float)) and data[name] != ""), "")
+
+
+def _what_ran(evidence: Evidence) -> str:
+    samples, state = evidence.samples, evidence.run.state
+    seconds = f" over {duration(evidence.span_s)}" if len(samples) else ""
+    start = _text(state, "start", "start_time") or (str(samples["time"].iloc[0]) if len(samples) else "")
+    when = f", begun {start[:19].replace('T', ' ')} UTC" if start else ""
+    rows = f"The dataset holds {count(len(samples), 'sample')}{_interval(evidence)}." if len(samples) else "The dataset holds no samples."
+    command = _text(state, "command_line", "command")
+    seed = _text(state, "seed")
+    how = (f" It was started as: {command}." if command else "") + (f" Seed {seed}." if seed else "")
+    return f"{count(len(evidence.experiments), 'experiment')} with {count(len(evidence.events), 'event')} ran{seconds}{when}. {rows}{how}"
+
+
+def _interval(evidence: Evidence) -> str:
+    return f", one every {quantity(evidence.interval_s, 's')} (median)" if len(evidence.samples) > 1 else ""
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    if not machine:
+        return "There is no machine.json, so the machine is not known."
+    limit_bytes, cpus = machine.get("memory_limit_bytes"), machine.get("cpu_capacity")
+    parts = [
+        f"{cpus:g} CPUs" if isinstance(cpus, (int, float)) else "",
+        _text(machine, "cpu_model"),
+        f"{quantity(float(limit_bytes), 'bytes')} of memory" if isinstance(limit_bytes, (int, float)) else "",
+        f"kernel {_text(machine, 'kernel')}" if _text(machine, "kernel") else "",
+        f"virtualised ({_text(machine, 'virtualisation')})".replace(" (virtual)", "") if _text(machine, "virtualisation") else "",
+        f"scratch on {_text(machine, 'scratch_filesystem')} {_text(machine, 'scratch_device')}".rstrip() if _text(machine, "scratch_filesystem") else "",
+        f"fingerprint {_text(machine, 'fingerprint')}" if _text(machine, "fingerprint") else "",
+    ]
+    return f"The machine is {_text(machine, 'host') or 'one without a name'}: {', '.join(filter(None, parts)) or 'nothing more is known'}."
+
+
+def stood_out(evidence: Evidence) -> Iterator[str]:
+    """Tell in sentences where the machine was loaded most, how well load was delivered, and what a service would have felt."""
+    for attribute, what, unit in (("cpu", "CPU", "percent"), ("disk", "Disk traffic", "bytes/s")):
+        best, figure = _largest(evidence.experiments, attribute, "mean")
+        if best and figure:
+            yield f"{what} had its highest mean in {best.name}: {spread(figure, unit)}; its highest single row there was {quantity(figure.high, unit)}."
+    best, figure = _largest(evidence.experiments, "memory", "high")
+    if best and figure:
+        yield f"Memory rose highest in {best.name}: to {quantity(figure.high, 'percent')}, from {quantity(figure.low, 'percent')} (n = {figure.count:,})."
+    errors = [abs(item.error_percent) for item in evidence.events if item.error_percent is not None]
+    if errors:
+        close = sum(error <= 1 for error in errors)
+        middle = sorted(errors)[len(errors) // 2]
+        yield (
+            f"{close} of {count(len(errors), 'event')} delivered within 1 % of what was requested; the median size of the error is {percent_digits(middle)} %, "
+            f"the largest {percent_digits(max(errors))} %."
+        )
+    yield from _felt(evidence)
+    joules = [facts.energy_joules for facts in evidence.experiments if facts.energy_joules is not None]
+    if joules:
+        yield f"The experiments took {quantity(sum(joules), 'J')} in all (CPU packages, {count(len(joules), 'experiment')})."
+
+
+def _largest(experiments: tuple[ExperimentFacts, ...], attribute: str, field: str) -> tuple[ExperimentFacts | None, Statistic | None]:
+    found: list[tuple[ExperimentFacts, Statistic]] = [(facts, figure) for facts in experiments if (figure := getattr(facts, attribute)[0]) is not None]
+    return max(found, key=lambda pair: float(getattr(pair[1], field))) if found else (None, None)
+
+
+def _felt(evidence: Evidence) -> Iterator[str]:
+    """Compare wake-up lateness, idle and under load."""
+    is_idle = regimes(evidence.samples) == "idle"
+    idle, loaded = (evidence.samples.loc[mask, "probe_wakeup_ms"].dropna() for mask in (is_idle, ~is_idle))
+    if len(idle) and len(loaded):
+        yield (
+            f"An ordinary process woke up late by {quantity(float(loaded.quantile(0.95)), 'ms')} under load (95 % of {len(loaded):,} rows stay below), "
+            f"against {quantity(float(idle.quantile(0.95)), 'ms')} when idle ({len(idle):,} rows)."
+        )
