@@ -92,7 +92,8 @@ def test_plan_is_told_before_any_load(project, run):
     result.stdout.fnmatch_lines(
         [
             "twin: 1 experiments planned, 5 s of load and quiet",
-            "twin: highest level asked for: cpu 60 %, memory 1 %; guard off; seed 0; every 0.1 s",
+            "twin: highest level asked for: cpu 60 %, memory 1 %",
+            "twin: guard off; seed 0; a sample every 0.1 s",
             "twin: data goes to data/*",
         ]
     )

@@ -78,7 +78,7 @@ def test_command_line_wins_over_the_ini_file(project, run):
     project.makeini("[pytest]\ntwin_interval = 0.2\n")
     project.makepyfile(IDLE)
     result = run("--twin-interval=0.05", "--collect-only")
-    result.stdout.fnmatch_lines(["*every 0.05 s*"])
+    result.stdout.fnmatch_lines(["*a sample every 0.05 s*"])
 
 
 def test_help_teaches_every_option(run):

@@ -119,7 +119,7 @@ def test_allure_gets_steps_and_timeline(project, run):
     run("--alluredir=results").assert_outcomes(passed=1)
     results = [json.loads(path.read_text()) for path in (project.path / "results").glob("*-result.json")]
     (step,) = results[0]["steps"]
-    assert step["name"].startswith("cpu-0: constant 20 percent, delivered")
+    assert step["name"].startswith("cpu-0: constant 20.00 %, delivered ")
     assert 900 <= step["stop"] - step["start"] <= 1600
     (attachment,) = [entry for entry in results[0]["attachments"] if entry["type"] == "image/png"]
     assert (project.path / "results" / attachment["source"]).read_bytes().startswith(b"\x89PNG")

@@ -33,7 +33,8 @@ def attach_recordings(config: pytest.Config, recordings: list[Recording]) -> Non
     from twin_harness.report.figures import timeline_png  # noqa: PLC0415 - matplotlib loads with it
 
     for recording in recordings:
-        result.steps.extend(step_of(row) for row in recording.rows if row.start_time and row.end_time)
+        rows = sorted((row for row in recording.rows if row.start_time and row.end_time), key=lambda row: row.start_time)
+        result.steps.extend(step_of(row) for row in rows)
         listener.attach_data(timeline_png(recording), f"timeline of {recording.name}", "image/png", "png")
 
 
@@ -62,8 +63,8 @@ def step_of(row: AnnotationRow) -> Any:
     """Return an event as an Allure step: real start and end, what was asked for and what was delivered."""
     from allure_commons.model2 import Parameter, StatusDetails, TestStepResult  # noqa: PLC0415 - only where Allure is on
 
-    asked = f" {row.requested_mean:.4g} {row.unit}" if row.requested_mean is not None else ""
-    got = f", delivered {row.delivered_mean:.4g}" if row.delivered_mean is not None else ""
+    asked = f" {_amount(row.requested_mean, row.unit)}" if row.requested_mean is not None else ""
+    got = f", delivered {_amount(row.delivered_mean, row.unit)}" if row.delivered_mean is not None else ""
     step = TestStepResult(
         name=f"{row.event}: {row.shape or row.stressor}{asked}{got}",
         start=_milliseconds(row.start_time),
@@ -76,6 +77,12 @@ def step_of(row: AnnotationRow) -> Any:
     units = {"start error": "ms", "end error": "ms", "delivered error": "%", "settled": "s"}
     step.parameters = [Parameter(name=name, value=f"{value:.3f} {units[name]}") for name, value in facts.items() if value is not None]
     return step
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit in ("bytes", "bytes_per_s"):
+        return f"{value / 2**20:.1f} MiB" + ("/s" if unit == "bytes_per_s" else "")
+    return f"{value:.2f} {'%' if unit == 'percent' else 'operations/s'}"
 
 
 def _milliseconds(utc_text: str) -> int:

@@ -35,7 +35,8 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     peaks = [f"{name} {_peak(planned, name)}" for name in ("cpu", "memory", "disk") if _peak(planned, name)]
     return [
         f"twin: {len(planned)} experiments planned, {duration_text(total_s)} of load and quiet{more}",
-        f"twin: highest level asked for: {', '.join(peaks) or 'none'}; guard {settings.guard}; seed {settings.seed}; every {settings.interval_s:g} s",
+        f"twin: highest level asked for: {', '.join(peaks) or 'none'}",
+        f"twin: guard {settings.guard}; seed {settings.seed}; a sample every {settings.interval_s:g} s",
         f"twin: data goes to {settings.data_dir}/, {f'report to {settings.report_dir}/' if settings.has_report else 'no report'}",
     ]
 
