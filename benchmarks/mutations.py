@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,7 +86,6 @@ def outcomes(folder: Path, scenarios: list[str]) -> dict[str, str]:
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     command = [sys.executable, "-P", "-m", "pytest", "-q", "--twin-no-report", f"--twin-data-dir={folder / 'data'}", f"--alluredir={folder / 'allure'}"]
     subprocess.run([*command, f"--junitxml={junit}", *names], cwd=ROOT, env=environment, capture_output=True, check=False)
-    import xml.etree.ElementTree as ET
 
     return {
         case.get("name", ""): "failed"

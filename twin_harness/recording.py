@@ -14,6 +14,7 @@ from twin_harness.board import Board
 from twin_harness.errors import HarnessFailure, InvalidInput, Undecided
 from twin_harness.frames import LABELS, annotation_frame, read_frame
 from twin_harness.metrics import RESOURCE_COLUMNS
+from twin_harness.procfs import start_ticks
 from twin_harness.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -285,8 +286,22 @@ class Run:
 
     @property
     def status(self) -> str:
-        """RUNNING, COMPLETE, PARTIAL or ABORTED; UNKNOWN without ``run.json``. A killed run still says RUNNING."""
-        return str(self.state.get("status", "UNKNOWN"))
+        """RUNNING, COMPLETE, PARTIAL or ABORTED; UNKNOWN without ``run.json``. One whose session was killed is PARTIAL."""
+        return "PARTIAL" if self.is_killed else str(self.state.get("status", "UNKNOWN"))
+
+    @cached_property
+    def is_killed(self) -> bool:
+        """Whether ``run.json`` says RUNNING while the session's controller is gone."""
+        pid, born = self.state.get("controller_pid"), self.state.get("controller_start_ticks")
+        return self.state.get("status") == "RUNNING" and isinstance(pid, int) and born is not None and start_ticks(pid) != born
+
+    @property
+    def losses(self) -> list[str]:
+        """Why the run is PARTIAL, a sentence each."""
+        partial = self.state.get("partial")
+        known = [str(reason) for reason in partial] if isinstance(partial, list) else []
+        notes = self.folder.read_notes("partial")
+        return [*known, *(note for note in notes if note not in known), *(["its session was killed before it could finish"] if self.is_killed else [])]
 
     def _valid_bytes(self) -> int | None:
         """Ask the board of a session that still runs how much of the dataset is whole."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.report.document import Bullets, Notice, Paragraph, Section
-from twin_harness.report.doubts import NO_DOUBTS, doubts, sentences
+from twin_harness.report.doubts import NO_DOUBTS, doubts
 from twin_harness.report.overview import spread
 from twin_harness.report.quantity import count, duration, percent_digits, quantity
 from twin_harness.report.response import regimes
@@ -31,7 +31,7 @@ def section(evidence: Evidence) -> Section:
     blocks: list[Block] = []
     status = evidence.run.status
     if status != "COMPLETE":
-        reasons = sentences(evidence.run.state.get("partial"))
+        reasons = evidence.run.losses
         text = _STATUS_TEXT.get(status, "This status is not one that this version knows.")
         blocks.append(Notice(f"{status}.", " ".join([text, *(f"Reason: {reason}." for reason in reasons)])))
     blocks.append(Paragraph(f"{_what_ran(evidence)} {_machine(evidence.run.machine)}"))
