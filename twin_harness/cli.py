@@ -269,6 +269,25 @@ def _report(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _clean(arguments: argparse.Namespace) -> int:
+    """Remove what sessions left that are gone: processes, boards, scratch files, workings of run folders."""
+    from twin_harness.control.reaper import reap  # noqa: PLC0415 - as above
+    from twin_harness.recording import Run  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.run_folder import RUN_ID, RunFolder  # noqa: PLC0415 - as above
+
+    done = reap()
+    data_dir = Path(arguments.data_dir)
+    for path in sorted(data_dir.iterdir()) if data_dir.is_dir() else []:
+        if RUN_ID.fullmatch(path.name) and not path.is_symlink() and Run(RunFolder(path)).is_killed:
+            RunFolder(path).remove_workings(keep_notes=True)
+            done.append(f"removed the workings of {path}, whose session was killed; its data stays")
+    if arguments.json:
+        _give(done)
+    else:
+        _say(*done, f"{len(done)} things removed" if done else "nothing was left behind")
+    return OK
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     """Say what this machine permits, and what is poorer for it."""
     from twin_harness.control.doctor import examine  # noqa: PLC0415 - psutil loads with it
@@ -307,6 +326,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_schedule(add)
     run = add("run", _run, "run every experiment of a schedule", example="example: twin run data/latest/schedule.json")
     run.add_argument("schedule", help="a schedule.json")
+    clean = add("clean", _clean, "remove what killed sessions left: processes, boards, scratch files", has_settings=False)
+    clean.add_argument("--data-dir", default="data", metavar="DIR", help="where run folders are (default: data)")
     report = add("report", _report, "render the EDA report of a run", has_settings=False, example="example: twin report data/latest")
     report.add_argument("run", help="a run folder")
     report.add_argument("--out", metavar="DIR", help="where it goes (default: reports/<run-id>)")

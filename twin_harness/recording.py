@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from twin_harness.records import AnnotationRow, PlannedExperiment
     from twin_harness.schedule import Event, Experiment
 
-_FULL_PERCENT, _SHORT_POINTS, _MOST = 95.0, 1.0, 0.5
+_SHORT_POINTS, _LEAST_EXPLAINED = 1.0, 0.5
 
 
 class Runner(Protocol):
@@ -178,31 +179,31 @@ class Recording:
         return float(self._values(column)[0].quantile(q))
 
     def lack_of_room(self, event_id: str) -> str:
-        """Return why the machine could not deliver a CPU event: others' work or steal filled its CPUs; empty when it could have.
+        """Return why the machine could not deliver a CPU event: others' work or steal; empty when it could have.
 
-        A row counts as full when a CPU of the event was busy for 95 % of it. The reason holds when delivered fell more than a point
-        short of requested, and most of what is missing is missing in full rows: a stressor that does too little on a machine with
-        room is never excused.
+        The reason holds when delivered fell more than a point short of requested, and at least half of what is missing is time that
+        the load processes stood in a run queue while they were behind (the kernel's account, ``starved_s`` in the annotation's
+        parameters) or that the hypervisor took. A stressor that asks for too little stands in no queue and is never excused.
         """
         event = self.experiment.event(event_id)
         if event.stressor != "cpu":
             return ""
-        frame = self.during(event_id).samples
-        cpus = event.options.get("cpus") or self.folder.read_machine().get("cpus", ())
-        columns = [f"cpu{cpu}_percent" for cpu in cpus if f"cpu{cpu}_percent" in frame.columns]
-        missing = (frame["cpu_requested_percent"] - frame["cpu_delivered_percent"]) * frame["dt_s"]
-        seconds_s = float(frame["dt_s"].sum())
-        short = float(missing.sum()) / seconds_s if seconds_s > 0 else 0.0
-        if short <= _SHORT_POINTS or not columns:
+        window = self.during(event_id)
+        seconds_s = float(window.samples["dt_s"].sum())
+        if seconds_s <= 0:
             return ""
-        is_full = (frame[columns] >= _FULL_PERCENT).any(axis=1)
-        share = float(missing[is_full & (missing > 0)].sum() / missing[missing > 0].sum())
-        if share < _MOST:
+        short = float(((window.samples["cpu_requested_percent"] - window.samples["cpu_delivered_percent"]) * window.samples["dt_s"]).sum()) / seconds_s
+        if short <= _SHORT_POINTS:
             return ""
-        busy, steal = self.during(event_id).mean("cpu_background_percent"), self.during(event_id).mean("cpu_steal_percent")
+        capacity = float(self.folder.read_machine().get("cpu_capacity", 1.0))
+        missing_s = short / 100.0 * capacity * seconds_s
+        starved_s = float(json.loads(self.annotation(event_id).parameters).get("starved_s", 0.0))
+        steal = window.mean("cpu_steal_percent")
+        if starved_s + steal / 100.0 * capacity * seconds_s < _LEAST_EXPLAINED * missing_s:
+            return ""
         return (
-            f"the machine had no room: {short:.1f} points short, {100 * share:.0f} % of it while a CPU was full; "
-            f"others took {busy:.1f} % and the hypervisor {steal:.1f} % meanwhile (n = {len(frame)} samples)"
+            f"the machine had no room: {short:.1f} points short, that is {missing_s:.2f} s of CPU time, while the load stood {starved_s:.2f} s in run "
+            f"queues; others took {window.mean('cpu_background_percent'):.1f} % and the hypervisor {steal:.1f} % (n = {len(window.samples)} samples)"
         )
 
     def require_room(self, event_id: str) -> None:

@@ -188,10 +188,10 @@ class RunFolder:
         for shard in (*self.path.glob("annotations.*.csv"), *self.path.glob("plan.*.jsonl")):
             shard.unlink()
 
-    def remove_workings(self) -> None:
-        """Remove what only a running session needs: name claims, the logger's lock, an empty scratch folder."""
+    def remove_workings(self, *, keep_notes: bool = False) -> None:
+        """Remove what only a running session needs: name claims, notes, the logger's lock, an empty scratch folder."""
         claims, scratch = self.path / ".names", self.path / "scratch"
-        for notes in self.path.glob("notes.*.jsonl"):
+        for notes in () if keep_notes else self.path.glob("notes.*.jsonl"):
             notes.unlink()
         for claim in claims.glob("*"):
             claim.unlink()

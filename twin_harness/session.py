@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _LIBRARIES = ("pytest", "pytest-xdist", "psutil", "hypothesis", "pandas", "seaborn", "matplotlib", "numpy", "pydantic", "allure-pytest")
 _STOP_PATIENCE_S = 5.0
+_MUTE_S = 3.0
 
 
 def now_text() -> str:
@@ -162,6 +163,8 @@ class Session:
             HarnessFailure: it does not come up, or died a second time.
         """
         had_rows = self.board.logger_pid != 0
+        if had_rows:
+            self._end_mute_logger()
         if had_rows and not self._telemetry.has_logger():
             deaths = self.folder.read_notes("partial")
             if any(sentence.startswith("the telemetry logger") for sentence in deaths):
@@ -173,6 +176,16 @@ class Session:
             self._children.append(logger)
             if not had_rows:
                 self._children.append(self._telemetry.start_probe())
+
+    def _end_mute_logger(self) -> None:
+        """Kill a logger that lives and writes nothing (stopped, or stuck): it counts as dead."""
+        patience_s = _MUTE_S + 2 * self.config.interval_s
+        if not self._telemetry.has_logger() or time.monotonic() - self.board.dataset_state()[1] < patience_s:
+            return
+        os.kill(self.board.logger_pid, signal.SIGKILL)
+        deadline_s = time.monotonic() + _STOP_PATIENCE_S
+        while self._telemetry.has_logger() and time.monotonic() < deadline_s:
+            time.sleep(0.01)
 
     def leave(self) -> None:
         """Leave the session without ending it: what a worker does."""

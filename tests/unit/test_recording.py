@@ -1,6 +1,8 @@
 """Recordings and runs: slices of a dataset by time, read at any stage, judged only where there is data."""
 
+import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -327,47 +329,46 @@ def test_fidelity_of_the_first_row_alone_is_undecided(folder):
 # -- room ---------------------------------------------------------------------------------------------------------------------
 
 
-def full(**values):
-    return steady(cpu_requested_percent=50, cpu_background_percent=40, cpu_steal_percent=0, **values)
+def short(folder, starved_s=0.0, experiment=EXPERIMENT, **values):
+    """A recording of an event that asked for 50 %, whose load processes stood so long in run queues."""
+    lines = steady(**{"cpu_requested_percent": 50, "cpu_background_percent": 40, "cpu_steal_percent": 0, "cpu_delivered_percent": 40, **values})
+    recording = record(folder, lines, experiment)
+    rows = tuple(replace(row, parameters=json.dumps({"starved_s": starved_s})) for row in recording.rows)
+    folder.write_machine({"cpu_capacity": 2.0})
+    return replace(recording, rows=rows)
 
 
-def test_a_full_machine_excuses_a_load_that_fell_short(folder):
-    """Others' work that fills the event's CPUs is told with its size and the count of samples."""
-    recording = record(folder, full(cpu_delivered_percent=40, cpu0_percent=100, cpu1_percent=20))
-    assert recording.lack_of_room("cpu-0") == (
-        "the machine had no room: 10.0 points short, 100 % of it while a CPU was full; others took 40.0 % and the hypervisor 0.0 % meanwhile (n = 9 samples)"
-    )
+def test_a_load_that_stood_in_run_queues_is_excused(folder):
+    """What the kernel made the load wait is told beside what is missing, with the count of samples."""
+    recording = short(folder, starved_s=0.5)
+    reason = recording.lack_of_room("cpu-0")
+    assert reason.startswith("the machine had no room: 10.0 points short, that is 0.")
+    assert reason.endswith("while the load stood 0.50 s in run queues; others took 40.0 % and the hypervisor 0.0 % (n = 9 samples)")
     with pytest.raises(Undecided, match=r"^event 'cpu-0' of 'steady': the machine had no room: 10\.0 points short"):
         recording.require_room("cpu-0")
 
 
+def test_time_that_the_hypervisor_took_is_excused(folder):
+    """Steal counts like waiting: nobody on this machine could have used it."""
+    assert "the hypervisor 12.0 %" in short(folder, cpu_steal_percent=12).lack_of_room("cpu-0")
+
+
 @pytest.mark.parametrize(
-    "values",
-    [
-        {"cpu_delivered_percent": 40, "cpu0_percent": 94, "cpu1_percent": 94},
-        {"cpu_delivered_percent": 49.1, "cpu0_percent": 100, "cpu1_percent": 100},
-        {"cpu_delivered_percent": 60, "cpu0_percent": 100, "cpu1_percent": 100},
-    ],
-    ids=["room on every cpu", "within a point", "more than asked"],
+    ("starved_s", "values"),
+    [(0.0, {}), (0.1, {}), (0.0, {"cpu0_percent": 100, "cpu1_percent": 100}), (9.0, {"cpu_delivered_percent": 49.1}), (9.0, {"cpu_delivered_percent": 60})],
+    ids=["never waited", "waited for too little of it", "full by others, never waited", "within a point", "more than asked"],
 )
-def test_a_stressor_that_does_too_little_is_not_excused(folder, values):
-    """Without a full CPU, or without anything missing, there is no excuse."""
-    recording = record(folder, full(**values))
+def test_a_stressor_that_does_too_little_is_not_excused(folder, starved_s, values):
+    """A load that stood in no queue did not ask, however busy the machine was; and where nothing is missing there is nothing to excuse."""
+    recording = short(folder, starved_s, **values)
     assert recording.lack_of_room("cpu-0") == ""
     recording.require_room("cpu-0")
 
 
-def test_another_cpu_that_is_full_does_not_excuse(folder):
-    """Only the CPUs of the event count."""
-    experiment = plan(cpu(50, start_s=1, duration_s=4, cpus=[1]), name="pinned")
-    recording = record(folder, full(cpu_delivered_percent=40, cpu0_percent=100, cpu1_percent=20), experiment)
-    assert recording.lack_of_room("cpu-0") == ""
-
-
 def test_only_cpu_events_need_room(folder):
-    """A disk event is never excused by a full CPU."""
+    """A disk event is never excused by waiting for a CPU."""
     experiment = plan(disk(1e6, duration_s=4), name="disk")
-    assert record(folder, full(cpu_delivered_percent=0, cpu0_percent=100, cpu1_percent=100), experiment).lack_of_room("disk-0") == ""
+    assert short(folder, 9.0, experiment, cpu_delivered_percent=0).lack_of_room("disk-0") == ""
 
 
 def test_a_window_without_samples_tells_nothing_about_room(folder):

@@ -33,7 +33,12 @@ class HostLink:
         board = Path(plan["board"])
         self._guard = start_child("twin_harness.control.guard", limits) if limits else None
         watch_pids = [*plan["watch_pids"], *([self._guard.pid] if self._guard else [])]
-        self._host = start_child("twin_harness.stress", {**plan, "watch_pids": watch_pids}, pass_fds=locks)
+        try:
+            self._host = start_child("twin_harness.stress", {**plan, "watch_pids": watch_pids}, pass_fds=locks)
+        except OSError:
+            if self._guard:
+                end_child(self._guard, _STOP_PATIENCE_S)
+            raise
         register(board, self._host.pid, "host", plan["scratch_dir"])
         if self._guard:
             register(board, self._guard.pid, "guard")

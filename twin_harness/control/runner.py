@@ -42,6 +42,21 @@ class _Running:
     is_cut: bool = False
 
 
+@contextmanager
+def _as_harness_failure() -> Iterator[None]:
+    """Turn what the operating system refused to the harness itself into one sentence.
+
+    Raises:
+        HarnessFailure: a file could not be written, a process not be started.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        msg = f"the harness could not go on: {error.strerror or error}{where}; look at the space, the descriptors and the rights of the data folder"
+        raise HarnessFailure(msg) from None
+
+
 class ServerRunner:
     """The runner on the real machine.
 
@@ -61,13 +76,14 @@ class ServerRunner:
             ExperimentAborted: the guard stopped it.
             FidelityMissed, Undecided: ``tolerance`` was missed, or could not be judged.
         """
-        running = self._start(experiment, generator)
-        try:
-            self._watch(running, running.planned.end_s)
-        except BaseException:
-            self._break_off(running)
-            raise
-        return self._conclude(running)
+        with _as_harness_failure():
+            running = self._start(experiment, generator)
+            try:
+                self._watch(running, running.planned.end_s)
+            except BaseException as reason:
+                self._break_off(running, reason)
+                raise
+            return self._conclude(running)
 
     @contextmanager
     def background(self, experiment: Experiment, recordings: list[Recording]) -> Iterator[None]:
@@ -76,16 +92,18 @@ class ServerRunner:
         Raises:
             as ``run``, when the block is left.
         """
-        running = self._start(experiment, None)
+        with _as_harness_failure():
+            running = self._start(experiment, None)
         try:
             self._watch(running, running.planned.zero_s)
             yield
             self._cut(running)
             self._watch(running, time.monotonic() + experiment.tail_s)
-        except BaseException:
-            self._break_off(running)
+        except BaseException as reason:
+            self._break_off(running, reason)
             raise
-        recordings.append(self._conclude(running))
+        with _as_harness_failure():
+            recordings.append(self._conclude(running))
 
     # -- start ----------------------------------------------------------------------------------------------------------------
 
@@ -109,8 +127,8 @@ class ServerRunner:
             running.plan_slot = site.board.publish_plan(self._site.board_plan(planned))
             site.recorder.begin_experiment(experiment.name, zero_s)
             link.begin(zero_s, running.plan_slot)
-        except BaseException:
-            self._break_off(running)
+        except BaseException as reason:
+            self._break_off(running, reason)
             raise
         for message in early:
             self._hear(running, message)
@@ -142,11 +160,32 @@ class ServerRunner:
             if self._site.board.is_load_stopping:
                 msg = "the controller was interrupted"
                 raise KeyboardInterrupt(msg)
-            if running.link.tripped or (running.link.is_over and running.waiting) or self._has_bad_end(running):
-                self._account_for_lost(running)
+            now_s = time.monotonic()
+            due = [event for event in running.waiting.values() if running.planned.zero_s + event.end_s <= now_s]
+            is_mute = any(now_s > running.planned.zero_s + event.end_s + self._patience_s(event) for event in due)
+            if running.link.tripped or (running.link.is_over and running.waiting) or self._has_bad_end(running) or is_mute:
+                self._account_for_lost(running, is_mute=is_mute)
                 return
-            if time.monotonic() >= until_s:
+            self._check_sampling(running)
+            if now_s >= until_s and not due:
                 return
+
+    def _patience_s(self, event: Event) -> float:
+        """Return how long after an event's end its load host may still be at it: a stressor is killed after 0.5 s, memory takes time to free."""
+        held_bytes = event.shape.extremes(event.duration_s)[1] * event.scale(1.0, self._site.machine.memory_limit_bytes) if event.stressor == "memory" else 0.0
+        return _ROW_PATIENCE_S + held_bytes / 2**30
+
+    def _check_sampling(self, running: _Running) -> None:
+        """Go on only while samples come.
+
+        Raises:
+            HarnessFailure: the logger has written nothing for seconds.
+        """
+        patience_s = _ROW_PATIENCE_S + 2 * self._site.interval_s
+        silent_s = time.monotonic() - max(self._site.board.dataset_state()[1], running.planned.begin_s)
+        if silent_s > patience_s:
+            msg = f"the telemetry logger has written nothing for {silent_s:.1f} s; the experiment was ended, look at the logger's message on stderr"
+            raise HarnessFailure(msg)
 
     def _hear(self, running: _Running, message: dict[str, Any]) -> None:
         event = running.waiting[message["event"]]
@@ -161,7 +200,8 @@ class ServerRunner:
         row = self._site.recorder.new_row(planned.experiment.name, event.id, event.stressor)
         row.shape, row.unit = event.shape.kind, event.unit
         row.planned_start_s, row.planned_end_s = event.start_s, event.end_s
-        row.parameters = json.dumps({"shape": shapes.to_json(event.shape), "options": event.options})
+        starved_s = round(message.get("starved_s", 0.0), 6)
+        row.parameters = json.dumps({"shape": shapes.to_json(event.shape), "options": event.options, "starved_s": starved_s})
         row.status, row.message, row.release_s = message["status"], message["message"], message.get("release_s")
         if message["start_s"] is not None:
             row.start_monotonic_s, row.actual_start_s = message["start_s"], message["start_s"] - planned.zero_s
@@ -232,10 +272,10 @@ class ServerRunner:
             running.planned = replace(running.planned, experiment=experiment, end_s=end_s)
             self._site.board.publish_plan(self._site.board_plan(running.planned), running.plan_slot)
 
-    def _account_for_lost(self, running: _Running) -> None:
-        """Say of every event that had not ended why it did: the guard, its dead guard, a fault of another event, or a dead host."""
+    def _account_for_lost(self, running: _Running, *, is_mute: bool) -> None:
+        """Say of every event that had not ended why it did: the guard, its dead guard, a fault of another event, or a dead or mute host."""
         link = running.link
-        if link.tripped is None and not link.is_over:
+        if link.tripped is None and not link.is_over and not is_mute:
             self._stop_rest(running, "stopped because another event of the experiment failed")
         if link.tripped is None:
             link.poll(0.3)  # the guard speaks after the load is dead, and the host's end may be heard first
@@ -246,7 +286,7 @@ class ServerRunner:
             )
             end_s = link.tripped["killed_s"]
         else:
-            reason = "its guard died" if link.has_guard_died else "its load host died"
+            reason = "its load host did not answer" if is_mute else "its guard died" if link.has_guard_died else "its load host died"
             status, why, end_s = "failed", f"the load was stopped because {reason}", time.monotonic()
         for event in list(running.waiting.values()):
             start_s = running.starts_s.get(event.id)
@@ -268,22 +308,27 @@ class ServerRunner:
             for message in running.link.poll(_POLL_S):
                 self._hear(running, message)
 
-    def _break_off(self, running: _Running) -> None:
-        """Interrupted: stop the load, write what is known, leave nothing running."""
+    def _break_off(self, running: _Running, reason: BaseException) -> None:
+        """Interrupted, or unable to go on: stop the load, write what is known, leave nothing running."""
+        is_fault = isinstance(reason, Exception)
+        why = str(reason) or "the session was interrupted"
         try:
-            self._stop_rest(running, "the session was interrupted")
+            self._stop_rest(running, why)
+            for _, row in running.ended:
+                if row.status == "stopped":
+                    row.status, row.message = ("failed" if is_fault else "stopped"), why
             self._annotate_known(running, is_last_chance=True)
         finally:
             running.planned = replace(running.planned, end_s=time.monotonic())
-            self._close(running, "stopped")
+            self._close(running, "failed" if is_fault else "stopped")
 
     def _close(self, running: _Running, status: str) -> None:
         running.link.close()
-        running.planned = replace(running.planned, status=status)
-        self._site.folder.append_plan(running.planned)
-        self._site.recorder.end_experiment(running.planned.experiment.name)
         if running.plan_slot >= 0:
             self._site.board.remove_plan(running.plan_slot)
+        self._site.recorder.end_experiment(running.planned.experiment.name)
+        running.planned = replace(running.planned, status=status)
+        self._site.folder.append_plan(running.planned)
 
     def _await_rows(self, until_s: float) -> None:
         """Wait until the dataset reaches an instant; a logger that has died meanwhile is not waited for.

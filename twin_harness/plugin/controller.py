@@ -61,7 +61,11 @@ def close_session(state: PluginState) -> None:
     session, state.session = state.session, None
     if session is None:
         return
-    for sentence in state.lost:
-        session.lose(sentence)
-    state.report = session.close(is_interrupted=state.is_interrupted)
-    state.closing_lines = terminal.closing_lines(session.folder.path, session.folder.read_state(), state.report)
+    try:
+        for sentence in state.lost:
+            session.lose(sentence)
+        state.report = session.close(is_interrupted=state.is_interrupted)
+        state.closing_lines = terminal.closing_lines(session.folder.path, session.folder.read_state(), state.report)
+    except OSError as error:
+        where = f"{session.folder.path}: {error.strerror or error}"
+        state.closing_lines = [f"PARTIAL: the run could not be closed, {where}; what was written is there, `twin report` reads it"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from twin_harness.errors import ExperimentError, InvalidInput, Undecided
+from twin_harness.errors import ExperimentError, InvalidInput, TwinError
 from twin_harness.plugin.collection import drawn_experiments, planned_of
 from twin_harness.plugin.markers import name_of
 from twin_harness.plugin.state import TestState, state_of, test_state
@@ -245,7 +245,7 @@ def fixture_recording(request: pytest.FixtureRequest, _twin_session: Session, _t
     generator = {"name": "random", "seed": settings.seed, "arguments": {"n": settings.random, **mark.kwargs}} if mark else None
     try:
         return run_for(_twin_test, _twin_session, _twin_experiment_plan, generator)
-    except (ExperimentError, InvalidInput, Undecided) as error:
+    except TwinError as error:
         _twin_test.fault = error
         return None
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SLOT_S = 0.020
 CATCH_UP_S = 0.100
 _SPIN_S = 40e-6
+_RUNNABLE_SHARE = 0.8
 
 
 class CpuStress:
@@ -34,6 +35,8 @@ class CpuStress:
         self._load = load
         self._cpu = cpu
         self._turns = 1000
+        self._schedstat: int | None = None
+        self._short_before: tuple[float, float, float] | None = None
 
     def prepare(self) -> None:
         """Go to the CPU, and learn how many turns of the loop take 40 µs here."""
@@ -41,6 +44,10 @@ class CpuStress:
             os.sched_setaffinity(0, {self._cpu})
         fastest_s = min(_time_of_spin(1000) for _ in range(5))
         self._turns = max(100, int(1000 * _SPIN_S / max(fastest_s, 1e-7)))
+        try:
+            self._schedstat = os.open("/proc/self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # a kernel without CONFIG_SCHED_INFO
+            self._schedstat = None
 
     def follow(self, report_start: Callable[[], None]) -> None:
         """Follow the load."""
@@ -56,6 +63,8 @@ class CpuStress:
                 _spin(self._turns)
                 own_s = time.process_time()
             missing_s = target_s - own_s
+            if missing_s > 0:
+                self._note_short_slot(own_s)
             if missing_s > CATCH_UP_S:
                 forgiven_s += missing_s - CATCH_UP_S
             remaining_s = slot_end_s - time.monotonic()
@@ -63,8 +72,25 @@ class CpuStress:
                 time.sleep(remaining_s)
             own_s = time.process_time()
 
+    def _note_short_slot(self, own_s: float) -> None:
+        """Count the time waited for a CPU since the short slot before, if the process was running or waiting all the while.
+
+        /proc/<pid>/schedstat: time on a CPU, time waiting in a run queue, both in ns (Documentation/scheduler/sched-stats.rst). A
+        stressor that does too little sleeps, so it never counts as starved.
+        """
+        if self._schedstat is None:
+            return
+        now_s, waited_s = time.monotonic(), int(os.pread(self._schedstat, 64, 0).split()[1]) / 1e9
+        if self._short_before is not None:
+            then_s, then_own_s, then_waited_s = self._short_before
+            if own_s - then_own_s + waited_s - then_waited_s >= _RUNNABLE_SHARE * (now_s - then_s):
+                self._load.starved_s += waited_s - then_waited_s
+        self._short_before = (now_s, own_s, waited_s)
+
     def release(self) -> None:
-        """Give nothing back: CPU time is not held."""
+        """Give nothing back but a descriptor: CPU time is not held."""
+        if self._schedstat is not None:
+            os.close(self._schedstat)
 
 
 def _spin(turns: int) -> None:

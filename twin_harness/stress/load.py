@@ -31,6 +31,7 @@ class Load:
         scale: what one unit of level is in the stressor's own unit (CPU seconds per second, bytes, bytes per second).
         options: the event's options, defaults filled in.
         is_stopping: set from outside when the event is to end early.
+        starved_s: how long the process waited for a CPU, by the kernel's account, in slots that it could not fulfil without a pause.
     """
 
     shape: Shape
@@ -39,6 +40,7 @@ class Load:
     scale: float
     options: dict[str, Any] = field(default_factory=dict)
     is_stopping: bool = False
+    starved_s: float = 0.0
 
     @property
     def end_s(self) -> float:
@@ -125,5 +127,5 @@ def follow(stressor: Stressor, load: Load, pipe: int) -> int:
             say("ended")
         stressor.release()
         if begun:
-            say("released")
+            say("released", starved_s=load.starved_s)
     return code

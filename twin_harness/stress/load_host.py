@@ -64,6 +64,7 @@ class _Event:
     starts_s: list[float] = field(default_factory=list)
     ends_s: list[float] = field(default_factory=list)
     releases_s: list[float] = field(default_factory=list)
+    starved_s: float = 0.0
     status: str = "completed"
     message: str = ""
     is_told: bool = False
@@ -258,6 +259,7 @@ class LoadHost:
             event.ends_s.append(message["at_s"])
         elif message["state"] == "released":
             event.releases_s.append(message["at_s"])
+            event.starved_s += message["starved_s"]
         else:
             event.status, event.message = message["status"], message["why"]
 
@@ -304,6 +306,7 @@ class LoadHost:
                     "start_s": min(event.starts_s) if event.starts_s else None,
                     "end_s": end_s,
                     "release_s": max(event.releases_s) - end_s if event.releases_s and end_s is not None else None,
+                    "starved_s": event.starved_s,
                     "status": status,
                     "message": event.message,
                 }
