@@ -80,11 +80,22 @@ def mutate(folder: Path, stressor: str, name: str) -> None:
 
 
 def outcomes(folder: Path, scenarios: list[str]) -> dict[str, str]:
-    """Run scenarios from the broken copy and return their outcomes by name."""
+    """Run scenarios from the broken copy (no pythonpath: it would put the sound package first) and return their outcomes by name."""
     junit = folder / "junit.xml"
     names = [str(ROOT / "scenarios" / scenario) for scenario in scenarios]
     environment = {**os.environ, "PYTHONPATH": str(folder)}
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "--twin-no-report", f"--twin-data-dir={folder / 'data'}", f"--alluredir={folder / 'allure'}"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pytest",
+        "-q",
+        "-o",
+        "pythonpath=",
+        "--twin-no-report",
+        f"--twin-data-dir={folder / 'data'}",
+        f"--alluredir={folder / 'allure'}",
+    ]
     subprocess.run([*command, f"--junitxml={junit}", *names], cwd=ROOT, env=environment, capture_output=True, check=False)
 
     return {

@@ -16,7 +16,6 @@ def test_cpu_plateau_is_what_was_asked(recording, limits, percent):
     plateau = recording.during("cpu-0", skip_s=1)
     assert plateau.mean("cpu_delivered_percent") == pytest.approx(percent, abs=limits.cpu_points)
     assert plateau.mean("cpu_percent") >= percent - limits.cpu_points
-    assert plateau.mean("cpu_percent") - recording.samples.loc[:0, "cpu_percent"].mean() > percent / 2
 
 
 @pytest.mark.experiment(cpu(steps([20, 60, 40]), duration_s=12), tolerance="2.5%")

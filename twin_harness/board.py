@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import HarnessFailure
+from twin_harness.procfs import start_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ _LOGGER_PID, _STOP, _GENERATION, _LENGTH = 8, 12, 16, 24
 _PROBE = struct.Struct("<ddddQQ")  # wakeup, cpu, disk, service in ms; acknowledged by the logger; seen by the probe
 _PROBE_AT = 128
 _PLANS_AT = 4096
-_PROCESS = struct.Struct("<IBBHIIQQQQ16sQ")  # pid, state, kind, plan, event, pad, base, fsynced, final a, final b, pad, born
+_PROCESS = struct.Struct("<IBBHIIQQQQQQQ")  # pid, state, kind, plan, event, pad, base, fsynced, final a, final b, start ticks, pad, born
 _PROCESS_SIZE = 128
 _PROCESSES_AT = _PLANS_AT + PLAN_SLOTS * PLAN_BYTES
 SIZE = _PROCESSES_AT + PROCESS_SLOTS * _PROCESS_SIZE
@@ -61,6 +62,7 @@ class LoadProcess:
         plan: plan slot of its experiment; event: index of its event there.
         base: what does not count: CPU ns, resident bytes or I/O bytes before the start.
         fsynced_bytes: bytes whose fsync has returned (buffered disk load only).
+        start_ticks: when the process began, in clock ticks since boot; with the pid it names one process.
         final: (CPU ns, I/O bytes) at its end.
     """
 
@@ -72,6 +74,7 @@ class LoadProcess:
     event: int
     base: int
     fsynced_bytes: int
+    start_ticks: int
     final: tuple[int, int]
 
 
@@ -282,7 +285,8 @@ class Board:
         return int(_U64.unpack_from(self._map, _GENERATION)[0])
 
     def _next_generation(self) -> None:
-        _U64.pack_into(self._map, _GENERATION, self.generation + 1)
+        # A new random number, not the next one: two writers at a time must never leave the number that a reader knows.
+        _U64.pack_into(self._map, _GENERATION, int.from_bytes(os.urandom(8), "little"))
 
     def claim_process(self, pid: int, kind: str, *, plan: int = 0, event: int = 0, base: int = 0) -> int:
         """Take a process slot for ``pid`` and return its number.
@@ -297,7 +301,7 @@ class Board:
                 state = self._map[offset + 4]
                 born_ns = _U64.unpack_from(self._map, offset + _PROCESS.size - 8)[0]
                 if state in (FREE, CONSUMED) or (state == ENDED and now_ns - born_ns > _STALE_S * 1e9):
-                    _PROCESS.pack_into(self._map, offset, pid, LIVE, KINDS.index(kind), plan, event, 0, base, 0, 0, 0, b"", now_ns)
+                    _PROCESS.pack_into(self._map, offset, pid, LIVE, KINDS.index(kind), plan, event, 0, base, 0, 0, 0, start_ticks(pid) or 0, 0, now_ns)
                     self._next_generation()
                     return slot
         msg = f"the load board holds {PROCESS_SLOTS} processes, the most it can; plan fewer events at once"
@@ -305,6 +309,7 @@ class Board:
 
     def set_pid(self, slot: int, pid: int) -> None:
         """Name the process of a slot that was claimed before its fork (with pid 0, which nobody reads)."""
+        _U64.pack_into(self._map, _PROCESSES_AT + slot * _PROCESS_SIZE + 48, start_ticks(pid) or 0)
         _U32.pack_into(self._map, _PROCESSES_AT + slot * _PROCESS_SIZE, pid)
         self._next_generation()
 
@@ -344,6 +349,6 @@ class Board:
         for slot in range(PROCESS_SLOTS):
             offset = _PROCESSES_AT + slot * _PROCESS_SIZE
             if self._map[offset + 4] in (LIVE, ENDED):
-                pid, state, kind, plan, event, _, base, fsynced, cpu_ns, io_bytes, _, _ = _PROCESS.unpack_from(self._map, offset)
-                found.append(LoadProcess(slot, pid, state, KINDS[kind], plan, event, base, fsynced, (cpu_ns, io_bytes)))
+                pid, state, kind, plan, event, _, base, fsynced, cpu_ns, io_bytes, ticks, _, _ = _PROCESS.unpack_from(self._map, offset)
+                found.append(LoadProcess(slot, pid, state, KINDS[kind], plan, event, base, fsynced, ticks, (cpu_ns, io_bytes)))
         return found

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from twin_harness.schedule import Event, Experiment
 
 _SHORT_POINTS, _LEAST_EXPLAINED = 1.0, 0.5
+_EDGE_S = 1e-6
 
 
 class Runner(Protocol):
@@ -149,8 +150,10 @@ class Recording:
             reason = "the window holds no samples" if frame.empty else "it is empty: this machine or session does not measure it"
             msg = f"column {column!r} of {self.name!r} cannot be judged: {reason}"
             raise Undecided(msg)
-        values = frame.loc[has_value, column]
-        return values, frame.loc[has_value, "dt_s"].fillna(0.0)
+        # A row that straddles the start of the window stands for time before it as well.
+        is_inside = has_value & (frame.index - frame["dt_s"].fillna(0.0) >= self.begin_s - _EDGE_S)
+        chosen = is_inside if is_inside.any() else has_value
+        return frame.loc[chosen, column], frame.loc[chosen, "dt_s"].fillna(0.0)
 
     def mean(self, column: str) -> float:
         """Return the mean of a column, each row weighed by the time it stands for (for rates: exactly the counters' difference).

@@ -17,18 +17,11 @@ from twin_harness import cpu, plan
 @contextmanager
 def room_for(count):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    kept = [os.dup(0) for _ in range(64)]  # no gaps below: what is left is above the highest
-    highest = max(map(int, os.listdir("/proc/self/fd")[:-1]))
-    for descriptor in kept:
-        os.close(descriptor)
-    filled = []
-    while True:
-        descriptor = os.dup(0)
-        if descriptor >= highest - 63:
-            os.close(descriptor)
-            break
+    highest, filled = max(map(int, os.listdir("/proc/self/fd"))), []
+    while (descriptor := os.dup(0)) <= highest:
         filled.append(descriptor)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest - 63 + count, hard))
+    os.close(descriptor)  # all below it are taken
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor + count, hard))
     try:
         yield
     finally:
@@ -36,14 +29,13 @@ def room_for(count):
         for descriptor in filled:
             os.close(descriptor)
 
-@pytest.fixture(scope="session", autouse=True)
-def begun(psutil_logger):
-    if {has_logger}:
-        assert psutil_logger.pid
+@pytest.mark.experiment(cpu(20, duration_s=0.3), lead_s=0.4, tail_s=0.1)
+def test_before(recording):  # loads every module, and the logger
+    pass
 
-@pytest.mark.parametrize("count", range({first}, {last}))
+@pytest.mark.parametrize("count", range(24))
 def test_tight(experiment, count):
-    planned = plan(cpu(20, duration_s=0.3), name=f"with {{count}}", lead_s=0.4, tail_s=0.1)
+    planned = plan(cpu(20, duration_s=0.3), name=f"with {count}", lead_s=0.4, tail_s=0.1)
     with room_for(count):
         experiment.run(planned)
 
@@ -65,7 +57,7 @@ def check_end(victim):
 
 def test_experiment_without_descriptors_fails_in_a_sentence_wherever_it_finds_none(make_victim):
     """With room for none, one, two … descriptors each experiment fails with a sentence or runs, and the one after them runs."""
-    victim = make_victim("-v", tests=TIGHT.format(has_logger=True, first=0, last=24)).start()
+    victim = make_victim("-v", tests=TIGHT).start()
     _, text = check_end(victim)
     run = load(victim.run_folder())
     assert not tracebacks(text), text[-6000:]
@@ -85,5 +77,6 @@ def test_session_with_few_descriptors_ends_by_itself(make_victim, limit):
     if "test session starts" in text and "collected 2 items" in text:
         assert not tracebacks(text), text[-6000:]
         assert code in (0, 1)
-    code, text = victim.run_next() if not victim._limit else (0, "")
+    victim.limit = ""
+    code, text = victim.run_next()
     assert code == 0, text[-2000:]

@@ -11,6 +11,7 @@ from twin_harness.board import Board
 from twin_harness.clock import FakeClock
 from twin_harness.dataset_file import DatasetFile
 from twin_harness.machine import inspect_machine
+from twin_harness.metrics import columns
 from twin_harness.telemetry.procfs_source import ProcfsSource, Sample
 from twin_harness.telemetry.psutil_logger import Logger
 
@@ -19,16 +20,17 @@ START_S = 1000.0
 
 
 class GrowingSource:
-    """A source whose one counter grows by 100 a second, and whose other cells are empty."""
+    """A source whose counters all grow by 100 a second."""
 
-    def __init__(self, cells):
-        self.resets, self._cells, self._before_s = [], cells, 0.0
+    def __init__(self, machine):
+        others = 22  # identity, contract, probes and the logger's own
+        self.resets, self._cells, self._before_s = [], len(columns(machine.possible_cpus)) - others, 0.0
 
     def start(self, now_s):
         self._before_s = now_s
 
     def sample(self, now_s):
-        rate = 100.0 * (now_s - self._before_s) / max(now_s - self._before_s, 1e-6)
+        rate = (100.0 * now_s - 100.0 * self._before_s) / (now_s - self._before_s)
         self._before_s = now_s
         return Sample(1.0, 0.0, 2.0, rate, (rate,) * self._cells)
 
@@ -70,13 +72,13 @@ def utc_s(row):
 @pytest.mark.parametrize("step_s", [-3600.0, -0.05, 0.05, 86400.0])
 def test_a_step_of_the_wall_clock_shows_in_time_alone(tmp_path, board, machine, step_s):
     """Forward or back, by a little or a day: monotonic_s goes on by the interval, and time steps once, by as much."""
-    cells = 46 + len(machine.possible_cpus)
-    rows = log_with_steps(tmp_path / "d.csv", board, machine, GrowingSource(cells), {4: step_s})
+    rows = log_with_steps(tmp_path / "d.csv", board, machine, GrowingSource(machine), {4: step_s})
     clock = [float(row["monotonic_s"]) for row in rows]
     assert clock == pytest.approx([START_S + INTERVAL_S * (number + 1) for number in range(len(rows))], abs=1e-6)
     gaps = [utc_s(after) - utc_s(before) for before, after in zip(rows, rows[1:], strict=False)]
     assert gaps == pytest.approx([INTERVAL_S + (step_s if number == 3 else 0.0) for number in range(len(gaps))], abs=1e-3)
     assert {row["missed_samples"] for row in rows} == {"0"}
+    assert [float(row["disk_writes_per_s"]) for row in rows] == pytest.approx([100.0] * len(rows))
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="reads /proc")
@@ -92,7 +94,7 @@ def test_no_rate_is_negative_when_the_wall_clock_steps_back(tmp_path, board, mac
 def test_rows_are_found_by_the_monotonic_clock(tmp_path, board, machine):
     """A slice by monotonic_s is right across a step: the reader never looks at the wall clock."""
     path = tmp_path / "d.csv"
-    rows = log_with_steps(path, board, machine, GrowingSource(46 + len(machine.possible_cpus)), {3: -10_000.0, 6: 20_000.0})
+    rows = log_with_steps(path, board, machine, GrowingSource(machine), {3: -10_000.0, 6: 20_000.0})
     with DatasetFile(path) as dataset:
         part = dataset.read(START_S + 0.25, START_S + 0.75).decode().splitlines()
     taken = [float(line["monotonic_s"]) for line in csv.DictReader(part)]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from twin_harness import load
 from twin_harness.board import LIVE, PLAN_SLOTS, Board
-from twin_harness.errors import HarnessFailure, TwinError
+from twin_harness.errors import TwinError
 
 TOKEN = "TWIN_CHAOS_TOKEN"
 PATIENCE_S = 60.0
@@ -136,7 +136,7 @@ class Victim:
         (project / "test_it.py").write_text(tests)
         (project / "test_next.py").write_text(NEXT)
         self._arguments = list(arguments)
-        self._limit = limit
+        self.limit = limit
         self._board = None
         self.process = None
         self.started_s = None
@@ -146,7 +146,7 @@ class Victim:
     def _command(self, *arguments):
         guard = "--twin-guard=memory_available=5%,disk_free=100MiB"
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--twin-no-report", guard, *arguments]
-        return ["sh", "-c", f'{self._limit} && exec "$@"', "sh", *command] if self._limit else command
+        return ["sh", "-c", f'{self.limit} && exec "$@"', "sh", *command] if self.limit else command
 
     def _environment(self):
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
@@ -290,14 +290,6 @@ class Victim:
         """Return the names in a run folder that a finished run does not have."""
         return sorted({path.name for path in folder.iterdir()} - WHOLE_RUN)
 
-    def is_board_open(self):
-        """Whether the board of the newest run can still be opened."""
-        try:
-            Board.open(load(self.project / "data" / "latest").state["board"]).close()
-        except (HarnessFailure, TwinError, TypeError, KeyError):
-            return False
-        return True
-
 
 def gone_after_s(processes, patience_s):
     """Return after how many seconds none of the processes is alive any more, and how many still are at the end."""
@@ -317,4 +309,4 @@ def sleep_until(instant_s):
 
 def tracebacks(text):
     """Return the lines of an output that show the inside of something instead of a sentence."""
-    return [line for line in text.splitlines() if re.search(r"Traceback \(most recent|INTERNALERROR|^twin_harness/.*\.py:\d+: |site-packages/.*\.py:\d+: ", line)]
+    return [line for line in text.splitlines() if re.search(r"Traceback \(most recent|INTERNALERROR|twin_harness/[\w/]+\.py:\d+|site-packages/.*\.py:\d+: ", line)]

@@ -2,18 +2,6 @@
 
 import pytest
 
-pytest_plugins = ["pytester"]
-
-IDLE = """
-import pytest
-from twin_harness import plan, cpu, constant
-
-@pytest.mark.experiment(lead_s=0.2, tail_s=0.2)
-def test_idle(recording):
-    assert recording.max("cpu_delivered_percent") == 0
-"""
-
-
 @pytest.fixture
 def project(pytester, monkeypatch):
     """A foreign project: its own rootdir, nothing of ours but the installed plugin."""

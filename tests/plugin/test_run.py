@@ -23,7 +23,7 @@ def test_run_leaves_its_files(project, run):
     state = json.loads((folder / "run.json").read_text())
     assert state["status"] == "COMPLETE"
     assert state["logger"]["missed_samples"] == 0
-    rows = list(csv.DictReader((folder / "system_metrics_dataset.csv").open()))
+    rows = list(csv.DictReader((folder / "system_metrics_dataset.csv").read_text().splitlines()))
     assert len(rows) >= 5
     assert {row["experiment"] for row in rows} <= {"test_idle", ""}
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -108,7 +108,7 @@ def test_marks_and_phases_are_annotated(project, run):
     """annotations.mark and annotations.phase write rows of stressor mark, inside and outside experiments."""
     project.makepyfile("def test_it(annotations):\n    annotations.mark('deploy', version='1.2')\n    with annotations.phase('warm-up'): pass\n")
     run().assert_outcomes(passed=1)
-    rows = list(csv.DictReader((project.path / "data" / "latest" / "annotations.csv").open()))
+    rows = list(csv.DictReader((project.path / "data" / "latest" / "annotations.csv").read_text().splitlines()))
     assert [(row["event"], row["stressor"]) for row in rows] == [("deploy", "mark"), ("warm-up", "mark")]
     assert json.loads(rows[0]["parameters"]) == {"version": "1.2"}
 

@@ -249,7 +249,6 @@ def test_a_row_after_a_short_write_is_whole(folder, monkeypatch):
     assert [found.experiment.name for found in folder.read_plans()] == ["whole"]
 
 
-# FAULT run_folder.py append_annotation: the heading goes with the making of the file, so after a first row that did not fit no heading is ever written.
 @pytest.mark.parametrize("part", [0, 0.5], ids=["nothing written", "half written"])
 def test_a_row_after_a_first_row_that_did_not_fit_is_read(folder, monkeypatch, part):
     """A shard whose very first write failed still gets its heading with the first row that fits."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.board import LIVE
 from twin_harness.child import kill_group
+from twin_harness.procfs import start_ticks
 from twin_harness.records import AnnotationRow
 
 if TYPE_CHECKING:
@@ -37,10 +37,9 @@ def _load_groups(board: Board) -> set[int]:
             continue
         try:
             group = os.getpgid(process.pid)
-            is_ours = b"twin_harness.stress" in Path(f"/proc/{process.pid}/cmdline").read_bytes()
         except OSError:
             continue
-        if is_ours:
+        if start_ticks(process.pid) == process.start_ticks:  # else the pid is somebody else's by now
             groups.add(group)
     return groups
 

@@ -1,0 +1,294 @@
+"""In somebody else's project: ten lines work in every way of starting pytest, own fixtures stay theirs, and who uses nothing sees nothing."""
+
+import csv
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+TOKEN = "TWIN_FOREIGN_TOKEN"
+TEN_LINES = """
+import pytest
+from twin_harness import cpu
+
+@pytest.mark.experiment(cpu(20, duration_s=0.6), lead_s=0.4, tail_s=0.2)
+def test_declared(recording):
+    assert recording.mean("cpu_percent") > 0
+
+def test_direct(cpu_stress):
+    assert cpu_stress(20, duration_s=0.6, lead_s=0.4, tail_s=0.2).max("cpu_delivered_percent") > 0
+"""
+OWN_FIXTURES = """
+import pytest
+
+@pytest.fixture
+def machine(): return "lathe"
+
+@pytest.fixture
+def variant(machine): return f"blue {machine}"
+
+@pytest.fixture
+def gate(variant): return f"gate of a {variant}"
+"""
+OWN_TEST = """
+def test_own(machine, variant, gate):
+    assert (machine, variant, gate) == ("lathe", "blue lathe", "gate of a blue lathe")
+"""
+NOTHING_OF_OURS = """
+import os
+
+def ours():
+    found = []
+    for entry in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/environ", "rb") as file, open(f"/proc/{entry}/cmdline", "rb") as command:
+                if os.environ["TWIN_FOREIGN_TOKEN"].encode() in file.read() and b"twin_harness." in command.read():
+                    found.append(entry)
+        except OSError:
+            continue
+    return found
+
+def test_it(tmp_path):
+    assert ours() == []
+
+def test_more():
+    assert ours() == []
+"""
+# Names the board that a session of this project would have, so that what stands on tmpfs can be told apart from other sessions'.
+NAMES_BOARD = """
+import pathlib
+import pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config):
+    from twin_harness.plugin.state import state_of
+    if not hasattr(config, "workerinput"):
+        pathlib.Path(config.invocation_params.dir, "board.txt").write_text(state_of(config).seat.board)
+"""
+PROGRAM = [str(Path(sys.executable).with_name("pytest"))]
+MODULE = [sys.executable, "-m", "pytest"]
+MODES = {
+    "plain": (PROGRAM, []),
+    "n0": (PROGRAM, ["-n0"]),
+    "n2": (PROGRAM, ["-n2"]),
+    "without-xdist": (PROGRAM, ["-p", "no:xdist"]),
+    "without-allure": (PROGRAM, ["-p", "no:allure_pytest"]),
+    "module": (MODULE, []),
+    "importlib": (PROGRAM, ["--import-mode=importlib"]),
+}
+WHOLE_RUN = {"system_metrics_dataset.csv", "annotations.csv", "schedule.json", "machine.json", "run.json"}
+
+
+@pytest.fixture
+def start(project, monkeypatch):
+    """Start pytest on the project, as a program or a module, with arguments; every process of it bears a token."""
+    monkeypatch.setenv(TOKEN, f"foreign-{os.urandom(8).hex()}")
+
+    def start(command, *arguments):
+        return project.run(*command, "-p", "no:cacheprovider", *arguments)
+
+    return start
+
+
+def session_rows(project):
+    """Return run.json and the rows of annotations.csv of the project's newest run."""
+    latest = project.path / "data" / "latest"
+    with (latest / "annotations.csv").open() as file:
+        return json.loads((latest / "run.json").read_text()), list(csv.DictReader(file))
+
+
+def left_processes():
+    """Return the processes that bear this test's token, but for this one."""
+    found = []
+    for entry in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            environment = Path(f"/proc/{entry}/environ").read_bytes()
+        except OSError:
+            continue
+        if os.environ[TOKEN].encode() in environment and int(entry) != os.getpid():
+            found.append(Path(f"/proc/{entry}/cmdline").read_bytes())
+    return found
+
+
+def check_disjoint(rows):
+    """No experiment begins before the one before it has ended."""
+    spans = sorted((float(row["start_monotonic_s"]), float(row["end_monotonic_s"]), row["experiment"]) for row in rows)
+    for before, after in zip(spans, spans[1:], strict=False):
+        assert after[0] >= before[1], f"{before} and {after} overlap"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ten_lines_work_in_every_mode(project, start, mode):
+    """A ten-line test records, writes data and report under its own rootdir, which git ignores; the project's own fixtures are its own."""
+    command, arguments = MODES[mode]
+    project.makeconftest(OWN_FIXTURES)
+    project.makepyfile(test_ten_lines=TEN_LINES, test_own=OWN_TEST)
+    result = start(command, *arguments)
+    result.assert_outcomes(passed=3)
+    state, rows = session_rows(project)
+    assert state["status"] == "COMPLETE"
+    assert {path.name for path in (project.path / "data" / "latest").iterdir()} == WHOLE_RUN
+    assert sorted((row["experiment"], row["event"], row["status"]) for row in rows) == [
+        ("test_declared", "cpu-0", "completed"),
+        ("test_direct", "cpu-0", "completed"),
+    ]
+    check_disjoint(rows)
+    assert (project.path / "reports" / "latest" / "index.html").exists()
+    for folder in ("data", "reports"):
+        assert "*" in (project.path / folder / ".gitignore").read_text().splitlines()
+    made = {path.name for path in project.path.iterdir()} - {"__pycache__", ".hypothesis"}
+    assert made == {"data", "reports", "pytest.ini", "tox.ini", "conftest.py", "test_ten_lines.py", "test_own.py"} & {*made, "data", "reports"}
+    assert left_processes() == []
+    result.stdout.fnmatch_lines(["*= twin harness =*", "COMPLETE: 2 experiments*", "data    data/*", "report  reports/*"])
+
+
+def without_times(lines):
+    """Return an output without what differs from run to run, and without the line that lists plugins."""
+    kept = [line for line in lines if not line.startswith(("plugins:", "created:"))]
+    return [re.sub(r"\d+\.\d+s|\[gw\d\]", "", line) for line in kept if line.strip()]
+
+
+@pytest.mark.parametrize("arguments", [[], ["-n2"], ["-p", "no:xdist"]], ids=["plain", "n2", "without-xdist"])
+def test_project_that_uses_nothing_sees_nothing(project, start, arguments):
+    """Output and files are the same as with the plugin switched off, and no process of ours lives meanwhile or afterwards."""
+    project.makeconftest(NAMES_BOARD)
+    project.makepyfile(NOTHING_OF_OURS)
+    before = {path.name for path in project.path.iterdir()}
+    result = start(PROGRAM, *arguments)
+    result.assert_outcomes(passed=2)
+    assert {path.name for path in project.path.iterdir()} - {"__pycache__", "board.txt"} == before
+    stem = (project.path / "board.txt").read_text().removesuffix(".board")
+    assert [name for name in os.listdir("/dev/shm") if name.startswith(stem)] == []
+    assert left_processes() == []
+    assert result.stderr.lines == []
+    project.makeconftest("")
+    bare = start(PROGRAM, "-p", "no:twin_harness.plugin", *arguments)
+    assert without_times(result.stdout.lines) == without_times(bare.stdout.lines)
+
+
+MANY = """
+import pytest
+from twin_harness import cpu, memory
+
+@pytest.mark.parametrize("number", range(6))
+@pytest.mark.experiment(cpu(20, duration_s=0.5), memory(32 * 2**20, unit="bytes", duration_s=0.4, start_s=0.1), lead_s=0.4, tail_s=0.1)
+def test_it(recording, number):
+    assert recording.annotation("cpu-0").status == "completed"
+"""
+
+
+def test_two_workers_annotate_every_event_once(project, start):
+    """Under -n 2 every planned event stands once in annotations.csv, both workers did some, and no two experiments overlap."""
+    project.makepyfile(MANY)
+    result = start(PROGRAM, "-n2", "--twin-no-report")
+    result.assert_outcomes(passed=6)
+    state, rows = session_rows(project)
+    assert state["status"] == "COMPLETE"
+    planned = {(f"test_it[{number}]", event) for number in range(6) for event in ("cpu-0", "mem-0")}
+    assert sorted((row["experiment"], row["event"]) for row in rows) == sorted(planned)
+    assert {row["worker"] for row in rows} == {"gw0", "gw1"}
+    check_disjoint([row for row in rows if row["event"] == "cpu-0"])
+    spans = sorted((entry["begin_s"], entry["end_s"]) for entry in state["experiments"])
+    assert all(after[0] >= before[1] for before, after in zip(spans, spans[1:], strict=False))
+    assert state["logger"]["rows"] > 0
+    schedule = json.loads((project.path / "data" / "latest" / "schedule.json").read_text())
+    assert sorted(experiment["name"] for experiment in schedule["experiments"]) == sorted({name for name, _ in planned})
+
+
+KILLED = """
+import os
+import pytest
+from twin_harness import cpu
+
+def test_killed(cpu_stress):
+    with cpu_stress.background(20, at_most_s=60):
+        os.kill(os.getpid(), 9)
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.experiment(cpu(20, duration_s=0.4), lead_s=0.4, tail_s=0.1)
+def test_other(recording, number):
+    assert recording.annotation("cpu-0").status == "completed"
+"""
+
+
+def test_killed_worker_makes_the_run_partial_and_is_named(project, start):
+    """A test whose worker is killed fails and stands in Allure; the run is PARTIAL and names worker and experiment; the others ran."""
+    project.makepyfile(KILLED)
+    result = start(PROGRAM, "-n2", "--twin-no-report", "--alluredir=results")
+    result.assert_outcomes(passed=3, failed=1)
+    state, rows = session_rows(project)
+    assert state["status"] == "PARTIAL"
+    assert any(re.fullmatch(r"experiment 'test_killed' was lost with its worker gw\d", sentence) for sentence in state["partial"]), state["partial"]
+    assert any(re.match(r"worker gw\d was lost: ", sentence) for sentence in state["partial"]), state["partial"]
+    lost = [row for row in rows if row["experiment"] == "test_killed"]
+    assert [(row["event"], row["status"]) for row in lost] == [("cpu-0", "failed")]
+    assert re.fullmatch(r"its worker gw\d was lost", lost[0]["message"])
+    assert sorted(row["experiment"] for row in rows if row["status"] == "completed") == [f"test_other[{number}]" for number in range(3)]
+    results = [json.loads(path.read_text()) for path in (project.path / "results").glob("*-result.json")]
+    assert sorted((entry["name"], entry["status"]) for entry in results) == [
+        ("test_killed", "broken"),
+        *((f"test_other[{number}]", "passed") for number in range(3)),
+    ]
+    killed = next(entry for entry in results if entry["name"] == "test_killed")
+    assert "its worker was lost" in killed["statusDetails"]["message"]
+    result.stdout.fnmatch_lines(["PARTIAL: 4 experiments*", "partial*test_killed*"])
+    assert left_processes() == []
+
+
+UNDECIDED = """
+import pytest
+from twin_harness.errors import Undecided
+
+@pytest.fixture
+def early():
+    raise Undecided("nothing was measured yet")
+
+def test_call():
+    raise Undecided("the window holds no samples")
+
+def test_setup(early):
+    pass
+
+@pytest.mark.experiment(lead_s=0.2, tail_s=0.2)
+def test_column(recording):
+    recording.mean("probe_service_ms")
+
+def test_fine():
+    pass
+"""
+
+
+def undecided_lines(result):
+    """Return the summary's lines about UNDECIDED tests, in order of the alphabet, and the last line without its time."""
+    lines = result.stdout.lines
+    begin = next(index for index, line in enumerate(lines) if line.startswith("undecided:"))
+    reasons = []
+    for line in lines[begin + 1 :]:
+        if not line.startswith("  "):
+            break
+        reasons.append(line)
+    return lines[begin], sorted(reasons), re.sub(r" in .*", "", lines[-1].strip("= "))
+
+
+@pytest.mark.parametrize("more", [[], ["--twin-undecided=fail"]], ids=["ignored", "failing"])
+def test_undecided_is_told_alike_plain_and_by_workers(project, start, more):
+    """Count, reasons, letters, exit code, JUnit and Allure say the same of UNDECIDED tests under -n 2 as without workers."""
+    project.makepyfile(UNDECIDED)
+    told = {}
+    for mode in ("n0", "n2"):
+        command, arguments = MODES[mode]
+        result = start(command, *arguments, "-rs", "--twin-no-report", f"--junitxml={mode}.xml", f"--alluredir={mode}", *more)
+        junit = (project.path / f"{mode}.xml").read_text()
+        results = [json.loads(path.read_text()) for path in (project.path / mode).glob("*-result.json")]
+        told[mode] = (
+            result.ret,
+            undecided_lines(result),
+            [len(re.findall(tag, junit)) for tag in ("<skipped", "<failure", "<error", "UNDECIDED: ")],
+            sorted((entry["name"], entry["status"]) for entry in results),
+        )
+    assert told["n0"] == told["n2"]
+    assert told["n0"][0] == (1 if more else 0)
+    assert told["n0"][1][0] == "undecided: 3"
