@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+
 from chaos.faults import slot_of
 from chaos.table import ROW, table_lines
 from chaos.victim import LOADED, Victim

@@ -1,9 +1,9 @@
 """No descriptors: an experiment that finds none fails with a sentence, wherever it finds none, and leaves nothing."""
 
 import pytest
+
 from chaos.faults import ALL_GONE_S, MARGIN_S
 from chaos.victim import gone_after_s, tracebacks
-
 from twin_harness import load
 
 # In each test a few descriptors are left, from none on: so every place of the start of an experiment runs out of them once.

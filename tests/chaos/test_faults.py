@@ -6,7 +6,6 @@ import signal
 
 from chaos.faults import inflict, judge_dataset, slot_of
 from chaos.table import ROW
-
 from twin_harness import load
 
 NO_TAIL = """

@@ -4,6 +4,7 @@ import shutil
 import time
 
 import pytest
+
 from chaos.faults import ALL_GONE_S, MARGIN_S
 from chaos.victim import gone_after_s, tracebacks
 

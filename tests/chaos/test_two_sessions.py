@@ -1,8 +1,10 @@
 """Two sessions at once on one machine: every experiment runs, once, and no two overlap."""
 
-import pytest
-from chaos.victim import PATIENCE_S
+from itertools import pairwise
 
+import pytest
+
+from chaos.victim import PATIENCE_S
 from twin_harness import load
 
 COUNT = 4
@@ -35,7 +37,7 @@ def events(victims):
 
 def check_disjoint(spans):
     """No span begins before the one before it has ended."""
-    for before, after in zip(spans, spans[1:], strict=False):
+    for before, after in pairwise(spans):
         assert after[0] >= before[1], f"{before} and {after} overlap"
 
 
@@ -58,5 +60,5 @@ def test_no_two_experiments_of_two_sessions_overlap(make_victim, workers):
         assert names == ({"gw0", "gw1"} if workers else {"main"})
     # They really were there at the same time, and took turns rather than one after the other.
     order = [session for _, _, session, _ in spans]
-    assert sum(before != after for before, after in zip(order, order[1:], strict=False)) >= 2, order
+    assert sum(before != after for before, after in pairwise(order)) >= 2, order
     assert any("waiting for the machine" in victim.text() for victim in victims)

@@ -3,6 +3,7 @@
 import csv
 import os
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_step_of_the_wall_clock_shows_in_time_alone(tmp_path, board, machine, 
     rows = log_with_steps(tmp_path / "d.csv", board, machine, GrowingSource(machine), {4: step_s})
     clock = [float(row["monotonic_s"]) for row in rows]
     assert clock == pytest.approx([START_S + INTERVAL_S * (number + 1) for number in range(len(rows))], abs=1e-6)
-    gaps = [utc_s(after) - utc_s(before) for before, after in zip(rows, rows[1:], strict=False)]
+    gaps = [utc_s(after) - utc_s(before) for before, after in pairwise(rows)]
     assert gaps == pytest.approx([INTERVAL_S + (step_s if number == 3 else 0.0) for number in range(len(gaps))], abs=1e-3)
     assert {row["missed_samples"] for row in rows} == {"0"}
     assert [float(row["disk_writes_per_s"]) for row in rows] == pytest.approx([100.0] * len(rows))

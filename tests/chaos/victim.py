@@ -309,4 +309,5 @@ def sleep_until(instant_s):
 
 def tracebacks(text):
     """Return the lines of an output that show the inside of something instead of a sentence."""
-    return [line for line in text.splitlines() if re.search(r"Traceback \(most recent|INTERNALERROR|twin_harness/[\w/]+\.py:\d+|site-packages/.*\.py:\d+: ", line)]
+    inside = r"Traceback \(most recent|INTERNALERROR|twin_harness/[\w/]+\.py:\d+|site-packages/.*\.py:\d+: "
+    return [line for line in text.splitlines() if re.search(inside, line)]

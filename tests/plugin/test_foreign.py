@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def left_processes():
 def check_disjoint(rows):
     """No experiment begins before the one before it has ended."""
     spans = sorted((float(row["start_monotonic_s"]), float(row["end_monotonic_s"]), row["experiment"]) for row in rows)
-    for before, after in zip(spans, spans[1:], strict=False):
+    for before, after in pairwise(spans):
         assert after[0] >= before[1], f"{before} and {after} overlap"
 
 
@@ -192,7 +193,7 @@ def test_two_workers_annotate_every_event_once(project, start):
     assert {row["worker"] for row in rows} == {"gw0", "gw1"}
     check_disjoint([row for row in rows if row["event"] == "cpu-0"])
     spans = sorted((entry["begin_s"], entry["end_s"]) for entry in state["experiments"])
-    assert all(after[0] >= before[1] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(after[0] >= before[1] for before, after in pairwise(spans))
     assert state["logger"]["rows"] > 0
     schedule = json.loads((project.path / "data" / "latest" / "schedule.json").read_text())
     assert sorted(experiment["name"] for experiment in schedule["experiments"]) == sorted({name for name, _ in planned})

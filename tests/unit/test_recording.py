@@ -128,8 +128,16 @@ def test_a_mean_is_weighed_by_time(folder):
 
 def test_a_mean_leaves_out_rows_without_a_value(folder):
     """An empty cell takes no part, and neither does the time it stands for."""
-    recording = record(folder, [csv_row(ZERO_S + at_s, cpu_percent=value) for at_s, value in ((-2, 7), (-1, 10), (1, math.nan), (2, 40))])
+    recording = record(folder, [csv_row(ZERO_S + at_s, cpu_percent=value) for at_s, value in ((-1, 7), (0, 10), (1, math.nan), (2, 40))])
     assert recording.mean("cpu_percent") == pytest.approx((10 * 1 + 40 * 1) / 2)
+
+
+def test_a_mean_leaves_out_the_row_that_straddles_the_start(folder):
+    """A row that also stands for time before the window would bring that time in; where it is the only one it is taken."""
+    recording = record(folder, [csv_row(ZERO_S + at_s, cpu_percent=value) for at_s, value in ((-1, 0), (1.5, 90), (2.5, 40), (3.5, 40))])
+    assert recording.during("cpu-0").mean("cpu_percent") == 40.0
+    alone = record(folder, [csv_row(ZERO_S + at_s, cpu_percent=value) for at_s, value in ((-1, 0), (4.5, 70))])
+    assert alone.during("cpu-0").mean("cpu_percent") == 70.0
 
 
 def test_a_single_first_row_has_its_own_mean(folder):
