@@ -112,3 +112,26 @@ def test_rows_are_labelled_and_none_is_missing(session):
     active = samples.loc[0.15:1.95, "active_events"]
     assert set(active) == {"cpu-0"}
     assert set(samples.loc[:-0.05, "active_events"]) == {""}
+
+
+def test_loads_nest(session):
+    """A load may run inside another of the same test: both are delivered, each under its own name, and the outer one ends with its block."""
+    recordings = []
+    with session.runner.background(plan(cpu(15, duration_s=60), name="outer", lead_s=0, tail_s=0), recordings):
+        inner = session.runner.run(plan(cpu(20, duration_s=2), name="inner", lead_s=0.5, tail_s=0.2))
+    (outer,) = recordings
+    outer.require_room("cpu-0")
+    assert inner.during("cpu-0").mean("cpu_delivered_percent") == pytest.approx(35, abs=3)
+    assert set(inner.samples.loc[0.2:1.8, "active_events"]) == {"outer/cpu-0+inner/cpu-0"}
+    row = outer.annotation("cpu-0")
+    assert (row.status, row.message) == ("completed", "")
+    assert 2 < row.actual_end_s < 20
+    assert outer.experiment.events[0].duration_s == pytest.approx(row.actual_end_s, abs=0.1)
+
+
+def test_an_event_shorter_than_a_sample_still_runs(session):
+    """An event of 40 ms starts and ends; what cannot be measured of it is empty, not wrong."""
+    recording = session.runner.run(plan(cpu(50, duration_s=0.04), lead_s=0, tail_s=0.3))
+    row = recording.annotation("cpu-0")
+    assert row.status == "completed"
+    assert row.delivered_mean is None
