@@ -2,6 +2,7 @@
 
 import pytest
 
+
 @pytest.fixture
 def project(pytester, monkeypatch):
     """A foreign project: its own rootdir, nothing of ours but the installed plugin."""

@@ -76,6 +76,7 @@ def test_killed_stressor_fails_its_experiment_and_keeps_the_recording(session):
     with pytest.raises(ExperimentFailed, match="failed: cpu-0: a load process died of SIGKILL") as caught:
         session.runner.run(plan(cpu(20, duration_s=20)))
     assert victims
+    assert caught.value.recording.annotation("cpu-0").actual_end_s < 10  # not the 20 s that the surviving process would have gone on for
     assert caught.value.recording.during("cpu-0").mean("cpu_delivered_percent") > 5
     assert not any("twin_harness.stress" in line for line in our_processes().values())
 

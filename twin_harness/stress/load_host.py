@@ -284,12 +284,9 @@ class LoadHost:
         event.children.remove(child)
         if child.final_line is None:
             event.ends_s.append(time.monotonic())
-        if code < 0 and event.status == "completed":
-            name = signal.Signals(-code).name
-            killer = "the kernel ran out of memory" if -code == signal.SIGKILL else "it was killed"
-            event.status, event.message = "failed", f"a load process died of {name} ({killer}, or somebody sent it)"
-        elif code > 0 and event.status == "completed":
-            event.status, event.message = "failed", f"a load process ended with code {code}"
+        if code != 0 and event.status == "completed":
+            event.status, event.message = "failed", _cause_of(code)
+            self._end_children(event.children)  # an event of which a part is gone is not the one that was asked for
 
     def _tell_ended(self) -> None:
         for event in self._events:
@@ -327,6 +324,11 @@ class LoadHost:
         for child in self._children.values():
             if child.event.status == "completed":
                 child.event.status, child.event.message = status, why
+        self._end_children(list(self._children.values()))
+
+    @staticmethod
+    def _end_children(children: list[_Child]) -> None:
+        for child in children:
             child.kill_at_s = min(child.kill_at_s, time.monotonic() + STOP_PATIENCE_S)
             os.kill(child.pid, signal.SIGTERM)
 
@@ -334,6 +336,14 @@ class LoadHost:
         """The runner, the controller or the guard is gone: no load without them."""
         os.killpg(0, signal.SIGKILL)
         os._exit(1)
+
+
+def _cause_of(code: int) -> str:
+    """Return why a load process ended, given its exit code."""
+    if code > 0:
+        return f"a load process ended with code {code}"
+    killer = "the kernel ran out of memory" if -code == signal.SIGKILL else "it was killed"
+    return f"a load process died of {signal.Signals(-code).name} ({killer}, or somebody sent it)"
 
 
 def _kill(pid: int) -> None:
