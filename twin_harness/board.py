@@ -100,7 +100,12 @@ class Board:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             except OSError:
                 continue
-            os.ftruncate(descriptor, SIZE)
+            try:
+                os.posix_fallocate(descriptor, 0, SIZE)  # a hole on a full tmpfs would be a bus error at the first write
+            except OSError:
+                os.close(descriptor)
+                path.unlink()
+                continue
             board = cls(path, descriptor)
             board._map[0:8] = MAGIC
             _U64.pack_into(board._map, _PROBE_AT + 40, (1 << 64) - 1)  # the probe has seen nothing yet
@@ -296,16 +301,23 @@ class Board:
         """
         with self._claiming():
             now_ns = time.monotonic_ns()
-            for slot in range(PROCESS_SLOTS):
+            # Free slots first; only then those that nobody read the end of, and those of processes that were killed with their host.
+            for is_scarce, slot in ((is_scarce, slot) for is_scarce in (False, True) for slot in range(PROCESS_SLOTS)):
                 offset = _PROCESSES_AT + slot * _PROCESS_SIZE
                 state = self._map[offset + 4]
                 born_ns = _U64.unpack_from(self._map, offset + _PROCESS.size - 8)[0]
-                if state in (FREE, CONSUMED) or (state == ENDED and now_ns - born_ns > _STALE_S * 1e9):
+                if state in (FREE, CONSUMED) or (is_scarce and self._is_abandoned(offset, state, now_ns - born_ns)):
                     _PROCESS.pack_into(self._map, offset, pid, LIVE, KINDS.index(kind), plan, event, 0, base, 0, 0, 0, start_ticks(pid) or 0, 0, now_ns)
                     self._next_generation()
                     return slot
         msg = f"the load board holds {PROCESS_SLOTS} processes, the most it can; plan fewer events at once"
         raise HarnessFailure(msg)
+
+    def _is_abandoned(self, offset: int, state: int, age_ns: int) -> bool:
+        if state == ENDED:
+            return age_ns > _STALE_S * 1e9
+        pid, ticks = _U32.unpack_from(self._map, offset)[0], _U64.unpack_from(self._map, offset + 48)[0]
+        return bool(pid) and start_ticks(pid) != int(ticks)
 
     def set_pid(self, slot: int, pid: int) -> None:
         """Name the process of a slot that was claimed before its fork (with pid 0, which nobody reads)."""

@@ -70,13 +70,13 @@ def start_child(
 
 def read_line(descriptor: int) -> bytes:
     """Read one line byte by byte: what follows it stays in the pipe for who polls it. Empty at the end of the stream."""
-    line = b""
+    line = bytearray()
     while not line.endswith(b"\n"):
         byte = os.read(descriptor, 1)
         if not byte:
             return b""
         line += byte
-    return line
+    return bytes(line)
 
 
 def send_line(process: subprocess.Popen[bytes], message: dict[str, Any]) -> bool:
@@ -157,8 +157,8 @@ def run_in_real_time() -> bool:
 
 
 def run_as_ordinary() -> None:
-    """Go back to the normal scheduling class."""
+    """Go back to the normal scheduling class; the reset-on-fork flag stays, for only the privileged may clear it (sched(7))."""
     try:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
     except (OSError, AttributeError):
         return

@@ -110,7 +110,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
 
     schedule = Schedule.read(arguments.schedule)
-    generators = schedule.generator.get("experiments", {}) if schedule.generator.get("name") == "session" else {}
+    generators = schedule.generator.get("experiments") if schedule.generator.get("name") == "session" else None
+    generators = generators if isinstance(generators, dict) else {}
     planned = [(experiment, generators.get(experiment.name)) for experiment in schedule.experiments]
     recordings, folder, code, report = _run_all(planned, _settings(arguments), is_quiet=arguments.json)
     if arguments.json:
@@ -130,9 +131,9 @@ def _stress(arguments: argparse.Namespace) -> int:
     elif shape is None:
         msg = "stress: expected --level or --shape but got neither; write e.g. --level 50"
         raise InvalidInput(msg)
-    options = json.loads(arguments.options) if arguments.options else {}
-    if not isinstance(options, dict):
-        msg = f"stress: --options: expected a JSON object but got {arguments.options!r}"
+    options = _parse_options(arguments.options)
+    if arguments.unit and arguments.resource == "cpu" and arguments.unit != "percent":
+        msg = f"stress: --unit: expected percent for cpu but got {arguments.unit!r}"
         raise InvalidInput(msg)
     if arguments.unit and arguments.resource != "cpu":
         options["unit"] = arguments.unit
@@ -145,6 +146,17 @@ def _stress(arguments: argparse.Namespace) -> int:
     else:
         _say(*_table(recordings), f"data    {folder}/")
     return code
+
+
+def _parse_options(text: str | None) -> dict[str, Any]:
+    try:
+        options = json.loads(text) if text else {}
+    except ValueError:
+        options = None
+    if not isinstance(options, dict) or set(options) & {"duration_s", "start_s", "id", "unit", "shape"}:
+        msg = f'stress: --options: expected a JSON object of the resource\'s own options, such as {{"operation": "read"}}, but got {text!r}'
+        raise InvalidInput(msg)
+    return options
 
 
 def _parse_shape(text: str) -> Any:
@@ -364,17 +376,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         return int(parsed.run_command(parsed))
+    except BrokenPipeError:
+        return OK
     except (InvalidInput, UnreadableRun) as error:
         _complain(str(error))
         return USAGE
     except TwinError as error:
         _complain(str(error))
         return FAILED
+    except OSError as error:
+        _complain(f"{error.filename or 'a file'}: {error.strerror or error}; look at its folder, rights and space")
+        return USAGE if error.filename else FAILED
     except KeyboardInterrupt:
         _complain("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        return OK
 
 
 if __name__ == "__main__":

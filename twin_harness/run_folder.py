@@ -6,6 +6,7 @@ folder at any stage, with shards, torn tails and missing files.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import hashlib
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 RUN_FORMAT = "twin-run/1"
 MACHINE_FORMAT = "twin-machine/1"
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+_CLAIM = re.compile(r"[0-9a-f]{32}")
 STATUSES = ("completed", "stopped", "aborted", "failed", "skipped")
 _IGNORE = "# written by twin-harness: outputs of runs\n*\n"
 
@@ -190,16 +192,13 @@ class RunFolder:
 
     def remove_workings(self, *, keep_notes: bool = False) -> None:
         """Remove what only a running session needs: name claims, notes, the logger's lock, an empty scratch folder."""
-        claims, scratch = self.path / ".names", self.path / "scratch"
         for notes in () if keep_notes else self.path.glob("notes.*.jsonl"):
             notes.unlink()
-        for claim in claims.glob("*"):
-            claim.unlink()
-        if claims.exists():
-            claims.rmdir()
+        _empty_claims(self.path / ".names")
         self.logger_lock.unlink(missing_ok=True)
         self.logger_account.unlink(missing_ok=True)
-        if scratch.exists() and not any(scratch.iterdir()):
+        scratch = self.path / "scratch"
+        if scratch.is_dir() and not scratch.is_symlink() and not any(scratch.iterdir()):
             scratch.rmdir()
 
     # -- reading --------------------------------------------------------------------------------------------------------------
@@ -274,6 +273,22 @@ class RunFolder:
             if data["experiment"] in merged:
                 yield {**data, "experiment": merged[data["experiment"]]}
         yield from _json_lines(self.path, "plan.*.jsonl")
+
+
+def _empty_claims(folder: Path) -> None:
+    """Remove the folder of name claims: by descriptor, links not followed, files of our pattern alone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        for name in os.listdir(descriptor):  # noqa: PTH208 - relative to an open folder
+            if _CLAIM.fullmatch(name):
+                os.unlink(name, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _csv_text(rows: list[list[str]]) -> str:

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from twin_harness.config import TwinConfig
 
 _SECRET = re.compile(r"(?i)((?:[\w.-]*)(?:token|secret|passw|api[-_]?key|credential)[\w.-]*[=:])\S+")
-_USER_INFO = re.compile(r"(://)[^/\s:@]+:[^/\s@]+@")
+_SECRET_NEXT = re.compile(r"(?i)(--?[\w-]*(?:token|secret|passw|api[-_]?key|credential)[\w-]*\s+)\S+")
+_USER_INFO = re.compile(r"(://)[^/\s:@]*:[^/\s@]+@")
 
 
 def cut_secrets(text: str) -> str:
     """Return a command line with what looks like a secret replaced by ``***``."""
-    return _USER_INFO.sub(r"\1***@", _SECRET.sub(r"\1***", text))
+    return _USER_INFO.sub(r"\1***@", _SECRET_NEXT.sub(r"\1***", _SECRET.sub(r"\1***", text)))
 
 
 def draw_run_id(now: datetime | None = None) -> str:

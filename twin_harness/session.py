@@ -108,8 +108,9 @@ class Session:
     def _make(cls, config: TwinConfig, seat: Seat, warn: Callable[[str], None]) -> Session:
         for sentence in reaper.reap():
             warn(sentence)
+        named_scratch = _named_scratch(config)
         folder = RunFolder.create(Path(seat.data_dir), seat.run_id)
-        machine = inspect_machine(_scratch(config, folder))
+        machine = inspect_machine(named_scratch or folder.scratch())
         board = Board.create(seat.board)
         reaper.register(board.path, seat.controller_pid, "controller", machine.scratch_dir)
         folder.write_machine({**machine.to_json(), "versions": _versions(), "python": platform.python_version(), "scheduling": ""})
@@ -200,6 +201,8 @@ class Session:
         has_samples = self.board.logger_pid != 0
         if has_samples and not self._telemetry.has_logger():
             self.lose("the telemetry logger had ended before the session did; the last samples are missing")
+        if has_samples and not reaper.is_role_alive(self.board.path, "probe"):
+            self.note("the probe had ended before the session did; its columns are empty from then on")
         losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
         self._stop_telemetry()
         for sentence in losses.annotate_lost(self.folder, self.machine.host):
@@ -256,9 +259,9 @@ def _alone_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _scratch(config: TwinConfig, folder: RunFolder) -> Path:
+def _named_scratch(config: TwinConfig) -> Path | None:
     if not config.scratch_dir:
-        return folder.scratch()
+        return None
     path = Path(config.scratch_dir)
     if not path.is_dir() or not os.access(path, os.W_OK):
         msg = f"--twin-scratch-dir: expected a folder that can be written but got {str(path)!r}; make it first"

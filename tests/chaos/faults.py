@@ -63,7 +63,7 @@ class Fault:
 
     @property
     def may_leave_files(self):
-        """Whether board and registry may stay until the next session: the one process that would remove them is dead."""
+        """Whether the fault is the death of the one process that would remove board and registry."""
         return self.role == "controller" and (self.signal == "SIGKILL" or self.times > 1)
 
 
@@ -93,7 +93,7 @@ FAULTS = (
     Fault("SIGKILL", "controller", ANY, (-9, 0), at="any"),
     Fault("SIGKILL", "controller", ANY, (-9, 0), workers=2, at="any"),
     Fault("SIGINT", "controller", ("ABORTED",), (2,), says="interrupted"),
-    Fault("SIGINT", "controller", ("ABORTED", "PARTIAL"), (2,), times=2),
+    Fault("SIGINT", "controller", ("ABORTED", "PARTIAL"), (2, -2), times=2),
     Fault("SIGINT", "controller", ("ABORTED",), (2,), says="interrupted", workers=2),
 )
 
@@ -131,9 +131,14 @@ class Round:
     next_code: int | None = None
     next_text: str = ""
 
+    @property
+    def may_leave_files(self):
+        """Whether board and registry may stay until the next session: the one process that would remove them is dead."""
+        return self.fault.may_leave_files or (self.fault.role == "controller" and self.resumed == "SIGKILL")
+
     def row(self):
         """Return the round as plain data for the table."""
-        left = [*self.files_left, *self.workings] if not self.fault.may_leave_files else self.files_after_next
+        left = self.files_after_next if self.may_leave_files else [*self.files_left, *self.workings]
         return {
             "fault": self.fault.name,
             "load_left": self.load_left,
@@ -155,7 +160,7 @@ class Round:
             found.append(f"left after {ALL_GONE_S:g} s: {self.processes_left}")
         if self.workers_left:
             found.append(f"left after {WORKER_OUTLIVES_S:g} s: {self.workers_left}")
-        if self.files_left and not fault.may_leave_files:
+        if self.files_left and not self.may_leave_files:
             found.append(f"files left: {self.files_left}")
         if self.files_after_next:
             found.append(f"files left after the next session: {self.files_after_next}")
@@ -196,8 +201,7 @@ def inflict(victim, fault, chance):
         _harm_under_load(victim, seen, chance)
     _look_at_the_end(victim, seen)
     _look_at_the_folder(victim, seen)
-    reaper_may_be_first = fault.may_leave_files and chance.random() < 0.5
-    if reaper_may_be_first:
+    if seen.may_leave_files and chance.random() < 0.5:  # as `twin clean` does; else the next session finds it
         reaper.reap(BOARDS)
         seen.files_after_next = victim.files_on_tmpfs() + victim.scratch_files()
     seen.next_code, seen.next_text = victim.run_next()
@@ -268,7 +272,7 @@ def _look_at_the_folder(victim, seen):
     folder = victim.run_folder()
     text = victim.text()
     # A killed or twice interrupted controller has nobody to phrase anything.
-    seen.traces = [] if seen.fault.may_leave_files or seen.resumed == "SIGKILL" else tracebacks(text)
+    seen.traces = [] if seen.may_leave_files or seen.resumed == "SIGKILL" else tracebacks(text)
     if folder is None:
         return
     run = load(folder)

@@ -154,7 +154,7 @@ class Victim:
 
     def start(self):
         """Start pytest on ``test_it.py``."""
-        with self.output.open("wb") as file:
+        with self.output.open("wb") as file, _hearing_interrupts():
             self.process = subprocess.Popen(
                 self._command("test_it.py", *self._arguments),
                 cwd=self.project,
@@ -291,6 +291,16 @@ class Victim:
         return sorted({path.name for path in folder.iterdir()} - WHOLE_RUN)
 
 
+@contextlib.contextmanager
+def _hearing_interrupts():
+    """Have children start with SIGINT at its default: where a shell runs tests in the background it is ignored, and that is inherited."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def gone_after_s(processes, patience_s):
     """Return after how many seconds none of the processes is alive any more, and how many still are at the end."""
     begin_s = time.monotonic()
@@ -308,6 +318,6 @@ def sleep_until(instant_s):
 
 
 def tracebacks(text):
-    """Return the lines of an output that show the inside of something instead of a sentence."""
+    """Return the lines of an output that show the inside of something instead of a sentence; pytest says where Ctrl-C came, which is fine."""
     inside = r"Traceback \(most recent|INTERNALERROR|twin_harness/[\w/]+\.py:\d+|site-packages/.*\.py:\d+: "
-    return [line for line in text.splitlines() if re.search(inside, line)]
+    return [line for line in text.splitlines() if re.search(inside, line) and not line.endswith(": KeyboardInterrupt")]

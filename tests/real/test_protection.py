@@ -66,15 +66,19 @@ def test_killed_stressor_fails_its_experiment_and_keeps_the_recording(session):
     victims = []
 
     def kill_one(*_):
+        plan_now = session.board.read_plan(0)
+        if victims or plan_now is None or time.monotonic() < plan_now["zero_s"] + 1:
+            return
         pids = [process.pid for process in session.board.processes() if process.kind == "cpu" and process.state == LIVE and process.pid]
         victims.extend(pids[:1])
         for pid in pids[:1]:
             os.kill(pid, signal.SIGKILL)
 
     signal.signal(signal.SIGALRM, kill_one)
-    signal.setitimer(signal.ITIMER_REAL, 2.0)
+    signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
     with pytest.raises(ExperimentFailed, match="failed: cpu-0: a load process died of SIGKILL") as caught:
         session.runner.run(plan(cpu(20, duration_s=20)))
+    signal.setitimer(signal.ITIMER_REAL, 0)
     assert victims
     assert caught.value.recording.annotation("cpu-0").actual_end_s < 10  # not the 20 s that the surviving process would have gone on for
     assert caught.value.recording.during("cpu-0").mean("cpu_delivered_percent") > 5
@@ -85,14 +89,18 @@ def test_killed_load_host_takes_its_children_along(session):
     """When the load host is killed no load is left half a second later, and the event says so."""
 
     def kill_host(*_):
+        plan_now = session.board.read_plan(0)
+        if plan_now is None or time.monotonic() < plan_now["zero_s"] + 0.5:
+            return
         for pid, line in our_processes().items():
             if "twin_harness.stress" in line and psutil.Process(pid).ppid() == os.getpid():
                 os.kill(pid, signal.SIGKILL)
 
     signal.signal(signal.SIGALRM, kill_host)
-    signal.setitimer(signal.ITIMER_REAL, 1.5)
+    signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
     with pytest.raises(ExperimentFailed, match="the load was stopped because its load host died"):
         session.runner.run(plan(cpu(20, duration_s=20)))
+    signal.setitimer(signal.ITIMER_REAL, 0)
     deadline_s = time.monotonic() + 0.5
     while time.monotonic() < deadline_s and any("twin_harness.stress" in line for line in our_processes().values()):
         time.sleep(0.02)

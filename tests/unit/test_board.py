@@ -366,17 +366,20 @@ def test_a_full_board_refuses_another_process(board, monkeypatch):
     assert str(caught.value) == "the load board holds 3 processes, the most it can; plan fewer events at once"
 
 
-def test_an_account_that_nobody_reads_is_dropped_after_a_minute(board, monkeypatch):
-    """An ended process whose logger is gone blocks its slot for 60 s, not for ever; a live one keeps it."""
+def test_abandoned_slots_are_taken_when_none_is_free(board, monkeypatch):
+    """On a full board the account that nobody read for 60 s, and the slot of a process that was killed with its host, are taken; others stay."""
+    monkeypatch.setattr(board_module, "PROCESS_SLOTS", 4)
     now_ns = 10**12
     monkeypatch.setattr(board_module.time, "monotonic_ns", lambda: now_ns)
-    ended, live = board.claim_process(1, "cpu"), board.claim_process(2, "cpu")
+    ended, live, unborn, gone = (board.claim_process(pid, "cpu") for pid in (os.getpid(), os.getpid(), 0, os.getpid()))
     board.end_process(ended, 1, 1)
-    now_ns += 60 * 10**9
-    assert board.claim_process(3, "cpu") not in (ended, live)
-    now_ns += 1
-    assert board.claim_process(4, "cpu") == ended
-    assert [found.pid for found in board.processes()] == [4, 2, 3]
+    board_module._U64.pack_into(board._map, board_module._PROCESSES_AT + gone * board_module._PROCESS_SIZE + 48, 1)  # its pid is another's by now
+    assert board.claim_process(3, "cpu") == gone
+    with pytest.raises(HarnessFailure, match="the most it can"):
+        board.claim_process(4, "cpu")
+    now_ns += 60 * 10**9 + 1
+    assert board.claim_process(5, "cpu") == ended
+    assert [found.slot for found in board.processes()] == sorted((ended, live, unborn, gone))
 
 
 def test_a_consumed_slot_is_not_seen(board):

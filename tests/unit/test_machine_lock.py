@@ -144,7 +144,10 @@ def test_death_of_a_waiter_at_the_turnstile_lets_the_others_pass(takers, lock):
     for name in ("first", "second"):
         takers.start(name)
         takers.wait_until_waiting(name)
-    takers._processes.pop("first").kill()
+    killed = takers._processes.pop("first")
+    killed.kill()
+    killed.wait()
+    killed.stdin.close()
     lock.release()
     takers.wait_for_all()
     assert takers.said("takes") == ["second"]

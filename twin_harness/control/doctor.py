@@ -72,7 +72,7 @@ def _real_time(machine: Machine) -> Finding:
     try:
         before = os.sched_getscheduler(0), os.sched_getparam(0)
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-        os.sched_setscheduler(0, *before)
+        os.sched_setscheduler(0, before[0] | os.SCHED_RESET_ON_FORK, before[1])
     except (OSError, AttributeError):
         return Finding("logger", False, "SCHED_FIFO is not permitted", "samples may be 20 to 100 ms late under full load; grant CAP_SYS_NICE")
     return Finding("logger", True, "SCHED_FIFO is permitted: samples stay punctual under full load")

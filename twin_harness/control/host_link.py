@@ -47,14 +47,13 @@ class HostLink:
         self.is_over = False
         self.tripped: dict[str, Any] | None = None
 
-    def await_ready(self) -> list[dict[str, Any]]:
-        """Wait until host and guard are prepared, or the guard has stopped it all; return events that failed before that.
+    def await_ready(self) -> None:
+        """Wait until host and guard are prepared, or the guard has stopped it all.
 
         Raises:
             HarnessFailure: one of them did not come up.
         """
         missing = {_output(process) for process in (self._host, self._guard) if process}
-        early: list[dict[str, Any]] = []
         deadline_s = time.monotonic() + READY_PATIENCE_S
         while missing:
             for descriptor, message in self._read(max(0.0, deadline_s - time.monotonic())):
@@ -62,15 +61,12 @@ class HostLink:
                     missing.discard(descriptor)
                 elif message["state"] == "tripped":
                     self.tripped = message
-                    return early
-                else:
-                    early.append(message)
+                    return
             if self.is_over or time.monotonic() > deadline_s:
                 who = "load host" if _output(self._host) in missing else "guard"
                 self.close()
                 msg = f"the {who} did not start; its own message stands above, on stderr"
                 raise HarnessFailure(msg)
-        return early
 
     def begin(self, zero_s: float, plan_slot: int) -> None:
         """Give the events' clock its zero on CLOCK_MONOTONIC."""

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import HarnessFailure
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MACHINE, TURNSTILE = "machine", "turnstile"
+_AFTER_RELEASE_S = 0.02
 RESOURCES = ("cpu", "disk", "memory")
 
 
@@ -65,6 +67,7 @@ class MachineLock:
         self._folders = folders
         self._on_wait = on_wait or (lambda: None)
         self._descriptors: list[int] = []
+        self._released_s = 0.0
 
     @property
     def is_held(self) -> bool:
@@ -87,6 +90,8 @@ class MachineLock:
         """
         if self.is_held:
             return
+        # flock wakes its waiters, who then try again: who has just let go leaves them the time to.
+        time.sleep(max(0.0, self._released_s + _AFTER_RELEASE_S - time.monotonic()))
         turnstile = open_lock(TURNSTILE, self._folders)
         taken: list[int] = []
         try:
@@ -118,3 +123,5 @@ class MachineLock:
         descriptors, self._descriptors = self._descriptors, []
         for descriptor in descriptors:
             os.close(descriptor)
+        if descriptors:
+            self._released_s = time.monotonic()

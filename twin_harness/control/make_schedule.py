@@ -25,6 +25,9 @@ def draw_experiments(n: int, seed: int, name: str = "random", **bounds: Any) -> 
     Raises:
         InvalidInput: ``n`` or a bound is out of range.
     """
+    if type(seed) is not int or seed < 0:
+        msg = f"random schedules: expected a seed of 0 or more but got seed={seed!r} (type={type(seed).__name__})"
+        raise InvalidInput(msg)
     if type(n) is not int or not 1 <= n <= MOST_EXPERIMENTS:
         msg = f"random schedules: expected n from 1 to {MOST_EXPERIMENTS} but got n={n!r} (type={type(n).__name__})"
         raise InvalidInput(msg)

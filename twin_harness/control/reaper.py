@@ -12,12 +12,14 @@ import os
 import re
 import signal
 import stat
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twin_harness.procfs import start_ticks
 
 BOARD_NAME = re.compile(r"twin-harness-[0-9a-f]{16}\.(board|plan\d{1,2}|registry|lines)")
+_EXEC_PATIENCE_MS = 200
 SCRATCH_NAME = re.compile(r"\.twin-harness-\d+-[0-9a-f]{16}")
 
 
@@ -33,7 +35,12 @@ class Registered:
     scratch_dir: str = ""
 
     def is_alive(self) -> bool:
-        """Whether the very same process still runs: pid, creation time, uid and command line all match."""
+        """Whether the very same process still runs: pid, creation time, uid and command line all match.
+
+        A controller is alive when pid and creation time match: libraries rename processes, and a live session is never reaped.
+        """
+        if self.role == "controller":
+            return start_ticks(self.pid) == self.start_ticks
         return _describe(self.pid) == (self.start_ticks, self.uid, self.command)
 
 
@@ -55,6 +62,11 @@ def registry_path(board: Path) -> Path:
 def register(board: Path, pid: int, role: str, scratch_dir: str = "") -> None:
     """Register a process of ours; one that is gone already needs no entry."""
     found = _describe(pid)
+    for _ in range(_EXEC_PATIENCE_MS):
+        if found is None or found[2]:
+            break
+        time.sleep(0.001)  # the command line is empty for a moment while the process is executed
+        found = _describe(pid)
     if found is None:
         return
     line = json.dumps(asdict(Registered(role, pid, *found, scratch_dir))) + "\n"
@@ -82,6 +94,15 @@ def _read(folder: int, name: str) -> list[Registered]:
             except (ValueError, TypeError):
                 continue
         return entries
+
+
+def is_role_alive(board: Path, role: str) -> bool:
+    """Tell whether any process that a session registered under a role still runs."""
+    folder = os.open(board.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return any(entry.role == role and entry.is_alive() for entry in _read(folder, registry_path(board).name))
+    finally:
+        os.close(folder)
 
 
 def reap(folder: Path = Path("/dev/shm")) -> list[str]:  # noqa: S108 - where boards stand

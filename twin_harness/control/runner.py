@@ -116,7 +116,11 @@ class ServerRunner:
         self._settle(experiment.settle_s)
         experiment = experiment.model_copy(update={"name": site.folder.claim_name(experiment.name)})
         link = HostLink(site.host_plan(experiment), site.guard_limits() if experiment.events else None, site.admission.descriptors)
-        early = link.await_ready()
+        try:
+            link.await_ready()
+        except BaseException:
+            link.close()
+            raise
         lead_s = max(experiment.lead_s, LEAST_LEAD_S if experiment.events else 0.0)
         zero_s = time.monotonic() + lead_s
         begin_s = zero_s - experiment.lead_s
@@ -130,8 +134,6 @@ class ServerRunner:
         except BaseException as reason:
             self._break_off(running, reason)
             raise
-        for message in early:
-            self._hear(running, message)
         return running
 
     def _settle(self, longest_s: float) -> None:
@@ -314,6 +316,10 @@ class ServerRunner:
         why = str(reason) or "the session was interrupted"
         try:
             self._stop_rest(running, why)
+            for event in list(running.waiting.values()):  # its host is gone or does not answer
+                start_s = running.starts_s.get(event.id)
+                lost = {"event": event.id, "state": "ended", "start_s": start_s, "end_s": time.monotonic(), "status": "stopped", "message": why}
+                self._hear(running, lost)
             for _, row in running.ended:
                 if row.status == "stopped":
                     row.status, row.message = ("failed" if is_fault else "stopped"), why
@@ -351,6 +357,10 @@ class ServerRunner:
             running.planned = replace(running.planned, end_s=min(running.planned.end_s, time.monotonic()))
         try:
             self._await_rows(running.planned.end_s)
+        except HarnessFailure as error:
+            if status not in ("aborted", "failed"):
+                raise
+            self._site.warn(str(error))  # the bad end and its reason matter more
         finally:
             self._annotate_known(running, is_last_chance=True)
             self._close(running, status)

@@ -8,6 +8,8 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.errors import TwinError
+
 if TYPE_CHECKING:
     import pytest
 
@@ -22,20 +24,25 @@ def is_on(config: pytest.Config) -> bool:
     return bool(getattr(config.option, "allure_report_dir", None)) and config.pluginmanager.has_plugin("allure_listener")
 
 
-def attach_recordings(config: pytest.Config, recordings: list[Recording]) -> None:
-    """Add the events of a test's experiments to its Allure result, as steps, with the timeline of each experiment."""
+def attach_recordings(config: pytest.Config, recordings: list[Recording]) -> str:
+    """Add the events of a test's experiments to its Allure result, as steps, with the timeline of each; return a sentence if that failed."""
     if not recordings or not is_on(config):
-        return
+        return ""
     listener: Any = config.pluginmanager.get_plugin("allure_listener")
     result = listener.allure_logger.get_test(None)
     if result is None:
-        return
+        return ""
     from twin_harness.report.figures import timeline_png  # noqa: PLC0415 - matplotlib loads with it
 
     for recording in recordings:
         rows = sorted((row for row in recording.rows if row.start_time and row.end_time), key=lambda row: row.start_time)
         result.steps.extend(step_of(row) for row in rows)
-        listener.attach_data(timeline_png(recording), f"timeline of {recording.name}", "image/png", "png")
+        try:
+            picture = timeline_png(recording)
+        except (OSError, ValueError, TwinError) as error:  # the test's own outcome stands
+            return f"no timeline of {recording.name} in Allure: {error}"
+        listener.attach_data(picture, f"timeline of {recording.name}", "image/png", "png")
+    return ""
 
 
 def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from twin_harness.errors import TwinError
 from twin_harness.plugin import terminal, undecided
 from twin_harness.plugin.state import state_of
 
@@ -66,6 +67,6 @@ def close_session(state: PluginState) -> None:
             session.lose(sentence)
         state.report = session.close(is_interrupted=state.is_interrupted)
         state.closing_lines = terminal.closing_lines(session.folder.path, session.folder.read_state(), state.report)
-    except OSError as error:
-        where = f"{session.folder.path}: {error.strerror or error}"
+    except (OSError, ValueError, TwinError) as error:
+        where = f"{session.folder.path}: {error}"
         state.closing_lines = [f"PARTIAL: the run could not be closed, {where}; what was written is there, `twin report` reads it"]

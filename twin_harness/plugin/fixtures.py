@@ -164,6 +164,8 @@ class StressFixture:
             if error.recording is not None:
                 self._test.recordings.append(error.recording)
             raise
+        finally:
+            self._test.waited_s += self._session.admission.take_waited_s()
         self._test.recordings += load._recordings  # noqa: SLF001 - its maker
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from twin_harness.errors import TwinError
 from twin_harness.plugin import allure, controller, options, terminal, undecided, workers
-from twin_harness.plugin.collection import replay_alone
+from twin_harness.plugin.collection import ExperimentItem, replay_alone
 from twin_harness.plugin.markers import marker_lines
 from twin_harness.plugin.state import STATE, TEST, PluginState, state_of
 from twin_harness.plugin.status import StatusLine
@@ -48,7 +48,9 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Begin the status line; on gw0, leave the plan's lines for the controller, which has no items."""
     state = state_of(session.config)
-    if not workers.is_worker(session.config):
+    is_used = any("_twin_session" in getattr(item, "fixturenames", ()) or isinstance(item, ExperimentItem) for item in session.items)
+    is_distributed = bool(getattr(session.config.option, "dist", "no") != "no")
+    if not workers.is_worker(session.config) and not session.config.option.collectonly and (is_used or is_distributed):
         state.status.follow(state.seat.run_dir / "run.json")
     elif state.seat.worker == "gw0":
         workers.write_lines(state.seat, terminal.plan_lines(session.config, session.items))
@@ -71,8 +73,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if TEST in item.stash:
         test = item.stash[TEST]
         report.duration, test.waited_s = max(0.0, report.duration - test.waited_s), 0.0
-        if call.when == "call":
-            allure.attach_recordings(item.config, test.recordings)
+        if call.when == "call" and (fault := allure.attach_recordings(item.config, test.recordings)):
+            state_of(item.config).status.say(fault)
     return report
 
 

@@ -1,6 +1,6 @@
 """Controlled CPU load: a closed loop on the process's own CPU time.
 
-In every slot of 20 ms the process spins until its CPU clock shows what the plan asks for up to the slot's end, then sleeps. What a
+In every slot of 23 ms the process spins until its CPU clock shows what the plan asks for up to the slot's end, then sleeps. What a
 competitor or the hypervisor took in one slot is caught up in the next ones, up to 100 ms of it; more is forgiven, so that a stall is
 not followed by a burst.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from twin_harness.stress.load import Load
 
-SLOT_S = 0.020
+SLOT_S = 0.023  # no multiple of the 10 ms tick, lest /proc/stat, which samples at ticks, see the same part of every slot
 CATCH_UP_S = 0.100
 _SPIN_S = 40e-6
 _RUNNABLE_SHARE = 0.8

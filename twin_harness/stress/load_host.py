@@ -90,7 +90,8 @@ class LoadHost:
         self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(wake_write, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: self._stop("stopped", "the load host was asked to stop"))
+        self._was_signalled = False
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_was_signalled", True))  # the wake-up pipe ends the poll
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         self._watched = [fd for pid in plan["watch_pids"] if (fd := watch_process(pid)) is not None]
 
@@ -148,7 +149,8 @@ class LoadHost:
             if is_due and not event.is_forked and not self._is_stopping and event.status == "completed":
                 event.is_forked = True
                 for stressor, load in self._make_stressors(event):
-                    self._fork(event, stressor, load)
+                    if not self._is_stopping:
+                        self._fork(event, stressor, load)
 
     def _make_stressors(self, event: _Event) -> Iterator[tuple[str, Load]]:
         plan = event.plan
@@ -166,9 +168,13 @@ class LoadHost:
         slot = self._board.claim_process(0, kind, plan=self._plan_slot, event=event.index, base=0 if kind == "cpu" else UNCOUNTED)
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         sys.stdout.flush()
+        host = os.getpid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until the child has a handler of its own
         pid = os.fork()
         if pid == 0:
-            self._live_as_child(event, cpu, load, slot, write_end)
+            os.close(read_end)
+            self._live_as_child(event, cpu, load, slot, write_end, host)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.close(write_end)
         self._board.set_pid(slot, pid)
         gib = load.highest() / 2**30 if kind == "memory" else 0.0
@@ -177,16 +183,19 @@ class LoadHost:
         event.children.append(child)
         event.forks += 1
 
-    def _live_as_child(self, event: _Event, cpu: str, load: Load, slot: int, pipe: int) -> NoReturn:
+    def _live_as_child(self, event: _Event, cpu: str, load: Load, slot: int, pipe: int, host: int) -> NoReturn:
         """Be a load process; never returns into the host's code."""
         code = 1
         try:
             die_with_parent()
+            if os.getppid() != host:  # it died before the kernel knew that we go with it
+                os._exit(1)
             be_first_to_kill()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, lambda *_: setattr(load, "is_stopping", True))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             os.close(0)
             os.close(1)
             gc.disable()
@@ -219,6 +228,8 @@ class LoadHost:
                 self._read_input()
             elif descriptor == self._wake_read:
                 os.read(self._wake_read, 4096)
+                if self._was_signalled and not self._is_stopping:
+                    self._stop("stopped", "the load host was asked to stop")
             elif descriptor in self._watched:
                 self._die()
             else:
@@ -262,6 +273,7 @@ class LoadHost:
             event.starved_s += message["starved_s"]
         else:
             event.status, event.message = message["status"], message["why"]
+            self._end_children(event.children)
 
     def _present_account(self, child: _Child) -> int:
         """Return what of the child's account does not count: resident bytes or I/O bytes before its start."""

@@ -149,14 +149,16 @@ class ProcfsSource:
         read = write = reads = writes = 0
         for line in self._diskstats.read().split(b"\n"):
             fields = line.split(None, 14)
-            if len(fields) < 14 or fields[2] not in self._devices:  # noqa: PLR2004 - iostats.rst
+            if len(fields) < 14:  # noqa: PLR2004 - iostats.rst
+                continue
+            if fields[2] == self._scratch_device:  # may be a dm or md device, which the sums leave out
+                now.device = (int(fields[12]), int(fields[13]))
+            if fields[2] not in self._devices:
                 continue
             reads += int(fields[3])
             read += int(fields[5])
             writes += int(fields[7])
             write += int(fields[9])
-            if fields[2] == self._scratch_device:
-                now.device = (int(fields[12]), int(fields[13]))
         now.disk = (read * SECTOR_BYTES, write * SECTOR_BYTES, reads, writes)
 
     def _read_network(self, now: Counters) -> None:

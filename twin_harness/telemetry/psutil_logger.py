@@ -76,7 +76,7 @@ class Logger:
         self.rows = 0
         self.missed = 0
         self.cpu_s = 0.0
-        self.latest_s = 0.0
+        self.latest_s = self.last_late_s = 0.0
         self.histogram = [0] * (len(LATENESS_EDGES_MS) + 1)
 
     def open(self) -> None:
@@ -134,6 +134,7 @@ class Logger:
         self.missed += missed
         self._board.publish_row(self._length_bytes, now_s, self.rows, (figures.cpu_percent, figures.memory_percent, figures.disk_bytes_per_s))
         self._before_s = now_s
+        self.last_late_s = late_s
         self.latest_s = max(self.latest_s, late_s)
         self.histogram[sum(late_s * 1e3 > edge for edge in LATENESS_EDGES_MS)] += 1
         cost_s = time.process_time() - began_cpu_s
@@ -262,7 +263,7 @@ def main() -> int:
         while watch.wait_until(logger.next_s):
             logger.sample()
             now_s = time.monotonic()
-            if scheduling == "SCHED_FIFO" and now_s - logger.next_s > _LATE_S:
+            if scheduling == "SCHED_FIFO" and logger.last_late_s > _LATE_S:
                 run_as_ordinary()
                 scheduling = "SCHED_OTHER after 3 s of lateness"
             if now_s - told_s > _ACCOUNT_EVERY_S and logger.next_s - now_s > 0.01:  # noqa: PLR2004 - when there is time for it
