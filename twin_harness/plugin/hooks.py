@@ -72,6 +72,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         undecided.phrase(report, call.excinfo.value, state_of(item.config).config)
     if TEST in item.stash:
         test = item.stash[TEST]
+        state_of(item.config).status.clear()
         report.duration, test.waited_s = max(0.0, report.duration - test.waited_s), 0.0
         if call.when == "call" and (fault := allure.attach_recordings(item.config, test.recordings)):
             state_of(item.config).status.say(fault)

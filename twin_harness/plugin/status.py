@@ -37,6 +37,7 @@ class StatusLine:
         self._thread: threading.Thread | None = None
         self._told: dict[str, float] = {}
         self._is_drawn = False
+        self._drawing = threading.Lock()
 
     @classmethod
     def on(cls, descriptor: int) -> StatusLine:
@@ -52,6 +53,11 @@ class StatusLine:
         self._thread = threading.Thread(target=self._run, args=(state_file,), name="twin-status", daemon=True)
         self._thread.start()
 
+    def clear(self) -> None:
+        """Wipe the line before pytest writes its next one, which would come to stand on it."""
+        with self._drawing:
+            self._clear()
+
     def close(self) -> None:
         """Stop, and leave no line behind."""
         self._end.set()
@@ -62,8 +68,9 @@ class StatusLine:
         while not self._end.wait(_PERIOD_S):
             if self._board is None:
                 self._board = _find_board(state_file)
-            self._show()
-        self._clear()
+            with self._drawing:
+                self._show()
+        self.clear()
         if self._board is not None:
             self._board.close()
 
