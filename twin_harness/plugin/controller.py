@@ -29,14 +29,19 @@ class ControllerHooks:
         if reason := undecided.reason_of(report):
             self._state.undecided.append((report.nodeid, reason))
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:
         """Have every runner of the session end its load, before anything is torn down."""
         self._state.is_interrupted = True
         stop_load(self._state)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        """Close the session when everybody else has finished: merge, write, report."""
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """Close the session when everybody else has finished: merge, write, report.
+
+        A second Ctrl-C leaves pytest before it has noted the first: its exit status is still that of an internal error.
+        """
+        self._state.is_interrupted |= exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
         close_session(self._state)
 
 
