@@ -49,8 +49,9 @@ def annotate_lost(folder: RunFolder, host: str) -> list[str]:
     sentences = []
     rows = folder.read_annotations()
     for planned in folder.read_plans():
-        if planned.status != "RUNNING":
+        if planned.status not in ("RUNNING", "stopped"):
             continue
+        is_lost = planned.status == "RUNNING"
         name, worker = planned.experiment.name, planned.worker
         known = {row.event for row in rows if row.experiment == name}
         for event in planned.experiment.events:
@@ -66,12 +67,14 @@ def annotate_lost(folder: RunFolder, host: str) -> list[str]:
                     unit=event.unit,
                     planned_start_s=event.start_s,
                     planned_end_s=event.end_s,
-                    status="failed",
-                    message=f"its worker {worker} was lost",
+                    status="failed" if is_lost else "stopped",
+                    message=f"its worker {worker} was lost" if is_lost else "the session was interrupted before its outcome was written",
                     host=host,
                     worker=worker,
                 )
             )
+        if not is_lost:
+            continue
         folder.append_plan(replace(planned, status="lost"))
         sentences.append(f"experiment {name!r} was lost with its worker {worker}")
     return sentences
