@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _LIBRARIES = ("pytest", "pytest-xdist", "psutil", "hypothesis", "pandas", "seaborn", "matplotlib", "numpy", "pydantic", "allure-pytest")
 _STOP_PATIENCE_S = 5.0
 _MUTE_S = 3.0
+_NO_CONTROLLER = "the controller of this session has ended; a worker begins nothing without it"
 
 
 def now_text() -> str:
@@ -109,10 +110,14 @@ class Session:
         for sentence in reaper.reap():
             warn(sentence)
         named_scratch = _named_scratch(config)
+        if start_ticks(seat.controller_pid) is None:
+            raise HarnessFailure(_NO_CONTROLLER)
         folder = RunFolder.create(Path(seat.data_dir), seat.run_id)
         machine = inspect_machine(named_scratch or folder.scratch())
         board = Board.create(seat.board)
-        reaper.register(board.path, seat.controller_pid, "controller", machine.scratch_dir)
+        if not reaper.register(board.path, seat.controller_pid, "controller", machine.scratch_dir):
+            board.close(unlink=True)  # without an entry of its controller nobody would ever remove it
+            raise HarnessFailure(_NO_CONTROLLER)
         folder.write_machine({**machine.to_json(), "versions": _versions(), "python": platform.python_version(), "scheduling": ""})
         folder.write_state(
             {

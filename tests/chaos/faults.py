@@ -113,7 +113,7 @@ class Round:
         processes_left: processes of the session 1 s after its end (for a killed controller: after the kill).
         files_left: what stood on tmpfs and in scratch after that; files_after_next: after the next session.
         workings: names in the run folder that a finished run has not.
-        dataset: ``N rows``, or what is wrong with it. annotated: its events with a row, in order of name.
+        dataset: ``N rows``, ``none`` or ``empty`` before the first, or what is wrong with it. annotated: its events with a row, in order of name.
         words: messages of events and reasons for PARTIAL. next_code: of the next run in the project.
     """
 
@@ -172,7 +172,8 @@ class Round:
             found.append(f"files left after the next session: {self.files_after_next}")
         if self.workings and not self.is_killed:
             found.append(f"workings left in the run folder: {self.workings}")
-        if not self.dataset.endswith("rows") and not (fault.at == "any" and self.dataset == "none"):
+        is_early = fault.at == "any" and self.dataset in ("none", "empty")  # killed before the logger's first row
+        if not self.dataset.endswith("rows") and not is_early:
             found.append(f"dataset: {self.dataset}")
         found += self._wrong_ends()
         if self.traces:
@@ -295,10 +296,12 @@ def _look_at_the_folder(victim, seen):
 
 
 def judge_dataset(samples):
-    """Return ``N rows``, or what is wrong with a dataset: its clock must rise strictly, and no rate may be negative."""
+    """Return ``N rows``, ``empty``, or what is wrong with a dataset: its clock must rise strictly, and no rate may be negative."""
     clock = samples["monotonic_s"]
-    if not len(clock) or clock.isna().any():
-        return "no rows, or rows without a clock"
+    if not len(clock):
+        return "empty"
+    if clock.isna().any():
+        return "rows without a clock"
     if not (clock.is_monotonic_increasing and clock.is_unique):
         return "the clock does not rise strictly"
     rates = samples[[name for name in samples.columns if name.endswith("_per_s")]].apply(pd.to_numeric)

@@ -81,7 +81,7 @@ def test_logger_without_space_says_so_once_and_keeps_its_rows(make_victim, tmp_p
         assert victim.files_on_tmpfs() == []
         assert list(scratch.iterdir()) == []
         (small / "ballast").unlink()
-        code, text = victim.run_next()
+        code, text = victim.run_next(f"--twin-scratch-dir={scratch}")
         assert code == 0, text[-2000:]
 
 

@@ -174,9 +174,9 @@ class Victim:
         except subprocess.TimeoutExpired:
             return None
 
-    def run_next(self):
+    def run_next(self, *arguments):
         """Run ``test_next.py`` in the same project, and return its exit code and what it said."""
-        command = self._command("test_next.py", "-q")
+        command = self._command("test_next.py", "-q", *arguments)
         done = subprocess.run(command, cwd=self.project, env=self._environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 

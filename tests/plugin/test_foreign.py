@@ -204,6 +204,32 @@ def test_two_workers_annotate_every_event_once(project, start):
     assert sorted(experiment["name"] for experiment in schedule["experiments"]) == sorted({name for name, _ in planned})
 
 
+# gw0 is slow to leave the plan's lines, so that the other worker's collection is known long before.
+SLOW_LINES = """
+import time
+from twin_harness.plugin import workers
+
+write_lines = workers.write_lines
+
+def write_late(*arguments):
+    time.sleep(1.0)
+    write_lines(*arguments)
+
+workers.write_lines = write_late
+"""
+
+
+def test_plan_is_told_once_however_slow_a_worker_is(project, start):
+    """Under -n 2 the controller prints what is planned once, and the file by which it learns it is gone, also when gw0 writes it late."""
+    project.makeconftest(NAMES_BOARD + SLOW_LINES)
+    project.makepyfile(TEN_LINES)
+    result = start(PROGRAM, "-n2", "--twin-no-report")
+    result.assert_outcomes(passed=2)
+    stem = (project.path / "board.txt").read_text().removesuffix(".board")
+    assert [name for name in os.listdir("/dev/shm") if name.startswith(stem)] == []
+    assert len([line for line in result.stdout.lines if line.startswith("twin: 1 experiments planned")]) == 1
+
+
 KILLED = """
 import os
 import pytest

@@ -59,8 +59,8 @@ def registry_path(board: Path) -> Path:
     return board.with_suffix(".registry")
 
 
-def register(board: Path, pid: int, role: str, scratch_dir: str = "") -> None:
-    """Register a process of ours; one that is gone already needs no entry."""
+def register(board: Path, pid: int, role: str, scratch_dir: str = "") -> bool:
+    """Register a process of ours and return whether it is there; one that is gone already needs no entry."""
     found = _describe(pid)
     for _ in range(_EXEC_PATIENCE_MS):
         if found is None or found[2]:
@@ -68,13 +68,14 @@ def register(board: Path, pid: int, role: str, scratch_dir: str = "") -> None:
         time.sleep(0.001)  # the command line is empty for a moment while the process is executed
         found = _describe(pid)
     if found is None:
-        return
+        return False
     line = json.dumps(asdict(Registered(role, pid, *found, scratch_dir))) + "\n"
     descriptor = os.open(registry_path(board), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         os.write(descriptor, line.encode())
     finally:
         os.close(descriptor)
+    return True
 
 
 def _read(folder: int, name: str) -> list[Registered]:

@@ -66,6 +66,7 @@ class ServerRunner:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._under_way = 0
 
     def run(self, experiment: Experiment, generator: dict[str, Any] | None = None) -> Recording:
         """Run one experiment and return its recording.
@@ -94,6 +95,7 @@ class ServerRunner:
         """
         with _as_harness_failure():
             running = self._start(experiment, None)
+        self._under_way += 1
         try:
             self._watch(running, running.planned.zero_s)
             yield
@@ -102,6 +104,8 @@ class ServerRunner:
         except BaseException as reason:
             self._break_off(running, reason)
             raise
+        finally:
+            self._under_way -= 1
         with _as_harness_failure():
             recordings.append(self._conclude(running))
 
@@ -111,7 +115,7 @@ class ServerRunner:
         site = self._site
         for warning in preflight.check(experiment, site.machine, site.guard, is_scratch_named=site.is_scratch_named):
             site.warn(warning)
-        site.admission.take(experiment)
+        site.admission.take(experiment, is_nested=self._under_way > 0)
         site.ensure_logger()
         self._settle(experiment.settle_s)
         experiment = experiment.model_copy(update={"name": site.folder.claim_name(experiment.name)})

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from twin_harness.control.machine_lock import MachineLock
+from twin_harness.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ class Admission:
         self._say = say
         self._lock = MachineLock(folders, self._tell_waiting)
         self._waiting_for = ""
+        self._shared: frozenset[str] | None = None
         self.waited_s = 0.0
 
     def _tell_waiting(self) -> None:
@@ -41,18 +43,31 @@ class Admission:
         """Lock descriptors that load hosts inherit."""
         return self._lock.descriptors
 
-    def take(self, experiment: Experiment) -> bool:
-        """Take the machine for an experiment; return False when it was held already, by an earlier load of the same test.
+    def take(self, experiment: Experiment, *, is_nested: bool = False) -> bool:
+        """Take the machine for an experiment; return False when an earlier load of the same test holds all that it needs.
+
+        What was shared is given back and taken anew for an experiment that needs more, unless that runs inside the one that shares.
 
         Raises:
             HarnessFailure: there is no place for lock files.
+            InvalidInput: it runs inside one that shares the machine, and needs more than that one has.
         """
+        wanted = frozenset(event.stressor for event in experiment.events) if experiment.share else None
         if self._lock.is_held:
-            return False
+            if self._shared is None or (wanted is not None and wanted <= self._shared):
+                return False
+            if is_nested:
+                has = ", ".join(sorted(self._shared)) or "nothing"
+                msg = (
+                    f"experiment {experiment.name!r} needs {', '.join(sorted(wanted)) if wanted is not None else 'the whole machine'} inside a load "
+                    f"that shares the machine and has {has}; expected share=False there, or share=True and no other resource here"
+                )
+                raise InvalidInput(msg)
+            self._lock.release()
         self._waiting_for = experiment.name
-        resources = {event.stressor for event in experiment.events}
         begin_s = time.monotonic()
-        self._lock.take(shared_resources=sorted(resources) if experiment.share else None)
+        self._lock.take(shared_resources=None if wanted is None else sorted(wanted))
+        self._shared = wanted
         self.waited_s += time.monotonic() - begin_s
         return True
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from twin_harness.errors import TwinError
-from twin_harness.plugin import terminal, undecided
+from twin_harness.plugin import terminal, undecided, workers
 from twin_harness.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -54,15 +55,24 @@ def _join(state: PluginState) -> None:
 
 
 def stop_load(state: PluginState) -> None:
-    """Ask every runner to stop; each writes what it has."""
-    _join(state)
-    if state.session is not None:
-        state.session.board.ask_load_to_stop()
+    """Ask every runner to stop; each writes what it has. By the board alone: to join the session takes imports, while load goes on."""
+    from twin_harness.board import Board  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.errors import HarnessFailure  # noqa: PLC0415
+
+    try:
+        path = json.loads((state.seat.run_dir / "run.json").read_text(encoding="utf-8")).get("board")
+        board = Board.open(path) if path else None
+    except (OSError, ValueError, HarnessFailure):
+        return  # there is no session, or it is over
+    if board is not None:
+        board.ask_load_to_stop()
+        board.close()
 
 
 def close_session(state: PluginState) -> None:
     """Close the session, if a test used it, and keep what the summary is to say."""
     state.status.close()
+    workers.remove_lines(state.seat)
     _join(state)
     session, state.session = state.session, None
     if session is None:

@@ -45,8 +45,9 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     return terminal.plan_lines(config, items)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin the status line; on gw0, leave the plan's lines for the controller, which has no items."""
+    """Begin the status line; on gw0, leave the plan's lines for the controller, which has no items: before xdist tells it that we have."""
     state = state_of(session.config)
     is_used = any("_twin_session" in getattr(item, "fixturenames", ()) or isinstance(item, ExperimentItem) for item in session.items)
     is_distributed = bool(getattr(session.config.option, "dist", "no") != "no")

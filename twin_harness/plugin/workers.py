@@ -5,6 +5,7 @@ Everything crosses as plain strings and numbers: the seat in ``workerinput``, fa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import replace
@@ -66,8 +67,14 @@ def take_lines(seat: Seat) -> list[str]:
         return []
     with os.fdopen(descriptor, encoding="utf-8") as file:
         lines = file.read().splitlines()
-    os.unlink(lines_file(seat))  # noqa: PTH108 - as it was opened
+    remove_lines(seat)
     return lines
+
+
+def remove_lines(seat: Seat) -> None:
+    """Remove the file, if it is there."""
+    with contextlib.suppress(OSError):
+        os.unlink(lines_file(seat))  # noqa: PTH108 - as it was opened
 
 
 class WorkerHooks:
@@ -84,9 +91,9 @@ class WorkerHooks:
         """Hand a worker its seat."""
         node.workerinput[_KEY] = json.dumps({"config": self._state.config.to_json(), "seat": self._state.seat.to_json()})
 
-    def pytest_xdist_node_collection_finished(self) -> None:
-        """Print what is planned, from the file that gw0 wrote."""
-        lines = take_lines(self._state.seat)
+    def pytest_xdist_node_collection_finished(self, node: Any) -> None:  # xdist's WorkerController
+        """Print what is planned, from the file that gw0 wrote before it told that it had collected."""
+        lines = take_lines(self._state.seat) if node.gateway.id == "gw0" else []
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if lines and reporter is not None:
             for line in ["", *lines]:

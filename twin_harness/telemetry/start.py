@@ -38,7 +38,7 @@ class Telemetry:
     interval_s: float
     controller_pid: int
     machine: dict[str, Any]
-    on_start: Callable[[int, str], None] = lambda _pid, _role: None
+    on_start: Callable[[int, str], object] = lambda _pid, _role: None
 
     def _settings(self) -> dict[str, Any]:
         return {
