@@ -24,6 +24,8 @@ _HOME_OF = {
     "cpu": "builders",
     "memory": "builders",
     "disk": "builders",
+    "command": "builders",
+    "custom": "builders",
     "plan": "builders",
     "Recording": "recording",
     "Run": "recording",
@@ -44,7 +46,9 @@ __all__ = [  # noqa: PLE0604 - every name is in _HOME_OF and resolved by __getat
 ]
 
 if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
+    from twin_harness.builders import command as command
     from twin_harness.builders import cpu as cpu
+    from twin_harness.builders import custom as custom
     from twin_harness.builders import disk as disk
     from twin_harness.builders import memory as memory
     from twin_harness.builders import plan as plan

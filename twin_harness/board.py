@@ -44,7 +44,7 @@ SIZE = _PROCESSES_AT + PROCESS_SLOTS * _PROCESS_SIZE
 
 FREE, LIVE, ENDED, CONSUMED = range(4)
 UNCOUNTED = (1 << 63) - 1  # a base above any account: nothing counts until the host has said from where
-KINDS = ("cpu", "memory", "disk", "disk_buffered", "harness")
+KINDS = ("cpu", "memory", "disk", "disk_buffered", "harness", "command", "custom")
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 _STALE_S = 60.0
 _STOP_TELEMETRY, _STOP_LOAD = 1, 2
@@ -58,10 +58,10 @@ class LoadProcess:
         slot: its number.
         pid: the process.
         state: LIVE, or ENDED when ``final`` holds the kernel's last account of it.
-        kind: cpu, memory, disk, disk_buffered or harness.
+        kind: cpu, memory, disk, disk_buffered, harness, command or custom.
         plan: plan slot of its experiment; event: index of its event there.
         base: what does not count: CPU ns, resident bytes or I/O bytes before the start.
-        fsynced_bytes: bytes whose fsync has returned (buffered disk load only).
+        fsynced_bytes: what the process counts itself: bytes whose fsync has returned (buffered disk load), CPU ns of its tree (command).
         start_ticks: when the process began, in clock ticks since boot; with the pid it names one process.
         final: (CPU ns, I/O bytes) at its end.
     """

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twin_harness import shapes
 from twin_harness.errors import InvalidInput
 from twin_harness.phrasing import checked, short
 from twin_harness.schedule import Event, Experiment
 from twin_harness.schedule_file import read_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def _event(stressor: str, shape: object, start_s: float, duration_s: float, event_id: str | None, unit: str, options: dict[str, Any]) -> Event:
@@ -62,6 +65,47 @@ def disk(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, 
     return _event("disk", shape, start_s, duration_s, id, unit, options)
 
 
+def command(argv: Sequence[str], *, start_s: float = 0, duration_s: float, id: str | None = None, cwd: str | None = None, env: Sequence[str] = ()) -> Event:  # noqa: A002 - as for cpu
+    """Plan a program as load, which runs from start to end and is stopped then; it is run only where commands are allowed.
+
+    Args:
+        argv: the program and its arguments; no shell.
+        start_s: on the events' clock.
+        duration_s: how long it may run.
+        id: of the event.
+        cwd: the folder it runs in; the scratch folder unless given.
+        env: names of the caller's variables that it gets besides PATH, HOME and the locale.
+
+    Raises:
+        InvalidInput: a value is not of its kind.
+    """
+    if isinstance(argv, str):
+        msg = f"command(): expected argv as a list of words but got argv={argv!r} (type=str); write e.g. {argv.split()!r}"
+        raise InvalidInput(msg)
+    options = {"argv": list(argv), **({"cwd": cwd} if cwd is not None else {}), **({"env": list(env)} if env else {})}
+    data = {"id": id or "", "stressor": "command", "start_s": start_s, "duration_s": duration_s, "options": options}
+    event: Event = checked(Event, data, "command()")
+    return event
+
+
+def custom(
+    stressor: str,
+    shape: shapes.Shape | float,
+    *,
+    start_s: float = 0,
+    duration_s: float,
+    id: str | None = None,  # noqa: A002 - as for cpu
+    unit: str = "",
+    **options: Any,
+) -> Event:
+    """Plan load by a stressor that an installed project brings (entry-point group ``twin_harness.stressors``), in its own unit.
+
+    Raises:
+        InvalidInput: there is no such stressor, or a value is out of range.
+    """
+    return _event(stressor, shape, start_s, duration_s, id, unit, options)
+
+
 def plan(
     *events: Event,
     name: str | None = None,
@@ -78,7 +122,8 @@ def plan(
     """
     for index, event in enumerate(events):
         if not isinstance(event, Event):
-            msg = f"plan(): expected events made by cpu(), memory() or disk() but got events[{index}]={short(event)} (type={type(event).__name__})"
+            makers = "cpu(), memory(), disk(), command() or custom()"
+            msg = f"plan(): expected events made by {makers} but got events[{index}]={short(event)} (type={type(event).__name__})"
             raise InvalidInput(msg)
     data = {
         "name": name or "experiment",

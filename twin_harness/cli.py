@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,14 @@ if TYPE_CHECKING:
 
     from twin_harness.config import TwinConfig
     from twin_harness.recording import Recording
-    from twin_harness.schedule import Experiment
+    from twin_harness.schedule import Event, Experiment
 
+_STRESS_EXAMPLES = """examples:
+  twin stress cpu --level 50 --duration 10
+  twin stress cpu --level 60 --options '{"target": "system"}'
+  twin stress memory --level 20 --options '{"pattern": "stir"}'
+  twin stress disk --shape '{"kind": "ramp", "from": 0, "to": 80e6}' --options '{"operation": "mixed"}'
+  twin stress command --allow-commands --duration 10 -- stress-ng --cpu 1"""
 OK, FAILED, USAGE, ABORTED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -43,7 +50,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     from twin_harness.config import OPTIONS  # noqa: PLC0415 - commands that open no session do without
 
     for option in OPTIONS:
-        if option.name not in ("interval", "source", "data-dir", "report-dir", "scratch-dir", "guard", "no-report"):
+        if option.name not in ("interval", "source", "data-dir", "report-dir", "scratch-dir", "guard", "allow-commands", "no-report"):
             continue
         shown = "" if option.kind == "flag" or option.default in (None, "") else f" (default: {option.default})".replace("%", "%%")
         if option.kind == "flag":
@@ -56,7 +63,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 def _settings(arguments: argparse.Namespace, **fixed: Any) -> TwinConfig:
     from twin_harness.config import OPTIONS, TwinConfig, parse_value  # noqa: PLC0415 - as above
 
-    fields = {"interval": "interval_s", "no-report": "has_report"}
+    fields = {"interval": "interval_s", "no-report": "has_report", "allow-commands": "may_run_commands"}
     values: dict[str, Any] = dict(fixed)
     for option in OPTIONS:
         given = getattr(arguments, option.name.replace("-", "_"), None)
@@ -80,9 +87,12 @@ def _run_all(
     """Run experiments one after another in a session of their own; return recordings, run folder, exit code and report."""
     from twin_harness.seat import Seat  # noqa: PLC0415 - commands that open no session do without
     from twin_harness.session import Session  # noqa: PLC0415 - numpy and pydantic load with it
+    from twin_harness.status import StatusLine  # noqa: PLC0415 - psutil loads with it
 
     session = Session.open(settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), _complain)
     code, recordings, is_interrupted = OK, [], False
+    line = StatusLine.on(2)
+    line.follow(session.folder.path / "run.json")
     try:
         for number, (experiment, generator) in enumerate(experiments, 1):
             if not is_quiet:
@@ -101,6 +111,7 @@ def _run_all(
         is_interrupted, code = True, INTERRUPTED
         _complain("interrupted: load stopped, writing what was recorded")
     finally:
+        line.close()
         report = session.close(is_interrupted=is_interrupted)
     return recordings, session.folder.path, code, report
 
@@ -123,22 +134,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _stress(arguments: argparse.Namespace) -> int:
     """Put one load on one resource."""
-    from twin_harness.builders import cpu, disk, memory, plan  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.builders import plan  # noqa: PLC0415 - pydantic loads with it
 
-    shape: Any = arguments.level
-    if arguments.shape is not None:
-        shape = _parse_shape(arguments.shape)
-    elif shape is None:
-        msg = "stress: expected --level or --shape but got neither; write e.g. --level 50"
-        raise InvalidInput(msg)
-    options = _parse_options(arguments.options)
-    if arguments.unit and arguments.resource == "cpu" and arguments.unit != "percent":
-        msg = f"stress: --unit: expected percent for cpu but got {arguments.unit!r}"
-        raise InvalidInput(msg)
-    if arguments.unit and arguments.resource != "cpu":
-        options["unit"] = arguments.unit
-    make = {"cpu": cpu, "memory": memory, "disk": disk}[arguments.resource]
-    experiment = plan(make(shape, duration_s=arguments.duration, **options), name=f"twin stress {arguments.resource}", lead_s=0.5, tail_s=0.3)
+    experiment = plan(_event_of(arguments), name=f"twin stress {arguments.resource}", lead_s=0.5, tail_s=0.3)
     recordings, folder, code, _ = _run_all([(experiment, None)], _settings(arguments, has_report=False), is_quiet=True)
     rows = [_row_facts(row) for recording in recordings for row in recording.rows]
     if arguments.json:
@@ -146,6 +144,36 @@ def _stress(arguments: argparse.Namespace) -> int:
     else:
         _say(*_table(recordings), f"data    {folder}/")
     return code
+
+
+def _event_of(arguments: argparse.Namespace) -> Event:
+    """Return the one event that ``twin stress`` was asked for."""
+    from twin_harness import builders  # noqa: PLC0415 - pydantic loads with it
+
+    options = _parse_options(arguments.options)
+    if (arguments.resource == "command") != bool(arguments.argv):
+        msg = (
+            "stress: expected the program after -- with resource command, and only there; write e.g. twin stress command --allow-commands -- stress-ng --cpu 1"
+        )
+        raise InvalidInput(msg)
+    if arguments.resource == "command":
+        if arguments.level is not None or arguments.shape is not None or set(options) - {"cwd", "env"}:
+            msg = f"stress: a command has no level and no shape, and its options are cwd and env; got --options {arguments.options!r}"
+            raise InvalidInput(msg)
+        return builders.command(arguments.argv, duration_s=arguments.duration, **options)
+    shape: Any = arguments.level
+    if arguments.shape is not None:
+        shape = _parse_shape(arguments.shape)
+    elif shape is None:
+        msg = "stress: expected --level or --shape but got neither; write e.g. --level 50"
+        raise InvalidInput(msg)
+    if arguments.unit and arguments.resource == "cpu" and arguments.unit != "percent":
+        msg = f"stress: --unit: expected percent for cpu but got {arguments.unit!r}"
+        raise InvalidInput(msg)
+    if arguments.unit and arguments.resource != "cpu":
+        options["unit"] = arguments.unit
+    make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}.get(arguments.resource) or partial(builders.custom, arguments.resource)
+    return make(shape, duration_s=arguments.duration, **options)
 
 
 def _parse_options(text: str | None) -> dict[str, Any]:
@@ -160,7 +188,6 @@ def _parse_options(text: str | None) -> dict[str, Any]:
 
 
 def _parse_shape(text: str) -> Any:
-    from twin_harness.schedule import Event  # noqa: PLC0415 - pydantic loads with it
 
     try:
         data = json.loads(text)
@@ -203,6 +230,8 @@ def _amount(value: float | None, unit: str) -> str:
         return f"{value:.2f} %"
     if unit == "operations_per_s":
         return f"{value:.1f} op/s"
+    if unit not in ("bytes", "bytes_per_s"):
+        return f"{value:.4g} {unit}"
     return f"{value / 2**20:.2f} MiB" + ("/s" if unit == "bytes_per_s" else "")
 
 
@@ -257,7 +286,9 @@ def _check(arguments: argparse.Namespace) -> int:
     refused, warnings = [], []
     for experiment in schedule.experiments:
         try:
-            warnings += preflight.check(experiment, machine, settings.guard, is_scratch_named=bool(settings.scratch_dir))
+            warnings += preflight.check(
+                experiment, machine, settings.guard, is_scratch_named=bool(settings.scratch_dir), may_run_commands=settings.may_run_commands
+            )
         except InvalidInput as error:
             refused.append(str(error))
     total_s = sum(experiment.duration_s for experiment in schedule.experiments)
@@ -325,12 +356,12 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     add("doctor", _doctor, "what this machine permits, and what will be poorer for it")
-    stress = add("stress", _stress, "put one load on one resource", example="example: twin stress cpu --level 50 --duration 10")
-    stress.add_argument("resource", choices=("cpu", "memory", "disk"))
+    stress = add("stress", _stress, "put one load on one resource", example=_STRESS_EXAMPLES)
+    stress.add_argument("resource", help="cpu, memory, disk, command (then -- and the program), or a stressor that an installed project brings")
     stress.add_argument("--level", type=float, help="percent for cpu and memory, bytes per second for disk")
     stress.add_argument("--shape", metavar="JSON", help='a load shape, e.g. \'{"kind": "ramp", "from": 0, "to": 80}\'')
     stress.add_argument("--duration", type=float, default=10.0, metavar="SECONDS", help="how long (default: 10)")
-    stress.add_argument("--unit", choices=("percent", "bytes", "bytes_per_s", "operations_per_s"), help="unit of the level")
+    stress.add_argument("--unit", metavar="UNIT", help="unit of the level: percent, bytes, bytes_per_s, operations_per_s")
     stress.add_argument("--options", metavar="JSON", help='options of the event, e.g. \'{"operation": "read"}\'')
     log = add("log", _log, "sample this machine into a CSV file", example="example: twin log --interval 0.1 --duration 60 --out metrics.csv")
     log.add_argument("--duration", type=float, default=None, metavar="SECONDS", help="how long (default: until Ctrl-C)")
@@ -373,7 +404,10 @@ def _add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 fine, 1 failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted."""
-    parsed = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    end = words.index("--") if "--" in words and words[0] == "stress" else len(words)
+    parsed = _parser().parse_args(words[:end])
+    parsed.argv = words[end + 1 :]
     try:
         return int(parsed.run_command(parsed))
     except BrokenPipeError:

@@ -28,6 +28,7 @@ class Option:
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    has_ini: bool = True
 
     @property
     def flag(self) -> str:
@@ -58,6 +59,7 @@ OPTIONS: tuple[Option, ...] = (
         "floors that stop all load when crossed, e.g. memory_available=10%%,disk_free=1GiB; 'off' switches the guard off",
     ),
     Option("undecided", "choice", "ignore", None, "what an UNDECIDED test does to the session", choices=("ignore", "fail")),
+    Option("allow-commands", "flag", False, None, "let schedules and markers run programs as load (command line only)", has_ini=False),
     Option("no-report", "flag", False, None, "write no EDA report at the end of the session"),
 )
 
@@ -109,6 +111,7 @@ class TwinConfig:
     repeat: int = 1
     guard: GuardLimits = field(default_factory=lambda: parse_guard("memory_available=10%,disk_free=1GiB"))
     undecided: str = "ignore"
+    may_run_commands: bool = False
     has_report: bool = True
 
     def to_json(self) -> dict[str, Any]:

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from functools import cache
+from importlib import metadata
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, Strict, model_validator
+from pydantic import ConfigDict, Field, JsonValue, Strict, model_validator
 
 from twin_harness.phrasing import refuse
 from twin_harness.shape_models import FrozenModel
 
+GROUP = "twin_harness.stressors"
+
+Argument = Annotated[str, Strict(), Field(min_length=0, max_length=16_384, pattern=r"^[^\x00]*$")]
+
 
 class CpuOptions(FrozenModel):
-    """Options of CPU load: ``cpus``, the CPUs to load (all allowed ones unless given; levels are percent of these)."""
+    """Options of CPU load.
+
+    ``cpus``: the CPUs to load (all allowed ones unless given; levels are percent of these). ``target``: ``own`` is the load's own CPU
+    time, ``system`` a total of the machine that everybody else's work counts towards. ``method``: ``integer`` counts in registers,
+    ``memory`` copies blocks larger than a CPU's share of the caches.
+    """
 
     cpus: Annotated[list[Annotated[int, Strict(), Field(ge=0, lt=4096)]], Field(min_length=1)] | None = None
+    target: Literal["own", "system"] = "own"
+    method: Literal["integer", "memory"] = "integer"
+
+    @model_validator(mode="after")
+    def _fits(self) -> CpuOptions:
+        if self.target == "system" and self.cpus is not None:
+            refuse("cpus", f"{self.cpus} with target 'system', which is a total of the whole machine; expected one of the two")
+        return self
 
 
 class MemoryOptions(FrozenModel):
@@ -41,5 +60,57 @@ class DiskOptions(FrozenModel):
         return self
 
 
-OPTIONS: dict[str, type[FrozenModel]] = {"cpu": CpuOptions, "memory": MemoryOptions, "disk": DiskOptions}
-UNITS: dict[str, tuple[str, ...]] = {"cpu": ("percent",), "memory": ("percent", "bytes"), "disk": ("bytes_per_s", "operations_per_s")}
+class CommandOptions(FrozenModel):
+    """Options of a command: its words, the folder it runs in (scratch unless given), and which of the caller's variables it gets."""
+
+    argv: Annotated[list[Argument], Field(min_length=1, max_length=1_000)]
+    cwd: Annotated[str, Strict(), Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")] | None = None
+    env: list[Annotated[str, Strict(), Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]] = Field(default_factory=list, max_length=256)
+
+    @model_validator(mode="after")
+    def _names_a_program(self) -> CommandOptions:
+        if not self.argv[0]:
+            refuse("argv[0]", "is empty; expected a program")
+        return self
+
+
+class CustomOptions(FrozenModel):
+    """Options of a project's own stressor: plain data, which the stressor itself checks."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, JsonValue]
+
+
+OPTIONS: dict[str, type[FrozenModel]] = {"cpu": CpuOptions, "memory": MemoryOptions, "disk": DiskOptions, "command": CommandOptions}
+UNITS: dict[str, tuple[str, ...]] = {
+    "cpu": ("percent",),
+    "memory": ("percent", "bytes"),
+    "disk": ("bytes_per_s", "operations_per_s"),
+    "command": ("",),
+}
+
+
+@cache
+def custom_stressors() -> dict[str, str]:
+    """Return the stressors that installed projects bring, ``module:object`` by name; ours keep their names."""
+    return {entry.name: entry.value for entry in metadata.entry_points(group=GROUP) if entry.name not in OPTIONS}
+
+
+def options_of(stressor: str) -> type[FrozenModel]:
+    """Return the model of a stressor's options."""
+    return OPTIONS.get(stressor, CustomOptions)
+
+
+def is_stressor(name: str) -> bool:
+    """Tell whether there is a stressor of that name."""
+    return name in OPTIONS or name in custom_stressors()
+
+
+def known_stressors() -> list[str]:
+    """Return the names of all stressors there are."""
+    return [*OPTIONS, *sorted(custom_stressors())]
+
+
+def resolved(stressor: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return every option of an event with its default filled in."""
+    return options_of(stressor).model_validate(options).model_dump()

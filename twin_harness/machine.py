@@ -47,6 +47,11 @@ class Machine:
     scratch_device: str
 
     @property
+    def bounding_limit_bytes(self) -> int | None:
+        """The control group's memory limit where it is below the machine's memory; None where it does not bound."""
+        return self.memory_limit_bytes if self.memory_limit_bytes < self.memory_total_bytes else None
+
+    @property
     def fingerprint(self) -> str:
         """Return 16 hex digits that name machines which may be compared with each other."""
         facts = [

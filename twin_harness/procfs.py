@@ -214,6 +214,62 @@ class ControlGroup:
         return min(quotas) if quotas else None
 
 
+class AvailableMemory:
+    """What new work can have: MemAvailable, and within a control group its limit less what is in use and cannot be reclaimed.
+
+    Args:
+        limit_bytes: what the control group allows in all; None when it does not bound.
+    """
+
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        self._limit_bytes = limit_bytes
+        self._meminfo = keep("/proc/meminfo", 8192)
+        group = ControlGroup() if limit_bytes is not None else None
+        self._usage = keep(group.memory_usage_path() or "/nonexistent", 64) if group else None
+        self._stat = keep(group.memory_stat_path() or "/nonexistent", 8192) if group else None
+
+    def read_bytes(self) -> int | None:
+        """Return what is available now; None where the kernel does not tell."""
+        if self._meminfo is None:
+            return None
+        available = read_meminfo(self._meminfo.read())[b"MemAvailable"]
+        if self._usage is not None and self._limit_bytes is not None:
+            reclaimable = _inactive_file_bytes(self._stat.read()) if self._stat else 0
+            available = min(available, self._limit_bytes - int(self._usage.read()) + reclaimable)
+        return available
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        for kept in (self._meminfo, self._usage, self._stat):
+            if kept is not None:
+                kept.close()
+
+
+def _inactive_file_bytes(stat: bytes) -> int:
+    for line in stat.split(b"\n"):
+        name, _, value = line.partition(b" ")
+        if name in (b"inactive_file", b"total_inactive_file"):
+            return int(value)
+    return 0
+
+
+def is_swap_active() -> bool:
+    """Tell whether pages can be swapped out (/proc/swaps, proc(5))."""
+    return len(read_text("/proc/swaps").splitlines()) > 1
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the children of a process, of all its threads; none when it is gone (/proc/<pid>/task/<tid>/children, proc(5))."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - asked often
+            with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:
+                found += [int(child) for child in file.read(1 << 16).split()]
+    except OSError:
+        return found
+    return found
+
+
 def _with_parents(root: Path, path: str) -> list[Path]:
     """Return the folders from a group up to the root of its hierarchy; the root alone inside a container that hides the rest."""
     folder = root / path.lstrip("/")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from twin_harness.records import AnnotationRow, PlannedExperiment
     from twin_harness.schedule import Event, Experiment
 
-_SHORT_POINTS, _LEAST_EXPLAINED = 1.0, 0.5
+_SHORT_POINTS, _SHORT_SHARE, _LEAST_EXPLAINED = 1.0, 0.01, 0.5
 _EDGE_S = 1e-6
 
 
@@ -182,25 +182,42 @@ class Recording:
         return float(self._values(column)[0].quantile(q))
 
     def lack_of_room(self, event_id: str) -> str:
-        """Return why the machine could not deliver a CPU event: others' work or steal; empty when it could have.
+        """Return why the machine could not deliver an event: others' work, steal, a slow device; empty when it could have.
 
-        The reason holds when delivered fell more than a point short of requested, and at least half of what is missing is time that
-        the load processes stood in a run queue while they were behind (the kernel's account, ``starved_s`` in the annotation's
-        parameters) or that the hypervisor took. A stressor that asks for too little stands in no queue and is never excused.
+        The reason holds when delivered fell more than a point (cpu) or a percent (memory, disk) short of requested, and at least half
+        of what is missing is explained by the time that the load waited for its resource while it was behind (``starved_s`` in the
+        annotation's parameters: in a run queue by the kernel's account, for memory to be filled, for the device) or that the
+        hypervisor took. A stressor that asks for too little waits for nothing and is never excused.
         """
         event = self.experiment.event(event_id)
-        if event.stressor != "cpu":
+        if event.stressor not in RESOURCE_COLUMNS or event.is_of_system:
             return ""
         window = self.during(event_id)
         seconds_s = float(window.samples["dt_s"].sum())
         if seconds_s <= 0:
             return ""
-        short = float(((window.samples["cpu_requested_percent"] - window.samples["cpu_delivered_percent"]) * window.samples["dt_s"]).sum()) / seconds_s
+        starved_s = float(json.loads(self.annotation(event_id).parameters).get("starved_s", 0.0))
+        requested_column, delivered_column = RESOURCE_COLUMNS[event.stressor]
+        requested, short = (
+            float((values * window.samples["dt_s"]).sum()) / seconds_s
+            for values in (window.samples[requested_column], window.samples[requested_column] - window.samples[delivered_column])
+        )
+        if event.stressor == "cpu":
+            return self._lack_of_cpu(window, short, starved_s, seconds_s)
+        if requested <= 0 or short <= _SHORT_SHARE * requested or starved_s < _LEAST_EXPLAINED * short / requested * seconds_s:
+            return ""
+        what = "memory to be filled" if event.stressor == "memory" else "the device"
+        return (
+            f"the machine had no room: {100.0 * short / requested:.1f} % short, while the load waited {starved_s:.2f} s of {seconds_s:.2f} s for {what} "
+            f"(n = {len(window.samples)} samples)"
+        )
+
+    def _lack_of_cpu(self, window: Recording, short: float, starved_s: float, seconds_s: float) -> str:
+        """Return why CPU time was missing, ``short`` points of the machine over ``seconds_s``; empty when the load itself did too little."""
         if short <= _SHORT_POINTS:
             return ""
         capacity = float(self.folder.read_machine().get("cpu_capacity", 1.0))
         missing_s = short / 100.0 * capacity * seconds_s
-        starved_s = float(json.loads(self.annotation(event_id).parameters).get("starved_s", 0.0))
         steal = window.mean("cpu_steal_percent")
         if starved_s + steal / 100.0 * capacity * seconds_s < _LEAST_EXPLAINED * missing_s:
             return ""
@@ -210,7 +227,7 @@ class Recording:
         )
 
     def require_room(self, event_id: str) -> None:
-        """Go on only if the machine could have delivered a CPU event.
+        """Go on only if the machine could have delivered an event.
 
         Raises:
             Undecided: others' work filled its CPUs; see ``lack_of_room``.
@@ -229,6 +246,9 @@ class Recording:
             Undecided: it never ran, or is shorter than a sample.
         """
         event = self.experiment.event(event_id)
+        if event.stressor not in RESOURCE_COLUMNS:
+            msg = f"event {event_id!r} of {self.name!r} is of stressor {event.stressor!r}, which has no columns of requested and delivered load"
+            raise Undecided(msg)
         window = self.during(event_id)
         machine = self.folder.read_machine()
         scale = event.scale(machine.get("cpu_capacity", 1.0), machine.get("memory_limit_bytes", 0))
@@ -246,7 +266,7 @@ def compare(event: Event, scale: float, samples: pd.DataFrame, row: AnnotationRo
         event: the event as planned.
         scale: what one unit of its level is in the unit of the columns; see ``Event.scale``.
         samples: rows indexed by seconds on the events' clock. The event's own delivered load is the resource's column less what
-            all other events of the resource had planned in that row.
+            all other events of the resource had planned in that row. A total of the machine is compared with cpu − steal.
         row: when the event really ran.
     """
     requested_column, delivered_column = RESOURCE_COLUMNS[event.stressor]
@@ -255,7 +275,8 @@ def compare(event: Event, scale: float, samples: pd.DataFrame, row: AnnotationRo
     ends_s = samples.index.to_numpy(dtype=float) - row.actual_start_s
     lengths_s = samples["dt_s"].fillna(0.0).to_numpy(dtype=float)
     own = np.array([_mean_level(event, end_s - length_s, end_s) for end_s, length_s in zip(ends_s, lengths_s, strict=True)]) * scale
-    total_error = (samples[delivered_column] - samples[requested_column]).to_numpy(dtype=float)
+    delivered = samples["cpu_percent"] - samples["cpu_steal_percent"] if event.is_of_system else samples[delivered_column]
+    total_error = (delivered - samples[requested_column]).to_numpy(dtype=float)
     duration_s = row.actual_end_s - row.actual_start_s
     return _fidelity.measure(event.stressor, ends_s, lengths_s, own, own + total_error, duration_s, event.shape.discontinuities(event.duration_s))
 

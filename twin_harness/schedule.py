@@ -17,7 +17,7 @@ from pydantic import Field, Strict, ValidationError, model_validator
 
 from twin_harness import shapes
 from twin_harness.errors import InvalidInput
-from twin_harness.event_options import OPTIONS, UNITS
+from twin_harness.event_options import UNITS, is_stressor, known_stressors, options_of, resolved
 from twin_harness.phrasing import checked, describe, refuse
 from twin_harness.schedule_file import inline_traces, read_json
 from twin_harness.shape_models import FrozenModel, ShapeField, witnesses
@@ -36,19 +36,31 @@ NotNegative = Annotated[float, Strict(), Field(ge=0, le=LONGEST_EVENT_S, allow_i
 class Event(FrozenModel):
     """One load on one resource: a shape of level over ``duration_s`` seconds, from ``start_s`` on the events' clock.
 
-    Levels are in ``unit``: percent of the machine for cpu, percent or bytes for memory, bytes_per_s or operations_per_s for disk.
+    Levels are in ``unit``: percent of the machine for cpu, percent or bytes for memory, bytes_per_s or operations_per_s for disk, its
+    own for a stressor that a project brings. A command has no shape: it runs, and is stopped at the end.
     """
 
     id: str = ""
-    stressor: Literal["cpu", "memory", "disk"]
+    stressor: str
     start_s: NotNegative = 0.0
     duration_s: Annotated[float, Strict(), Field(gt=0, le=LONGEST_EVENT_S, allow_inf_nan=False)]
     shape: ShapeField
     unit: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_shape_unless_a_command(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("stressor") != "command":
+            return data
+        if data.get("shape") is not None:
+            refuse("shape", "stands beside a command, which has none; expected options.argv alone")
+        return {**data, "shape": {"kind": "constant", "level": 0.0}}
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Event:
+        if not is_stressor(self.stressor):
+            refuse("stressor", f"{self.stressor!r} is unknown; expected one of {', '.join(known_stressors())}")
         if self.id and (not NAME_PATTERN.fullmatch(self.id) or "/" in self.id):
             refuse("id", f"{self.id!r} is no name; expected letters, digits and _.,:#[]- and no slash, at most 120 characters")
         if self.duration_s < SHORTEST_EVENT_S:
@@ -61,7 +73,7 @@ class Event(FrozenModel):
         return self
 
     def _check_unit(self) -> None:
-        allowed = UNITS[self.stressor]
+        allowed = UNITS.get(self.stressor, (self.unit or "level",))
         if self.stressor == "memory" and not self.unit:
             refuse("unit", "is missing; expected 'percent' or 'bytes' for memory")
         if not self.unit:
@@ -71,9 +83,9 @@ class Event(FrozenModel):
 
     def _check_options(self) -> None:
         try:
-            OPTIONS[self.stressor].model_validate(self.options)
+            options_of(self.stressor).model_validate(self.options)
         except ValidationError as error:
-            path, message = describe(error, OPTIONS[self.stressor])
+            path, message = describe(error, options_of(self.stressor))
             refuse(f"options.{path}" if path else "options", message)
 
     def _check_levels(self) -> None:
@@ -107,11 +119,22 @@ class Event(FrozenModel):
 
     def resolved_options(self) -> dict[str, Any]:
         """Return every option with its default filled in."""
-        return OPTIONS[self.stressor].model_validate(self.options).model_dump()
+        return resolved(self.stressor, self.options)
 
     def option(self, name: str) -> Any:
         """Return an option, its default unless given."""
-        return getattr(OPTIONS[self.stressor].model_validate(self.options), name)
+        return getattr(options_of(self.stressor).model_validate(self.options), name)
+
+    @property
+    def is_of_system(self) -> bool:
+        """Whether its level is a total of the machine, which others' work counts towards."""
+        return self.stressor == "cpu" and self.options.get("target") == "system"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data, as it stands in ``schedule.json``."""
+        data = self.model_dump(mode="json", by_alias=True)
+        unused = [key for key in ("options",) if not data[key]] + (["shape", "unit"] if self.stressor == "command" else [])
+        return {key: value for key, value in data.items() if key not in unused}
 
 
 class Experiment(FrozenModel):
@@ -169,18 +192,15 @@ class Experiment(FrozenModel):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as it stands in ``schedule.json``."""
-        data = self.model_dump(mode="json", by_alias=True)
-        for event in data["events"]:
-            if not event["options"]:
-                del event["options"]
-        return data
+        data = self.model_dump(mode="json", by_alias=True, exclude={"events"})
+        return {**data, "events": [event.to_json() for event in self.events]}
 
     def hash(self) -> str:
         """Return the SHA-256 of the canonical JSON without the name, traces inlined: equal plans have equal hashes."""
         data = self.to_json()
         del data["name"]
         for event, plain in zip(self.events, data["events"], strict=True):
-            plain["options"] = OPTIONS[event.stressor].model_validate(event.options).model_dump(exclude_defaults=True)
+            plain["options"] = options_of(event.stressor).model_validate(event.options).model_dump(exclude_defaults=True)
             if not plain["options"]:
                 del plain["options"]
         return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -194,7 +214,7 @@ def _with_ids(events: tuple[Event, ...]) -> tuple[Event, ...]:
         event_id = event.id
         if not event_id:
             count = 0
-            while (event_id := f"{_SHORT[event.stressor]}-{count}") in taken:
+            while (event_id := f"{_SHORT.get(event.stressor, event.stressor)}-{count}") in taken:
                 count += 1
             taken.add(event_id)
         if event_id in seen:

@@ -148,6 +148,7 @@ class Session:
             admission=self.admission,
             worker=self.seat.worker,
             is_scratch_named=bool(self.config.scratch_dir),
+            may_run_commands=self.config.may_run_commands,
         )
 
     # -- while open -----------------------------------------------------------------------------------------------------------

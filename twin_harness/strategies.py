@@ -113,7 +113,7 @@ def events(draw: DrawFn, stressor: str, earliest_s: float, bounds: Bounds) -> Ev
     highest = {"cpu": bounds.max_cpu_percent, "memory": bounds.max_memory_percent, "disk": bounds.max_disk_bytes_per_s}[stressor]
     shape = draw(shapes(float(highest), duration_s))
     unit = "bytes_per_s" if stressor == "disk" else "percent"
-    return Event(stressor=stressor, start_s=start_s, duration_s=duration_s, shape=shape, unit=unit)  # type: ignore[arg-type]  # checked by Bounds
+    return Event(stressor=stressor, start_s=start_s, duration_s=duration_s, shape=shape, unit=unit)
 
 
 @st.composite

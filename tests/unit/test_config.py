@@ -25,6 +25,7 @@ DEFAULTS = {
     "repeat": 1,
     "guard": "memory_available=10%,disk_free=1GiB",
     "undecided": "ignore",
+    "allow-commands": False,
     "no-report": False,
 }
 
@@ -68,6 +69,7 @@ def test_the_config_s_defaults_are_the_options():
     by_field = {field.name: getattr(made, field.name) for field in fields(made)}
     assert by_field.pop("interval_s") == OPTION["interval"].default
     assert by_field.pop("guard") == parse_guard(OPTION["guard"].default)
+    assert by_field.pop("may_run_commands") is OPTION["allow-commands"].default
     assert by_field.pop("has_report") is not OPTION["no-report"].default
     assert by_field == {name: OPTION[name.replace("_", "-")].default for name in by_field}
 

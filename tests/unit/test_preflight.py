@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from twin_harness.builders import cpu, disk, memory, plan
+from twin_harness.builders import command, cpu, disk, memory, plan
 from twin_harness.config import parse_guard
 from twin_harness.control import preflight
 from twin_harness.errors import InvalidInput
@@ -115,3 +115,30 @@ def test_scratch_must_be_a_disk(kind):
         refusal(experiment, machine) == f"x: the scratch folder /data/scratch is on {kind}, which is no disk of this machine; name one with --twin-scratch-dir"
     )
     assert preflight.check(experiment, machine, OFF, is_scratch_named=True) == []
+
+
+def test_commands_need_leave():
+    """A program runs only where the command line allows it, however the schedule came here."""
+    assert refusal(plan(command(["sleep", "1"], duration_s=1), name="x")) == (
+        "x: events[0].options.argv: 'sleep' is a command, and commands are not allowed; expected --twin-allow-commands on the command line"
+    )
+
+
+@pytest.mark.parametrize("word", ["no-such-program-anywhere", "/no/such/program", "./here"])
+def test_a_program_must_exist(tmp_path, word):
+    """What is not there is found before anything starts; a relative path counts from cwd."""
+    with pytest.raises(InvalidInput, match=f"argv.0.: '{word}' is no program that can be run"):
+        preflight.check(plan(command([word], duration_s=1, cwd=str(tmp_path)), name="x"), MACHINE, OFF, may_run_commands=True)
+
+
+def test_a_folder_of_a_command_must_exist():
+    """A missing cwd is named."""
+    with pytest.raises(InvalidInput, match=r"x: events\[0\].options.cwd: '/no/such/folder' is no folder"):
+        preflight.check(plan(command(["true"], duration_s=1, cwd="/no/such/folder"), name="x"), MACHINE, OFF, may_run_commands=True)
+
+
+def test_a_total_of_the_machine_stands_alone():
+    """An event whose target is the total holds every other CPU event, so two at a time mean nothing."""
+    system, own = cpu(50, duration_s=5, target="system"), cpu(10, start_s=4, duration_s=5)
+    assert "CPU event cpu-1 overlaps cpu-0, whose target is the total of the machine" in refusal(plan(system, own, name="x"))
+    preflight.check(plan(system, cpu(10, start_s=5, duration_s=5)), MACHINE, OFF)

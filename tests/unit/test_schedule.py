@@ -213,7 +213,25 @@ def test_a_spelled_default_has_the_hash_of_the_default():
         ({"duration_s": 604_801}, "experiments[0].events[0].duration_s: 604801 is not valid: input should be less than or equal to 604800"),
         ({"start_s": -0.1}, "experiments[0].events[0].start_s: -0.1 is not valid: input should be greater than or equal to 0"),
         ({"start_s": True}, "experiments[0].events[0].start_s: True is not valid: input should be a valid number"),
-        ({"stressor": "gpu"}, "experiments[0].events[0].stressor: 'gpu' is not valid: input should be 'cpu', 'memory' or 'disk'"),
+        (
+            {"options": {"target": "system", "cpus": [0]}},
+            "experiments[0].events[0].options.cpus: [0] with target 'system', which is a total of the whole machine; expected one of the two",
+        ),
+        (
+            {"stressor": "command", "options": {"argv": ["true"]}},
+            "experiments[0].events[0].shape: stands beside a command, which has none; expected options.argv alone",
+        ),
+        ({"stressor": "command", "shape": None}, "experiments[0].events[0].options.argv: is missing; add it"),
+        (
+            {"stressor": "command", "shape": None, "options": {"argv": []}},
+            "experiments[0].events[0].options.argv: [] is not valid: list should have at least 1 item after validation, not 0",
+        ),
+        ({"stressor": "command", "shape": None, "options": {"argv": [""]}}, "experiments[0].events[0].options.argv[0]: is empty; expected a program"),
+        (
+            {"stressor": "command", "shape": None, "options": {"argv": ["true"], "env": ["A=1"]}},
+            "experiments[0].events[0].options.env[0]: 'A=1' is not valid: string should match pattern '^[A-Za-z_][A-Za-z0-9_]{0,254}$'",
+        ),
+        ({"stressor": "gpu"}, "experiments[0].events[0].stressor: 'gpu' is unknown; expected one of cpu, memory, disk, command"),
         ({"stressor": "memory"}, "experiments[0].events[0].unit: is missing; expected 'percent' or 'bytes' for memory"),
         ({"unit": "bytes"}, "experiments[0].events[0].unit: 'bytes' does not fit cpu; expected 'percent'"),
         ({"id": "a/b"}, "experiments[0].events[0].id: 'a/b' is no name; expected letters, digits and _.,:#[]- and no slash, at most 120 characters"),
@@ -221,7 +239,7 @@ def test_a_spelled_default_has_the_hash_of_the_default():
         ({"colour": 1}, "experiments[0].events[0].colour: is no known key; expected one of id, stressor, start_s, duration_s, shape, unit, options"),
         ({"options": {"cpus": []}}, "experiments[0].events[0].options.cpus: [] is not valid: list should have at least 1 item after validation, not 0"),
         ({"options": {"cpus": [-1]}}, "experiments[0].events[0].options.cpus[0]: -1 is not valid: input should be greater than or equal to 0"),
-        ({"options": {"direct": True}}, "experiments[0].events[0].options.direct: is no known key; expected one of cpus"),
+        ({"options": {"direct": True}}, "experiments[0].events[0].options.direct: is no known key; expected one of cpus, target, method"),
         ({"options": [1]}, "experiments[0].events[0].options: [1] is no object; expected keys and values"),
         (
             {"stressor": "disk", "options": {"block_bytes": 5000}},

@@ -16,8 +16,8 @@ import time
 from typing import Any
 
 from twin_harness.board import Board
-from twin_harness.child import die_with_parent, kill_group, read_line, run_in_real_time, watch_process
-from twin_harness.procfs import ControlGroup, KeptFile, keep, read_meminfo
+from twin_harness.child import die_with_parent, kill_group, kill_marked, read_line, run_in_real_time, watch_process
+from twin_harness.procfs import AvailableMemory
 
 POLL_S = 0.050
 
@@ -34,24 +34,12 @@ class MemoryFloor:
 
     def __init__(self, floor_bytes: float, limit_bytes: int | None) -> None:
         self._floor_bytes = floor_bytes
-        self._limit_bytes = limit_bytes
-        self._meminfo = KeptFile("/proc/meminfo")
-        group = ControlGroup()
-        self._usage = keep(group.memory_usage_path() or "/nonexistent", 64) if limit_bytes else None
-        self._stat = keep(group.memory_stat_path() or "/nonexistent", 8192) if limit_bytes else None
-
-    def available_bytes(self) -> int:
-        """Return what is available now."""
-        available = read_meminfo(self._meminfo.read().rpartition(b"\n")[0])[b"MemAvailable"]
-        if self._usage is not None and self._limit_bytes is not None:
-            reclaimable = _inactive_file_bytes(self._stat.read()) if self._stat else 0
-            available = min(available, self._limit_bytes - int(self._usage.read()) + reclaimable)
-        return available
+        self._available = AvailableMemory(limit_bytes)
 
     def crossing(self) -> str:
         """Return a sentence when the floor is crossed, else nothing."""
-        available = self.available_bytes()
-        if available >= self._floor_bytes:
+        available = self._available.read_bytes()
+        if available is None or available >= self._floor_bytes:
             return ""
         return f"memory_available fell to {available / 2**20:.0f} MiB, below the floor of {self._floor_bytes / 2**20:.0f} MiB"
 
@@ -77,12 +65,12 @@ class DiskFloor:
         return f"disk_free fell to {free_bytes / 2**20:.0f} MiB, below the floor of {self._floor_bytes / 2**20:.0f} MiB"
 
 
-def _inactive_file_bytes(stat: bytes) -> int:
-    for line in stat.split(b"\n"):
-        name, _, value = line.partition(b" ")
-        if name in (b"inactive_file", b"total_inactive_file"):
-            return int(value)
-    return 0
+def end_load(group: int, mark: str) -> None:
+    """Kill a load host's group, and what a command of its may have moved out of it; ``mark`` is empty without commands."""
+    if group:
+        kill_group(group)
+        if mark:
+            kill_marked(f"{mark}{group}.")
 
 
 def _tell(message: dict[str, Any]) -> None:
@@ -105,7 +93,7 @@ def main() -> int:
     if limits["disk_floor_bytes"]:
         floors.append(DiskFloor(limits["disk_floor_bytes"], limits["scratch_dir"]))
     controller = watch_process(limits["controller_pid"])
-    group = 0
+    group, mark = 0, f"{board.path.stem}." if limits["has_commands"] else ""
     if len(limits["cpus"]) > 1:
         run_in_real_time()
     _tell({"state": "ready"})
@@ -118,13 +106,12 @@ def main() -> int:
                 break
             group = json.loads(line)["group"]
         if controller in readable:
-            if group:
-                kill_group(group)
+            end_load(group, mark)
             break
         reason = next(filter(None, (floor.crossing() for floor in floors)), "")
         if reason and group:
             seen_s = time.monotonic()
-            kill_group(group)
+            end_load(group, mark)
             _tell({"state": "tripped", "reason": reason, "seen_s": seen_s, "killed_s": time.monotonic()})
             break
     board.free_process(slot)

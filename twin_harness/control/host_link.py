@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.child import close_pipes, end_child, kill_group, send_line, start_child
+from twin_harness.child import close_pipes, end_child, kill_group, kill_marked, send_line, start_child
 from twin_harness.control.reaper import register
 from twin_harness.errors import HarnessFailure
 
@@ -31,6 +31,7 @@ class HostLink:
 
     def __init__(self, plan: dict[str, Any], limits: dict[str, Any] | None, locks: tuple[int, ...] = ()) -> None:
         board = Path(plan["board"])
+        self._stem, self._has_commands = board.stem, bool(plan["environments"])
         self._guard = start_child("twin_harness.control.guard", limits) if limits else None
         watch_pids = [*plan["watch_pids"], *([self._guard.pid] if self._guard else [])]
         try:
@@ -112,6 +113,8 @@ class HostLink:
         """End host and guard, whatever state they are in, and reap them; no load is left afterwards."""
         if self._host.poll() is None and not self.is_over:
             kill_group(self._host.pid)
+        if self._has_commands:
+            kill_marked(f"{self._stem}.{self._host.pid}.")
         end_child(self._host, _STOP_PATIENCE_S)
         close_pipes(self._host)
         if self._guard:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import FidelityMissed, Undecided
+from twin_harness.metrics import RESOURCE_COLUMNS
 
 if TYPE_CHECKING:
     from twin_harness.recording import Recording
@@ -29,7 +30,7 @@ def judge_tolerance(recording: Recording) -> None:
         return
     for row in recording.rows:
         error = row.delivered_error_percent
-        if row.stressor == "mark" or (error is not None and abs(error) <= tolerance):
+        if row.stressor not in RESOURCE_COLUMNS or (error is not None and abs(error) <= tolerance):
             continue
         if error is None and recording.experiment.event(row.event).mean() <= 0:
             continue

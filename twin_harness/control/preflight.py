@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import InvalidInput
 from twin_harness.machine import MEMORY_BACKED, NETWORK_BACKED
-from twin_harness.procfs import ControlGroup, read_meminfo, read_text
+from twin_harness.procfs import AvailableMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,11 +27,11 @@ COLD_FILL_BYTES_PER_S = 0.4 * 2**30
 
 def available_memory_bytes(machine: Machine) -> int:
     """Return what new work can have now, in the machine and in the control group."""
-    available = read_meminfo(read_text("/proc/meminfo").encode())[b"MemAvailable"]
-    if machine.memory_limit_bytes < machine.memory_total_bytes:
-        usage = read_text(ControlGroup().memory_usage_path())
-        available = min(available, machine.memory_limit_bytes - int(usage or 0))
-    return available
+    source = AvailableMemory(machine.bounding_limit_bytes)
+    try:
+        return source.read_bytes() or 0
+    finally:
+        source.close()
 
 
 def free_disk_bytes(folder: str) -> int:
@@ -62,7 +64,7 @@ def peak(events: Iterable[Event], level: Callable[[Event, float], float]) -> tup
     return best
 
 
-def check(experiment: Experiment, machine: Machine, guard: GuardLimits, *, is_scratch_named: bool = False) -> list[str]:
+def check(experiment: Experiment, machine: Machine, guard: GuardLimits, *, is_scratch_named: bool = False, may_run_commands: bool = False) -> list[str]:
     """Check an experiment and return warnings, a sentence each.
 
     Args:
@@ -70,16 +72,45 @@ def check(experiment: Experiment, machine: Machine, guard: GuardLimits, *, is_sc
         machine: what it is asked of.
         guard: the limits; an experiment that would cross them is refused.
         is_scratch_named: the user chose the scratch folder, so a memory-backed one is taken.
+        may_run_commands: programs may be run as load.
 
     Raises:
-        InvalidInput: the machine has not the CPUs, the memory, the space or the filesystem.
+        InvalidInput: the machine has not the CPUs, the memory, the space, the filesystem or the program, or programs are not allowed.
     """
     by_stressor: dict[str, list[Event]] = defaultdict(list)
     for event in experiment.events:
         by_stressor[event.stressor].append(event)
+    _check_commands(experiment, may_run_commands=may_run_commands)
     _check_cpu(experiment, by_stressor["cpu"], machine)
     _check_disk(experiment, by_stressor["disk"], machine, guard, is_scratch_named=is_scratch_named)
     return _check_memory(experiment, by_stressor["memory"], machine, guard)
+
+
+def _check_commands(experiment: Experiment, *, may_run_commands: bool) -> None:
+    for index, event in enumerate(experiment.events):
+        if event.stressor != "command":
+            continue
+        program, folder, where = event.options["argv"][0], event.option("cwd"), f"{experiment.name}: events[{index}].options"
+        if not may_run_commands:
+            msg = f"{where}.argv: {program!r} is a command, and commands are not allowed; expected --twin-allow-commands on the command line"
+            raise InvalidInput(msg)
+        if folder is not None and not Path(folder).is_dir():
+            msg = f"{where}.cwd: {folder!r} is no folder; make it, or leave cwd out to run in the scratch folder"
+            raise InvalidInput(msg)
+        if shutil.which(str(Path(folder or "", program)) if "/" in program else program) is None:
+            msg = f"{where}.argv[0]: {program!r} is no program that can be run; expected one on PATH or a path to one, install it or mend the name"
+            raise InvalidInput(msg)
+
+
+def _check_system_target(experiment: Experiment, events: list[Event]) -> None:
+    for event in events:
+        for other in events if event.is_of_system else ():
+            if other is not event and other.start_s < event.end_s and other.end_s > event.start_s:
+                msg = (
+                    f"{experiment.name}: CPU event {other.id} overlaps {event.id}, whose target is the total of the machine and so holds it; "
+                    f"expected one of them at a time"
+                )
+                raise InvalidInput(msg)
 
 
 def _check_cpu(experiment: Experiment, events: list[Event], machine: Machine) -> None:
@@ -88,6 +119,7 @@ def _check_cpu(experiment: Experiment, events: list[Event], machine: Machine) ->
         if strange:
             msg = f"{experiment.name}: events[{index}].options.cpus: {strange} are not among the allowed CPUs {list(machine.cpus)}; name some of these"
             raise InvalidInput(msg)
+    _check_system_target(experiment, events)
     total, at_s = peak(events, lambda event, t_s: event.level(t_s) * event.scale(machine.cpu_capacity, machine.memory_limit_bytes))
     if total > 100 + _ROUNDING * 100:
         msg = f"{experiment.name}: CPU events ask for {total:g} percent of the machine together at {at_s:g} s; expected at most 100, lower or separate them"

@@ -16,6 +16,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from twin_harness.child import kill_marked
 from twin_harness.procfs import start_ticks
 
 BOARD_NAME = re.compile(r"twin-harness-[0-9a-f]{16}\.(board|plan\d{1,2}|registry|lines)")
@@ -120,6 +121,8 @@ def reap(folder: Path = Path("/dev/shm")) -> list[str]:  # noqa: S108 - where bo
             if not any(entry.role == "controller" for entry in entries) or any(entry.role == "controller" and entry.is_alive() for entry in entries):
                 continue
             done += _kill_left(entries)
+            if count := kill_marked(f"{name.removesuffix('.registry')}."):
+                done.append(f"killed {count} processes of commands that a session ran as load which is gone")
             done += _remove_scratch(entries)
             stem = name.removesuffix(".registry")
             done += [f"removed {folder / other}" for other in names if other.startswith(f"{stem}.") and _unlink(descriptor, other)]

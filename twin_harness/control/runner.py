@@ -13,6 +13,7 @@ from twin_harness.control import preflight
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
 from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure
+from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.recording import Recording, compare
 from twin_harness.records import AnnotationRow, PlannedExperiment
 
@@ -113,13 +114,13 @@ class ServerRunner:
 
     def _start(self, experiment: Experiment, generator: dict[str, Any] | None) -> _Running:
         site = self._site
-        for warning in preflight.check(experiment, site.machine, site.guard, is_scratch_named=site.is_scratch_named):
+        for warning in preflight.check(experiment, site.machine, site.guard, is_scratch_named=site.is_scratch_named, may_run_commands=site.may_run_commands):
             site.warn(warning)
         site.admission.take(experiment, is_nested=self._under_way > 0)
         site.ensure_logger()
         self._settle(experiment.settle_s)
         experiment = experiment.model_copy(update={"name": site.folder.claim_name(experiment.name)})
-        link = HostLink(site.host_plan(experiment), site.guard_limits() if experiment.events else None, site.admission.descriptors)
+        link = HostLink(site.host_plan(experiment), site.guard_limits(experiment) if experiment.events else None, site.admission.descriptors)
         try:
             link.await_ready()
         except BaseException:
@@ -204,10 +205,12 @@ class ServerRunner:
     def _row_of(self, running: _Running, event: Event, message: dict[str, Any]) -> AnnotationRow:
         planned = running.planned
         row = self._site.recorder.new_row(planned.experiment.name, event.id, event.stressor)
-        row.shape, row.unit = event.shape.kind, event.unit
+        row.shape, row.unit = "" if event.stressor == "command" else event.shape.kind, event.unit
         row.planned_start_s, row.planned_end_s = event.start_s, event.end_s
         starved_s = round(message.get("starved_s", 0.0), 6)
-        row.parameters = json.dumps({"shape": shapes.to_json(event.shape), "options": event.options, "starved_s": starved_s})
+        has_shape, account = event.stressor != "command", message.get("account") or {}
+        parameters = {"shape": shapes.to_json(event.shape)} if has_shape else {}
+        row.parameters = json.dumps({**parameters, "options": event.options, "starved_s": starved_s, **({"account": account} if account else {})})
         row.status, row.message, row.release_s = message["status"], message["message"], message.get("release_s")
         if message["start_s"] is not None:
             row.start_monotonic_s, row.actual_start_s = message["start_s"], message["start_s"] - planned.zero_s
@@ -238,6 +241,9 @@ class ServerRunner:
             return
         window = Recording(self._site.folder, planned, (row,), row.actual_start_s or 0.0, row.actual_end_s or 0.0, self._site.board.dataset_state()[0])
         scale = event.scale(self._site.machine.cpu_capacity, self._site.machine.memory_limit_bytes)
+        if event.stressor not in RESOURCE_COLUMNS:
+            row.requested_mean = event.mean() if event.stressor != "command" else None
+            return
         result = compare(event, scale, window.samples, row)
         if result is not None:
             row.requested_mean, row.delivered_mean = result.requested_mean / scale, result.delivered_mean / scale

@@ -9,13 +9,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from twin_harness.control.machine_lock import MachineLock
+from twin_harness.control.machine_lock import RESOURCES, MachineLock
 from twin_harness.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twin_harness.schedule import Experiment
+
+
+def resources_of(experiment: Experiment) -> frozenset[str]:
+    """Return the resources that an experiment uses: every one for a command or a project's own stressor."""
+    used = {event.stressor for event in experiment.events}
+    return frozenset(RESOURCES if used - set(RESOURCES) else used)
 
 
 class Admission:
@@ -52,7 +58,7 @@ class Admission:
             HarnessFailure: there is no place for lock files.
             InvalidInput: it runs inside one that shares the machine, and needs more than that one has.
         """
-        wanted = frozenset(event.stressor for event in experiment.events) if experiment.share else None
+        wanted = resources_of(experiment) if experiment.share else None
         if self._lock.is_held:
             if self._shared is None or (wanted is not None and wanted <= self._shared):
                 return False

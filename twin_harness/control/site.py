@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twin_harness import shapes
+from twin_harness.event_options import custom_stressors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from twin_harness.records import PlannedExperiment
     from twin_harness.run_folder import RunFolder
     from twin_harness.schedule import Experiment
+
+
+def _given(names: list[str]) -> dict[str, str]:
+    """Return the caller's variables of these names; they go to the load host alone, and are written nowhere."""
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 @dataclass
@@ -34,6 +41,7 @@ class Site:
         warn: told what the user should know, a sentence each.
         worker: name of the worker.
         is_scratch_named: the user chose the scratch folder.
+        may_run_commands: programs may be run as load.
     """
 
     folder: RunFolder
@@ -48,6 +56,7 @@ class Site:
     admission: Admission
     worker: str = "main"
     is_scratch_named: bool = False
+    may_run_commands: bool = False
 
     def event_plans(self, experiment: Experiment) -> list[dict[str, Any]]:
         """Return an experiment's events as load host and logger are told of them."""
@@ -68,6 +77,7 @@ class Site:
     def host_plan(self, experiment: Experiment) -> dict[str, Any]:
         """Return the first line that a load host reads."""
         machine, floor = self.machine, self.guard.memory_available
+        custom = {event.stressor: custom_stressors()[event.stressor] for event in experiment.events if event.stressor in custom_stressors()}
         return {
             "board": str(self.board.path),
             "watch_pids": sorted({os.getpid(), self.controller_pid}),
@@ -75,10 +85,14 @@ class Site:
             "cpu_capacity": machine.cpu_capacity,
             "scratch_dir": machine.scratch_dir,
             "memory_floor_bytes": int(floor.of(machine.memory_limit_bytes)) if floor else 0,
+            "memory_limit_bytes": machine.bounding_limit_bytes,
+            "custom": custom,
+            "custom_path": sys.path if custom else [],
+            "environments": {event.id: _given(event.option("env")) for event in experiment.events if event.stressor == "command"},
             "events": self.event_plans(experiment),
         }
 
-    def guard_limits(self) -> dict[str, Any] | None:
+    def guard_limits(self, experiment: Experiment) -> dict[str, Any] | None:
         """Return the first line that a guard reads; None when the guard is off."""
         if not self.guard.is_on:
             return None
@@ -87,9 +101,10 @@ class Site:
         return {
             "board": str(self.board.path),
             "controller_pid": self.controller_pid,
+            "has_commands": any(event.stressor == "command" for event in experiment.events),
             "cpus": list(machine.cpus),
             "memory_floor_bytes": int(memory.of(machine.memory_limit_bytes)) if memory else 0,
-            "memory_limit_bytes": machine.memory_limit_bytes if machine.memory_limit_bytes < machine.memory_total_bytes else None,
+            "memory_limit_bytes": machine.bounding_limit_bytes,
             "disk_floor_bytes": int(disk.of(space.f_blocks * space.f_frsize)) if disk else 0,
             "scratch_dir": machine.scratch_dir,
         }

@@ -89,7 +89,7 @@ def step_of(row: AnnotationRow) -> Any:
 def _amount(value: float, unit: str) -> str:
     if unit in ("bytes", "bytes_per_s"):
         return f"{value / 2**20:.1f} MiB" + ("/s" if unit == "bytes_per_s" else "")
-    return f"{value:.2f} {'%' if unit == 'percent' else 'operations/s'}"
+    return f"{value:.2f} {'%' if unit == 'percent' else 'operations/s' if unit == 'operations_per_s' else unit}"
 
 
 def _milliseconds(utc_text: str) -> int:

@@ -13,7 +13,7 @@ from twin_harness.plugin import allure, controller, options, terminal, undecided
 from twin_harness.plugin.collection import ExperimentItem, replay_alone
 from twin_harness.plugin.markers import marker_lines
 from twin_harness.plugin.state import STATE, TEST, PluginState, state_of
-from twin_harness.plugin.status import StatusLine
+from twin_harness.status import StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -25,12 +25,16 @@ def add_options(parser: pytest.Parser) -> None:
         else:
             metavar = option.metavar or "{" + ",".join(option.choices) + "}"
             group.addoption(option.flag, default=None, metavar=metavar, help=text)
-        parser.addini(option.ini_key, option.help.replace("%%", "%"), default=None)
+        if option.has_ini:
+            parser.addini(option.ini_key, option.help.replace("%%", "%"), default=None)
 
 
 def _value(config: pytest.Config, option: Option) -> Any:
     given = config.getoption(option.flag)
-    if given is None:
+    if given is not None and not option.has_ini and option.flag not in map(str, config.invocation_params.args):
+        msg = f"{option.flag}: expected it on the command line, where whoever starts the session sees it, but it stands in addopts; take it out there"
+        raise InvalidInput(msg)
+    if given is None and option.has_ini:
         given = config.getini(option.ini_key)
     return option.default if given in (None, "") else parse_value(option, given)
 
@@ -56,6 +60,7 @@ def read_config(config: pytest.Config) -> TwinConfig:
             repeat=values["repeat"],
             guard=TwinConfig().guard if isinstance(guard, str) else guard,
             undecided=values["undecided"],
+            may_run_commands=values["allow-commands"],
             has_report=not values["no-report"],
         )
     except InvalidInput as error:

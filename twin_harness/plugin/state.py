@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twin_harness.config import TwinConfig
-    from twin_harness.plugin.status import StatusLine
     from twin_harness.recording import Recording
     from twin_harness.schedule import Experiment
     from twin_harness.seat import Seat
     from twin_harness.session import Session
+    from twin_harness.status import StatusLine
 
 
 @dataclass

@@ -34,6 +34,11 @@ _FONT = "DejaVu Sans"
 _MOST_POINTS = 1_500
 
 
+def colour_of(stressor: str) -> str:
+    """Return the colour of a stressor's events; all that have no column of their own share one."""
+    return COLOUR_OF.get(stressor, ORANGE)
+
+
 def new_figure(width_in: float, height_in: float) -> Figure:
     """Return an empty white figure that belongs to nobody else."""
     return Figure(figsize=(width_in, height_in), dpi=_DPI, facecolor="white")

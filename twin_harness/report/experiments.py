@@ -80,7 +80,7 @@ def describe(facts: ExperimentFacts) -> str:
 
 
 def _describe_event(facts: ExperimentFacts, item: EventFacts) -> str:
-    name, columns, unit = _RESPONSE_OF[item.event.stressor]
+    name, columns, unit = _RESPONSE_OF.get(item.event.stressor, _RESPONSE_OF["cpu"])
     during, reason = ask(lambda: statistic(facts.recording.during(item.event.id), *columns))
     if during is None:
         return f"{item.event.id}: {item.fidelity[1] or reason}"
@@ -96,7 +96,7 @@ def requested_mean(item: EventFacts) -> tuple[float | None, str]:
     unit = UNIT_OF_EVENT.get(item.event.unit, "")
     if item.row is not None and item.row.requested_mean is not None:
         return item.row.requested_mean, unit
-    return item.event.mean(), unit
+    return None if item.event.stressor == "command" else item.event.mean(), unit
 
 
 def _event_table(facts: ExperimentFacts) -> Table:
@@ -114,14 +114,14 @@ def _event_row(item: EventFacts) -> tuple[Cell, ...]:
     fidelity, reason = item.fidelity
     unit = UNIT_OF_EVENT.get(event.unit, "")
     actual, start_error_ms, delivered, rmse, settled_s, message = _outcome(row)
-    error_percent = item.error_percent
+    error_percent, requested = item.error_percent, requested_mean(item)[0]
     return (
         Cell(event.id),
-        Cell(event.shape.kind),
+        Cell(item.kind),
         number(quantity(event.start_s, "s")),
         number(f"{actual:.4f} s") if actual is not None else dash(reason or "it never began"),
         number(signed(start_error_ms, "ms")) if start_error_ms is not None else dash(reason or "it never began"),
-        number(quantity(requested_mean(item)[0], unit)),
+        number(quantity(requested, unit)) if requested is not None else dash("a command has no level"),
         number(quantity(delivered, unit)) if delivered is not None else dash(reason or "it was not annotated"),
         number(signed(error_percent, "percent"), "bad" if item.has_missed else "") if error_percent is not None else dash(reason or "nothing was requested"),
         number(quantity(rmse, unit)) if rmse is not None else dash(reason or "it was not annotated"),

@@ -77,6 +77,11 @@ class EventFacts:
         return ask(lambda: self.recording.fidelity(self.event.id))
 
     @property
+    def kind(self) -> str:
+        """The shape of its level; the program of a command."""
+        return str(self.event.options["argv"][0]) if self.event.stressor == "command" else self.event.shape.kind
+
+    @property
     def has_begun(self) -> bool:
         """Whether it is known to have begun."""
         return self.row is not None and self.row.actual_start_s is not None

@@ -18,6 +18,7 @@ from twin_harness.report.canvas import (
     SMALL_PT,
     TEXT_PT,
     TITLE_PT,
+    colour_of,
     draw_line,
     new_figure,
     plain,
@@ -136,8 +137,8 @@ def _bands_of(facts: ExperimentFacts) -> Bands:
     bands = Bands(recording.begin_s, recording.end_s)
     for item in facts.events:
         ending = "" if item.status == "completed" else f" ({item.status})"
-        label = f"{shortened(item.event.id, 28)} {item.event.shape.kind}{ending}"
-        bands.bars.append(Band(*item.span_s, label, COLOUR_OF[item.event.stressor], is_certain=item.has_begun))
+        label = f"{shortened(item.event.id, 28)} {shortened(item.kind, 20)}{ending}"
+        bands.bars.append(Band(*item.span_s, label, colour_of(item.event.stressor), is_certain=item.has_begun))
     for row in facts.marks:
         if row.start_monotonic_s is not None:
             begin_s = row.start_monotonic_s - recording.planned.zero_s

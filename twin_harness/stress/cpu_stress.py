@@ -1,26 +1,58 @@
 """Controlled CPU load: a closed loop on the process's own CPU time.
 
-In every slot of 23 ms the process spins until its CPU clock shows what the plan asks for up to the slot's end, then sleeps. What a
+In every slot of 23.8 ms the process works until its CPU clock shows what the plan asks for up to the slot's end, then sleeps. What a
 competitor or the hypervisor took in one slot is caught up in the next ones, up to 100 ms of it; more is forgiven, so that a stall is
 not followed by a burst.
+
+The children of one event begin their slots one after another, so that the machine's load is smoother than that of one CPU.
 """
 
 from __future__ import annotations
 
+import math
+import mmap
 import os
 import time
-from itertools import repeat
+from collections import deque
+from dataclasses import dataclass
+from itertools import cycle, islice, repeat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from twin_harness.stress.load import Load
 
-SLOT_S = 0.023  # no multiple of the 10 ms tick, lest /proc/stat, which samples at ticks, see the same part of every slot
+# 21 slots in half a second: a window of that length holds the same work wherever it begins, and the kernel's ticks (every 10, 4 or 1 ms),
+# of which /proc/stat is made, meet 50 or more different parts of the slot.
+SLOT_S = 0.5 / 21
 CATCH_UP_S = 0.100
 _SPIN_S = 40e-6
 _RUNNABLE_SHARE = 0.8
+_BLOCK_BYTES, _HALF_BYTES = 64 * 1024, 8 * 1024**2  # a copy takes some µs; twice the half is above a CPU's share of common caches
+_ESTIMATE_S = 0.5
+_REPAY_S = 0.5
+_TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of one CPU event.
+
+    Attributes:
+        cpus: the CPU of each; None leaves the choice to the scheduler.
+        index: which of them this process is.
+        spent_s: what each of them has spent, in memory that they share; kept for a total of the machine alone.
+    """
+
+    cpus: tuple[int | None, ...] = (None,)
+    index: int = 0
+    spent_s: memoryview[float] | None = None
+
+    @classmethod
+    def of(cls, cpus: Sequence[int]) -> Team:
+        """Return a team for some CPUs, as seen by the first of it."""
+        return cls(tuple(cpus), 0, memoryview(mmap.mmap(-1, 8 * len(cpus))).cast("d"))
 
 
 class CpuStress:
@@ -28,39 +60,50 @@ class CpuStress:
 
     Args:
         load: what to follow.
-        cpu: the CPU to stay on; None leaves the choice to the scheduler.
+        team: the processes that carry the event together.
     """
 
-    def __init__(self, load: Load, cpu: int | None) -> None:
+    def __init__(self, load: Load, team: Team) -> None:
         self._load = load
-        self._cpu = cpu
-        self._turns = 1000
+        self._team = team
+        self._work = _spin if load.options.get("method", "integer") == "integer" else _Copying()
+        self._turns = 1
         self._schedstat: int | None = None
         self._short_before: tuple[float, float, float] | None = None
+        self._filler = _Filler(load, team) if load.options.get("target") == "system" else None
 
     def prepare(self) -> None:
-        """Go to the CPU, and learn how many turns of the loop take 40 µs here."""
-        if self._cpu is not None and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {self._cpu})
-        fastest_s = min(_time_of_spin(1000) for _ in range(5))
-        self._turns = max(100, int(1000 * _SPIN_S / max(fastest_s, 1e-7)))
+        """Go to the CPU, and learn how many turns of the work take 40 µs here."""
+        cpu = self._team.cpus[self._team.index]
+        if cpu is not None and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {cpu})
+        turns = 1000 if self._work is _spin else 4
+        self._work(turns)
+        fastest_s = min(self._time_of_work(turns) for _ in range(5))
+        self._turns = max(1, int(turns * _SPIN_S / max(fastest_s, 1e-7)))
         try:
             self._schedstat = os.open("/proc/self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:  # a kernel without CONFIG_SCHED_INFO
             self._schedstat = None
 
+    def _time_of_work(self, turns: int) -> float:
+        begin_s = time.process_time()
+        self._work(turns)
+        return time.process_time() - begin_s
+
     def follow(self, report_start: Callable[[], None]) -> None:
         """Follow the load."""
-        load = self._load
+        load, work, turns, filler = self._load, self._work, self._turns, self._filler
         forgiven_s = 0.0
         report_start()
         own_s = begin_own_s = time.process_time()
-        slot_end_s = load.start_s
+        # The first slot of each process of the team is shorter than that of the next.
+        slot_end_s = load.start_s - SLOT_S * (1.0 - (self._team.index + 1) / len(self._team.cpus))
         while slot_end_s < load.end_s and not load.is_stopping:
-            slot_end_s = min(max(slot_end_s, time.monotonic() - SLOT_S) + SLOT_S, load.end_s)
-            target_s = begin_own_s + load.area(slot_end_s) - forgiven_s
+            slot_end_s = min(slot_end_s + SLOT_S * max(1, math.ceil((time.monotonic() - slot_end_s) / SLOT_S)), load.end_s)
+            target_s = begin_own_s + load.area(slot_end_s) - forgiven_s if filler is None else own_s + filler.work_s(slot_end_s, own_s - begin_own_s)
             while own_s < target_s and time.monotonic() < slot_end_s:
-                _spin(self._turns)
+                work(turns)
                 own_s = time.process_time()
             missing_s = target_s - own_s
             if missing_s > 0:
@@ -88,9 +131,69 @@ class CpuStress:
         self._short_before = (now_s, own_s, waited_s)
 
     def release(self) -> None:
-        """Give nothing back but a descriptor: CPU time is not held."""
+        """Give nothing back but descriptors: CPU time is not held."""
         if self._schedstat is not None:
             os.close(self._schedstat)
+        if self._filler is not None:
+            self._filler.close()
+
+
+class _Filler:
+    """Fills the machine up to a total: what all CPUs were busy with, less what the team spent, is others' work, and comes first.
+
+    Each process of the team takes a part of what is missing in proportion to the room that others leave on its CPU. Busy time is that
+    of /proc/stat (user, nice, system, irq, softirq; proc(5)), which excludes steal and I/O wait.
+    """
+
+    def __init__(self, load: Load, team: Team) -> None:
+        self._load = load
+        self._team = team
+        self._stat = os.open("/proc/stat", os.O_RDONLY | os.O_CLOEXEC)
+        self._size_bytes = 256 * (max(cpu for cpu in team.cpus if cpu is not None) + 2) if team.cpus != (None,) else 4096
+        self._seen: deque[tuple[float, list[float], list[float]]] = deque()
+        self._begin_busy_s = 0.0
+        self._forgiven_s = 0.0
+
+    def _busy_s(self) -> list[float]:
+        """Return the seconds that each CPU of the team has been busy since boot."""
+        found: dict[bytes, float] = {}
+        for line in os.pread(self._stat, self._size_bytes, 0).split(b"\n"):
+            if not line.startswith(b"cpu"):
+                break
+            name, user, nice, system, _, _, irq, softirq, *_ = line.split()
+            found[name] = (int(user) + int(nice) + int(system) + int(irq) + int(softirq)) * _TICK_S
+        return [found.get(b"cpu%d" % cpu if cpu is not None else b"cpu", 0.0) for cpu in self._team.cpus]
+
+    def work_s(self, slot_end_s: float, own_s: float) -> float:
+        """Return the CPU seconds to spend from now to the end of a slot, given what this process has spent since the start."""
+        team, load, spent = self._team, self._load, self._team.spent_s
+        if spent is None:
+            return 0.0
+        spent[team.index] = own_s
+        now_s, busy_s, own_all_s = time.monotonic(), self._busy_s(), list(spent)
+        if not self._seen:
+            self._begin_busy_s = sum(busy_s)
+        self._seen.append((now_s, busy_s, own_all_s))
+        while now_s - self._seen[0][0] > _ESTIMATE_S and len(self._seen) > 2:  # noqa: PLR2004 - a difference takes two
+            self._seen.popleft()
+        then_s, then_busy_s, then_own_s = self._seen[0]
+        span_s = max(now_s - then_s, _TICK_S)
+        others = [
+            max(0.0, (busy - busy_then - own + own_then) / span_s)
+            for busy, busy_then, own, own_then in zip(busy_s, then_busy_s, own_all_s, then_own_s, strict=True)
+        ]
+        count = len(team.cpus)
+        missing_s = load.area(now_s) * count - (sum(busy_s) - self._begin_busy_s) - self._forgiven_s
+        beyond_s = missing_s - min(max(missing_s, -CATCH_UP_S * count), CATCH_UP_S * count)
+        self._forgiven_s += beyond_s
+        wanted = max(0.0, load.level(slot_end_s) * count + (missing_s - beyond_s) / _REPAY_S - sum(others))
+        room = [max(0.0, 1.0 - other) for other in others]
+        part = room[team.index] / sum(room) if sum(room) > 0 else 1.0 / count
+        return min(1.0, wanted * part) * max(0.0, slot_end_s - now_s)
+
+    def close(self) -> None:
+        """Close /proc/stat."""
+        os.close(self._stat)
 
 
 def _spin(turns: int) -> None:
@@ -99,7 +202,16 @@ def _spin(turns: int) -> None:
         pass
 
 
-def _time_of_spin(turns: int) -> float:
-    begin_s = time.process_time()
-    _spin(turns)
-    return time.process_time() - begin_s
+class _Copying:
+    """Work that moves memory: blocks copied from one half of 16 MiB to the other, in turn."""
+
+    def __init__(self) -> None:
+        area = memoryview(mmap.mmap(-1, 2 * _HALF_BYTES))
+        starts = range(0, _HALF_BYTES, _BLOCK_BYTES)
+        area[:_HALF_BYTES] = bytes([1]) * _HALF_BYTES
+        self._pairs = cycle([(area[_HALF_BYTES + start : _HALF_BYTES + start + _BLOCK_BYTES], area[start : start + _BLOCK_BYTES]) for start in starts])
+
+    def __call__(self, turns: int) -> None:
+        """Copy so many blocks."""
+        for target, source in islice(self._pairs, turns):
+            target[:] = source

@@ -26,8 +26,13 @@ _LONGEST_SLEEP_S = 0.020
 _PREPARE_BLOCK_BYTES = 4 * 1024**2
 
 
-def open_scratch_file(folder: str, options: dict[str, object]) -> int:
+def open_scratch_file(folder: str, options: dict[str, object], look: Callable[[], object] = lambda: None) -> int:
     """Make the nameless file of a disk event, filled where it will be read, and return its descriptor.
+
+    Args:
+        folder: where it goes.
+        options: of the event, defaults filled in.
+        look: called between two blocks of filling, which may take long; what it raises ends it.
 
     Raises:
         OSError: the filesystem is full, read-only, or does not do direct I/O; ``strerror`` says which.
@@ -38,9 +43,9 @@ def open_scratch_file(folder: str, options: dict[str, object]) -> int:
     try:
         os.posix_fallocate(descriptor, 0, size_bytes)
         if options["operation"] != "write":
-            _fill(descriptor, size_bytes)
+            _fill(descriptor, size_bytes, look)
             os.fsync(descriptor)
-    except OSError:
+    except BaseException:
         os.close(descriptor)
         raise
     return descriptor
@@ -65,12 +70,13 @@ def _open_nameless(folder: str, flags: int) -> int:
     return descriptor
 
 
-def _fill(descriptor: int, size_bytes: int) -> None:
+def _fill(descriptor: int, size_bytes: int, look: Callable[[], object]) -> None:
     with mmap.mmap(-1, _PREPARE_BLOCK_BYTES) as block:
         block.write(os.urandom(_PREPARE_BLOCK_BYTES))
         for offset in range(0, size_bytes, _PREPARE_BLOCK_BYTES):
             with memoryview(block)[: min(_PREPARE_BLOCK_BYTES, size_bytes - offset)] as part:
                 os.pwrite(descriptor, part, offset)
+            look()
 
 
 class DiskStress:
@@ -118,6 +124,8 @@ class DiskStress:
             done_bytes += block_bytes
             if is_buffered and done_bytes - synced_bytes >= fsync_every_bytes:
                 synced_bytes = self._sync(done_bytes)
+            if missing_bytes >= 2 * block_bytes:  # still behind: the time went to the device
+                load.starved_s += time.monotonic() - now_s
         if is_buffered and synced_bytes < done_bytes:
             self._sync(done_bytes)
 

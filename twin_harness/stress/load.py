@@ -22,6 +22,10 @@ class LoadAborted(Exception):
     """The load stopped itself because going on would harm the machine."""
 
 
+class LoadFailed(Exception):
+    """The load could not go on; the message says why."""
+
+
 @dataclass
 class Load:
     """The part of one event that one process carries.
@@ -31,7 +35,10 @@ class Load:
         scale: what one unit of level is in the stressor's own unit (CPU seconds per second, bytes, bytes per second).
         options: the event's options, defaults filled in.
         is_stopping: set from outside when the event is to end early.
-        starved_s: how long the process waited for a CPU, by the kernel's account, in slots that it could not fulfil without a pause.
+        starved_s: how long the process waited for its resource while it was behind: for a CPU, by the kernel's account; for memory to be
+            filled; for the device.
+        note: what the annotation should say of a load that went well.
+        account: further figures for the annotation's parameters.
     """
 
     shape: Shape
@@ -41,6 +48,8 @@ class Load:
     options: dict[str, Any] = field(default_factory=dict)
     is_stopping: bool = False
     starved_s: float = 0.0
+    note: str = ""
+    account: dict[str, Any] = field(default_factory=dict)
 
     @property
     def end_s(self) -> float:
@@ -93,7 +102,18 @@ class Stressor(Protocol):
         ...
 
 
-def follow(stressor: Stressor, load: Load, pipe: int) -> int:
+def _describe(error: Exception) -> tuple[str, str]:
+    """Return what becomes of an event whose load raised, and why."""
+    if isinstance(error, (LoadAborted, LoadFailed)):
+        return ("aborted" if isinstance(error, LoadAborted) else "failed"), str(error)
+    if isinstance(error, MemoryError):
+        return "failed", "the kernel refused the memory (overcommit or an address space limit); ask for less"
+    if isinstance(error, OSError):
+        return "failed", f"{error.strerror or error} (errno {error.errno})"
+    return "failed", f"{type(error).__name__}: {error}"
+
+
+def follow(make: Callable[[], Stressor], load: Load, pipe: int) -> int:
     """Lead one load through its life and report each step; return an exit code."""
     begun = False
 
@@ -106,8 +126,9 @@ def follow(stressor: Stressor, load: Load, pipe: int) -> int:
         start_s = time.monotonic()
         os.write(pipe, json.dumps({"state": "started", "at_s": start_s}).encode() + b"\n")
 
-    code = 0
+    code, stressor = 0, None
     try:
+        stressor = make()
         stressor.prepare()
         say("prepared")
         is_real_time = run_in_real_time()
@@ -116,16 +137,14 @@ def follow(stressor: Stressor, load: Load, pipe: int) -> int:
             run_as_ordinary()
         if is_time:
             stressor.follow(report_start)
-    except LoadAborted as error:
-        say("fault", status="aborted", why=str(error))
-    except MemoryError:
-        say("fault", status="failed", why="the kernel refused the memory (overcommit or an address space limit); ask for less")
-    except OSError as error:
-        say("fault", status="failed", why=f"{error.strerror or error} (errno {error.errno})")
+    except Exception as error:  # noqa: BLE001 - a project's own stressor may raise anything
+        status, why = _describe(error)
+        say("fault", status=status, why=why)
     finally:
         if begun:
             say("ended")
-        stressor.release()
+        if stressor is not None:
+            stressor.release()
         if begun:
-            say("released", starved_s=load.starved_s)
+            say("released", starved_s=load.starved_s, note=load.note, account=load.account)
     return code

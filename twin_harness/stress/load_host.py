@@ -17,20 +17,22 @@ import select
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twin_harness import shapes
 from twin_harness.board import UNCOUNTED, Board
-from twin_harness.child import be_first_to_kill, die_with_parent, read_line, watch_process
+from twin_harness.child import be_first_to_kill, die_with_parent, kill_marked, read_line, watch_process
 from twin_harness.procfs import process_cpu_ns, process_io_bytes, resident_bytes
-from twin_harness.stress.cpu_stress import CpuStress
+from twin_harness.stress.command_stress import CommandStress, environment_of
+from twin_harness.stress.cpu_stress import CpuStress, Team
+from twin_harness.stress.custom import find_stressor
 from twin_harness.stress.disk_stress import DiskStress, open_scratch_file, sync_filesystem
 from twin_harness.stress.load import Load, Stressor, follow
 from twin_harness.stress.mem_stress import MemoryStress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ARM_S = 0.25
 OVERSTAY_S = 0.5
@@ -58,6 +60,7 @@ class _Event:
     index: int
     plan: dict[str, Any]
     descriptor: int | None = None
+    maker: Callable[[Load], Stressor] | None = None
     is_forked: bool = False
     forks: int = 0
     children: list[_Child] = field(default_factory=list)
@@ -65,9 +68,15 @@ class _Event:
     ends_s: list[float] = field(default_factory=list)
     releases_s: list[float] = field(default_factory=list)
     starved_s: float = 0.0
+    note: str = ""
+    account: dict[str, Any] = field(default_factory=dict)
     status: str = "completed"
     message: str = ""
     is_told: bool = False
+
+
+class _Stopping(Exception):
+    """The host was told to stop while it prepared."""
 
 
 class LoadHost:
@@ -93,12 +102,14 @@ class LoadHost:
         self._was_signalled = False
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_was_signalled", True))  # the wake-up pipe ends the poll
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        self._mark = f"{self._board.path.stem}.{os.getpid()}."
+        self._has_commands = any(event["stressor"] == "command" for event in plan["events"])
         self._watched = [fd for pid in plan["watch_pids"] if (fd := watch_process(pid)) is not None]
 
     def run(self) -> int:
         """Prepare, run every event, and return an exit code."""
         try:
-            self._prepare_files()
+            self._prepare()
             _tell({"state": "ready"})
             self._await_zero()
             while self._children or not self._is_over():
@@ -110,27 +121,46 @@ class LoadHost:
         finally:
             for child in list(self._children.values()):
                 _kill(child.pid)
+            if self._has_commands:
+                kill_marked(self._mark)
             self._board.free_process(self._own_slot)
             self._board.close()
         return 0
 
     # -- before the start -----------------------------------------------------------------------------------------------------
 
-    def _prepare_files(self) -> None:
-        """Make every disk event's file; an event whose filesystem refuses has failed before it began."""
+    def _prepare(self) -> None:
+        """Make every disk event's file and find projects' stressors; an event for which that fails has failed before it began."""
         for event in self._events:
-            if event.plan["stressor"] != "disk":
-                continue
+            if self._is_stopping:
+                return
             try:
-                event.descriptor = open_scratch_file(self._plan["scratch_dir"], event.plan["options"])
+                self._prepare_event(event)
             except OSError as error:
                 event.status, event.message = (
                     "failed",
                     f"scratch folder {self._plan['scratch_dir']}: {error.strerror}; name another one with --twin-scratch-dir",
                 )
+            except _Stopping:
+                return
+            except Exception as error:  # noqa: BLE001 - whatever a project's module does when it is imported
+                event.status, event.message = "failed", f"stressor {event.plan['stressor']!r} cannot be loaded: {type(error).__name__}: {error}"
         last = next((event.descriptor for event in reversed(self._events) if event.descriptor is not None), None)
         if last is not None:
             sync_filesystem(last)
+
+    def _prepare_event(self, event: _Event) -> None:
+        kind = event.plan["stressor"]
+        if kind == "disk":
+            event.descriptor = open_scratch_file(self._plan["scratch_dir"], event.plan["options"], self._look)
+        elif kind in self._plan.get("custom", {}):
+            event.maker = find_stressor(self._plan["custom"][kind], self._plan["custom_path"])
+
+    def _look(self) -> None:
+        """See to the runner and to those we live with while a file is filled."""
+        self._wait(0.0)
+        if self._is_stopping:
+            raise _Stopping
 
     def _await_zero(self) -> None:
         while not self._zero_s and not self._is_stopping:
@@ -148,23 +178,30 @@ class LoadHost:
             is_due = now_s >= self._zero_s + event.plan["start_s"] - ARM_S
             if is_due and not event.is_forked and not self._is_stopping and event.status == "completed":
                 event.is_forked = True
-                for stressor, load in self._make_stressors(event):
+                for load, make in self._make_stressors(event):
                     if not self._is_stopping:
-                        self._fork(event, stressor, load)
+                        self._fork(event, load, make)
 
-    def _make_stressors(self, event: _Event) -> Iterator[tuple[str, Load]]:
+    def _make_stressors(self, event: _Event) -> Iterator[tuple[Load, Callable[[int], Stressor]]]:
+        """Return the load of each process of an event, and what makes its stressor there, given the process's slot."""
         plan = event.plan
         shape, start_s = shapes.from_json(plan["shape"]), self._zero_s + plan["start_s"]
-        cpus = sorted(set(plan["options"].get("cpus") or self._plan["cpus"])) if plan["stressor"] == "cpu" else [None]
-        for cpu in cpus:
+        if plan["stressor"] != "cpu":
+            load = Load(shape, start_s, plan["duration_s"], plan["scale"], plan["options"])
+            yield load, lambda slot: self._make_stressor(event, load, slot)
+            return
+        team = Team.of(sorted(set(plan["options"].get("cpus") or self._plan["cpus"])))
+        for index in range(len(team.cpus)):
             # A child's share of one percent of the machine, in CPU seconds per second.
-            scale = plan["scale"] * self._plan["cpu_capacity"] / 100.0 / len(cpus) if plan["stressor"] == "cpu" else plan["scale"]
-            yield str(cpu), Load(shape, start_s, plan["duration_s"], scale, plan["options"])
+            scale = plan["scale"] * self._plan["cpu_capacity"] / 100.0 / len(team.cpus)
+            load = Load(shape, start_s, plan["duration_s"], scale, plan["options"])
+            yield load, lambda _, load=load, index=index: CpuStress(load, replace(team, index=index))  # type: ignore[misc]  # bound now
 
-    def _fork(self, event: _Event, cpu: str, load: Load) -> None:
+    def _fork(self, event: _Event, load: Load, make: Callable[[int], Stressor]) -> None:
         kind = event.plan["stressor"]
         if kind == "disk" and not event.plan["options"]["direct"]:
             kind = "disk_buffered"
+        kind = "custom" if event.maker is not None else kind
         slot = self._board.claim_process(0, kind, plan=self._plan_slot, event=event.index, base=0 if kind == "cpu" else UNCOUNTED)
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         sys.stdout.flush()
@@ -173,7 +210,7 @@ class LoadHost:
         pid = os.fork()
         if pid == 0:
             os.close(read_end)
-            self._live_as_child(event, cpu, load, slot, write_end, host)
+            self._live_as_child(load, lambda: make(slot), write_end, host)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.close(write_end)
         self._board.set_pid(slot, pid)
@@ -183,7 +220,7 @@ class LoadHost:
         event.children.append(child)
         event.forks += 1
 
-    def _live_as_child(self, event: _Event, cpu: str, load: Load, slot: int, pipe: int, host: int) -> NoReturn:
+    def _live_as_child(self, load: Load, make: Callable[[], Stressor], pipe: int, host: int) -> NoReturn:
         """Be a load process; never returns into the host's code."""
         code = 1
         try:
@@ -196,19 +233,25 @@ class LoadHost:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, lambda *_: setattr(load, "is_stopping", True))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-            os.close(0)
-            os.close(1)
+            nothing = os.open(os.devnull, os.O_RDWR)  # neither the runner's line nor a free number that the next file would get
+            os.dup2(nothing, 0)
+            os.dup2(nothing, 1)
             gc.disable()
-            code = follow(self._make_stressor(event, cpu, load, slot), load, pipe)
+            code = follow(make, load, pipe)
         finally:
             os._exit(code)
 
-    def _make_stressor(self, event: _Event, cpu: str, load: Load, slot: int) -> Stressor:
+    def _make_stressor(self, event: _Event, load: Load, slot: int) -> Stressor:
+        """Make the stressor of an event that one process carries."""
         kind = event.plan["stressor"]
-        if kind == "cpu":
-            return CpuStress(load, None if cpu == "None" else int(cpu))
+        if event.maker is not None:
+            return event.maker(load)
         if kind == "memory":
-            return MemoryStress(load, self._plan["memory_floor_bytes"])
+            return MemoryStress(load, self._plan["memory_floor_bytes"], self._plan["memory_limit_bytes"])
+        if kind == "command":
+            load.options["cwd"] = load.options["cwd"] or self._plan["scratch_dir"]
+            given = self._plan["environments"][event.plan["id"]]
+            return CommandStress(load, environment_of(f"{self._mark}{event.index}.", given), lambda total_ns: self._board.count_fsynced(slot, total_ns))
         return DiskStress(load, event.descriptor if event.descriptor is not None else -1, lambda total: self._board.count_fsynced(slot, total))
 
     # -- waiting --------------------------------------------------------------------------------------------------------------
@@ -271,6 +314,8 @@ class LoadHost:
         elif message["state"] == "released":
             event.releases_s.append(message["at_s"])
             event.starved_s += message["starved_s"]
+            event.note = event.note or message["note"]
+            event.account |= message["account"]
         else:
             event.status, event.message = message["status"], message["why"]
             self._end_children(event.children)
@@ -294,6 +339,8 @@ class LoadHost:
         code = os.waitstatus_to_exitcode(status)
         event = child.event
         event.children.remove(child)
+        if event.plan["stressor"] == "command":
+            kill_marked(f"{self._mark}{event.index}.")  # what outlived its supervisor
         if child.final_line is None:
             event.ends_s.append(time.monotonic())
         if code != 0 and event.status == "completed":
@@ -317,7 +364,8 @@ class LoadHost:
                     "release_s": max(event.releases_s) - end_s if event.releases_s and end_s is not None else None,
                     "starved_s": event.starved_s,
                     "status": status,
-                    "message": event.message,
+                    "message": event.message or (event.note if status == "completed" else ""),
+                    "account": event.account,
                 }
             )
 
@@ -346,6 +394,10 @@ class LoadHost:
 
     def _die(self) -> NoReturn:
         """The runner, the controller or the guard is gone: no load without them."""
+        if self._has_commands:
+            for child in self._children.values():
+                _kill(child.pid)  # a supervisor cannot start the program any more
+            kill_marked(self._mark)
         os.killpg(0, signal.SIGKILL)
         os._exit(1)
 

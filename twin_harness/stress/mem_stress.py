@@ -1,19 +1,20 @@
 """Controlled memory load: resident bytes follow the level, up and down.
 
-One anonymous mapping as large as the highest level. Growth is populated in chunks of at most 32 MiB (madvise(2): MADV_HUGEPAGE, then
-MADV_POPULATE_WRITE, Linux ≥ 5.14; a plain store to every page elsewhere), and MemAvailable is asked before each chunk. Shrinking
-gives the tail back with MADV_DONTNEED.
+One anonymous mapping as large as the highest level, locked as it fills where that is permitted (mlock2(2), MLOCK_ONFAULT). Growth is
+populated in chunks of at most 32 MiB (madvise(2): MADV_HUGEPAGE, then MADV_POPULATE_WRITE, Linux ≥ 5.14; a plain store to every page
+elsewhere), and what is available, in the machine and in the control group, is asked before each chunk. Shrinking gives the tail back
+with MADV_DONTNEED.
 """
 
 from __future__ import annotations
 
+import ctypes
 import mmap
-import os
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from twin_harness.procfs import read_meminfo
+from twin_harness.procfs import AvailableMemory, is_swap_active
 from twin_harness.stress.load import LoadAborted
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 
 GRAIN_BYTES = 2 * 1024**2  # a huge page: smaller steps would break huge pages up
 CHUNK_BYTES = 32 * 1024**2
-_MADV_POPULATE_WRITE = 23  # Python names neither of these two
+# Python names none of these.
+_MADV_POPULATE_WRITE, _MADV_DONTNEED_LOCKED, _MLOCK_ONFAULT = 23, 24, 1
 _MAP_NORESERVE = 0x4000
 _TICK_S = 0.020
 _CHUNK_S = 0.010
-_STIR_PERIOD_S = 1.0
+STIR_PERIOD_S = 1.0
+NOT_GUARANTEED = "resident: not guaranteed (swap is active, and locking this much memory is not permitted; raise ulimit -l)"
 
 
 class MemoryStress:
@@ -36,17 +39,21 @@ class MemoryStress:
     Args:
         load: what to follow.
         floor_bytes: never take memory when less than this would be left available; a chunk is at most a quarter of it.
+        limit_bytes: what the control group allows in all; None when it does not bound.
     """
 
-    def __init__(self, load: Load, floor_bytes: int) -> None:
+    def __init__(self, load: Load, floor_bytes: int, limit_bytes: int | None = None) -> None:
         self._load = load
         self._floor_bytes = floor_bytes
+        self._limit_bytes = limit_bytes
         self._largest_chunk_bytes = min(CHUNK_BYTES, max(GRAIN_BYTES, floor_bytes // 4 // GRAIN_BYTES * GRAIN_BYTES)) if floor_bytes else CHUNK_BYTES
         self._chunk_bytes = GRAIN_BYTES
         self._area: mmap.mmap | None = None
         self._resident_bytes = 0
+        self._stirred_bytes = 0
         self._can_populate = hasattr(mmap, "MADV_HUGEPAGE")
-        self._meminfo: int | None = None
+        self._give_back = getattr(mmap, "MADV_DONTNEED", 4)
+        self._available: AvailableMemory | None = None
 
     def prepare(self) -> None:
         """Reserve addresses; no page is taken yet."""
@@ -55,8 +62,11 @@ class MemoryStress:
         self._area = mmap.mmap(-1, size_bytes, flags=flags)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             self._area.madvise(mmap.MADV_HUGEPAGE)
-        if os.path.exists("/proc/meminfo"):
-            self._meminfo = os.open("/proc/meminfo", os.O_RDONLY | os.O_CLOEXEC)
+        if _lock_on_fault(self._area):
+            self._give_back = _MADV_DONTNEED_LOCKED
+        elif is_swap_active():
+            self._load.note = NOT_GUARANTEED
+        self._available = AvailableMemory(self._limit_bytes)
 
     def follow(self, report_start: Callable[[], None]) -> None:
         """Follow the load.
@@ -66,22 +76,29 @@ class MemoryStress:
         """
         load = self._load
         is_stirring = load.options.get("pattern") == "stir"
-        stirred_s = load.start_s
         report_start()
         while (now_s := time.monotonic()) < load.end_s and not load.is_stopping:
             wanted_bytes = _to_grain(load.level(now_s))
             if wanted_bytes > self._resident_bytes:
                 self._grow(min(wanted_bytes, self._resident_bytes + self._chunk_bytes))
-                continue
-            if wanted_bytes < self._resident_bytes:
+                if self._resident_bytes < wanted_bytes:  # it is the filling that the level waits for
+                    load.starved_s += time.monotonic() - now_s
+                    continue
+            elif wanted_bytes < self._resident_bytes:
                 self._shrink(wanted_bytes)
-            if is_stirring and now_s - stirred_s >= _STIR_PERIOD_S:
-                stirred_s = now_s
-                self._touch(0, self._resident_bytes)
-            time.sleep(max(0.0, min(_TICK_S, load.end_s - time.monotonic())))
+            if is_stirring:
+                self._stir()
+            time.sleep(max(0.0, min(_TICK_S - (time.monotonic() - now_s), load.end_s - time.monotonic())))
+
+    def _stir(self) -> None:
+        """Write to the next part of what is resident: all of it once a period."""
+        begin_bytes = self._stirred_bytes if self._stirred_bytes < self._resident_bytes else 0
+        part_bytes = int(self._resident_bytes * _TICK_S / STIR_PERIOD_S) // mmap.PAGESIZE * mmap.PAGESIZE + mmap.PAGESIZE
+        self._stirred_bytes = min(begin_bytes + part_bytes, self._resident_bytes)
+        self._touch(begin_bytes, self._stirred_bytes)
 
     def _grow(self, to_bytes: int) -> None:
-        available_bytes = self._available_bytes()
+        available_bytes = self._available.read_bytes() if self._available else None
         more_bytes = to_bytes - self._resident_bytes
         if available_bytes is not None and available_bytes - more_bytes < self._floor_bytes:
             have, chunk, floor = (amount / 2**20 for amount in (available_bytes, more_bytes, self._floor_bytes))
@@ -101,7 +118,7 @@ class MemoryStress:
         self._chunk_bytes = min(self._largest_chunk_bytes, max(GRAIN_BYTES, _to_grain(fitting_bytes)), 2 * more_bytes)
 
     def _shrink(self, to_bytes: int) -> None:
-        self._mapping.madvise(mmap.MADV_DONTNEED, to_bytes, self._resident_bytes - to_bytes)
+        self._mapping.madvise(self._give_back, to_bytes, self._resident_bytes - to_bytes)
         self._resident_bytes = to_bytes
 
     def _touch(self, begin_bytes: int, end_bytes: int) -> None:
@@ -111,11 +128,6 @@ class MemoryStress:
             self._mapping[offset : upto : mmap.PAGESIZE] = bytes((upto - offset + mmap.PAGESIZE - 1) // mmap.PAGESIZE)
             if self._load.is_stopping:
                 return
-
-    def _available_bytes(self) -> int | None:
-        if self._meminfo is None:
-            return None
-        return read_meminfo(os.pread(self._meminfo, 256, 0).rpartition(b"\n")[0])[b"MemAvailable"]
 
     @property
     def _mapping(self) -> mmap.mmap:
@@ -129,6 +141,23 @@ class MemoryStress:
         if self._area is not None:
             self._area.close()
             self._area = None
+
+
+def _lock_on_fault(area: mmap.mmap) -> bool:
+    """Have pages locked as they are filled; return whether that is permitted, and the kernel (5.18) gives locked pages back."""
+    if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mlock2"):
+        return False
+    libc, start = ctypes.CDLL(None, use_errno=True), ctypes.c_char.from_buffer(area)
+    address, size = ctypes.c_void_p(ctypes.addressof(start)), ctypes.c_size_t(len(area))
+    del start  # it keeps the mapping from being closed
+    if libc.mlock2(address, size, _MLOCK_ONFAULT) != 0:
+        return False
+    try:
+        area.madvise(_MADV_DONTNEED_LOCKED, 0, mmap.PAGESIZE)
+    except OSError:
+        libc.munlock(address, size)
+        return False
+    return True
 
 
 def _to_grain(amount_bytes: float) -> int:

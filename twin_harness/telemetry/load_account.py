@@ -119,7 +119,8 @@ class LoadAccount:
         for window in windows:
             for load in window.loads:
                 if load.is_active(begin_s, end_s):
-                    requested[load.stressor] += load.requested(begin_s, end_s)
+                    if load.stressor in requested:
+                        requested[load.stressor] += load.requested(begin_s, end_s)
                     active.append(load.event_id if len(windows) == 1 else f"{window.name}/{load.event_id}")
         percent_per_ns = 1.0 / (self._ns_per_percent * (end_s - begin_s))
         return Account(
@@ -178,7 +179,7 @@ class LoadAccount:
             process = known.process
             role = process.kind if process.kind in ("cpu", "harness") else "side"
             is_ended = process.state == ENDED
-            now_ns = process.final[0] if is_ended else (process_cpu_ns(process.pid) if process.pid else None)
+            now_ns = self._cpu_ns(process)
             if now_ns is not None and now_ns > known.cpu_ns:
                 cpu_ns[role] += now_ns - known.cpu_ns
                 known.cpu_ns = now_ns
@@ -190,6 +191,14 @@ class LoadAccount:
                 self._board.consume_process(slot)
                 del self._known[slot]
         return cpu_ns, moved_bytes, held_bytes
+
+    def _cpu_ns(self, process: LoadProcess) -> int | None:
+        """Return what a process has spent; of a command it is the whole tree."""
+        if process.kind == "command":
+            return self._board.fsynced_bytes(process.slot)
+        if process.state == ENDED:
+            return process.final[0]
+        return process_cpu_ns(process.pid) if process.pid else None
 
     def _moved(self, known: _Known) -> int:
         """Return the bytes that a disk load has moved since the sample before."""

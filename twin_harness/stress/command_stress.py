@@ -1,0 +1,223 @@
+"""Any program as a load: started at the event's start, stopped at its end with everything that it started.
+
+The process that follows the event is the program's supervisor, never the program itself. Orphans of the program's tree become the
+supervisor's children (prctl(2), PR_SET_CHILD_SUBREAPER), so that a daemon does not get away; and every process of the tree carries a
+mark in its environment, by which the load host, the guard and the next session find what outlived its supervisor.
+
+What the tree costs is the kernel's account: CPU clocks of what lives, and of what was waited for (getrusage(2), RUSAGE_CHILDREN).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.child import MARK, die_with_parent
+from twin_harness.procfs import CLOCK_TICKS_PER_S, children_of, process_cpu_ns, process_io_bytes, resident_bytes
+from twin_harness.stress.load import LoadFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twin_harness.stress.load import Load
+
+POLL_S = 0.02
+TERM_PATIENCE_S = 0.25
+_PR_SET_CHILD_SUBREAPER = 36
+_TAIL_BYTES = 400
+_MOST_PROCESSES = 4096
+_NOT_STARTED = 127
+
+
+class CommandStress:
+    """A program as load; it has no level.
+
+    Args:
+        load: what to follow; its options hold argv, cwd and env.
+        environment: all variables that the program gets.
+        publish: told the CPU time of the whole tree, in ns, as it grows.
+    """
+
+    def __init__(self, load: Load, environment: dict[str, str], publish: Callable[[int], None]) -> None:
+        self._load = load
+        self._environment = environment
+        self._publish = publish
+        self._pid = 0
+        self._output = -1
+        self._tail = b""
+        self._exit_code: int | None = None
+        self._peak_bytes = 0
+        self._io_bytes = (0, 0)
+        self._cpu_ns = 0
+
+    def prepare(self) -> None:
+        """Become the parent of orphans."""
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    def follow(self, report_start: Callable[[], None]) -> None:
+        """Run the program until the end of the event, or until it and all that it started have ended.
+
+        Raises:
+            LoadFailed: it could not be started, or ended with an error.
+        """
+        load = self._load
+        report_start()
+        self._start()
+        while not load.is_stopping and (remaining_s := load.end_s - time.monotonic()) > 0:
+            self._read_output(min(POLL_S, remaining_s))
+            self._account()
+            self._reap()
+            if self._exit_code is not None and not children_of(os.getpid()):
+                break
+        if self._exit_code not in (None, 0):
+            self._read_output(0.0)
+            said = self._tail.decode("utf-8", "replace").strip().splitlines()
+            how = f"ended with code {self._exit_code}" if self._exit_code > 0 else f"died of {signal.Signals(-self._exit_code).name}"
+            msg = f"the command {self._load.options['argv'][0]!r} {how}{f': {said[-1][:200]}' if said else ''}"
+            raise LoadFailed(msg)
+
+    def _start(self) -> None:
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        supervisor = os.getpid()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._become_the_program(write_end, supervisor)
+        os.close(write_end)
+        os.set_blocking(read_end, False)
+        self._output = read_end
+
+    def _become_the_program(self, output: int, supervisor: int) -> None:
+        try:
+            die_with_parent()
+            if os.getppid() != supervisor:
+                os._exit(_NOT_STARTED)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            options: dict[str, Any] = self._load.options
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, 0)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.closerange(3, min(1 << 16, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+            os.chdir(options["cwd"])
+            os.execvpe(options["argv"][0], options["argv"], self._environment)  # noqa: S606 - what the user allowed; no shell
+        except OSError as error:
+            os.write(2, f"{error.filename or options['argv'][0]}: {error.strerror}\n".encode())
+        finally:
+            os._exit(_NOT_STARTED)
+
+    # -- the tree -------------------------------------------------------------------------------------------------------------
+
+    def _tree(self) -> list[int]:
+        """Return every process below the supervisor."""
+        found: list[int] = []
+        unvisited = [os.getpid()]
+        while unvisited and len(found) < _MOST_PROCESSES:
+            children = children_of(unvisited.pop())
+            found += children
+            unvisited += children
+        return found
+
+    def _account(self) -> None:
+        """Publish what the tree has spent so far; a process's account holds that of children which it has waited for."""
+        own = resource.getrusage(resource.RUSAGE_CHILDREN)
+        total_ns = time.process_time_ns() + int((own.ru_utime + own.ru_stime) * 1e9)
+        resident, reads, writes = 0, 0, 0
+        tree = self._tree()
+        for pid in tree:
+            total_ns += (process_cpu_ns(pid) or 0) + _waited_for_ns(pid)
+            resident += resident_bytes(pid) or 0
+        for pid in (os.getpid(), *tree):
+            read, written = process_io_bytes(pid) or (0, 0)
+            reads, writes = reads + read, writes + written
+        self._peak_bytes = max(self._peak_bytes, resident)
+        self._io_bytes = max(self._io_bytes[0], reads), max(self._io_bytes[1], writes)
+        self._cpu_ns = max(self._cpu_ns, total_ns)
+        self._publish(self._cpu_ns)
+
+    def _reap(self) -> None:
+        """Wait for what has ended: the program, and orphans of its tree."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._pid:
+                self._exit_code = os.waitstatus_to_exitcode(status)
+
+    def _read_output(self, timeout_s: float) -> None:
+        """Read what the program says, lest it block, and keep the end of it."""
+        if self._output < 0:
+            time.sleep(timeout_s)
+            return
+        deadline_s = time.monotonic() + timeout_s
+        while select.select([self._output], [], [], max(0.0, deadline_s - time.monotonic()))[0]:
+            data = os.read(self._output, 1 << 16)
+            if not data:
+                os.close(self._output)
+                self._output = -1
+                return
+            self._tail = (self._tail + data)[-_TAIL_BYTES:]
+            if time.monotonic() >= deadline_s:
+                return
+
+    def release(self) -> None:
+        """Stop the whole tree: ask, then kill until nothing is left."""
+        if self._pid == 0:
+            return
+        for pid in self._tree():
+            _send(pid, signal.SIGTERM)
+            _send(pid, signal.SIGCONT)
+        deadline_s = time.monotonic() + TERM_PATIENCE_S
+        while (tree := self._tree()) and time.monotonic() < deadline_s:
+            self._read_output(0.005)
+            self._account()
+            self._reap()
+        while tree:
+            for pid in tree:
+                _send(pid, signal.SIGKILL)
+            self._reap()
+            time.sleep(0.002)
+            tree = self._tree()
+        self._reap()
+        self._account()
+        self._load.account = {
+            "cpu_s": round(self._cpu_ns / 1e9, 6),
+            "resident_peak_bytes": self._peak_bytes,
+            "read_bytes": self._io_bytes[0],
+            "write_bytes": self._io_bytes[1],
+            "exit_code": self._exit_code,
+        }
+
+
+def _waited_for_ns(pid: int) -> int:
+    """Return the CPU time of children that a process has waited for (cutime and cstime, fields 16 and 17 of /proc/pid/stat)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read(1024).rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return (int(fields[13]) + int(fields[14])) * (1_000_000_000 // CLOCK_TICKS_PER_S)
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def environment_of(mark: str, given: dict[str, str]) -> dict[str, str]:
+    """Return a program's variables: the search path, home and locale, those that were asked for, and the mark of its event."""
+    usual = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER") if name in os.environ}
+    return {**usual, **given, MARK: mark}
