@@ -24,24 +24,21 @@ CPU, MEMORY, DISK = (f"twin_harness/stress/{name}_stress.py" for name in ("cpu",
 MUTATIONS = {
     ("cpu", "off"): (CPU, "while own_s < target_s and", "while False and"),
     ("cpu", "half"): (CPU, "load.area(slot_end_s) - forgiven_s", "load.area(slot_end_s) / 2 - forgiven_s"),
-    ("cpu", "wrong resource"): (
-        HOST,
-        'return CpuStress(load, None if cpu == "None" else int(cpu))',
-        'return MemoryStress(load, self._plan["memory_floor_bytes"])',
-    ),
+    ("cpu", "wrong resource"): (HOST, "CpuStress(load, replace(team, index=index))", 'MemoryStress(load, self._plan["memory_floor_bytes"])'),
+    ("cpu", "open loop"): (CPU, "while own_s < target_s and", "while time.monotonic() < slot_end_s - SLOT_S + load.level(slot_end_s) * SLOT_S * 1.2 and"),
     ("memory", "off"): (MEMORY, "wanted_bytes = _to_grain(load.level(now_s))", "wanted_bytes = 0"),
     ("memory", "half"): (MEMORY, "wanted_bytes = _to_grain(load.level(now_s))", "wanted_bytes = _to_grain(load.level(now_s) / 2)"),
     ("memory", "wrong resource"): (
         HOST,
-        'return MemoryStress(load, self._plan["memory_floor_bytes"])',
-        "load.scale = 0.3 / max(load.shape.extremes(load.duration_s)[1], 1); return CpuStress(load, None)",
+        'return MemoryStress(load, self._plan["memory_floor_bytes"], self._plan["memory_limit_bytes"])',
+        "load.scale = 0.3 / max(load.shape.extremes(load.duration_s)[1], 1); return CpuStress(load, Team())",
     ),
     ("disk", "off"): (DISK, "self._move_block(done_bytes // block_bytes)", "pass"),
     ("disk", "half"): (DISK, "missing_bytes = load.area(now_s) - forgiven_bytes", "missing_bytes = load.area(now_s) / 2 - forgiven_bytes"),
     ("disk", "wrong resource"): (
         HOST,
         "return DiskStress(load, event.descriptor if",
-        "load.scale = 0.3 / max(load.highest(), 1); return CpuStress(load, None) if True else DiskStress(load, event.descriptor if",
+        "load.scale = 0.3 / max(load.highest(), 1); return CpuStress(load, Team()) if True else DiskStress(load, event.descriptor if",
     ),
 }
 USES = {
