@@ -214,7 +214,7 @@ def _table(recordings: list[Recording]) -> list[str]:
             if row.stressor == "mark":
                 continue
             error = f"{row.delivered_error_percent:+.2f} %" if row.delivered_error_percent is not None else "-"
-            settled = f"{row.settled_s:.1f} s" if row.settled_s is not None else "never"
+            settled = f"{row.settled_s:.1f} s" if row.settled_s is not None else "-" if row.delivered_mean is None else "never"
             label = f"{recording.name}/{row.event}"
             label = label if len(label) <= 34 else f"…{label[-33:]}"  # noqa: PLR2004 - the column's width
             lines.append(
@@ -413,7 +413,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return OK
     except (InvalidInput, UnreadableRun) as error:
-        _complain(str(error))
+        _complain(str(error).replace("--twin-", "--"))  # the same options have longer names under pytest
         return USAGE
     except TwinError as error:
         _complain(str(error))

@@ -86,7 +86,7 @@ def test_help_teaches_every_option(run):
     text = run("--help").stdout.str()
     for option in OPTIONS:
         assert option.flag in text
-        assert option.ini_key in text
+        assert (option.ini_key in text) is option.has_ini
     markers = run("--markers").stdout
     markers.fnmatch_lines(["@pytest.mark.experiment(*events, name=None, lead_s=1, tail_s=1*", "@pytest.mark.random_schedules(n=3, *"])
 
@@ -98,3 +98,33 @@ def test_random_seed_is_drawn_and_told(project, run):
     seed_of = [text.partition("seed ")[2].partition(";")[0] for text in (first, second)]
     assert all(seed.isdecimal() for seed in seed_of)
     assert seed_of[0] != seed_of[1]
+
+
+COMMAND = """
+import pytest
+from twin_harness import command
+
+@pytest.mark.experiment(command(["sleep", "0.3"], duration_s=1), lead_s=0, tail_s=0)
+def test_command(recording):
+    assert recording.annotation("command-0").status == "completed"
+"""
+
+
+def test_command_needs_the_option(project, run):
+    """Without --twin-allow-commands a program is refused in one sentence; with it, it runs."""
+    project.makepyfile(COMMAND)
+    refused = run()
+    refused.assert_outcomes(failed=1)
+    refused.stdout.fnmatch_lines(["*options.argv: 'sleep' is a command*expected --twin-allow-commands on the command line*"])
+    run("--twin-allow-commands").assert_outcomes(passed=1)
+
+
+def test_leave_for_commands_counts_on_the_command_line_alone(project, run):
+    """A file that came with a project cannot give leave: neither addopts nor an ini key."""
+    project.makepyfile(COMMAND)
+    project.makeini("[pytest]\naddopts = --twin-allow-commands\n")
+    result = run()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--twin-allow-commands: expected it on the command line*"])
+    project.makeini("[pytest]\ntwin_allow_commands = true\n")
+    run().assert_outcomes(failed=1)
