@@ -32,8 +32,8 @@ PLAN_SLOTS = 64
 PLAN_BYTES = 16 * 1024
 PROCESS_SLOTS = 1024
 
-# magic at 0; then logger pid, stop flag, process generation, dataset length, and after it last row, rows and three figures
-_LOGGER_PID, _STOP, _GENERATION, _LENGTH = 8, 12, 16, 24
+# magic at 0; then logger pid, stop flag, process generation, dataset length, and after it last row, rows and three figures; plan generation
+_LOGGER_PID, _STOP, _GENERATION, _LENGTH, _PLANS_GENERATION = 8, 12, 16, 24, 96
 _PROBE = struct.Struct("<ddddQQ")  # wakeup, cpu, disk, service in ms; acknowledged by the logger; seen by the probe
 _PROBE_AT = 128
 _PLANS_AT = 4096
@@ -246,6 +246,8 @@ class Board:
         _U32.pack_into(self._map, offset + 4, len(data))
         self._map[offset + 8 : offset + 8 + len(data)] = data
         _U32.pack_into(self._map, offset, (odd + 1) & 0xFFFFFFFF)
+        # Random as for processes: two writers at a time must never leave the number that a reader knows.
+        _U64.pack_into(self._map, _PLANS_GENERATION, int.from_bytes(os.urandom(8), "little"))
 
     def _side_file(self, slot: int) -> Path:
         return self.path.with_suffix(f".plan{slot}")
@@ -254,6 +256,11 @@ class Board:
         """Free a plan slot."""
         self._write_plan(slot, b"")
         self._side_file(slot).unlink(missing_ok=True)
+
+    @property
+    def plans_generation(self) -> int:
+        """A number that changes whenever a plan is written or removed; one look instead of 64 pages far apart."""
+        return int(_U64.unpack_from(self._map, _PLANS_GENERATION)[0])
 
     def plan_sequences(self) -> tuple[int, ...]:
         """Return the sequence counter of every slot: one that changed has a new content."""

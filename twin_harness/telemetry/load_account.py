@@ -103,6 +103,7 @@ class LoadAccount:
     def __init__(self, board: Board, cpu_capacity: float) -> None:
         self._board = board
         self._ns_per_percent = cpu_capacity * 1e7
+        self._plans_generation = -1
         self._sequences: tuple[int, ...] = ()
         self._plans: dict[int, PlannedWindow] = {}
         self._generation = -1
@@ -138,9 +139,11 @@ class LoadAccount:
 
     def _refresh_plans(self) -> None:
         """Read the plans whose sequence counters have moved."""
-        sequences = self._board.plan_sequences()
-        if sequences == self._sequences:
+        generation = self._board.plans_generation
+        if generation == self._plans_generation:
             return
+        self._plans_generation = generation
+        sequences = self._board.plan_sequences()
         for slot, sequence in enumerate(sequences):
             if self._sequences and sequence == self._sequences[slot]:
                 continue

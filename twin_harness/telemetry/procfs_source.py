@@ -7,6 +7,7 @@ psutil stays the reference: what it reads from the same files it reads the same 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from math import nan
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 _CPU_FIELDS = 8  # user nice system idle iowait irq softirq steal; guest time is within user
 _LOOPBACK = b"lo"
+# name; reads, sectors read, writes, sectors written, ms busy, weighted ms: fields 3, 4, 6, 8, 10, 13, 14 of a line (iostats.rst)
+_DISK_LINE = re.compile(rb"^ *\d+ +\d+ (\S+) (\d+) \d+ (\d+) \d+ (\d+) \d+ (\d+) \d+ \d+ (\d+) (\d+)", re.MULTILINE)
+# name; bytes, errors and drops received, bytes, errors and drops sent (proc(5), /proc/net/dev)
+_NETWORK_LINE = re.compile(rb"^ *([^:\n]+): *(\d+) +\d+ +(\d+) +(\d+) +\d+ +\d+ +\d+ +\d+ +(\d+) +\d+ +(\d+) +(\d+)", re.MULTILINE)
 
 
 @dataclass
@@ -147,34 +152,29 @@ class ProcfsSource:
         if self._diskstats is None:
             return
         read = write = reads = writes = 0
-        for line in self._diskstats.read().split(b"\n"):
-            fields = line.split(None, 14)
-            if len(fields) < 14:  # noqa: PLR2004 - iostats.rst
+        for name, *fields in _DISK_LINE.findall(self._diskstats.read()):
+            if name == self._scratch_device:  # may be a dm or md device, which the sums leave out
+                now.device = (int(fields[4]), int(fields[5]))
+            if name not in self._devices:
                 continue
-            if fields[2] == self._scratch_device:  # may be a dm or md device, which the sums leave out
-                now.device = (int(fields[12]), int(fields[13]))
-            if fields[2] not in self._devices:
-                continue
-            reads += int(fields[3])
-            read += int(fields[5])
-            writes += int(fields[7])
-            write += int(fields[9])
+            reads += int(fields[0])
+            read += int(fields[1])
+            writes += int(fields[2])
+            write += int(fields[3])
         now.disk = (read * SECTOR_BYTES, write * SECTOR_BYTES, reads, writes)
 
     def _read_network(self, now: Counters) -> None:
         if self._network is None:
             return
         sent = received = errors = drops = loopback = 0
-        for line in self._network.read().split(b"\n")[2:-1]:
-            name, _, rest = line.partition(b":")
-            fields = rest.split()
-            if name.strip() == _LOOPBACK:
+        for name, *fields in _NETWORK_LINE.findall(self._network.read()):
+            if name == _LOOPBACK:
                 loopback = int(fields[0])
                 continue
             received += int(fields[0])
-            sent += int(fields[8])
-            errors += int(fields[2]) + int(fields[10])
-            drops += int(fields[3]) + int(fields[11])
+            errors += int(fields[1]) + int(fields[4])
+            drops += int(fields[2]) + int(fields[5])
+            sent += int(fields[3])
         now.network = (sent, received, errors, drops, loopback)
 
     def _read_pressure(self) -> tuple[float, float, float, float, float]:
@@ -267,7 +267,7 @@ def _meminfo_fields(data: bytes) -> dict[bytes, int]:
         at = data.find(b"\n" + name + b":")
         if at >= 0:
             start = at + len(name) + 2
-            table[name] = int(data[start : data.index(b"\n", start)].split()[0]) * 1024
+            table[name] = int(data[start : data.index(b" kB", start)]) * 1024
     return table
 
 
