@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import measure
+
 from twin_harness import builders, shapes
 from twin_harness.board import Board
 from twin_harness.config import TwinConfig
@@ -414,7 +415,9 @@ def print_cpu(rows):
         own = next(other for other in rows if other["tool"] == "ours" and (other["condition"], other["asked"]) == (row["condition"], row["asked"]))
         ratio = f"{own['rmse']['median'] / row['rmse']['median']:.2f}" if row["tool"] != "ours" and row["rmse"]["median"] else ""
         settled = f"{row['settled']}/{row['rmse']['n']}"
-        print(f"{row['condition']:<13} {row['asked']:>5}  {row['tool']:<11} {measure.shown(row['error']):<32} {measure.shown(row['rmse']):<32} {settled:<9} {ratio}")
+        print(
+            f"{row['condition']:<13} {row['asked']:>5}  {row['tool']:<11} {measure.shown(row['error']):<32} {measure.shown(row['rmse']):<32} {settled:<9} {ratio}"
+        )
 
 
 def print_disk(rows):

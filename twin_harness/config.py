@@ -43,7 +43,7 @@ class Option:
 
 OPTIONS: tuple[Option, ...] = (
     Option("interval", "float", 0.1, "SECONDS", "seconds between two samples of the logger", minimum=0.01, maximum=3600),
-    Option("source", "choice", "auto", None, "where samples come from: auto takes /proc on Linux", choices=("auto", "procfs")),
+    Option("source", "choice", "auto", None, "where samples come from: auto takes /proc on Linux", choices=("auto", "procfs", "psutil")),
     Option("data-dir", "str", "data", "DIR", "where run folders go, under the rootdir unless absolute"),
     Option("report-dir", "str", "reports", "DIR", "where reports go, under the rootdir unless absolute"),
     Option("scratch-dir", "str", "", "DIR", "where disk load puts its files; default: scratch/ in the run folder"),

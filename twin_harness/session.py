@@ -74,6 +74,7 @@ class Session:
             interval_s=config.interval_s,
             controller_pid=seat.controller_pid,
             machine=machine.to_json(),
+            source=config.source,
             on_start=lambda pid, role: reaper.register(board.path, pid, role),
         )
         self.admission = Admission(self._warn)
@@ -202,15 +203,31 @@ class Session:
     # -- the end --------------------------------------------------------------------------------------------------------------
 
     def close(self, *, is_interrupted: bool = False) -> Path | None:
-        """Stop what still runs, merge the shards, write every file, and return the report's path (None without one)."""
+        """Stop what still runs, merge the shards, write every file, and return the report's path (None without one).
+
+        Raises:
+            OSError: a file could not be written; nothing runs any more, and board and registry are gone, all the same.
+        """
         self.admission.release()
         has_samples = self.board.logger_pid != 0
-        if has_samples and not self._telemetry.has_logger():
-            self.lose("the telemetry logger had ended before the session did; the last samples are missing")
-        if has_samples and not reaper.is_role_alive(self.board.path, "probe"):
-            self.note("the probe had ended before the session did; its columns are empty from then on")
-        losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
-        self._stop_telemetry()
+        try:
+            try:
+                if has_samples and not self._telemetry.has_logger():
+                    self.lose("the telemetry logger had ended before the session did; the last samples are missing")
+                if has_samples and not reaper.is_role_alive(self.board.path, "probe"):
+                    self.note("the probe had ended before the session did; its columns are empty from then on")
+            finally:
+                losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
+                self._stop_telemetry()
+            self._write_all(is_interrupted=is_interrupted)
+        finally:
+            self.board.close(unlink=True)
+            reaper.registry_path(self.board.path).unlink(missing_ok=True)
+        self.folder.remove_workings()
+        return self._write_report() if self.config.has_report and has_samples else None
+
+    def _write_all(self, *, is_interrupted: bool) -> None:
+        """Account for what was lost, merge the shards, and write ``run.json`` and ``machine.json``."""
         for sentence in losses.annotate_lost(self.folder, self.machine.host):
             self.lose(sentence)
         account = self.folder.read_logger_account()
@@ -224,10 +241,6 @@ class Session:
         status = "ABORTED" if is_interrupted else "PARTIAL" if partial else "COMPLETE"
         state = {**self.folder.read_state(), "status": status, "end": now_text(), "board": None}
         self.folder.write_state({**state, "logger": account, "partial": partial, "notes": notes})
-        self.board.close(unlink=True)
-        reaper.registry_path(self.board.path).unlink(missing_ok=True)
-        self.folder.remove_workings()
-        return self._write_report() if self.config.has_report and has_samples else None
 
     def _stop_telemetry(self) -> None:
         """End logger and probe, whoever started them; one that does not listen is killed and the run is PARTIAL."""
@@ -237,11 +250,13 @@ class Session:
             for child in self._children:
                 child.poll()
             time.sleep(0.02)
-        if self._telemetry.has_logger():
-            self.lose("the telemetry logger did not end when asked, and was killed; the last samples may be missing")
+        was_mute = self._telemetry.has_logger()
+        if was_mute:
             os.kill(self.board.logger_pid, signal.SIGKILL)
         for child in self._children:
             end_child(child, _STOP_PATIENCE_S)
+        if was_mute:
+            self.lose("the telemetry logger did not end when asked, and was killed; the last samples may be missing")
 
     def _write_report(self) -> Path:
         """Render the EDA report of this run and point ``reports/latest`` at it."""

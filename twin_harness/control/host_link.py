@@ -101,6 +101,11 @@ class HostLink:
         return found
 
     @property
+    def host_pid(self) -> int:
+        """The load host, which is also the number of its process group."""
+        return self._host.pid
+
+    @property
     def has_guard_died(self) -> bool:
         """Whether there was a guard and it is gone."""
         return self._guard is not None and self._guard.poll() is not None

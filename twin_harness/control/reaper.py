@@ -107,8 +107,13 @@ def is_role_alive(board: Path, role: str) -> bool:
         os.close(folder)
 
 
-def reap(folder: Path = Path("/dev/shm")) -> list[str]:  # noqa: S108 - where boards stand
-    """Kill and remove what sessions left whose controller is gone; return a sentence for each thing done."""
+def reap(folder: Path = Path("/dev/shm"), ended_board: str = "") -> list[str]:  # noqa: S108 - where boards stand
+    """Kill and remove what sessions left whose controller is gone; return a sentence for each thing done.
+
+    Args:
+        folder: where boards stand.
+        ended_board: the board of our own session, which is over although its controller lives, because its run folder is lost.
+    """
     done: list[str] = []
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -118,7 +123,9 @@ def reap(folder: Path = Path("/dev/shm")) -> list[str]:  # noqa: S108 - where bo
         names = [name for name in os.listdir(descriptor) if BOARD_NAME.fullmatch(name)]
         for name in sorted(name for name in names if name.endswith(".registry")):
             entries = _read(descriptor, name)
-            if not any(entry.role == "controller" for entry in entries) or any(entry.role == "controller" and entry.is_alive() for entry in entries):
+            controllers = [entry for entry in entries if entry.role == "controller"]
+            is_over = bool(controllers) and not any(entry.is_alive() for entry in controllers)
+            if not is_over and name.removesuffix(".registry") != ended_board.removesuffix(".board"):
                 continue
             done += _kill_left(entries)
             if count := kill_marked(f"{name.removesuffix('.registry')}."):

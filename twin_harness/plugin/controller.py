@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,6 +55,16 @@ def _join(state: PluginState) -> None:
         state.session = Session.open(state.config, state.seat, state.status.say)
 
 
+def _clear_lost(state: PluginState) -> None:
+    """End what workers began in a session whose run folder is not there any more: nobody else would."""
+    if not os.path.exists(f"/dev/shm/{state.seat.board}"):  # noqa: PTH110, S108 - no session, as in most projects: import nothing
+        return
+    from twin_harness.control import reaper  # noqa: PLC0415 - only where there was a session
+
+    reaper.reap(ended_board=state.seat.board)
+    state.closing_lines = [f"PARTIAL: the run folder {state.seat.run_dir} was lost under way; nothing of this session is left running"]
+
+
 def stop_load(state: PluginState) -> None:
     """Ask every runner to stop; each writes what it has. By the board alone: to join the session takes imports, while load goes on."""
     from twin_harness.board import Board  # noqa: PLC0415 - psutil loads with it
@@ -76,6 +87,7 @@ def close_session(state: PluginState) -> None:
     _join(state)
     session, state.session = state.session, None
     if session is None:
+        _clear_lost(state)
         return
     try:
         for sentence in state.lost:

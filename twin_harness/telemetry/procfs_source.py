@@ -57,6 +57,48 @@ class Sample:
     cells: tuple[float, ...]
 
 
+def cpu_percents(before: Counters, now: Counters, to_capacity: float) -> tuple[float, ...]:
+    """Return busy, user, system, iowait, steal and irq in percent of the machine (psutil: busy is all but idle and iowait)."""
+    user, nice, system, idle, iowait, irq, softirq, steal = (end - start for start, end in zip(before.cpu, now.cpu, strict=True))
+    total = user + nice + system + idle + iowait + irq + softirq + steal
+    if total <= 0:
+        return (0.0 if total == 0 else nan,) * 6
+    to_percent = 100.0 * to_capacity / total
+    busy = min(100.0, max(0.0, (total - max(idle, 0) - max(iowait, 0)) * to_percent))
+    parts = (user + nice, system, iowait, steal, irq + softirq)
+    return (busy, *(min(100.0, max(0.0, part * to_percent)) for part in parts))
+
+
+def per_cpu_percents(before: Counters, now: Counters, possible: tuple[int, ...]) -> list[float]:
+    """Return how busy each possible CPU was; NaN for one that was not there all the time."""
+    cells = []
+    for number in possible:
+        start, end = before.per_cpu.get(number), now.per_cpu.get(number)
+        total = end[1] - start[1] if start and end else 0
+        cells.append(min(100.0, max(0.0, 100.0 * (end[0] - start[0]) / total)) if start and end and total > 0 else (0.0 if start and end else nan))
+    return cells
+
+
+class Rates:
+    """Differences of counters per second; a counter that went back gives NaN and a note, never a negative rate.
+
+    Args:
+        resets: where the notes go.
+    """
+
+    def __init__(self, resets: list[str]) -> None:
+        self._resets = resets
+
+    def of(self, group: str, before: Sequence[int], now: Sequence[int], dt_s: float) -> list[float]:
+        """Return the rate of each counter."""
+        rates = []
+        for start, end in zip(before, now, strict=True):
+            if end < start:
+                self._resets.append(f"a {group} counter went back from {start} to {end}: one empty cell")
+            rates.append((end - start) / dt_s if end >= start else nan)
+        return rates
+
+
 class ProcfsSource:
     """Reads one sample after another.
 
@@ -75,11 +117,12 @@ class ProcfsSource:
         self._network = keep("/proc/net/dev", 8192)
         self._loadavg = KeptFile("/proc/loadavg", 128)
         self._pressure = tuple(keep(f"/proc/pressure/{name}", 256) for name in ("cpu", "memory", "io"))
-        self._devices = _whole_devices()
+        self._devices = whole_device_names()
         self._scratch_device = machine["scratch_device"].encode()
         self._group_usage = keep(ControlGroup().memory_usage_path() or "/nonexistent", 64) if self._is_limited else None
         self._group_stat = keep(ControlGroup().memory_stat_path() or "/nonexistent", 8192) if self._is_limited else None
         self.resets: list[str] = []
+        self._rates = Rates(self.resets)
         self._slow = SlowMetrics(machine, self.resets)
         self._before = Counters()
         self._before_s = 0.0
@@ -99,21 +142,21 @@ class ProcfsSource:
         slow = self._slow
         slow.refresh(now_s)
         self._before, self._before_s = now, now_s
-        cpu = self._cpu_percents(before, now)
+        cpu = cpu_percents(before, now, self._to_capacity)
         memory, memory_percent = self._memory()
         disk, disk_bytes_per_s = self._disk(before, now, dt_s)
         cells = (
             *cpu,
-            *self._per_cpu(before, now),
+            *per_cpu_percents(before, now, self._possible),
             slow.frequency_hz,
-            *self._rates("stat", before.events, now.events, dt_s),
+            *self._rates.of("stat", before.events, now.events, dt_s),
             now.running,
             now.blocked,
             slow.processes,
             *(float(part) for part in self._loadavg.read().split(None, 3)[:3]),
             *memory,
             *disk,
-            *self._rates("network", before.network, now.network, dt_s),
+            *self._rates.of("network", before.network, now.network, dt_s),
             *(self._share(start, end, dt_s) for start, end in zip(before.pressure, now.pressure, strict=True)),
             slow.temperature_celsius,
             slow.power_watts,
@@ -191,25 +234,6 @@ class ProcfsSource:
 
     # -- figures --------------------------------------------------------------------------------------------------------------
 
-    def _cpu_percents(self, before: Counters, now: Counters) -> tuple[float, ...]:
-        """Return busy, user, system, iowait, steal and irq in percent of the machine (psutil: busy is all but idle and iowait)."""
-        user, nice, system, idle, iowait, irq, softirq, steal = (end - start for start, end in zip(before.cpu, now.cpu, strict=True))
-        total = user + nice + system + idle + iowait + irq + softirq + steal
-        if total <= 0:
-            return (0.0 if total == 0 else nan,) * 6
-        to_percent = 100.0 * self._to_capacity / total
-        busy = min(100.0, max(0.0, (total - max(idle, 0) - max(iowait, 0)) * to_percent))
-        parts = (user + nice, system, iowait, steal, irq + softirq)
-        return (busy, *(min(100.0, max(0.0, part * to_percent)) for part in parts))
-
-    def _per_cpu(self, before: Counters, now: Counters) -> list[float]:
-        cells = []
-        for number in self._possible:
-            start, end = before.per_cpu.get(number), now.per_cpu.get(number)
-            total = end[1] - start[1] if start and end else 0
-            cells.append(min(100.0, max(0.0, 100.0 * (end[0] - start[0]) / total)) if start and end and total > 0 else (0.0 if start and end else nan))
-        return cells
-
     def _memory(self) -> tuple[tuple[float, ...], float]:
         table = _meminfo_fields(self._meminfo.read())
         total = self._machine["memory_limit_bytes"]
@@ -235,22 +259,13 @@ class ProcfsSource:
         return used
 
     def _disk(self, before: Counters, now: Counters, dt_s: float) -> tuple[tuple[float, ...], float]:
-        read, write, reads, writes = self._rates("disk", before.disk, now.disk, dt_s)
+        read, write, reads, writes = self._rates.of("disk", before.disk, now.disk, dt_s)
         busy = depth = nan
         if before.device and now.device:
             busy_ms, weighted_ms = (end - start for start, end in zip(before.device, now.device, strict=True))
             busy = min(100.0, busy_ms / dt_s / 10.0) if busy_ms >= 0 else nan
             depth = weighted_ms / dt_s / 1000.0 if weighted_ms >= 0 else nan
         return (read, write, reads, writes, busy, depth, self._slow.disk_used_percent), (read + write)
-
-    def _rates(self, group: str, before: Sequence[int], now: Sequence[int], dt_s: float) -> list[float]:
-        """Return differences per second; a counter that went back gives NaN and a note, never a negative rate."""
-        rates = []
-        for start, end in zip(before, now, strict=True):
-            if end < start:
-                self.resets.append(f"a {group} counter went back from {start} to {end}: one empty cell")
-            rates.append((end - start) / dt_s if end >= start else nan)
-        return rates
 
     @staticmethod
     def _share(start_us: float, end_us: float, dt_s: float) -> float:
@@ -271,7 +286,8 @@ def _meminfo_fields(data: bytes) -> dict[bytes, int]:
     return table
 
 
-def _whole_devices() -> frozenset[bytes]:
+def whole_device_names() -> frozenset[bytes]:
+    """Return the block devices that are no partition and nothing stacked on others."""
     try:
         names = os.listdir("/sys/block")
     except OSError:

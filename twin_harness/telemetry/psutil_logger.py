@@ -222,15 +222,24 @@ def _be_punctual(cpus: int) -> str:
     return "SCHED_OTHER nice -10"
 
 
+def make_source(name: str, machine: dict[str, Any]) -> MetricSource:
+    """Return the source of that name: procfs, psutil, or auto, which is /proc where there is one."""
+    if name == "psutil" or (name == "auto" and sys.platform != "linux"):
+        from twin_harness.telemetry.psutil_source import PsutilSource  # noqa: PLC0415 - one of the two is needed
+
+        return PsutilSource(machine)
+    from twin_harness.telemetry.procfs_source import ProcfsSource  # noqa: PLC0415 - as above
+
+    return ProcfsSource(machine)
+
+
 def main() -> int:
     """Read the settings from stdin and log until told to stop."""
     settings = json.loads(sys.stdin.buffer.readline())
-    from twin_harness.telemetry.procfs_source import ProcfsSource  # noqa: PLC0415 - the only source so far; psutil loads with it
-
     board = Board.open(settings["board"])
     slot = board.claim_process(os.getpid(), "harness")
     descriptor = os.open(settings["dataset"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    source = ProcfsSource(settings["machine"])
+    source = make_source(settings["source"], settings["machine"])
     logger = Logger(settings, board, source, descriptor, SystemClock())
     watch = _Watch(board, settings["controller_pid"])
     scheduling = _be_punctual(len(settings["machine"]["cpus"]))

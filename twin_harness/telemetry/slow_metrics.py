@@ -20,17 +20,20 @@ class SlowMetrics:
     Args:
         machine: ``machine.json``'s content.
         resets: where notes on counters that went back are appended.
+        has_vmstat: read /proc/vmstat; else psutil's swap counters alone.
     """
 
-    def __init__(self, machine: dict[str, Any], resets: list[str]) -> None:
+    def __init__(self, machine: dict[str, Any], resets: list[str], *, has_vmstat: bool = True) -> None:
         self._allowed = frozenset(machine["cpus"])
         self._scratch_dir: str = machine["scratch_dir"]
         self._resets = resets
-        self._vmstat = keep("/proc/vmstat", 16384)
+        self._has_vmstat = has_vmstat
+        self._vmstat = keep("/proc/vmstat", 16384) if has_vmstat else None
         self._energy = _energy_files()
         self._read_s = -1.0
         self._vm: list[int] | None = None
         self._energy_uj: list[int] | None = None
+        self.swap_percent = nan
         self.swap_in = self.swap_out = self.faults = self.major_faults = nan
         self.frequency_hz = self.processes = self.disk_used_percent = self.temperature_celsius = self.power_watts = nan
 
@@ -39,7 +42,10 @@ class SlowMetrics:
         if now_s - self._read_s < PERIOD_S:
             return
         dt_s, self._read_s = now_s - self._read_s, now_s
-        self._refresh_vm(dt_s)
+        if self._has_vmstat:
+            self._refresh_vm(dt_s)
+        else:
+            self._refresh_swap(dt_s)
         self._refresh_power(dt_s)
         self.frequency_hz = _frequency_hz(self._allowed)
         self.processes = float(len(psutil.pids()))
@@ -61,6 +67,13 @@ class SlowMetrics:
             self._resets.append(f"a vmstat counter went back from {before} to {self._vm}: empty cells for a second")
         self.swap_in, self.swap_out = rates[0] * PAGE_BYTES, rates[1] * PAGE_BYTES
         self.faults, self.major_faults = rates[2], rates[3]
+
+    def _refresh_swap(self, dt_s: float) -> None:
+        found, before = psutil.swap_memory(), self._vm
+        self._vm = [found.sin, found.sout]
+        self.swap_percent = float(found.percent) if found.total else nan
+        if before is not None:
+            self.swap_in, self.swap_out = ((end - start) / dt_s if end >= start else nan for start, end in zip(before, self._vm, strict=True))
 
     def _refresh_power(self, dt_s: float) -> None:
         """Mean power since the last reading; a counter that wrapped gives none."""

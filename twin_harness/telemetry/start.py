@@ -28,6 +28,7 @@ class Telemetry:
     Attributes:
         dataset, account, lock: files of the run folder. board: path of the load board.
         interval_s: between two samples. controller_pid: the process that it ends with. machine: content of ``machine.json``.
+        source: where samples come from: auto, procfs or psutil.
         on_start: told pid and role of each process that is started.
     """
 
@@ -38,6 +39,7 @@ class Telemetry:
     interval_s: float
     controller_pid: int
     machine: dict[str, Any]
+    source: str = "auto"
     on_start: Callable[[int, str], object] = lambda _pid, _role: None
 
     def _settings(self) -> dict[str, Any]:
@@ -48,6 +50,7 @@ class Telemetry:
             "interval_s": self.interval_s,
             "controller_pid": self.controller_pid,
             "machine": self.machine,
+            "source": self.source,
             "outlives_starter": True,
         }
 
