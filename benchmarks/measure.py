@@ -72,8 +72,9 @@ def program(*words, stdin=subprocess.DEVNULL):
     try:
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for pid in tree(process.pid):  # some peers leave their process group
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
 

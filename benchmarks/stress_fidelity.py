@@ -11,9 +11,11 @@ is named and left out.
 import argparse
 import contextlib
 import dataclasses
+import itertools
 import mmap
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -109,8 +111,8 @@ def windows_of(read, zero_s, length_s, window_s=WINDOW_S):
         measure.sleep_until(zero_s + number * window_s)
         times.append(time.monotonic())
         values.append(read())
-    gains = [(after - before) / (end - begin) for before, after, begin, end in zip(values, values[1:], times, times[1:], strict=False)]
-    return gains, list(zip(times, times[1:], strict=False))
+    spans = list(itertools.pairwise(times))
+    return [(after - before) / (end - begin) for (before, after), (begin, end) in zip(itertools.pairwise(values), spans, strict=True)], spans
 
 
 def rmse(errors):
@@ -128,7 +130,7 @@ def cpu_tools(ours):
     @contextlib.contextmanager
     def by_us(level):
         with ours.running(builders.cpu(level, duration_s=LENGTH_S)) as (link, zero_s):
-            yield link._host.pid, zero_s
+            yield link.host_pid, zero_s
 
     @contextlib.contextmanager
     def by_program(*words):
@@ -203,7 +205,7 @@ def follow_shape(ours, resource, shape):
     scaled = _scaled(shape, factor)
     make = {"cpu": builders.cpu, "memory": lambda shape, **more: builders.memory(shape, unit="bytes", **more), "disk": builders.disk}[resource]
     with ours.running(make(scaled, duration_s=SHAPE_S)) as (link, zero_s):
-        pid = link._host.pid
+        pid = link.host_pid
         window_s = 1.0 if resource == "disk" else WINDOW_S
         if resource == "memory":
             asked, got, times = [], [], []
@@ -262,7 +264,7 @@ def fill_up(ours, rounds, say):
             gains, _ = windows_of(busy_percent, zero_s + 1.0, 10.0, 5.0)
             totals += [100.0 * gain / len(CPUS) for gain in gains]
         with measure.competitor(count=len(CPUS)), ours.running(builders.cpu(60, duration_s=6.0, target="system")) as (link, zero_s):
-            pid = link._host.pid
+            pid = link.host_pid
             gains, _ = windows_of(lambda pid=pid: measure.cpu_ns(measure.tree(pid)), zero_s + 1.0, 5.0, 5.0)
             shares += [100.0 * gain / 1e9 / len(CPUS) for gain in gains]
     return {"total_of_60": measure.figure(totals), "share_beside_full_hogs": measure.figure(shares)}
@@ -299,8 +301,6 @@ def compare_memory(ours, rounds, say):
 
 
 def _plain_fill_s(size_bytes):
-    import subprocess
-
     process = subprocess.Popen([sys.executable, "-c", POPULATE, str(size_bytes)], stdout=subprocess.PIPE)
     try:
         return float(process.stdout.readline())
@@ -313,7 +313,7 @@ def _plain_fill_s(size_bytes):
 
 def _our_fill(ours, size_bytes):
     with ours.running(builders.memory(float(size_bytes), unit="bytes", duration_s=14.0)) as (link, zero_s):
-        pid = link._host.pid
+        pid = link.host_pid
         measure.sleep_until(zero_s - 0.05)
         children = measure.tree(pid)
         base = measure.held_bytes(children)
@@ -378,9 +378,9 @@ def compare_disk(ours, rounds, say):
 def _disk_round(ours, name, rate_mib, device, length_s=6.0):
     if name == "ours":
         with ours.running(builders.disk(rate_mib * MIB, duration_s=length_s + 1.5)) as (link, zero_s):
-            return _read_disk(link._host.pid, zero_s + 0.5, device, length_s)
+            return _read_disk(link.host_pid, zero_s + 0.5, device, length_s)
     with tempfile.TemporaryDirectory(dir=ours.machine.scratch_dir) as folder:
-        words = ["fio", "--name=x", f"--directory={folder}", "--rw=write", "--bs=256k", "--direct=1", "--size=128m", "--time_based", "--runtime=60"]
+        words = ["fio", "--name=x", f"--directory={folder}", "--rw=write", "--bs=256k", "--direct=1", "--size=128m", "--time_based", "--runtime=60", "--thread"]
         with measure.program(*words, f"--rate={rate_mib}m", "--ioengine=psync", "--loops=1000") as process:
             measure.sleep_until(time.monotonic() + 2.0)
             return _read_disk(process.pid, time.monotonic() + 0.1, device, length_s)
@@ -415,9 +415,8 @@ def print_cpu(rows):
         own = next(other for other in rows if other["tool"] == "ours" and (other["condition"], other["asked"]) == (row["condition"], row["asked"]))
         ratio = f"{own['rmse']['median'] / row['rmse']['median']:.2f}" if row["tool"] != "ours" and row["rmse"]["median"] else ""
         settled = f"{row['settled']}/{row['rmse']['n']}"
-        print(
-            f"{row['condition']:<13} {row['asked']:>5}  {row['tool']:<11} {measure.shown(row['error']):<32} {measure.shown(row['rmse']):<32} {settled:<9} {ratio}"
-        )
+        error, spread = measure.shown(row["error"]), measure.shown(row["rmse"])
+        print(f"{row['condition']:<13} {row['asked']:>5}  {row['tool']:<11} {error:<32} {spread:<32} {settled:<9} {ratio}")
 
 
 def print_disk(rows):
@@ -452,7 +451,7 @@ def print_shapes(rows):
 
 def draw(rows, path):
     """Draw requested and delivered of each shape on each resource."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # noqa: PLC0415 - only where a figure is asked for
 
     figure = Figure(figsize=(16, 8), dpi=90)
     axes = figure.subplots(3, len(SHAPES), sharex=True, sharey=True)

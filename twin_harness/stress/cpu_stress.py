@@ -32,6 +32,7 @@ _RUNNABLE_SHARE = 0.8
 _BLOCK_BYTES, _HALF_BYTES = 64 * 1024, 8 * 1024**2  # a copy takes some µs; twice the half is above a CPU's share of common caches
 _ESTIMATE_S = 0.5
 _REPAY_S = 0.5
+_LOOK_S = 3.5 * SLOT_S  # at every fourth slot: a look costs more than a slot in which nothing is to be done
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 
 
@@ -153,6 +154,7 @@ class _Filler:
         self._seen: deque[tuple[float, list[float], list[float]]] = deque()
         self._begin_busy_s = 0.0
         self._forgiven_s = 0.0
+        self._rate = 0.0
 
     def _busy_s(self) -> list[float]:
         """Return the seconds that each CPU of the team has been busy since boot."""
@@ -170,7 +172,10 @@ class _Filler:
         if spent is None:
             return 0.0
         spent[team.index] = own_s
-        now_s, busy_s, own_all_s = time.monotonic(), self._busy_s(), list(spent)
+        now_s = time.monotonic()
+        if self._seen and now_s - self._seen[-1][0] < _LOOK_S:
+            return self._rate * max(0.0, slot_end_s - now_s)
+        busy_s, own_all_s = self._busy_s(), list(spent)
         if not self._seen:
             self._begin_busy_s = sum(busy_s)
         self._seen.append((now_s, busy_s, own_all_s))
@@ -189,7 +194,8 @@ class _Filler:
         wanted = max(0.0, load.level(slot_end_s) * count + (missing_s - beyond_s) / _REPAY_S - sum(others))
         room = [max(0.0, 1.0 - other) for other in others]
         part = room[team.index] / sum(room) if sum(room) > 0 else 1.0 / count
-        return min(1.0, wanted * part) * max(0.0, slot_end_s - now_s)
+        self._rate = min(1.0, wanted * part)
+        return self._rate * max(0.0, slot_end_s - now_s)
 
     def close(self) -> None:
         """Close /proc/stat."""

@@ -115,8 +115,9 @@ class DiskStress:
         while (now_s := time.monotonic()) < load.end_s and not load.is_stopping:
             missing_bytes = load.area(now_s) - forgiven_bytes - done_bytes
             level = load.level(now_s)
-            if missing_bytes < block_bytes:
-                wait_s = (block_bytes - missing_bytes) / level if level > 0 else _LONGEST_SLEEP_S
+            # Half a block early and half a block late: what has been moved is the plan, rounded to blocks, at every moment.
+            if missing_bytes < block_bytes / 2:
+                wait_s = (block_bytes / 2 - missing_bytes) / level if level > 0 else _LONGEST_SLEEP_S
                 time.sleep(max(0.0, min(wait_s, _LONGEST_SLEEP_S, load.end_s - now_s)))
                 continue
             forgiven_bytes += max(0.0, missing_bytes - max(block_bytes, level * CATCH_UP_S))
