@@ -18,6 +18,7 @@ import struct
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,8 @@ PROCESS_SLOTS = 1024
 
 # magic at 0; then logger pid, stop flag, process generation, dataset length, and after it last row, rows and three figures; plan generation
 _LOGGER_PID, _STOP, _GENERATION, _LENGTH, _PLANS_GENERATION = 8, 12, 16, 24, 96
-_PROBE = struct.Struct("<ddddQQ")  # wakeup, cpu, disk, service in ms; acknowledged by the logger; seen by the probe
+WAKEUP_PROBE, CPU_PROBE, DISK_PROBE, SERVICE_PROBE = range(4)
+_PROBE = struct.Struct("<ddddQQQQQ")  # wakeup, cpu, disk, service in ms; acknowledged by the logger; seen by who publishes each of the four
 _PROBE_AT = 128
 _PLANS_AT = 4096
 _PROCESS = struct.Struct("<IBBHIIQQQQQQQ")  # pid, state, kind, plan, event, pad, base, fsynced, final a, final b, start ticks, pad, born
@@ -108,7 +110,8 @@ class Board:
                 continue
             board = cls(path, descriptor)
             board._map[0:8] = MAGIC
-            _U64.pack_into(board._map, _PROBE_AT + 40, (1 << 64) - 1)  # the probe has seen nothing yet
+            for index in range(4):
+                _U64.pack_into(board._map, _PROBE_AT + 40 + 8 * index, (1 << 64) - 1)  # the probe has seen nothing yet
             return board
         msg = f"no folder for the load board: expected one of {', '.join(map(str, folders))} to be writable; mount a tmpfs there"
         raise HarnessFailure(msg)
@@ -181,10 +184,10 @@ class Board:
 
     # -- the probe's figures --------------------------------------------------------------------------------------------------
 
-    def publish_probe(self, figures_ms: tuple[float, float, float, float], seen: int) -> None:
-        """Publish the worst figures since acknowledgement ``seen``; NaN is nothing measured yet."""
-        struct.pack_into("<dddd", self._map, _PROBE_AT, *figures_ms)
-        _U64.pack_into(self._map, _PROBE_AT + 40, seen)
+    def publish_probe(self, index: int, worst_ms: float, seen: int) -> None:
+        """Publish the worst value of one figure since acknowledgement ``seen``."""
+        struct.pack_into("<d", self._map, _PROBE_AT + 8 * index, worst_ms)
+        _U64.pack_into(self._map, _PROBE_AT + 40 + 8 * index, seen)
 
     def probe_acknowledged(self) -> int:
         """Return how many readings the logger has taken."""
@@ -192,11 +195,14 @@ class Board:
 
     def take_probe(self) -> tuple[float, float, float, float]:
         """Return the worst figures in ms since the last reading, NaN where there is none, and acknowledge them."""
-        wakeup, cpu, disk, service, acknowledged, seen = _PROBE.unpack_from(self._map, _PROBE_AT)
+        wakeup, cpu, disk, service, acknowledged, *seen = _PROBE.unpack_from(self._map, _PROBE_AT)
         _U64.pack_into(self._map, _PROBE_AT + 32, acknowledged + 1)
-        if seen != acknowledged:
-            return (float("nan"),) * 4
-        return wakeup, cpu, disk, service
+        return (
+            wakeup if seen[WAKEUP_PROBE] == acknowledged else nan,
+            cpu if seen[CPU_PROBE] == acknowledged else nan,
+            disk if seen[DISK_PROBE] == acknowledged else nan,
+            service if seen[SERVICE_PROBE] == acknowledged else nan,
+        )
 
     # -- plans ----------------------------------------------------------------------------------------------------------------
 

@@ -50,7 +50,18 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     from twin_harness.config import OPTIONS  # noqa: PLC0415 - commands that open no session do without
 
     for option in OPTIONS:
-        if option.name not in ("interval", "source", "data-dir", "report-dir", "scratch-dir", "guard", "allow-commands", "no-report"):
+        if option.name not in (
+            "interval",
+            "source",
+            "data-dir",
+            "report-dir",
+            "scratch-dir",
+            "probe-disk",
+            "probe-service",
+            "guard",
+            "allow-commands",
+            "no-report",
+        ):
             continue
         shown = "" if option.kind == "flag" or option.default in (None, "") else f" (default: {option.default})".replace("%", "%%")
         if option.kind == "flag":
@@ -242,7 +253,22 @@ def _log(arguments: argparse.Namespace) -> int:
     """Sample this machine into a CSV file, without load."""
     from twin_harness.telemetry.record import record  # noqa: PLC0415 - psutil loads with it
 
-    return record(Path(arguments.out), _settings(arguments).interval_s, arguments.duration, _complain)
+    return record(Path(arguments.out) if arguments.out else None, _settings(arguments), arguments.duration, _complain)
+
+
+def _overhead(arguments: argparse.Namespace) -> int:
+    """Measure what logger and probes cost this machine."""
+    from twin_harness.telemetry.overhead import measure  # noqa: PLC0415 - psutil loads with it
+
+    if arguments.rounds < 1 or not 0 < arguments.block < float("inf"):
+        msg = f"overhead: expected --rounds of 1 or more and --block above 0 s but got --rounds {arguments.rounds} --block {arguments.block:g}"
+        raise InvalidInput(msg)
+    found = measure(_settings(arguments), arguments.rounds, arguments.block, _complain)
+    if arguments.json:
+        _give(found.to_json())
+    else:
+        _say(*found.lines())
+    return OK
 
 
 def _schedule(arguments: argparse.Namespace) -> int:
@@ -363,9 +389,12 @@ def _parser() -> argparse.ArgumentParser:
     stress.add_argument("--duration", type=float, default=10.0, metavar="SECONDS", help="how long (default: 10)")
     stress.add_argument("--unit", metavar="UNIT", help="unit of the level: percent, bytes, bytes_per_s, operations_per_s")
     stress.add_argument("--options", metavar="JSON", help='options of the event, e.g. \'{"operation": "read"}\'')
-    log = add("log", _log, "sample this machine into a CSV file", example="example: twin log --interval 0.1 --duration 60 --out metrics.csv")
+    log = add("log", _log, "sample this machine: a table, or CSV", example="example: twin log --interval 0.1 --duration 60 --out metrics.csv")
     log.add_argument("--duration", type=float, default=None, metavar="SECONDS", help="how long (default: until Ctrl-C)")
-    log.add_argument("--out", required=True, metavar="FILE", help="the CSV file; must not exist")
+    log.add_argument("--out", metavar="FILE", help="a CSV file to make (default: a table on a terminal, CSV on stdout elsewhere)")
+    overhead = add("overhead", _overhead, "measure what logger and probes cost this machine", example="example: twin overhead --rounds 10")
+    overhead.add_argument("--rounds", type=int, default=10, help="rounds of three blocks, two without the harness and one with it (default: 10)")
+    overhead.add_argument("--block", type=float, default=2.0, metavar="SECONDS", help="length of a block (default: 2)")
     _add_schedule(add)
     run = add("run", _run, "run every experiment of a schedule", example="example: twin run data/latest/schedule.json")
     run.add_argument("schedule", help="a schedule.json")

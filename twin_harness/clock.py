@@ -17,6 +17,10 @@ class Clock(Protocol):
         """Read the wall clock, in seconds since the epoch; it may step."""
         ...
 
+    def suspended_s(self) -> float:
+        """Return how long the machine has been suspended since boot, in seconds: time that CLOCK_MONOTONIC does not count."""
+        ...
+
     def sleep_until(self, instant_s: float) -> None:
         """Return at ``instant_s`` on the monotonic clock, at once if that is past."""
         ...
@@ -32,6 +36,12 @@ class SystemClock:
     def utc_s(self) -> float:
         """Read the wall clock, in seconds since the epoch."""
         return time.time()
+
+    def suspended_s(self) -> float:
+        """Return CLOCK_BOOTTIME less CLOCK_MONOTONIC, in seconds; 0 where the kernel has no such clock."""
+        if not hasattr(time, "CLOCK_BOOTTIME"):
+            return 0.0
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
 
     def sleep_until(self, instant_s: float) -> None:
         """Sleep until ``instant_s``; the kernel's high resolution timers wake within about 60 µs."""
@@ -51,6 +61,7 @@ class FakeClock:
     def __init__(self, start_s: float = 0.0, utc_offset_s: float = 1_700_000_000.0) -> None:
         self._now_s = start_s
         self.utc_offset_s = utc_offset_s
+        self.asleep_s = 0.0
 
     def monotonic_s(self) -> float:
         """Return the present virtual instant, in seconds."""
@@ -59,6 +70,10 @@ class FakeClock:
     def utc_s(self) -> float:
         """Return the present virtual wall clock, in seconds since the epoch."""
         return self._now_s + self.utc_offset_s
+
+    def suspended_s(self) -> float:
+        """Return what was assigned to ``asleep_s``."""
+        return self.asleep_s
 
     def sleep_until(self, instant_s: float) -> None:
         """Jump to ``instant_s``; never backwards."""

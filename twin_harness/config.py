@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from twin_harness.errors import InvalidInput
 
@@ -47,6 +48,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("data-dir", "str", "data", "DIR", "where run folders go, under the rootdir unless absolute"),
     Option("report-dir", "str", "reports", "DIR", "where reports go, under the rootdir unless absolute"),
     Option("scratch-dir", "str", "", "DIR", "where disk load puts its files; default: scratch/ in the run folder"),
+    Option("probe-disk", "flag", False, None, "have the probe write and fsync 4 KiB in the scratch folder five times a second"),
+    Option("probe-service", "url", "", "URL", "have the probe ask this service for a page ten times a second (http or https)"),
     Option("schedule", "str", "", "FILE", "replay the experiments of a schedule.json as tests"),
     Option("seed", "seed", 0, "N", "seed of random schedules: a number, or 'random' to draw and print one"),
     Option("random", "int", None, "N", "overrides the n of every random_schedules(n) marker", minimum=1, maximum=1000),
@@ -105,6 +108,8 @@ class TwinConfig:
     data_dir: str = "data"
     report_dir: str = "reports"
     scratch_dir: str = ""
+    probe_disk: bool = False
+    probe_service: str = ""
     schedule: str = ""
     seed: int = 0
     random: int | None = None
@@ -189,10 +194,24 @@ def parse_value(option: Option, value: object) -> Any:
         raise InvalidInput(msg)
     if option.kind == "guard":
         return parse_guard(text)
+    if option.kind == "url":
+        return _parse_url(option, text)
     if option.kind == "seed" and text == "random":
         return text
     if option.kind in ("float", "int", "seed"):
         return _parse_number(option, text)
+    return text
+
+
+def _parse_url(option: Option, text: str) -> str:
+    msg = f"{option.flag}: expected an address such as http://127.0.0.1:8080/health, http or https alone, but got {text!r}"
+    try:
+        parts = urlsplit(text)
+        is_address = not text or (parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0))
+    except ValueError:
+        raise InvalidInput(msg) from None
+    if not is_address or not text.isprintable() or " " in text:
+        raise InvalidInput(msg)
     return text
 
 

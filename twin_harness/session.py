@@ -75,6 +75,8 @@ class Session:
             controller_pid=seat.controller_pid,
             machine=machine.to_json(),
             source=config.source,
+            probe_disk=config.probe_disk,
+            probe_service=config.probe_service,
             on_start=lambda pid, role: reaper.register(board.path, pid, role),
         )
         self.admission = Admission(self._warn)

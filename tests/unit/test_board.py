@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twin_harness import board as board_module
-from twin_harness.board import CONSUMED, ENDED, KINDS, LIVE, PLAN_BYTES, PLAN_SLOTS, SIZE, Board
+from twin_harness.board import CONSUMED, DISK_PROBE, ENDED, KINDS, LIVE, PLAN_BYTES, PLAN_SLOTS, SIZE, WAKEUP_PROBE, Board
 from twin_harness.errors import HarnessFailure
 
 
@@ -154,21 +154,39 @@ def test_stop_and_logger_are_seen_by_another_process(board, other):
 # -- the probe ----------------------------------------------------------------------------------------------------------------
 
 
+def publish(board, figures_ms, seen):
+    for index, figure_ms in enumerate(figures_ms):
+        board.publish_probe(index, figure_ms, seen)
+
+
 def test_probe_figures_are_taken_once(board, other):
     """A reading takes what the probe published since the reading before, and then there is nothing until it publishes again."""
-    board.publish_probe((1.5, 2.5, 3.5, math.nan), board.probe_acknowledged())
-    assert other.take_probe()[:3] == (1.5, 2.5, 3.5)
+    publish(board, (1.5, 2.5, 3.5), board.probe_acknowledged())
+    taken = other.take_probe()
+    assert taken[:3] == (1.5, 2.5, 3.5)
+    assert math.isnan(taken[3])
     assert all(map(math.isnan, other.take_probe()))
-    board.publish_probe((4.0, 5.0, 6.0, 7.0), board.probe_acknowledged())
+    publish(board, (4.0, 5.0, 6.0, 7.0), board.probe_acknowledged())
     assert other.take_probe() == (4.0, 5.0, 6.0, 7.0)
+
+
+def test_each_figure_has_its_own_pace(board):
+    """A slow probe that has not seen the last reading holds back its own figure alone."""
+    seen = board.probe_acknowledged()
+    board.take_probe()
+    board.publish_probe(DISK_PROBE, 900.0, seen)
+    board.publish_probe(WAKEUP_PROBE, 1.0, board.probe_acknowledged())
+    taken = board.take_probe()
+    assert taken[WAKEUP_PROBE] == 1.0
+    assert math.isnan(taken[DISK_PROBE])
 
 
 def test_figures_from_before_a_reading_are_not_taken(board):
     """A probe that has not seen the last reading would repeat figures of the time before, so they are left out."""
     seen = board.probe_acknowledged()
-    board.publish_probe((1.0, 1.0, 1.0, 1.0), seen)
+    publish(board, (1.0, 1.0, 1.0, 1.0), seen)
     board.take_probe()
-    board.publish_probe((2.0, 2.0, 2.0, 2.0), seen)
+    publish(board, (2.0, 2.0, 2.0, 2.0), seen)
     assert all(map(math.isnan, board.take_probe()))
 
 

@@ -25,6 +25,8 @@ DEFAULTS = {
     "repeat": 1,
     "guard": "memory_available=10%,disk_free=1GiB",
     "undecided": "ignore",
+    "probe-disk": False,
+    "probe-service": "",
     "allow-commands": False,
     "no-report": False,
 }
@@ -131,6 +133,17 @@ def test_every_default_is_accepted(option):
         ("interval", "inf", "--twin-interval: expected a number from 0.01 to 3600 but got 'inf'"),
         ("interval", "", "--twin-interval: expected a number from 0.01 to 3600 but got ''"),
         ("interval", "0,1", "--twin-interval: expected a number from 0.01 to 3600 but got '0,1'"),
+        (
+            "probe-service",
+            "ftp://host/x",
+            "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health, http or https alone, but got 'ftp://host/x'",
+        ),
+        (
+            "probe-service",
+            "file:///etc/passwd",
+            "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health, http or https alone, but got 'file:///etc/passwd'",
+        ),
+        ("probe-service", "http://", "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health, http or https alone, but got 'http://'"),
         ("source", "netdata", "--twin-source: expected one of auto, procfs, psutil but got 'netdata'"),
         ("source", "", "--twin-source: expected one of auto, procfs, psutil but got ''"),
         ("seed", "1.5", "--twin-seed: expected a whole number from 0 or 'random' but got '1.5'"),

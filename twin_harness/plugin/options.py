@@ -54,6 +54,8 @@ def read_config(config: pytest.Config) -> TwinConfig:
             data_dir=values["data-dir"],
             report_dir=values["report-dir"],
             scratch_dir=values["scratch-dir"],
+            probe_disk=values["probe-disk"],
+            probe_service=values["probe-service"],
             schedule=values["schedule"],
             seed=secrets.randbelow(2**31) if values["seed"] == "random" else values["seed"],
             random=values["random"],

@@ -1,25 +1,52 @@
-"""The probe: what an ordinary process feels while the machine is under load. A process of its own, of the normal class.
+"""The probe: what an ordinary process feels while the machine is under load. Processes of their own, of the normal class.
 
-Every 20 ms it measures how late the kernel woke it; every 200 ms how long a fixed piece of work takes. The worst figures since the
-logger's last reading stand on the board.
+Every 20 ms the probe measures how late the kernel woke it, every 200 ms how long a fixed piece of work takes. What may take long has a
+process of its own, forked from it, so that it delays neither these nor any sample: where asked for, a write of 4 KiB with its fsync,
+and a request to the service under test. The worst figures since the logger's last reading stand on the board.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 import time
 from itertools import repeat
 from math import nan
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from twin_harness.board import Board
+from twin_harness.board import CPU_PROBE, DISK_PROBE, SERVICE_PROBE, WAKEUP_PROBE, Board
 from twin_harness.child import die_with_parent, watch_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PERIOD_S = 0.020
 WORK_EVERY = 10
 WORK_TURNS = 20_000  # about 0.2 ms on a machine of 2024
+WRITE_PERIOD_S, REQUEST_PERIOD_S = 0.2, 0.1
+SERVICE_PATIENCE_S = 5.0
+_WRITE_BYTES, _FILE_BYTES = 4096, 1024**2
+
+
+class _Worst:
+    """The worst of one figure since the logger's last reading, on the board."""
+
+    def __init__(self, board: Board, index: int) -> None:
+        self._board = board
+        self._index = index
+        self._seen = board.probe_acknowledged()
+        self._worst_ms = nan
+
+    def tell(self, value_ms: float) -> None:
+        """Take up one more value."""
+        acknowledged = self._board.probe_acknowledged()
+        if acknowledged != self._seen:
+            self._seen, self._worst_ms = acknowledged, nan
+        self._worst_ms = value_ms if self._worst_ms != self._worst_ms else max(self._worst_ms, value_ms)
+        self._board.publish_probe(self._index, self._worst_ms, self._seen)
 
 
 def main() -> int:
@@ -27,30 +54,57 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = json.loads(sys.stdin.buffer.readline())
     board = Board.open(settings["board"])
-    slot = board.claim_process(os.getpid(), "harness")
     controller = watch_process(settings["controller_pid"])
     if not settings.get("outlives_starter"):
         die_with_parent()
-    wakeup_ms = work_ms = nan
-    seen = board.probe_acknowledged()
-    turn = 0
-    next_s = time.monotonic()
+    helpers = [_fork(board, run, argument) for run, argument in _wanted(settings)]
+    slot = board.claim_process(os.getpid(), "harness")
+    wakeup, work = _Worst(board, WAKEUP_PROBE), _Worst(board, CPU_PROBE)
+    turn, next_s = 0, time.monotonic()
     while not board.is_stopping and not _is_gone(controller, settings["controller_pid"], turn):
         next_s = max(next_s + PERIOD_S, time.monotonic())
         time.sleep(max(0.0, next_s - time.monotonic()))
-        late_ms = (time.monotonic() - next_s) * 1e3
-        acknowledged = board.probe_acknowledged()
-        if acknowledged != seen:
-            seen, wakeup_ms, work_ms = acknowledged, nan, nan
-        wakeup_ms = late_ms if wakeup_ms != wakeup_ms else max(wakeup_ms, late_ms)  # noqa: PLR0124 - NaN is the one value unequal to itself
+        wakeup.tell((time.monotonic() - next_s) * 1e3)
         if turn % WORK_EVERY == 0:
-            took_ms = _work_ms()
-            work_ms = took_ms if work_ms != work_ms else max(work_ms, took_ms)  # noqa: PLR0124 - as above
-        board.publish_probe((wakeup_ms, work_ms, nan, nan), seen)
+            work.tell(_work_ms())
         turn += 1
+    for pid in helpers:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
     board.free_process(slot)
     board.close()
     return 0
+
+
+def _wanted(settings: dict[str, Any]) -> list[tuple[Callable[[Board, str], None], str]]:
+    """Return what else is to be probed, and where."""
+    found: list[tuple[Callable[[Board, str], None], str]] = []
+    if settings.get("probe_disk"):
+        found.append((_probe_disk, settings["machine"]["scratch_dir"]))
+    if settings.get("probe_service"):
+        found.append((_probe_service, settings["probe_service"]))
+    return found
+
+
+def _fork(board: Board, run: Callable[[Board, str], None], argument: str) -> int:
+    """Run a probe in a process of its own, which dies with this one, and return its pid."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _be_helper(board, run, argument, parent)
+    return pid
+
+
+def _be_helper(board: Board, run: Callable[[Board, str], None], argument: str, parent: int) -> NoReturn:
+    try:
+        die_with_parent()
+        if os.getppid() == parent:
+            board.claim_process(os.getpid(), "harness")
+            run(board, argument)
+    except OSError as error:
+        os.write(2, f"twin-harness probe: {argument}: {error.strerror or error}; its column stays empty\n".encode())
+    finally:
+        os._exit(0)
 
 
 def _work_ms() -> float:
@@ -59,6 +113,69 @@ def _work_ms() -> float:
     for _ in repeat(None, WORK_TURNS):
         pass
     return (time.monotonic() - begin_s) * 1e3
+
+
+def _probe_disk(board: Board, folder: str) -> None:
+    """Write 4 KiB and wait for the fsync, five times a second, into a nameless file.
+
+    Raises:
+        OSError: the file cannot be made or written.
+    """
+    descriptor = _open_nameless(folder)
+    worst, data, at_byte = _Worst(board, DISK_PROBE), os.urandom(_WRITE_BYTES), 0
+    while True:
+        begin_s = time.monotonic()
+        os.pwrite(descriptor, data, at_byte)
+        os.fsync(descriptor)
+        worst.tell((time.monotonic() - begin_s) * 1e3)
+        at_byte = (at_byte + _WRITE_BYTES) % _FILE_BYTES
+        time.sleep(max(0.0, begin_s + WRITE_PERIOD_S - time.monotonic()))
+
+
+def _open_nameless(folder: str) -> int:
+    if hasattr(os, "O_TMPFILE"):
+        try:
+            return os.open(folder, os.O_RDWR | os.O_CLOEXEC | os.O_TMPFILE, 0o600)
+        except OSError:
+            pass  # a filesystem without them
+    path = f"{folder}/.twin-harness-{os.getpid()}-{os.urandom(8).hex()}"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    os.unlink(path)
+    return descriptor
+
+
+def _probe_service(board: Board, url: str) -> None:
+    """Ask the service for a page ten times a second, never a second time before the first answer or 5 s of waiting.
+
+    An answer of any status counts; a service that refuses or breaks the connection has no latency, so the figure stays empty.
+    """
+    from http.client import HTTPException  # noqa: PLC0415 - here alone is it needed
+    from urllib.error import HTTPError  # noqa: PLC0415 - as above
+    from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener  # noqa: PLC0415 - as above
+
+    class NoRedirect(HTTPRedirectHandler):
+        """Answers with what the service said, wherever it would send us: only the service itself is asked."""
+
+        def redirect_request(self, *_: object) -> None:
+            return None
+
+    opener = build_opener(NoRedirect(), ProxyHandler({}))
+    worst = _Worst(board, SERVICE_PROBE)
+    while True:
+        begin_s = time.monotonic()
+        try:
+            try:
+                with opener.open(url, timeout=SERVICE_PATIENCE_S) as answer:
+                    answer.read(1 << 20)
+            except HTTPError as error:
+                error.read(1 << 20)
+            worst.tell((time.monotonic() - begin_s) * 1e3)
+        except TimeoutError:
+            worst.tell((time.monotonic() - begin_s) * 1e3)
+        except (OSError, HTTPException) as error:
+            if isinstance(getattr(error, "reason", None), TimeoutError):
+                worst.tell((time.monotonic() - begin_s) * 1e3)
+        time.sleep(max(0.0, begin_s + REQUEST_PERIOD_S - time.monotonic()))
 
 
 def _is_gone(descriptor: int | None, pid: int, turn: int) -> bool:
@@ -71,6 +188,4 @@ def _is_gone(descriptor: int | None, pid: int, turn: int) -> bool:
         except ProcessLookupError:
             return True
         return False
-    import select  # noqa: PLC0415 - not on every platform's path
-
     return bool(select.select([descriptor], [], [], 0)[0])

@@ -7,6 +7,7 @@ pause (RLIMIT_RTTIME) or has been 3 s late.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import gc
 import json
@@ -34,6 +35,8 @@ _ACCOUNT_EVERY_S = 5.0
 _LATE_S = 3.0
 _RUNAWAY_US = 500_000
 _MOST_NOTES = 20
+_MCL_CURRENT = 1
+_SHORTEST_SUSPEND_S = 0.05
 
 
 class MetricSource(Protocol):
@@ -73,7 +76,7 @@ class Logger:
         self._host = _quoted(settings["machine"]["host"])
         self._length_bytes = os.fstat(descriptor).st_size
         self._cost_us = nan
-        self._missed_pending = settings.get("missed", 0)
+        self._asleep_s = clock.suspended_s()
         self.rows = 0
         self.missed = 0
         self.cpu_s = 0.0
@@ -109,9 +112,8 @@ class Logger:
         late_s = max(0.0, now_s - due_s)
         # How many slots of the grid have passed without a sample.
         passed = int((now_s - self._begin_s) / self._interval_s + 1e-9)
-        missed = max(0, passed - self._slot - 1) + self._missed_pending
+        missed = max(0, passed - self._slot - 1) + self._slots_asleep()
         self._slot = max(passed, self._slot + 1)
-        self._missed_pending = 0
         background = figures.cpu_percent - figures.steal_percent - account.cpu_delivered - account.cpu_side - account.harness_cpu
         numbers = (
             account.cpu_requested,
@@ -141,6 +143,15 @@ class Logger:
         cost_s = time.process_time() - began_cpu_s
         self._cost_us = cost_s * 1e6
         self.cpu_s += cost_s
+
+    def _slots_asleep(self) -> int:
+        """Return how many slots passed while the machine was suspended since the row before, and note it: no clock of the rows shows it."""
+        asleep_s = self._clock.suspended_s()
+        gap_s, self._asleep_s = asleep_s - self._asleep_s, asleep_s
+        if gap_s < max(self._interval_s, _SHORTEST_SUSPEND_S):
+            return 0
+        self._source.resets.append(f"the machine was suspended for {gap_s:.1f} s before the row at {self._clock.monotonic_s():.1f} s: a gap")
+        return int(gap_s / self._interval_s)
 
     def _write(self, data: bytes) -> None:
         """Append whole lines in one write; half a line is taken back, so that no later row follows it."""
@@ -222,6 +233,12 @@ def _be_punctual(cpus: int) -> str:
     return "SCHED_OTHER nice -10"
 
 
+def _lock_memory() -> None:
+    """Have what is in memory stay there, where that is permitted: a page that must be read back makes a sample late (mlockall(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).mlockall(_MCL_CURRENT)
+
+
 def make_source(name: str, machine: dict[str, Any]) -> MetricSource:
     """Return the source of that name: procfs, psutil, or auto, which is /proc where there is one."""
     if name == "psutil" or (name == "auto" and sys.platform != "linux"):
@@ -263,6 +280,7 @@ def main() -> int:
             json.dump(account, file)
         os.replace(draft, settings["account"])
 
+    _lock_memory()
     gc.collect()
     gc.freeze()
     gc.disable()  # nothing here makes cycles

@@ -1,14 +1,19 @@
-"""``twin log``: the telemetry logger on its own, into one CSV file."""
+"""``twin log``: the telemetry logger on its own: a table on a terminal, CSV elsewhere, a file where one is named."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
+import shutil
 import signal
+import sys
 import tempfile
 import time
+from collections import deque
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from twin_harness.board import Board
 from twin_harness.child import end_child
@@ -20,12 +25,92 @@ from twin_harness.telemetry.start import Telemetry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.table import Table
+
+    from twin_harness.config import TwinConfig
+
 _POLL_S = 0.1
 _PROGRESS_EVERY_S = 2.0
+_LONGEST_TABLE = 30
+# Heading, columns whose sum is shown, divisor, decimals.
+_SHOWN = (
+    ("CPU %", ("cpu_percent",), 1.0, 1),
+    ("steal %", ("cpu_steal_percent",), 1.0, 1),
+    ("run queue", ("processes_running",), 1.0, 0),
+    ("memory %", ("memory_percent",), 1.0, 1),
+    ("dirty MiB", ("memory_dirty_bytes",), 2**20, 1),
+    ("disk MiB/s", ("disk_read_bytes_per_s", "disk_write_bytes_per_s"), 2**20, 2),
+    ("busy %", ("disk_busy_percent",), 1.0, 0),
+    ("net MiB/s", ("network_sent_bytes_per_s", "network_received_bytes_per_s"), 2**20, 2),
+    ("PSI cpu %", ("pressure_cpu_percent",), 1.0, 1),
+    ("wake-up ms", ("probe_wakeup_ms",), 1.0, 2),
+    ("late ms", ("lateness_ms",), 1.0, 2),
+)
 
 
-def record(out: Path, interval_s: float, duration_s: float | None, say: Callable[[str], None]) -> int:
-    """Sample into ``out`` for ``duration_s`` seconds (None: until Ctrl-C or SIGTERM), and return an exit code.
+class CsvTail:
+    """The rows that a growing CSV file gets, whole ones only.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("r", encoding="utf-8", newline="")
+        self._rest = ""
+        self.heading: list[str] = []
+
+    def lines(self) -> list[str]:
+        """Return the whole lines that have come since the last call, the heading among them."""
+        *lines, self._rest = (self._rest + self._file.read()).split("\n")
+        return lines
+
+    def rows(self) -> list[dict[str, str]]:
+        """Return the rows that have come since the last call."""
+        found = []
+        for line in self.lines():
+            cells = next(csv.reader([line]))
+            if not self.heading:
+                self.heading = cells
+            else:
+                found.append(dict(zip(self.heading, cells, strict=False)))
+        return found
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def row_cells(row: dict[str, str]) -> list[str]:
+    """Return what a row of the dataset shows in the table; a dash for what the machine has not."""
+    cells = [row.get("time", "")[11:19]]
+    for _, names, divisor, decimals in _SHOWN:
+        values = [row.get(name) or "" for name in names]
+        cells.append(f"{sum(map(float, values)) / divisor:.{decimals}f}" if all(values) else "–")
+    return cells
+
+
+def make_table(rows: list[dict[str, str]], title: str) -> Table:
+    """Return the table of the newest rows."""
+    from rich.table import Table  # noqa: PLC0415 - only where a terminal shows it
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("UTC", no_wrap=True)
+    for heading, *_ in _SHOWN:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row_cells(row))
+    return table
+
+
+def record(out: Path | None, config: TwinConfig, duration_s: float | None, say: Callable[[str], None]) -> int:
+    """Sample for ``duration_s`` seconds (None: until Ctrl-C or SIGTERM), and return an exit code.
+
+    Args:
+        out: the file to make; None shows a table on a terminal and writes CSV to stdout elsewhere.
+        config: interval, source and probes.
+        duration_s: how long.
+        say: told how far it is, where neither table nor CSV is shown.
 
     Raises:
         InvalidInput: ``out`` exists or cannot be written, or the duration is none.
@@ -33,39 +118,125 @@ def record(out: Path, interval_s: float, duration_s: float | None, say: Callable
     if duration_s is not None and not 0 < duration_s < float("inf"):
         msg = f"log: --duration: expected seconds above 0 but got {duration_s!r}"
         raise InvalidInput(msg)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    with tempfile.TemporaryDirectory(prefix="twin-log-") as workings:
+        path = _make(out) if out else Path(workings, "metrics.csv")
+        path.touch(mode=0o600)
+        return _record(path, Path(workings), config, duration_s, say, is_named=out is not None)
+
+
+def _make(out: Path) -> Path:
     try:
         os.close(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
     except OSError as error:
         msg = f"log: --out: {str(out)!r} cannot be made ({error.strerror}); name a file that does not exist in a folder that does"
         raise InvalidInput(msg) from None
-    board = Board.create()
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    with tempfile.TemporaryDirectory(prefix="twin-log-") as workings:
-        lock, account = Path(workings, "logger.lock"), Path(workings, "logger.json")
-        machine = inspect_machine(out.resolve().parent)
-        telemetry = Telemetry(out.resolve(), account, lock, board.path, interval_s, os.getpid(), machine.to_json())
+    return out.resolve()
+
+
+def _record(path: Path, workings: Path, config: TwinConfig, duration_s: float | None, say: Callable[[str], None], *, is_named: bool) -> int:
+    machine = inspect_machine(Path(config.scratch_dir or (path.parent if is_named else Path.cwd())).resolve())
+    board, processes = Board.create(), []
+    telemetry = Telemetry(path, workings / "logger.json", workings / "logger.lock", board.path, config.interval_s, os.getpid(), machine.to_json())
+    telemetry = replace(telemetry, source=config.source, probe_disk=config.probe_disk, probe_service=config.probe_service)
+    tail, display = CsvTail(path), _display(say, f"{machine.host}, every {config.interval_s:g} s", is_named=is_named)
+    try:
         board.claim_process(os.getpid(), "harness", base=process_cpu_ns(os.getpid()) or 0)
-        processes = [process for process in (telemetry.ensure_logger(), telemetry.start_probe()) if process]
-        try:
-            with contextlib.suppress(KeyboardInterrupt):
-                _follow(board, processes[0].poll, duration_s, say)
-        finally:
-            board.ask_to_stop()
-            for process in processes:
-                end_child(process, 5.0)
-            rows = board.dataset_state()[2]
-            board.close(unlink=True)
-    say(f"{out}: {rows} samples every {interval_s:g} s")
+        processes += [process for process in (telemetry.ensure_logger(),) if process]
+        processes.append(telemetry.start_probe())
+        with contextlib.suppress(KeyboardInterrupt):
+            _follow(tail, board, processes[0].poll, duration_s, display)
+    finally:
+        display.close()
+        board.ask_to_stop()
+        for process in processes:
+            end_child(process, 5.0)
+        rows = board.dataset_state()[2]
+        board.close(unlink=True)
+        tail.close()
+    if is_named:
+        say(f"{path}: {rows} samples every {config.interval_s:g} s")
     return 0 if processes[0].returncode == 0 else 1
 
 
-def _follow(board: Board, poll: Callable[[], int | None], duration_s: float | None, say: Callable[[str], None]) -> None:
-    """Wait until the time is over or the logger has ended, and say how far it is."""
-    begin_s = told_s = time.monotonic()
+class Display(Protocol):
+    """What shows the present state."""
+
+    def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:
+        """Show what is new."""
+        ...
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        ...
+
+
+def _display(say: Callable[[str], None], title: str, *, is_named: bool) -> Display:
+    """Return what shows the present state: a table on a terminal, CSV on any other stdout, words where a file is written anyway."""
+    if sys.stdout.isatty():
+        return _TableDisplay(title)
+    return _Words(say) if is_named else _Lines()
+
+
+class _TableDisplay:
+    """A table of the newest rows, drawn over once a poll."""
+
+    def __init__(self, title: str) -> None:
+        from rich.live import Live  # noqa: PLC0415 - only where a terminal shows it
+
+        self._title = title
+        self._newest: deque[dict[str, str]] = deque(maxlen=_LONGEST_TABLE)
+        self._live = Live(auto_refresh=False, transient=False)
+        self._live.start()
+
+    def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:  # noqa: ARG002 - a display
+        """Draw the table anew when there are new rows."""
+        rows = tail.rows()
+        self._newest.extend(rows)
+        if rows:
+            height = max(1, min(_LONGEST_TABLE, shutil.get_terminal_size().lines - 4))
+            self._live.update(make_table(list(self._newest)[-height:], f"{self._title}, {board.dataset_state()[2]} samples; Ctrl-C ends"), refresh=True)
+
+    def close(self) -> None:
+        """Leave the last table, and the cursor below it."""
+        self._live.stop()
+
+
+class _Words:
+    """A line every two seconds."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._told_s = time.monotonic()
+
+    def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:  # noqa: ARG002 - a display
+        """Say how far it is."""
+        if time.monotonic() - self._told_s >= _PROGRESS_EVERY_S:
+            self._told_s = time.monotonic()
+            _, _, rows, (cpu, memory, disk) = board.dataset_state()
+            self._say(f"{elapsed_s:.0f} s  {rows} samples  cpu {cpu:.0f} %  mem {memory:.0f} %  disk {disk / 2**20:.1f} MiB/s")
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+class _Lines:
+    """The CSV itself, whole lines."""
+
+    def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:  # noqa: ARG002 - a display
+        """Hand new lines on."""
+        lines = tail.lines()
+        if lines:
+            sys.stdout.write("\n".join(lines) + "\n")
+            sys.stdout.flush()
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+def _follow(tail: CsvTail, board: Board, poll: Callable[[], int | None], duration_s: float | None, display: Display) -> None:
+    """Show rows until the time is over or the logger has ended."""
+    begin_s = time.monotonic()
     while poll() is None and (duration_s is None or time.monotonic() - begin_s < duration_s):
         time.sleep(_POLL_S)
-        now_s = time.monotonic()
-        if now_s - told_s >= _PROGRESS_EVERY_S:
-            told_s = now_s
-            _, _, rows, (cpu, memory, disk) = board.dataset_state()
-            say(f"{now_s - begin_s:.0f} s  {rows} samples  cpu {cpu:.0f} %  mem {memory:.0f} %  disk {disk / 2**20:.1f} MiB/s")
+        display.show(tail, board, time.monotonic() - begin_s)

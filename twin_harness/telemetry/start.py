@@ -28,7 +28,7 @@ class Telemetry:
     Attributes:
         dataset, account, lock: files of the run folder. board: path of the load board.
         interval_s: between two samples. controller_pid: the process that it ends with. machine: content of ``machine.json``.
-        source: where samples come from: auto, procfs or psutil.
+        source: where samples come from: auto, procfs or psutil. probe_disk: probe the scratch folder. probe_service: its address, if any.
         on_start: told pid and role of each process that is started.
     """
 
@@ -40,6 +40,8 @@ class Telemetry:
     controller_pid: int
     machine: dict[str, Any]
     source: str = "auto"
+    probe_disk: bool = False
+    probe_service: str = ""
     on_start: Callable[[int, str], object] = lambda _pid, _role: None
 
     def _settings(self) -> dict[str, Any]:
@@ -51,6 +53,8 @@ class Telemetry:
             "controller_pid": self.controller_pid,
             "machine": self.machine,
             "source": self.source,
+            "probe_disk": self.probe_disk,
+            "probe_service": self.probe_service,
             "outlives_starter": True,
         }
 

@@ -1,0 +1,51 @@
+"""What `twin log` shows: whole rows as they come, a dash for what the machine has not, and the cost of the harness with its interval."""
+
+import pytest
+
+from twin_harness.telemetry.overhead import Interval, Overhead
+from twin_harness.telemetry.record import CsvTail, make_table, row_cells
+
+
+def test_tail_gives_whole_rows_only(tmp_path):
+    """Half a line is kept back until the rest is there; the heading is no row."""
+    path = tmp_path / "x.csv"
+    path.write_text("time,cpu_percent\n2026-01-01T00:00:01.0Z,5\n2026-01-")
+    tail = CsvTail(path)
+    assert tail.rows() == [{"time": "2026-01-01T00:00:01.0Z", "cpu_percent": "5"}]
+    with path.open("a") as file:
+        file.write('01T00:00:02.0Z,"6"\n')
+    assert tail.rows() == [{"time": "2026-01-01T00:00:02.0Z", "cpu_percent": "6"}]
+    assert tail.rows() == []
+    tail.close()
+
+
+def test_row_is_shown_in_units_people_read():
+    """Sums, MiB, and dashes; a column of the sum that is empty makes the whole a dash."""
+    row = {"time": "2026-01-01T12:34:56.789Z", "cpu_percent": "12.34", "disk_read_bytes_per_s": "1048576", "disk_write_bytes_per_s": "2097152"}
+    cells = row_cells({**row, "network_sent_bytes_per_s": "5"})
+    assert cells[:2] == ["12:34:56", "12.3"]
+    assert "3.00" in cells
+    assert cells.count("–") == len(cells) - 3
+
+
+def test_table_has_a_row_a_sample():
+    assert make_table([{"time": "2026-01-01T00:00:00Z"}] * 3, "here").row_count == 3
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.5])
+def test_interval_holds_the_median(shift):
+    """The interval holds the median, is the same every time, and moves with the values."""
+    values = [shift + value for value in (-0.2, 0.1, 0.0, 0.3, -0.1, 0.05, 0.2, -0.3)]
+    found = Interval.of(values)
+    assert found == Interval.of(values)
+    assert found.low <= found.median <= found.high
+    assert found.n == 8
+
+
+def test_cost_is_claimed_only_above_noise():
+    """An interval that holds 0 is no cost: what can be said is how much it is at most."""
+    around_zero, above = Interval(0.1, -0.2, 0.4, 9), Interval(1.0, 0.8, 1.2, 9)
+    quiet = Overhead(around_zero, around_zero, around_zero, around_zero)
+    assert quiet.lines()[-1] == "no cost can be told from noise; it is at most 0.40 % of its work"
+    loud = Overhead(above, around_zero, around_zero, around_zero)
+    assert loud.lines()[-1] == "the harness costs the machine 1.00 % of its work"
