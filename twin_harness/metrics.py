@@ -58,7 +58,7 @@ CONTRACT: tuple[Metric, ...] = (
     Metric("memory_delivered_bytes", _B, "Resident bytes of the memory stressors.", "contract", better=""),
     Metric("disk_requested_bytes_per_s", _BS, "Mean planned disk load since the row before.", "contract", better=""),
     Metric("disk_delivered_bytes_per_s", _BS, "Disk I/O of the disk stressors since the row before.", "contract", better=""),
-    Metric("cpu_side_percent", _P, "CPU time that memory and disk load cost.", "contract", scale="difference"),
+    Metric("cpu_side_percent", _P, "CPU time that memory, disk, command and projects' own load cost.", "contract", scale="difference"),
     Metric(
         "cpu_background_percent",
         _P,
@@ -226,8 +226,8 @@ SENSORS: tuple[Metric, ...] = (
 PROBES: tuple[Metric, ...] = (
     Metric("probe_wakeup_ms", "ms", "Worst wake-up lateness of an ordinary process since the row before.", "probe"),
     Metric("probe_cpu_ms", "ms", "Worst time of a fixed piece of work since the row before.", "probe"),
-    Metric("probe_disk_ms", "ms", "Worst 4 KiB write + fsync since the row before.", "probe"),
-    Metric("probe_service_ms", "ms", "Worst request to the service under test since the row before.", "probe"),
+    Metric("probe_disk_ms", "ms", "Worst 4 KiB write + fsync since the row before, five a second; empty unless asked for.", "probe"),
+    Metric("probe_service_ms", "ms", "Worst request to the service under test since the row before, ten a second, at most 5 s; empty unless asked for, or refused.", "probe"),
 )
 SELF: tuple[Metric, ...] = (
     Metric("lateness_ms", "ms", "How late the sample was taken.", "self", scale="difference"),

@@ -1,5 +1,8 @@
 """The load is there: what rows say, what the kernel says from outside, and what the device says."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -8,6 +11,7 @@ import pytest
 
 from twin_harness import cpu, disk, memory, plan, steps
 from twin_harness.board import LIVE
+from twin_harness.errors import Undecided
 
 MIB = 1024**2
 
@@ -135,3 +139,70 @@ def test_an_event_shorter_than_a_sample_still_runs(session):
     row = recording.annotation("cpu-0")
     assert row.status == "completed"
     assert row.delivered_mean is None
+
+
+@pytest.fixture
+def hogs():
+    """Start so many competitors that take what they can get, two a CPU of a list."""
+    started = []
+
+    def start(cpus):
+        for cpu_number in cpus:
+            for _ in range(2):
+                process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+                os.sched_setaffinity(process.pid, {cpu_number})
+                started.append(process)
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_what_was_not_delivered_is_not_reported(watched, session, hogs):
+    """Beside competitors that fill the CPUs the rows show what the processes really got, which is far from what was asked."""
+    hogs(session.machine.cpus)
+    recording, outside = watched(plan(cpu(90, duration_s=4)), lambda process: sum(process.cpu_times()[:2]))
+    row = recording.annotation("cpu-0")
+    readings = outside.between(row.start_monotonic_s + 0.5, row.end_monotonic_s - 0.1)
+    (first_s, first), (last_s, last) = readings[0], readings[-1]
+    from_outside = 100 * (last - first) / (last_s - first_s) / session.machine.cpu_capacity
+    zero_s = recording.planned.zero_s
+    inside = recording.samples.loc[first_s - zero_s : last_s - zero_s, "cpu_delivered_percent"].mean()
+    assert inside == pytest.approx(from_outside, abs=2.0)
+    assert inside < 80
+    assert row.delivered_mean < 80
+    with pytest.raises(Undecided, match="the machine had no room"):
+        recording.require_room("cpu-0")
+
+
+def test_memory_heavy_work_is_as_exact(session):
+    """The method changes what is done, not how much CPU time it takes."""
+    recording = session.runner.run(plan(cpu(30, duration_s=3, method="memory")))
+    recording.require_room("cpu-0")
+    assert recording.fidelity("cpu-0").delivered_mean == pytest.approx(30, abs=1.0)
+
+
+def test_total_of_the_machine_falls_to_nothing(session, hogs):
+    """With target system nothing is added where others exceed the target, and what they leave is filled where they do not."""
+    hogs(session.machine.cpus)
+    recording = session.runner.run(plan(cpu(50, duration_s=4, target="system")))
+    assert recording.during("cpu-0", skip_s=2).mean("cpu_delivered_percent") < 2.0
+
+
+def test_total_of_the_machine_is_filled(session):
+    """On a machine that others leave alone the total is what was asked, steal not counted."""
+    recording = session.runner.run(plan(cpu(50, duration_s=7, target="system")))
+    window = recording.during("cpu-0", skip_s=1.5)
+    total = window.mean("cpu_percent") - window.mean("cpu_steal_percent")
+    others = window.mean("cpu_background_percent") + window.mean("harness_cpu_percent")
+    assert total == pytest.approx(max(50, others), abs=5.0)
+
+
+def test_stirred_memory_is_touched_and_held(session):
+    """Stirring costs CPU that holding does not; what is resident stays what was asked."""
+    held, stirred = (session.runner.run(plan(memory(256 * MIB, duration_s=3, unit="bytes", pattern=pattern))) for pattern in ("hold", "stir"))
+    for recording in (held, stirred):
+        assert recording.during("mem-0", skip_s=2).mean("memory_delivered_bytes") == pytest.approx(256 * MIB, rel=0.02)
+    cost = [recording.during("mem-0", skip_s=2).mean("cpu_side_percent") for recording in (held, stirred)]
+    assert cost[1] > cost[0]

@@ -1,0 +1,66 @@
+"""Delivered is what the kernel says the load processes got, never what was planned."""
+
+import os
+import time
+
+import pytest
+
+from twin_harness.board import Board
+from twin_harness.shapes import constant, to_json
+from twin_harness.telemetry.load_account import LoadAccount
+
+
+@pytest.fixture
+def board():
+    made = Board.create()
+    yield made
+    made.close(unlink=True)
+
+
+def planned(*events):
+    now_s = time.monotonic()
+    described = [
+        {"id": f"{stressor}-{number}", "stressor": stressor, "start_s": 0.0, "duration_s": 3600.0, "shape": to_json(constant(level)), "scale": 1.0}
+        for number, (stressor, level) in enumerate(events)
+    ]
+    return {"experiment": "x", "begin_s": now_s - 10.0, "zero_s": now_s - 10.0, "end_s": now_s + 3600.0, "events": described}
+
+
+def test_plan_without_processes_delivers_nothing(board):
+    """Requested comes from the plan alone, delivered from processes alone."""
+    board.publish_plan(planned(("cpu", 50.0), ("memory", 1e6), ("disk", 2e6), ("command", 0.0), ("sockets", 7.0)))
+    now_s = time.monotonic()
+    row = LoadAccount(board, 2.0).sample(now_s - 0.1, now_s)
+    assert (row.cpu_requested, row.memory_requested, row.disk_requested) == pytest.approx((50.0, 1e6, 2e6))
+    assert (row.cpu_delivered, row.memory_delivered, row.disk_delivered, row.cpu_side) == (0.0, 0, 0.0, 0.0)
+    assert row.active_events == "cpu-0+memory-1+disk-2+command-3+sockets-4"
+
+
+@pytest.mark.parametrize(("kind", "field"), [("cpu", "cpu_delivered"), ("memory", "cpu_side"), ("custom", "cpu_side"), ("harness", "harness_cpu")])
+def test_cpu_time_of_a_process_is_its_clock(board, kind, field):
+    """What a process burned between two samples is delivered, side or harness CPU, to the nanosecond of its clock."""
+    account = LoadAccount(board, 1.0)
+    board.claim_process(os.getpid(), kind, base=time.process_time_ns())
+    account.sample(0.0, 1.0)
+    before_ns = time.process_time_ns()
+    while time.process_time_ns() - before_ns < 20_000_000:
+        pass
+    least_ns = time.process_time_ns() - before_ns
+    row = account.sample(1.0, 2.0)
+    most_ns = time.process_time_ns() - before_ns
+    assert least_ns <= getattr(row, field) * 1e7 <= most_ns + 5_000_000
+    others = {"cpu_delivered", "cpu_side", "harness_cpu"} - {field}
+    assert all(getattr(row, name) == 0.0 for name in others)
+
+
+def test_command_is_accounted_by_what_its_supervisor_published(board):
+    """The figure is the tree's, also after the supervisor has ended, and is counted once."""
+    account = LoadAccount(board, 1.0)
+    slot = board.claim_process(os.getpid(), "command")
+    account.sample(0.0, 1.0)
+    board.count_fsynced(slot, 300_000_000)
+    assert account.sample(1.0, 2.0).cpu_side == pytest.approx(30.0)
+    board.count_fsynced(slot, 500_000_000)
+    board.end_process(slot, 1, 0)
+    assert account.sample(2.0, 3.0).cpu_side == pytest.approx(20.0)
+    assert account.sample(3.0, 4.0).cpu_side == 0.0
