@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from twin_harness.config import TwinConfig
     from twin_harness.recording import Recording
-    from twin_harness.schedule import Event, Experiment
+    from twin_harness.schedule import Event, Experiment, Schedule
 
 _STRESS_EXAMPLES = """examples:
   twin stress cpu --level 50 --duration 10
@@ -277,7 +277,9 @@ def _schedule(arguments: argparse.Namespace) -> int:
 
     if arguments.action == "check":
         return _check(arguments)
-    if arguments.action == "random":
+    if arguments.action == "replay":
+        schedule = _replayed(arguments)
+    elif arguments.action == "random":
         bounds = {name: value for name, value in vars(arguments).items() if name.startswith(("max_", "min_", "stressors")) and value is not None}
         if "stressors" in bounds:
             bounds["stressors"] = bounds["stressors"].split(",")
@@ -291,6 +293,26 @@ def _schedule(arguments: argparse.Namespace) -> int:
         schedule.write(arguments.out)
         _say(f"{arguments.out}: {len(schedule.experiments)} experiments, {sum(e.duration_s for e in schedule.experiments):.0f} s")
     return OK
+
+
+def _replayed(arguments: argparse.Namespace) -> Schedule:
+    """Return the schedule that replays a recording."""
+    from twin_harness.control.replay import replay  # noqa: PLC0415 - numpy loads with it
+
+    pairs = [part.partition("=") for part in (arguments.columns or "").split(",") if part]
+    if any(not equals or not column for _, equals, column in pairs):
+        msg = f"schedule replay: --columns: expected e.g. cpu=usage,memory=mem but got {arguments.columns!r}"
+        raise InvalidInput(msg)
+    return replay(
+        arguments.recording,
+        experiment=arguments.experiment,
+        columns={resource.strip(): column for resource, _, column in pairs},
+        time_column=arguments.time_column,
+        memory_unit=arguments.memory_unit,
+        step_s=arguments.step,
+        time_scale=arguments.time_scale,
+        level_scale=arguments.level_scale,
+    )
 
 
 def _numbers(text: str | None, name: str) -> tuple[float, ...]:
@@ -423,7 +445,16 @@ def _add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
     for name in ("--cpu-percent", "--memory-percent", "--disk-bytes-per-s"):
         grid.add_argument(name, metavar="LEVELS", help="e.g. 20,50,80")
     grid.add_argument("--duration", type=float, default=10.0, metavar="SECONDS")
-    for action in (random, grid):
+    replay = actions.add_parser("replay", help="recorded telemetry as load", description="recorded telemetry as load: a run folder, or any CSV file")
+    replay.add_argument("recording", help="a run folder, or a CSV file")
+    replay.add_argument("--experiment", metavar="NAME", help="of a run folder, the experiment to replay (default: the whole run)")
+    replay.add_argument("--columns", metavar="MAP", help="of a CSV file, e.g. cpu=usage,memory=mem,disk=bytes_per_s")
+    replay.add_argument("--time-column", default="time", metavar="NAME", help="of a CSV file, seconds or ISO 8601 (default: time)")
+    replay.add_argument("--memory-unit", default="percent", choices=("percent", "bytes"), help="of a CSV file (default: percent)")
+    replay.add_argument("--step", type=float, metavar="SECONDS", help="means over so many seconds of the recording (default: 1, or longer)")
+    replay.add_argument("--time-scale", type=float, default=1.0, help="0.1 replays ten times as fast (default: 1)")
+    replay.add_argument("--level-scale", type=float, default=1.0, help="2 doubles every level (default: 1)")
+    for action in (random, grid, replay):
         action.add_argument("-o", "--out", default="-", metavar="FILE", help="where it goes (default: stdout)")
     check = actions.add_parser("check", help="what this machine would make of a schedule", description="what this machine would make of a schedule")
     check.add_argument("file", help="a schedule.json")

@@ -227,7 +227,12 @@ PROBES: tuple[Metric, ...] = (
     Metric("probe_wakeup_ms", "ms", "Worst wake-up lateness of an ordinary process since the row before.", "probe"),
     Metric("probe_cpu_ms", "ms", "Worst time of a fixed piece of work since the row before.", "probe"),
     Metric("probe_disk_ms", "ms", "Worst 4 KiB write + fsync since the row before, five a second; empty unless asked for.", "probe"),
-    Metric("probe_service_ms", "ms", "Worst request to the service under test since the row before, ten a second, at most 5 s; empty unless asked for, or refused.", "probe"),
+    Metric(
+        "probe_service_ms",
+        "ms",
+        "Worst request to the service under test since the row before, ten a second, at most 5 s; empty unless asked for, or refused.",
+        "probe",
+    ),
 )
 SELF: tuple[Metric, ...] = (
     Metric("lateness_ms", "ms", "How late the sample was taken.", "self", scale="difference"),

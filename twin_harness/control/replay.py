@@ -1,0 +1,217 @@
+"""Recorded telemetry as load: a run of our own, or any CSV of a production machine, turned into traces.
+
+A series is resampled to means over steps of equal length, from its integral, so that the load has the recording's means exactly. Time
+and level are scaled afterwards: a day of five-minute values becomes minutes of load.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twin_harness import __version__
+from twin_harness.builders import cpu, disk, memory, plan
+from twin_harness.errors import InvalidInput
+from twin_harness.recording import load
+from twin_harness.schedule import Schedule
+from twin_harness.shapes import trace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from twin_harness.schedule import Event
+
+    Array = NDArray[np.float64]
+
+LARGEST_CSV_BYTES = 512 * 1024**2
+MOST_POINTS = 20_000
+_LEAST_LOAD = {"cpu": 0.5, "memory": 16e6, "disk": 1e5}
+
+
+@dataclass(frozen=True)
+class Series:
+    """Values that each hold over an interval.
+
+    Attributes:
+        edges_s: shape (n + 1,), when each interval begins, and when the last one ends; rises.
+        values: shape (n,).
+    """
+
+    edges_s: Array
+    values: Array
+
+    def means(self, step_s: float) -> tuple[Array, Array]:
+        """Return the beginning of each step from the first edge on, and the mean over it; the last step may be shorter."""
+        integral = np.concatenate([[0.0], np.cumsum(self.values * np.diff(self.edges_s))])
+        first_s, last_s = self.edges_s[0], self.edges_s[-1]
+        starts_s = first_s + step_s * np.arange(max(1, math.ceil((last_s - first_s) / step_s - 1e-9)))
+        ends_s = np.minimum(starts_s + step_s, last_s)
+        at = np.interp(np.concatenate([starts_s, ends_s[-1:]]), self.edges_s, integral)
+        return starts_s - first_s, np.diff(at) / (ends_s - starts_s)
+
+
+def replay(
+    path: str | Path,
+    *,
+    experiment: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    time_column: str = "time",
+    memory_unit: str = "percent",
+    step_s: float | None = None,
+    time_scale: float = 1.0,
+    level_scale: float = 1.0,
+    name: str = "replay",
+) -> Schedule:
+    """Return a schedule of one experiment that puts a recorded load on the machine.
+
+    Args:
+        path: a run folder of ours, or a CSV file.
+        experiment: of a run folder, the experiment to replay; the whole run unless given.
+        columns: of a CSV file, the column for each of cpu (percent), memory and disk (bytes per second); of a run folder, what was
+            delivered where load was, else the machine's own totals (memory above its lowest).
+        time_column: of a CSV file, seconds or ISO 8601.
+        memory_unit: of a CSV file, ``percent`` or ``bytes``.
+        step_s: means over so many seconds of the recording; 1, or as many as keep 20,000 points.
+        time_scale: 0.1 replays ten times as fast.
+        level_scale: 2 doubles every level.
+        name: of the experiment.
+
+    Raises:
+        InvalidInput: a column is missing or holds no number, or a scaled level is out of range.
+        UnreadableRun: the folder holds no run.
+    """
+    for argument, value in (("time_scale", time_scale), ("level_scale", level_scale), ("step_s", step_s)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            msg = f"replay: expected {argument} above 0 but got {argument}={value!r}"
+            raise InvalidInput(msg)
+    path = Path(path)
+    is_run = path.is_dir()
+    found = _of_run(path, experiment) if is_run else _of_csv(path, columns or {}, time_column)
+    if not found:
+        msg = f"replay: {path}: no load to replay; expected a recording with load, or columns such as cpu=usage"
+        raise InvalidInput(msg)
+    length_s = max(series.edges_s[-1] - series.edges_s[0] for series in found.values())
+    step_s = step_s or max(1.0, length_s / MOST_POINTS)
+    if length_s / step_s > MOST_POINTS:
+        msg = f"replay: {length_s:.0f} s in steps of {step_s:g} s are {length_s / step_s:.0f} points; expected at most {MOST_POINTS}, use a longer step_s"
+        raise InvalidInput(msg)
+    units = {"memory": "bytes" if is_run else memory_unit}
+    events = [_event(resource, series, step_s, time_scale, level_scale, units) for resource, series in found.items()]
+    arguments: dict[str, Any] = {"path": path.name, "experiment": experiment, "columns": dict(columns or {}), "time_column": time_column}
+    arguments |= {"memory_unit": units["memory"], "step_s": step_s, "time_scale": time_scale, "level_scale": level_scale}
+    return Schedule(generator={"name": "replay", "version": __version__, "arguments": arguments}, experiments=(plan(*events, name=name),))
+
+
+def _event(resource: str, series: Series, step_s: float, time_scale: float, level_scale: float, units: dict[str, str]) -> Event:
+    starts_s, means = series.means(step_s)
+    # Means of a clean series are never below 0; what rounding leaves there is none.
+    means = np.where((means < 0) & (means > -1e-6 * max(1.0, float(np.abs(means).max()))), 0.0, means)
+    points = [(round(float(at_s), 6), round(float(level), 6)) for at_s, level in zip(starts_s, means, strict=True)]
+    shape = trace(points, interpolation="previous", time_scale=time_scale, level_scale=level_scale)
+    duration_s = round(float(series.edges_s[-1] - series.edges_s[0]) * time_scale, 6)
+    if resource == "memory":
+        return memory(shape, duration_s=duration_s, unit=units[resource])
+    return (cpu if resource == "cpu" else disk)(shape, duration_s=duration_s)
+
+
+# -- where series come from -----------------------------------------------------------------------------------------------------
+
+
+def _of_run(path: Path, experiment: str | None) -> dict[str, Series]:
+    run = load(path)
+    samples = run.samples if experiment is None else run.recording(experiment).samples
+    samples = samples[samples["dt_s"].notna() & (samples["dt_s"] > 0)]
+    if samples.empty:
+        return {}
+    ends_s = samples["monotonic_s"].to_numpy()
+    edges_s = np.concatenate([[ends_s[0] - samples["dt_s"].iloc[0]], ends_s])
+    disk_total = samples["disk_read_bytes_per_s"] + samples["disk_write_bytes_per_s"]
+    totals = {
+        "cpu": samples["cpu_percent"] - samples["cpu_steal_percent"] - samples["harness_cpu_percent"],
+        "memory": samples["memory_used_bytes"] - samples["memory_used_bytes"].min(),
+        "disk": disk_total,
+    }
+    delivered = {resource: samples[column] for resource, column in (("cpu", "cpu_delivered_percent"), ("memory", "memory_delivered_bytes"))}
+    delivered["disk"] = samples["disk_delivered_bytes_per_s"]
+    was_loaded = any((samples[name] > 0).any() for name in ("cpu_requested_percent", "memory_requested_bytes", "disk_requested_bytes_per_s"))
+    chosen = delivered if was_loaded else totals
+    found = {}
+    for resource, values in chosen.items():
+        clean = values.ffill().fillna(0.0).clip(lower=0.0).to_numpy(dtype=float)
+        if clean.max() >= _LEAST_LOAD[resource]:
+            found[resource] = Series(edges_s, clean)
+    return found
+
+
+def _of_csv(path: Path, columns: Mapping[str, str], time_column: str) -> dict[str, Series]:
+    strange = set(columns) - {"cpu", "memory", "disk"}
+    if strange or not columns:
+        msg = f"replay: columns: expected a column for some of cpu, memory, disk but got {dict(columns)!r}; write e.g. cpu=usage"
+        raise InvalidInput(msg)
+    frame = _read_csv(path)
+    for column in (time_column, *columns.values()):
+        if column not in frame.columns:
+            msg = f"replay: column {column!r} is not in {path.name}; expected one of {', '.join(map(str, frame.columns[:20]))}"
+            raise InvalidInput(msg)
+    at_s = _seconds(frame[time_column], path, time_column)
+    found = {}
+    for resource, column in columns.items():
+        values = _numbers(frame[column], path, column)
+        present = np.isfinite(values) & np.isfinite(at_s)
+        own_s, own = at_s[present], values[present]
+        if len(own) < 2 or np.any(np.diff(own_s) <= 0):  # noqa: PLR2004 - an interval takes two
+            msg = f"replay: {path.name}: expected two or more rows of {column!r} whose {time_column!r} rises"
+            raise InvalidInput(msg)
+        # Each value holds until the next; the last for as long as the one before it.
+        found[resource] = Series(np.concatenate([own_s, [2 * own_s[-1] - own_s[-2]]]), own)
+    return found
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is read
+
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_CSV_BYTES:
+            msg = f"replay: {path}: {size} bytes is above the limit of {LARGEST_CSV_BYTES}; cut the file"
+            raise InvalidInput(msg)
+        return pd.read_csv(path, dtype="str", keep_default_na=False, encoding_errors="replace", on_bad_lines="skip")
+    except OSError as error:
+        msg = f"replay: {str(path)!r} cannot be read ({error.strerror}); expected a run folder or a CSV file"
+        raise InvalidInput(msg) from None
+    except ValueError as error:
+        msg = f"replay: {path} is no CSV ({error}); expected a heading and rows"
+        raise InvalidInput(msg) from None
+
+
+def _numbers(column: pd.Series[str], path: Path, name: str) -> Array:
+    import pandas as pd  # noqa: PLC0415 - as above
+
+    values = pd.to_numeric(column.replace("", "nan"), errors="coerce").to_numpy(dtype=float)
+    wrong = ~np.isfinite(values) & ~column.str.lower().isin(["", "nan", "null", "na"]).to_numpy()
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        msg = f"replay: {path.name}: row {row + 2} of {name!r} is {column.iloc[row][:40]!r}; expected a number"
+        raise InvalidInput(msg)
+    return values
+
+
+def _seconds(column: pd.Series[str], path: Path, name: str) -> Array:
+    import pandas as pd  # noqa: PLC0415 - as above
+
+    numbers = pd.to_numeric(column, errors="coerce")
+    if numbers.notna().all():
+        return numbers.to_numpy(dtype=float)
+    instants = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
+    if instants.isna().any():
+        row = int(np.flatnonzero(instants.isna().to_numpy())[0])
+        msg = f"replay: {path.name}: row {row + 2} of {name!r} is {column.iloc[row][:40]!r}; expected seconds or an ISO 8601 time"
+        raise InvalidInput(msg)
+    return np.asarray((instants - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), dtype=np.float64)
