@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
+from math import inf
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,9 @@ from twin_harness.errors import InvalidInput
 _LARGEST_SIZE_BYTES = 1e21
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 _SIZES = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": KIB, "MIB": MIB, "GIB": GIB, "TIB": 1024**4}
+
+
+_GUARDED = ("memory_available", "disk_free", "temperature", "pressure_memory", "swap")
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ OPTIONS: tuple[Option, ...] = (
         "guard",
         "memory_available=10%,disk_free=1GiB",
         "LIMITS",
-        "floors that stop all load when crossed, e.g. memory_available=10%%,disk_free=1GiB; 'off' switches the guard off",
+        "limits that stop all load when crossed: memory_available, disk_free, temperature (critical less 5 °C unless set), pressure_memory, swap; or 'off'",
     ),
     Option("undecided", "choice", "ignore", None, "what an UNDECIDED test does to the session", choices=("ignore", "fail")),
     Option("allow-commands", "flag", False, None, "let schedules and markers run programs as load (command line only)", has_ini=False),
@@ -84,19 +88,31 @@ class Limit:
 
 @dataclass(frozen=True)
 class GuardLimits:
-    """What the guard watches; None leaves a quantity unwatched."""
+    """What the guard watches; None leaves a quantity unwatched, but for temperature.
+
+    Attributes:
+        memory_available, disk_free: floors.
+        temperature: ceiling in °C of the hottest CPU sensor; None is 5 °C below each sensor's own critical value, infinity unwatched.
+        pressure_memory: ceiling in percent of a second in which some task waited for memory (PSI). swap: ceiling in percent of swap.
+    """
 
     memory_available: Limit | None = None
     disk_free: Limit | None = None
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is watched at all."""
-        return self.memory_available is not None or self.disk_free is not None
+    temperature: float | None = None
+    pressure_memory: float | None = None
+    swap: float | None = None
+    is_on: bool = True
 
     def __str__(self) -> str:
-        limits = {"memory_available": self.memory_available, "disk_free": self.disk_free}
-        return ",".join(f"{name}={limit}" for name, limit in limits.items() if limit) or "off"
+        if not self.is_on:
+            return "off"
+        parts = {"memory_available": self.memory_available, "disk_free": self.disk_free}
+        if self.temperature is not None:
+            parts["temperature"] = "off" if self.temperature == inf else f"{_plain(self.temperature)}C"  # type: ignore[assignment]  # for text alone
+        for name in ("pressure_memory", "swap"):
+            if (ceiling := getattr(self, name)) is not None:
+                parts[name] = f"{_plain(ceiling)}%"  # type: ignore[assignment]  # as above
+        return ",".join(f"{name}={limit}" for name, limit in parts.items() if limit)
 
 
 @dataclass(frozen=True)
@@ -166,18 +182,33 @@ def parse_guard(text: str) -> GuardLimits:
         InvalidInput: an unknown name, a name twice, or an amount that is none.
     """
     if text.strip().lower() == "off":
-        return GuardLimits()
-    limits: dict[str, Limit] = {}
+        return GuardLimits(is_on=False)
+    limits: dict[str, Any] = {}
     for part in text.split(","):
         name, equals, amount = (piece.strip() for piece in part.partition("="))
-        if not equals or name not in ("memory_available", "disk_free"):
-            msg = f"--twin-guard: expected memory_available=…, disk_free=… or off but got {part.strip()!r}; see --help"
+        if not equals or name not in _GUARDED:
+            msg = f"--twin-guard: expected {', '.join(f'{known}=…' for known in _GUARDED)} or off but got {part.strip()!r}; see --help"
             raise InvalidInput(msg)
         if name in limits:
             msg = f"--twin-guard: {name} is given twice in {text!r}; give it once"
             raise InvalidInput(msg)
-        limits[name] = parse_size(amount, argument=name)
+        limits[name] = parse_size(amount, argument=name) if name in ("memory_available", "disk_free") else _parse_ceiling(name, amount)
     return GuardLimits(**limits)
+
+
+def _parse_ceiling(name: str, text: str) -> float:
+    """Read a temperature in °C, or a percent."""
+    unit = "°?C" if name == "temperature" else "%"
+    if name == "temperature" and text.lower() == "off":
+        return inf
+    match = re.fullmatch(rf"([0-9]+(?:\.[0-9]+)?)\s*(?:{unit})?", text)
+    if match and 0 < float(match.group(1)) <= 150:  # noqa: PLR2004 - °C, and more than any percent
+        ceiling = float(match.group(1))
+        if name == "temperature" or ceiling <= 100:  # noqa: PLR2004 - percent
+            return ceiling
+    wanted = "a temperature such as 85C, or off" if name == "temperature" else "a percent above 0 such as 20%"
+    msg = f"{name}: expected {wanted} but got {text!r}; write e.g. {name}={'85C' if name == 'temperature' else '20%'}"
+    raise InvalidInput(msg)
 
 
 def parse_value(option: Option, value: object) -> Any:

@@ -253,6 +253,17 @@ def _inactive_file_bytes(stat: bytes) -> int:
     return 0
 
 
+def cpu_temperature_files(root: str = "/sys/class/hwmon") -> list[tuple[str, float]]:
+    """Return the files of CPU temperatures (millidegrees) with the value in °C that each sensor calls critical, NaN where it names none."""
+    found = []
+    for chip in sorted(Path(root).glob("hwmon*")):
+        if read_text(chip / "name") in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz"):
+            for path in sorted(chip.glob("temp*_input")):
+                critical = read_text(str(path).replace("_input", "_crit"))
+                found.append((str(path), int(critical) / 1000.0 if critical.isdecimal() else float("nan")))
+    return found
+
+
 def is_swap_active() -> bool:
     """Tell whether pages can be swapped out (/proc/swaps, proc(5))."""
     return len(read_text("/proc/swaps").splitlines()) > 1

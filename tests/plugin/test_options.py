@@ -20,7 +20,7 @@ WRONG = [
     ("--twin-seed=x", "--twin-seed: expected a whole number from 0 or 'random' but got 'x'"),
     ("--twin-random=0", "--twin-random: expected a whole number from 1 to 1000 but got '0'"),
     ("--twin-repeat=1.5", "--twin-repeat: expected a whole number from 1 to 1000 but got '1.5'"),
-    ("--twin-guard=memory=10%", "--twin-guard: expected memory_available=…, disk_free=… or off but got 'memory=10%'"),
+    ("--twin-guard=memory=10%", "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got 'memory=10%'"),
     ("--twin-guard=memory_available=ten", "memory_available: expected a percent up to 100 or a size"),
     ("--twin-undecided=maybe", "--twin-undecided: expected one of ignore, fail but got 'maybe'"),
 ]

@@ -102,7 +102,7 @@ def test_the_config_is_frozen():
         ("seed", str(2**63), 2**63),
         ("random", "1000", 1000),
         ("repeat", "1", 1),
-        ("guard", "off", GuardLimits()),
+        ("guard", "off", GuardLimits(is_on=False)),
         ("guard", "disk_free=2GiB", GuardLimits(disk_free=Limit(2 * GIB, "bytes"))),
         ("undecided", "fail", "fail"),
         ("no-report", "yes", True),
@@ -247,7 +247,7 @@ def test_the_guard_reads_both_limits():
 @pytest.mark.parametrize("text", ["off", " OFF ", "Off"])
 def test_the_guard_is_switched_off_by_name(text):
     """Only the word switches the guard off."""
-    assert parse_guard(text) == GuardLimits()
+    assert parse_guard(text) == GuardLimits(is_on=False)
     assert not parse_guard(text).is_on
     assert str(parse_guard(text)) == "off"
 
@@ -262,13 +262,27 @@ def test_a_limit_that_is_not_given_is_not_watched():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "--twin-guard: expected memory_available=…, disk_free=… or off but got ''; see --help"),
-        ("memory_available", "--twin-guard: expected memory_available=…, disk_free=… or off but got 'memory_available'; see --help"),
-        ("memory=10%", "--twin-guard: expected memory_available=…, disk_free=… or off but got 'memory=10%'; see --help"),
-        ("disk_free=1GiB,", "--twin-guard: expected memory_available=…, disk_free=… or off but got ''; see --help"),
-        ("off,disk_free=1", "--twin-guard: expected memory_available=…, disk_free=… or off but got 'off'; see --help"),
+        ("", "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got ''; see --help"),
+        (
+            "memory_available",
+            "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got 'memory_available'; see --help",
+        ),
+        (
+            "memory=10%",
+            "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got 'memory=10%'; see --help",
+        ),
+        ("disk_free=1GiB,", "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got ''; see --help"),
+        (
+            "off,disk_free=1",
+            "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got 'off'; see --help",
+        ),
         ("disk_free=1,disk_free=2", "--twin-guard: disk_free is given twice in 'disk_free=1,disk_free=2'; give it once"),
         ("disk_free=", "disk_free: expected a percent up to 100 or a size such as 10% or 1GiB but got ''; write e.g. disk_free=10%"),
+        ("temperature=hot", "temperature: expected a temperature such as 85C, or off but got 'hot'; write e.g. temperature=85C"),
+        ("temperature=900C", "temperature: expected a temperature such as 85C, or off but got '900C'; write e.g. temperature=85C"),
+        ("swap=0", "swap: expected a percent above 0 such as 20% but got '0'; write e.g. swap=20%"),
+        ("swap=101%", "swap: expected a percent above 0 such as 20% but got '101%'; write e.g. swap=20%"),
+        ("pressure_memory=1GiB", "pressure_memory: expected a percent above 0 such as 20% but got '1GiB'; write e.g. pressure_memory=20%"),
         ("disk_free==1", "disk_free: expected a percent up to 100 or a size such as 10% or 1GiB but got '=1'; write e.g. disk_free=10%"),
     ],
 )
@@ -279,7 +293,18 @@ def test_a_bad_guard_is_refused_in_one_sentence(text, message):
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("text", ["memory_available=10%,disk_free=1GiB", "memory_available=12.5%", "disk_free=1.5MiB", "disk_free=0B", "off"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "memory_available=10%,disk_free=1GiB",
+        "memory_available=12.5%",
+        "disk_free=1.5MiB",
+        "disk_free=0B",
+        "temperature=85C",
+        "temperature=off,pressure_memory=20%,swap=50%",
+        "off",
+    ],
+)
 def test_common_limits_print_as_they_were_written(text):
     """What people write comes back as they wrote it."""
     assert str(parse_guard(text)) == text

@@ -13,13 +13,23 @@ import select
 import signal
 import sys
 import time
-from typing import Any
+from math import inf
+from typing import Any, Protocol
 
 from twin_harness.board import Board
 from twin_harness.child import die_with_parent, kill_group, kill_marked, read_line, run_in_real_time, watch_process
-from twin_harness.procfs import AvailableMemory
+from twin_harness.procfs import AvailableMemory, KeptFile, cpu_temperature_files, keep, read_meminfo
 
 POLL_S = 0.050
+BELOW_CRITICAL_CELSIUS = 5.0
+
+
+class Watched(Protocol):
+    """One limit."""
+
+    def crossing(self) -> str:
+        """Return a sentence when it is crossed, else nothing."""
+        ...
 
 
 class MemoryFloor:
@@ -65,6 +75,93 @@ class DiskFloor:
         return f"disk_free fell to {free_bytes / 2**20:.0f} MiB, below the floor of {self._floor_bytes / 2**20:.0f} MiB"
 
 
+class TemperatureCeiling:
+    """The hottest CPU sensor; each has its own ceiling where none is given: 5 °C below what it calls critical.
+
+    Args:
+        ceiling_celsius: None takes the sensors' own; infinity watches nothing.
+        root: where the kernel keeps its sensors (hwmon, sysfs-interface.rst: millidegrees).
+    """
+
+    name = "temperature"
+
+    def __init__(self, ceiling_celsius: float | None, root: str = "/sys/class/hwmon") -> None:
+        self._sensors: list[tuple[KeptFile, float]] = []
+        for path, critical_celsius in cpu_temperature_files(root) if ceiling_celsius != inf else ():
+            ceiling = ceiling_celsius if ceiling_celsius is not None else critical_celsius - BELOW_CRITICAL_CELSIUS
+            kept = keep(path, 64) if ceiling == ceiling else None  # noqa: PLR0124 - NaN alone is unequal to itself
+            if kept is not None:
+                self._sensors.append((kept, ceiling))
+
+    def crossing(self) -> str:
+        """Return a sentence when a ceiling is crossed, else nothing."""
+        for sensor, ceiling in self._sensors:
+            try:
+                celsius = int(sensor.read()) / 1000.0
+            except (OSError, ValueError):
+                continue  # a sensor that sleeps, or is gone
+            if celsius > ceiling:
+                return f"temperature rose to {celsius:.1f} °C, above the ceiling of {ceiling:.1f} °C"
+        return ""
+
+
+class PressureCeiling:
+    """How much of the last second some task waited for memory (psi.rst: the ``total`` counter in µs)."""
+
+    name = "pressure_memory"
+
+    def __init__(self, ceiling_percent: float, path: str = "/proc/pressure/memory") -> None:
+        self._ceiling_percent = ceiling_percent
+        self._file = keep(path, 256)
+        self._seen: list[tuple[float, float]] = []
+
+    def crossing(self) -> str:
+        """Return a sentence when the ceiling is crossed, else nothing."""
+        if self._file is None:
+            return ""
+        now_s, total_us = time.monotonic(), float(self._file.read().split(b"\n")[0].rpartition(b"=")[2])
+        self._seen.append((now_s, total_us))
+        while len(self._seen) > 2 and now_s - self._seen[1][0] >= 1.0:  # noqa: PLR2004 - a difference takes two
+            self._seen.pop(0)
+        then_s, then_us = self._seen[0]
+        if now_s - then_s < 1.0:
+            return ""
+        percent = (total_us - then_us) / (now_s - then_s) / 1e4
+        return f"pressure_memory rose to {percent:.1f} %, above the ceiling of {self._ceiling_percent:g} %" if percent > self._ceiling_percent else ""
+
+
+class SwapCeiling:
+    """Used share of swap."""
+
+    name = "swap"
+
+    def __init__(self, ceiling_percent: float, path: str = "/proc/meminfo") -> None:
+        self._ceiling_percent = ceiling_percent
+        self._file = keep(path, 8192)
+
+    def crossing(self) -> str:
+        """Return a sentence when the ceiling is crossed, else nothing."""
+        table = read_meminfo(self._file.read()) if self._file else {}
+        total = table.get(b"SwapTotal", 0)
+        percent = 100.0 * (total - table[b"SwapFree"]) / total if total else 0.0
+        return f"swap rose to {percent:.1f} %, above the ceiling of {self._ceiling_percent:g} %" if percent > self._ceiling_percent else ""
+
+
+def watched_limits(limits: dict[str, Any]) -> list[Watched]:
+    """Return what is to be watched, given the guard's first line."""
+    found: list[Watched] = []
+    if limits["memory_floor_bytes"]:
+        found.append(MemoryFloor(limits["memory_floor_bytes"], limits["memory_limit_bytes"]))
+    if limits["disk_floor_bytes"]:
+        found.append(DiskFloor(limits["disk_floor_bytes"], limits["scratch_dir"]))
+    found.append(TemperatureCeiling(limits["temperature_celsius"]))
+    if limits["pressure_memory_percent"] is not None:
+        found.append(PressureCeiling(limits["pressure_memory_percent"]))
+    if limits["swap_percent"] is not None:
+        found.append(SwapCeiling(limits["swap_percent"]))
+    return found
+
+
 def end_load(group: int, mark: str) -> None:
     """Kill a load host's group, and what a command of its may have moved out of it; ``mark`` is empty without commands."""
     if group:
@@ -87,11 +184,7 @@ def main() -> int:
     limits = json.loads(read_line(0))
     board = Board.open(limits["board"])
     slot = board.claim_process(os.getpid(), "harness")
-    floors: list[MemoryFloor | DiskFloor] = []
-    if limits["memory_floor_bytes"]:
-        floors.append(MemoryFloor(limits["memory_floor_bytes"], limits["memory_limit_bytes"]))
-    if limits["disk_floor_bytes"]:
-        floors.append(DiskFloor(limits["disk_floor_bytes"], limits["scratch_dir"]))
+    watched_now = watched_limits(limits)
     controller = watch_process(limits["controller_pid"])
     group, mark = 0, f"{board.path.stem}." if limits["has_commands"] else ""
     if len(limits["cpus"]) > 1:
@@ -108,7 +201,7 @@ def main() -> int:
         if controller in readable:
             end_load(group, mark)
             break
-        reason = next(filter(None, (floor.crossing() for floor in floors)), "")
+        reason = next(filter(None, (limit.crossing() for limit in watched_now)), "")
         if reason and group:
             seen_s = time.monotonic()
             end_load(group, mark)

@@ -105,6 +105,9 @@ class Site:
             "cpus": list(machine.cpus),
             "memory_floor_bytes": int(memory.of(machine.memory_limit_bytes)) if memory else 0,
             "memory_limit_bytes": machine.bounding_limit_bytes,
+            "temperature_celsius": self.guard.temperature,
+            "pressure_memory_percent": self.guard.pressure_memory,
+            "swap_percent": self.guard.swap,
             "disk_floor_bytes": int(disk.of(space.f_blocks * space.f_frsize)) if disk else 0,
             "scratch_dir": machine.scratch_dir,
         }

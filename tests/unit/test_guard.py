@@ -1,0 +1,96 @@
+"""The guard's limits, each on files made up for it: crossed or not, and a sentence with both figures."""
+
+import math
+
+import pytest
+
+from twin_harness.control import guard
+from twin_harness.control.guard import DiskFloor, MemoryFloor, PressureCeiling, SwapCeiling, TemperatureCeiling, watched_limits
+
+LIMITS = {
+    "memory_floor_bytes": 0,
+    "memory_limit_bytes": None,
+    "disk_floor_bytes": 0,
+    "scratch_dir": "/",
+    "temperature_celsius": None,
+    "pressure_memory_percent": None,
+    "swap_percent": None,
+}
+
+
+def sensor(root, number, name, celsius, critical=None):
+    chip = root / f"hwmon{number}"
+    chip.mkdir(parents=True)
+    (chip / "name").write_text(f"{name}\n")
+    (chip / "temp1_input").write_text(f"{celsius * 1000:.0f}\n")
+    if critical is not None:
+        (chip / "temp1_crit").write_text(f"{critical * 1000:.0f}\n")
+    return chip / "temp1_input"
+
+
+def test_temperature_is_held_below_what_the_sensor_calls_critical(tmp_path):
+    """Five degrees below; a sensor that names nothing critical, or is no CPU's, is not watched."""
+    hot = sensor(tmp_path, 0, "coretemp", 60, critical=100)
+    sensor(tmp_path, 1, "k10temp", 120)
+    sensor(tmp_path, 2, "nvme", 120, critical=80)
+    ceiling = TemperatureCeiling(None, str(tmp_path))
+    assert ceiling.crossing() == ""
+    hot.write_text("95000\n")
+    assert ceiling.crossing() == ""
+    hot.write_text("95100\n")
+    assert ceiling.crossing() == "temperature rose to 95.1 °C, above the ceiling of 95.0 °C"
+
+
+@pytest.mark.parametrize(("given", "is_crossed"), [(70.0, True), (90.0, False), (math.inf, False)])
+def test_temperature_ceiling_of_one_s_own(tmp_path, given, is_crossed):
+    """A ceiling that was given holds for every CPU sensor, also one without a critical value; off watches none."""
+    sensor(tmp_path, 0, "k10temp", 80)
+    assert bool(TemperatureCeiling(given, str(tmp_path)).crossing()) is is_crossed
+
+
+def test_sensor_that_cannot_be_read_trips_nothing(tmp_path):
+    path = sensor(tmp_path, 0, "coretemp", 60, critical=100)
+    ceiling = TemperatureCeiling(None, str(tmp_path))
+    path.write_text("")
+    assert ceiling.crossing() == ""
+
+
+def test_pressure_is_judged_over_a_second(tmp_path, monkeypatch):
+    """A moment of pressure is none yet; half of a second is 50 %."""
+    path, now = tmp_path / "memory", [100.0]
+    monkeypatch.setattr(guard.time, "monotonic", lambda: now[0])
+    path.write_text("some avg10=0.00 avg60=0.00 avg300=0.00 total=1000000\n")
+    ceiling = PressureCeiling(20.0, str(path))
+    verdicts = []
+    for step in range(40):
+        total_us = 1_000_000 + (step - 10) * 25_000 if step > 10 else 1_000_000
+        path.write_text(f"some avg10=0.00 avg60=0.00 avg300=0.00 total={total_us:.0f}\nfull avg10=0 total=5\n")
+        verdicts.append(ceiling.crossing())
+        now[0] += 0.05
+    assert not any(verdicts[:18])
+    assert verdicts[-1] == "pressure_memory rose to 50.0 %, above the ceiling of 20 %"
+
+
+def test_swap_is_judged_by_its_used_share(tmp_path):
+    path = tmp_path / "meminfo"
+    path.write_text("SwapTotal: 1000 kB\nSwapFree: 400 kB\n")
+    assert SwapCeiling(50.0, str(path)).crossing() == "swap rose to 60.0 %, above the ceiling of 50 %"
+    assert SwapCeiling(70.0, str(path)).crossing() == ""
+    path.write_text("SwapTotal: 0 kB\nSwapFree: 0 kB\n")
+    assert SwapCeiling(1.0, str(path)).crossing() == ""
+
+
+def test_floors_of_memory_and_disk(tmp_path):
+    """More than there can be is crossed, nothing is not; a folder that is gone cannot be judged, which stops the load."""
+    assert MemoryFloor(2.0**60, None).crossing().startswith("memory_available fell to ")
+    assert MemoryFloor(1.0, None).crossing() == ""
+    assert DiskFloor(2.0**60, str(tmp_path)).crossing().startswith("disk_free fell to ")
+    assert DiskFloor(1.0, str(tmp_path)).crossing() == ""
+    assert "cannot be read" in DiskFloor(1.0, str(tmp_path / "gone")).crossing()
+
+
+def test_only_what_was_asked_for_is_watched():
+    """Temperature always, where a sensor is; the rest by name."""
+    assert [limit.name for limit in watched_limits(LIMITS)] == ["temperature"]
+    everything = {**LIMITS, "memory_floor_bytes": 1, "disk_floor_bytes": 1, "pressure_memory_percent": 5.0, "swap_percent": 5.0}
+    assert [limit.name for limit in watched_limits(everything)] == ["memory_available", "disk_free", "temperature", "pressure_memory", "swap"]
