@@ -277,6 +277,8 @@ def _schedule(arguments: argparse.Namespace) -> int:
 
     if arguments.action == "check":
         return _check(arguments)
+    if arguments.action == "show":
+        return _show(arguments)
     if arguments.action == "replay":
         schedule = _replayed(arguments)
     elif arguments.action == "random":
@@ -321,6 +323,19 @@ def _numbers(text: str | None, name: str) -> tuple[float, ...]:
     except ValueError:
         msg = f"schedule grid: --{name.replace('_', '-')}: expected numbers such as 20,50,80 but got {text!r}"
         raise InvalidInput(msg) from None
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    """Draw a schedule."""
+    from twin_harness.report.plan_picture import plan_lines, plan_png  # noqa: PLC0415 - matplotlib loads with it
+    from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
+
+    schedule = Schedule.read(arguments.file)
+    _say(*plan_lines(schedule))
+    if arguments.figure:
+        Path(arguments.figure).write_bytes(plan_png(schedule))
+        _say(arguments.figure)
+    return OK
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -456,6 +471,9 @@ def _add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
     replay.add_argument("--level-scale", type=float, default=1.0, help="2 doubles every level (default: 1)")
     for action in (random, grid, replay):
         action.add_argument("-o", "--out", default="-", metavar="FILE", help="where it goes (default: stdout)")
+    show = actions.add_parser("show", help="draw a schedule", description="draw a schedule on the terminal, and as a figure")
+    show.add_argument("file", help="a schedule.json")
+    show.add_argument("--figure", metavar="PNG", help="where the figure goes")
     check = actions.add_parser("check", help="what this machine would make of a schedule", description="what this machine would make of a schedule")
     check.add_argument("file", help="a schedule.json")
     check.add_argument("--json", action="store_true", help="machine output on stdout")

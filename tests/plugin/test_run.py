@@ -129,3 +129,31 @@ def test_without_allure_and_xdist_everything_works(project, run):
     """The plugin needs neither allure-pytest nor xdist to be loaded."""
     project.makepyfile(IDLE)
     run("-p", "no:allure_pytest", "-p", "no:xdist").assert_outcomes(passed=1)
+
+
+# The guard would refuse these beforehand: with its check gone they start, and are stopped at once.
+TRIPS = """
+import pytest
+from twin_harness import cpu
+from twin_harness.control import preflight
+
+preflight.check = lambda *_, **__: []
+
+@pytest.mark.parametrize("turn", range(6))
+@pytest.mark.experiment(cpu(10, duration_s=2), lead_s=0.2, tail_s=0)
+def test_it(recording, turn):
+    pass
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_three_trips_in_a_row_end_the_session(project, run, workers):
+    """Each trip fails its test in its call phase with one sentence; the third ends the session, which says why and is ABORTED."""
+    project.makepyfile(TRIPS)
+    result = run(workers, "--twin-guard=memory_available=99.9%")
+    assert result.ret == 2
+    text = result.stdout.str()
+    assert text.count("ExperimentAborted: experiment") >= 3
+    assert "the guard stopped 3 experiments in a row" in text
+    assert result.parseoutcomes()["failed"] < 6
+    assert '"status": "ABORTED"' in (project.path / "data" / "latest" / "run.json").read_text()

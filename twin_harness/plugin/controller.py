@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from twin_harness.plugin.state import PluginState
 
 
+_MOST_TRIPS = 3
+
+
 class ControllerHooks:
     """Registered on the controller, plain or under pytest-xdist; never on a worker."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._session: pytest.Session | None = None
 
     @property
     def _state(self) -> PluginState:
@@ -30,6 +34,22 @@ class ControllerHooks:
         """Remember UNDECIDED tests, also those of workers."""
         if reason := undecided.reason_of(report):
             self._state.undecided.append((report.nodeid, reason))
+        if report.when == "call":
+            self._state.trips = self._state.trips + 1 if undecided.has_tripped(report) else 0
+            if self._state.trips == _MOST_TRIPS:
+                self._stop(f"the guard stopped {_MOST_TRIPS} experiments in a row; ask for less, or look at what else the machine does")
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Remember the session that may have to be stopped."""
+        self._session = session
+
+    def _stop(self, reason: str) -> None:
+        """End the session after the present test: xdist keeps a flag of its own."""
+        distributed = self._config.pluginmanager.getplugin("dsession")
+        if distributed is not None:
+            distributed.shouldstop = reason
+        elif self._session is not None:
+            self._session.shouldstop = reason
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:

@@ -44,6 +44,7 @@ class PluginState:
         drawn: random experiments by marker arguments, drawn once at collection.
         undecided: (test, reason) of every UNDECIDED test.
         report: path of the EDA report, once written.
+        trips: how many experiments in a row the guard has stopped.
         lost: a sentence for each worker that was lost.
         is_interrupted: Ctrl-C was pressed.
         closing_lines: what the summary says.
@@ -55,6 +56,7 @@ class PluginState:
     session: Session | None = None
     drawn: dict[str, tuple[Experiment, ...]] = field(default_factory=dict)
     undecided: list[tuple[str, str]] = field(default_factory=list)
+    trips: int = 0
     lost: list[str] = field(default_factory=list)
     report: Path | None = None
     is_interrupted: bool = False

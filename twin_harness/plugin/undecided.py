@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.errors import FidelityMissed, Undecided
+from twin_harness.errors import ExperimentAborted, FidelityMissed, Undecided
 
 if TYPE_CHECKING:
     import pytest
@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from twin_harness.errors import TwinError
 
 PROPERTY = "twin_verdict"
+TRIPPED = "the guard stopped it"
 
 
 def phrase(report: pytest.TestReport, error: TwinError, settings: TwinConfig) -> None:
     """Give a report the sentence of one of our exceptions; an UNDECIDED one counts as skipped unless it is to fail."""
+    if isinstance(error, ExperimentAborted):
+        report.user_properties.append((PROPERTY, TRIPPED))
     if not isinstance(error, Undecided):
         kind = "" if isinstance(error, FidelityMissed) else f"{type(error).__name__}: "
         report.longrepr = f"{kind}{error}"
@@ -32,8 +35,16 @@ def phrase(report: pytest.TestReport, error: TwinError, settings: TwinConfig) ->
 
 def reason_of(report: pytest.TestReport) -> str:
     """Return why a test is UNDECIDED, from a report that may come from a worker; empty when it is not."""
-    found = (str(value) for name, value in getattr(report, "user_properties", ()) if name == PROPERTY)
-    return next(found, "").removeprefix("UNDECIDED: ")
+    return next((verdict.removeprefix("UNDECIDED: ") for verdict in _verdicts(report) if verdict.startswith("UNDECIDED: ")), "")
+
+
+def has_tripped(report: pytest.TestReport) -> bool:
+    """Tell whether the guard stopped a test's experiment."""
+    return TRIPPED in _verdicts(report)
+
+
+def _verdicts(report: pytest.TestReport) -> list[str]:
+    return [str(value) for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
 
 
 def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:

@@ -1,0 +1,37 @@
+"""A schedule drawn: a bar an event over the whole time, and a figure that holds up to twelve experiments."""
+
+import pytest
+
+from twin_harness.builders import command, cpu, disk, memory, plan
+from twin_harness.report.plan_picture import plan_lines, plan_png
+from twin_harness.schedule import Schedule
+from twin_harness.shapes import ramp, steps
+
+SCHEDULE = Schedule.of(
+    plan(cpu(ramp(0, 80), duration_s=8), disk(20e6, start_s=4, duration_s=4), name="both at once"),
+    plan(memory(steps([0, 50]), duration_s=10), command(["sleep", "5"], start_s=2, duration_s=5), name="second", tolerance="5%"),
+    plan(name="idle", lead_s=1, tail_s=1),
+)
+
+
+def test_lines_tell_when_and_how_high():
+    """One line an experiment, one an event; its bar stands where the event does, the highest level under a full block."""
+    lines = plan_lines(SCHEDULE)
+    assert lines[0].startswith("both ")
+    assert "tolerance 5%" in "".join(lines)
+    assert lines[-1] == "  no load: the idle machine"
+    bars = {line.split()[0]: line.split("|")[1] for line in lines if "|" in line}
+    assert bars["cpu-0"].strip()[0] < bars["cpu-0"].strip()[-1] == "█"
+    assert bars["disk-0"][: len(bars["disk-0"]) // 2 - 1].strip() == ""
+    assert set(bars["disk-0"].strip()) == set(bars["command-0"].strip()) == {"█"}
+    assert len({len(bar) for bar in bars.values()}) == 1
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_figure_is_a_picture_of_bounded_size(count):
+    """However many experiments there are, the figure stays one that can be looked at; equal plans give equal bytes."""
+    schedule = Schedule.of(*(experiment.model_copy(update={"name": f"e{n}"}) for n, experiment in zip(range(count), SCHEDULE.experiments * 14, strict=False)))
+    picture = plan_png(schedule)
+    assert picture.startswith(b"\x89PNG")
+    assert int.from_bytes(picture[20:24], "big") < 2500
+    assert picture == plan_png(schedule)
