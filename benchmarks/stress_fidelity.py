@@ -206,7 +206,6 @@ def follow_shape(ours, resource, shape):
     make = {"cpu": builders.cpu, "memory": lambda shape, **more: builders.memory(shape, unit="bytes", **more), "disk": builders.disk}[resource]
     with ours.running(make(scaled, duration_s=SHAPE_S)) as (link, zero_s):
         pid = link.host_pid
-        window_s = 1.0 if resource == "disk" else WINDOW_S
         if resource == "memory":
             asked, got, times = [], [], []
             base = measure.held_bytes(measure.tree(pid))
@@ -221,7 +220,7 @@ def follow_shape(ours, resource, shape):
             spans = [(t, t) for t in times]
         else:
             read = measure.cpu_ns if resource == "cpu" else measure.moved_bytes
-            gains, stamps = windows_of(lambda: read(measure.tree(pid)), zero_s, SHAPE_S - window_s, window_s)
+            gains, stamps = windows_of(lambda: read(measure.tree(pid)), zero_s, SHAPE_S - WINDOW_S)
             spans = [(begin - zero_s, end - zero_s) for begin, end in stamps]
             unit = 1e7 * len(CPUS) if resource == "cpu" else 1.0
             got = [gain / unit for gain in gains]
@@ -446,7 +445,11 @@ def print_shapes(rows):
     """Print the RMSE of each shape on each resource."""
     print("\nShapes: RMSE of delivered less asked outside 0.5 s after each jump (cpu: points; memory: % of 2 GiB; disk: % of 40 MB/s)")
     for resource in ("cpu", "memory", "disk"):
-        print(f"  {resource:<7}" + "  ".join(f"{row['shape']} {row['rmse']:.2f} (n={row['n']})" for row in rows if row["resource"] == resource))
+        print(f"  {resource:<7}" + "  ".join(f"{row['shape']} {_two(row['rmse'])} (n={row['n']})" for row in rows if row["resource"] == resource))
+
+
+def _two(value):
+    return "-" if value is None else f"{value:.2f}"
 
 
 def draw(rows, path):
@@ -459,7 +462,7 @@ def draw(rows, path):
         pane = axes[("cpu", "memory", "disk").index(row["resource"])][list(SHAPES).index(row["shape"])]
         pane.step(row["times_s"], row["asked"], color="#6b6b6b", where="pre", label="asked")
         pane.step(row["times_s"], row["got"], color="#0072B2", where="pre", linestyle="--", label="delivered")
-        pane.set_title(f"{row['resource']}: {row['shape']}, RMSE {row['rmse']:.2f}", fontsize=8)
+        pane.set_title(f"{row['resource']}: {row['shape']}, RMSE {_two(row['rmse'])}", fontsize=8)
     axes[0][0].legend(fontsize=7)
     figure.supxlabel("seconds")
     figure.supylabel("percent of the machine, of 2 GiB, of 40 MB/s")
