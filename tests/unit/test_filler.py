@@ -48,6 +48,18 @@ def test_total_is_what_was_asked(monkeypatch, others):
     assert machine.run(5.0, others)[1] == pytest.approx(0.70, abs=0.01)
 
 
+def test_total_is_kept_beside_a_neighbour_that_changes(monkeypatch):
+    """What was too much while a neighbour was noticed is taken back, what was too little is made up: the mean over 5 s is the level."""
+    machine = Machine(monkeypatch, 60.0)
+    machine.run(2.0, (0.0, 0.0))
+    for _ in range(5):
+        begin = [*machine.own_s, *machine.others_s]
+        for span_s, rate in ((0.8, 1.0), (0.2, 0.0), (0.1, 1.0), (0.9, 0.0), (0.4, 1.0), (0.8, 0.0), (0.8, 1.0), (1.0, 0.0)):
+            machine.run(span_s, (rate, 0.0))
+        gained = sum(now - then for now, then in zip([*machine.own_s, *machine.others_s], begin, strict=True))
+        assert gained / (5.0 * CPUS) == pytest.approx(0.60, abs=0.015)
+
+
 def test_load_falls_to_nothing_and_comes_back(monkeypatch):
     """Beside others that exceed the target nothing is done; when they go, the total is back within a second, without a burst."""
     machine = Machine(monkeypatch, 50.0)

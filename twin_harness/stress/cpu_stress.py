@@ -30,8 +30,8 @@ CATCH_UP_S = 0.100
 _SPIN_S = 40e-6
 _RUNNABLE_SHARE = 0.8
 _BLOCK_BYTES, _HALF_BYTES = 64 * 1024, 8 * 1024**2  # a copy takes some µs; twice the half is above a CPU's share of common caches
-_ESTIMATE_S = 0.5
-_REPAY_S = 0.5
+_ESTIMATE_S = 0.25
+_REPAY_S = 0.25
 _LOOK_S = 3.5 * SLOT_S  # at every fourth slot: a look costs more than a slot in which nothing is to be done
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 
@@ -189,9 +189,12 @@ class _Filler:
         ]
         count = len(team.cpus)
         missing_s = load.area(now_s) * count - (sum(busy_s) - self._begin_busy_s) - self._forgiven_s
-        beyond_s = missing_s - min(max(missing_s, -CATCH_UP_S * count), CATCH_UP_S * count)
+        level = load.level(slot_end_s) * count
+        # What was too little is made up for as far as for any load; what was too much is paid back, unless others alone exceed the level.
+        most_s, least_s = 2.0 * CATCH_UP_S * count, (-CATCH_UP_S * count if sum(others) >= level else -4.0 * CATCH_UP_S * count)
+        beyond_s = missing_s - min(max(missing_s, least_s), most_s)
         self._forgiven_s += beyond_s
-        wanted = max(0.0, load.level(slot_end_s) * count + (missing_s - beyond_s) / _REPAY_S - sum(others))
+        wanted = max(0.0, level + (missing_s - beyond_s) / _REPAY_S - sum(others))
         room = [max(0.0, 1.0 - other) for other in others]
         part = room[team.index] / sum(room) if sum(room) > 0 else 1.0 / count
         self._rate = min(1.0, wanted * part)
