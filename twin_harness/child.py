@@ -11,16 +11,13 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
 
-MARK = "TWIN_HARNESS_LOAD"  # in the environment of every program that runs as load: board, load host and event
 _PR_SET_PDEATHSIG = 1
-_MARKED_PATIENCE_S = 1.0
 _FIRST_TO_KILL = "1000"
 
 
@@ -119,35 +116,6 @@ def kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def marked_processes(mark: str) -> list[int]:
-    """Return the processes of this user whose environment says that they are load of ours, by the beginning of their mark."""
-    wanted, found = f"{MARK}={mark}".encode(), []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            is_ours = folder.stat().st_uid == os.getuid() and int(folder.name) != os.getpid()
-            data = (folder / "environ").read_bytes() if is_ours else b""
-        except OSError:
-            continue
-        if any(entry.startswith(wanted) for entry in data.split(b"\0")):
-            found.append(int(folder.name))
-    return found
-
-
-def kill_marked(mark: str) -> int:
-    """Kill all of them, and what they start meanwhile; return how many were killed."""
-    killed: set[int] = set()
-    deadline_s = time.monotonic() + _MARKED_PATIENCE_S
-    while time.monotonic() < deadline_s and (found := marked_processes(mark)):
-        for pid in found:
-            killed.add(pid)
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(0.002)
-    return len(killed)
 
 
 def die_with_parent() -> None:

@@ -101,7 +101,11 @@ class GuardLimits:
     temperature: float | None = None
     pressure_memory: float | None = None
     swap: float | None = None
-    is_on: bool = True
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything was named to be watched; temperature then is, too."""
+        return any(limit is not None for limit in (self.memory_available, self.disk_free, self.temperature, self.pressure_memory, self.swap))
 
     def __str__(self) -> str:
         if not self.is_on:
@@ -182,7 +186,7 @@ def parse_guard(text: str) -> GuardLimits:
         InvalidInput: an unknown name, a name twice, or an amount that is none.
     """
     if text.strip().lower() == "off":
-        return GuardLimits(is_on=False)
+        return GuardLimits()
     limits: dict[str, Any] = {}
     for part in text.split(","):
         name, equals, amount = (piece.strip() for piece in part.partition("="))
@@ -235,13 +239,14 @@ def parse_value(option: Option, value: object) -> Any:
 
 
 def _parse_url(option: Option, text: str) -> str:
-    msg = f"{option.flag}: expected an address such as http://127.0.0.1:8080/health, http or https alone, but got {text!r}"
+    msg = f"{option.flag}: expected an address such as http://127.0.0.1:8080/health, http or https alone and no password, but got {text!r}"
     try:
         parts = urlsplit(text)
         is_address = not text or (parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0))
+        is_address = is_address and "@" not in parts.netloc
     except ValueError:
         raise InvalidInput(msg) from None
-    if not is_address or not text.isprintable() or " " in text:
+    if not is_address or not text.isascii() or not text.isprintable() or " " in text:
         raise InvalidInput(msg)
     return text
 

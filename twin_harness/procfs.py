@@ -15,6 +15,7 @@ CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SECTOR_BYTES = 512
 _NO_LIMIT_BYTES = 1 << 60
+LEAST_CRITICAL_CELSIUS = 50.0
 
 
 class KeptFile:
@@ -260,7 +261,10 @@ def cpu_temperature_files(root: str = "/sys/class/hwmon") -> list[tuple[str, flo
         if read_text(chip / "name") in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz"):
             for path in sorted(chip.glob("temp*_input")):
                 critical = read_text(str(path).replace("_input", "_crit"))
-                found.append((str(path), int(critical) / 1000.0 if critical.isdecimal() else float("nan")))
+                celsius = int(critical) / 1000.0 if critical.isdecimal() else float("nan")
+                # Boards are known to call 0 or 20 °C critical, above all by ACPI: such a value says nothing.
+                is_believable = celsius >= LEAST_CRITICAL_CELSIUS and read_text(chip / "name") != "acpitz"
+                found.append((str(path), celsius if is_believable else float("nan")))
     return found
 
 

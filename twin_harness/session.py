@@ -6,7 +6,9 @@ Only the controller closes it.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import json
 import os
 import platform
 import signal
@@ -31,7 +33,7 @@ from twin_harness.machine import Machine, inspect_machine
 from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
 from twin_harness.run_folder import RunFolder, make_output_folder, point_latest
-from twin_harness.seat import Seat
+from twin_harness.seat import Seat, cut_secrets
 from twin_harness.telemetry.start import Telemetry
 
 if TYPE_CHECKING:
@@ -132,7 +134,7 @@ class Session:
                 "controller_pid": seat.controller_pid,
                 "controller_start_ticks": start_ticks(seat.controller_pid),
                 "board": str(board.path),
-                "settings": config.to_json(),
+                "settings": json.loads(cut_secrets(json.dumps(config.to_json()))),
             }
         )
         return cls(config, seat, folder, board, machine, warn)
@@ -192,10 +194,16 @@ class Session:
         patience_s = _MUTE_S + 2 * self.config.interval_s
         if not self._telemetry.has_logger() or time.monotonic() - self.board.dataset_state()[1] < patience_s:
             return
-        os.kill(self.board.logger_pid, signal.SIGKILL)
+        self._kill_logger()
         deadline_s = time.monotonic() + _STOP_PATIENCE_S
         while self._telemetry.has_logger() and time.monotonic() < deadline_s:
             time.sleep(0.01)
+
+    def _kill_logger(self) -> None:
+        """Kill the logger that samples; one that has not come up yet has no pid on the board, and is a child of ours."""
+        if self.board.logger_pid > 0:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.board.logger_pid, signal.SIGKILL)
 
     def leave(self) -> None:
         """Leave the session without ending it: what a worker does."""
@@ -219,8 +227,11 @@ class Session:
                 if has_samples and not reaper.is_role_alive(self.board.path, "probe"):
                     self.note("the probe had ended before the session did; its columns are empty from then on")
             finally:
-                losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
-                self._stop_telemetry()
+                self.board.ask_to_stop()  # first of all: a second Ctrl-C may come at any moment
+                try:
+                    losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
+                finally:
+                    self._stop_telemetry()
             self._write_all(is_interrupted=is_interrupted)
         finally:
             self.board.close(unlink=True)
@@ -254,7 +265,7 @@ class Session:
             time.sleep(0.02)
         was_mute = self._telemetry.has_logger()
         if was_mute:
-            os.kill(self.board.logger_pid, signal.SIGKILL)
+            self._kill_logger()
         for child in self._children:
             end_child(child, _STOP_PATIENCE_S)
         if was_mute:

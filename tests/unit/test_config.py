@@ -102,7 +102,7 @@ def test_the_config_is_frozen():
         ("seed", str(2**63), 2**63),
         ("random", "1000", 1000),
         ("repeat", "1", 1),
-        ("guard", "off", GuardLimits(is_on=False)),
+        ("guard", "off", GuardLimits()),
         ("guard", "disk_free=2GiB", GuardLimits(disk_free=Limit(2 * GIB, "bytes"))),
         ("undecided", "fail", "fail"),
         ("no-report", "yes", True),
@@ -136,14 +136,18 @@ def test_every_default_is_accepted(option):
         (
             "probe-service",
             "ftp://host/x",
-            "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health, http or https alone, but got 'ftp://host/x'",
+            "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health, http or https alone and no password, but got 'ftp://host/x'",
         ),
         (
             "probe-service",
             "file:///etc/passwd",
-            "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health, http or https alone, but got 'file:///etc/passwd'",
+            "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health, http or https alone and no password, but got 'file:///etc/passwd'",
         ),
-        ("probe-service", "http://", "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health, http or https alone, but got 'http://'"),
+        (
+            "probe-service",
+            "http://",
+            "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health, http or https alone and no password, but got 'http://'",
+        ),
         ("source", "netdata", "--twin-source: expected one of auto, procfs, psutil but got 'netdata'"),
         ("source", "", "--twin-source: expected one of auto, procfs, psutil but got ''"),
         ("seed", "1.5", "--twin-seed: expected a whole number from 0 or 'random' but got '1.5'"),
@@ -247,7 +251,7 @@ def test_the_guard_reads_both_limits():
 @pytest.mark.parametrize("text", ["off", " OFF ", "Off"])
 def test_the_guard_is_switched_off_by_name(text):
     """Only the word switches the guard off."""
-    assert parse_guard(text) == GuardLimits(is_on=False)
+    assert parse_guard(text) == GuardLimits()
     assert not parse_guard(text).is_on
     assert str(parse_guard(text)) == "off"
 

@@ -1,5 +1,6 @@
 """A total of the machine: what others leave is filled, no more, and nothing is caught up beyond a tenth of a second."""
 
+import os
 from array import array
 
 import pytest
@@ -69,3 +70,16 @@ def test_load_falls_to_nothing_and_comes_back(monkeypatch):
     machine.run(1.0, (0.1, 0.1))
     assert machine.run(1.0, (0.1, 0.1))[1] == pytest.approx(0.50, abs=0.02)
     assert machine.run(5.0, (0.1, 0.1))[1] == pytest.approx(0.50, abs=0.01)
+
+
+def test_busy_time_of_few_cpus_among_many(tmp_path):
+    """A reading that ends within the line of a CPU that is not asked for is as good as a whole one."""
+    lines = "".join(f"cpu{number} 1{number} 0 5 900 1 0 0 0 0 0\n" for number in range(64))
+    path = tmp_path / "stat"
+    for cut in range(200):
+        path.write_text("cpu  1 1 1 1 1 1 1 1 1 1\n" + lines + "x" * cut + "\nintr 5\n")
+        filler = cpu_stress._Filler(Load(constant(50.0), 0.0, 1.0, 0.01, {}), Team((0, 1), 0, memoryview(array("d", [0.0, 0.0]))))
+        os.dup2(os.open(path, os.O_RDONLY), filler._stat)
+        filler._size_bytes = 600 + cut
+        assert filler._busy_s() == [pytest.approx(0.15), pytest.approx(0.16)]
+        filler.close()

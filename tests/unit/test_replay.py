@@ -50,6 +50,14 @@ def test_holes_are_bridged_by_what_was_before(tmp_path):
     assert [event.level(at_s) for at_s in (5.0, 15.0, 25.0)] == [10.0, 10.0, 30.0]
 
 
+def test_series_keep_their_place_to_each_other(tmp_path):
+    """What begins later in the recording begins later in the load."""
+    rows = "".join(f"{at_s},{10},{'' if at_s < 10 else 30},\n" for at_s in range(20))
+    cpu, memory = replay(csv_file(tmp_path, HEAD + rows), columns={"cpu": "usage", "memory": "mem"}, time_scale=0.5).experiments[0].events
+    assert (cpu.start_s, cpu.end_s) == (0.0, 10.0)
+    assert (memory.start_s, memory.end_s) == (5.0, 10.0)
+
+
 WRONG = {
     "no columns": ({}, "0,1,2,x\n1,1,2,x\n", "columns: expected a column for some of cpu, memory, disk but got {}"),
     "unknown resource": ({"columns": {"gpu": "usage"}}, "0,1,2,x\n1,1,2,x\n", "expected a column for some of cpu, memory, disk"),

@@ -17,7 +17,8 @@ from math import inf
 from typing import Any, Protocol
 
 from twin_harness.board import Board
-from twin_harness.child import die_with_parent, kill_group, kill_marked, read_line, run_in_real_time, watch_process
+from twin_harness.child import die_with_parent, read_line, run_in_real_time, watch_process
+from twin_harness.load_tree import end_load
 from twin_harness.procfs import AvailableMemory, KeptFile, cpu_temperature_files, keep, read_meminfo
 
 POLL_S = 0.050
@@ -162,12 +163,9 @@ def watched_limits(limits: dict[str, Any]) -> list[Watched]:
     return found
 
 
-def end_load(group: int, mark: str) -> None:
-    """Kill a load host's group, and what a command of its may have moved out of it; ``mark`` is empty without commands."""
+def _end(group: int, mark: str) -> None:
     if group:
-        kill_group(group)
-        if mark:
-            kill_marked(f"{mark}{group}.")
+        end_load(group, f"{mark}{group}." if mark else "")
 
 
 def _tell(message: dict[str, Any]) -> None:
@@ -199,12 +197,12 @@ def main() -> int:
                 break
             group = json.loads(line)["group"]
         if controller in readable:
-            end_load(group, mark)
+            _end(group, mark)
             break
         reason = next(filter(None, (limit.crossing() for limit in watched_now)), "")
         if reason and group:
             seen_s = time.monotonic()
-            end_load(group, mark)
+            _end(group, mark)
             _tell({"state": "tripped", "reason": reason, "seen_s": seen_s, "killed_s": time.monotonic()})
             break
     board.free_process(slot)

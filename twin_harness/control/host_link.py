@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.child import close_pipes, end_child, kill_group, kill_marked, send_line, start_child
+from twin_harness.child import close_pipes, end_child, send_line, start_child
 from twin_harness.control.reaper import register
 from twin_harness.errors import HarnessFailure
+from twin_harness.load_tree import end_load, kill_marked
 
 if TYPE_CHECKING:
     import subprocess
@@ -117,8 +118,8 @@ class HostLink:
     def close(self) -> None:
         """End host and guard, whatever state they are in, and reap them; no load is left afterwards."""
         if self._host.poll() is None and not self.is_over:
-            kill_group(self._host.pid)
-        if self._has_commands:
+            end_load(self._host.pid, f"{self._stem}.{self._host.pid}." if self._has_commands else "")
+        elif self._has_commands:
             kill_marked(f"{self._stem}.{self._host.pid}.")
         end_child(self._host, _STOP_PATIENCE_S)
         close_pipes(self._host)

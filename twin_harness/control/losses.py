@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from twin_harness.board import LIVE
 from twin_harness.child import kill_group
+from twin_harness.load_tree import kill_marked
 from twin_harness.procfs import start_ticks
 from twin_harness.records import AnnotationRow
 
@@ -27,6 +28,7 @@ def end_leftover_load(board: Board, patience_s: float) -> None:
         time.sleep(_POLL_S)
     for group in left:
         kill_group(group)
+    kill_marked(f"{board.path.stem}.")
 
 
 def _load_groups(board: Board) -> set[int]:

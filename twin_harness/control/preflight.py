@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import InvalidInput
 from twin_harness.machine import MEMORY_BACKED, NETWORK_BACKED
-from twin_harness.procfs import AvailableMemory
+from twin_harness.procfs import AvailableMemory, cpu_temperature_files, is_swap_active
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -83,7 +84,17 @@ def check(experiment: Experiment, machine: Machine, guard: GuardLimits, *, is_sc
     _check_commands(experiment, may_run_commands=may_run_commands)
     _check_cpu(experiment, by_stressor["cpu"], machine)
     _check_disk(experiment, by_stressor["disk"], machine, guard, is_scratch_named=is_scratch_named)
-    return _check_memory(experiment, by_stressor["memory"], machine, guard)
+    return [*_unwatched(guard), *_check_memory(experiment, by_stressor["memory"], machine, guard)]
+
+
+def _unwatched(guard: GuardLimits) -> list[str]:
+    """Return a warning for each limit that was named and that this machine cannot tell."""
+    cannot = {
+        "temperature": guard.temperature not in (None, inf) and not cpu_temperature_files(),
+        "pressure_memory": guard.pressure_memory is not None and not Path("/proc/pressure/memory").exists(),
+        "swap": guard.swap is not None and not is_swap_active(),
+    }
+    return [f"the guard cannot watch {name}: this machine does not tell it; the other limits hold" for name, is_mute in cannot.items() if is_mute]
 
 
 def _check_commands(experiment: Experiment, *, may_run_commands: bool) -> None:

@@ -16,7 +16,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from twin_harness.child import kill_marked
+from twin_harness.load_tree import kill_marked
 from twin_harness.procfs import start_ticks
 
 BOARD_NAME = re.compile(r"twin-harness-[0-9a-f]{16}\.(board|plan\d{1,2}|registry|lines)")

@@ -97,28 +97,30 @@ def replay(
     if not found:
         msg = f"replay: {path}: no load to replay; expected a recording with load, or columns such as cpu=usage"
         raise InvalidInput(msg)
-    length_s = max(series.edges_s[-1] - series.edges_s[0] for series in found.values())
+    first_s = min(series.edges_s[0] for series in found.values())
+    length_s = max(series.edges_s[-1] for series in found.values()) - first_s
     step_s = step_s or max(1.0, length_s / MOST_POINTS)
     if length_s / step_s > MOST_POINTS:
         msg = f"replay: {length_s:.0f} s in steps of {step_s:g} s are {length_s / step_s:.0f} points; expected at most {MOST_POINTS}, use a longer step_s"
         raise InvalidInput(msg)
     units = {"memory": "bytes" if is_run else memory_unit}
-    events = [_event(resource, series, step_s, time_scale, level_scale, units) for resource, series in found.items()]
+    events = [_event(resource, series, step_s, time_scale, level_scale, units, first_s) for resource, series in found.items()]
     arguments: dict[str, Any] = {"path": path.name, "experiment": experiment, "columns": dict(columns or {}), "time_column": time_column}
     arguments |= {"memory_unit": units["memory"], "step_s": step_s, "time_scale": time_scale, "level_scale": level_scale}
     return Schedule(generator={"name": "replay", "version": __version__, "arguments": arguments}, experiments=(plan(*events, name=name),))
 
 
-def _event(resource: str, series: Series, step_s: float, time_scale: float, level_scale: float, units: dict[str, str]) -> Event:
+def _event(resource: str, series: Series, step_s: float, time_scale: float, level_scale: float, units: dict[str, str], first_s: float) -> Event:
     starts_s, means = series.means(step_s)
     # Means of a clean series are never below 0; what rounding leaves there is none.
     means = np.where((means < 0) & (means > -1e-6 * max(1.0, float(np.abs(means).max()))), 0.0, means)
     points = [(round(float(at_s), 6), round(float(level), 6)) for at_s, level in zip(starts_s, means, strict=True)]
     shape = trace(points, interpolation="previous", time_scale=time_scale, level_scale=level_scale)
+    start_s = round(float(series.edges_s[0] - first_s) * time_scale, 6)
     duration_s = round(float(series.edges_s[-1] - series.edges_s[0]) * time_scale, 6)
     if resource == "memory":
-        return memory(shape, duration_s=duration_s, unit=units[resource])
-    return (cpu if resource == "cpu" else disk)(shape, duration_s=duration_s)
+        return memory(shape, start_s=start_s, duration_s=duration_s, unit=units[resource])
+    return (cpu if resource == "cpu" else disk)(shape, start_s=start_s, duration_s=duration_s)
 
 
 # -- where series come from -----------------------------------------------------------------------------------------------------

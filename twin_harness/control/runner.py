@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LEAST_LEAD_S = 0.35
 _POLL_S = 0.05
 _ROW_PATIENCE_S = 3.0
+_COMMAND_PATIENCE_S = 4.0
 _IDLE_CPU_PERCENT, _IDLE_DISK_BYTES_PER_S, _IDLE_FOR_S = 5.0, 1e6, 1.0
 
 
@@ -180,7 +181,7 @@ class ServerRunner:
     def _patience_s(self, event: Event) -> float:
         """Return how long after an event's end its load host may still be at it: a stressor is killed after 0.5 s, memory takes time to free."""
         held_bytes = event.shape.extremes(event.duration_s)[1] * event.scale(1.0, self._site.machine.memory_limit_bytes) if event.stressor == "memory" else 0.0
-        return _ROW_PATIENCE_S + held_bytes / 2**30
+        return _ROW_PATIENCE_S + held_bytes / 2**30 + (_COMMAND_PATIENCE_S if event.stressor == "command" else 0.0)
 
     def _check_sampling(self, running: _Running) -> None:
         """Go on only while samples come.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness import shapes
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
     from twin_harness.records import PlannedExperiment
     from twin_harness.run_folder import RunFolder
     from twin_harness.schedule import Experiment
+
+
+def _absolute(options: dict[str, Any]) -> dict[str, Any]:
+    """Return a command's options with program and folder as preflight found them: load hosts run elsewhere."""
+    folder = str(Path(options["cwd"]).resolve()) if options["cwd"] else None
+    program, *words = options["argv"]
+    found = shutil.which(str(Path(folder or "", program)) if "/" in program else program)
+    return {**options, "cwd": folder, "argv": [program, *words], "program": str(Path(found).absolute()) if found else program}
 
 
 def _given(names: list[str]) -> dict[str, str]:
@@ -69,7 +79,7 @@ class Site:
                 "duration_s": event.duration_s,
                 "shape": shapes.to_json(event.shape),
                 "scale": event.scale(machine.cpu_capacity, machine.memory_limit_bytes),
-                "options": event.resolved_options(),
+                "options": _absolute(event.resolved_options()) if event.stressor == "command" else event.resolved_options(),
             }
             for event in experiment.events
         ]
@@ -87,7 +97,7 @@ class Site:
             "memory_floor_bytes": int(floor.of(machine.memory_limit_bytes)) if floor else 0,
             "memory_limit_bytes": machine.bounding_limit_bytes,
             "custom": custom,
-            "custom_path": sys.path if custom else [],
+            "custom_path": [str(Path(folder).resolve()) for folder in sys.path] if custom else [],
             "environments": {event.id: _given(event.option("env")) for event in experiment.events if event.stressor == "command"},
             "events": self.event_plans(experiment),
         }

@@ -18,7 +18,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.child import MARK, die_with_parent
+from twin_harness.child import die_with_parent
+from twin_harness.load_tree import MARK, descendants, send
 from twin_harness.procfs import CLOCK_TICKS_PER_S, children_of, process_cpu_ns, process_io_bytes, resident_bytes
 from twin_harness.stress.load import LoadFailed
 
@@ -31,7 +32,8 @@ POLL_S = 0.02
 TERM_PATIENCE_S = 0.25
 _PR_SET_CHILD_SUBREAPER = 36
 _TAIL_BYTES = 400
-_MOST_PROCESSES = 4096
+KILL_PATIENCE_S = 3.0
+_COST_SHARE = 20
 _NOT_STARTED = 127
 
 
@@ -55,6 +57,7 @@ class CommandStress:
         self._peak_bytes = 0
         self._io_bytes = (0, 0)
         self._cpu_ns = 0
+        self._next_look_s = 0.0
 
     def prepare(self) -> None:
         """Become the parent of orphans."""
@@ -72,7 +75,8 @@ class CommandStress:
         self._start()
         while not load.is_stopping and (remaining_s := load.end_s - time.monotonic()) > 0:
             self._read_output(min(POLL_S, remaining_s))
-            self._account()
+            if time.monotonic() >= self._next_look_s:
+                self._account()
             self._reap()
             if self._exit_code is not None and not children_of(os.getpid()):
                 break
@@ -98,6 +102,7 @@ class CommandStress:
             die_with_parent()
             if os.getppid() != supervisor:
                 os._exit(_NOT_STARTED)
+            os.setpgid(0, 0)  # what it sends to its own group (kill 0) is its own affair
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -108,7 +113,7 @@ class CommandStress:
             os.dup2(output, 2)
             os.closerange(3, min(1 << 16, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
             os.chdir(options["cwd"])
-            os.execvpe(options["argv"][0], options["argv"], self._environment)  # noqa: S606 - what the user allowed; no shell
+            os.execve(options["program"], options["argv"], self._environment)  # noqa: S606 - what the user allowed; no shell
         except OSError as error:
             os.write(2, f"{error.filename or options['argv'][0]}: {error.strerror}\n".encode())
         finally:
@@ -116,22 +121,13 @@ class CommandStress:
 
     # -- the tree -------------------------------------------------------------------------------------------------------------
 
-    def _tree(self) -> list[int]:
-        """Return every process below the supervisor."""
-        found: list[int] = []
-        unvisited = [os.getpid()]
-        while unvisited and len(found) < _MOST_PROCESSES:
-            children = children_of(unvisited.pop())
-            found += children
-            unvisited += children
-        return found
-
     def _account(self) -> None:
         """Publish what the tree has spent so far; a process's account holds that of children which it has waited for."""
-        own = resource.getrusage(resource.RUSAGE_CHILDREN)
-        total_ns = time.process_time_ns() + int((own.ru_utime + own.ru_stime) * 1e9)
+        begin_s = time.monotonic()
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        total_ns = int((ended.ru_utime + ended.ru_stime) * 1e9)
         resident, reads, writes = 0, 0, 0
-        tree = self._tree()
+        tree = descendants(os.getpid())
         for pid in tree:
             total_ns += (process_cpu_ns(pid) or 0) + _waited_for_ns(pid)
             resident += resident_bytes(pid) or 0
@@ -142,6 +138,8 @@ class CommandStress:
         self._io_bytes = max(self._io_bytes[0], reads), max(self._io_bytes[1], writes)
         self._cpu_ns = max(self._cpu_ns, total_ns)
         self._publish(self._cpu_ns)
+        # A look at a large tree takes its time: a twentieth of it at most.
+        self._next_look_s = time.monotonic() + max(POLL_S, _COST_SHARE * (time.monotonic() - begin_s))
 
     def _reap(self) -> None:
         """Wait for what has ended: the program, and orphans of its tree."""
@@ -175,20 +173,23 @@ class CommandStress:
         """Stop the whole tree: ask, then kill until nothing is left."""
         if self._pid == 0:
             return
-        for pid in self._tree():
-            _send(pid, signal.SIGTERM)
-            _send(pid, signal.SIGCONT)
+        for pid in descendants(os.getpid()):
+            send(pid, signal.SIGTERM)
+            send(pid, signal.SIGCONT)
         deadline_s = time.monotonic() + TERM_PATIENCE_S
-        while (tree := self._tree()) and time.monotonic() < deadline_s:
+        while (tree := descendants(os.getpid())) and time.monotonic() < deadline_s:
             self._read_output(0.005)
             self._account()
             self._reap()
-        while tree:
+        deadline_s = time.monotonic() + KILL_PATIENCE_S
+        while tree and time.monotonic() < deadline_s:
             for pid in tree:
-                _send(pid, signal.SIGKILL)
+                send(pid, signal.SIGKILL)
             self._reap()
             time.sleep(0.002)
-            tree = self._tree()
+            tree = descendants(os.getpid())
+        if tree:
+            self._load.note = f"{len(tree)} processes of the command could not be stopped: they belong to another user"
         self._reap()
         self._account()
         self._load.account = {
@@ -208,13 +209,6 @@ def _waited_for_ns(pid: int) -> int:
     except OSError:
         return 0
     return (int(fields[13]) + int(fields[14])) * (1_000_000_000 // CLOCK_TICKS_PER_S)
-
-
-def _send(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
 
 
 def environment_of(mark: str, given: dict[str, str]) -> dict[str, str]:

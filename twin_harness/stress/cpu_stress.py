@@ -159,7 +159,7 @@ class _Filler:
     def _busy_s(self) -> list[float]:
         """Return the seconds that each CPU of the team has been busy since boot."""
         found: dict[bytes, float] = {}
-        for line in os.pread(self._stat, self._size_bytes, 0).split(b"\n"):
+        for line in os.pread(self._stat, self._size_bytes, 0).rpartition(b"\n")[0].split(b"\n"):
             if not line.startswith(b"cpu"):
                 break
             name, user, nice, system, _, _, irq, softirq, *_ = line.split()

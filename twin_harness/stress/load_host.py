@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from twin_harness import shapes
 from twin_harness.board import UNCOUNTED, Board
-from twin_harness.child import be_first_to_kill, die_with_parent, kill_marked, read_line, watch_process
+from twin_harness.child import be_first_to_kill, die_with_parent, read_line, watch_process
+from twin_harness.load_tree import descendants, kill_marked, send
 from twin_harness.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 from twin_harness.stress.command_stress import CommandStress, environment_of
 from twin_harness.stress.cpu_stress import CpuStress, Team
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 ARM_S = 0.25
 OVERSTAY_S = 0.5
 RELEASE_S_PER_GIB = 0.5
+COMMAND_RELEASE_S = 4.0  # a program may hold gigabytes, which take their time to be freed
 STOP_PATIENCE_S = 0.5
 
 
@@ -84,10 +86,12 @@ class LoadHost:
 
     Args:
         plan: the first line of stdin; see ``control/runner.py``, which writes it.
+        answers: the descriptor that the runner reads.
     """
 
-    def __init__(self, plan: dict[str, Any]) -> None:
+    def __init__(self, plan: dict[str, Any], answers: int = 1) -> None:
         self._plan = plan
+        self._answers = answers
         self._board = Board.open(plan["board"])
         self._events = [_Event(index, event) for index, event in enumerate(plan["events"])]
         self._children: dict[int, _Child] = {}
@@ -110,14 +114,14 @@ class LoadHost:
         """Prepare, run every event, and return an exit code."""
         try:
             self._prepare()
-            _tell({"state": "ready"})
+            self._tell({"state": "ready"})
             self._await_zero()
             while self._children or not self._is_over():
                 self._fork_due_events()
                 self._wait(self._next_deadline_s())
                 self._kill_overstayers()
                 self._tell_ended()
-            _tell({"state": "done"})
+            self._tell({"state": "done"})
         finally:
             for child in list(self._children.values()):
                 _kill(child.pid)
@@ -126,6 +130,12 @@ class LoadHost:
             self._board.free_process(self._own_slot)
             self._board.close()
         return 0
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        try:
+            os.write(self._answers, json.dumps(message).encode() + b"\n")
+        except BrokenPipeError:
+            end_others(self._mark if self._has_commands else "")
 
     # -- before the start -----------------------------------------------------------------------------------------------------
 
@@ -143,7 +153,7 @@ class LoadHost:
                 )
             except _Stopping:
                 return
-            except Exception as error:  # noqa: BLE001 - whatever a project's module does when it is imported
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a project's module does when it is imported
                 event.status, event.message = "failed", f"stressor {event.plan['stressor']!r} cannot be loaded: {type(error).__name__}: {error}"
         last = next((event.descriptor for event in reversed(self._events) if event.descriptor is not None), None)
         if last is not None:
@@ -215,7 +225,8 @@ class LoadHost:
         os.close(write_end)
         self._board.set_pid(slot, pid)
         gib = load.highest() / 2**30 if kind == "memory" else 0.0
-        child = _Child(pid, slot, read_end, event, load.end_s + OVERSTAY_S + gib * RELEASE_S_PER_GIB)
+        release_s = COMMAND_RELEASE_S if kind == "command" else gib * RELEASE_S_PER_GIB
+        child = _Child(pid, slot, read_end, event, load.end_s + OVERSTAY_S + release_s)
         self._children[read_end] = child
         event.children.append(child)
         event.forks += 1
@@ -236,6 +247,7 @@ class LoadHost:
             nothing = os.open(os.devnull, os.O_RDWR)  # neither the runner's line nor a free number that the next file would get
             os.dup2(nothing, 0)
             os.dup2(nothing, 1)
+            os.close(self._answers)
             gc.disable()
             code = follow(make, load, pipe)
         finally:
@@ -307,7 +319,7 @@ class LoadHost:
         elif message["state"] == "started":
             event.starts_s.append(message["at_s"])
             if len(event.starts_s) == event.forks:
-                _tell({"state": "started", "event": event.plan["id"], "start_s": min(event.starts_s)})
+                self._tell({"state": "started", "event": event.plan["id"], "start_s": min(event.starts_s)})
         elif message["state"] == "ended":
             child.final_line = message
             event.ends_s.append(message["at_s"])
@@ -355,7 +367,7 @@ class LoadHost:
             event.is_told = True
             end_s = max(event.ends_s) if event.ends_s else None
             status = event.status if event.is_forked or event.status != "completed" else "skipped"
-            _tell(
+            self._tell(
                 {
                     "state": "ended",
                     "event": event.plan["id"],
@@ -394,12 +406,19 @@ class LoadHost:
 
     def _die(self) -> NoReturn:
         """The runner, the controller or the guard is gone: no load without them."""
-        if self._has_commands:
-            for child in self._children.values():
-                _kill(child.pid)  # a supervisor cannot start the program any more
-            kill_marked(self._mark)
-        os.killpg(0, signal.SIGKILL)
-        os._exit(1)
+        end_others(self._mark if self._has_commands else "")
+
+
+def end_others(mark: str) -> NoReturn:
+    """End all load, ourselves last: what a command started dies first, for nobody else would find it afterwards."""
+    if mark:
+        for pid in descendants(os.getpid()):
+            send(pid, signal.SIGSTOP)
+        for pid in descendants(os.getpid()):
+            send(pid, signal.SIGKILL)
+        kill_marked(mark)
+    os.killpg(0, signal.SIGKILL)
+    os._exit(1)
 
 
 def _cause_of(code: int) -> str:
@@ -411,17 +430,7 @@ def _cause_of(code: int) -> str:
 
 
 def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def _tell(message: dict[str, Any]) -> None:
-    try:
-        os.write(1, json.dumps(message).encode() + b"\n")
-    except BrokenPipeError:
-        os.killpg(0, signal.SIGKILL)
+    send(pid, signal.SIGKILL)
 
 
 def main() -> int:
@@ -432,4 +441,7 @@ def main() -> int:
     line = read_line(0)
     if not line:
         return 2
-    return LoadHost(json.loads(line)).run()
+    # What a project's module prints when it is imported goes to stderr, not into the runner's line.
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    return LoadHost(json.loads(line), answers).run()

@@ -15,7 +15,7 @@ import sys
 import time
 from itertools import repeat
 from math import nan
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from twin_harness.board import CPU_PROBE, DISK_PROBE, SERVICE_PROBE, WAKEUP_PROBE, Board
 from twin_harness.child import die_with_parent, watch_process
@@ -88,10 +88,11 @@ def _wanted(settings: dict[str, Any]) -> list[tuple[Callable[[Board, str], None]
 
 def _fork(board: Board, run: Callable[[Board, str], None], argument: str) -> int:
     """Run a probe in a process of its own, which dies with this one, and return its pid."""
-    parent = os.getpid()
+    parent, slot = os.getpid(), board.claim_process(0, "harness")  # a fork would share the lock that claims are made under
     pid = os.fork()
     if pid == 0:
         _be_helper(board, run, argument, parent)
+    board.set_pid(slot, pid)
     return pid
 
 
@@ -99,10 +100,9 @@ def _be_helper(board: Board, run: Callable[[Board, str], None], argument: str, p
     try:
         die_with_parent()
         if os.getppid() == parent:
-            board.claim_process(os.getpid(), "harness")
             run(board, argument)
-    except OSError as error:
-        os.write(2, f"twin-harness probe: {argument}: {error.strerror or error}; its column stays empty\n".encode())
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told: the column stays empty from here on
+        os.write(2, f"twin-harness probe: {argument}: {type(error).__name__}: {error}; its column stays empty\n".encode("utf-8", "replace"))
     finally:
         os._exit(0)
 
@@ -166,9 +166,9 @@ def _probe_service(board: Board, url: str) -> None:
         try:
             try:
                 with opener.open(url, timeout=SERVICE_PATIENCE_S) as answer:
-                    answer.read(1 << 20)
+                    _read(answer, begin_s + SERVICE_PATIENCE_S)
             except HTTPError as error:
-                error.read(1 << 20)
+                _read(error, begin_s + SERVICE_PATIENCE_S)
             worst.tell((time.monotonic() - begin_s) * 1e3)
         except TimeoutError:
             worst.tell((time.monotonic() - begin_s) * 1e3)
@@ -176,6 +176,13 @@ def _probe_service(board: Board, url: str) -> None:
             if isinstance(getattr(error, "reason", None), TimeoutError):
                 worst.tell((time.monotonic() - begin_s) * 1e3)
         time.sleep(max(0.0, begin_s + REQUEST_PERIOD_S - time.monotonic()))
+
+
+def _read(answer: IO[bytes], until_s: float) -> None:
+    """Read an answer to its end, or until it is too late or too long: the time-out of a socket is per piece."""
+    for _ in range(64):
+        if not answer.read(1 << 14) or time.monotonic() >= until_s:
+            return
 
 
 def _is_gone(descriptor: int | None, pid: int, turn: int) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from twin_harness.procfs import AvailableMemory
 from twin_harness.telemetry.procfs_source import Counters, Rates, Sample, cpu_percents, per_cpu_percents, whole_device_names
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
@@ -37,6 +38,8 @@ class PsutilSource:
         self._scratch_device: str = machine["scratch_device"]
         self.resets: list[str] = []
         self._rates = Rates(self.resets)
+        is_bounded = machine["memory_limit_bytes"] < machine["memory_total_bytes"]
+        self._bounded = AvailableMemory(machine["memory_limit_bytes"]) if is_bounded else None
         self._slow = SlowMetrics(machine, self.resets, has_vmstat=False)
         self._before = Counters()
         self._before_s = 0.0
@@ -124,7 +127,9 @@ class PsutilSource:
 
     def _memory(self) -> tuple[tuple[float, ...], float]:
         found, total = psutil.virtual_memory(), self._machine["memory_limit_bytes"]
-        available = min(found.available, total)
+        # Control groups are none of psutil's: where one bounds, what it leaves is asked of it.
+        own = self._bounded.read_bytes() if self._bounded else None
+        available = min(found.available, total) if own is None else max(0, min(found.available, own))
         percent = min(100.0, max(0.0, 100.0 * (total - available) / total))
         slow = self._slow
         gauges = (percent, total - available, available, getattr(found, "cached", nan), nan, nan, slow.swap_percent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import ctypes
 import os
 import shutil
 import signal
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _POLL_S = 0.1
 _PROGRESS_EVERY_S = 2.0
 _LONGEST_TABLE = 30
+_PAGE_BYTES, _PUNCH_HOLE_KEEP_SIZE = 4096, 0x03
 # Heading, columns whose sum is shown, divisor, decimals.
 _SHOWN = (
     ("CPU %", ("cpu_percent",), 1.0, 1),
@@ -53,16 +55,21 @@ class CsvTail:
 
     Args:
         path: the file.
+        is_kept: False gives the space of what was read back to the filesystem (fallocate(2), FALLOC_FL_PUNCH_HOLE).
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("r", encoding="utf-8", newline="")
+    def __init__(self, path: Path, *, is_kept: bool = True) -> None:
+        self._file = path.open("r" if is_kept else "r+", encoding="utf-8", newline="")
+        self._is_kept = is_kept
         self._rest = ""
         self.heading: list[str] = []
 
     def lines(self) -> list[str]:
         """Return the whole lines that have come since the last call, the heading among them."""
         *lines, self._rest = (self._rest + self._file.read()).split("\n")
+        if not self._is_kept and sys.platform == "linux":  # a table may stand open for days, and its file on tmpfs
+            length = self._file.tell() // _PAGE_BYTES * _PAGE_BYTES
+            ctypes.CDLL(None).fallocate(self._file.fileno(), _PUNCH_HOLE_KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(length))
         return lines
 
     def rows(self) -> list[dict[str, str]]:
@@ -139,7 +146,7 @@ def _record(path: Path, workings: Path, config: TwinConfig, duration_s: float | 
     board, processes = Board.create(), []
     telemetry = Telemetry(path, workings / "logger.json", workings / "logger.lock", board.path, config.interval_s, os.getpid(), machine.to_json())
     telemetry = replace(telemetry, source=config.source, probe_disk=config.probe_disk, probe_service=config.probe_service)
-    tail, display = CsvTail(path), _display(say, f"{machine.host}, every {config.interval_s:g} s", is_named=is_named)
+    tail, display = CsvTail(path, is_kept=is_named), _display(say, f"{machine.host}, every {config.interval_s:g} s", is_named=is_named)
     try:
         board.claim_process(os.getpid(), "harness", base=process_cpu_ns(os.getpid()) or 0)
         processes += [process for process in (telemetry.ensure_logger(),) if process]
@@ -147,11 +154,12 @@ def _record(path: Path, workings: Path, config: TwinConfig, duration_s: float | 
         with contextlib.suppress(KeyboardInterrupt):
             _follow(tail, board, processes[0].poll, duration_s, display)
     finally:
-        display.close()
         board.ask_to_stop()
         for process in processes:
             end_child(process, 5.0)
+        display.show(tail, board, 0.0)
         rows = board.dataset_state()[2]
+        display.close()
         board.close(unlink=True)
         tail.close()
     if is_named:

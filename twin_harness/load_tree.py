@@ -1,0 +1,76 @@
+"""Everything that a load host has started, wherever it went: found by the process tree, by the process group, and by a mark.
+
+A program that runs as load may leave its group, its parents, or both. Its tree is walked while its supervisor lives; a mark in its
+environment finds what the tree has lost.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from twin_harness.child import kill_group
+from twin_harness.procfs import children_of, start_ticks
+
+MARK = "TWIN_HARNESS_LOAD"  # in the environment of every program that runs as load: board, load host and event
+_PATIENCE_S = 1.0
+_MOST_PROCESSES = 4096
+
+
+def descendants(pid: int) -> list[int]:
+    """Return every process below another one, at most 4,096."""
+    found: list[int] = []
+    unvisited = [pid]
+    while unvisited and len(found) < _MOST_PROCESSES:
+        children = children_of(unvisited.pop())
+        found += children
+        unvisited += children
+    return found
+
+
+def send(pid: int, number: int) -> bool:
+    """Send a signal; return False when the process is gone, or is not ours to signal (a setuid program)."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def marked_processes(mark: str) -> list[int]:
+    """Return the processes of this user whose environment says that they are load of ours, by the beginning of their mark."""
+    wanted, found = f"{MARK}={mark}".encode(), []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            is_ours = folder.stat().st_uid == os.getuid() and int(folder.name) != os.getpid()
+            data = (folder / "environ").read_bytes() if is_ours else b""
+        except OSError:
+            continue
+        if any(entry.startswith(wanted) for entry in data.split(b"\0")):
+            found.append(int(folder.name))
+    return found
+
+
+def kill_marked(mark: str) -> int:
+    """Kill all of them, and what they start meanwhile, for a second at most; return how many were killed."""
+    killed: set[int] = set()
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline_s and (found := marked_processes(mark)):
+        killed |= {pid for pid in found if send(pid, signal.SIGKILL)}
+        time.sleep(0.002)
+    return len(killed)
+
+
+def end_load(group: int, mark: str = "") -> None:
+    """Kill a load host's group; with a mark also what a command has moved out of it, as far as the tree or the mark still tells."""
+    if not mark:
+        kill_group(group)
+        return
+    below = [(pid, start_ticks(pid)) for pid in descendants(group)]
+    kill_group(group)
+    for pid, born in below:
+        if born is not None and start_ticks(pid) == born:
+            send(pid, signal.SIGKILL)
+    kill_marked(mark)
