@@ -139,7 +139,7 @@ from twin_harness.control import preflight
 
 preflight.check = lambda *_, **__: []
 
-@pytest.mark.parametrize("turn", range(6))
+@pytest.mark.parametrize("turn", range(16))
 @pytest.mark.experiment(cpu(10, duration_s=2), lead_s=0.2, tail_s=0)
 def test_it(recording, turn):
     pass
@@ -155,5 +155,5 @@ def test_three_trips_in_a_row_end_the_session(project, run, workers):
     text = result.stdout.str()
     assert text.count("ExperimentAborted: experiment") >= 3
     assert "the guard stopped 3 experiments in a row" in text
-    assert result.parseoutcomes()["failed"] < 6
+    assert result.parseoutcomes()["failed"] < 16
     assert '"status": "ABORTED"' in (project.path / "data" / "latest" / "run.json").read_text()
