@@ -11,8 +11,14 @@ if TYPE_CHECKING:
     from twin_harness.recording import Recording
 
 
+_LONGEST, _KEPT = 900, 440
+
+
 class TwinError(Exception):
-    """Base of every error that Twin Harness raises on purpose."""
+    """Base of every error that Twin Harness raises on purpose; of a message with a huge value in it the middle is left out."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message if len(message) <= _LONGEST else f"{message[:_KEPT]} … {message[-_KEPT:]}")
 
 
 class InvalidInput(TwinError, ValueError):

@@ -9,7 +9,11 @@ HEAD = "import pytest\nfrom twin_harness import cpu, memory, disk, plan, ramp\n"
 REFUSED = {
     "level too high": ("@pytest.mark.experiment(cpu(120, duration_s=1))", "recording", "cpu(): shape.level: 120 is above 100 percent"),
     "unknown argument": ("@pytest.mark.experiment(cpu(20, duration_s=1), lead=3)", "recording", "marker experiment: got an unexpected keyword argument 'lead'"),
-    "no event": ("@pytest.mark.experiment(3)", "recording", "expected events made by cpu(), memory(), disk(), command() or custom() but got events[0]=3 (type=int)"),
+    "no event": (
+        "@pytest.mark.experiment(3)",
+        "recording",
+        "expected events made by cpu(), memory(), disk(), command() or custom() but got events[0]=3 (type=int)",
+    ),
     "bad tolerance": ("@pytest.mark.experiment(cpu(20, duration_s=1), tolerance='x')", "recording", "tolerance: 'x' is no percent"),
     "nothing runs it": ("@pytest.mark.experiment(cpu(20, duration_s=1))", "tmp_path", "nothing runs the experiment of test_it"),
     "nothing planned": ("", "recording", "requests recording or experiment_plan but plans nothing"),

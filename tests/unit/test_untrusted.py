@@ -1,0 +1,117 @@
+"""A schedule file from anybody: whatever stands in it, one sentence and exit 2, or a schedule; never a traceback, never more than it takes."""
+
+import copy
+import json
+import random
+import resource
+import subprocess
+import sys
+import time
+
+import pytest
+
+from twin_harness.builders import command, cpu, disk, memory, plan
+from twin_harness.errors import InvalidInput
+from twin_harness.schedule import Schedule
+from twin_harness.shapes import leak, ramp, sine, spikes, square, steps, trace
+
+CASES, COMMANDS = 1_000, 20
+MOST_BYTES, MOST_S = 200 * 2**20, 5.0
+VALID = Schedule.of(
+    plan(cpu(ramp(0, 80), duration_s=8), memory(steps([1, 2]), duration_s=5), disk(square(1e6, 2e6, 2), duration_s=4), name="one", tolerance="5%"),
+    plan(cpu(sine(20, 10, 2), duration_s=3), memory(leak(1, 0.1), duration_s=5), disk(spikes(1e6, 1e6, 0.5, 30), duration_s=4), name="two", settle_s=3.0),
+    plan(cpu(trace([(0, 1), (2, 5)]), duration_s=3), command(["true"], duration_s=1), name="three", share=True),
+).to_json()
+NASTY = [
+    *(None, True, -1, 0, 1e308, -1e308, 2**70, "", "x" * 10_000, "\x00", "\u202e", "../../etc/passwd", "/dev/zero", [], {}, [[]]),
+    *({"kind": "trace", "file": "/dev/zero"}, {"kind": "constant", "level": float("inf")}, "NaN", {"kind": "steps", "levels": [1] * 20_000}),
+    *({"a": {"b": {"c": []}}}, "<script>", "$(reboot)", "%s%n", [1] * 5_000),
+]
+
+
+def nasty(chance):
+    """Return a value that nobody would want, a new one each time."""
+    return copy.deepcopy(chance.choice(NASTY))
+
+
+def places(value, path=()):
+    """Return the path of every value within plain data."""
+    found = [path]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        found += places(inner, (*path, key))
+    return found
+
+
+def mutated(chance):
+    """Return bytes that are nearly a schedule, or nothing like one."""
+    kind = chance.randrange(6)
+    if kind == 0:
+        return chance.randbytes(chance.randrange(2_000))
+    if kind == 1:
+        return b"[" * chance.randrange(200_000)
+    data = json.loads(json.dumps(VALID))
+    if kind == 2:
+        text = bytearray(json.dumps(data).encode())
+        for _ in range(chance.randrange(1, 8)):
+            text[chance.randrange(len(text))] = chance.randrange(256)
+        return bytes(text)
+    for _ in range(chance.randrange(1, 4)):
+        path = chance.choice([place for place in places(data) if place])
+        owner = data
+        for key in path[:-1]:
+            owner = owner[key]
+        change = chance.randrange(3)
+        if change == 0:
+            owner[path[-1]] = nasty(chance)
+        elif change == 1 and isinstance(owner, dict):
+            owner[chance.choice(["kind", "x", "__class__", "format", "level_"])] = nasty(chance)
+        else:
+            del owner[path[-1]]
+    text = json.dumps(data)
+    return (text if kind < 5 else text.replace("1.0", chance.choice(["NaN", "1e999", "Infinity", "1" * 5_000]), 2)).encode()
+
+
+def refusal(path):
+    """Return why a file is no schedule; None when it is one."""
+    try:
+        Schedule.read(path)
+    except InvalidInput as error:
+        return str(error)
+    return None
+
+
+def test_files_of_anybody_are_refused_in_a_sentence(tmp_path):
+    """A thousand files, in this process: read, or refused by one line that names the file."""
+    chance, path = random.Random(20261124), tmp_path / "schedule.json"
+    refused = 0
+    for number in range(CASES):
+        path.write_bytes(mutated(chance))
+        begin_s = time.process_time()
+        if (message := refusal(path)) is not None:
+            refused += 1
+            assert message.startswith(str(path)), number
+            assert "\n" not in message, number
+            assert len(message) < 1_000, number
+        assert time.process_time() - begin_s < MOST_S, number
+    assert CASES / 2 < refused < CASES
+
+
+SCRIPT = "import resource, sys\nresource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\nfrom twin_harness.cli import main\nsys.exit(main())\n"
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_command_refuses_without_a_traceback(tmp_path, part):
+    """The same through ``twin schedule check``, under an address-space limit: exit 0, 1 or 2, one line each, little memory."""
+    chance = random.Random(part)
+    for number in range(COMMANDS // 4):
+        path = tmp_path / f"{number}.json"
+        path.write_bytes(mutated(chance))
+        words = [sys.executable, "-c", SCRIPT, "schedule", "check", str(path)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+        assert done.returncode in (0, 1, 2), done.stderr
+        assert "Traceback" not in done.stderr
+        if done.returncode == 2:
+            assert done.stderr.startswith(f"twin: {path}"), done.stderr
+            assert done.stderr.count("\n") == 1
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < MOST_BYTES
