@@ -118,10 +118,10 @@ def kill_group(group: int) -> None:
         return
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that made it ends (prctl(2), PR_SET_PDEATHSIG)."""
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the kernel send this process a signal when the thread that made it ends (prctl(2), PR_SET_PDEATHSIG)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def be_first_to_kill() -> None:

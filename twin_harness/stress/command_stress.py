@@ -60,7 +60,8 @@ class CommandStress:
         self._next_look_s = 0.0
 
     def prepare(self) -> None:
-        """Become the parent of orphans."""
+        """Become the parent of orphans, and the one that outlives the load host: nobody else would know what the program has started."""
+        die_with_parent(signal.SIGTERM)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

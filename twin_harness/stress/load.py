@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -118,7 +119,8 @@ def follow(make: Callable[[], Stressor], load: Load, pipe: int) -> int:
     begun = False
 
     def say(state: str, **more: Any) -> None:
-        os.write(pipe, json.dumps({"state": state, "at_s": time.monotonic(), **more}).encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # a host that is gone hears nothing, and the release is still to come
+            os.write(pipe, json.dumps({"state": state, "at_s": time.monotonic(), **more}).encode() + b"\n")
 
     def report_start() -> None:
         nonlocal begun

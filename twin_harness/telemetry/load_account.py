@@ -7,7 +7,7 @@ CPU clocks in ns, resident pages, I/O bytes. Nobody reports on himself, but for 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twin_harness import shapes
 from twin_harness.board import ENDED, UNCOUNTED, Board, LoadProcess
@@ -76,8 +76,7 @@ class _Known:
     moved_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """What one row says about load; percents are of the machine, rates over the time since the row before."""
 
     experiment: str
@@ -113,10 +112,12 @@ class LoadAccount:
         """Return requested and delivered between two instants, the second of which is now."""
         delivered_ns, moved_bytes, held_bytes = self._read_processes()
         self._refresh_plans()
-        windows = [plan for plan in self._plans.values() if plan.begin_s < end_s and plan.end_s > begin_s]
-        windows.sort(key=lambda window: window.begin_s)
         requested = {"cpu": 0.0, "memory": 0.0, "disk": 0.0}
-        active = []
+        active: list[str] = []
+        windows: list[PlannedWindow] = []
+        if self._plans:
+            windows = [plan for plan in self._plans.values() if plan.begin_s < end_s and plan.end_s > begin_s]
+            windows.sort(key=lambda window: window.begin_s)
         for window in windows:
             for load in window.loads:
                 if load.is_active(begin_s, end_s):
@@ -178,8 +179,14 @@ class LoadAccount:
         self._refresh_processes()
         cpu_ns = {"cpu": 0, "side": 0, "harness": 0}
         moved_bytes = held_bytes = 0
-        for slot, known in list(self._known.items()):
+        for slot, known in tuple(self._known.items()):
             process = known.process
+            if process.kind == "harness" and process.state != ENDED:  # most rows have no other
+                now_ns = process_cpu_ns(process.pid) if process.pid else None
+                if now_ns is not None and now_ns > known.cpu_ns:
+                    cpu_ns["harness"] += now_ns - known.cpu_ns
+                    known.cpu_ns = now_ns
+                continue
             role = process.kind if process.kind in ("cpu", "harness") else "side"
             is_ended = process.state == ENDED
             now_ns = self._cpu_ns(process)

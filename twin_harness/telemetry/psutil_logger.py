@@ -17,18 +17,19 @@ import signal
 import sys
 import time
 from bisect import bisect_left
-from math import isnan, nan
+from math import nan
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twin_harness.board import Board
 from twin_harness.child import run_as_ordinary, run_in_real_time, watch_process
 from twin_harness.clock import Clock, SystemClock
-from twin_harness.metrics import columns
+from twin_harness.metrics import IDENTITY, columns
 from twin_harness.telemetry.load_account import LoadAccount
 
 if TYPE_CHECKING:
     from twin_harness.telemetry.procfs_source import Sample
 
+_WHOLE_UNITS = ("bytes", "bytes/s", "Hz")
 LATENESS_EDGES_MS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _SLICE_S = 0.5
 _ACCOUNT_EVERY_S = 5.0
@@ -71,8 +72,11 @@ class Logger:
         self._clock = clock
         self._interval_s: float = settings["interval_s"]
         self._account = LoadAccount(board, settings["machine"]["cpu_capacity"])
-        names = [metric.name for metric in columns(tuple(settings["machine"]["possible_cpus"]))]
-        self._heading = ",".join(names) + "\n"
+        metrics = columns(tuple(settings["machine"]["possible_cpus"]))
+        self._heading = ",".join(metric.name for metric in metrics) + "\n"
+        # One format for all numbers: bytes, bytes/s and Hz whole, everything else to three decimals.
+        self._format = "".join("%.0f," if metric.unit in _WHOLE_UNITS else "%.3f," for metric in metrics[len(IDENTITY) :])
+        self._second, self._second_text = -1, ""
         self._host = _quoted(settings["machine"]["host"])
         self._length_bytes = os.fstat(descriptor).st_size
         self._cost_us = nan
@@ -131,8 +135,10 @@ class Logger:
             missed,
             self._cost_us,
         )
-        labels = f"{_utc_text(utc_s)},{now_s:.6f},{self._host},,{_quoted(account.experiment)},{_quoted(account.active_events)},"
-        self._write((labels + ",".join(map(_number, numbers)) + "\n").encode())
+        labels = f"{self._utc_text(utc_s)},{now_s:.6f},{self._host},,{_quoted(account.experiment)},{_quoted(account.active_events)}"
+        # NaN is an empty cell, and a whole number has no decimals.
+        cells = f",{self._format % numbers}".replace(".000,", ",").replace("nan", "").replace(",-0,", ",0,")
+        self._write(f"{labels}{cells[:-1]}\n".encode())
         self.rows += 1
         self.missed += missed
         self._board.publish_row(self._length_bytes, now_s, self.rows, (figures.cpu_percent, figures.memory_percent, figures.disk_bytes_per_s))
@@ -143,6 +149,13 @@ class Logger:
         cost_s = time.process_time() - began_cpu_s
         self._cost_us = cost_s * 1e6
         self.cpu_s += cost_s
+
+    def _utc_text(self, utc_s: float) -> str:
+        """Return ISO 8601 with microseconds, in UTC; the second is put into words once."""
+        whole = int(utc_s // 1)
+        if whole != self._second:
+            self._second, self._second_text = whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+        return f"{self._second_text}.{min(999_999, int((utc_s - whole) * 1e6)):06d}Z"
 
     def _slots_asleep(self) -> int:
         """Return how many slots passed while the machine was suspended since the row before, and note it: no clock of the rows shows it."""
@@ -162,26 +175,9 @@ class Logger:
         self._length_bytes += written
 
 
-def _number(value: float) -> str:
-    """Return a cell: empty for NaN, whole numbers as such, three decimals below a million."""
-    if isnan(value):
-        return ""
-    if value == int(value):
-        return str(int(value))
-    return f"{value:.3f}" if abs(value) < 1e6 else f"{value:.0f}"  # noqa: PLR2004 - bytes per second need no decimals
-
-
 def _quoted(text: str) -> str:
     """Return a label as a CSV cell."""
     return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n') else text
-
-
-def _utc_text(utc_s: float) -> str:
-    """Return ISO 8601 with microseconds, in UTC."""
-    whole = int(utc_s)
-    micros = min(999_999, int((utc_s - whole) * 1e6))
-    parts = time.gmtime(whole)
-    return f"{parts[0]:04d}-{parts[1]:02d}-{parts[2]:02d}T{parts[3]:02d}:{parts[4]:02d}:{parts[5]:02d}.{micros:06d}Z"
 
 
 class _Watch:
@@ -195,22 +191,27 @@ class _Watch:
             self._is_gone = False
         except ProcessLookupError:
             self._is_gone = True
-        self._signals = {signal.SIGTERM, signal.SIGINT}
-        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
+        self._wake_up, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(write_end, False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: None)  # the wake-up pipe ends the wait
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        self._watched = [self._wake_up, *([self._controller] if not self._is_gone and self._controller is not None else [])]
 
     def wait_until(self, instant_s: float) -> bool:
-        """Sleep until an instant; return False when the logger is to end before it."""
-        while not (self._is_gone or self._board.is_stopping or self._controller_has_ended()):
+        """Sleep until an instant; return False when the logger is to end before it. One call waits for all of it."""
+        while not (self._is_gone or self._board.is_stopping):
             remaining_s = instant_s - time.monotonic()
-            if remaining_s <= 0:
-                return True
-            if signal.sigtimedwait({signal.SIGTERM}, min(remaining_s, _SLICE_S)) is not None:
+            if select.select(self._watched, [], [], min(max(remaining_s, 0.0), _SLICE_S))[0]:
                 return False
+            if remaining_s <= _SLICE_S:
+                return not self._has_ended_unseen()
         return False
 
-    def _controller_has_ended(self) -> bool:
+    def _has_ended_unseen(self) -> bool:
+        """Tell whether the controller has ended, where the kernel has no descriptor that would say so."""
         if self._controller is not None:
-            return bool(select.select([self._controller], [], [], 0)[0])
+            return False
         try:
             os.kill(self._controller_pid, 0)
         except ProcessLookupError:

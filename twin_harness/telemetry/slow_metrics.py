@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from math import nan
 from typing import Any
 
 import psutil
 
-from twin_harness.procfs import PAGE_BYTES, keep, read_text
+from twin_harness.procfs import PAGE_BYTES, cpu_temperature_files, keep, read_text
 
+_RECOUNT_S = 10.0
 PERIOD_S = 0.999  # just under a second, so that a 0.1 s grid meets it every tenth sample
+_FREQUENCY = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"  # in kHz
+_MEGAHERTZ = re.compile(rb"^processor\s*: (\d+)$.*?^cpu MHz\s*: ([0-9.]+)$", re.MULTILINE | re.DOTALL)
 _VM_COUNTERS = (b"\npswpin ", b"\npswpout ", b"\npgfault ", b"\npgmajfault ")
 
 
@@ -30,27 +35,72 @@ class SlowMetrics:
         self._has_vmstat = has_vmstat
         self._vmstat = keep("/proc/vmstat", 16384) if has_vmstat else None
         self._energy = _energy_files()
+        self._frequency_files = tuple(filter(None, (keep(_FREQUENCY.format(number), 32) for number in sorted(self._allowed))))
+        self._cpuinfo = None if self._frequency_files else keep("/proc/cpuinfo", 1 << 16)
+        self._temperatures = tuple(filter(None, (keep(path, 32) for path, _ in cpu_temperature_files())))
         self._read_s = -1.0
+        self._cpuinfo_due_s = self._recount_due_s = -1.0
+        self._links_beside = 0
         self._vm: list[int] | None = None
         self._energy_uj: list[int] | None = None
         self.swap_percent = nan
         self.swap_in = self.swap_out = self.faults = self.major_faults = nan
         self.frequency_hz = self.processes = self.disk_used_percent = self.temperature_celsius = self.power_watts = nan
 
-    def refresh(self, now_s: float) -> None:
-        """Read everything again if a second has passed."""
+    def refresh(self, now_s: float) -> bool:
+        """Read everything again if a second has passed, and return whether it has."""
         if now_s - self._read_s < PERIOD_S:
-            return
+            return False
         dt_s, self._read_s = now_s - self._read_s, now_s
         if self._has_vmstat:
             self._refresh_vm(dt_s)
         else:
             self._refresh_swap(dt_s)
         self._refresh_power(dt_s)
-        self.frequency_hz = _frequency_hz(self._allowed)
-        self.processes = float(len(psutil.pids()))
+        self.frequency_hz = self._frequency_hz(now_s)
+        self.processes = float(self._count_processes(now_s))
         self.disk_used_percent = _used_percent(self._scratch_dir)
-        self.temperature_celsius = _temperature_celsius()
+        self.temperature_celsius = self._temperature_celsius()
+        return True
+
+    def _frequency_hz(self, now_s: float) -> float:
+        """Return the mean frequency of the allowed CPUs: of cpufreq, else of /proc/cpuinfo, as psutil has it; psutil's off Linux."""
+        if self._cpuinfo is not None and now_s < self._cpuinfo_due_s:
+            return self.frequency_hz  # without cpufreq nothing scales: every ten seconds is often enough
+        self._cpuinfo_due_s = now_s + _RECOUNT_S
+        if self._frequency_files:
+            found = [int(file.read()) * 1e3 for file in self._frequency_files]
+        elif self._cpuinfo is not None:
+            megahertz = _MEGAHERTZ.findall(self._cpuinfo.read())
+            found = [float(value) * 1e6 for number, value in megahertz if int(number) in self._allowed]
+        else:
+            return _psutil_frequency_hz(self._allowed)
+        return sum(found) / len(found) if found else nan
+
+    def _temperature_celsius(self) -> float:
+        """Return the hottest CPU sensor; one that cannot be read now does not count."""
+        found = []
+        for file in self._temperatures:
+            try:
+                found.append(int(file.read()) / 1000.0)
+            except (OSError, ValueError):
+                continue
+        return max(found, default=nan) if sys.platform == "linux" else _psutil_temperature_celsius()
+
+    def _count_processes(self, now_s: float) -> int:
+        """Return how many processes there are.
+
+        The links of /proc are its fixed folders and one a process (proc_root_getattr in fs/proc/root.c): counted by name every ten
+        seconds, by links in between.
+        """
+        if sys.platform != "linux":
+            return len(psutil.pids())
+        links = os.stat("/proc").st_nlink
+        if now_s >= self._recount_due_s:
+            self._recount_due_s = now_s + _RECOUNT_S
+            count = sum(map(str.isdigit, os.listdir("/proc")))
+            self._links_beside = links - count
+        return links - self._links_beside
 
     def _refresh_vm(self, dt_s: float) -> None:
         if self._vmstat is None:
@@ -94,7 +144,7 @@ def _energy_files() -> tuple[str, ...]:
     return tuple(path for path in paths if read_text(path))
 
 
-def _frequency_hz(allowed: frozenset[int]) -> float:
+def _psutil_frequency_hz(allowed: frozenset[int]) -> float:
     try:
         frequencies = psutil.cpu_freq(percpu=True)
     except (OSError, NotImplementedError, RuntimeError):
@@ -103,7 +153,7 @@ def _frequency_hz(allowed: frozenset[int]) -> float:
     return sum(chosen) / len(chosen) * 1e6 if chosen else nan
 
 
-def _temperature_celsius() -> float:
+def _psutil_temperature_celsius() -> float:
     try:
         chips = psutil.sensors_temperatures()
     except (OSError, AttributeError, RuntimeError):
@@ -115,6 +165,8 @@ def _temperature_celsius() -> float:
 
 def _used_percent(folder: str) -> float:
     try:
-        return float(psutil.disk_usage(folder).percent)
+        status = os.statvfs(folder)
     except OSError:
         return nan
+    used = status.f_blocks - status.f_bfree  # as psutil and df count it: of what users can have
+    return 100.0 * used / (used + status.f_bavail) if used + status.f_bavail else nan
