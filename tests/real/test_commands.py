@@ -1,12 +1,7 @@
 """Programs as load: run from start to end, accounted with everything they start, and never left behind."""
 
 import json
-import os
-import signal
 import sys
-import threading
-import time
-from pathlib import Path
 
 import pytest
 
@@ -88,29 +83,6 @@ def test_command_gets_no_variables_but_those_named(session, monkeypatch, tmp_pat
     assert "PYTEST_CURRENT_TEST" not in seen
     written = b"".join(path.read_bytes() for path in session.folder.path.rglob("*") if path.is_file())
     assert b"for-the-load" not in written
-
-
-@pytest.mark.parametrize("victim", ["supervisor", "host"])
-def test_nothing_of_a_command_outlives_who_watches_it(session, victim):
-    """Also a daemon in a session of its own is found by its mark."""
-
-    def kill_soon():
-        deadline_s = time.monotonic() + 20
-        while not (daemons := marked_processes(session.board.path.stem)) and time.monotonic() < deadline_s:
-            time.sleep(0.05)
-        time.sleep(0.3)
-        kind = "command" if victim == "supervisor" else "harness"
-        pids = [process.pid for process in session.board.processes() if process.kind == kind and process.pid not in (0, os.getpid())]
-        host = [pid for pid in pids if b"twin_harness.stress" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        os.kill(host[0], signal.SIGKILL)
-        return daemons
-
-    killer = threading.Thread(target=kill_soon)
-    killer.start()
-    with pytest.raises(ExperimentFailed):
-        session.runner.run(plan(command([sys.executable, "-c", DAEMON], duration_s=4.0)))
-    killer.join()
-    assert marked_processes(session.board.path.stem) == []
 
 
 CUSTOM = """
