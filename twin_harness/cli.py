@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -102,6 +103,7 @@ def _run_all(
 
     session = Session.open(settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), _complain)
     code, recordings, is_interrupted = OK, [], False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end by any signal: load stops, and what was recorded is written
     line = StatusLine.on(2)
     line.follow(session.folder.path / "run.json")
     try:

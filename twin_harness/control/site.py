@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,17 @@ def _absolute(options: dict[str, Any]) -> dict[str, Any]:
     program, *words = options["argv"]
     found = shutil.which(str(Path(folder or "", program)) if "/" in program else program)
     return {**options, "cwd": folder, "argv": [program, *words], "program": str(Path(found).absolute()) if found else program}
+
+
+def _import_path(custom: dict[str, str]) -> list[str]:
+    """Return where a load host looks for projects' stressors: an editable install is found by a hook that the host does not have."""
+    found = []
+    for reference in custom.values():
+        spec = find_spec(reference.partition(":")[0].partition(".")[0])
+        if spec is not None and spec.origin is not None:
+            folder = Path(spec.origin).resolve().parent
+            found.append(str(folder.parent if spec.submodule_search_locations else folder))
+    return [*found, *(str(Path(folder).resolve()) for folder in sys.path)] if custom else []
 
 
 def _given(names: list[str]) -> dict[str, str]:
@@ -97,7 +109,7 @@ class Site:
             "memory_floor_bytes": int(floor.of(machine.memory_limit_bytes)) if floor else 0,
             "memory_limit_bytes": machine.bounding_limit_bytes,
             "custom": custom,
-            "custom_path": [str(Path(folder).resolve()) for folder in sys.path] if custom else [],
+            "custom_path": _import_path(custom),
             "environments": {event.id: _given(event.option("env")) for event in experiment.events if event.stressor == "command"},
             "events": self.event_plans(experiment),
         }
