@@ -3,6 +3,9 @@
 import csv
 import math
 import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import product
 
@@ -285,3 +288,16 @@ def test_psutil_of_today_has_what_the_source_asks_for():
 def test_counters_start_empty():
     """A machine without a disk or network has zeros, not nothing."""
     assert Counters().disk == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("number", "goes_on"), [(signal.SIGXCPU, True), (signal.SIGTERM, False)])
+def test_only_sigterm_ends_the_wait(number, goes_on):
+    """A runaway's SIGXCPU takes the logger out of its real-time class, and no more; SIGTERM ends it."""
+    code = (
+        "import os, signal, sys, threading, time\n"
+        "from twin_harness.board import Board\nfrom twin_harness.telemetry.psutil_logger import _Watch\n"
+        "board = Board.create()\nwatch = _Watch(board, os.getppid())\nsignal.signal(signal.SIGXCPU, lambda *_: None)\n"
+        f"threading.Timer(0.1, os.kill, (os.getpid(), {int(number)})).start()\n"
+        "goes_on = watch.wait_until(time.monotonic() + 0.3)\nboard.close(unlink=True)\nprint(goes_on)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == str(goes_on)

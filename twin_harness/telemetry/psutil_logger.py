@@ -202,8 +202,12 @@ class _Watch:
         """Sleep until an instant; return False when the logger is to end before it. One call waits for all of it."""
         while not (self._is_gone or self._board.is_stopping):
             remaining_s = instant_s - time.monotonic()
-            if select.select(self._watched, [], [], min(max(remaining_s, 0.0), _SLICE_S))[0]:
+            readable = select.select(self._watched, [], [], min(max(remaining_s, 0.0), _SLICE_S))[0]
+            # SIGXCPU, which ends the real-time class alone, comes by the same pipe.
+            if self._controller in readable or (readable and signal.SIGTERM in os.read(self._wake_up, 512)):
                 return False
+            if readable:
+                continue
             if remaining_s <= _SLICE_S:
                 return not self._has_ended_unseen()
         return False
