@@ -91,6 +91,9 @@ class Account(NamedTuple):
     harness_cpu: float
 
 
+_IDLE = Account("", "", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
 class LoadAccount:
     """Follows plans and processes on the board from sample to sample.
 
@@ -107,9 +110,13 @@ class LoadAccount:
         self._plans: dict[int, PlannedWindow] = {}
         self._generation = -1
         self._known: dict[int, _Known] = {}
+        self._are_all_ours = False
 
     def sample(self, begin_s: float, end_s: float) -> Account:
         """Return requested and delivered between two instants, the second of which is now."""
+        self._refresh_processes()
+        if self._are_all_ours and not self._plans and self._board.plans_generation == self._plans_generation:
+            return _IDLE._replace(harness_cpu=self._harness_ns() / (self._ns_per_percent * (end_s - begin_s)))  # most rows: no load at all
         delivered_ns, moved_bytes, held_bytes = self._read_processes()
         self._refresh_plans()
         requested = {"cpu": 0.0, "memory": 0.0, "disk": 0.0}
@@ -173,20 +180,25 @@ class LoadAccount:
                 first_ns = process.base if process.kind == "harness" else 0
                 present[process.slot] = _Known(process, first_ns, process.base if process.kind == "disk" else 0)
         self._known = present
+        self._are_all_ours = all(known.process.kind == "harness" and known.process.state != ENDED for known in present.values())
+
+    def _harness_ns(self) -> int:
+        """Return what the harness's processes have spent since the sample before."""
+        spent_ns = 0
+        for known in self._known.values():
+            pid = known.process.pid
+            now_ns = process_cpu_ns(pid) if pid else None
+            if now_ns is not None and now_ns > known.cpu_ns:
+                spent_ns += now_ns - known.cpu_ns
+                known.cpu_ns = now_ns
+        return spent_ns
 
     def _read_processes(self) -> tuple[dict[str, int], int, int]:
         """Return CPU ns by role, bytes moved by disk load, and bytes held by memory load, since the sample before."""
-        self._refresh_processes()
         cpu_ns = {"cpu": 0, "side": 0, "harness": 0}
         moved_bytes = held_bytes = 0
         for slot, known in tuple(self._known.items()):
             process = known.process
-            if process.kind == "harness" and process.state != ENDED:  # most rows have no other
-                now_ns = process_cpu_ns(process.pid) if process.pid else None
-                if now_ns is not None and now_ns > known.cpu_ns:
-                    cpu_ns["harness"] += now_ns - known.cpu_ns
-                    known.cpu_ns = now_ns
-                continue
             role = process.kind if process.kind in ("cpu", "harness") else "side"
             is_ended = process.state == ENDED
             now_ns = self._cpu_ns(process)

@@ -180,20 +180,20 @@ class ProcfsSource:
 
     def _read_stat(self, now: Counters) -> None:
         cpus, _, rest = self._stat.read().partition(b"\nintr ")
+        words = cpus.split()
+        width = len(cpus[: cpus.index(b"\n")].split())
         totals = [0] * _CPU_FIELDS
-        for line in cpus.split(b"\n")[1:]:
-            name, *fields = line.split(None, 1 + _CPU_FIELDS)
-            number = int(name[3:])
-            times = list(map(int, fields[:_CPU_FIELDS]))
+        for at in range(width, len(words), width):  # the first line is the sum of all
+            number = int(words[at][3:])
+            times = list(map(int, words[at + 1 : at + 1 + _CPU_FIELDS]))
             total = sum(times)
             now.per_cpu[number] = (total - times[3] - times[4], total)
             if number in self._allowed:
                 totals = list(map(add, totals, times))
         now.cpu = totals
-        interrupts = int(rest[: rest.index(b" ")])
-        tail = rest[rest.index(b"\nctxt ") + 1 :].split()
-        # ctxt N btime N processes N procs_running N procs_blocked N
-        now.events = (int(tail[1]), interrupts, int(tail[5]))
+        # ctxt N btime N processes N procs_running N procs_blocked N, after a line of all interrupts
+        tail = rest[rest.rindex(b"\nctxt ") + 1 :].split(None, 10)
+        now.events = (int(tail[1]), int(rest[: rest.index(b" ")]), int(tail[5]))
         now.running, now.blocked = int(tail[7]), int(tail[9])
 
     def _read_disk(self, now: Counters) -> None:
