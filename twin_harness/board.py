@@ -189,6 +189,10 @@ class Board:
         struct.pack_into("<d", self._map, _PROBE_AT + 8 * index, worst_ms)
         _U64.pack_into(self._map, _PROBE_AT + 40 + 8 * index, seen)
 
+    def has_probed(self, index: int) -> bool:
+        """Tell whether one figure has ever been published."""
+        return bool(_U64.unpack_from(self._map, _PROBE_AT + 40 + 8 * index)[0] != (1 << 64) - 1)
+
     def probe_acknowledged(self) -> int:
         """Return how many readings the logger has taken."""
         return int(_U64.unpack_from(self._map, _PROBE_AT + 32)[0])

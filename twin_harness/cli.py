@@ -46,23 +46,17 @@ def _give(data: object) -> None:
 # -- settings -----------------------------------------------------------------------------------------------------------------
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add the options that a session takes, from the table that pytest's options come from."""
+_SENSOR = ("interval", "source", "scratch-dir", "probe-disk", "probe-service")
+_LOAD = (*_SENSOR, "data-dir", "guard", "allow-commands")
+_CHECK = ("scratch-dir", "guard", "allow-commands")
+
+
+def _add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    """Add those options of a session that the command heeds, from the table that pytest's options come from."""
     from twin_harness.config import OPTIONS  # noqa: PLC0415 - commands that open no session do without
 
     for option in OPTIONS:
-        if option.name not in (
-            "interval",
-            "source",
-            "data-dir",
-            "report-dir",
-            "scratch-dir",
-            "probe-disk",
-            "probe-service",
-            "guard",
-            "allow-commands",
-            "no-report",
-        ):
+        if option.name not in names:
             continue
         shown = "" if option.kind == "flag" or option.default in (None, "") else f" (default: {option.default})".replace("%", "%%")
         if option.kind == "flag":
@@ -260,10 +254,13 @@ def _log(arguments: argparse.Namespace) -> int:
 
 def _overhead(arguments: argparse.Namespace) -> int:
     """Measure what logger and probes cost this machine."""
-    from twin_harness.telemetry.overhead import measure  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.telemetry.overhead import FEWEST_ROUNDS, measure  # noqa: PLC0415 - psutil loads with it
 
-    if arguments.rounds < 1 or not 0 < arguments.block < float("inf"):
-        msg = f"overhead: expected --rounds of 1 or more and --block above 0 s but got --rounds {arguments.rounds} --block {arguments.block:g}"
+    if arguments.rounds < FEWEST_ROUNDS or not 0 < arguments.block < float("inf"):
+        msg = (
+            f"overhead: expected --rounds of {FEWEST_ROUNDS} or more (fewer have no 95 % interval) and --block above 0 s"
+            f" but got --rounds {arguments.rounds} --block {arguments.block:g}"
+        )
         raise InvalidInput(msg)
     found = measure(_settings(arguments), arguments.rounds, arguments.block, _complain)
     if arguments.json:
@@ -412,41 +409,44 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="twin", description="A digital twin of this server: stress it, record it, label it.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(name: str, run: Callable[[argparse.Namespace], int], text: str, *, has_settings: bool = True, example: str = "") -> argparse.ArgumentParser:
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, settings: Sequence[str] = (), *, example: str = "", has_json: bool = True
+    ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, epilog=example, formatter_class=argparse.RawDescriptionHelpFormatter)
         command.set_defaults(run_command=run)
-        command.add_argument("--json", action="store_true", help="machine output on stdout")
-        if has_settings:
-            _add_settings(command)
+        if has_json:
+            command.add_argument("--json", action="store_true", help="machine output on stdout")
+        _add_settings(command, settings)
         return command
 
-    add("doctor", _doctor, "what this machine permits, and what will be poorer for it")
-    stress = add("stress", _stress, "put one load on one resource", example=_STRESS_EXAMPLES)
+    add("doctor", _doctor, "what this machine permits, and what will be poorer for it", ("scratch-dir",))
+    stress = add("stress", _stress, "put one load on one resource", _LOAD, example=_STRESS_EXAMPLES)
     stress.add_argument("resource", help="cpu, memory, disk, command (then -- and the program), or a stressor that an installed project brings")
     stress.add_argument("--level", type=float, help="percent for cpu and memory, bytes per second for disk")
     stress.add_argument("--shape", metavar="JSON", help='a load shape, e.g. \'{"kind": "ramp", "from": 0, "to": 80}\'')
     stress.add_argument("--duration", type=float, default=10.0, metavar="SECONDS", help="how long (default: 10)")
     stress.add_argument("--unit", metavar="UNIT", help="unit of the level: percent, bytes, bytes_per_s, operations_per_s")
     stress.add_argument("--options", metavar="JSON", help='options of the event, e.g. \'{"operation": "read"}\'')
-    log = add("log", _log, "sample this machine: a table, or CSV", example="example: twin log --interval 0.1 --duration 60 --out metrics.csv")
+    example = "example: twin log --interval 0.1 --duration 60 --out metrics.csv"
+    log = add("log", _log, "sample this machine: a table, or CSV", _SENSOR, example=example, has_json=False)
     log.add_argument("--duration", type=float, default=None, metavar="SECONDS", help="how long (default: until Ctrl-C)")
     log.add_argument("--out", metavar="FILE", help="a CSV file to make (default: a table on a terminal, CSV on stdout elsewhere)")
-    overhead = add("overhead", _overhead, "measure what logger and probes cost this machine", example="example: twin overhead --rounds 10")
-    overhead.add_argument("--rounds", type=int, default=10, help="rounds of three blocks, two without the harness and one with it (default: 10)")
+    overhead = add("overhead", _overhead, "measure what logger and probes cost this machine", _SENSOR, example="example: twin overhead --rounds 10")
+    overhead.add_argument("--rounds", type=int, default=10, help="rounds of three blocks, two without the harness and one with it, 6 or more (default: 10)")
     overhead.add_argument("--block", type=float, default=2.0, metavar="SECONDS", help="length of a block (default: 2)")
     _add_schedule(add)
-    run = add("run", _run, "run every experiment of a schedule", example="example: twin run data/latest/schedule.json")
+    run = add("run", _run, "run every experiment of a schedule", (*_LOAD, "report-dir", "no-report"), example="example: twin run data/latest/schedule.json")
     run.add_argument("schedule", help="a schedule.json")
-    clean = add("clean", _clean, "remove what killed sessions left: processes, boards, scratch files", has_settings=False)
+    clean = add("clean", _clean, "remove what killed sessions left: processes, boards, scratch files")
     clean.add_argument("--data-dir", default="data", metavar="DIR", help="where run folders are (default: data)")
-    report = add("report", _report, "render the EDA report of a run", has_settings=False, example="example: twin report data/latest")
+    report = add("report", _report, "render the EDA report of a run", example="example: twin report data/latest", has_json=False)
     report.add_argument("run", help="a run folder")
     report.add_argument("--out", metavar="DIR", help="where it goes (default: reports/<run-id>)")
     return parser
 
 
 def _add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
-    schedule = add("schedule", _schedule, "make or check a schedule file", has_settings=False)
+    schedule = add("schedule", _schedule, "make or check a schedule file", has_json=False)
     actions = schedule.add_subparsers(dest="action", metavar="ACTION", required=True)
     random = actions.add_parser("random", help="random experiments, drawn by a seed", description="random experiments, drawn by a seed")
     random.add_argument("-n", type=int, default=3, help="how many (default: 3)")
@@ -479,7 +479,7 @@ def _add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
     check = actions.add_parser("check", help="what this machine would make of a schedule", description="what this machine would make of a schedule")
     check.add_argument("file", help="a schedule.json")
     check.add_argument("--json", action="store_true", help="machine output on stdout")
-    _add_settings(check)
+    _add_settings(check, _CHECK)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.board import Board
+from twin_harness.board import SERVICE_PROBE, Board
 from twin_harness.child import end_child
 from twin_harness.config import TwinConfig
 from twin_harness.control import losses, reaper
@@ -226,6 +226,8 @@ class Session:
                     self.lose("the telemetry logger had ended before the session did; the last samples are missing")
                 if has_samples and not reaper.is_role_alive(self.board.path, "probe"):
                     self.note("the probe had ended before the session did; its columns are empty from then on")
+                elif has_samples and self.config.probe_service and not self.board.has_probed(SERVICE_PROBE):
+                    self.note(f"the service {cut_secrets(self.config.probe_service)!r} never answered the probe; probe_service_ms is empty: is it up?")
             finally:
                 self.board.ask_to_stop()  # first of all: a second Ctrl-C may come at any moment
                 try:

@@ -1,9 +1,13 @@
 """What `twin log` shows: whole rows as they come, a dash for what the machine has not, and the cost of the harness with its interval."""
 
+import io
+import random
+
 import pytest
+from rich.console import Console
 
 from twin_harness.telemetry.overhead import Interval, Overhead
-from twin_harness.telemetry.record import CsvTail, make_table, row_cells
+from twin_harness.telemetry.record import CsvTail, make_table, row_cells, shown_within
 
 
 def test_tail_gives_whole_rows_only(tmp_path):
@@ -28,6 +32,18 @@ def test_row_is_shown_in_units_people_read():
     assert cells.count("–") == len(cells) - 3
 
 
+def test_table_is_never_wider_than_the_terminal():
+    """A narrow terminal shows fewer columns, whole, with CPU first; a wide one all of them."""
+    for width in (20, 40, 60, 80, 100, 120, 200):
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(make_table([{"time": "2026-01-01T12:34:56.789Z", "cpu_percent": "12.34"}], "here", width))
+        text = console.export_text()
+        assert "…" not in text
+        assert "CPU %" in text
+        assert max(map(len, text.splitlines())) <= width
+    assert shown_within(200) > shown_within(80) >= 6
+
+
 def test_table_has_a_row_a_sample():
     assert make_table([{"time": "2026-01-01T00:00:00Z"}] * 3, "here").row_count == 3
 
@@ -40,6 +56,24 @@ def test_interval_holds_the_median(shift):
     assert found == Interval.of(values)
     assert found.low <= found.median <= found.high
     assert found.n == 8
+    assert (found.low, found.high) == pytest.approx((shift - 0.3, shift + 0.3))  # the 2nd and 7th of 8 hold it with 93 % only
+
+
+def test_two_rounds_have_no_interval():
+    """Two values that agree by chance prove nothing: their interval is everything."""
+    found = Interval.of([1.0, 1.01])
+    assert (found.low, found.high) == (float("-inf"), float("inf"))
+
+
+@pytest.mark.parametrize("n", [6, 9, 12, 25])
+def test_interval_holds_the_median_95_times_of_100(n):
+    """Of samples around 0, at least 95 in a hundred intervals hold 0."""
+    chance = random.Random(n)
+    held = 0
+    for _ in range(2000):
+        found = Interval.of([chance.gauss(0, 1) for _ in range(n)])
+        held += found.low <= 0 <= found.high
+    assert held / 2000 > 0.94
 
 
 def test_cost_is_claimed_only_above_noise():

@@ -34,20 +34,21 @@ _POLL_S = 0.1
 _PROGRESS_EVERY_S = 2.0
 _LONGEST_TABLE = 30
 _PAGE_BYTES, _PUNCH_HOLE_KEEP_SIZE = 4096, 0x03
-# Heading, columns whose sum is shown, divisor, decimals.
+# Heading, columns whose sum is shown, divisor, decimals, the most important first.
 _SHOWN = (
     ("CPU %", ("cpu_percent",), 1.0, 1),
-    ("steal %", ("cpu_steal_percent",), 1.0, 1),
-    ("run queue", ("processes_running",), 1.0, 0),
     ("memory %", ("memory_percent",), 1.0, 1),
-    ("dirty MiB", ("memory_dirty_bytes",), 2**20, 1),
     ("disk MiB/s", ("disk_read_bytes_per_s", "disk_write_bytes_per_s"), 2**20, 2),
-    ("busy %", ("disk_busy_percent",), 1.0, 0),
     ("net MiB/s", ("network_sent_bytes_per_s", "network_received_bytes_per_s"), 2**20, 2),
-    ("PSI cpu %", ("pressure_cpu_percent",), 1.0, 1),
+    ("steal %", ("cpu_steal_percent",), 1.0, 1),
     ("wake-up ms", ("probe_wakeup_ms",), 1.0, 2),
+    ("PSI cpu %", ("pressure_cpu_percent",), 1.0, 1),
+    ("busy %", ("disk_busy_percent",), 1.0, 0),
+    ("run queue", ("processes_running",), 1.0, 0),
+    ("dirty MiB", ("memory_dirty_bytes",), 2**20, 1),
     ("late ms", ("lateness_ms",), 1.0, 2),
 )
+_TIME_WIDTH, _GAP_WIDTH = 8, 2
 
 
 class CsvTail:
@@ -88,25 +89,36 @@ class CsvTail:
         self._file.close()
 
 
-def row_cells(row: dict[str, str]) -> list[str]:
+def shown_within(width: int) -> int:
+    """Return how many of the columns, the most important first, stand beside the time in a terminal of that width."""
+    used = _TIME_WIDTH
+    for number, (heading, *_) in enumerate(_SHOWN):
+        used += _GAP_WIDTH + len(heading)
+        if used > width:
+            return max(number, 1)
+    return len(_SHOWN)
+
+
+def row_cells(row: dict[str, str], columns: int = len(_SHOWN)) -> list[str]:
     """Return what a row of the dataset shows in the table; a dash for what the machine has not."""
     cells = [row.get("time", "")[11:19]]
-    for _, names, divisor, decimals in _SHOWN:
+    for _, names, divisor, decimals in _SHOWN[:columns]:
         values = [row.get(name) or "" for name in names]
         cells.append(f"{sum(map(float, values)) / divisor:.{decimals}f}" if all(values) else "–")
     return cells
 
 
-def make_table(rows: list[dict[str, str]], title: str) -> Table:
-    """Return the table of the newest rows."""
+def make_table(rows: list[dict[str, str]], title: str, width: int = 1000) -> Table:
+    """Return the table of the newest rows, with as many columns as fit."""
     from rich.table import Table  # noqa: PLC0415 - only where a terminal shows it
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, _GAP_WIDTH, 0, 0), header_style="bold")
     table.add_column("UTC", no_wrap=True)
-    for heading, *_ in _SHOWN:
+    columns = shown_within(width)
+    for heading, *_ in _SHOWN[:columns]:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*row_cells(row))
+        table.add_row(*row_cells(row, columns))
     return table
 
 
@@ -124,6 +136,9 @@ def record(out: Path | None, config: TwinConfig, duration_s: float | None, say: 
     """
     if duration_s is not None and not 0 < duration_s < float("inf"):
         msg = f"log: --duration: expected seconds above 0 but got {duration_s!r}"
+        raise InvalidInput(msg)
+    if duration_s is not None and duration_s < config.interval_s:
+        msg = f"log: --duration: expected at least one --interval ({config.interval_s:g} s) but got {duration_s:g}, in which no sample would be taken"
         raise InvalidInput(msg)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     with tempfile.TemporaryDirectory(prefix="twin-log-") as workings:
@@ -202,8 +217,9 @@ class _TableDisplay:
         rows = tail.rows()
         self._newest.extend(rows)
         if rows:
-            height = max(1, min(_LONGEST_TABLE, shutil.get_terminal_size().lines - 4))
-            self._live.update(make_table(list(self._newest)[-height:], f"{self._title}, {board.dataset_state()[2]} samples; Ctrl-C ends"), refresh=True)
+            size = shutil.get_terminal_size()
+            newest = list(self._newest)[-max(1, min(_LONGEST_TABLE, size.lines - 4)) :]
+            self._live.update(make_table(newest, f"{self._title}, {board.dataset_state()[2]} samples; Ctrl-C ends", size.columns), refresh=True)
 
     def close(self) -> None:
         """Leave the last table, and the cursor below it."""
