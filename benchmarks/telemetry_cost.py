@@ -1,7 +1,7 @@
 """What a sample costs and how punctual it is, ours beside a plain psutil script, collectl and sadc, in one run.
 
     python benchmarks/telemetry_cost.py                 everything, about 12 minutes
-    python benchmarks/telemetry_cost.py --only cost --rounds 5 --json cost.json
+    python benchmarks/telemetry_cost.py --only cost --rounds 5 --json cost.json --figure cost.png
 
 CPU time is that of the sampling process alone, by its CPU clock (ns), over the samples that it wrote; rounds alternate. Our probe
 process is read apart. Nothing is installed; a peer that is missing is named and left out.
@@ -12,11 +12,13 @@ import contextlib
 import csv
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import measure
@@ -84,6 +86,43 @@ def cost_of_program(words, out, interval_s, expected=None):
     return {"us": spent_ns / 1e3 / max(samples, 1), "lost": max(0, round(due) - samples) if out else None, "samples": samples}
 
 
+def cost_of_scrapes():
+    """Return µs of CPU a scrape of node_exporter, one a second."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with measure.program("prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{port}") as process:
+        time.sleep(WARM_UP_S)
+        scrapes, begin_ns = 0, measure.cpu_ns([process.pid])
+        end_s = time.monotonic() + LENGTH_S
+        while time.monotonic() < end_s:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                answer.read()
+            scrapes += 1
+            time.sleep(1.0)
+        return {"us": (measure.cpu_ns([process.pid]) - begin_ns) / 1e3 / scrapes, "lost": None, "samples": scrapes}
+
+
+def draw(results, path):
+    """Draw µs a sample of each tool, with the range of its rounds."""
+    import matplotlib as mpl  # noqa: PLC0415 - only for a figure
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
+
+    rows = results["cost"]
+    figure, axes = plt.subplots(figsize=(8, 0.5 * len(rows) + 1.2), layout="constrained")
+    for at, (name, row) in enumerate(rows.items()):
+        us = row["us"]
+        axes.barh(at, us["median"], color="#0072b2" if name.startswith("ours") else "#999999")
+        axes.plot([us["min"], us["max"]], [at, at], color="black")
+        axes.text(us["max"] + 40, at, f"{us['median']:.0f} µs, n = {us['n']}", va="center")
+    axes.set(yticks=range(len(rows)), yticklabels=list(rows), xlabel="CPU time a sample, µs (bar: median; line: range of rounds)", title=results["machine"])
+    axes.set_xlim(0, 1.25 * max(row["us"]["max"] for row in rows.values()))
+    axes.invert_yaxis()
+    figure.savefig(path, dpi=120)
+
+
 def count_lines(path):
     """Return how many lines a file holds by now."""
     path = Path(path)
@@ -112,6 +151,8 @@ def compare_cost(rounds, say):
         tools["collectl -i 0.1"] = lambda folder: cost_of_program(["collectl", "-i", "0.1", "-scCdDmnN", "-P", "-f", str(folder / "c")], None, 0.1)
     if sadc := sadc_path():
         tools["sadc -S ALL at 1 Hz"] = lambda folder: cost_of_program([sadc, "-S", "ALL", "1", str(folder / "s")], None, 1.0)
+    if measure.version_of("prometheus-node-exporter"):
+        tools["node_exporter, a scrape"] = lambda _: cost_of_scrapes()
     found = {name: [] for name in tools}
     for number in range(rounds):
         for name in list(tools) if number % 2 else list(tools)[::-1]:
@@ -181,12 +222,23 @@ def measure_lateness(rounds, say):
     return found
 
 
+def print_cost(rows):
+    """Write the table of what a sample costs."""
+    print("\nCPU time a sample at 10 Hz, µs; median [range] of rounds")
+    for name, row in rows.items():
+        ratio = "" if name == "ours" else f"  ours to it {measure.shown(row['ratio'])}"
+        lost = f"  lost {row['lost']}" if name.startswith(("ours", "plain")) else ""
+        print(f"  {name:<22} {measure.shown(row['us'], 0)}{lost}{ratio}")
+    print(f"  our probe process, told apart: {measure.shown(rows['ours']['probe_us'], 0)} µs a sample")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("cost", "missed", "lateness"), action="append", help="leave the rest out; may be given again")
     parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (default: 5)")
     parser.add_argument("--scratch", default=".", help="folder on a disk, for the full load (default: here)")
     parser.add_argument("--json", metavar="FILE", help="results for machines")
+    parser.add_argument("--figure", metavar="PNG", help="the cost as a figure")
     arguments = parser.parse_args()
     wanted = arguments.only or ["cost", "missed", "lateness"]
 
@@ -197,12 +249,7 @@ def main():
     print(results["machine"])
     if "cost" in wanted:
         results["cost"] = compare_cost(arguments.rounds, say)
-        print("\nCPU time a sample at 10 Hz, µs; median [range] of rounds")
-        for name, row in results["cost"].items():
-            ratio = "" if name == "ours" else f"  ours to it {measure.shown(row['ratio'])}"
-            lost = f"  lost {row['lost']}" if name.startswith(("ours", "plain")) else ""
-            print(f"  {name:<22} {measure.shown(row['us'], 0)}{lost}{ratio}")
-        print(f"  our probe process, told apart: {measure.shown(results['cost']['ours']['probe_us'], 0)} µs a sample")
+        print_cost(results["cost"])
     if "missed" in wanted:
         results["missed"] = count_missed(arguments.scratch, say)
         print("\nSamples lost")
@@ -216,6 +263,8 @@ def main():
             if row["n"]:
                 late = f"median {row['median_ms']:.2f}, p99 {row['p99_ms']:.2f}, max {row['max_ms']:.2f} ms"
                 print(f"  {name:<20} {late}, n = {row['n']}; {row['left_out_for_steal']} rows left out for steal")
+    if arguments.figure and "cost" in results:
+        draw(results, arguments.figure)
     if arguments.json:
         measure.write_json(arguments.json, results)
 

@@ -15,6 +15,7 @@ SEED = pytest.StashKey[int]()
 def pytest_addoption(parser):
     group = parser.getgroup("chaos", "chaos: processes killed and stopped at random times")
     group.addoption("--chaos-rounds", type=int, default=10, metavar="N", help="rounds in all, over the faults in turn (default: 10)")
+    group.addoption("--chaos-kills", type=int, default=20, metavar="N", help="kills of the logger at random moments (default: 20)")
     group.addoption("--chaos-seed", type=int, default=None, metavar="N", help="seed of the moments; drawn and printed unless given")
 
 
@@ -59,6 +60,9 @@ def make_victim(tmp_path):
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter):
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, []) if getattr(report, "when", "") == "call"]
+    kills = [value for report in reports for name, value in report.user_properties if name == "kills"]
+    for line in kills:
+        terminalreporter.write_line(f"logger: {line}")
     rows = [json.loads(value) for report in reports for name, value in report.user_properties if name == ROW]
     if rows:
         terminalreporter.section("chaos")
