@@ -6,6 +6,7 @@ of the time) and finds the package by PYTHONPATH. End of stdin means stop. Nothi
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterable
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_TO_KILL = "1000"
@@ -145,6 +147,12 @@ def watch_process(pid: int) -> int | None:
     if not hasattr(os, "pidfd_open"):
         return None
     return os.pidfd_open(pid)
+
+
+def run_on(cpus: Iterable[int]) -> None:
+    """Run on these CPUs alone, with all threads and children to come; where that is not possible, wherever the kernel likes."""
+    with contextlib.suppress(OSError, AttributeError, ValueError):
+        os.sched_setaffinity(0, set(cpus))
 
 
 def run_in_real_time() -> bool:

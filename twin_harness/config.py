@@ -58,6 +58,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("seed", "seed", 0, "N", "seed of random schedules: a number, or 'random' to draw and print one"),
     Option("random", "int", None, "N", "overrides the n of every random_schedules(n) marker", minimum=1, maximum=1000),
     Option("repeat", "int", 1, "N", "run each experiment N times", minimum=1, maximum=1000),
+    Option("partition", "flag", False, None, "with -n N: cut the machine into N equal parts, and run N experiments at once, each in its own"),
     Option(
         "guard",
         "guard",
@@ -134,6 +135,7 @@ class TwinConfig:
     seed: int = 0
     random: int | None = None
     repeat: int = 1
+    parts: int = 0
     guard: GuardLimits = field(default_factory=lambda: parse_guard("memory_available=10%,disk_free=1GiB"))
     undecided: str = "ignore"
     may_run_commands: bool = False

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 LABELS = tuple(metric.name for metric in IDENTITY if metric.name != "monotonic_s")
 
 
-def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float | None = None) -> pd.DataFrame:
+def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float | None = None, partition: str = "") -> pd.DataFrame:
     """Return rows of a dataset as a DataFrame with ``dt_s``, the measured seconds since the row before, as its last column.
 
+    Of a machine in parts there is a row a part and moment; ``partition`` takes those of one, and ``dt_s`` is since the part's row before.
     Numbers are float64 (missing is NaN), labels are strings. Rows that do not parse are left out.
     """
     import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is wanted
@@ -40,10 +41,35 @@ def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float 
         frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce").astype("float64")
     frame[labels] = frame[labels].fillna("")
     frame = frame[frame["monotonic_s"].notna()].copy()
-    frame["dt_s"] = frame["monotonic_s"].diff()
+    if partition:
+        frame = frame[frame["partition"] == partition].copy()
+    is_in_parts = "partition" in frame.columns and len(frame["partition"].unique()) > 1
+    frame["dt_s"] = (frame.groupby("partition") if is_in_parts else frame)["monotonic_s"].diff()
     if len(frame) and previous_s is not None:
-        frame.loc[frame.index[0], "dt_s"] = frame["monotonic_s"].iloc[0] - previous_s
+        is_first = frame["monotonic_s"] == frame["monotonic_s"].iloc[0]
+        frame.loc[is_first, "dt_s"] = frame["monotonic_s"].iloc[0] - previous_s
     return frame
+
+
+_OF_PARTS = ("memory_requested_bytes", "memory_delivered_bytes", "disk_requested_bytes_per_s", "disk_delivered_bytes_per_s")
+
+
+def whole_machine(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a moment of a dataset of parts: CPU percents as the mean of the (equal) parts, load in bytes as their sum.
+
+    ``experiment`` and ``active_events`` hold those of all parts; every other column is the machine's in each row already.
+    """
+    if "partition" not in frame.columns or len(frame["partition"].unique()) < 2:  # noqa: PLR2004 - a whole machine, or one part
+        return frame
+    moments = frame.groupby("monotonic_s", sort=False)
+    whole = moments.first()
+    means = [name for name in frame.columns if name.startswith("cpu_") and name.endswith("_percent")] + ["harness_cpu_percent"]
+    whole[means] = moments[means].mean()
+    whole[list(_OF_PARTS)] = moments[list(_OF_PARTS)].sum(min_count=1)
+    for name in ("experiment", "active_events"):
+        whole[name] = moments[name].agg(lambda parts: "+".join(filter(None, parts)))
+    whole["partition"] = ""
+    return whole.reset_index().reindex(columns=frame.columns)
 
 
 def _parse(data: bytes, types: dict[str, str]) -> pd.DataFrame:

@@ -7,10 +7,11 @@ import json
 import os
 import platform
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from twin_harness.errors import InvalidInput
 from twin_harness.procfs import ControlGroup, device_under, filesystem_under, read_meminfo, read_text
 
 MEMORY_BACKED = ("tmpfs", "ramfs", "devtmpfs")
@@ -29,6 +30,9 @@ class Machine:
         memory_total_bytes: of the whole machine; memory_limit_bytes: what is 100 percent (cgroup limit included).
         swap_bytes: size of swap.
         scratch_dir, scratch_filesystem, scratch_device: where disk load goes.
+        group_limit_bytes: the control group's memory limit; None where it does not bound.
+        partition: name of the part that this is of a machine cut into ``parts``; empty for a whole one.
+        memory_share_bytes: of a part, the available memory that it may use up; None for a whole machine, which is asked when it matters.
     """
 
     host: str
@@ -45,11 +49,15 @@ class Machine:
     scratch_dir: str
     scratch_filesystem: str
     scratch_device: str
+    group_limit_bytes: int | None = None
+    partition: str = ""
+    parts: int = 1
+    memory_share_bytes: int | None = None
 
     @property
     def bounding_limit_bytes(self) -> int | None:
         """The control group's memory limit where it is below the machine's memory; None where it does not bound."""
-        return self.memory_limit_bytes if self.memory_limit_bytes < self.memory_total_bytes else None
+        return self.group_limit_bytes
 
     @property
     def fingerprint(self) -> str:
@@ -72,7 +80,7 @@ class Machine:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Machine:
         """Return the machine that ``to_json`` described; what else stands there is left out."""
-        known = {name: data[name] for name in cls.__dataclass_fields__}
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         known["cpus"], known["possible_cpus"] = tuple(data["cpus"]), tuple(data["possible_cpus"])
         return cls(**known)
 
@@ -101,7 +109,46 @@ def inspect_machine(scratch_dir: Path) -> Machine:
         scratch_dir=str(scratch_dir),
         scratch_filesystem=kind,
         scratch_device=device_under(scratch_dir) if is_linux else "",
+        group_limit_bytes=limit_bytes if limit_bytes and limit_bytes < total_bytes else None,
     )
+
+
+def cut(machine: Machine, count: int, available_bytes: int) -> tuple[Machine, ...]:
+    """Return ``count`` equal parts of a machine: as many CPUs each (what is left over belongs to none), 1/count of memory and of the quota.
+
+    CPUs that share a core stay together where that is possible. The disk, the network and the caches are everybody's.
+
+    Args:
+        machine: a whole machine.
+        count: of parts.
+        available_bytes: memory that new work can have now; each part may use up its share of it.
+
+    Raises:
+        InvalidInput: there are fewer CPUs than parts.
+    """
+    if not 1 <= count <= len(machine.cpus):
+        msg = f"expected at most {len(machine.cpus)} parts of this machine, one for each of its CPUs, but got {count}; use fewer workers"
+        raise InvalidInput(msg)
+    ordered, each = sorted(machine.cpus, key=_core_of), len(machine.cpus) // count
+    return tuple(
+        replace(
+            machine,
+            cpus=tuple(sorted(ordered[index * each : (index + 1) * each])),
+            cpu_capacity=min(float(each), machine.cpu_capacity / count),
+            memory_limit_bytes=machine.memory_limit_bytes // count,
+            partition=f"p{index}",
+            parts=count,
+            memory_share_bytes=available_bytes // count,
+        )
+        for index in range(count)
+    )
+
+
+def _core_of(cpu: int) -> tuple[int, int, int]:
+    """Return package, core and number of a CPU, as far as the kernel tells (cputopology.rst)."""
+    folder = f"/sys/devices/system/cpu/cpu{cpu}/topology"
+    package, core = (read_text(f"{folder}/{name}") for name in ("physical_package_id", "core_id"))
+    return int(package or 0), int(core or cpu), cpu
 
 
 def parse_cpu_list(text: str) -> tuple[int, ...]:

@@ -81,9 +81,16 @@ class Recording:
         """The rows of the window; index ``t_s``: seconds on the events' clock, at which each row was taken."""
         zero_s = self.planned.zero_s
         with self.folder.open_dataset(self.valid_bytes) as dataset:
-            frame = read_frame(dataset, zero_s + self.begin_s, zero_s + self.end_s)
+            frame = read_frame(dataset, zero_s + self.begin_s, zero_s + self.end_s, self.planned.partition)
         frame.index = (frame["monotonic_s"] - zero_s).rename("t_s")
         return frame
+
+    @cached_property
+    def machine(self) -> dict[str, Any]:
+        """What the experiment ran on: ``machine.json``, with the capacities of its part where the machine was in parts."""
+        data = self.folder.read_machine()
+        parts = data.get("parts_of") or ()
+        return {**data, **next((part for part in parts if part.get("name") == self.planned.partition), {})}
 
     @cached_property
     def annotations(self) -> pd.DataFrame:
@@ -216,7 +223,7 @@ class Recording:
         """Return why CPU time was missing, ``short`` points of the machine over ``seconds_s``; empty when the load itself did too little."""
         if short <= _SHORT_POINTS:
             return ""
-        capacity = float(self.folder.read_machine().get("cpu_capacity", 1.0))
+        capacity = float(self.machine.get("cpu_capacity", 1.0))
         missing_s = short / 100.0 * capacity * seconds_s
         steal = window.mean("cpu_steal_percent")
         if starved_s + steal / 100.0 * capacity * seconds_s < _LEAST_EXPLAINED * missing_s:
@@ -250,7 +257,7 @@ class Recording:
             msg = f"event {event_id!r} of {self.name!r} is of stressor {event.stressor!r}, which has no columns of requested and delivered load"
             raise Undecided(msg)
         window = self.during(event_id)
-        machine = self.folder.read_machine()
+        machine = self.machine
         scale = event.scale(machine.get("cpu_capacity", 1.0), machine.get("memory_limit_bytes", 0))
         result = compare(event, scale, window.samples, self.annotation(event_id))
         if result is None:

@@ -105,6 +105,10 @@ class RunFolder:
         """Held by the living logger."""
         return self.path / "logger.lock"
 
+    def part_lock(self, partition: str) -> Path:
+        """Held by the worker that a part of the machine belongs to, and by its load."""
+        return self.path / f"part.{partition}.lock"
+
     @property
     def logger_account(self) -> Path:
         """What the logger says of itself, until it stands in ``run.json``."""
@@ -195,7 +199,8 @@ class RunFolder:
         for notes in () if keep_notes else self.path.glob("notes.*.jsonl"):
             notes.unlink()
         _empty_claims(self.path / ".names")
-        self.logger_lock.unlink(missing_ok=True)
+        for lock in (self.logger_lock, *self.path.glob("part.*.lock")):
+            lock.unlink(missing_ok=True)
         self.logger_account.unlink(missing_ok=True)
         scratch = self.path / "scratch"
         if scratch.is_dir() and not scratch.is_symlink() and not any(scratch.iterdir()):

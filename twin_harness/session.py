@@ -21,15 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.board import SERVICE_PROBE, Board
-from twin_harness.child import end_child
+from twin_harness.child import end_child, run_on
 from twin_harness.config import TwinConfig
 from twin_harness.control import losses, reaper
 from twin_harness.control.annotations import AnnotationRecorder
+from twin_harness.control.machine_lock import MachineLock
+from twin_harness.control.preflight import available_memory_bytes
 from twin_harness.control.runner import ServerRunner
-from twin_harness.control.runner_parallel import Admission
+from twin_harness.control.runner_parallel import Admission, claim_part
 from twin_harness.control.site import Site
 from twin_harness.errors import HarnessFailure, InvalidInput
-from twin_harness.machine import Machine, inspect_machine
+from twin_harness.machine import Machine, cut, inspect_machine
 from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
 from twin_harness.run_folder import RunFolder, make_output_folder, point_latest
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 _LIBRARIES = ("pytest", "pytest-xdist", "psutil", "hypothesis", "pandas", "seaborn", "matplotlib", "numpy", "pydantic", "allure-pytest")
 _STOP_PATIENCE_S = 5.0
 _MUTE_S = 3.0
+_PART_POLL_S = 0.02
 _NO_CONTROLLER = "the controller of this session has ended; a worker begins nothing without it"
 
 
@@ -66,8 +69,11 @@ class Session:
         self.folder = folder
         self.board = board
         self.machine = machine
+        self._whole = machine
         self._warn = warn
+        part = self._take_part()
         self._children: list[subprocess.Popen[bytes]] = []
+        self._machine_lock = MachineLock()
         self._telemetry = Telemetry(
             dataset=folder.dataset,
             account=folder.logger_account,
@@ -75,16 +81,38 @@ class Session:
             board=board.path,
             interval_s=config.interval_s,
             controller_pid=seat.controller_pid,
-            machine=machine.to_json(),
+            machine={**machine.to_json(), "parts_of": folder.read_machine().get("parts_of", [])},
             source=config.source,
             probe_disk=config.probe_disk,
             probe_service=config.probe_service,
             on_start=lambda pid, role: reaper.register(board.path, pid, role),
+            hold_machine=self._hold_machine if config.parts else tuple,
         )
-        self.admission = Admission(self._warn)
-        self.recorder = AnnotationRecorder(folder, machine.host, seat.worker)
+        self.admission = Admission(self._warn, part=part)
+        self.recorder = AnnotationRecorder(folder, machine.host, seat.worker, self.machine.partition)
         self.runner = ServerRunner(self._site())
         board.claim_process(os.getpid(), "harness", base=process_cpu_ns(os.getpid()) or 0)
+
+    def _take_part(self) -> int | None:
+        """Take a part of the machine, where it is cut and we are a worker: our machine is that part from now on, for all that we start."""
+        number = self.seat.worker.removeprefix("gw")
+        if not self.config.parts or not number.isdecimal():
+            return None
+        whole = self.machine
+        parts = cut(whole, self.config.parts, int(self.folder.read_machine()["memory_available_bytes"]))
+        index, descriptor = claim_part([self.folder.part_lock(part.partition) for part in parts], int(number) % len(parts))
+        self.machine = parts[index]
+        run_on(self.machine.cpus)
+        return descriptor
+
+    def _hold_machine(self) -> tuple[int, ...]:
+        """Take the machine for all its parts, and return what the logger is to hold."""
+        lock = MachineLock(on_wait=lambda: self._warn("waiting for the machine: another session has it; next is this one, in parts"))
+        begin_s = time.monotonic()
+        lock.take()
+        self.admission.waited_s += time.monotonic() - begin_s
+        self._machine_lock = lock  # let go as soon as the logger has it
+        return lock.descriptors
 
     @classmethod
     def open(cls, config: TwinConfig, seat: Seat, warn: Callable[[str], None] | None = None) -> Session:
@@ -123,7 +151,14 @@ class Session:
         if not reaper.register(board.path, seat.controller_pid, "controller", machine.scratch_dir):
             board.close(unlink=True)  # without an entry of its controller nobody would ever remove it
             raise HarnessFailure(_NO_CONTROLLER)
-        folder.write_machine({**machine.to_json(), "versions": _versions(), "python": platform.python_version(), "scheduling": ""})
+        facts = {**machine.to_json(), "versions": _versions(), "python": platform.python_version(), "scheduling": ""}
+        if config.parts:
+            facts["memory_available_bytes"] = available = available_memory_bytes(machine)
+            facts["parts_of"] = [
+                {"name": part.partition, "cpus": part.cpus, "cpu_capacity": part.cpu_capacity, "memory_limit_bytes": part.memory_limit_bytes}
+                for part in cut(machine, config.parts, available)
+            ]
+        folder.write_machine(facts)
         folder.write_state(
             {
                 "status": "RUNNING",
@@ -154,6 +189,7 @@ class Session:
             worker=self.seat.worker,
             is_scratch_named=bool(self.config.scratch_dir),
             may_run_commands=self.config.may_run_commands,
+            all_cpus=self._whole.cpus,
         )
 
     # -- while open -----------------------------------------------------------------------------------------------------------
@@ -185,9 +221,29 @@ class Session:
             self.lose(f"the telemetry logger (process {self.board.logger_pid}) died and was replaced; samples between are missing")
         logger = self._telemetry.ensure_logger()
         if logger is not None:
+            self._machine_lock.release()
             self._children.append(logger)
             if not had_rows:
                 self._children.append(self._telemetry.start_probe())
+        elif self.config.parts:
+            self._await_machine()
+
+    def _await_machine(self) -> None:
+        """Wait for the logger that another worker starts: it holds the machine for all parts, and may have to wait for it.
+
+        Raises:
+            HarnessFailure: that worker has given up.
+        """
+        begin_s = time.monotonic()
+        while self.board.logger_pid == 0:
+            if self.board.is_load_stopping or self.board.is_stopping:
+                msg = "the session is ending"
+                raise HarnessFailure(msg)
+            if not self._telemetry.has_logger():
+                self.ensure_logger()
+                return
+            time.sleep(_PART_POLL_S)
+        self.admission.waited_s += time.monotonic() - begin_s
 
     def _end_mute_logger(self) -> None:
         """Kill a logger that lives and writes nothing (stopped, or stuck): it counts as dead."""

@@ -1,11 +1,13 @@
 """Admission: what a test holds of the machine covers its later loads, or is taken anew; nothing runs on less than it needs."""
 
+import os
+
 import pytest
 
 from twin_harness import Experiment, cpu, disk, memory
 from twin_harness.control.machine_lock import MachineLock
-from twin_harness.control.runner_parallel import Admission
-from twin_harness.errors import InvalidInput
+from twin_harness.control.runner_parallel import Admission, claim_part
+from twin_harness.errors import HarnessFailure, InvalidInput
 
 
 def experiment(*events, share):
@@ -60,3 +62,27 @@ def test_whole_machine_after_a_shared_one_keeps_others_out(admission, tmp_path):
     with pytest.raises(InterruptedError):
         MachineLock([str(tmp_path)], on_wait=refuse).take(shared_resources=["disk"])
     assert waits
+
+
+def test_each_worker_gets_a_part_of_its_own(tmp_path):
+    """The preferred part, else another, else an error; a part is free again when whoever inherited its lock is gone."""
+    paths = [tmp_path / "a", tmp_path / "b"]
+    first, held = claim_part(paths, 1)
+    second, other = claim_part(paths, 1)
+    assert (first, second) == (1, 0)
+    inherited = os.dup(held)
+    os.close(held)
+    with pytest.raises(HarnessFailure, match="all 2 parts"):
+        claim_part(paths, 1, patience_s=0.0)
+    os.close(inherited)
+    third, again = claim_part(paths, 0)
+    assert third == 1
+    for descriptor in (other, again):
+        os.close(descriptor)
+
+
+def test_owner_of_a_part_takes_no_turns(tmp_path):
+    """Whoever has a part of the machine waits for nobody, and its load inherits the part's lock."""
+    admission = Admission(lambda _: None, [str(tmp_path)], part=5)
+    assert admission.take(WHOLE) is False
+    assert admission.descriptors == (5,)

@@ -23,6 +23,7 @@ DEFAULTS = {
     "seed": 0,
     "random": None,
     "repeat": 1,
+    "partition": False,
     "guard": "memory_available=10%,disk_free=1GiB",
     "undecided": "ignore",
     "probe-disk": False,
@@ -72,6 +73,7 @@ def test_the_config_s_defaults_are_the_options():
     assert by_field.pop("interval_s") == OPTION["interval"].default
     assert by_field.pop("guard") == parse_guard(OPTION["guard"].default)
     assert by_field.pop("may_run_commands") is OPTION["allow-commands"].default
+    assert bool(by_field.pop("parts")) is OPTION["partition"].default
     assert by_field.pop("has_report") is not OPTION["no-report"].default
     assert by_field == {name: OPTION[name.replace("_", "-")].default for name in by_field}
 

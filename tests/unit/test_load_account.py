@@ -30,7 +30,7 @@ def test_plan_without_processes_delivers_nothing(board):
     """Requested comes from the plan alone, delivered from processes alone."""
     board.publish_plan(planned(("cpu", 50.0), ("memory", 1e6), ("disk", 2e6), ("command", 0.0), ("sockets", 7.0)))
     now_s = time.monotonic()
-    row = LoadAccount(board, 2.0).sample(now_s - 0.1, now_s)
+    row = LoadAccount(board, 2.0).sample(now_s - 0.1, now_s)[0]
     assert (row.cpu_requested, row.memory_requested, row.disk_requested) == pytest.approx((50.0, 1e6, 2e6))
     assert (row.cpu_delivered, row.memory_delivered, row.disk_delivered, row.cpu_side) == (0.0, 0, 0.0, 0.0)
     assert row.active_events == "cpu-0+memory-1+disk-2+command-3+sockets-4"
@@ -46,7 +46,7 @@ def test_cpu_time_of_a_process_is_its_clock(board, kind, field):
     while time.process_time_ns() - before_ns < 20_000_000:
         pass
     least_ns = time.process_time_ns() - before_ns
-    row = account.sample(1.0, 2.0)
+    row = account.sample(1.0, 2.0)[0]
     most_ns = time.process_time_ns() - before_ns
     assert least_ns <= getattr(row, field) * 1e7 <= most_ns + 5_000_000
     others = {"cpu_delivered", "cpu_side", "harness_cpu"} - {field}
@@ -59,8 +59,37 @@ def test_command_is_accounted_by_what_its_supervisor_published(board):
     slot = board.claim_process(os.getpid(), "command")
     account.sample(0.0, 1.0)
     board.count_fsynced(slot, 300_000_000)
-    assert account.sample(1.0, 2.0).cpu_side == pytest.approx(30.0)
+    assert account.sample(1.0, 2.0)[0].cpu_side == pytest.approx(30.0)
     board.count_fsynced(slot, 500_000_000)
     board.end_process(slot, 1, 0)
-    assert account.sample(2.0, 3.0).cpu_side == pytest.approx(20.0)
-    assert account.sample(3.0, 4.0).cpu_side == 0.0
+    assert account.sample(2.0, 3.0)[0].cpu_side == pytest.approx(20.0)
+    assert account.sample(3.0, 4.0)[0].cpu_side == 0.0
+
+
+def test_parts_have_accounts_of_their_own(board):
+    """What a load process gets counts for the part that its plan names alone; the harness's cost is shared equally."""
+    now_s = time.monotonic()
+    slots = [board.publish_plan({**planned(("cpu", level)), "partition": part, "experiment": part}) for part, level in (("p0", 50.0), ("p1", 20.0))]
+    account = LoadAccount(board, 1.0, ("p0", "p1"))
+    account.sample(now_s - 0.2, now_s - 0.1)
+    board.claim_process(os.getpid(), "cpu", plan=slots[1])
+    board.claim_process(os.getpid(), "harness")
+    first, second = account.sample(now_s - 0.1, now_s)
+    assert (first.cpu_requested, second.cpu_requested) == pytest.approx((50.0, 20.0))
+    assert first.cpu_delivered == 0.0
+    assert second.cpu_delivered > 0.0
+    assert (first.experiment, second.experiment, first.active_events, second.active_events) == ("p0", "p1", "cpu-0", "cpu-0")
+    assert first.harness_cpu == second.harness_cpu > 0.0
+
+
+def test_part_of_a_process_outlives_its_plan(board):
+    """The last account of a load process still counts for its part when the plan has left the board already."""
+    slot = board.publish_plan({**planned(("cpu", 50.0)), "partition": "p1"})
+    account = LoadAccount(board, 1.0, ("p0", "p1"))
+    account.sample(0.0, 1.0)
+    process = board.claim_process(os.getpid(), "cpu", plan=slot)
+    account.sample(1.0, 2.0)
+    board.end_process(process, 10**15, 0)
+    board.remove_plan(slot)
+    first, second = account.sample(2.0, 3.0)
+    assert (first.cpu_delivered, second.cpu_delivered > 0.0) == (0.0, True)

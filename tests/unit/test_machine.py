@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin_harness import machine as machine_module
-from twin_harness.machine import Machine, inspect_machine, parse_cpu_list
+from twin_harness.errors import InvalidInput
+from twin_harness.machine import Machine, cut, inspect_machine, parse_cpu_list
 from twin_harness.procfs import ControlGroup
 
 GIB = 1024**3
@@ -174,3 +175,22 @@ def test_the_hypervisor_is_told_as_far_as_it_shows(monkeypatch, files, kind):
     """By vendor, by type, or at least that there is one; bare metal is empty."""
     monkeypatch.setattr(machine_module, "read_text", lambda path: files.get(str(path), ""))
     assert machine_module._virtualisation() == kind
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 8])
+def test_parts_are_equal_and_disjoint(tmp_path, count):
+    """As many CPUs each, none in two parts, together no more than there are; memory, capacity and quota are 1/count."""
+    machine = replace(inspect_machine(tmp_path), cpus=tuple(range(8)), cpu_capacity=6.0, memory_limit_bytes=800)
+    parts = cut(machine, count, 400)
+    assert [part.partition for part in parts] == [f"p{index}" for index in range(count)]
+    assert {len(part.cpus) for part in parts} == {8 // count}
+    assert len({cpu for part in parts for cpu in part.cpus}) == count * (8 // count)
+    assert {part.cpu_capacity for part in parts} == {min(8 // count, 6.0 / count)}
+    assert {(part.memory_limit_bytes, part.memory_share_bytes, part.parts) for part in parts} == {(800 // count, 400 // count, count)}
+    assert Machine.from_json(json.loads(json.dumps(parts[-1].to_json()))) == parts[-1]
+
+
+def test_more_parts_than_cpus_are_refused(tmp_path):
+    machine = replace(inspect_machine(tmp_path), cpus=(0, 1))
+    with pytest.raises(InvalidInput, match="at most 2 parts of this machine"):
+        cut(machine, 3, 1)

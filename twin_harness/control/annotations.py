@@ -29,19 +29,22 @@ class AnnotationRecorder:
 
     Args:
         folder: the run.
-        host, worker: who writes.
+        host, worker, partition: who writes, and from which part of the machine.
     """
 
-    def __init__(self, folder: RunFolder, host: str, worker: str = "main") -> None:
+    def __init__(self, folder: RunFolder, host: str, worker: str = "main", partition: str = "") -> None:
         self._folder = folder
         self._host = host
         self._worker = worker
+        self._partition = partition
         self._rows: list[AnnotationRow] = []
         self._experiments: list[tuple[str, float]] = []
 
     def new_row(self, experiment: str, event: str, stressor: str) -> AnnotationRow:
         """Return a row with this run's own fields filled in."""
-        return AnnotationRow(run=self._folder.run_id, experiment=experiment, event=event, stressor=stressor, host=self._host, worker=self._worker)
+        row = AnnotationRow(run=self._folder.run_id, experiment=experiment, event=event, stressor=stressor, host=self._host)
+        row.worker, row.partition = self._worker, self._partition
+        return row
 
     def record(self, row: AnnotationRow) -> None:
         """Write a row; it survives a crash from here on."""

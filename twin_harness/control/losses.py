@@ -73,6 +73,7 @@ def annotate_lost(folder: RunFolder, host: str) -> list[str]:
                     message=f"its worker {worker} was lost" if is_lost else "the session was interrupted before its outcome was written",
                     host=host,
                     worker=worker,
+                    partition=planned.partition,
                 )
             )
         if not is_lost:

@@ -27,12 +27,18 @@ COLD_FILL_BYTES_PER_S = 0.4 * 2**30
 
 
 def available_memory_bytes(machine: Machine) -> int:
-    """Return what new work can have now, in the machine and in the control group."""
+    """Return what new work can have now, in the machine and in the control group; a part has no more than its share."""
     source = AvailableMemory(machine.bounding_limit_bytes)
     try:
-        return source.read_bytes() or 0
+        available_bytes = source.read_bytes() or 0
     finally:
         source.close()
+    return available_bytes if machine.memory_share_bytes is None else min(available_bytes, machine.memory_share_bytes)
+
+
+def memory_floor_bytes(guard: GuardLimits, machine: Machine) -> float:
+    """Return what must stay available in the whole machine, of which this may be a part."""
+    return guard.memory_available.of(machine.memory_limit_bytes * machine.parts) if guard.memory_available else 0.0
 
 
 def free_disk_bytes(folder: str) -> int:
@@ -156,7 +162,7 @@ def _check_memory(experiment: Experiment, events: list[Event], machine: Machine,
     if not events:
         return []
     total, at_s = peak(events, lambda event, t_s: event.level(t_s) * event.scale(machine.cpu_capacity, machine.memory_limit_bytes))
-    floor = guard.memory_available.of(machine.memory_limit_bytes) if guard.memory_available else 0.0
+    floor = memory_floor_bytes(guard, machine) / machine.parts
     available = available_memory_bytes(machine)
     if total + floor > available:
         msg = (

@@ -6,6 +6,7 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
 from twin_harness import shapes
@@ -13,6 +14,7 @@ from twin_harness.control import preflight
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
 from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure
+from twin_harness.frames import read_frame
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.recording import Recording, compare
 from twin_harness.records import AnnotationRow, PlannedExperiment
@@ -28,6 +30,7 @@ _POLL_S = 0.05
 _ROW_PATIENCE_S = 3.0
 _COMMAND_PATIENCE_S = 4.0
 _IDLE_CPU_PERCENT, _IDLE_DISK_BYTES_PER_S, _IDLE_FOR_S = 5.0, 1e6, 1.0
+_SETTLE_POLL_S = 0.2
 
 
 @dataclass
@@ -57,6 +60,10 @@ def _as_harness_failure() -> Iterator[None]:
         where = f" ({error.filename})" if error.filename else ""
         msg = f"the harness could not go on: {error.strerror or error}{where}; look at the space, the descriptors and the rights of the data folder"
         raise HarnessFailure(msg) from None
+
+
+def _rounded(value: float) -> float | None:
+    return None if isnan(value) else round(value, 2)
 
 
 class ServerRunner:
@@ -119,7 +126,7 @@ class ServerRunner:
             site.warn(warning)
         site.admission.take(experiment, is_nested=self._under_way > 0)
         site.ensure_logger()
-        self._settle(experiment.settle_s)
+        settled = self._settle(experiment.settle_s) if experiment.settle_s else None
         experiment = experiment.model_copy(update={"name": site.folder.claim_name(experiment.name)})
         link = HostLink(site.host_plan(experiment), site.guard_limits(experiment) if experiment.events else None, site.admission.descriptors)
         try:
@@ -131,6 +138,7 @@ class ServerRunner:
         zero_s = time.monotonic() + lead_s
         begin_s = zero_s - experiment.lead_s
         planned = PlannedExperiment(experiment, begin_s, zero_s, zero_s + experiment.span_s + experiment.tail_s, site.worker, generator=generator)
+        planned = replace(planned, partition=site.machine.partition, settled=settled)
         running = _Running(planned, link, -1, {event.id: event for event in experiment.events})
         try:
             site.folder.append_plan(planned)
@@ -142,19 +150,25 @@ class ServerRunner:
             raise
         return running
 
-    def _settle(self, longest_s: float) -> None:
-        """Wait until CPU and disk have been idle for a second, at most ``longest_s``."""
-        deadline_s = time.monotonic() + longest_s
-        idle_since_s = None
-        while (now_s := time.monotonic()) < deadline_s:
-            _, _, _, (cpu_percent, _, disk_bytes_per_s) = self._site.board.dataset_state()
-            if cpu_percent > _IDLE_CPU_PERCENT or disk_bytes_per_s > _IDLE_DISK_BYTES_PER_S:
-                idle_since_s = None
-            elif idle_since_s is None:
-                idle_since_s = now_s
-            elif now_s - idle_since_s >= _IDLE_FOR_S:
-                return
-            time.sleep(_POLL_S)
+    def _settle(self, longest_s: float) -> dict[str, Any]:
+        """Wait until CPU and disk have been idle for a second on end, at most ``longest_s``, and return how that went."""
+        site, begin_s = self._site, time.monotonic()
+        while True:
+            waited_s = time.monotonic() - begin_s
+            valid_bytes, newest_s, _, _ = site.board.dataset_state()
+            busy_percent = moved = nan
+            if newest_s >= begin_s + _IDLE_FOR_S:
+                with site.folder.open_dataset(valid_bytes) as dataset:
+                    rows = read_frame(dataset, newest_s - _IDLE_FOR_S, newest_s, site.machine.partition)
+                busy_percent = float((rows["cpu_percent"] - rows["harness_cpu_percent"]).mean())
+                moved = float((rows["disk_read_bytes_per_s"].fillna(0.0) + rows["disk_write_bytes_per_s"].fillna(0.0)).mean())
+            is_idle = busy_percent <= _IDLE_CPU_PERCENT and moved <= _IDLE_DISK_BYTES_PER_S
+            if is_idle or waited_s >= longest_s:
+                return {"is_idle": is_idle, "waited_s": round(waited_s, 3), "cpu_percent": _rounded(busy_percent), "disk_bytes_per_s": _rounded(moved)}
+            if site.board.is_load_stopping:
+                msg = "the controller was interrupted"
+                raise KeyboardInterrupt(msg)
+            time.sleep(min(_SETTLE_POLL_S, longest_s - waited_s))
 
     # -- under way ------------------------------------------------------------------------------------------------------------
 
@@ -220,7 +234,19 @@ class ServerRunner:
             row.end_monotonic_s, row.actual_end_s = message["end_s"], message["end_s"] - planned.zero_s
             row.end_error_ms = (row.actual_end_s - event.end_s) * 1e3
         row.overlapped = any(other.id != event.id and other.start_s < event.end_s and other.end_s > event.start_s for other in planned.experiment.events)
+        if planned.experiment.share and row.start_monotonic_s is not None:
+            row.overlapped |= self._is_beside_others(planned, row)
         return row
+
+    def _is_beside_others(self, planned: PlannedExperiment, row: AnnotationRow) -> bool:
+        """Tell whether an event ran at the same time as an event of another experiment of this run: experiments that share may."""
+        begin_s, end_s = row.start_monotonic_s or 0.0, row.end_monotonic_s or time.monotonic()
+        return any(
+            other.zero_s + event.start_s < end_s and min(other.zero_s + event.end_s, other.end_s) > begin_s
+            for other in self._site.folder.read_plans()
+            if other.experiment.name != planned.experiment.name and other.partition == planned.partition
+            for event in other.experiment.events
+        )
 
     def _annotate_known(self, running: _Running, *, is_last_chance: bool = False) -> None:
         """Write the rows of events that have ended and whose samples have all arrived."""

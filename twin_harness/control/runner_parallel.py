@@ -1,21 +1,54 @@
 """Several experiments at once on one machine: who may run now.
 
 By default experiments take turns, over all workers and sessions. Experiments with ``share`` run beside others that use other resources.
+Of a machine in parts each worker has one for as long as it lives; the run's logger holds the machine for all of them.
+
 A test takes the machine at its first load and keeps it to its end, so that its loads may nest; waiting is told apart from running.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
 from typing import TYPE_CHECKING
 
 from twin_harness.control.machine_lock import RESOURCES, MachineLock
-from twin_harness.errors import InvalidInput
+from twin_harness.errors import HarnessFailure, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from twin_harness.schedule import Experiment
+
+
+def claim_part(paths: Sequence[Path], preferred: int, patience_s: float = 10.0) -> tuple[int, int]:
+    """Take a part of the machine, and return its number and the descriptor that holds it: load inherits it, so it is ours until load is gone.
+
+    Args:
+        paths: a lock file a part.
+        preferred: the part that is tried first.
+        patience_s: how long all parts may be taken: what a lost worker left there ends within half a second.
+
+    Raises:
+        HarnessFailure: there are more workers than parts.
+    """
+    deadline_s = time.monotonic() + patience_s
+    order = [(preferred + step) % len(paths) for step in range(len(paths))]
+    while True:
+        for number in order:
+            descriptor = os.open(paths[number], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(descriptor)
+                continue
+            return number, descriptor
+        if time.monotonic() > deadline_s:
+            msg = f"all {len(paths)} parts of the machine are taken; expected as many workers as parts"
+            raise HarnessFailure(msg)
+        time.sleep(0.05)
 
 
 def resources_of(experiment: Experiment) -> frozenset[str]:
@@ -30,10 +63,12 @@ class Admission:
     Args:
         say: told, once a wait, that another session has the machine.
         folders: where lock files stand; None takes the system's.
+        part: the lock of the part of the machine that is ours (a descriptor); None takes turns with all others.
     """
 
-    def __init__(self, say: Callable[[str], None], folders: Sequence[str] | None = None) -> None:
+    def __init__(self, say: Callable[[str], None], folders: Sequence[str] | None = None, part: int | None = None) -> None:
         self._say = say
+        self._part = part
         self._lock = MachineLock(folders, self._tell_waiting)
         self._waiting_for = ""
         self._shared: frozenset[str] | None = None
@@ -47,7 +82,7 @@ class Admission:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Lock descriptors that load hosts inherit."""
-        return self._lock.descriptors
+        return self._lock.descriptors if self._part is None else (self._part,)
 
     def take(self, experiment: Experiment, *, is_nested: bool = False) -> bool:
         """Take the machine for an experiment; return False when an earlier load of the same test holds all that it needs.
@@ -58,6 +93,8 @@ class Admission:
             HarnessFailure: there is no place for lock files.
             InvalidInput: it runs inside one that shares the machine, and needs more than that one has.
         """
+        if self._part is not None:
+            return False
         wanted = resources_of(experiment) if experiment.share else None
         if self._lock.is_held:
             if self._shared is None or (wanted is not None and wanted <= self._shared):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness import shapes
+from twin_harness.control.preflight import memory_floor_bytes
 from twin_harness.event_options import custom_stressors
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Site:
         worker: name of the worker.
         is_scratch_named: the user chose the scratch folder.
         may_run_commands: programs may be run as load.
+        all_cpus: where the guard may run: also beside the machine's part.
     """
 
     folder: RunFolder
@@ -79,6 +81,7 @@ class Site:
     worker: str = "main"
     is_scratch_named: bool = False
     may_run_commands: bool = False
+    all_cpus: tuple[int, ...] = ()
 
     def event_plans(self, experiment: Experiment) -> list[dict[str, Any]]:
         """Return an experiment's events as load host and logger are told of them."""
@@ -98,7 +101,7 @@ class Site:
 
     def host_plan(self, experiment: Experiment) -> dict[str, Any]:
         """Return the first line that a load host reads."""
-        machine, floor = self.machine, self.guard.memory_available
+        machine = self.machine
         custom = {event.stressor: custom_stressors()[event.stressor] for event in experiment.events if event.stressor in custom_stressors()}
         return {
             "board": str(self.board.path),
@@ -106,7 +109,8 @@ class Site:
             "cpus": list(machine.cpus),
             "cpu_capacity": machine.cpu_capacity,
             "scratch_dir": machine.scratch_dir,
-            "memory_floor_bytes": int(floor.of(machine.memory_limit_bytes)) if floor else 0,
+            "is_pinned": bool(machine.partition),
+            "memory_floor_bytes": int(memory_floor_bytes(self.guard, machine)),
             "memory_limit_bytes": machine.bounding_limit_bytes,
             "custom": custom,
             "custom_path": _import_path(custom),
@@ -118,14 +122,14 @@ class Site:
         """Return the first line that a guard reads; None when the guard is off."""
         if not self.guard.is_on:
             return None
-        machine, memory, disk = self.machine, self.guard.memory_available, self.guard.disk_free
+        machine, disk = self.machine, self.guard.disk_free
         space = os.statvfs(machine.scratch_dir)
         return {
             "board": str(self.board.path),
             "controller_pid": self.controller_pid,
             "has_commands": any(event.stressor == "command" for event in experiment.events),
-            "cpus": list(machine.cpus),
-            "memory_floor_bytes": int(memory.of(machine.memory_limit_bytes)) if memory else 0,
+            "cpus": list(self.all_cpus),
+            "memory_floor_bytes": int(memory_floor_bytes(self.guard, machine)),
             "memory_limit_bytes": machine.bounding_limit_bytes,
             "temperature_celsius": self.guard.temperature,
             "pressure_memory_percent": self.guard.pressure_memory,
@@ -138,6 +142,7 @@ class Site:
         """Return what the board says of a running experiment."""
         return {
             "experiment": planned.experiment.name,
+            "partition": planned.partition,
             "begin_s": planned.begin_s,
             "zero_s": planned.zero_s,
             "end_s": planned.end_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,21 @@ def _value(config: pytest.Config, option: Option) -> Any:
     return option.default if given in (None, "") else parse_value(option, given)
 
 
+def _parts(config: pytest.Config) -> int:
+    """Return how many parts of the machine the workers of pytest-xdist need.
+
+    Raises:
+        InvalidInput: there are no workers, or fewer CPUs than workers.
+    """
+    specs = [str(spec) for spec in getattr(config.option, "tx", None) or ()]
+    workers = sum(int(count) if star and count.isdecimal() else 1 for count, star, _ in (spec.partition("*") for spec in specs))
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if getattr(config.option, "dist", "no") == "no" or not 2 <= workers <= cpus:  # noqa: PLR2004 - parts are several
+        msg = f"--twin-partition: expected -n N with N from 2 to {cpus}, a CPU or more a part, but got {workers} workers; write e.g. -n 2 --twin-partition"
+        raise InvalidInput(msg)
+    return workers
+
+
 def read_config(config: pytest.Config) -> TwinConfig:
     """Read and check every option.
 
@@ -60,6 +76,7 @@ def read_config(config: pytest.Config) -> TwinConfig:
             seed=secrets.randbelow(2**31) if values["seed"] == "random" else values["seed"],
             random=values["random"],
             repeat=values["repeat"],
+            parts=_parts(config) if values["partition"] else 0,
             guard=TwinConfig().guard if isinstance(guard, str) else guard,
             undecided=values["undecided"],
             may_run_commands=values["allow-commands"],

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from twin_harness.errors import TwinError
-from twin_harness.frames import LABELS
+from twin_harness.frames import LABELS, whole_machine
 from twin_harness.metrics import columns
 from twin_harness.report.facts import EventFacts, ExperimentFacts, Statistic, ask
 from twin_harness.report.faults import FileFaults, read_faults
@@ -104,6 +104,7 @@ def _samples(run: Run, troubles: list[str]) -> pd.DataFrame:
     if missing:
         troubles.append(f"The dataset has no column {', '.join(missing)}; what rests on them is left out.")
         frame = pd.concat([frame, pd.DataFrame({name: "" if name in LABELS else np.nan for name in missing}, index=frame.index)], axis=1)
+    frame = whole_machine(frame)
     return frame.set_index(pd.RangeIndex(len(frame))).assign(run_s=frame["monotonic_s"].to_numpy() - frame["monotonic_s"].min())
 
 

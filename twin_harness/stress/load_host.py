@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from twin_harness import shapes
 from twin_harness.board import UNCOUNTED, Board
-from twin_harness.child import be_first_to_kill, die_with_parent, read_line, watch_process
+from twin_harness.child import be_first_to_kill, die_with_parent, read_line, run_on, watch_process
 from twin_harness.load_tree import descendants, kill_marked, send
 from twin_harness.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 from twin_harness.stress.command_stress import CommandStress, environment_of
@@ -99,6 +99,8 @@ class LoadHost:
         self._plan_slot = 0
         self._is_stopping = False
         self._input = b""
+        if plan.get("is_pinned"):
+            run_on(plan["cpus"])  # what it forks stays in this part of the machine
         self._own_slot = self._board.claim_process(os.getpid(), "harness")
         self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(wake_write, False)

@@ -14,6 +14,8 @@ from twin_harness.board import ENDED, UNCOUNTED, Board, LoadProcess
 from twin_harness.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twin_harness.shapes import Shape
 
 
@@ -49,6 +51,7 @@ class PlannedWindow:
     begin_s: float
     end_s: float
     loads: tuple[PlannedLoad, ...]
+    partition: str = ""
 
     @classmethod
     def from_json(cls, plan: dict[str, Any]) -> PlannedWindow:
@@ -64,7 +67,7 @@ class PlannedWindow:
             )
             for event in plan["events"]
         )
-        return cls(plan["experiment"], plan["begin_s"], plan["end_s"], loads)
+        return cls(plan["experiment"], plan["begin_s"], plan["end_s"], loads, plan.get("partition", ""))
 
 
 @dataclass(slots=True)
@@ -74,6 +77,7 @@ class _Known:
     process: LoadProcess
     cpu_ns: int
     moved_bytes: int
+    part: int
 
 
 class Account(NamedTuple):
@@ -91,6 +95,16 @@ class Account(NamedTuple):
     harness_cpu: float
 
 
+@dataclass(slots=True)
+class _Got:
+    """What the load processes of a part got since the sample before."""
+
+    cpu_ns: int = 0
+    side_ns: int = 0
+    moved_bytes: int = 0
+    held_bytes: int = 0
+
+
 _IDLE = Account("", "", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -99,12 +113,15 @@ class LoadAccount:
 
     Args:
         board: the load board.
-        cpu_capacity: how many CPUs are 100 percent.
+        cpu_capacity: how many CPUs are 100 percent; of a part where there are some.
+        parts: names of the machine's parts, each of which has an account; the harness's own cost is shared equally among them.
     """
 
-    def __init__(self, board: Board, cpu_capacity: float) -> None:
+    def __init__(self, board: Board, cpu_capacity: float, parts: Sequence[str] = ("",)) -> None:
         self._board = board
         self._ns_per_percent = cpu_capacity * 1e7
+        self._parts = tuple(parts)
+        self._part_of_slot: dict[int, int] = {}
         self._plans_generation = -1
         self._sequences: tuple[int, ...] = ()
         self._plans: dict[int, PlannedWindow] = {}
@@ -112,19 +129,24 @@ class LoadAccount:
         self._known: dict[int, _Known] = {}
         self._are_all_ours = False
 
-    def sample(self, begin_s: float, end_s: float) -> Account:
-        """Return requested and delivered between two instants, the second of which is now."""
+    def sample(self, begin_s: float, end_s: float) -> tuple[Account, ...]:
+        """Return requested and delivered between two instants, the second of which is now, of each part."""
+        self._refresh_plans()  # first: they say which part a new process belongs to
         self._refresh_processes()
-        if self._are_all_ours and not self._plans and self._board.plans_generation == self._plans_generation:
-            return _IDLE._replace(harness_cpu=self._harness_ns() / (self._ns_per_percent * (end_s - begin_s)))  # most rows: no load at all
-        delivered_ns, moved_bytes, held_bytes = self._read_processes()
-        self._refresh_plans()
+        if self._are_all_ours and not self._plans:  # most rows: no load at all
+            idle = _IDLE._replace(harness_cpu=self._harness_ns() / len(self._parts) / (self._ns_per_percent * (end_s - begin_s)))
+            return (idle,) * len(self._parts)
+        got, harness_ns = self._read_processes()
+        windows = sorted((plan for plan in self._plans.values() if plan.begin_s < end_s and plan.end_s > begin_s), key=lambda window: window.begin_s)
+        return tuple(
+            self._account([window for window in windows if window.partition == name], got[part], harness_ns / len(self._parts), begin_s, end_s)
+            for part, name in enumerate(self._parts)
+        )
+
+    def _account(self, windows: list[PlannedWindow], got: _Got, harness_ns: float, begin_s: float, end_s: float) -> Account:
+        """Return the account of a part, given what runs there and what it got."""
         requested = {"cpu": 0.0, "memory": 0.0, "disk": 0.0}
         active: list[str] = []
-        windows: list[PlannedWindow] = []
-        if self._plans:
-            windows = [plan for plan in self._plans.values() if plan.begin_s < end_s and plan.end_s > begin_s]
-            windows.sort(key=lambda window: window.begin_s)
         for window in windows:
             for load in window.loads:
                 if load.is_active(begin_s, end_s):
@@ -136,13 +158,13 @@ class LoadAccount:
             experiment="+".join(window.name for window in windows),
             active_events="+".join(active),
             cpu_requested=requested["cpu"],
-            cpu_delivered=delivered_ns["cpu"] * percent_per_ns,
+            cpu_delivered=got.cpu_ns * percent_per_ns,
             memory_requested=requested["memory"],
-            memory_delivered=held_bytes,
+            memory_delivered=got.held_bytes,
             disk_requested=requested["disk"],
-            disk_delivered=moved_bytes / (end_s - begin_s),
-            cpu_side=delivered_ns["side"] * percent_per_ns,
-            harness_cpu=delivered_ns["harness"] * percent_per_ns,
+            disk_delivered=got.moved_bytes / (end_s - begin_s),
+            cpu_side=got.side_ns * percent_per_ns,
+            harness_cpu=harness_ns * percent_per_ns,
         )
 
     def _refresh_plans(self) -> None:
@@ -159,7 +181,8 @@ class LoadAccount:
             if plan is None:
                 self._plans.pop(slot, None)
             else:
-                self._plans[slot] = PlannedWindow.from_json(plan)
+                self._plans[slot] = window = PlannedWindow.from_json(plan)
+                self._part_of_slot[slot] = self._parts.index(window.partition) if window.partition in self._parts else 0
         self._sequences = sequences
 
     def _refresh_processes(self) -> None:
@@ -178,7 +201,7 @@ class LoadAccount:
                 present[process.slot] = known
             else:
                 first_ns = process.base if process.kind == "harness" else 0
-                present[process.slot] = _Known(process, first_ns, process.base if process.kind == "disk" else 0)
+                present[process.slot] = _Known(process, first_ns, process.base if process.kind == "disk" else 0, self._part_of_slot.get(process.plan, 0))
         self._known = present
         self._are_all_ours = all(known.process.kind == "harness" and known.process.state != ENDED for known in present.values())
 
@@ -193,26 +216,29 @@ class LoadAccount:
                 known.cpu_ns = now_ns
         return spent_ns
 
-    def _read_processes(self) -> tuple[dict[str, int], int, int]:
-        """Return CPU ns by role, bytes moved by disk load, and bytes held by memory load, since the sample before."""
-        cpu_ns = {"cpu": 0, "side": 0, "harness": 0}
-        moved_bytes = held_bytes = 0
+    def _read_processes(self) -> tuple[list[_Got], int]:
+        """Return what the load of each part got since the sample before, and the ns of the harness."""
+        parts, harness_ns = [_Got() for _ in self._parts], 0
         for slot, known in tuple(self._known.items()):
-            process = known.process
-            role = process.kind if process.kind in ("cpu", "harness") else "side"
+            process, got = known.process, parts[known.part]
             is_ended = process.state == ENDED
             now_ns = self._cpu_ns(process)
             if now_ns is not None and now_ns > known.cpu_ns:
-                cpu_ns[role] += now_ns - known.cpu_ns
-                known.cpu_ns = now_ns
+                spent_ns, known.cpu_ns = now_ns - known.cpu_ns, now_ns
+                if process.kind == "harness":
+                    harness_ns += spent_ns
+                elif process.kind == "cpu":
+                    got.cpu_ns += spent_ns
+                else:
+                    got.side_ns += spent_ns
             if process.kind in ("disk", "disk_buffered"):
-                moved_bytes += self._moved(known)
+                got.moved_bytes += self._moved(known)
             elif process.kind == "memory" and not is_ended and process.pid:
-                held_bytes += max(0, (resident_bytes(process.pid) or 0) - process.base)
+                got.held_bytes += max(0, (resident_bytes(process.pid) or 0) - process.base)
             if is_ended:
                 self._board.consume_process(slot)
                 del self._known[slot]
-        return cpu_ns, moved_bytes, held_bytes
+        return parts, harness_ns
 
     def _cpu_ns(self, process: LoadProcess) -> int | None:
         """Return what a process has spent; of a command it is the whole tree."""

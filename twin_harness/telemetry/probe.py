@@ -18,7 +18,7 @@ from math import nan
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from twin_harness.board import CPU_PROBE, DISK_PROBE, SERVICE_PROBE, WAKEUP_PROBE, Board
-from twin_harness.child import die_with_parent, watch_process
+from twin_harness.child import die_with_parent, run_on, watch_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = json.loads(sys.stdin.buffer.readline())
     board = Board.open(settings["board"])
+    run_on(settings["machine"]["cpus"])
     controller = watch_process(settings["controller_pid"])
     if not settings.get("outlives_starter"):
         die_with_parent()

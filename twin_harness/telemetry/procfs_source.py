@@ -32,6 +32,7 @@ class Counters:
     """One reading of everything that only grows, and of the gauges beside it."""
 
     cpu: list[int] = field(default_factory=list)
+    parts: list[list[int]] = field(default_factory=list)
     per_cpu: dict[int, tuple[int, int]] = field(default_factory=dict)
     events: tuple[int, int, int] = (0, 0, 0)
     running: int = 0
@@ -48,7 +49,8 @@ class Sample:
 
     Attributes:
         cpu_percent, steal_percent, memory_percent, disk_bytes_per_s: what others need by name.
-        cpu, per_cpu, cpu_tail, memory, disk, network, pressure, sensors: the cells; NaN is an empty one.
+        cells: all of them; NaN is an empty one.
+        parts: of each part of the machine, what its rows have in place of the first cells: its own CPUs.
     """
 
     cpu_percent: float
@@ -56,11 +58,43 @@ class Sample:
     memory_percent: float
     disk_bytes_per_s: float
     cells: tuple[float, ...]
+    parts: tuple[tuple[float, ...], ...] = ()
 
 
-def cpu_percents(before: Counters, now: Counters, to_capacity: float) -> tuple[float, ...]:
+class Parts:
+    """The parts of a machine, and their cells of a sample.
+
+    Args:
+        machine: ``machine.json``'s content; what stands there under ``parts_of`` (name, CPUs, capacity) are the parts.
+    """
+
+    def __init__(self, machine: dict[str, Any]) -> None:
+        self._possible: tuple[int, ...] = tuple(machine["possible_cpus"])
+        self._parts = [(frozenset(part["cpus"]), len(part["cpus"]) / part["cpu_capacity"]) for part in machine.get("parts_of", ())]
+
+    def add(self, now: Counters, number: int, times: list[int]) -> None:
+        """Add the times of a CPU to those of its part."""
+        if not now.parts:
+            now.parts = [[0] * _CPU_FIELDS for _ in self._parts]
+        for index, (cpus, _) in enumerate(self._parts):
+            if number in cpus:
+                now.parts[index] = list(map(add, now.parts[index], times))
+
+    def cells(self, before: Counters, now: Counters) -> tuple[tuple[float, ...], ...]:
+        """Return each part's CPU percents, then how busy each possible CPU was; NaN for those of other parts."""
+        found = []
+        for (cpus, to_capacity), start, end in zip(self._parts, before.parts, now.parts, strict=False):
+            own = [number if number in cpus else -1 for number in self._possible]
+            found.append((*cpu_percents(start, end, to_capacity), *per_cpu_percents(before, now, own)))
+        return tuple(found)
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+
+def cpu_percents(before: list[int], now: list[int], to_capacity: float) -> tuple[float, ...]:
     """Return busy, user, system, iowait, steal and irq in percent of the machine (psutil: busy is all but idle and iowait)."""
-    user, nice, system, idle, iowait, irq, softirq, steal = (end - start for start, end in zip(before.cpu, now.cpu, strict=True))
+    user, nice, system, idle, iowait, irq, softirq, steal = (end - start for start, end in zip(before, now, strict=True))
     total = user + nice + system + idle + iowait + irq + softirq + steal
     if total <= 0:
         return (0.0 if total == 0 else nan,) * 6
@@ -70,7 +104,7 @@ def cpu_percents(before: Counters, now: Counters, to_capacity: float) -> tuple[f
     return (busy, *(min(100.0, max(0.0, part * to_percent)) for part in parts))
 
 
-def per_cpu_percents(before: Counters, now: Counters, possible: tuple[int, ...]) -> list[float]:
+def per_cpu_percents(before: Counters, now: Counters, possible: Sequence[int]) -> list[float]:
     """Return how busy each possible CPU was; NaN for one that was not there all the time."""
     cells = []
     for number in possible:
@@ -128,6 +162,7 @@ class ProcfsSource:
         self.resets: list[str] = []
         self._rates = Rates(self.resets)
         self._slow = SlowMetrics(machine, self.resets)
+        self._parts = Parts(machine)
         self._before = Counters()
         self._before_s = 0.0
 
@@ -147,7 +182,7 @@ class ProcfsSource:
         if slow.refresh(now_s):
             self._look_for_disks()
         self._before, self._before_s = now, now_s
-        cpu = cpu_percents(before, now, self._to_capacity)
+        cpu = cpu_percents(before.cpu, now.cpu, self._to_capacity)
         memory, memory_percent = self._memory()
         disk, disk_bytes_per_s = self._disk(before, now, dt_s)
         cells = (
@@ -166,7 +201,7 @@ class ProcfsSource:
             slow.temperature_celsius,
             slow.power_watts,
         )
-        return Sample(cpu[0], cpu[4], memory_percent, disk_bytes_per_s, cells)
+        return Sample(cpu[0], cpu[4], memory_percent, disk_bytes_per_s, cells, self._parts.cells(before, now) if self._parts else ())
 
     # -- reading --------------------------------------------------------------------------------------------------------------
 
@@ -190,6 +225,8 @@ class ProcfsSource:
             now.per_cpu[number] = (total - times[3] - times[4], total)
             if number in self._allowed:
                 totals = list(map(add, totals, times))
+            if self._parts:
+                self._parts.add(now, number, times)
         now.cpu = totals
         # ctxt N btime N processes N procs_running N procs_blocked N, after a line of all interrupts
         tail = rest[rest.rindex(b"\nctxt ") + 1 :].split(None, 10)

@@ -21,12 +21,13 @@ from math import nan
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twin_harness.board import Board
-from twin_harness.child import run_as_ordinary, run_in_real_time, watch_process
+from twin_harness.child import run_as_ordinary, run_in_real_time, run_on, watch_process
 from twin_harness.clock import Clock, SystemClock
 from twin_harness.metrics import IDENTITY, columns
 from twin_harness.telemetry.load_account import LoadAccount
 
 if TYPE_CHECKING:
+    from twin_harness.telemetry.load_account import Account
     from twin_harness.telemetry.procfs_source import Sample
 
 _WHOLE_UNITS = ("bytes", "bytes/s", "Hz")
@@ -71,7 +72,9 @@ class Logger:
         self._descriptor = descriptor
         self._clock = clock
         self._interval_s: float = settings["interval_s"]
-        self._account = LoadAccount(board, settings["machine"]["cpu_capacity"])
+        parts = settings["machine"].get("parts_of", ())
+        self._parts = tuple(part["name"] for part in parts) or ("",)
+        self._account = LoadAccount(board, parts[0]["cpu_capacity"] if parts else settings["machine"]["cpu_capacity"], self._parts)
         metrics = columns(tuple(settings["machine"]["possible_cpus"]))
         self._heading = ",".join(metric.name for metric in metrics) + "\n"
         # One format for all numbers: bytes, bytes/s and Hz whole, everything else to three decimals.
@@ -111,34 +114,17 @@ class Logger:
         began_cpu_s = time.process_time()
         due_s = self.next_s
         now_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
-        account = self._account.sample(self._before_s, now_s)
+        accounts = self._account.sample(self._before_s, now_s)
         figures = self._source.sample(now_s)
         late_s = max(0.0, now_s - due_s)
         # How many slots of the grid have passed without a sample.
         passed = int((now_s - self._begin_s) / self._interval_s + 1e-9)
         missed = max(0, passed - self._slot - 1) + self._slots_asleep()
         self._slot = max(passed, self._slot + 1)
-        background = figures.cpu_percent - figures.steal_percent - account.cpu_delivered - account.cpu_side - account.harness_cpu
-        numbers = (
-            account.cpu_requested,
-            account.cpu_delivered,
-            account.memory_requested,
-            account.memory_delivered,
-            account.disk_requested,
-            account.disk_delivered,
-            account.cpu_side,
-            background,
-            account.harness_cpu,
-            *figures.cells,
-            *self._board.take_probe(),
-            late_s * 1e3,
-            missed,
-            self._cost_us,
-        )
-        labels = f"{self._utc_text(utc_s)},{now_s:.6f},{self._host},,{_quoted(account.experiment)},{_quoted(account.active_events)}"
-        # NaN is an empty cell, and a whole number has no decimals.
-        cells = f",{self._format % numbers}".replace(".000,", ",").replace("nan", "").replace(",-0,", ",0,")
-        self._write(f"{labels}{cells[:-1]}\n".encode())
+        tail = (*self._board.take_probe(), late_s * 1e3, missed, self._cost_us)
+        stamp = f"{self._utc_text(utc_s)},{now_s:.6f},{self._host}"
+        cells = figures.parts or (figures.cells,)
+        self._write("".join(self._line(stamp, *part, figures.cells, tail) for part in zip(self._parts, accounts, cells, strict=True)).encode())
         self.rows += 1
         self.missed += missed
         self._board.publish_row(self._length_bytes, now_s, self.rows, (figures.cpu_percent, figures.memory_percent, figures.disk_bytes_per_s))
@@ -149,6 +135,28 @@ class Logger:
         cost_s = time.process_time() - began_cpu_s
         self._cost_us = cost_s * 1e6
         self.cpu_s += cost_s
+
+    def _line(self, stamp: str, partition: str, account: Account, own: tuple[float, ...], cells: tuple[float, ...], tail: tuple[float, ...]) -> str:
+        """Return a row: of the machine, or of a part, whose own CPUs stand in place of the machine's."""
+        busy_percent, steal_percent = own[0], own[4]
+        background = busy_percent - steal_percent - account.cpu_delivered - account.cpu_side - account.harness_cpu
+        numbers = (
+            account.cpu_requested,
+            account.cpu_delivered,
+            account.memory_requested,
+            account.memory_delivered,
+            account.disk_requested,
+            account.disk_delivered,
+            account.cpu_side,
+            background,
+            account.harness_cpu,
+            *own,
+            *cells[len(own) :],
+            *tail,
+        )
+        # NaN is an empty cell, and a whole number has no decimals.
+        text = f",{self._format % numbers}".replace(".000,", ",").replace("nan", "").replace(",-0,", ",0,")
+        return f"{stamp},{partition},{_quoted(account.experiment)},{_quoted(account.active_events)}{text[:-1]}\n"
 
     def _utc_text(self, utc_s: float) -> str:
         """Return ISO 8601 with microseconds, in UTC; the second is put into words once."""
@@ -264,6 +272,7 @@ def main() -> int:
     source = make_source(settings["source"], settings["machine"])
     logger = Logger(settings, board, source, descriptor, SystemClock())
     watch = _Watch(board, settings["controller_pid"])
+    run_on(settings["machine"]["cpus"])  # whoever started it may be confined to a part
     scheduling = _be_punctual(len(settings["machine"]["cpus"]))
     began_s, began_cpu_s, told_s, error = time.monotonic(), time.process_time(), 0.0, ""
 

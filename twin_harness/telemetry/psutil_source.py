@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from twin_harness.procfs import AvailableMemory
-from twin_harness.telemetry.procfs_source import Counters, Rates, Sample, cpu_percents, per_cpu_percents, whole_device_names
+from twin_harness.telemetry.procfs_source import Counters, Parts, Rates, Sample, cpu_percents, per_cpu_percents, whole_device_names
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class PsutilSource:
         is_bounded = machine["memory_limit_bytes"] < machine["memory_total_bytes"]
         self._bounded = AvailableMemory(machine["memory_limit_bytes"]) if is_bounded else None
         self._slow = SlowMetrics(machine, self.resets, has_vmstat=False)
+        self._parts = Parts(machine)
         self._before = Counters()
         self._before_s = 0.0
 
@@ -54,7 +55,7 @@ class PsutilSource:
         now, before, dt_s = self._read(), self._before, max(now_s - self._before_s, 1e-6)
         self._slow.refresh(now_s)
         self._before, self._before_s = now, now_s
-        cpu = cpu_percents(before, now, self._to_capacity)
+        cpu = cpu_percents(before.cpu, now.cpu, self._to_capacity)
         memory, memory_percent = self._memory()
         disk = self._rates.of("disk", before.disk, now.disk, dt_s)
         busy = nan
@@ -79,7 +80,7 @@ class PsutilSource:
             slow.temperature_celsius,
             slow.power_watts,
         )
-        return Sample(cpu[0], cpu[4], memory_percent, disk[0] + disk[1], cells)
+        return Sample(cpu[0], cpu[4], memory_percent, disk[0] + disk[1], cells, self._parts.cells(before, now) if self._parts else ())
 
     def _read(self) -> Counters:
         now = Counters(cpu=[0] * len(_CPU_FIELDS))
@@ -89,6 +90,8 @@ class PsutilSource:
             now.per_cpu[number] = (total - parts[3] - parts[4], total)
             if number in self._allowed:
                 now.cpu = [a + b for a, b in zip(now.cpu, parts, strict=True)]
+            if self._parts:
+                self._parts.add(now, number, parts)
         stats = psutil.cpu_stats()
         now.events = (stats.ctx_switches, stats.interrupts, 0)
         self._read_disk(now)
