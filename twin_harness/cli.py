@@ -25,6 +25,24 @@ _STRESS_EXAMPLES = """examples:
   twin stress memory --level 20 --options '{"pattern": "stir"}'
   twin stress disk --shape '{"kind": "ramp", "from": 0, "to": 80e6}' --options '{"operation": "mixed"}'
   twin stress command --allow-commands --duration 10 -- stress-ng --cpu 1"""
+_BOUNDS: dict[str, tuple[Callable[[str], Any], str, str]] = {  # of random schedules; see strategies.Bounds
+    "stressors": (str, "LIST", "resources used (default: cpu,memory,disk)"),
+    "shapes": (str, "LIST", "out of constant, ramp, steps, sine, square, spikes, leak (default: the first four)"),
+    "overlap": (str, "", ""),
+    "min_events": (int, "N", "events an experiment at least (default: 1)"),
+    "max_events": (int, "N", "events an experiment at most (default: 3)"),
+    "max_duration_s": (float, "SECONDS", "end of the last event at most (default: 8)"),
+    "min_event_s": (float, "SECONDS", "length of an event at least (default: 2)"),
+    "max_event_s": (float, "SECONDS", "length of an event at most"),
+    "min_cpu_percent": (int, "PERCENT", "peak of a CPU event at least"),
+    "max_cpu_percent": (int, "PERCENT", "level of a CPU event at most (default: 80)"),
+    "min_memory_percent": (int, "PERCENT", "peak of a memory event at least"),
+    "max_memory_percent": (int, "PERCENT", "level of a memory event at most (default: 5)"),
+    "min_disk_bytes_per_s": (int, "BYTES", "peak of a disk event at least"),
+    "max_disk_bytes_per_s": (int, "BYTES", "level of a disk event at most (default: 20000000)"),
+    "lead_s": (float, "SECONDS", "quiet time before the events (default: 1)"),
+    "tail_s": (float, "SECONDS", "quiet time after them (default: 1)"),
+}
 OK, FAILED, USAGE, ABORTED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -281,9 +299,8 @@ def _schedule(arguments: argparse.Namespace) -> int:
     if arguments.action == "replay":
         schedule = _replayed(arguments)
     elif arguments.action == "random":
-        bounds = {name: value for name, value in vars(arguments).items() if name.startswith(("max_", "min_", "stressors")) and value is not None}
-        if "stressors" in bounds:
-            bounds["stressors"] = bounds["stressors"].split(",")
+        bounds = {name: value for name in _BOUNDS if (value := getattr(arguments, name)) is not None}
+        bounds |= {name: bounds[name].split(",") for name in ("stressors", "shapes") if name in bounds}
         schedule = make_schedule.random(arguments.n, arguments.seed, **bounds)
     else:
         levels = {name: _numbers(getattr(arguments, name), name) for name in ("cpu_percent", "memory_percent", "disk_bytes_per_s")}
@@ -345,8 +362,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
     schedule, settings = Schedule.read(arguments.file), _settings(arguments)
     machine = inspect_machine(Path(settings.scratch_dir or ".").resolve())
-    refused, warnings = [], []
+    refused, warnings, needs = [], [], []
     for experiment in schedule.experiments:
+        needs.append({"experiment": experiment.name, "duration_s": experiment.duration_s, **preflight.needs_of(experiment, machine)})
         try:
             warnings += preflight.check(
                 experiment, machine, settings.guard, is_scratch_named=bool(settings.scratch_dir), may_run_commands=settings.may_run_commands
@@ -354,13 +372,24 @@ def _check(arguments: argparse.Namespace) -> int:
         except InvalidInput as error:
             refused.append(str(error))
     total_s = sum(experiment.duration_s for experiment in schedule.experiments)
+    has = preflight.room_of(machine, settings.guard)
     if arguments.json:
-        _give({"experiments": len(schedule.experiments), "duration_s": total_s, "refused": refused, "warnings": warnings})
+        _give({"experiments": len(schedule.experiments), "duration_s": total_s, "refused": refused, "warnings": warnings, "needs": needs, "has": has})
     else:
         _say(f"{arguments.file}: {len(schedule.experiments)} experiments, {total_s:.0f} s of load and quiet; guard {settings.guard}")
+        _say(f"{'':<34} {'seconds':>8} {'cpu peak':>9} {'memory peak':>12} {'disk peak':>12} {'file space':>11}")
+        _say(*(_needs_line(row) for row in needs))
+        memory, space = (f"{has[name] / 2**20:.0f} MiB" for name in ("memory_bytes", "space_bytes"))
+        _say(f"{'this machine, less the guard':<34} {'':>8} {'100 %':>9} {memory:>12} {'':>12} {space:>11}")
         _say(*(f"warning  {warning}" for warning in warnings), *(f"refused  {reason}" for reason in refused))
         _say("this machine can run it" if not refused else f"this machine would refuse {len(refused)} of them")
     return FAILED if refused else OK
+
+
+def _needs_line(row: dict[str, Any]) -> str:
+    name = row["experiment"] if len(row["experiment"]) <= 34 else f"…{row['experiment'][-33:]}"  # noqa: PLR2004 - the column's width
+    memory, disk, space = (f"{row[key] / 2**20:.0f} MiB" for key in ("memory_peak_bytes", "disk_peak_bytes_per_s", "space_bytes"))
+    return f"{name:<34} {row['duration_s']:>8.1f} {row['cpu_peak_percent']:>7.1f} % {memory:>12} {disk + '/s':>12} {space:>11}"
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -451,13 +480,10 @@ def _add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
     random = actions.add_parser("random", help="random experiments, drawn by a seed", description="random experiments, drawn by a seed")
     random.add_argument("-n", type=int, default=3, help="how many (default: 3)")
     random.add_argument("--seed", type=int, default=0)
-    random.add_argument("--stressors", metavar="LIST", help="e.g. cpu,memory")
-    random.add_argument("--max-events", type=int)
-    random.add_argument("--max-duration-s", type=float)
-    random.add_argument("--min-event-s", type=float)
-    random.add_argument("--max-cpu-percent", type=int)
-    random.add_argument("--max-memory-percent", type=int)
-    random.add_argument("--max-disk-bytes-per-s", type=int)
+    random.add_argument("--no-overlap", dest="overlap", action="store_false", default=None, help="one event at a time")
+    for name, (convert, metavar, text) in _BOUNDS.items():
+        if name != "overlap":
+            random.add_argument(f"--{name.replace('_', '-')}", type=convert, metavar=metavar, help=text)
     grid = actions.add_parser("grid", help="every combination of levels", description="every combination of levels")
     for name in ("--cpu-percent", "--memory-percent", "--disk-bytes-per-s"):
         grid.add_argument(name, metavar="LEVELS", help="e.g. 20,50,80")

@@ -63,6 +63,27 @@ def kill_marked(mark: str) -> int:
     return len(killed)
 
 
+def await_dead(group: int, patience_s: float = _PATIENCE_S) -> bool:
+    """Wait until no process of a group works or holds memory any more, and return whether that came: what is left are zombies at most.
+
+    A process becomes a zombie after it has given its memory back (do_exit in kernel/exit.c: exit_mm comes before exit_notify).
+    """
+    deadline_s = time.monotonic() + patience_s
+    while any(_is_alive_in(folder, group) for folder in Path("/proc").glob("[0-9]*")):
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+def _is_alive_in(folder: Path, group: int) -> bool:
+    try:
+        fields = (folder / "stat").read_bytes().rpartition(b") ")[2].split(None, 3)
+    except OSError:
+        return False
+    return int(fields[2]) == group and fields[0] not in (b"Z", b"X")
+
+
 def end_load(group: int, mark: str = "") -> None:
     """Kill a load host's group; with a mark also what a command has moved out of it, as far as the tree or the mark still tells."""
     if not mark:

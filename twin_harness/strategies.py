@@ -6,9 +6,11 @@ only. Levels stay within the bounds that are given, and events of one resource d
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from twin_harness import shapes as _shapes
@@ -16,12 +18,20 @@ from twin_harness.errors import InvalidInput
 from twin_harness.schedule import Event, Experiment, Schedule
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hypothesis.strategies import DrawFn, SearchStrategy
 
 _TENTH_S = 0.1
 _SHORTEST_STEP_S = 1.5  # half a second after a jump is left out of settling, and a window must follow
 _LEAST_DISK_BYTES_PER_S, _MOST_DISK_BYTES_PER_S = 1_000_000, 10**12
 _LONGEST_S = 86_400.0
+SHAPES = ("constant", "ramp", "steps", "sine", "square", "spikes", "leak")
+
+# For @given over these strategies with a model: ``@settings(PROFILE)``, or ``settings.load_profile("twin")``. A what-if takes milliseconds,
+# but its first call loads the model, so there is no deadline; fixtures of a module or session may be used.
+PROFILE = settings(deadline=None, max_examples=100, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("twin", PROFILE)
 
 
 @dataclass(frozen=True)
@@ -29,17 +39,26 @@ class Bounds:
     """What random schedules stay within.
 
     Attributes:
-        stressors: the resources used.
-        max_events: events an experiment at most (at least 1).
-        max_duration_s: end of the last event at most; min_event_s: an event lasts at least this long.
+        stressors: the resources used. shapes: the kinds of shape used, out of constant, ramp, steps, sine, square, spikes and leak.
+        min_events, max_events: events an experiment (fewer where no more fit in ``max_duration_s``).
+        overlap: whether events of different resources may overlap; those of one never do.
+        max_duration_s: end of the last event at most; min_event_s, max_event_s: an event lasts at least and at most this long.
+        min_cpu_percent, min_memory_percent, min_disk_bytes_per_s: peaks of an event at least; None is a tenth of the highest.
         max_cpu_percent, max_memory_percent, max_disk_bytes_per_s: levels at most.
         lead_s, tail_s: quiet time around the events.
     """
 
     stressors: tuple[str, ...] = ("cpu", "memory", "disk")
+    shapes: tuple[str, ...] = ("constant", "ramp", "steps", "sine")
+    min_events: int = 1
     max_events: int = 3
+    overlap: bool = True
     max_duration_s: float = 8.0
     min_event_s: float = 2.0
+    max_event_s: float | None = None
+    min_cpu_percent: int | None = None
+    min_memory_percent: int | None = None
+    min_disk_bytes_per_s: int | None = None
     max_cpu_percent: int = 80
     max_memory_percent: int = 5
     max_disk_bytes_per_s: int = 20_000_000
@@ -56,10 +75,20 @@ class Bounds:
         if not self.stressors or set(self.stressors) - {"cpu", "memory", "disk"}:
             msg = f"random schedules: expected stressors out of cpu, memory, disk but got stressors={self.stressors!r}"
             raise InvalidInput(msg)
+        object.__setattr__(self, "shapes", tuple(self.shapes))
+        if not self.shapes or set(self.shapes) - set(SHAPES):
+            msg = f"random schedules: expected shapes out of {', '.join(SHAPES)} but got shapes={self.shapes!r}"
+            raise InvalidInput(msg)
         wrong = {
-            "max_events": type(self.max_events) is not int or not 1 <= self.max_events <= 100,  # noqa: PLR2004 - a bound
-            "max_duration_s": not _TENTH_S <= self.max_duration_s <= _LONGEST_S,
+            "overlap": type(self.overlap) is not bool,
+            "max_events": type(self.max_events) is not int or not self.min_events <= self.max_events <= 100,  # noqa: PLR2004 - a bound
             "min_event_s": not _TENTH_S <= self.min_event_s <= self.max_duration_s,
+            "max_duration_s": not _TENTH_S <= self.max_duration_s <= _LONGEST_S,
+            "min_events": type(self.min_events) is not int or not 1 <= self.min_events <= 100,  # noqa: PLR2004 - a bound
+            "max_event_s": self.max_event_s is not None and not self.min_event_s <= self.max_event_s <= _LONGEST_S,
+            "min_cpu_percent": self.min_cpu_percent is not None and not 1 <= self.min_cpu_percent <= self.max_cpu_percent,
+            "min_memory_percent": self.min_memory_percent is not None and not 1 <= self.min_memory_percent <= self.max_memory_percent,
+            "min_disk_bytes_per_s": self.min_disk_bytes_per_s is not None and not 1 <= self.min_disk_bytes_per_s <= self.max_disk_bytes_per_s,
             "max_cpu_percent": not 1 <= self.max_cpu_percent <= 100,  # noqa: PLR2004 - percent
             "max_memory_percent": not 1 <= self.max_memory_percent <= 100,  # noqa: PLR2004 - percent
             "max_disk_bytes_per_s": not _LEAST_DISK_BYTES_PER_S <= self.max_disk_bytes_per_s <= _MOST_DISK_BYTES_PER_S,
@@ -70,6 +99,16 @@ class Bounds:
             if is_wrong:
                 msg = f"random schedules: {name}={getattr(self, name)!r} is out of range; see twin_harness.strategies.Bounds"
                 raise InvalidInput(msg)
+        if self.fitting([0.0] * (len(self.stressors) if self.overlap else 1)) < self.min_events:
+            msg = (
+                f"random schedules: min_events={self.min_events} of min_event_s={self.min_event_s:g} s do not fit in max_duration_s={self.max_duration_s:g} s; "
+                "expected fewer, shorter, or more time"
+            )
+            raise InvalidInput(msg)
+
+    def fitting(self, next_s: Iterable[float]) -> int:
+        """Return how many of the shortest events fit in what is left of resources that are free from these instants on."""
+        return sum(int((self.max_duration_s - instant_s + 1e-9) / self.min_event_s) for instant_s in next_s)
 
     @classmethod
     def of(cls, **bounds: Any) -> Bounds:
@@ -90,46 +129,89 @@ class Bounds:
             raise InvalidInput(msg) from None
 
 
-def shapes(highest: float, duration_s: float) -> SearchStrategy[_shapes.Shape]:
-    """Return shapes whose levels lie on a grid of hundredths of ``highest``, within 0 and ``highest``."""
-    level = st.integers(10, 100).map(lambda part: round(part * highest / 100.0, 6))
-    constant = level.map(_shapes.constant)
-    ramp = st.tuples(level, level).map(lambda ends: _shapes.ramp(*ends))
+def shapes(highest: float, duration_s: float, kinds: tuple[str, ...] = Bounds.shapes, lowest_peak: float | None = None) -> SearchStrategy[_shapes.Shape]:
+    """Return shapes whose levels lie on a grid of hundredths of ``highest``, within 0 and ``highest``.
+
+    Args:
+        highest: no level is above it.
+        duration_s: of the event.
+        kinds: the kinds of shape that are drawn; where steps do not fit into the event, constants are.
+        lowest_peak: the highest level of each shape is at least that, to the nearest hundredth; None is a tenth of ``highest``.
+    """
+    least = 10 if lowest_peak is None else max(1, min(100, math.ceil(100.0 * lowest_peak / highest - 1e-9)))
+
+    def of(part: float) -> float:
+        return round(part * highest / 100.0, 6)
+
+    peak = st.integers(least, 100)
+    level = peak if lowest_peak is None else st.integers(0, 100)
     most_steps = min(4, int(duration_s / _SHORTEST_STEP_S))
-    steps = st.lists(level, min_size=2, max_size=most_steps).map(_shapes.steps) if most_steps > 1 else constant
-    sine = st.tuples(st.integers(20, 50), st.integers(5, 20), st.integers(1, 4)).map(
-        lambda parts: _shapes.sine(parts[0] * highest / 100.0, parts[1] * highest / 100.0, duration_s / parts[2])
-    )
-    return st.one_of(constant, ramp, steps, sine)
+    constant = peak.map(lambda top: _shapes.constant(of(top)))
+    below = st.tuples(peak, st.integers(0, 100))  # a peak, and another level in percent of it
+    made = {
+        "constant": constant,
+        "ramp": st.tuples(level, level).filter(lambda ends: max(ends) >= least).map(lambda ends: _shapes.ramp(*map(of, ends))),
+        "steps": st.lists(level, min_size=2, max_size=max(2, most_steps))
+        .filter(lambda levels: max(levels) >= least)
+        .map(lambda levels: _shapes.steps(list(map(of, levels))))
+        if most_steps > 1
+        else constant,
+        "sine": _sines(least, lowest_peak).map(lambda parts: _shapes.sine(of(parts[0]), of(parts[1]), duration_s / parts[2])),
+        "square": st.tuples(below, st.integers(1, 4)).map(
+            lambda parts: _shapes.square(of(parts[0][0] * parts[0][1] / 100.0), of(parts[0][0]), duration_s / parts[1], 0.5)
+        ),
+        "spikes": st.tuples(below, st.integers(6, 60), st.integers(0, 1000)).map(
+            lambda parts: _shapes.spikes(
+                of(parts[0][0] * parts[0][1] / 100.0), of(parts[0][0] * (100 - parts[0][1]) / 100.0), round(max(0.1, duration_s / 10), 1), parts[1], parts[2]
+            )
+        ),
+        "leak": peak.map(lambda top: _shapes.leak(0.0, of(top) / duration_s)),
+    }
+    return st.one_of(*(made[kind] for kind in kinds))
+
+
+def _sines(least: int, lowest_peak: float | None) -> SearchStrategy[tuple[int, int, int]]:
+    """Return mean, amplitude and number of periods."""
+    periods = st.integers(1, 4)
+    if lowest_peak is None:
+        return st.tuples(st.integers(20, 50), st.integers(5, 20), periods)
+    drawn = st.tuples(st.integers(max(2, least), 100), st.integers(1, 50), periods)  # peak, amplitude in percent of it
+    return drawn.map(lambda parts: (parts[0] - max(1, parts[0] * parts[1] // 100), max(1, parts[0] * parts[1] // 100), parts[2]))
 
 
 @st.composite
-def events(draw: DrawFn, stressor: str, earliest_s: float, bounds: Bounds) -> Event:
-    """Draw one event of a stressor that starts at ``earliest_s`` or later and ends within the bounds."""
-    shortest, room = round(bounds.min_event_s / _TENTH_S), round((bounds.max_duration_s - earliest_s) / _TENTH_S)
+def events(draw: DrawFn, stressor: str, earliest_s: float, bounds: Bounds, kept_s: float = 0.0) -> Event:
+    """Draw one event of a stressor that starts at ``earliest_s`` or later and ends within the bounds, ``kept_s`` before their end."""
+    shortest, room = round(bounds.min_event_s / _TENTH_S), round((bounds.max_duration_s - kept_s - earliest_s) / _TENTH_S)
     length = draw(st.integers(shortest, max(shortest, room)))
+    length = length if bounds.max_event_s is None else min(length, round(bounds.max_event_s / _TENTH_S))
     start = draw(st.integers(0, max(0, room - length)))
     start_s, duration_s = round(earliest_s + start * _TENTH_S, 1), round(length * _TENTH_S, 1)
     highest = {"cpu": bounds.max_cpu_percent, "memory": bounds.max_memory_percent, "disk": bounds.max_disk_bytes_per_s}[stressor]
-    shape = draw(shapes(float(highest), duration_s))
+    lowest = {"cpu": bounds.min_cpu_percent, "memory": bounds.min_memory_percent, "disk": bounds.min_disk_bytes_per_s}[stressor]
+    shape = draw(shapes(float(highest), duration_s, bounds.shapes, lowest))
     unit = "bytes_per_s" if stressor == "disk" else "percent"
     return Event(stressor=stressor, start_s=start_s, duration_s=duration_s, shape=shape, unit=unit)
 
 
 @st.composite
 def experiments(draw: DrawFn, bounds: Bounds | None = None, name: str = "random") -> Experiment:
-    """Draw an experiment of one to ``max_events`` events; different resources may overlap, the same does not."""
+    """Draw an experiment of ``min_events`` to ``max_events`` events, as far as they fit; events of one resource do not overlap."""
     bounds = bounds or Bounds()
-    count = draw(st.integers(1, bounds.max_events))
+    count = draw(st.integers(bounds.min_events, bounds.max_events))
     next_s = dict.fromkeys(bounds.stressors, 0.0)
     drawn: list[Event] = []
     for _ in range(count):
-        free = [stressor for stressor in bounds.stressors if next_s[stressor] + bounds.min_event_s <= bounds.max_duration_s]
+        free = [stressor for stressor in bounds.stressors if bounds.fitting([next_s[stressor]])]
         if not free:
             break
         stressor = draw(st.sampled_from(free))
-        event = draw(events(stressor, next_s[stressor], bounds))
+        others = [next_s[other] for other in bounds.stressors if other != stressor] if bounds.overlap else []
+        kept_s = max(0, bounds.min_events - len(drawn) - 1 - bounds.fitting(others)) * bounds.min_event_s
+        event = draw(events(stressor, next_s[stressor], bounds, kept_s))
         next_s[stressor] = event.end_s
+        if not bounds.overlap:
+            next_s = dict.fromkeys(bounds.stressors, event.end_s)
         drawn.append(event)
     return Experiment(name=name, lead_s=bounds.lead_s, tail_s=bounds.tail_s, events=tuple(drawn))
 

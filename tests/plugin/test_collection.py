@@ -19,6 +19,11 @@ REFUSED = {
     "nothing planned": ("", "recording", "requests recording or experiment_plan but plans nothing"),
     "random unknown bound": ("@pytest.mark.random_schedules(n=2, max_cpu=3)", "recording", "'max_cpu' is no bound; expected one of stressors"),
     "random zero": ("@pytest.mark.random_schedules(n=0)", "recording", "expected n from 1 to 10000 but got n=0"),
+    "inside given": (
+        "from hypothesis import given, strategies as st\n@pytest.mark.experiment(cpu(20, duration_s=1))\n@given(x=st.integers())",
+        "recording, x",
+        "puts this machine inside @given",
+    ),
     "random without recording": ("@pytest.mark.random_schedules(n=1)", "tmp_path", "nothing runs the schedules of test_it"),
 }
 
@@ -101,3 +106,26 @@ def test_plan_is_told_before_any_load(project, run):
             "twin: data goes to data/*",
         ]
     )
+
+
+def test_real_server_never_runs_inside_given(project, run):
+    """Also where no fixture of ours is asked for: a sentence says what to do, and no load was made."""
+    project.makepyfile(
+        HEAD + "from hypothesis import given, strategies as st\nfrom twin_harness import run\n"
+        "@given(st.integers())\ndef test_it(x): run(plan(cpu(20, duration_s=1)))\n"
+    )
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*expected a model inside @given but got this machine*random_schedules*"])
+
+
+def test_collect_only_says_how_long_each_test_takes(project, run):
+    """--collect-only lists the planned seconds of every test that has an experiment."""
+    project.makepyfile(
+        HEAD + "@pytest.mark.experiment(cpu(20, duration_s=7), lead_s=1, tail_s=2)\ndef test_a(recording): pass\n"
+        "@pytest.mark.random_schedules(n=1)\ndef test_b(recording): pass\ndef test_c(): pass\n"
+    )
+    text = run("--collect-only").stdout
+    text.fnmatch_lines(["twin:    10.0 s  *::test_a", "twin: *.? s  *::test_b[[]random-0[]]"])
+    assert "s  test_collect_only_says_how_long_each_test_takes.py::test_c" not in text.str()
+    assert "10.0 s" not in run().stdout.str()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from twin_harness import cpu, plan
+from twin_harness import cpu, load, plan
 
 
 class Service(http.server.ThreadingHTTPServer):
@@ -88,3 +88,14 @@ def test_psutil_alone_has_the_same_columns(open_session):
     assert recording.during("cpu-0", skip_s=0.5).mean("cpu_percent") > 30
     assert recording.samples["processes_running"].isna().all()
     assert recording.samples["memory_available_bytes"].notna().all()
+
+
+def test_wait_for_an_idle_machine_is_bounded_and_recorded(session):
+    """``settle_s`` waits until the machine is idle or the time is over; how long, and what it was like then, stands in run.json."""
+    recording = session.runner.run(plan(lead_s=0.3, tail_s=0.2, settle_s=3.0))
+    settled = recording.planned.settled
+    assert 1.0 <= settled["waited_s"] <= 4.0
+    assert settled["is_idle"] == (settled["cpu_percent"] <= 5.0 and settled["disk_bytes_per_s"] <= 1e6)
+    session.close()
+    (entry,) = load(session.folder.path).state["experiments"]
+    assert entry["settled"] == settled

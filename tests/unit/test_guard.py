@@ -1,11 +1,13 @@
 """The guard's limits, each on files made up for it: crossed or not, and a sentence with both figures."""
 
 import math
+import subprocess
 
 import pytest
 
 from twin_harness.control import guard
 from twin_harness.control.guard import DiskFloor, MemoryFloor, PressureCeiling, SwapCeiling, TemperatureCeiling, watched_limits
+from twin_harness.load_tree import await_dead
 
 LIMITS = {
     "memory_floor_bytes": 0,
@@ -94,3 +96,15 @@ def test_only_what_was_asked_for_is_watched():
     assert [limit.name for limit in watched_limits(LIMITS)] == ["temperature"]
     everything = {**LIMITS, "memory_floor_bytes": 1, "disk_floor_bytes": 1, "pressure_memory_percent": 5.0, "swap_percent": 5.0}
     assert [limit.name for limit in watched_limits(everything)] == ["memory_available", "disk_free", "temperature", "pressure_memory", "swap"]
+
+
+def test_dead_is_said_when_none_of_the_group_works_any_more():
+    """Zombies count as dead, for they hold no memory; a process that lives does not."""
+    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        assert not await_dead(child.pid, 0.05)
+        child.kill()
+        assert await_dead(child.pid, 5.0)  # nobody has reaped it
+    finally:
+        child.kill()
+        child.wait()

@@ -142,3 +142,25 @@ def test_a_total_of_the_machine_stands_alone():
     system, own = cpu(50, duration_s=5, target="system"), cpu(10, start_s=4, duration_s=5)
     assert "CPU event cpu-1 overlaps cpu-0, whose target is the total of the machine" in refusal(plan(system, own, name="x"))
     preflight.check(plan(system, cpu(10, start_s=5, duration_s=5)), MACHINE, OFF)
+
+
+def test_needs_are_peaks_of_sums_over_time():
+    """Levels that overlap are added up, those one after another are not; scratch files all count."""
+    experiment = plan(
+        cpu(60, duration_s=5), cpu(30, start_s=2, duration_s=5), disk(1e6, duration_s=1), disk(3e6, start_s=1, duration_s=1), memory(10, duration_s=1)
+    )
+    needs = preflight.needs_of(experiment, MACHINE)
+    assert needs["cpu_peak_percent"] == pytest.approx(90.0)
+    assert needs["disk_peak_bytes_per_s"] == pytest.approx(3e6)
+    assert needs["memory_peak_bytes"] == pytest.approx(0.1 * MACHINE.memory_limit_bytes)
+    assert needs["space_bytes"] == 2 * experiment.events[2].option("file_bytes")
+
+
+def test_room_of_a_part_is_its_share():
+    """Available memory and floor are shared by the parts; the disk is everybody's."""
+    whole = preflight.room_of(MACHINE, parse_guard("memory_available=10%,disk_free=1GiB"))
+    assert whole["memory_bytes"] == 6 * GIB - 0.1 * MACHINE.memory_limit_bytes
+    assert whole["space_bytes"] == 9 * GIB
+    part = replace(MACHINE, parts=2, partition="p0", memory_limit_bytes=MACHINE.memory_limit_bytes // 2)
+    floor_bytes = 6 * GIB - preflight.room_of(part, parse_guard("memory_available=10%"))["memory_bytes"]
+    assert floor_bytes == pytest.approx(0.05 * MACHINE.memory_limit_bytes)

@@ -1,29 +1,37 @@
 """Random plans: within their bounds, on a grid, and the same for one seed everywhere."""
 
+import dataclasses
 import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin_harness.control import make_schedule
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule import Schedule
-from twin_harness.strategies import Bounds, experiments, schedules
+from twin_harness.strategies import PROFILE, SHAPES, Bounds, experiments, schedules
 
-BOUNDS = "stressors, max_events, max_duration_s, min_event_s, max_cpu_percent, max_memory_percent, max_disk_bytes_per_s, lead_s, tail_s"
+BOUNDS = ", ".join(field.name for field in dataclasses.fields(Bounds))
 
 
 @st.composite
 def any_bounds(draw):
     min_event_s = draw(st.integers(1, 30)) / 10
+    min_events = draw(st.integers(1, 3))
+    least_cpu = draw(st.none() | st.integers(1, 100))
     return Bounds(
         stressors=tuple(draw(st.lists(st.sampled_from(["cpu", "memory", "disk"]), min_size=1, max_size=3, unique=True))),
-        max_events=draw(st.integers(1, 6)),
-        max_duration_s=min_event_s + draw(st.integers(0, 100)) / 10,
+        shapes=tuple(draw(st.lists(st.sampled_from(SHAPES), min_size=1, unique=True))),
+        min_events=min_events,
+        max_events=min_events + draw(st.integers(0, 3)),
+        overlap=draw(st.booleans()),
+        max_duration_s=round(min_events * min_event_s + draw(st.integers(0, 100)) / 10, 1),
         min_event_s=min_event_s,
-        max_cpu_percent=draw(st.integers(1, 100)),
+        max_event_s=draw(st.none() | st.integers(0, 50).map(lambda tenths: round(min_event_s + tenths / 10, 1))),
+        min_cpu_percent=least_cpu,
+        max_cpu_percent=draw(st.integers(least_cpu or 1, 100)),
         max_memory_percent=draw(st.integers(1, 100)),
         max_disk_bytes_per_s=draw(st.integers(1_000_000, 10**9)),
     )
@@ -35,15 +43,21 @@ def test_experiments_stay_within_their_bounds(data):
     bounds = data.draw(any_bounds())
     experiment = data.draw(experiments(bounds))
     highest = {"cpu": bounds.max_cpu_percent, "memory": bounds.max_memory_percent, "disk": bounds.max_disk_bytes_per_s}
-    assert 1 <= len(experiment.events) <= bounds.max_events
+    assert bounds.min_events <= len(experiment.events) <= bounds.max_events
     for event in experiment.events:
         assert event.stressor in bounds.stressors
-        assert event.duration_s >= bounds.min_event_s - 0.05
+        assert bounds.min_event_s - 0.05 <= event.duration_s <= (bounds.max_event_s or bounds.max_duration_s) + 0.05
+        assert event.shape.kind in bounds.shapes or (event.shape.kind == "constant" and "steps" in bounds.shapes)
         assert event.end_s <= bounds.max_duration_s + 0.05
         assert (event.start_s * 10, event.duration_s * 10) == pytest.approx((round(event.start_s * 10), round(event.duration_s * 10)))
         low, high = event.shape.extremes(event.duration_s)
         assert low >= -1e-9
         assert high <= highest[event.stressor] * (1 + 1e-9)
+        if event.stressor == "cpu" and bounds.min_cpu_percent and event.shape.kind != "spikes":  # spikes may come later than the event ends
+            assert high >= bounds.min_cpu_percent - 0.011 * bounds.max_cpu_percent
+    if not bounds.overlap:
+        inorder = sorted(experiment.events, key=lambda event: event.start_s)
+        assert all(first.end_s <= second.start_s + 1e-9 for first, second in pairwise(inorder))
     for stressor in bounds.stressors:
         own = sorted((event for event in experiment.events if event.stressor == stressor), key=lambda event: event.start_s)
         assert all(first.end_s <= second.start_s + 1e-9 for first, second in pairwise(own))
@@ -172,3 +186,19 @@ def test_a_grid_of_nothing_is_refused():
     with pytest.raises(InvalidInput) as caught:
         make_schedule.grid()
     assert str(caught.value) == "grid: no levels given; expected at least one of cpu_percent, memory_percent, disk_bytes_per_s"
+
+
+def test_profile_for_models_is_there_by_name():
+    """A project loads it by name, or puts it on a test; a what-if has no deadline."""
+    assert settings.get_profile("twin") is PROFILE
+    assert PROFILE.deadline is None
+
+
+def test_old_seeds_draw_the_old_experiments():
+    """What a seed draws by default is a promise to those who wrote it down."""
+    (first, second) = make_schedule.draw_experiments(2, 3)
+    assert [(event.stressor, event.start_s, event.duration_s, event.shape.kind) for event in first.events] == [
+        ("memory", 4.8, 2.3, "constant"),
+        ("cpu", 4.5, 2.9, "sine"),
+    ]
+    assert [event.shape.kind for event in second.events] == ["sine", "sine"]

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from twin_harness.board import Board
 from twin_harness.child import die_with_parent, read_line, run_in_real_time, watch_process
-from twin_harness.load_tree import end_load
+from twin_harness.load_tree import await_dead, end_load
 from twin_harness.procfs import AvailableMemory, KeptFile, cpu_temperature_files, keep, read_meminfo
 
 POLL_S = 0.050
@@ -168,6 +168,15 @@ def _end(group: int, mark: str) -> None:
         end_load(group, f"{mark}{group}." if mark else "")
 
 
+def _trip(reason: str, clean_s: float, group: int, mark: str) -> None:
+    """End the load, and tell when a limit was last found kept, when it was found crossed, and when nothing worked or held memory any more."""
+    seen_s = time.monotonic()
+    _end(group, mark)
+    killed_s = time.monotonic()
+    is_dead = await_dead(group)
+    _tell({"state": "tripped", "reason": reason, "clean_s": clean_s, "seen_s": seen_s, "killed_s": killed_s, "dead_s": time.monotonic() if is_dead else None})
+
+
 def _tell(message: dict[str, Any]) -> None:
     try:
         os.write(1, json.dumps(message).encode() + b"\n")
@@ -189,6 +198,7 @@ def main() -> int:
         run_in_real_time()
     _tell({"state": "ready"})
     watched = [0, *([controller] if controller is not None else [])]
+    clean_s = time.monotonic()
     while True:
         readable = select.select(watched, [], [], POLL_S)[0]
         if 0 in readable:
@@ -199,12 +209,12 @@ def main() -> int:
         if controller in readable:
             _end(group, mark)
             break
+        looked_s = time.monotonic()
         reason = next(filter(None, (limit.crossing() for limit in watched_now)), "")
         if reason and group:
-            seen_s = time.monotonic()
-            _end(group, mark)
-            _tell({"state": "tripped", "reason": reason, "seen_s": seen_s, "killed_s": time.monotonic()})
+            _trip(reason, clean_s, group, mark)
             break
+        clean_s = looked_s
     board.free_process(slot)
     return 0
 

@@ -41,6 +41,12 @@ def memory_floor_bytes(guard: GuardLimits, machine: Machine) -> float:
     return guard.memory_available.of(machine.memory_limit_bytes * machine.parts) if guard.memory_available else 0.0
 
 
+def disk_floor_bytes(guard: GuardLimits, machine: Machine) -> float:
+    """Return the space that must stay free on the scratch filesystem."""
+    limit = guard.disk_free
+    return limit.of(_filesystem_bytes(machine.scratch_dir) if limit.unit == "percent" else 0.0) if limit else 0.0
+
+
 def free_disk_bytes(folder: str) -> int:
     """Return the free space under a folder, as an ordinary user sees it."""
     status = os.statvfs(folder)
@@ -69,6 +75,29 @@ def peak(events: Iterable[Event], level: Callable[[Event, float], float]) -> tup
         total = sum(level(event, instant_s - event.start_s) for event in events)
         best = max(best, (total, instant_s))
     return best
+
+
+def needs_of(experiment: Experiment, machine: Machine) -> dict[str, float]:
+    """Return the highest sum of each resource's levels over time, in the units of the dataset's columns, and the space of its scratch files."""
+
+    def highest(stressor: str) -> float:
+        events = [event for event in experiment.events if event.stressor == stressor]
+        return peak(events, lambda event, t_s: event.level(t_s) * event.scale(machine.cpu_capacity, machine.memory_limit_bytes))[0]
+
+    space = sum(int(event.option("file_bytes")) for event in experiment.events if event.stressor == "disk")
+    return {
+        "cpu_peak_percent": highest("cpu"),
+        "memory_peak_bytes": highest("memory"),
+        "disk_peak_bytes_per_s": highest("disk"),
+        "space_bytes": space,
+    }
+
+
+def room_of(machine: Machine, guard: GuardLimits) -> dict[str, float]:
+    """Return the memory and the space that experiments can have now without crossing the guard's floors."""
+    memory_bytes = available_memory_bytes(machine) - memory_floor_bytes(guard, machine) / machine.parts
+    space_bytes = free_disk_bytes(machine.scratch_dir) - disk_floor_bytes(guard, machine)
+    return {"memory_bytes": max(0.0, memory_bytes), "space_bytes": max(0.0, space_bytes)}
 
 
 def check(experiment: Experiment, machine: Machine, guard: GuardLimits, *, is_scratch_named: bool = False, may_run_commands: bool = False) -> list[str]:
@@ -186,8 +215,7 @@ def _check_disk(experiment: Experiment, events: list[Event], machine: Machine, g
         msg = f"{experiment.name}: the scratch folder {machine.scratch_dir} is on {kind}, which is no disk of this machine; name one with --twin-scratch-dir"
         raise InvalidInput(msg)
     needed = sum(int(event.option("file_bytes")) for event in events)
-    limit = guard.disk_free
-    floor = limit.of(_filesystem_bytes(machine.scratch_dir) if limit.unit == "percent" else 0.0) if limit else 0.0
+    floor = disk_floor_bytes(guard, machine)
     free = free_disk_bytes(machine.scratch_dir)
     if needed + floor > free:
         msg = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from twin_harness import shapes
 from twin_harness.control import preflight
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
-from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure
+from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput
 from twin_harness.frames import read_frame
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.recording import Recording, compare
@@ -60,6 +61,28 @@ def _as_harness_failure() -> Iterator[None]:
         where = f" ({error.filename})" if error.filename else ""
         msg = f"the harness could not go on: {error.strerror or error}{where}; look at the space, the descriptors and the rights of the data folder"
         raise HarnessFailure(msg) from None
+
+
+def _refuse_inside_given(experiment: Experiment) -> None:
+    """Go on only outside of hypothesis' @given.
+
+    Raises:
+        InvalidInput: a failing example would be run again and again, and shrinking would load the machine for minutes.
+    """
+    hypothesis = sys.modules.get("hypothesis")
+    if hypothesis is not None and hypothesis.currently_in_test_context():
+        msg = (
+            f"experiment {experiment.name!r}: expected a model inside @given but got this machine, where failing examples are run again and differ by noise; "
+            "draw experiments with @pytest.mark.random_schedules instead"
+        )
+        raise InvalidInput(msg)
+
+
+def _tripped_text(tripped: dict[str, Any]) -> str:
+    """Say why the guard stopped a load, and how long after the crossing (some time since it last found the limit kept) none was left."""
+    if tripped["dead_s"] is None:
+        return f"guard: {tripped['reason']}; killed at once, but not all load was gone a second later"
+    return f"guard: {tripped['reason']}; no load {(tripped['dead_s'] - tripped['clean_s']) * 1e3:.0f} ms after it at most"
 
 
 def _rounded(value: float) -> float | None:
@@ -122,6 +145,7 @@ class ServerRunner:
 
     def _start(self, experiment: Experiment, generator: dict[str, Any] | None) -> _Running:
         site = self._site
+        _refuse_inside_given(experiment)
         for warning in preflight.check(experiment, site.machine, site.guard, is_scratch_named=site.is_scratch_named, may_run_commands=site.may_run_commands):
             site.warn(warning)
         site.admission.take(experiment, is_nested=self._under_way > 0)
@@ -319,11 +343,7 @@ class ServerRunner:
         if link.tripped is None:
             link.poll(0.3)  # the guard speaks after the load is dead, and the host's end may be heard first
         if link.tripped:
-            status, why = (
-                "aborted",
-                f"guard: {link.tripped['reason']}; no load {(link.tripped['killed_s'] - link.tripped['seen_s']) * 1e3:.0f} ms after it was seen",
-            )
-            end_s = link.tripped["killed_s"]
+            status, why, end_s = "aborted", _tripped_text(link.tripped), link.tripped["killed_s"]
         else:
             reason = "its load host did not answer" if is_mute else "its guard died" if link.has_guard_died else "its load host died"
             status, why, end_s = "failed", f"the load was stopped because {reason}", time.monotonic()

@@ -64,12 +64,18 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
     return report
 
 
+_LOADING = {"_twin_experiment_plan", "_twin_test"}
+
+
 def check_item(item: pytest.Item) -> None:
     """Check what an item plans.
 
     Raises:
-        InvalidInput: its marker is wrong, or it requests ``recording`` and has no marker.
+        InvalidInput: its marker is wrong, it requests ``recording`` and has no marker, or it stands inside @given.
     """
+    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False) and _LOADING & set(getattr(item, "fixturenames", ())):
+        msg = "puts this machine inside @given, where failing examples are run again and differ by noise; expected @pytest.mark.random_schedules, or a model"
+        raise InvalidInput(msg)
     is_planned = planned_experiment(item) is not None or item.get_closest_marker("random_schedules") is not None
     if not is_planned and "_twin_experiment_plan" in getattr(item, "fixturenames", ()):
         msg = "requests recording or experiment_plan but plans nothing; expected @pytest.mark.experiment(cpu(50, duration_s=10)) or random_schedules"

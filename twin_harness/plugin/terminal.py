@@ -39,7 +39,14 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
         f"twin: guard {settings.guard}; seed {settings.seed}; a sample every {settings.interval_s:g} s",
         *([f"twin: {settings.parts} experiments at once, each with 1/{settings.parts} of CPUs, memory and guard"] if settings.parts else []),
         f"twin: data goes to {settings.data_dir}/, {f'report to {settings.report_dir}/' if settings.has_report else 'no report'}",
+        *(_seconds_lines(items) if config.option.collectonly else []),
     ]
+
+
+def _seconds_lines(items: list[pytest.Item]) -> list[str]:
+    """Return the planned seconds of each test that has an experiment."""
+    planned = [(item.nodeid, experiment) for item in items if (experiment := planned_of(item)) is not None]
+    return [f"twin: {experiment.duration_s:7.1f} s  {nodeid}" for nodeid, experiment in planned]
 
 
 def _peak(planned: list[Experiment], stressor: str) -> str:
