@@ -42,7 +42,7 @@ def check_contents(wheel):
     folders = {name.partition("/")[0] for name in names}
     metadata = next(folder for folder in folders if folder.endswith(".dist-info"))
     assert folders == {"twin_harness", metadata}, f"expected twin_harness alone but the wheel holds {sorted(folders)}"
-    for name in ("twin_harness/py.typed", "twin_harness/cli.py", f"{metadata}/licenses/LICENSE", f"{metadata}/entry_points.txt"):
+    for name in ("twin_harness/py.typed", "twin_harness/cli/__init__.py", f"{metadata}/licenses/LICENSE", f"{metadata}/entry_points.txt"):
         assert name in names, f"{name} is not in the wheel"
     strange = [name for name in names if name.endswith((".pyc", ".csv", ".png")) or "/tests/" in name]
     assert not strange, f"the wheel holds {strange}"

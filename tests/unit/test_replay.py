@@ -59,7 +59,7 @@ def test_series_keep_their_place_to_each_other(tmp_path):
 
 
 WRONG = {
-    "no columns": ({}, "0,1,2,x\n1,1,2,x\n", "columns: expected a column for some of cpu, memory, disk but got {}"),
+    "no columns": ({}, "0,1,2,x\n1,1,2,x\n", "columns: expected a column for some of cpu, memory, disk but got none"),
     "unknown resource": ({"columns": {"gpu": "usage"}}, "0,1,2,x\n1,1,2,x\n", "expected a column for some of cpu, memory, disk"),
     "unknown column": ({"columns": {"cpu": "load"}}, "0,1,2,x\n1,1,2,x\n", "column 'load' is not in prod.csv; expected one of time, usage, mem, note"),
     "no number": ({"columns": {"cpu": "note"}}, "0,1,2,x\n1,1,2,x\n", "row 2 of 'note' is 'x'; expected a number"),

@@ -16,6 +16,7 @@ import numpy as np
 from twin_harness import __version__
 from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.errors import InvalidInput
+from twin_harness.frames import whole_machine
 from twin_harness.recording import load
 from twin_harness.schedule import Schedule
 from twin_harness.shapes import trace
@@ -128,7 +129,7 @@ def _event(resource: str, series: Series, step_s: float, time_scale: float, leve
 
 def _of_run(path: Path, experiment: str | None) -> dict[str, Series]:
     run = load(path)
-    samples = run.samples if experiment is None else run.recording(experiment).samples
+    samples = whole_machine(run.samples) if experiment is None else run.recording(experiment).samples
     samples = samples[samples["dt_s"].notna() & (samples["dt_s"] > 0)]
     if samples.empty:
         return {}
@@ -155,7 +156,8 @@ def _of_run(path: Path, experiment: str | None) -> dict[str, Series]:
 def _of_csv(path: Path, columns: Mapping[str, str], time_column: str) -> dict[str, Series]:
     strange = set(columns) - {"cpu", "memory", "disk"}
     if strange or not columns:
-        msg = f"replay: columns: expected a column for some of cpu, memory, disk but got {dict(columns)!r}; write e.g. cpu=usage"
+        got = f"{sorted(strange)[0]!r}" if strange else "none"
+        msg = f"replay: columns: expected a column for some of cpu, memory, disk but got {got}; write e.g. cpu=usage"
         raise InvalidInput(msg)
     frame = _read_csv(path)
     for column in (time_column, *columns.values()):

@@ -1,0 +1,97 @@
+"""The command without load: what is refused, what is printed, and that each command offers only what it heeds."""
+
+import json
+
+import pytest
+
+from twin_harness.cli import main
+from twin_harness.cli.settings import CHECK, LOAD, SENSOR
+from twin_harness.config import OPTIONS
+
+REFUSED = {
+    "overhead --rounds 5": "overhead: expected --rounds of 6 or more (fewer have no 95 % interval)",
+    "log --duration 0": "log: --duration: expected seconds above 0 but got 0.0",
+    "log --duration 0.05": "log: --duration: expected at least one --interval (0.1 s) but got 0.05",
+    "log --interval fast": "--interval: expected a number from 0.01 to 3600 but got 'fast'",
+    "stress cpu": "stress: expected --level or --shape but got neither",
+    "stress cpu --level 20 --unit bytes": "stress: --unit: expected percent for cpu but got 'bytes'",
+    "stress cpu --shape {": "is no JSON",
+    "schedule random --shapes blob": "expected shapes out of constant, ramp, steps, sine, square, spikes, leak but got shapes=('blob',)",
+    "schedule random --min-events 9": "max_events=3 is out of range",
+    "schedule random --min-events 3 --min-event-s 8 --no-overlap": "min_events=3 of min_event_s=8 s do not fit in max_duration_s=8 s",
+    "schedule grid --cpu-percent x": "schedule grid: --cpu-percent: expected numbers such as 20,50,80 but got 'x'",
+    "schedule show nowhere.json": "nowhere.json",
+    "report nowhere": "is no folder",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_wrong_use_is_one_sentence(line, capsys, tmp_path, monkeypatch):
+    """Exit code 2, one line on stderr that says what was expected, nothing on stdout, nothing written."""
+    monkeypatch.chdir(tmp_path)
+    assert main(line.split()) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err.count("\n") == 1
+    assert REFUSED[line] in written.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["doctor", "stress", "log", "overhead", "run", "clean", "report", "schedule random", "schedule check"])
+def test_help_teaches(command, capsys):
+    """Every command explains itself."""
+    with pytest.raises(SystemExit) as caught:
+        main([*command.split(), "--help"])
+    assert caught.value.code == 0
+    assert "usage: twin" in capsys.readouterr().out
+
+
+def test_offered_settings_are_options():
+    """What the commands offer are names of the one table of options."""
+    assert {*SENSOR, *LOAD, *CHECK} <= {option.name for option in OPTIONS}
+
+
+def test_random_schedule_heeds_every_bound(capsys):
+    """Bounds of the command line reach the plan and stand in its generator; the same seed gives the same bytes."""
+    line = "schedule random -n 2 --seed 5 --shapes square,leak --stressors cpu --min-events 2 --no-overlap --min-cpu-percent 30 --lead-s 0.5"
+    assert main(line.split()) == 0
+    first = capsys.readouterr().out
+    assert main(line.split()) == 0
+    assert capsys.readouterr().out == first
+    plan = json.loads(first)
+    assert plan["generator"]["arguments"]["shapes"] == ["square", "leak"]
+    assert plan["generator"]["arguments"]["overlap"] is False
+    kinds = {event["shape"]["kind"] for experiment in plan["experiments"] for event in experiment["events"]}
+    assert kinds <= {"square", "leak"}
+    assert {experiment["lead_s"] for experiment in plan["experiments"]} == {0.5}
+
+
+def test_check_says_peaks_and_room(capsys, tmp_path):
+    """Peaks of each experiment stand beside what this machine has, for people and for machines."""
+    path = str(tmp_path / "s.json")
+    assert main(["schedule", "random", "-n", "2", "--stressors", "cpu", "-o", path]) == 0
+    assert main(["schedule", "check", path]) == 0
+    text = capsys.readouterr().out
+    assert "cpu peak" in text
+    assert "this machine can run it" in text
+    assert main(["schedule", "check", path, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["needs"]) == 2
+    assert 0 < found["needs"][0]["cpu_peak_percent"] <= 80
+    assert found["has"]["memory_bytes"] > 0
+
+
+def test_schedule_is_not_written_over(capsys, tmp_path):
+    """A file that is there stays as it is."""
+    path = tmp_path / "s.json"
+    path.write_text("mine")
+    assert main(["schedule", "random", "-o", str(path)]) == 2
+    assert "expected a file that does not exist" in capsys.readouterr().err
+    assert path.read_text() == "mine"
+
+
+def test_replay_names_the_unknown_resource(capsys, tmp_path):
+    """A wrong resource in --columns is named."""
+    (tmp_path / "x.csv").write_text("time,a\n1,2\n2,3\n")
+    assert main(["schedule", "replay", str(tmp_path / "x.csv"), "--columns", "gpu=a"]) == 2
+    assert "'gpu'" in capsys.readouterr().err

@@ -1,0 +1,87 @@
+"""The command ``twin``: the session's parts without pytest."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from twin_harness.cli import loads, upkeep
+from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, complain
+from twin_harness.cli.schedules import add_schedule
+from twin_harness.cli.settings import LOAD, SENSOR, add_settings
+from twin_harness.errors import InvalidInput, TwinError, UnreadableRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_STRESS_EXAMPLES = """examples:
+  twin stress cpu --level 50 --duration 10
+  twin stress cpu --level 60 --options '{"target": "system"}'
+  twin stress memory --level 20 --options '{"pattern": "stir"}'
+  twin stress disk --shape '{"kind": "ramp", "from": 0, "to": 80e6}' --options '{"operation": "mixed"}'
+  twin stress command --allow-commands --duration 10 -- stress-ng --cpu 1"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="twin", description="A digital twin of this server: stress it, record it, label it.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, settings: Sequence[str] = (), *, example: str = "", has_json: bool = True
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, epilog=example, formatter_class=argparse.RawDescriptionHelpFormatter)
+        command.set_defaults(run_command=run)
+        if has_json:
+            command.add_argument("--json", action="store_true", help="machine output on stdout")
+        add_settings(command, settings)
+        return command
+
+    add("doctor", upkeep.doctor, "what this machine permits, and what will be poorer for it", ("scratch-dir",))
+    stress = add("stress", loads.stress, "put one load on one resource", LOAD, example=_STRESS_EXAMPLES)
+    stress.add_argument("resource", help="cpu, memory, disk, command (then -- and the program), or a stressor that an installed project brings")
+    stress.add_argument("--level", type=float, help="percent for cpu and memory, bytes per second for disk")
+    stress.add_argument("--shape", metavar="JSON", help='a load shape, e.g. \'{"kind": "ramp", "from": 0, "to": 80}\'')
+    stress.add_argument("--duration", type=float, default=10.0, metavar="SECONDS", help="how long (default: 10)")
+    stress.add_argument("--unit", metavar="UNIT", help="unit of the level: percent, bytes, bytes_per_s, operations_per_s")
+    stress.add_argument("--options", metavar="JSON", help='options of the event, e.g. \'{"operation": "read"}\'')
+    example = "example: twin log --interval 0.1 --duration 60 --out metrics.csv"
+    log = add("log", upkeep.log, "sample this machine: a table, or CSV", SENSOR, example=example, has_json=False)
+    log.add_argument("--duration", type=float, default=None, metavar="SECONDS", help="how long (default: until Ctrl-C)")
+    log.add_argument("--out", metavar="FILE", help="a CSV file to make (default: a table on a terminal, CSV on stdout elsewhere)")
+    overhead = add("overhead", upkeep.overhead, "measure what logger and probes cost this machine", SENSOR, example="example: twin overhead --rounds 10")
+    overhead.add_argument("--rounds", type=int, default=10, help="rounds of three blocks, two without the harness and one with it, 6 or more (default: 10)")
+    overhead.add_argument("--block", type=float, default=2.0, metavar="SECONDS", help="length of a block (default: 2)")
+    add_schedule(add)
+    run = add("run", loads.run, "run every experiment of a schedule", (*LOAD, "report-dir", "no-report"), example="example: twin run data/latest/schedule.json")
+    run.add_argument("schedule", help="a schedule.json")
+    clean = add("clean", upkeep.clean, "remove what killed sessions left: processes, boards, scratch files")
+    clean.add_argument("--data-dir", default="data", metavar="DIR", help="where run folders are (default: data)")
+    report = add("report", upkeep.report, "render the EDA report of a run", example="example: twin report data/latest", has_json=False)
+    report.add_argument("run", help="a run folder")
+    report.add_argument("--out", metavar="DIR", help="where it goes (default: reports/<run-id>)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 fine, 1 failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    end = words.index("--") if "--" in words and words[0] == "stress" else len(words)
+    parsed = _parser().parse_args(words[:end])
+    parsed.argv = words[end + 1 :]
+    try:
+        return int(parsed.run_command(parsed))
+    except BrokenPipeError:
+        return OK
+    except (InvalidInput, UnreadableRun) as error:
+        complain(str(error).replace("--twin-", "--"))  # the same options have longer names under pytest
+        return USAGE
+    except TwinError as error:
+        complain(str(error))
+        return FAILED
+    except OSError as error:
+        complain(f"{error.filename or 'a file'}: {error.strerror or error}; look at its folder, rights and space")
+        return USAGE if error.filename else FAILED
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return INTERRUPTED

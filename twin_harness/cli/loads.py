@@ -1,0 +1,177 @@
+"""Commands that put load on this machine: ``twin run`` and ``twin stress``."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.cli.output import ABORTED, FAILED, INTERRUPTED, OK, complain, give, say
+from twin_harness.cli.settings import read_settings
+from twin_harness.errors import ExperimentAborted, ExperimentError, InvalidInput, Undecided
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from twin_harness.config import TwinConfig
+    from twin_harness.recording import Recording
+    from twin_harness.schedule import Event, Experiment
+
+
+def _run_all(
+    experiments: Sequence[tuple[Experiment, dict[str, Any] | None]], settings: TwinConfig, *, is_quiet: bool
+) -> tuple[list[Recording], Path, int, Path | None]:
+    """Run experiments one after another in a session of their own; return recordings, run folder, exit code and report."""
+    from twin_harness.seat import Seat  # noqa: PLC0415 - commands that open no session do without
+    from twin_harness.session import Session  # noqa: PLC0415 - numpy and pydantic load with it
+    from twin_harness.status import StatusLine  # noqa: PLC0415 - psutil loads with it
+
+    session = Session.open(settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), complain)
+    code, recordings, is_interrupted = OK, [], False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end by any signal: load stops, and what was recorded is written
+    line = StatusLine.on(2)
+    line.follow(session.folder.path / "run.json")
+    try:
+        for number, (experiment, generator) in enumerate(experiments, 1):
+            if not is_quiet:
+                say(f"{number} of {len(experiments)}  {experiment.name}  {experiment.duration_s:.0f} s")
+            try:
+                recordings.append(session.runner.run(experiment, generator))
+            except ExperimentError as error:
+                code = ABORTED if isinstance(error, ExperimentAborted) else max(code, FAILED)
+                recordings += [error.recording] if error.recording else []
+                complain(str(error))
+            except Undecided as error:
+                complain(f"UNDECIDED: {error}")
+            finally:
+                session.admission.release()
+    except KeyboardInterrupt:
+        is_interrupted, code = True, INTERRUPTED
+        complain("interrupted: load stopped, writing what was recorded")
+    finally:
+        line.close()
+        report = session.close(is_interrupted=is_interrupted)
+    return recordings, session.folder.path, code, report
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run every experiment of a schedule file."""
+    from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
+
+    schedule = Schedule.read(arguments.schedule)
+    generators = schedule.generator.get("experiments") if schedule.generator.get("name") == "session" else None
+    generators = generators if isinstance(generators, dict) else {}
+    planned = [(experiment, generators.get(experiment.name)) for experiment in schedule.experiments]
+    recordings, folder, code, report = _run_all(planned, read_settings(arguments), is_quiet=arguments.json)
+    if arguments.json:
+        give({"run": str(folder), "report": str(report) if report else None, "events": [_row_facts(row) for r in recordings for row in r.rows]})
+    else:
+        say(*_table(recordings), f"data    {folder}/", *([f"report  {report}"] if report else []))
+    return code
+
+
+def stress(arguments: argparse.Namespace) -> int:
+    """Put one load on one resource."""
+    from twin_harness.builders import plan  # noqa: PLC0415 - pydantic loads with it
+
+    experiment = plan(_event_of(arguments), name=f"twin stress {arguments.resource}", lead_s=0.5, tail_s=0.3)
+    recordings, folder, code, _ = _run_all([(experiment, None)], read_settings(arguments, has_report=False), is_quiet=True)
+    rows = [_row_facts(row) for recording in recordings for row in recording.rows]
+    if arguments.json:
+        give({"run": str(folder), "events": rows})
+    else:
+        say(*_table(recordings), f"data    {folder}/")
+    return code
+
+
+def _event_of(arguments: argparse.Namespace) -> Event:
+    """Return the one event that ``twin stress`` was asked for."""
+    from twin_harness import builders  # noqa: PLC0415 - pydantic loads with it
+
+    options = _parse_options(arguments.options)
+    if (arguments.resource == "command") != bool(arguments.argv):
+        msg = (
+            "stress: expected the program after -- with resource command, and only there; write e.g. twin stress command --allow-commands -- stress-ng --cpu 1"
+        )
+        raise InvalidInput(msg)
+    if arguments.resource == "command":
+        if arguments.level is not None or arguments.shape is not None or set(options) - {"cwd", "env"}:
+            msg = f"stress: a command has no level and no shape, and its options are cwd and env; got --options {arguments.options!r}"
+            raise InvalidInput(msg)
+        return builders.command(arguments.argv, duration_s=arguments.duration, **options)
+    shape: Any = arguments.level
+    if arguments.shape is not None:
+        shape = _parse_shape(arguments.shape)
+    elif shape is None:
+        msg = "stress: expected --level or --shape but got neither; write e.g. --level 50"
+        raise InvalidInput(msg)
+    if arguments.unit and arguments.resource == "cpu" and arguments.unit != "percent":
+        msg = f"stress: --unit: expected percent for cpu but got {arguments.unit!r}"
+        raise InvalidInput(msg)
+    if arguments.unit and arguments.resource != "cpu":
+        options["unit"] = arguments.unit
+    make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}.get(arguments.resource) or partial(builders.custom, arguments.resource)
+    return make(shape, duration_s=arguments.duration, **options)
+
+
+def _parse_options(text: str | None) -> dict[str, Any]:
+    try:
+        options = json.loads(text) if text else {}
+    except ValueError:
+        options = None
+    if not isinstance(options, dict) or set(options) & {"duration_s", "start_s", "id", "unit", "shape"}:
+        msg = f'stress: --options: expected a JSON object of the resource\'s own options, such as {{"operation": "read"}}, but got {text!r}'
+        raise InvalidInput(msg)
+    return options
+
+
+def _parse_shape(text: str) -> Any:
+
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        msg = f'stress: --shape: {text!r} is no JSON ({error}); write e.g. --shape \'{{"kind": "ramp", "from": 0, "to": 80}}\''
+        raise InvalidInput(msg) from None
+    from twin_harness.schedule import Schedule  # noqa: PLC0415 - as above
+
+    event = {"stressor": "disk", "duration_s": 1.0, "shape": data}  # disk: no upper bound; the resource's own is checked by its builder
+    checked = Schedule.from_json({"experiments": [{"events": [event]}]}, source="stress: --shape")
+    found: Event = checked.experiments[0].events[0]
+    return found.shape
+
+
+def _row_facts(row: Any) -> dict[str, Any]:
+    names = ("experiment", "event", "status", "unit", "requested_mean", "delivered_mean", "delivered_error_percent", "delivered_rmse", "settled_s")
+    return {name: getattr(row, name) for name in (*names, "actual_start_s", "actual_end_s", "release_s", "message")}
+
+
+def _table(recordings: list[Recording]) -> list[str]:
+    lines = [f"{'event':<34} {'asked':>12} {'got':>12} {'error':>8} {'settled':>8}  status"]
+    for recording in recordings:
+        for row in recording.rows:
+            if row.stressor == "mark":
+                continue
+            error = f"{row.delivered_error_percent:+.2f} %" if row.delivered_error_percent is not None else "-"
+            settled = f"{row.settled_s:.1f} s" if row.settled_s is not None else "-" if row.delivered_mean is None else "never"
+            label = f"{recording.name}/{row.event}"
+            label = label if len(label) <= 34 else f"…{label[-33:]}"  # noqa: PLR2004 - the column's width
+            lines.append(
+                f"{label:<34} {_amount(row.requested_mean, row.unit):>12} {_amount(row.delivered_mean, row.unit):>12} {error:>8} {settled:>8}  {row.status}"
+            )
+    return lines
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    if unit == "percent":
+        return f"{value:.2f} %"
+    if unit == "operations_per_s":
+        return f"{value:.1f} op/s"
+    if unit not in ("bytes", "bytes_per_s"):
+        return f"{value:.4g} {unit}"
+    return f"{value / 2**20:.2f} MiB" + ("/s" if unit == "bytes_per_s" else "")

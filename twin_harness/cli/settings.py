@@ -1,0 +1,55 @@
+"""The settings of a session on the command line: the same table as pytest's options, those alone that a command heeds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from twin_harness.config import TwinConfig
+
+SENSOR = ("interval", "source", "scratch-dir", "probe-disk", "probe-service")
+LOAD = (*SENSOR, "data-dir", "guard", "allow-commands")
+CHECK = ("scratch-dir", "guard", "allow-commands")
+
+
+def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    """Add those options of a session that the command heeds, from the table that pytest's options come from."""
+    from twin_harness.config import OPTIONS  # noqa: PLC0415 - commands that open no session do without
+
+    for option in OPTIONS:
+        if option.name not in names:
+            continue
+        shown = "" if option.kind == "flag" or option.default in (None, "") else f" (default: {option.default})".replace("%", "%%")
+        if option.kind == "flag":
+            parser.add_argument(f"--{option.name}", action="store_true", default=None, help=option.help)
+        else:
+            metavar = option.metavar or "{" + ",".join(option.choices) + "}"
+            parser.add_argument(f"--{option.name}", default=None, metavar=metavar, help=f"{option.help}{shown}")
+
+
+def read_settings(arguments: argparse.Namespace, **fixed: Any) -> TwinConfig:
+    """Return the configuration that the options give; ``fixed`` fields win.
+
+    Raises:
+        InvalidInput: a value is not what its option takes.
+    """
+    from twin_harness.config import OPTIONS, TwinConfig, parse_value  # noqa: PLC0415 - as above
+
+    fields = {"interval": "interval_s", "no-report": "has_report", "allow-commands": "may_run_commands"}
+    values: dict[str, Any] = dict(fixed)
+    for option in OPTIONS:
+        given = getattr(arguments, option.name.replace("-", "_"), None)
+        field = fields.get(option.name, option.name.replace("-", "_"))
+        if given is None or field in fixed or option.name in ("schedule", "seed", "random", "repeat", "undecided"):
+            continue
+        try:
+            value = parse_value(option, given)
+        except InvalidInput as error:
+            raise InvalidInput(str(error).replace("--twin-", "--", 1)) from None
+        values[field] = not value if option.name == "no-report" else value
+    return TwinConfig(**values)
