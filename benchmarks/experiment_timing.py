@@ -3,7 +3,7 @@
     python benchmarks/experiment_timing.py --experiments 20 --json timing.json        about 6 minutes
 
 Errors are those of ``annotations.csv``. For CPU events the start is checked from outside: a process of its own reads the CPU clocks of
-the load processes every 0.1 ms and finds the moment at which the first of them began to rise.
+the load processes every 0.1 ms from 3 ms before the start on, and finds the moment at which the first of them began to rise.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import measure
 from stress_fidelity import Ours
 
 from twin_harness import builders
-from twin_harness.board import Board
+from twin_harness.board import PLAN_SLOTS, Board
 from twin_harness.config import TwinConfig
 from twin_harness.errors import ExperimentError, Undecided
 from twin_harness.procfs import process_cpu_ns
@@ -49,7 +49,8 @@ def watch_first_rise(board_path, answer):
     board = Board.open(board_path)
     while not (pids := [process.pid for process in board.processes() if process.kind == "cpu" and process.pid]):
         time.sleep(0.002)
-    time.sleep(0.1)  # they prepare; then they wait for their start
+    plan = next(plan for slot in range(PLAN_SLOTS) if (plan := board.read_plan(slot)) is not None)
+    measure.sleep_until(plan["zero_s"] - 0.003)  # they have prepared, and wait for their start
     base_ns = {pid: process_cpu_ns(pid) or 0 for pid in pids}
     while True:
         for pid in pids:

@@ -27,7 +27,7 @@ from twin_harness.procfs import AvailableMemory
 from twin_harness.seat import Seat
 from twin_harness.session import Session
 
-MARGIN_BYTES, TAKEN_BYTES = 192 * 2**20, 320 * 2**20
+MARGIN_BYTES, TAKEN_BYTES, HELD_BYTES = 384 * 2**20, 768 * 2**20, 192 * 2**20
 GOAL_MS = 200.0
 
 
@@ -73,9 +73,10 @@ def trip(folder):
     """Run one experiment into the guard; return ms from crossing to no load from outside, and as annotated, and what tripped."""
     # The floor stands just below what is available while the load holds its memory.
     available = AvailableMemory(None)
-    experiment = builders.plan(builders.cpu(80, duration_s=20), builders.memory(4, duration_s=20), builders.disk(10e6, duration_s=20), lead_s=0.5)
-    held_bytes = 0.04 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    floor_bytes = int(available.read_bytes() - held_bytes - MARGIN_BYTES)
+    experiment = builders.plan(
+        builders.cpu(80, duration_s=20), builders.memory(HELD_BYTES, duration_s=20, unit="bytes"), builders.disk(10e6, duration_s=20), lead_s=0.5
+    )
+    floor_bytes = int(available.read_bytes() - HELD_BYTES - MARGIN_BYTES)
     config = TwinConfig(has_report=False, data_dir=str(folder / "data"), guard=parse_guard(f"memory_available={floor_bytes}B,disk_free=100MiB"))
     session = Session.open(config, Seat.draw(config, folder, "guard_latency"))
     read_end, write_end = os.pipe()
@@ -90,7 +91,7 @@ def trip(folder):
     def provoke():
         while not (pids := [p.pid for p in session.board.processes() if p.kind != "harness" and p.state == LIVE and p.pid]) or len(pids) < 4:
             time.sleep(0.01)
-        time.sleep(1.5)
+        time.sleep(2.5)  # the memory event has filled: it asks the floor before each chunk itself
         watcher.append(Outside(floor_bytes, pids))
         watcher[0].start()
         os.write(write_end, b"x")

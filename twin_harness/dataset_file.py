@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from twin_harness.errors import UnreadableRun
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _BLOCK_BYTES = 4096  # a row is about 500 bytes, so a step of the bisection costs one or two of these
@@ -88,6 +89,18 @@ class DatasetFile:
         if offset <= self.first_row:
             return self.first_row
         return offset - 1 + len(self._line_at(offset - 1)) if offset < self.valid_bytes else self.valid_bytes
+
+    def blocks(self, size_bytes: int, begin: int | None = None, end: int | None = None) -> Iterator[bytes]:
+        """Return the rows (from offset ``begin`` to ``end``) as blocks of whole lines of about that size."""
+        position, end = self.first_row if begin is None else begin, self.valid_bytes if end is None else end
+        while position < end:
+            block = os.pread(self._descriptor, min(size_bytes, end - position), position)
+            if not block:
+                return
+            if position + len(block) < end and not block.endswith(b"\n"):
+                block = block[: block.rfind(b"\n") + 1] or block + self._line_at(position + len(block))
+            yield block
+            position += len(block)
 
     def heading(self) -> bytes:
         """Return the heading line."""

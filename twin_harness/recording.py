@@ -335,8 +335,8 @@ class Run:
         notes = self.folder.read_notes("partial")
         return [*known, *(note for note in notes if note not in known), *(["its session was killed before it could finish"] if self.is_killed else [])]
 
-    def _valid_bytes(self) -> int | None:
-        """Ask the board of a session that still runs how much of the dataset is whole."""
+    def valid_bytes(self) -> int | None:
+        """Ask the board of a session that still runs how much of the dataset is whole; None when nobody writes any more."""
         path = self.state.get("board")
         if self.status != "RUNNING" or not path:
             return None
@@ -352,7 +352,7 @@ class Run:
     @cached_property
     def samples(self) -> pd.DataFrame:
         """Every row of the dataset; index ``monotonic_s`` less that of the first row, in seconds."""
-        with self.folder.open_dataset(self._valid_bytes()) as dataset:
+        with self.folder.open_dataset(self.valid_bytes()) as dataset:
             frame = read_frame(dataset)
         first_s = frame["monotonic_s"].iloc[0] if len(frame) else 0.0
         frame.index = (frame["monotonic_s"] - first_s).rename("run_s")
@@ -367,7 +367,7 @@ class Run:
     def recordings(self) -> tuple[Recording, ...]:
         """The experiments begun so far, in order of time."""
         rows = self.folder.read_annotations()
-        valid_bytes = self._valid_bytes()
+        valid_bytes = self.valid_bytes()
         return tuple(
             Recording.whole(self.folder, planned, tuple(row for row in rows if row.experiment == planned.experiment.name), valid_bytes)
             for planned in self.folder.read_plans()

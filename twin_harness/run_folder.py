@@ -91,6 +91,11 @@ class RunFolder:
         return self.path / "system_metrics_dataset.csv"
 
     @property
+    def parquet(self) -> Path:
+        """The samples cleaned and typed, at the end."""
+        return self.path / "system_metrics_dataset.parquet"
+
+    @property
     def annotations(self) -> Path:
         """The merged annotations."""
         return self.path / "annotations.csv"

@@ -156,7 +156,7 @@ def _of_run(path: Path, experiment: str | None) -> dict[str, Series]:
 def _of_csv(path: Path, columns: Mapping[str, str], time_column: str) -> dict[str, Series]:
     strange = set(columns) - {"cpu", "memory", "disk"}
     if strange or not columns:
-        got = f"{sorted(strange)[0]!r}" if strange else "none"
+        got = f"{min(strange)!r}" if strange else "none"
         msg = f"replay: columns: expected a column for some of cpu, memory, disk but got {got}; write e.g. cpu=usage"
         raise InvalidInput(msg)
     frame = _read_csv(path)

@@ -1,0 +1,71 @@
+"""What is wrong with a dataset: one record a kind, place and column, all in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+
+@dataclass
+class Fault:
+    """One kind of fault in one column.
+
+    Attributes:
+        kind: what it is: ``torn line``, ``damaged line``, ``unreadable value``, ``duplicate row``, ``swapped rows``, ``clock step``, ``gap``,
+            ``counter reset``, ``impossible value``, ``unknown column``, ``missing column``, ``background``.
+        column: where it is of one column; empty for whole rows.
+        where: the first place, in words.
+        found: what was there, shortened.
+        action: what cleaning does about it.
+        count: how many times.
+    """
+
+    kind: str
+    column: str
+    where: str
+    found: str
+    action: str
+    count: int = 1
+
+    @property
+    def sentence(self) -> str:
+        """The fault in words."""
+        of = f" in {self.column}" if self.column else ""
+        times = f"{self.count:,} times, first" if self.count > 1 else "once,"
+        return f"{self.kind}{of}: {times} at {self.where}: {self.found}; {self.action}"
+
+
+@dataclass
+class FaultLog:
+    """Gathers faults: those of one kind and column are one record with a count."""
+
+    _found: dict[tuple[str, str], Fault] = field(default_factory=dict)
+
+    def add(self, kind: str, column: str, where: str, found: object, action: str, count: int = 1) -> None:
+        """Add a fault, or count one more of its kind."""
+        known = self._found.get((kind, column))
+        if known is not None:
+            known.count += count
+        elif count:
+            text = str(found)
+            self._found[kind, column] = Fault(kind, column, where, text if len(text) <= 80 else f"{text[:79]}…", action, count)  # noqa: PLR2004 - a cell
+
+    def __iter__(self) -> Iterator[Fault]:
+        """Return the faults in the order in which they were found first."""
+        return iter(self._found.values())
+
+    def count(self, kind: str) -> int:
+        """Return how many faults of a kind there are, over all columns."""
+        return sum(fault.count for fault in self if fault.kind == kind)
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a kind and column."""
+        import pandas as pd  # noqa: PLC0415 - a second of import
+
+        names = [entry.name for entry in fields(Fault)]
+        return pd.DataFrame([[getattr(fault, name) for name in names] for fault in self], columns=names)

@@ -1,0 +1,87 @@
+"""Many runs as one partitioned Parquet dataset (``run=…/host=…``), written part by part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.dataset.cleaning import FLAGS, start_cleaning
+from twin_harness.dataset.tables import to_arrow
+from twin_harness.errors import InvalidInput
+from twin_harness.metrics import columns
+from twin_harness.recording import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+
+def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) -> dict[str, int]:
+    """Write the clean rows of runs into one dataset, which pyarrow.dataset, pandas, polars and duckdb read as one table.
+
+    Args:
+        folders: run folders.
+        out: the folder of the dataset, which must not exist.
+        say: told how far it is.
+
+    Returns:
+        Run id to its number of rows.
+
+    Raises:
+        InvalidInput: ``out`` exists, or a run is named twice.
+        UnreadableRun: a folder holds no dataset.
+    """
+    import pyarrow.dataset as ds  # noqa: PLC0415 - heavy, needed where runs are merged
+
+    if out.exists():
+        msg = f"merge: --out: expected a folder that does not exist but got {str(out)!r}; name another, or remove it"
+        raise InvalidInput(msg)
+    runs = [load(folder) for folder in folders]
+    ids = [run.folder.run_id for run in runs]
+    if len(set(ids)) != len(ids):
+        msg = f"merge: run {next(name for name in ids if ids.count(name) > 1)} is named twice; name each once"
+        raise InvalidInput(msg)
+    widest = max((tuple(run.machine.get("possible_cpus", ())) for run in runs), key=len)
+    counts: dict[str, int] = {}
+    for number, run in enumerate(runs, 1):
+        say(f"{number} of {len(runs)}  {run.folder.run_id}")
+        cleaning = start_cleaning(run)
+
+        def tables(run: Any = run, cleaning: Any = cleaning) -> Iterator[pa.RecordBatch]:
+            for part in cleaning.parts(run):
+                yield from _in_one_schema(part, run.folder.run_id, widest).to_batches()
+
+        ds.write_dataset(
+            tables(),
+            out,
+            schema=_in_one_schema(_no_rows(widest), "", widest).schema,
+            format="parquet",
+            partitioning=ds.partitioning(flavor="hive", field_names=["run", "host"]),
+            basename_template=f"{run.folder.run_id}-{{i}}.parquet",
+            existing_data_behavior="overwrite_or_ignore",
+        )
+        counts[run.folder.run_id] = cleaning.rows_kept
+    return counts
+
+
+def _names(cpus: tuple[int, ...]) -> list[str]:
+    return [*(metric.name for metric in columns(cpus)), "dt_s", *FLAGS]
+
+
+def _no_rows(cpus: tuple[int, ...]) -> Any:
+    import pandas as pd  # noqa: PLC0415 - heavy
+
+    frame = pd.DataFrame({name: pd.Series(dtype="float64") for name in _names(cpus)})
+    return frame.assign(time=pd.Series(dtype="datetime64[us, UTC]"), **{name: pd.Series(dtype="bool") for name in FLAGS})
+
+
+def _in_one_schema(frame: Any, run_id: str, cpus: tuple[int, ...]) -> pa.Table:
+    """Return rows with the columns that all runs of the dataset have, in one order, and the columns that it is partitioned by as text."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    table = to_arrow(frame.reindex(columns=_names(cpus)))
+    texts = {name: table[name].cast(pa.string()) for name in ("host", "partition", "experiment", "active_events")}
+    for name, column in texts.items():
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table.append_column("run", pa.array([run_id] * len(table), pa.string())).replace_schema_metadata()

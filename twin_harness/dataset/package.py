@@ -1,0 +1,101 @@
+"""``datapackage.json``: the tables of a run described as a Data Package v2 (datapackage.org), for those who read them with other tools."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.dataset.cleaning import FLAGS
+from twin_harness.metrics import by_name
+from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow
+from twin_harness.run_folder import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from twin_harness.recording import Run
+
+PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
+_TYPES = {"float | None": "number", "str": "string", "bool": "boolean"}
+_FLAGS = {
+    "is_first": "The first row of the run: its rates cover a time that nobody knows.",
+    "is_after_gap": "More than three intervals after the row before.",
+    "is_stolen": "The hypervisor took at least 1 percent of the CPU time.",
+}
+_ABOUT = {
+    "annotations.csv": "One row an event: what was planned, what came of it, and when.",
+    "schedule.json": "Every experiment as planned; repeats the run.",
+    "machine.json": "The machine, its capacities, and versions.",
+    "run.json": "How the run went, the logger's own cost, and notes on whatever to doubt.",
+}
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """Return the description of the files that a run has."""
+    found = []
+    folder = run.path
+    if run.folder.dataset.exists():
+        with run.folder.open_dataset() as dataset:
+            names = dataset.columns
+        found.append(_table(run.folder.dataset, "csv", "samples", "One row a sample, as the logger wrote it.", [sample_field(name) for name in names]))
+        if run.folder.parquet.exists():
+            fields = [sample_field(name) for name in (*names, "dt_s", *FLAGS)]
+            found.append(_table(run.folder.parquet, "parquet", "samples-clean", "The samples, cleaned and typed.", fields))
+    if run.folder.annotations.exists():
+        fields = [_annotation_field(name) for name in ANNOTATION_COLUMNS]
+        found.append(_table(run.folder.annotations, "csv", "annotations", _ABOUT["annotations.csv"], fields))
+    others = [folder / name for name in ("schedule.json", "machine.json", "run.json") if (folder / name).exists()]
+    found += [{**_file(path, path.stem, _ABOUT[path.name]), "format": "json", "mediatype": "application/json"} for path in others]
+    return {
+        "$schema": PROFILE,
+        "name": f"twin-run-{run.folder.run_id.lower()}",
+        "title": f"Twin Harness run {run.folder.run_id}",
+        "description": "System metrics of one machine under planned load, with the events of the plan.",
+        "created": run.state.get("start"),
+        "version": str(run.state.get("format", "")),
+        "resources": found,
+    }
+
+
+def write_package(run: Run) -> Path:
+    """Write ``datapackage.json`` into the run folder, and return its path."""
+    path = run.path / "datapackage.json"
+    write_whole(path, json.dumps(describe(run), indent=1) + "\n")
+    return path
+
+
+def _file(path: Path, name: str, about: str) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": name, "path": path.name, "description": about, "bytes": path.stat().st_size, "hash": f"sha256:{digest}"}
+
+
+def _table(path: Path, kind: str, name: str, about: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
+    media = "text/csv" if kind == "csv" else "application/vnd.apache.parquet"
+    entry = {**_file(path, name, about), "type": "table", "format": kind, "mediatype": media}
+    if kind == "csv":
+        entry["encoding"] = "utf-8"
+    return {**entry, "schema": {"fields": fields, "missingValues": [""]}}
+
+
+def sample_field(name: str) -> dict[str, Any]:
+    """Return the description of a column of the samples."""
+    if name in FLAGS:
+        return {"name": name, "type": "boolean", "description": _FLAGS[name]}
+    if name == "dt_s":
+        return {"name": name, "type": "number", "description": "Measured seconds since the row before.", "unit": "s"}
+    metric = by_name(name)
+    if metric is None:
+        return {"name": name, "type": "any", "description": "A column that this version does not know."}
+    if name == "time":
+        return {"name": name, "type": "datetime", "description": metric.definition}
+    if not metric.unit:
+        return {"name": name, "type": "string", "description": metric.definition}
+    limits = {key: limit for key, limit in (("minimum", metric.minimum), ("maximum", metric.maximum)) if limit is not None}
+    return {"name": name, "type": "number", "description": metric.definition, "unit": metric.unit, **({"constraints": limits} if limits else {})}
+
+
+def _annotation_field(name: str) -> dict[str, Any]:
+    kind = _TYPES.get(str(AnnotationRow.__dataclass_fields__[name].type), "string")
+    return {"name": name, "type": "object" if name == "parameters" else kind}

@@ -1,0 +1,126 @@
+"""The dataset's lines as typed rows, part by part, so that a day of samples fits into memory that is bounded.
+
+A part whose every line is a row of readable cells is parsed at once (pyarrow); any other is gone through line by line, and every line and
+cell that cannot be read is named.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import TYPE_CHECKING
+
+from twin_harness.frames import LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from twin_harness.dataset.faults import FaultLog
+    from twin_harness.dataset_file import DatasetFile
+
+PART_BYTES = 8 * 1024**2
+_TEXTS = tuple(name for name in LABELS if name != "time")
+
+
+def typed_parts(dataset: DatasetFile, faults: FaultLog, part_bytes: int = PART_BYTES) -> Iterator[pd.DataFrame]:
+    """Return the rows part by part, with the number of each one's line in the file as index (the heading is line 1).
+
+    ``time`` is a UTC timestamp, labels are strings, everything else float64 with NaN for empty. Lines that are no rows and cells that hold
+    no number are left out and noted.
+
+    Args:
+        dataset: the file, open.
+        faults: where they are noted.
+        part_bytes: read at a time.
+    """
+    if dataset.torn_bytes:
+        faults.add("torn line", "", "the end of the file", f"{dataset.torn_bytes} bytes after the last line break", "left out")
+    line = 2
+    for block in dataset.blocks(part_bytes):
+        count = block.count(b"\n")
+        frame = None if b"\0" in block else _parse(dataset.heading() + block)
+        if frame is None or len(frame) != count:
+            frame = _parse_lines(dataset.columns, block, line, faults)
+        else:
+            frame.index = frame.index + line
+        line += count
+        if len(frame):
+            yield frame
+
+
+def _parse(text: bytes) -> pd.DataFrame | None:
+    """Return the rows of a block that holds nothing else, or None."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy, needed where a dataset is read
+    from pyarrow import csv as arrow_csv  # noqa: PLC0415 - as above
+
+    names = text[: text.index(b"\n")].decode("utf-8", "replace").split(",")
+    if len(set(names)) != len(names) or "time" not in names:
+        return None
+    types = {name: pa.string() if name in _TEXTS else pa.timestamp("us", "UTC") if name == "time" else pa.float64() for name in names}
+    convert = arrow_csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=False)
+    try:
+        table = arrow_csv.read_csv(io.BytesIO(text), convert_options=convert, parse_options=arrow_csv.ParseOptions(ignore_empty_lines=False))
+    except pa.ArrowInvalid:
+        return None
+    frame: pd.DataFrame = table.to_pandas()
+    return None if frame["monotonic_s"].isna().any() or frame["time"].isna().any() else frame
+
+
+def _parse_lines(columns: tuple[str, ...], block: bytes, first_line: int, faults: FaultLog) -> pd.DataFrame:
+    """Return the rows of a block that holds other things too."""
+    import pandas as pd  # noqa: PLC0415 - as above
+
+    rows, numbers = [], []
+    for number, line in enumerate(block.split(b"\n")[:-1], first_line):
+        cells = _cells(line)
+        if cells is None or len(cells) != len(columns):
+            what = "bytes that are no text" if cells is None else f"{len(cells)} cells for {len(columns)} columns"
+            faults.add("damaged line", "", f"line {number}", what, "left out")
+            continue
+        row = dict(zip(columns, cells, strict=True))
+        if _number(row["monotonic_s"]) is None or math.isnan(_number(row["monotonic_s"]) or math.nan):
+            faults.add("damaged line", "", f"line {number}", f"monotonic_s {row['monotonic_s']!r}: nobody knows when", "left out")
+            continue
+        rows.append(row)
+        numbers.append(number)
+    frame = pd.DataFrame(rows, columns=list(columns), index=numbers, dtype=str)
+    for name in columns:
+        if name == "time":
+            frame[name] = pd.to_datetime(frame[name], errors="coerce", utc=True, format="ISO8601").astype("datetime64[us, UTC]")
+        elif name not in _TEXTS:
+            frame[name] = _to_numbers(frame[name], faults)
+    return frame
+
+
+def _to_numbers(column: pd.Series[str], faults: FaultLog) -> pd.Series[float]:
+    import pandas as pd  # noqa: PLC0415 - as above
+
+    values = pd.to_numeric(column.replace("", "nan"), errors="coerce").astype("float64")
+    wrong = column[values.isna() & (column != "")]
+    if len(wrong):
+        faults.add("unreadable value", str(column.name), f"line {wrong.index[0]}", repr(wrong.iloc[0]), "emptied", len(wrong))
+    return values
+
+
+def _cells(line: bytes) -> list[str] | None:
+    """Return the cells of a line; None where it is no text."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    if "\0" in text or "\r" in text:
+        return None
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error:
+        return None
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,110 @@
+"""What a row must be, as a pandera schema made from the registry of columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twin_harness.dataset.cleaning import CLOCK_STEP_S, GAP_INTERVALS
+from twin_harness.metrics import by_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pandera.pandas as pa
+
+    from twin_harness.dataset.faults import FaultLog
+    from twin_harness.metrics import Metric
+
+_ROUNDING = 0.01  # columns have three decimals, and background is made of five of them
+
+
+def make_schema(names: tuple[str, ...], interval_s: float) -> pa.DataFrameSchema:
+    """Return the schema of rows with such columns: types and ranges of the registry, a clock that rises, no gaps, consistent background.
+
+    Args:
+        names: the columns that the file has.
+        interval_s: between two samples.
+    """
+    import pandera.pandas as pa  # noqa: PLC0415 - a second of import, paid where data is validated
+
+    known = [metric for name in names if (metric := by_name(name)) is not None]
+    return pa.DataFrameSchema(
+        {metric.name: _column(metric) for metric in known},
+        checks=[
+            pa.Check(lambda frame: _since_before(frame) >= 0, name="swapped rows", error="swapped rows"),
+            pa.Check(lambda frame: _since_before(frame) != 0, name="duplicate row", error="duplicate row"),
+            pa.Check(lambda frame: _since_before(frame) <= GAP_INTERVALS * interval_s, name="gap", error="gap"),
+            pa.Check(_clock_is_steady, name="clock step", error="clock step"),
+            pa.Check(_background_adds_up, name="background", error="background"),
+        ],
+        strict=False,
+    )
+
+
+def _column(metric: Metric) -> pa.Column:
+    import pandera.pandas as pa  # noqa: PLC0415 - as above
+
+    if metric.name == "time":
+        return pa.Column("datetime64[us, UTC]", nullable=False)
+    if not metric.unit and metric.group == "identity":
+        return pa.Column(str, nullable=False)
+    checks = []
+    if metric.minimum is not None:
+        kind = "counter reset" if metric.unit.endswith("/s") else "impossible value"
+        checks.append(pa.Check.ge(metric.minimum, name=kind, error=kind))
+    if metric.maximum is not None:
+        checks.append(pa.Check.le(metric.maximum, name="impossible value", error="impossible value"))
+    return pa.Column(float, checks, nullable=metric.name != "monotonic_s")
+
+
+def _since_before(frame: pd.DataFrame) -> pd.Series[float]:
+    """Return the seconds since the row before of the same part; the first row's count as an instant."""
+    grouped = frame.groupby("partition")["monotonic_s"] if "partition" in frame.columns else frame["monotonic_s"]
+    since: pd.Series[float] = grouped.diff().fillna(1e-9)
+    return since
+
+
+def _clock_is_steady(frame: pd.DataFrame) -> pd.Series[bool]:
+    offsets_s = frame["time"].astype("int64") / 1e6 - frame["monotonic_s"]
+    steady: pd.Series[bool] = offsets_s.diff().abs().fillna(0.0) <= CLOCK_STEP_S
+    return steady
+
+
+def _background_adds_up(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Tell where background is total less steal, delivered, side and the harness's own, as the registry defines it."""
+    parts = frame["cpu_steal_percent"] + frame["cpu_delivered_percent"] + frame["cpu_side_percent"] + frame["harness_cpu_percent"]
+    off = (frame["cpu_percent"] - parts - frame["cpu_background_percent"]).abs()
+    adds_up: pd.Series[bool] = off.fillna(0.0) <= _ROUNDING
+    return adds_up
+
+
+_OF_ROWS = ("swapped rows", "duplicate row", "gap", "clock step", "background")
+
+
+def note_failures(schema: pa.DataFrameSchema, frame: pd.DataFrame, faults: FaultLog, known_line: int | None = None) -> None:
+    """Validate rows, and note every failure: one record a column and kind, with the first place and the count.
+
+    Args:
+        schema: what rows must be.
+        frame: rows, by the numbers of their lines.
+        faults: where failures are noted.
+        known_line: a row that was validated before, and is here for the row after it.
+    """
+    import pandas as pd  # noqa: PLC0415 - as above
+    import pandera.pandas as pa  # noqa: PLC0415 - as above
+
+    try:
+        schema.validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases
+        cases = cases[cases["index"].isna() | (cases["index"] != known_line)]
+        for (check, column), group in cases.groupby(["check", cases["column"].fillna("")], sort=False):
+            first = group.iloc[0]
+            line = first["index"]
+            where = "the heading" if pd.isna(line) else f"line {int(line)}"
+            if check in _OF_ROWS:  # each failing row stands there once a column
+                if faults.count(str(check)) == 0 or column == cases.loc[cases["check"] == check, "column"].iloc[0]:
+                    at_s = frame.loc[line, "monotonic_s"]
+                    at_s = float(at_s.iloc[0]) if hasattr(at_s, "iloc") else float(at_s)
+                    faults.add(str(check), "", where, f"{at_s:.3f} s", "see cleaning", int(group["index"].nunique()))
+                continue
+            faults.add(str(check), str(column), where, first["failure_case"], "see cleaning", len(group))

@@ -1,0 +1,58 @@
+"""Every fault of a run, in one table: of the file, of its rows, and of what the rows say about experiments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twin_harness.dataset.cleaning import Cleaning, start_cleaning
+from twin_harness.dataset.faults import FaultLog
+from twin_harness.dataset.rows import typed_parts
+from twin_harness.dataset.schema import make_schema, note_failures
+from twin_harness.errors import Undecided, UnreadableRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from twin_harness.recording import Run
+
+LEAST_BACKGROUND_PERCENT = -1.0
+
+
+def validate(run: Run) -> pd.DataFrame:
+    """Return the faults of a run, a row a kind and column: ``kind, column, where, found, action, count``; no rows when there are none.
+
+    Raises:
+        UnreadableRun: there is no dataset.
+    """
+    faults = FaultLog()
+    interval_s = start_cleaning(run).interval_s
+    with run.folder.open_dataset(run.valid_bytes()) as dataset:
+        columns, seen = dataset.columns, Cleaning(interval_s, faults)
+        seen._note_columns(columns)  # noqa: SLF001 - of the same package
+        schema, last = None, None
+        for part in typed_parts(dataset, faults):
+            if interval_s != interval_s:  # noqa: PLR0124 - NaN alone is unequal to itself
+                interval_s = float(part["monotonic_s"].diff().median())
+            schema = schema or make_schema(columns, interval_s)
+            import pandas as pd  # noqa: PLC0415 - a second of import
+
+            note_failures(schema, part if last is None else pd.concat([last, part]), faults, None if last is None else int(last.index[0]))
+            last = part.iloc[-1:]
+            try:
+                seen.refuse_other_hosts(part)
+            except UnreadableRun as error:
+                faults.add("rows of two hosts", "host", f"line {part.index[0]}", error, "refused")
+    _note_backgrounds(run, faults)
+    return faults.table()
+
+
+def _note_backgrounds(run: Run, faults: FaultLog) -> None:
+    """Note experiments whose mean background is below −1 point: load would have been counted that there was not."""
+    for recording in run.recordings:
+        try:
+            mean = recording.mean("cpu_background_percent")
+        except (Undecided, UnreadableRun, KeyError):
+            continue
+        if mean < LEAST_BACKGROUND_PERCENT:
+            where, action = f"experiment {recording.name!r}", "kept: do not trust its delivered CPU"
+            faults.add("background", "cpu_background_percent", where, f"{mean:.2f} points on the mean", action)
