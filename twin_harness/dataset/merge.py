@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.dataset.cleaning import FLAGS, start_cleaning
 from twin_harness.dataset.tables import to_arrow
 from twin_harness.errors import InvalidInput
+from twin_harness.frames import LABELS
 from twin_harness.metrics import columns
 from twin_harness.recording import load
 
@@ -57,7 +58,8 @@ def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) 
             out,
             schema=_in_one_schema(_no_rows(widest), "", widest).schema,
             format="parquet",
-            partitioning=ds.partitioning(flavor="hive", field_names=["run", "host"]),
+            partitioning=["run", "host"],
+            partitioning_flavor="hive",
             basename_template=f"{run.folder.run_id}-{{i}}.parquet",
             existing_data_behavior="overwrite_or_ignore",
         )
@@ -72,16 +74,16 @@ def _names(cpus: tuple[int, ...]) -> list[str]:
 def _no_rows(cpus: tuple[int, ...]) -> Any:
     import pandas as pd  # noqa: PLC0415 - heavy
 
-    frame = pd.DataFrame({name: pd.Series(dtype="float64") for name in _names(cpus)})
-    return frame.assign(time=pd.Series(dtype="datetime64[us, UTC]"), **{name: pd.Series(dtype="bool") for name in FLAGS})
+    kinds = dict.fromkeys(_names(cpus), "float64") | dict.fromkeys(LABELS, "str") | dict.fromkeys(FLAGS, "bool") | {"time": "datetime64[us, UTC]"}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
 def _in_one_schema(frame: Any, run_id: str, cpus: tuple[int, ...]) -> pa.Table:
-    """Return rows with the columns that all runs of the dataset have, in one order, and the columns that it is partitioned by as text."""
+    """Return rows with the columns that all runs of the dataset have, in one order, and labels as text: it is partitioned by one of them."""
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
     table = to_arrow(frame.reindex(columns=_names(cpus)))
-    texts = {name: table[name].cast(pa.string()) for name in ("host", "partition", "experiment", "active_events")}
-    for name, column in texts.items():
-        table = table.set_column(table.column_names.index(name), name, column)
+    for name in LABELS:
+        if name != "time":
+            table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
     return table.append_column("run", pa.array([run_id] * len(table), pa.string())).replace_schema_metadata()

@@ -1,0 +1,189 @@
+"""Twelve damages of a dataset: each is found, named, and cleaned or refused; an undamaged one has no fault."""
+
+import numpy as np
+import pytest
+from runs import NAMES, ZERO_S, csv_row, make_folder
+
+from twin_harness.dataset import rows
+from twin_harness.dataset.cleaning import FLAGS, clean
+from twin_harness.dataset.validation import validate
+from twin_harness.errors import UnreadableRun
+from twin_harness.metrics import by_name
+from twin_harness.recording import Run
+
+ROWS = 1200
+
+
+def line(step, **changes):
+    """A whole row: every column filled, background as its definition says."""
+    values = {name: 1.0 for name in NAMES if by_name(name).unit and name not in ("time", "monotonic_s")}
+    values |= {"cpu_percent": 30.0, "cpu_steal_percent": 0.0, "cpu_delivered_percent": 20.0, "cpu_side_percent": 2.0, "harness_cpu_percent": 1.0}
+    values |= {"cpu_background_percent": 7.0, "missed_samples": 0.0, "lateness_ms": 0.1}
+    return csv_row(ZERO_S + step / 10, **(values | changes))
+
+
+@pytest.fixture(scope="module")
+def lines():
+    """A dataset of two minutes, undamaged: the heading, then its rows."""
+    return [",".join(NAMES) + "\n", *(line(step) for step in range(ROWS))]
+
+
+@pytest.fixture
+def run_of(tmp_path):
+    """Make a run of such lines, or of such bytes."""
+
+    def make(content):
+        folder = make_folder(tmp_path)
+        folder.write_state({"status": "COMPLETE", "settings": {"interval_s": 0.1}})
+        folder.dataset.write_bytes(content if isinstance(content, bytes) else "".join(content).encode())
+        return Run(folder)
+
+    return make
+
+
+def torn_tail(lines):
+    return "".join(lines)[:-100].encode()
+
+
+def nul_block(lines):
+    text = "".join(lines).encode()
+    middle = len(text) // 2
+    return text[:middle] + bytes(1500) + text[middle + 1500 :]
+
+
+def duplicate_row(lines):
+    return [*lines[:500], lines[499], *lines[500:]]
+
+
+def swapped_rows(lines):
+    return [*lines[:500], lines[501], lines[500], *lines[502:]]
+
+
+def wall_clock(lines):
+    set_back = [text.replace("2026-01-02T00:1", "2026-01-01T23:1", 1) for text in lines[600:]]
+    return [*lines[:600], *set_back]
+
+
+def counter_reset(lines):
+    return [*lines[:400], line(399, network_sent_bytes_per_s=-5e9), *lines[401:]]
+
+
+def gap(lines):
+    return [*lines[:400], *lines[450:]]
+
+
+def out_of_range(lines):
+    return [*lines[:400], line(399, memory_percent=250.0), *lines[401:]]
+
+
+def unknown_column(lines):
+    return [lines[0].rstrip("\n") + ",cpu_of_the_moon\n", *(text.rstrip("\n") + ",3\n" for text in lines[1:])]
+
+
+def missing_column(lines):
+    at = NAMES.index("load1")
+    return [",".join(cell for index, cell in enumerate(text.rstrip("\n").split(",")) if index != at) + "\n" for text in lines]
+
+
+def cut_in_the_middle(lines):
+    text = "".join(lines).encode()
+    middle = len(text) // 2
+    return text[: middle - 7000] + text[middle:]
+
+
+def two_hosts(lines):
+    return [*lines[:600], *(text.replace(",h,", ",other,", 1) for text in lines[600:])]
+
+
+# Damage; kind as cleaning names it; what is done; rows left.
+DAMAGES = {
+    torn_tail: ("torn line", "left out", ROWS - 1),
+    nul_block: ("damaged line", "left out", None),
+    duplicate_row: ("duplicate row", "left out", ROWS),
+    swapped_rows: ("swapped rows", "put in order", ROWS),
+    wall_clock: ("clock step", "kept: monotonic_s counts", ROWS),
+    counter_reset: ("counter reset", "emptied", ROWS),
+    gap: ("gap", "flagged, no row made up", ROWS - 50),
+    out_of_range: ("impossible value", "emptied", ROWS),
+    unknown_column: ("unknown column", "kept as it is", ROWS),
+    missing_column: ("missing column", "left empty", ROWS),
+    cut_in_the_middle: ("damaged line", "left out", None),
+}
+
+
+def test_undamaged_dataset_has_no_fault(lines, run_of):
+    """Nothing is found where nothing is wrong, and every row and cell is kept."""
+    run = run_of(lines)
+    frame, faults = clean(run)
+    assert validate(run).empty
+    assert list(faults) == []
+    assert len(frame) == ROWS
+    assert list(frame.columns) == [*NAMES, "dt_s", *FLAGS]
+    assert frame["is_first"].tolist() == [True] + [False] * (ROWS - 1)
+    assert not frame[["is_after_gap", "is_stolen"]].to_numpy().any()
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_damage_is_found_named_and_cleaned(damage, lines, run_of):
+    """Validation names it, cleaning says what it did, and what is left is in order, in range and unique."""
+    kind, action, rows = DAMAGES[damage]
+    run = run_of(damage(lines))
+    found, (frame, faults) = validate(run), clean(run)
+    assert kind in set(found["kind"]), found
+    assert action in {fault.action for fault in faults if fault.kind == kind}
+    assert ROWS - 60 < len(frame) <= ROWS
+    assert rows is None or len(frame) == rows
+    assert (np.diff(frame["monotonic_s"]) > 0).all()
+    assert frame["memory_percent"].max() <= 100
+    assert frame["network_sent_bytes_per_s"].min() >= 0
+    assert all(fault.sentence.startswith(fault.kind) for fault in faults)
+
+
+def test_rows_of_two_hosts_are_refused(lines, run_of):
+    """Rows of two machines make no dataset: validation names it, cleaning refuses with both names."""
+    run = run_of(two_hosts(lines))
+    assert "rows of two hosts" in set(validate(run)["kind"])
+    with pytest.raises(UnreadableRun, match=r"rows of 2 hosts \(h, other\) stand in one dataset"):
+        clean(run)
+
+
+def test_gap_is_flagged_at_the_row_after_it(lines, run_of):
+    """The row after a gap says so; its length is in dt_s."""
+    frame, _ = clean(run_of(gap(lines)))
+    (after,) = frame.index[frame["is_after_gap"]]
+    assert frame.loc[after, "dt_s"] == pytest.approx(5.1)
+
+
+@pytest.mark.parametrize("part_bytes", [3_000, 40_000])
+def test_parts_make_no_difference(lines, run_of, part_bytes, monkeypatch):
+    """Cleaning gives the same rows and faults however the file is cut into parts, also where damages lie at their borders."""
+    damaged = [*lines[:300], lines[299], *lines[300:500], lines[501], lines[500], *lines[502:700], "torn\n", *lines[700:]]
+    run = run_of(damaged)
+    whole, faults = clean(run)
+    monkeypatch.setattr(rows.typed_parts, "__defaults__", (part_bytes,))
+    again, faults_again = clean(run)
+    assert again.equals(whole)
+    assert {(fault.kind, fault.count) for fault in faults_again} == {(fault.kind, fault.count) for fault in faults}
+
+
+def test_background_that_does_not_add_up_is_named(lines, run_of):
+    """Background is total less steal, delivered, side and harness; a row in which it is not is a fault."""
+    found = validate(run_of([*lines[:400], line(399, cpu_background_percent=3.0), *lines[401:]]))
+    assert found["kind"].tolist() == ["background"]
+
+
+def test_unreadable_cells_are_emptied(lines, run_of):
+    """A cell that holds no number is empty afterwards; the rest of its row stays."""
+    run = run_of([*lines[:400], lines[400].replace(",0.1,", ",zero,", 1), *lines[401:]])
+    frame, faults = clean(run)
+    (fault,) = faults
+    assert (fault.kind, fault.column, fault.action) == ("unreadable value", "lateness_ms", "emptied")
+    assert frame["lateness_ms"].isna().sum() == 1
+    assert len(frame) == ROWS
+
+
+def test_empty_dataset_is_a_table_without_rows(run_of):
+    """A heading alone: no rows, no faults, all columns."""
+    frame, faults = clean(run_of([",".join(NAMES) + "\n"]))
+    assert (len(frame), list(faults)) == (0, [])
+    assert set(NAMES) <= {*frame.columns, "cpu0_percent", "cpu1_percent"}
