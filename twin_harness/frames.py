@@ -57,17 +57,23 @@ _OF_PARTS = ("memory_requested_bytes", "memory_delivered_bytes", "disk_requested
 def whole_machine(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row a moment of a dataset of parts: CPU percents as the mean of the (equal) parts, load in bytes as their sum.
 
+    CPUs that are left over belong to no part and are not in it.
+
     ``experiment`` and ``active_events`` hold those of all parts; every other column is the machine's in each row already.
     """
     if "partition" not in frame.columns or len(frame["partition"].unique()) < 2:  # noqa: PLR2004 - a whole machine, or one part
         return frame
+    import pandas as pd  # noqa: PLC0415 - as in read_frame
+
     moments = frame.groupby("monotonic_s", sort=False)
     whole = moments.first()
     means = [name for name in frame.columns if name.startswith("cpu_") and name.endswith("_percent")] + ["harness_cpu_percent"]
     whole[means] = moments[means].mean()
     whole[list(_OF_PARTS)] = moments[list(_OF_PARTS)].sum(min_count=1)
-    for name in ("experiment", "active_events"):
-        whole[name] = moments[name].agg(lambda parts: "+".join(filter(None, parts)))
+    # As where several experiments run at once: event ids are told apart by their experiments.
+    events = [f"{name}/{ids.replace('+', f'+{name}/')}" if ids else "" for name, ids in zip(frame["experiment"], frame["active_events"], strict=True)]
+    for name, cells in (("experiment", frame["experiment"]), ("active_events", pd.Series(events, index=frame.index))):
+        whole[name] = cells.groupby(frame["monotonic_s"], sort=False).agg(lambda parts: "+".join(filter(None, parts)))
     whole["partition"] = ""
     return whole.reset_index().reindex(columns=frame.columns)
 

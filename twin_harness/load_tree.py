@@ -10,9 +10,13 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from twin_harness.child import kill_group
 from twin_harness.procfs import children_of, start_ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MARK = "TWIN_HARNESS_LOAD"  # in the environment of every program that runs as load: board, load host and event
 _PATIENCE_S = 1.0
@@ -63,35 +67,40 @@ def kill_marked(mark: str) -> int:
     return len(killed)
 
 
-def await_dead(group: int, patience_s: float = _PATIENCE_S) -> bool:
-    """Wait until no process of a group works or holds memory any more, and return whether that came: what is left are zombies at most.
+def await_dead(group: int, others: Sequence[int] = (), patience_s: float = _PATIENCE_S) -> bool:
+    """Wait until no process of a group, and none of the others, works or holds memory any more, and return whether that came: what is left are zombies at most.
 
     A process becomes a zombie after it has given its memory back (do_exit in kernel/exit.c: exit_mm comes before exit_notify).
     """
     deadline_s = time.monotonic() + patience_s
-    while any(_is_alive_in(folder, group) for folder in Path("/proc").glob("[0-9]*")):
+    while any(_is_alive(Path(f"/proc/{pid}")) for pid in others) or any(_is_alive(folder, group) for folder in Path("/proc").glob("[0-9]*")):
         if time.monotonic() > deadline_s:
             return False
         time.sleep(0.001)
     return True
 
 
-def _is_alive_in(folder: Path, group: int) -> bool:
+def _is_alive(folder: Path, group: int | None = None) -> bool:
     try:
         fields = (folder / "stat").read_bytes().rpartition(b") ")[2].split(None, 3)
     except OSError:
         return False
-    return int(fields[2]) == group and fields[0] not in (b"Z", b"X")
+    return group in (None, int(fields[2])) and fields[0] not in (b"Z", b"X")
 
 
-def end_load(group: int, mark: str = "") -> None:
-    """Kill a load host's group; with a mark also what a command has moved out of it, as far as the tree or the mark still tells."""
+def end_load(group: int, mark: str = "") -> list[int]:
+    """Kill a load host's group; with a mark also what a command has moved out of it, as far as the tree or the mark still tells.
+
+    Returns:
+        The processes below the host, which may not be of its group.
+    """
     if not mark:
         kill_group(group)
-        return
+        return []
     below = [(pid, start_ticks(pid)) for pid in descendants(group)]
     kill_group(group)
     for pid, born in below:
         if born is not None and start_ticks(pid) == born:
             send(pid, signal.SIGKILL)
     kill_marked(mark)
+    return [pid for pid, _ in below]

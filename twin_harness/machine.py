@@ -60,6 +60,11 @@ class Machine:
         return self.group_limit_bytes
 
     @property
+    def part_number(self) -> int:
+        """Which part this is, counted from 1; 0 for a whole machine."""
+        return int(self.partition[1:]) + 1 if self.partition else 0
+
+    @property
     def fingerprint(self) -> str:
         """Return 16 hex digits that name machines which may be compared with each other."""
         facts = [

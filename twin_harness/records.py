@@ -103,4 +103,5 @@ class PlannedExperiment:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> PlannedExperiment:
         """Return what ``to_json`` wrote."""
-        return cls(**{**data, "experiment": Experiment.model_validate(data["experiment"])})
+        known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        return cls(**{**known, "experiment": Experiment.model_validate(data["experiment"])})

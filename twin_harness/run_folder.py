@@ -192,6 +192,8 @@ class RunFolder:
             generator: dict[str, Any] = {"name": "session", "run": self.run_id}
             if generators:
                 generator["experiments"] = generators
+            if parts := len({plan.partition for plan in planned} - {""}):
+                generator["parts"] = max(parts, len(self.read_machine().get("parts_of") or ()))
             schedule = Schedule(seed=seed, generator=generator, experiments=tuple(plan.experiment for plan in planned))
             write_whole(self.schedule, json.dumps(schedule.to_json(), indent=1) + "\n")
         state = self.read_state()

@@ -25,12 +25,14 @@ from twin_harness.child import end_child, run_on
 from twin_harness.config import TwinConfig
 from twin_harness.control import losses, reaper
 from twin_harness.control.annotations import AnnotationRecorder
-from twin_harness.control.machine_lock import MachineLock
+from twin_harness.control.machine_lock import RESOURCES, MachineLock
 from twin_harness.control.preflight import available_memory_bytes
 from twin_harness.control.runner import ServerRunner
 from twin_harness.control.runner_parallel import Admission, claim_part
 from twin_harness.control.site import Site
-from twin_harness.errors import HarnessFailure, InvalidInput
+from twin_harness.dataset.package import write_package
+from twin_harness.dataset.tables import write_parquet
+from twin_harness.errors import HarnessFailure, InvalidInput, TwinError
 from twin_harness.machine import Machine, cut, inspect_machine
 from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 _LIBRARIES = ("pytest", "pytest-xdist", "psutil", "hypothesis", "pandas", "seaborn", "matplotlib", "numpy", "pydantic", "allure-pytest")
 _STOP_PATIENCE_S = 5.0
 _MUTE_S = 3.0
+_MOST_FAULTS = 10
 _PART_POLL_S = 0.02
 _NO_CONTROLLER = "the controller of this session has ended; a worker begins nothing without it"
 
@@ -73,7 +76,7 @@ class Session:
         self._warn = warn
         part = self._take_part()
         self._children: list[subprocess.Popen[bytes]] = []
-        self._machine_lock = MachineLock()
+        self._machine_lock = MachineLock(on_wait=lambda: self._warn("waiting for the machine: another session has it; next is this one, in parts"))
         self._telemetry = Telemetry(
             dataset=folder.dataset,
             account=folder.logger_account,
@@ -86,12 +89,12 @@ class Session:
             probe_disk=config.probe_disk,
             probe_service=config.probe_service,
             on_start=lambda pid, role: reaper.register(board.path, pid, role),
-            hold_machine=self._hold_machine if config.parts else tuple,
+            before_start=self._before_logger,
         )
         self.admission = Admission(self._warn, part=part)
         self.recorder = AnnotationRecorder(folder, machine.host, seat.worker, self.machine.partition)
         self.runner = ServerRunner(self._site())
-        board.claim_process(os.getpid(), "harness", base=process_cpu_ns(os.getpid()) or 0)
+        board.claim_process(os.getpid(), "harness", plan=self.machine.part_number, base=process_cpu_ns(os.getpid()) or 0)
 
     def _take_part(self) -> int | None:
         """Take a part of the machine, where it is cut and we are a worker: our machine is that part from now on, for all that we start."""
@@ -103,16 +106,34 @@ class Session:
         index, descriptor = claim_part([self.folder.part_lock(part.partition) for part in parts], int(number) % len(parts))
         self.machine = parts[index]
         run_on(self.machine.cpus)
+        if hasattr(os, "sched_getaffinity") and os.sched_getaffinity(0) != set(self.machine.cpus):
+            msg = f"part {self.machine.partition}: this process cannot be confined to CPUs {list(self.machine.cpus)}; run without --twin-partition"
+            raise HarnessFailure(msg)
         return descriptor
 
-    def _hold_machine(self) -> tuple[int, ...]:
-        """Take the machine for all its parts, and return what the logger is to hold."""
-        lock = MachineLock(on_wait=lambda: self._warn("waiting for the machine: another session has it; next is this one, in parts"))
+    def _before_logger(self) -> tuple[int, ...]:
+        """Note that the logger before this one died, if there was one, and hold the machine for all its parts, where it is cut.
+
+        Called under the lock that the living logger holds, so by one worker alone.
+
+        Returns:
+            The descriptors that the logger is to hold.
+
+        Raises:
+            HarnessFailure: this is the second death.
+        """
+        if self.board.logger_pid != 0:
+            if any(sentence.startswith("the telemetry logger") for sentence in self.folder.read_notes("partial")):
+                msg = "the telemetry logger has died twice in this run; look at its messages on stderr, and at the space in the data folder"
+                raise HarnessFailure(msg)
+            self.lose(f"the telemetry logger (process {self.board.logger_pid}) died and was replaced; samples between are missing")
+            self.board.logger_pid = 0
+        if not self.config.parts:
+            return ()
         begin_s = time.monotonic()
-        lock.take()
+        self._machine_lock.take(shared_resources=RESOURCES, is_ours_already=self.admission.has_joined)
         self.admission.waited_s += time.monotonic() - begin_s
-        self._machine_lock = lock  # let go as soon as the logger has it
-        return lock.descriptors
+        return self._machine_lock.descriptors
 
     @classmethod
     def open(cls, config: TwinConfig, seat: Seat, warn: Callable[[str], None] | None = None) -> Session:
@@ -213,32 +234,30 @@ class Session:
         had_rows = self.board.logger_pid != 0
         if had_rows:
             self._end_mute_logger()
-        if had_rows and not self._telemetry.has_logger():
-            deaths = self.folder.read_notes("partial")
-            if any(sentence.startswith("the telemetry logger") for sentence in deaths):
-                msg = "the telemetry logger has died twice in this run; look at its messages on stderr, and at the space in the data folder"
-                raise HarnessFailure(msg)
-            self.lose(f"the telemetry logger (process {self.board.logger_pid}) died and was replaced; samples between are missing")
-        logger = self._telemetry.ensure_logger()
+        try:
+            logger = self._telemetry.ensure_logger()
+        finally:
+            self._machine_lock.release()  # the logger has it, or there is none
         if logger is not None:
-            self._machine_lock.release()
             self._children.append(logger)
-            if not had_rows:
+            if not had_rows and not reaper.is_role_alive(self.board.path, "probe"):
                 self._children.append(self._telemetry.start_probe())
         elif self.config.parts:
             self._await_machine()
+        if self.config.parts:
+            self.admission.join()
 
     def _await_machine(self) -> None:
         """Wait for the logger that another worker starts: it holds the machine for all parts, and may have to wait for it.
 
         Raises:
-            HarnessFailure: that worker has given up.
+            KeyboardInterrupt: the session was interrupted meanwhile.
         """
         begin_s = time.monotonic()
         while self.board.logger_pid == 0:
             if self.board.is_load_stopping or self.board.is_stopping:
-                msg = "the session is ending"
-                raise HarnessFailure(msg)
+                msg = "the controller was interrupted"
+                raise KeyboardInterrupt(msg)
             if not self._telemetry.has_logger():
                 self.ensure_logger()
                 return
@@ -248,7 +267,7 @@ class Session:
     def _end_mute_logger(self) -> None:
         """Kill a logger that lives and writes nothing (stopped, or stuck): it counts as dead."""
         patience_s = _MUTE_S + 2 * self.config.interval_s
-        if not self._telemetry.has_logger() or time.monotonic() - self.board.dataset_state()[1] < patience_s:
+        if not reaper.is_role_alive(self.board.path, "logger") or time.monotonic() - self.board.dataset_state()[1] < patience_s:
             return
         self._kill_logger()
         deadline_s = time.monotonic() + _STOP_PATIENCE_S
@@ -275,7 +294,7 @@ class Session:
             OSError: a file could not be written; nothing runs any more, and board and registry are gone, all the same.
         """
         self.admission.release()
-        has_samples = self.board.logger_pid != 0
+        has_samples = self.folder.dataset.exists()
         try:
             try:
                 if has_samples and not self._telemetry.has_logger():
@@ -306,12 +325,25 @@ class Session:
         if account.get("missed_samples"):
             notes.append(f"{account['missed_samples']} samples were missed; the rows after them say how many")
         self.folder.merge(self.config.seed)
+        notes += self._write_parquet()
         if account:
             self.folder.write_machine({**self.folder.read_machine(), "scheduling": account["scheduling"]})
         partial = self.folder.read_notes("partial")
         status = "ABORTED" if is_interrupted else "PARTIAL" if partial else "COMPLETE"
         state = {**self.folder.read_state(), "status": status, "end": now_text(), "board": None}
         self.folder.write_state({**state, "logger": account, "partial": partial, "notes": notes})
+        if self.folder.dataset.exists():
+            write_package(Run(self.folder))
+
+    def _write_parquet(self) -> list[str]:
+        """Write the samples cleaned and typed, and return what cleaning found, a sentence each; the CSV is the record, so a failure is a note."""
+        if not self.folder.dataset.exists():
+            return []
+        try:
+            faults = write_parquet(Run(self.folder), self.folder.parquet)
+        except (OSError, TwinError) as error:
+            return [f"{self.folder.parquet.name} was not written: {error}; the CSV is whole"]
+        return [fault.sentence for fault in faults][:_MOST_FAULTS]
 
     def _stop_telemetry(self) -> None:
         """End logger and probe, whoever started them; one that does not listen is killed and the run is PARTIAL."""

@@ -43,7 +43,7 @@ class Bounds:
         min_events, max_events: events an experiment (fewer where no more fit in ``max_duration_s``).
         overlap: whether events of different resources may overlap; those of one never do.
         max_duration_s: end of the last event at most; min_event_s, max_event_s: an event lasts at least and at most this long.
-        min_cpu_percent, min_memory_percent, min_disk_bytes_per_s: peaks of an event at least; None is a tenth of the highest.
+        min_cpu_percent, min_memory_percent, min_disk_bytes_per_s: peaks of an event at least (spikes may fall outside of it); None is a tenth.
         max_cpu_percent, max_memory_percent, max_disk_bytes_per_s: levels at most.
         lead_s, tail_s: quiet time around the events.
     """
@@ -108,7 +108,12 @@ class Bounds:
 
     def fitting(self, next_s: Iterable[float]) -> int:
         """Return how many of the shortest events fit in what is left of resources that are free from these instants on."""
-        return sum(int((self.max_duration_s - instant_s + 1e-9) / self.min_event_s) for instant_s in next_s)
+        return sum(int((self.max_duration_s - instant_s + 1e-9) / self.shortest_s) for instant_s in next_s)
+
+    @property
+    def shortest_s(self) -> float:
+        """The shortest event, on the grid of tenths."""
+        return math.ceil(self.min_event_s / _TENTH_S - 1e-9) * _TENTH_S
 
     @classmethod
     def of(cls, **bounds: Any) -> Bounds:
@@ -182,7 +187,7 @@ def _sines(least: int, lowest_peak: float | None) -> SearchStrategy[tuple[int, i
 @st.composite
 def events(draw: DrawFn, stressor: str, earliest_s: float, bounds: Bounds, kept_s: float = 0.0) -> Event:
     """Draw one event of a stressor that starts at ``earliest_s`` or later and ends within the bounds, ``kept_s`` before their end."""
-    shortest, room = round(bounds.min_event_s / _TENTH_S), round((bounds.max_duration_s - kept_s - earliest_s) / _TENTH_S)
+    shortest, room = round(bounds.shortest_s / _TENTH_S), round((bounds.max_duration_s - kept_s - earliest_s) / _TENTH_S)
     length = draw(st.integers(shortest, max(shortest, room)))
     length = length if bounds.max_event_s is None else min(length, round(bounds.max_event_s / _TENTH_S))
     start = draw(st.integers(0, max(0, room - length)))
@@ -207,7 +212,7 @@ def experiments(draw: DrawFn, bounds: Bounds | None = None, name: str = "random"
             break
         stressor = draw(st.sampled_from(free))
         others = [next_s[other] for other in bounds.stressors if other != stressor] if bounds.overlap else []
-        kept_s = max(0, bounds.min_events - len(drawn) - 1 - bounds.fitting(others)) * bounds.min_event_s
+        kept_s = max(0, bounds.min_events - len(drawn) - 1 - bounds.fitting(others)) * bounds.shortest_s
         event = draw(events(stressor, next_s[stressor], bounds, kept_s))
         next_s[stressor] = event.end_s
         if not bounds.overlap:

@@ -102,9 +102,9 @@ def test_dead_is_said_when_none_of_the_group_works_any_more():
     """Zombies count as dead, for they hold no memory; a process that lives does not."""
     child = subprocess.Popen(["sleep", "60"], start_new_session=True)
     try:
-        assert not await_dead(child.pid, 0.05)
+        assert not await_dead(child.pid, patience_s=0.05)
         child.kill()
-        assert await_dead(child.pid, 5.0)  # nobody has reaped it
+        assert await_dead(child.pid, patience_s=5.0)  # nobody has reaped it
     finally:
         child.kill()
         child.wait()

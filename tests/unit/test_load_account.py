@@ -93,3 +93,24 @@ def test_part_of_a_process_outlives_its_plan(board):
     board.remove_plan(slot)
     first, second = account.sample(2.0, 3.0)
     assert (first.cpu_delivered, second.cpu_delivered > 0.0) == (0.0, True)
+
+
+def test_harness_of_a_part_is_charged_to_it(board):
+    """Worker, load host and guard of a part cost that part; logger, probe and controller cost all of them the same."""
+    account = LoadAccount(board, 1.0, ("p0", "p1"))
+    account.sample(0.0, 1.0)
+    board.claim_process(os.getpid(), "harness", plan=2)
+    first, second = account.sample(1.0, 2.0)
+    assert first.harness_cpu == 0.0
+    assert second.harness_cpu > 0.0
+
+
+def test_part_that_is_learned_later_counts_from_then_on(board):
+    """A process whose plan has not been read yet belongs to its plan's part as soon as that is known."""
+    account = LoadAccount(board, 1.0, ("p0", "p1"))
+    account.sample(0.0, 1.0)
+    slot = board.publish_plan({**planned(("cpu", 50.0)), "partition": "p1"})
+    board.claim_process(os.getpid(), "cpu", plan=slot)
+    account._refresh_processes()  # before the plan
+    first, second = account.sample(1.0, 2.0)
+    assert (first.cpu_delivered, second.cpu_delivered > 0.0) == (0.0, True)

@@ -65,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     schedule = Schedule.read(arguments.schedule)
     generators = schedule.generator.get("experiments") if schedule.generator.get("name") == "session" else None
     generators = generators if isinstance(generators, dict) else {}
+    if isinstance(parts := schedule.generator.get("parts"), int):
+        complain(f"{arguments.schedule}: its experiments ran in {parts} parts of a machine; here their percents are of the whole one")
     planned = [(experiment, generators.get(experiment.name)) for experiment in schedule.experiments]
     recordings, folder, code, report = _run_all(planned, read_settings(arguments), is_quiet=arguments.json)
     if arguments.json:

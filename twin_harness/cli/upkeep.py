@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from twin_harness.cli.output import OK, complain, give, say
+from twin_harness.cli.output import FAILED, OK, complain, give, say
 from twin_harness.cli.settings import read_settings
-from twin_harness.errors import InvalidInput
+from twin_harness.errors import InvalidInput, UnreadableRun
 
 if TYPE_CHECKING:
     import argparse
+
+    from twin_harness.recording import Run
 
 
 def log(arguments: argparse.Namespace) -> int:
@@ -77,4 +79,83 @@ def doctor(arguments: argparse.Namespace) -> int:
         give([finding.to_json() for finding in findings])
     else:
         say(*(line for finding in findings for line in finding.lines()))
+    return OK
+
+
+def runs(arguments: argparse.Namespace) -> int:
+    """List the runs of a data folder, the newest last."""
+    from twin_harness.recording import Run  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.run_folder import RUN_ID, RunFolder  # noqa: PLC0415 - as above
+
+    data_dir = Path(arguments.data_dir)
+    found = [path for path in sorted(data_dir.iterdir()) if RUN_ID.fullmatch(path.name) and not path.is_symlink()] if data_dir.is_dir() else []
+    rows = []
+    for path in found:
+        try:
+            rows.append(_facts_of(Run(RunFolder(path))))
+        except UnreadableRun as error:
+            complain(str(error))
+    if arguments.json:
+        give(rows)
+    elif not rows:
+        say(f"no runs in {data_dir}/; name another folder with --data-dir, or make one with pytest or twin run")
+    else:
+        say(f"{'run':<24} {'status':<9} {'experiments':>11} {'events':>6} {'seconds':>8} {'samples':>8} {'MiB':>6}  machine")
+        say(*(_run_line(row) for row in rows))
+    return OK
+
+
+def _facts_of(run: Run) -> dict[str, Any]:
+    size = sum(path.stat().st_size for path in run.path.iterdir() if path.is_file())
+    experiments = run.recordings
+    logger = run.state.get("logger") or {}
+    seconds = sum(recording.end_s - recording.begin_s for recording in experiments)
+    return {
+        "run": run.folder.run_id,
+        "status": run.status,
+        "start": run.state.get("start"),
+        "experiments": len(experiments),
+        "events": sum(len(recording.experiment.events) for recording in experiments),
+        "seconds": round(seconds, 1),
+        "samples": logger.get("rows"),
+        "bytes": size,
+        "host": run.machine.get("host"),
+        "fingerprint": run.machine.get("fingerprint"),
+        "path": str(run.path),
+    }
+
+
+def _run_line(row: dict[str, Any]) -> str:
+    samples = "-" if row["samples"] is None else f"{row['samples']:,}"
+    machine = f"{row['host'] or '?'} {row['fingerprint'] or '?'}"
+    counts = f"{row['experiments']:>11} {row['events']:>6} {row['seconds']:>8.0f} {samples:>8} {row['bytes'] / 2**20:>6.1f}"
+    return f"{row['run']:<24} {row['status']:<9} {counts}  {machine}"
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Say every fault of a run's dataset; exit code 1 when there is one."""
+    from twin_harness.dataset.validation import validate as find_faults  # noqa: PLC0415 - pandera loads with it
+    from twin_harness.recording import load  # noqa: PLC0415 - numpy loads with it
+
+    table = find_faults(load(arguments.run))
+    if arguments.json:
+        give(table.to_dict("records"))
+    elif table.empty:
+        say(f"{arguments.run}: no fault found")
+    else:
+        for row in table.to_dict("records"):
+            of = f" in {row['column']}" if row["column"] else ""
+            say(f"{row['kind']}{of}  ×{row['count']}, first at {row['where']}: {row['found']}; {row['action']}")
+    return FAILED if len(table) else OK
+
+
+def merge(arguments: argparse.Namespace) -> int:
+    """Write the clean rows of runs as one partitioned Parquet dataset."""
+    from twin_harness.dataset.merge import merge as merge_runs  # noqa: PLC0415 - pyarrow loads with it
+
+    counts = merge_runs(arguments.run, Path(arguments.out), complain)
+    if arguments.json:
+        give({"out": arguments.out, "rows": counts})
+    else:
+        say(f"{arguments.out}: {sum(counts.values()):,} rows of {len(counts)} runs; read it with pandas.read_parquet, or as one table with pyarrow.dataset")
     return OK

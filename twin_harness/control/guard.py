@@ -17,7 +17,7 @@ from math import inf
 from typing import Any, Protocol
 
 from twin_harness.board import Board
-from twin_harness.child import die_with_parent, read_line, run_in_real_time, watch_process
+from twin_harness.child import die_with_parent, read_line, run_in_real_time, run_on, watch_process
 from twin_harness.load_tree import await_dead, end_load
 from twin_harness.procfs import AvailableMemory, KeptFile, cpu_temperature_files, keep, read_meminfo
 
@@ -163,18 +163,16 @@ def watched_limits(limits: dict[str, Any]) -> list[Watched]:
     return found
 
 
-def _end(group: int, mark: str) -> None:
-    if group:
-        end_load(group, f"{mark}{group}." if mark else "")
+def _end(group: int, mark: str) -> list[int]:
+    return end_load(group, f"{mark}{group}." if mark else "") if group else []
 
 
 def _trip(reason: str, clean_s: float, group: int, mark: str) -> None:
-    """End the load, and tell when a limit was last found kept, when it was found crossed, and when nothing worked or held memory any more."""
-    seen_s = time.monotonic()
-    _end(group, mark)
-    killed_s = time.monotonic()
-    is_dead = await_dead(group)
-    _tell({"state": "tripped", "reason": reason, "clean_s": clean_s, "seen_s": seen_s, "killed_s": killed_s, "dead_s": time.monotonic() if is_dead else None})
+    """End the load; tell when a limit was last found kept and when load was killed, then when nothing worked or held memory any more."""
+    others = _end(group, mark)
+    _tell({"state": "tripped", "reason": reason, "clean_s": clean_s, "killed_s": time.monotonic()})
+    is_dead = await_dead(group, others)
+    _tell({"state": "dead", "dead_s": time.monotonic() if is_dead else None})
 
 
 def _tell(message: dict[str, Any]) -> None:
@@ -190,10 +188,11 @@ def main() -> int:
     die_with_parent()
     limits = json.loads(read_line(0))
     board = Board.open(limits["board"])
-    slot = board.claim_process(os.getpid(), "harness")
+    slot = board.claim_process(os.getpid(), "harness", plan=limits["part"])
     watched_now = watched_limits(limits)
     controller = watch_process(limits["controller_pid"])
     group, mark = 0, f"{board.path.stem}." if limits["has_commands"] else ""
+    run_on(limits["cpus"])  # its worker may be confined to the part that the load fills
     if len(limits["cpus"]) > 1:
         run_in_real_time()
     _tell({"state": "ready"})
@@ -214,7 +213,8 @@ def main() -> int:
         if reason and group:
             _trip(reason, clean_s, group, mark)
             break
-        clean_s = looked_s
+        if not reason:
+            clean_s = looked_s
     board.free_process(slot)
     return 0
 

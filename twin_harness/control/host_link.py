@@ -80,11 +80,19 @@ class HostLink:
         for _, message in self._read(timeout_s):
             if message["state"] == "tripped":
                 self.tripped = message
+            elif message["state"] == "dead" and self.tripped is not None:
+                self.tripped["dead_s"] = message["dead_s"]
             elif message["state"] == "done":
                 self.is_over = True
             else:
                 messages.append(message)
         return messages
+
+    def await_dead_load(self, patience_s: float) -> None:
+        """Once the guard has tripped: wait until it says when the last of the load was gone."""
+        deadline_s = time.monotonic() + patience_s
+        while self.tripped is not None and "dead_s" not in self.tripped and not self.has_guard_died and (left_s := deadline_s - time.monotonic()) > 0:
+            self.poll(left_s)
 
     def _read(self, timeout_s: float) -> list[tuple[int, dict[str, Any]]]:
         if not self._buffers:

@@ -79,11 +79,12 @@ class MachineLock:
         """What load processes inherit."""
         return tuple(self._descriptors)
 
-    def take(self, *, shared_resources: Sequence[str] | None = None) -> None:
+    def take(self, *, shared_resources: Sequence[str] | None = None, is_ours_already: bool = False) -> None:
         """Take the machine, waiting for it in turn; nothing happens when it is held already.
 
         Args:
             shared_resources: None takes the whole machine; else it is shared with others that use other resources.
+            is_ours_already: our session has a share of it, so that who waits at the turnstile waits for us: we do not queue behind him.
 
         Raises:
             HarnessFailure: there is no place for lock files.
@@ -95,7 +96,8 @@ class MachineLock:
         turnstile = open_lock(TURNSTILE, self._folders)
         taken: list[int] = []
         try:
-            self._wait_for(turnstile, fcntl.LOCK_EX)
+            if not is_ours_already:
+                self._wait_for(turnstile, fcntl.LOCK_EX)
             taken.append(open_lock(MACHINE, self._folders))
             self._wait_for(taken[-1], fcntl.LOCK_EX if shared_resources is None else fcntl.LOCK_SH)
             for resource in sorted(set(shared_resources or ())):

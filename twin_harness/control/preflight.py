@@ -161,6 +161,9 @@ def _check_system_target(experiment: Experiment, events: list[Event]) -> None:
 
 def _check_cpu(experiment: Experiment, events: list[Event], machine: Machine) -> None:
     for index, event in enumerate(experiment.events):
+        if machine.partition and event.options.get("cpus"):
+            msg = f"{experiment.name}: events[{index}].options.cpus: expected none in parts of a machine, whose CPUs differ; leave cpus out"
+            raise InvalidInput(msg)
         strange = sorted(set(event.options.get("cpus") or ()) - set(machine.cpus)) if event.stressor == "cpu" else []
         if strange:
             msg = f"{experiment.name}: events[{index}].options.cpus: {strange} are not among the allowed CPUs {list(machine.cpus)}; name some of these"
@@ -194,9 +197,10 @@ def _check_memory(experiment: Experiment, events: list[Event], machine: Machine,
     floor = memory_floor_bytes(guard, machine) / machine.parts
     available = available_memory_bytes(machine)
     if total + floor > available:
+        of_part = f" to part {machine.partition}" if machine.partition else ""
         msg = (
             f"{experiment.name}: memory events ask for {total / 2**20:.0f} MiB at {at_s:g} s; expected at most {max(0, available - floor) / 2**20:.0f} MiB, "
-            f"which is the {available / 2**20:.0f} MiB available less the guard's floor of {floor / 2**20:.0f} MiB; lower the level or --twin-guard"
+            f"which is the {available / 2**20:.0f} MiB available{of_part} less the guard's floor of {floor / 2**20:.0f} MiB; lower the level or --twin-guard"
         )
         raise InvalidInput(msg)
     return [
@@ -217,9 +221,11 @@ def _check_disk(experiment: Experiment, events: list[Event], machine: Machine, g
     needed = sum(int(event.option("file_bytes")) for event in events)
     floor = disk_floor_bytes(guard, machine)
     free = free_disk_bytes(machine.scratch_dir)
-    if needed + floor > free:
+    room = max(0.0, free - floor) / machine.parts
+    if needed > room:
+        of_part = f", for each of {machine.parts} parts" if machine.partition else ""
         msg = (
-            f"{experiment.name}: disk events need {needed / 2**20:.0f} MiB in {machine.scratch_dir}; expected at most {max(0, free - floor) / 2**20:.0f} MiB, "
-            f"which is the {free / 2**20:.0f} MiB free less the guard's floor of {floor / 2**20:.0f} MiB; lower file_bytes or name another --twin-scratch-dir"
+            f"{experiment.name}: disk events need {needed / 2**20:.0f} MiB in {machine.scratch_dir}; expected at most {room / 2**20:.0f} MiB, which is "
+            f"the {free / 2**20:.0f} MiB free less the guard's floor of {floor / 2**20:.0f} MiB{of_part}; lower file_bytes or name another --twin-scratch-dir"
         )
         raise InvalidInput(msg)

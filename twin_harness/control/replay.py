@@ -143,6 +143,8 @@ def _of_run(path: Path, experiment: str | None) -> dict[str, Series]:
     }
     delivered = {resource: samples[column] for resource, column in (("cpu", "cpu_delivered_percent"), ("memory", "memory_delivered_bytes"))}
     delivered["disk"] = samples["disk_delivered_bytes_per_s"]
+    if experiment is not None and (part := run.recording(experiment)).planned.partition:  # percents of a part, replayed on the whole machine
+        delivered["cpu"] = delivered["cpu"] * float(part.machine["cpu_capacity"]) / float(run.machine["cpu_capacity"])
     was_loaded = any((samples[name] > 0).any() for name in ("cpu_requested_percent", "memory_requested_bytes", "disk_requested_bytes_per_s"))
     chosen = delivered if was_loaded else totals
     found = {}

@@ -32,6 +32,7 @@ _ROW_PATIENCE_S = 3.0
 _COMMAND_PATIENCE_S = 4.0
 _IDLE_CPU_PERCENT, _IDLE_DISK_BYTES_PER_S, _IDLE_FOR_S = 5.0, 1e6, 1.0
 _SETTLE_POLL_S = 0.2
+_DEAD_PATIENCE_S = 1.5
 
 
 @dataclass
@@ -80,7 +81,7 @@ def _refuse_inside_given(experiment: Experiment) -> None:
 
 def _tripped_text(tripped: dict[str, Any]) -> str:
     """Say why the guard stopped a load, and how long after the crossing (some time since it last found the limit kept) none was left."""
-    if tripped["dead_s"] is None:
+    if tripped.get("dead_s") is None:
         return f"guard: {tripped['reason']}; killed at once, but not all load was gone a second later"
     return f"guard: {tripped['reason']}; no load {(tripped['dead_s'] - tripped['clean_s']) * 1e3:.0f} ms after it at most"
 
@@ -186,7 +187,8 @@ class ServerRunner:
                     rows = read_frame(dataset, newest_s - _IDLE_FOR_S, newest_s, site.machine.partition)
                 busy_percent = float((rows["cpu_percent"] - rows["harness_cpu_percent"]).mean())
                 moved = float((rows["disk_read_bytes_per_s"].fillna(0.0) + rows["disk_write_bytes_per_s"].fillna(0.0)).mean())
-            is_idle = busy_percent <= _IDLE_CPU_PERCENT and moved <= _IDLE_DISK_BYTES_PER_S
+            is_quiet = moved <= _IDLE_DISK_BYTES_PER_S or (bool(site.machine.partition) and not isnan(moved))  # the disk is the neighbours', too
+            is_idle = busy_percent <= _IDLE_CPU_PERCENT and is_quiet
             if is_idle or waited_s >= longest_s:
                 return {"is_idle": is_idle, "waited_s": round(waited_s, 3), "cpu_percent": _rounded(busy_percent), "disk_bytes_per_s": _rounded(moved)}
             if site.board.is_load_stopping:
@@ -342,6 +344,7 @@ class ServerRunner:
             self._stop_rest(running, "stopped because another event of the experiment failed")
         if link.tripped is None:
             link.poll(0.3)  # the guard speaks after the load is dead, and the host's end may be heard first
+        link.await_dead_load(_DEAD_PATIENCE_S)
         if link.tripped:
             status, why, end_s = "aborted", _tripped_text(link.tripped), link.tripped["killed_s"]
         else:

@@ -46,7 +46,7 @@ def claim_part(paths: Sequence[Path], preferred: int, patience_s: float = 10.0) 
                 continue
             return number, descriptor
         if time.monotonic() > deadline_s:
-            msg = f"all {len(paths)} parts of the machine are taken; expected as many workers as parts"
+            msg = f"all {len(paths)} parts of the machine are taken, by other workers or by load that a lost one left; expected as many workers as parts"
             raise HarnessFailure(msg)
         time.sleep(0.05)
 
@@ -82,7 +82,16 @@ class Admission:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Lock descriptors that load hosts inherit."""
-        return self._lock.descriptors if self._part is None else (self._part,)
+        return self._lock.descriptors if self._part is None else (self._part, *self._lock.descriptors)
+
+    @property
+    def has_joined(self) -> bool:
+        """Whether we have a share of the machine, beside the other parts."""
+        return self._part is not None and self._lock.is_held
+
+    def join(self) -> None:
+        """Take a share of the machine, which our session's logger holds for all parts: load inherits it, and keeps the machine taken."""
+        self._lock.take(shared_resources=(), is_ours_already=True)
 
     def take(self, experiment: Experiment, *, is_nested: bool = False) -> bool:
         """Take the machine for an experiment; return False when an earlier load of the same test holds all that it needs.
@@ -115,8 +124,9 @@ class Admission:
         return True
 
     def release(self) -> None:
-        """Give the machine back."""
-        self._lock.release()
+        """Give the machine back; a part is kept."""
+        if self._part is None:
+            self._lock.release()
 
     def take_waited_s(self) -> float:
         """Return the seconds waited since the last call."""

@@ -110,6 +110,7 @@ class Site:
             "cpu_capacity": machine.cpu_capacity,
             "scratch_dir": machine.scratch_dir,
             "is_pinned": bool(machine.partition),
+            "part": machine.part_number,
             "memory_floor_bytes": int(memory_floor_bytes(self.guard, machine)),
             "memory_limit_bytes": machine.bounding_limit_bytes,
             "custom": custom,
@@ -127,6 +128,7 @@ class Site:
         return {
             "board": str(self.board.path),
             "controller_pid": self.controller_pid,
+            "part": machine.part_number,
             "has_commands": any(event.stressor == "command" for event in experiment.events),
             "cpus": list(self.all_cpus),
             "memory_floor_bytes": int(memory_floor_bytes(self.guard, machine)),

@@ -64,7 +64,7 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
     return report
 
 
-_LOADING = {"_twin_experiment_plan", "_twin_test"}
+_LOADING = {"recording", "experiment", "cpu_stress", "mem_stress", "disk_stress"}
 
 
 def check_item(item: pytest.Item) -> None:
@@ -73,13 +73,19 @@ def check_item(item: pytest.Item) -> None:
     Raises:
         InvalidInput: its marker is wrong, it requests ``recording`` and has no marker, or it stands inside @given.
     """
-    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False) and _LOADING & set(getattr(item, "fixturenames", ())):
+    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False) and any(_is_ours(item, name) for name in _LOADING):
         msg = "puts this machine inside @given, where failing examples are run again and differ by noise; expected @pytest.mark.random_schedules, or a model"
         raise InvalidInput(msg)
     is_planned = planned_experiment(item) is not None or item.get_closest_marker("random_schedules") is not None
     if not is_planned and "_twin_experiment_plan" in getattr(item, "fixturenames", ()):
         msg = "requests recording or experiment_plan but plans nothing; expected @pytest.mark.experiment(cpu(50, duration_s=10)) or random_schedules"
         raise InvalidInput(msg)
+
+
+def _is_ours(item: pytest.Item, fixture: str) -> bool:
+    """Tell whether an item requests a fixture of that name, and it is ours and not the project's own."""
+    found = getattr(item, "_fixtureinfo").name2fixturedefs.get(fixture, ())  # noqa: B009 - Function items alone have it
+    return bool(found) and str(found[-1].func.__module__).startswith("twin_harness.")
 
 
 def planned_of(item: pytest.Item) -> Experiment | None:

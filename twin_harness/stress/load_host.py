@@ -101,7 +101,7 @@ class LoadHost:
         self._input = b""
         if plan.get("is_pinned"):
             run_on(plan["cpus"])  # what it forks stays in this part of the machine
-        self._own_slot = self._board.claim_process(os.getpid(), "harness")
+        self._own_slot = self._board.claim_process(os.getpid(), "harness", plan=plan.get("part", 0))
         self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(wake_write, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)

@@ -103,6 +103,7 @@ class _Got:
     side_ns: int = 0
     moved_bytes: int = 0
     held_bytes: int = 0
+    harness_ns: float = 0.0
 
 
 _IDLE = Account("", "", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -114,7 +115,8 @@ class LoadAccount:
     Args:
         board: the load board.
         cpu_capacity: how many CPUs are 100 percent; of a part where there are some.
-        parts: names of the machine's parts, each of which has an account; the harness's own cost is shared equally among them.
+        parts: names of the machine's parts, each of which has an account. What the harness costs there (worker, load host, guard) is the
+            part's; what it costs in common (logger, probe, controller) is shared equally among them.
     """
 
     def __init__(self, board: Board, cpu_capacity: float, parts: Sequence[str] = ("",)) -> None:
@@ -134,16 +136,15 @@ class LoadAccount:
         self._refresh_plans()  # first: they say which part a new process belongs to
         self._refresh_processes()
         if self._are_all_ours and not self._plans:  # most rows: no load at all
-            idle = _IDLE._replace(harness_cpu=self._harness_ns() / len(self._parts) / (self._ns_per_percent * (end_s - begin_s)))
-            return (idle,) * len(self._parts)
-        got, harness_ns = self._read_processes()
+            ns_per_percent = self._ns_per_percent * (end_s - begin_s)
+            return tuple(_IDLE._replace(harness_cpu=spent_ns / ns_per_percent) for spent_ns in self._harness_ns())
+        got = self._read_processes()
         windows = sorted((plan for plan in self._plans.values() if plan.begin_s < end_s and plan.end_s > begin_s), key=lambda window: window.begin_s)
         return tuple(
-            self._account([window for window in windows if window.partition == name], got[part], harness_ns / len(self._parts), begin_s, end_s)
-            for part, name in enumerate(self._parts)
+            self._account([window for window in windows if window.partition == name], got[part], begin_s, end_s) for part, name in enumerate(self._parts)
         )
 
-    def _account(self, windows: list[PlannedWindow], got: _Got, harness_ns: float, begin_s: float, end_s: float) -> Account:
+    def _account(self, windows: list[PlannedWindow], got: _Got, begin_s: float, end_s: float) -> Account:
         """Return the account of a part, given what runs there and what it got."""
         requested = {"cpu": 0.0, "memory": 0.0, "disk": 0.0}
         active: list[str] = []
@@ -164,7 +165,7 @@ class LoadAccount:
             disk_requested=requested["disk"],
             disk_delivered=got.moved_bytes / (end_s - begin_s),
             cpu_side=got.side_ns * percent_per_ns,
-            harness_cpu=harness_ns * percent_per_ns,
+            harness_cpu=got.harness_ns * percent_per_ns,
         )
 
     def _refresh_plans(self) -> None:
@@ -201,32 +202,43 @@ class LoadAccount:
                 present[process.slot] = known
             else:
                 first_ns = process.base if process.kind == "harness" else 0
-                present[process.slot] = _Known(process, first_ns, process.base if process.kind == "disk" else 0, self._part_of_slot.get(process.plan, 0))
+                present[process.slot] = _Known(process, first_ns, process.base if process.kind == "disk" else 0, self._part_of_slot.get(process.plan, -1))
         self._known = present
         self._are_all_ours = all(known.process.kind == "harness" and known.process.state != ENDED for known in present.values())
 
-    def _harness_ns(self) -> int:
-        """Return what the harness's processes have spent since the sample before."""
-        spent_ns = 0
+    def _harness_ns(self) -> list[float]:
+        """Return what the harness has spent for each part since the sample before."""
+        spent_ns = [0.0] * len(self._parts)
         for known in self._known.values():
             pid = known.process.pid
             now_ns = process_cpu_ns(pid) if pid else None
             if now_ns is not None and now_ns > known.cpu_ns:
-                spent_ns += now_ns - known.cpu_ns
+                self._charge(spent_ns, known.process.plan, now_ns - known.cpu_ns)
                 known.cpu_ns = now_ns
         return spent_ns
 
-    def _read_processes(self) -> tuple[list[_Got], int]:
-        """Return what the load of each part got since the sample before, and the ns of the harness."""
-        parts, harness_ns = [_Got() for _ in self._parts], 0
+    def _charge(self, spent_ns: list[float], part_number: int, more_ns: int) -> None:
+        """Charge what a process of the harness spent to its part; to all of them what it spent for all."""
+        if 0 < part_number <= len(spent_ns):
+            spent_ns[part_number - 1] += more_ns
+        else:
+            for part in range(len(spent_ns)):
+                spent_ns[part] += more_ns / len(spent_ns)
+
+    def _read_processes(self) -> list[_Got]:
+        """Return what the load of each part got since the sample before, and what the harness spent for it."""
+        parts, harness_ns = [_Got() for _ in self._parts], [0.0] * len(self._parts)
         for slot, known in tuple(self._known.items()):
-            process, got = known.process, parts[known.part]
+            process = known.process
+            if known.part < 0:  # its plan had not been read yet
+                known.part = self._part_of_slot.get(process.plan, -1)
+            got = parts[max(0, known.part)]
             is_ended = process.state == ENDED
             now_ns = self._cpu_ns(process)
             if now_ns is not None and now_ns > known.cpu_ns:
                 spent_ns, known.cpu_ns = now_ns - known.cpu_ns, now_ns
                 if process.kind == "harness":
-                    harness_ns += spent_ns
+                    self._charge(harness_ns, process.plan, spent_ns)
                 elif process.kind == "cpu":
                     got.cpu_ns += spent_ns
                 else:
@@ -238,7 +250,9 @@ class LoadAccount:
             if is_ended:
                 self._board.consume_process(slot)
                 del self._known[slot]
-        return parts, harness_ns
+        for part, spent in zip(parts, harness_ns, strict=True):
+            part.harness_ns = spent
+        return parts
 
     def _cpu_ns(self, process: LoadProcess) -> int | None:
         """Return what a process has spent; of a command it is the whole tree."""

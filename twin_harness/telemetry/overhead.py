@@ -53,10 +53,10 @@ class Interval:
         than six values are infinite.
         """
         ordered, n = sorted(values), len(values)
-        beyond, outside = 0, 0.5**n  # P(as many values or fewer lie on one side)
-        while outside + math.comb(n, beyond + 1) * 0.5**n <= 0.025:  # noqa: PLR2004 - half of 5 %
+        beyond, outside = 0, 1  # of 2**n equally likely ways, those in which so many values or fewer lie on one side
+        while 40 * (outside + math.comb(n, beyond + 1)) <= 2**n:  # at most 2.5 % on each side
             beyond += 1
-            outside += math.comb(n, beyond) * 0.5**n
+            outside += math.comb(n, beyond)
         is_enough = n >= FEWEST_ROUNDS
         low, high = (ordered[beyond], ordered[n - 1 - beyond]) if is_enough else (-math.inf, math.inf)
         return cls(statistics.median(values), low, high, n)

@@ -30,7 +30,7 @@ class Telemetry:
         interval_s: between two samples. controller_pid: the process that it ends with. machine: content of ``machine.json``.
         source: where samples come from: auto, procfs or psutil. probe_disk: probe the scratch folder. probe_service: its address, if any.
         on_start: told pid and role of each process that is started.
-        hold_machine: called before the logger is started; what descriptors it returns the logger holds as long as it lives.
+        before_start: called before the logger is started, by one worker at a time; the descriptors that it returns the logger holds while it lives.
     """
 
     dataset: Path
@@ -44,7 +44,7 @@ class Telemetry:
     probe_disk: bool = False
     probe_service: str = ""
     on_start: Callable[[int, str], object] = lambda _pid, _role: None
-    hold_machine: Callable[[], tuple[int, ...]] = tuple
+    before_start: Callable[[], tuple[int, ...]] = tuple
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -74,7 +74,7 @@ class Telemetry:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return None
-            process = start_child(_MODULE, self._settings(), title="logger", libraries=("psutil",), pass_fds=(descriptor, *self.hold_machine()))
+            process = start_child(_MODULE, self._settings(), title="logger", libraries=("psutil",), pass_fds=(descriptor, *self.before_start()))
         finally:
             os.close(descriptor)
         self.on_start(process.pid, "logger")

@@ -1,0 +1,89 @@
+"""A session in parts, without load: who holds the machine, when it lets go, and what a dead logger leaves."""
+
+import fcntl
+import os
+
+import pytest
+
+from twin_harness.config import TwinConfig
+from twin_harness.control import machine_lock
+from twin_harness.control.machine_lock import MACHINE, RESOURCES, MachineLock, open_lock
+from twin_harness.control.runner import _tripped_text
+from twin_harness.control.runner_parallel import Admission
+from twin_harness.errors import HarnessFailure
+from twin_harness.seat import Seat
+from twin_harness.session import Session
+from twin_harness.telemetry import start
+
+pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="parts take two CPUs")
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """An open session in two parts, whose lock files are its own."""
+    monkeypatch.setattr(machine_lock, "lock_folders", lambda: (str(tmp_path),))
+    config = TwinConfig(parts=2, has_report=False, data_dir=str(tmp_path / "data"))
+    made = Session.open(config, Seat.draw(config, tmp_path, "test"))
+    yield made
+    made.close()
+
+
+def is_free(folder):
+    """Whether nobody has the machine."""
+    descriptor = open_lock(MACHINE, [str(folder)])
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def test_machine_is_let_go_when_the_logger_does_not_start(session, tmp_path, monkeypatch):
+    """A failed start leaves nothing locked: the next try fails the same way and waits for nobody."""
+    monkeypatch.setattr(start, "start_child", lambda *_, **__: (_ for _ in ()).throw(OSError("no memory")))
+    for _ in range(2):
+        with pytest.raises(OSError, match="no memory"):
+            session.ensure_logger()
+        assert is_free(tmp_path)
+
+
+def test_death_of_the_logger_is_told_once_and_its_pid_forgotten(session):
+    """Under the logger's lock one worker notes the death; a second death is too many."""
+    session.board.logger_pid = 4_000_000
+    assert session._before_logger()  # the machine is held for all parts
+    assert session.board.logger_pid == 0
+    assert session._before_logger()
+    assert len(session.folder.read_notes("partial")) == 1
+    session.board.logger_pid = 4_000_001
+    with pytest.raises(HarnessFailure, match="has died twice"):
+        session._before_logger()
+    session.board.logger_pid = 0
+    session._machine_lock.release()
+
+
+def test_load_keeps_the_machine_taken_when_the_logger_is_gone(tmp_path):
+    """A worker has a share of the machine that its load inherits; a session that wants all of it waits, one more part does not queue."""
+    folders = [str(tmp_path)]
+    logger, other = MachineLock(folders), MachineLock(folders)
+    logger.take(shared_resources=RESOURCES)
+    worker = Admission(lambda _: None, folders, part=os.open(tmp_path / "part", os.O_RDWR | os.O_CREAT))
+    worker.join()
+    assert worker.has_joined
+    assert len(worker.descriptors) == 2
+    logger.release()
+    worker.release()  # the end of a test: a part is kept
+    assert not is_free(tmp_path)
+    turnstile = open_lock(machine_lock.TURNSTILE, folders)
+    fcntl.flock(turnstile, fcntl.LOCK_EX)  # somebody waits for the machine
+    logger.take(shared_resources=RESOURCES, is_ours_already=worker.has_joined)
+    assert logger.is_held
+    assert not other.is_held
+
+
+def test_trip_says_when_the_last_load_was_gone():
+    """From the last look that found the limit kept to the end of the last process; what is not known is not told."""
+    tripped = {"reason": "memory_available fell", "clean_s": 10.0, "killed_s": 10.06, "dead_s": 10.11}
+    assert _tripped_text(tripped) == "guard: memory_available fell; no load 110 ms after it at most"
+    assert "not all load was gone a second later" in _tripped_text({**tripped, "dead_s": None})
