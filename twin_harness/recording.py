@@ -127,6 +127,10 @@ class Recording:
         if begin_s >= end_s:
             msg = f"during({event_id!r}): expected skip_s below the event's {end_s - begin_s + skip_s:.3f} s but got skip_s={skip_s!r}"
             raise InvalidInput(msg)
+        return self.between(begin_s, end_s)
+
+    def between(self, begin_s: float, end_s: float) -> Recording:
+        """Return the window between two instants on the events' clock, as far as it lies within this one."""
         window = replace(self, begin_s=max(begin_s, self.begin_s), end_s=min(end_s, self.end_s))
         t_s = self.samples.index
         # What cached_property would read from the file again is a part of what is here.
@@ -152,15 +156,19 @@ class Recording:
             close = difflib.get_close_matches(column, frame.columns, n=3)
             msg = f"column {column!r} is not in the dataset; expected e.g. {', '.join(close) or 'cpu_percent'}"
             raise InvalidInput(msg)
-        has_value = frame[column].notna()
+        values = frame[column].to_numpy(dtype=float)
+        has_value = ~np.isnan(values)
         if not has_value.any():
             reason = "the window holds no samples" if frame.empty else "it is empty: this machine or session does not measure it"
             msg = f"column {column!r} of {self.name!r} cannot be judged: {reason}"
             raise Undecided(msg)
         # A row that straddles the start of the window stands for time before it as well.
-        is_inside = has_value & (frame.index - frame["dt_s"].fillna(0.0) >= self.begin_s - _EDGE_S)
+        import pandas as pd  # noqa: PLC0415 - loaded already: samples are a DataFrame
+
+        t_s, lengths_s = frame.index.to_numpy(dtype=float), np.nan_to_num(frame["dt_s"].to_numpy(dtype=float))
+        is_inside = has_value & (t_s - lengths_s >= self.begin_s - _EDGE_S)
         chosen = is_inside if is_inside.any() else has_value
-        return frame.loc[chosen, column], frame.loc[chosen, "dt_s"].fillna(0.0)
+        return pd.Series(values[chosen], index=t_s[chosen]), pd.Series(lengths_s[chosen], index=t_s[chosen])
 
     def mean(self, column: str) -> float:
         """Return the mean of a column, each row weighed by the time it stands for (for rates: exactly the counters' difference).

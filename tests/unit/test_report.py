@@ -358,7 +358,7 @@ def test_killed_run_is_told_as_it_is(tmp_path):
     page = Page(write_report(synthetic.run, tmp_path / "report"))
     assert "UNKNOWN. There is no run.json" in page.text
     assert "2 experiments never closed: load 0, load 1." in page.text
-    assert "The last line was torn: 31 bytes after the last line break were left out." in page.text
+    assert "Torn line: once, at the end of the file: 31 bytes after the last line break; left out." in page.text
     assert page.text.count("no outcome was recorded: the run ended before the event did") > 2
     assert len(page.all("img")) == 2 + 4
 
@@ -438,8 +438,9 @@ def test_what_was_cleaned_is_counted_and_named(tmp_path, pixels):
     lines.insert(30, lines[30] + ",1,2,3")
     synthetic.folder.dataset.write_text("\n".join(lines) + "\n")
     text = Page(write_report(synthetic.run, tmp_path / "report")).text
-    assert "1 line of 91 did not parse as a row and were left out." in text
-    assert "Cells that are no number were read as missing: load1 (1)." in text
+    assert "Every one of 90 rows was kept." in text
+    assert re.search(r"Damaged line: once, at line 31: \d+ cells for \d+ columns; left out\.", text)
+    assert re.search(r"Unreadable value in load1: once, at line 62: '1.2.3'; emptied\.", text)
     assert "1 gap of more than 3 intervals" in text
     assert "The logger skipped 10 of 100 samples (10 %)" in text
 

@@ -170,7 +170,7 @@ class Cleaning:
                 first = int(np.flatnonzero(wrong)[0])
                 kind = "counter reset" if values[first] < 0 and metric.unit.endswith("/s") else "impossible value"
                 where = f"{frame['monotonic_s'].iloc[first]:.3f} s"
-                self.faults.add(kind, name, where, f"{values[first]:g} {metric.unit}".rstrip(), "emptied", int(wrong.sum()))
+                self.faults.add(kind, name, where, f"{values[first]:.4g} {metric.unit}".rstrip(), "emptied", int(wrong.sum()))
                 changed[name] = np.where(wrong, np.nan, values)
         return frame.assign(**changed) if changed else frame
 

@@ -85,7 +85,7 @@ def _of_machine(evidence: Evidence) -> Iterator[str]:
 
 
 def _of_file(evidence: Evidence) -> Iterator[str]:
-    samples, faults = evidence.samples, evidence.faults
+    samples = evidence.samples
     if samples.empty:
         yield "There are no samples, so nothing that was measured can be shown."
         return
@@ -95,11 +95,9 @@ def _of_file(evidence: Evidence) -> Iterator[str]:
     found = gaps(samples, evidence.interval_s)
     if len(found):
         yield f"{count(len(found), 'gap')} in the samples, the longest {quantity(float(found['dt_s'].max()), 's')}."
-    if faults and (faults.torn_bytes or faults.unparsed_lines or faults.unreadable_cells):
-        yield (
-            f"The dataset was damaged: {faults.torn_bytes:,} bytes of a torn last line, {count(faults.unparsed_lines, 'line')} that did not parse, "
-            f"{count(sum(faults.unreadable_cells.values()), 'cell')} that hold no number."
-        )
+    damages = [fault for fault in evidence.cleaning.faults if fault.kind not in ("gap", "missing column", "unknown column")] if evidence.cleaning else []
+    if damages:
+        yield f"The dataset was damaged: {'; '.join(fault.sentence for fault in damages)}."
     empty = [name for name in column_kinds(samples)["empty"] if name in _MAIN_COLUMNS]
     if empty:
         yield f"Main columns hold no value, so what they would tell is unknown: {', '.join(empty)}."

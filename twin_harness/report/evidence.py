@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from twin_harness.dataset.cleaning import FLAGS, Cleaning, start_cleaning
+from twin_harness.dataset.preparation import window_means
 from twin_harness.errors import TwinError
-from twin_harness.frames import LABELS, whole_machine
+from twin_harness.frames import whole_machine
 from twin_harness.metrics import columns
 from twin_harness.report.facts import EventFacts, ExperimentFacts, Statistic, ask
-from twin_harness.report.faults import FileFaults, read_faults
 
 if TYPE_CHECKING:
     from twin_harness.recording import Recording, Run
     from twin_harness.records import AnnotationRow
+
+MOST_ROWS, _WINDOW_S = 200_000, 1.0
+MOST_TOLD = 250
 
 
 @dataclass(frozen=True)
@@ -26,22 +30,23 @@ class Evidence:
 
     Attributes:
         run: the run.
-        samples: its rows, every column of the registry present; empty when nothing was recorded.
-        experiments: the experiments begun.
+        samples: its clean rows, every column of the registry present; empty when nothing was recorded.
+        cleaning: what was found in the file and done about it; None without a dataset.
+        window_s: 0, or the length of the windows whose means the rows are, where the run has too many rows to show each.
+        experiments: the experiments begun; of very many those with trouble first.
+        untold: how many experiments there are beside them.
         marks: marks and phases that belong to no experiment.
         troubles: sentences about what could not be read.
     """
 
     run: Run
     samples: pd.DataFrame
+    cleaning: Cleaning | None
+    window_s: float
     experiments: tuple[ExperimentFacts, ...]
+    untold: int = 0
     marks: tuple[AnnotationRow, ...] = ()
     troubles: tuple[str, ...] = ()
-
-    @cached_property
-    def faults(self) -> FileFaults | None:
-        """What the dataset's file holds that ``samples`` does not; None without a file."""
-        return read_faults(self.run)
 
     @cached_property
     def events(self) -> tuple[EventFacts, ...]:
@@ -62,8 +67,9 @@ class Evidence:
 
     @cached_property
     def interval_s(self) -> float:
-        """The median time between two rows; NaN without two rows."""
-        return float(self.samples["dt_s"].median())
+        """The time between two samples: as the logger was told, else the median; NaN without two rows."""
+        known_s = self.cleaning.interval_s if self.cleaning else np.nan
+        return float(self.samples["dt_s"].median()) if np.isnan(known_s) else known_s
 
     def statistic(self, column: str) -> Statistic | None:
         """Return a column's statistic over the whole run, rows weighed by their time; None when it is empty."""
@@ -77,7 +83,7 @@ class Evidence:
 
 def no_samples() -> pd.DataFrame:
     """Return a dataset without rows."""
-    return pd.DataFrame(columns=[*(metric.name for metric in columns(())), "dt_s", "run_s"], dtype=float)
+    return pd.DataFrame(columns=[*(metric.name for metric in columns(())), "dt_s", *FLAGS, "run_s"], dtype=float)
 
 
 def gather(run: Run) -> Evidence:
@@ -88,24 +94,68 @@ def gather(run: Run) -> Evidence:
     """
     troubles: list[str] = []
     _ = run.state, run.machine
-    samples = _samples(run, troubles)
+    samples, cleaning, window_s = _samples(run, troubles)
     recordings, marks = _recordings(run, troubles)
-    experiments = tuple(ExperimentFacts(number, recording) for number, recording in enumerate(recordings, 1))
-    return Evidence(run, samples, experiments, marks, tuple(troubles))
+    experiments = [ExperimentFacts(number, recording) for number, recording in enumerate(recordings, 1)]
+    told = sorted(sorted(experiments, key=lambda facts: not facts.has_trouble)[:MOST_TOLD], key=lambda facts: facts.number)
+    if not window_s:
+        _hand_out(samples, told)
+    return Evidence(run, samples, cleaning, window_s, tuple(told), len(experiments) - len(told), marks, tuple(troubles))
 
 
-def _samples(run: Run, troubles: list[str]) -> pd.DataFrame:
-    names = [metric.name for metric in columns(())]
-    frame, reason = ask(lambda: run.samples)
-    if frame is None:
+def _hand_out(samples: pd.DataFrame, told: list[ExperimentFacts]) -> None:
+    """Give each recording its rows of what was read already; those of parts of a machine read their own."""
+    at_s = samples["monotonic_s"].to_numpy()
+    for facts in told:
+        recording = facts.recording
+        if recording.planned.partition or recording.valid_bytes is not None:
+            continue
+        zero_s = recording.planned.zero_s
+        begin, end = np.searchsorted(at_s, zero_s + recording.begin_s), np.searchsorted(at_s, zero_s + recording.end_s, side="right")
+        frame = samples.iloc[begin:end]
+        # What cached_property would read from the file again is here.
+        recording.__dict__["samples"] = frame.set_index(pd.Index(frame["monotonic_s"] - zero_s, name="t_s"))
+
+
+def _samples(run: Run, troubles: list[str]) -> tuple[pd.DataFrame, Cleaning | None, float]:
+    """Return the clean rows, or their 1 s means where there are too many, and what cleaning did."""
+    cleaning, kept, rows, window_s = start_cleaning(run), list[pd.DataFrame](), 0, 0.0
+
+    def take() -> None:
+        nonlocal kept, rows, window_s
+        for part in cleaning.parts(run):
+            frame = whole_machine(part)
+            rows += len(frame)
+            if rows > MOST_ROWS and not window_s:
+                window_s, kept = _WINDOW_S, [_thinned(own) for own in kept]
+            kept.append(_thinned(frame) if window_s else frame)
+
+    _, reason = ask(take)
+    if reason:
         troubles.append(f"The dataset cannot be read: {reason}.")
-        return no_samples()
-    missing = [name for name in names if name not in frame.columns]
+        return no_samples(), None, 0.0
+    missing = [fault.column for fault in cleaning.faults if fault.kind == "missing column"]
     if missing:
         troubles.append(f"The dataset has no column {', '.join(missing)}; what rests on them is left out.")
-        frame = pd.concat([frame, pd.DataFrame({name: "" if name in LABELS else np.nan for name in missing}, index=frame.index)], axis=1)
-    frame = whole_machine(frame)
-    return frame.set_index(pd.RangeIndex(len(frame))).assign(run_s=frame["monotonic_s"].to_numpy() - frame["monotonic_s"].min())
+    if not kept:
+        return no_samples(), cleaning, 0.0
+    frame = pd.concat(kept, ignore_index=True)
+    return frame.assign(run_s=frame["monotonic_s"] - frame["monotonic_s"].min()), cleaning, window_s
+
+
+def _thinned(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the 1 s means of rows, with the labels of each window's last row; of what counts or is a worst value, the sum or the worst."""
+    means = window_means(rows, _WINDOW_S)
+    ends_s = rows["monotonic_s"].to_numpy()
+    last = np.clip(np.searchsorted(ends_s, means.index.to_numpy() + 1e-9) - 1, 0, len(rows) - 1)
+    window = np.clip(np.searchsorted(means.index.to_numpy(), ends_s - 1e-9), 0, max(len(means) - 1, 0))
+    frame = rows.iloc[last].reset_index(drop=True)
+    for name in means.columns:
+        if name in frame.columns:
+            frame[name] = means[name].to_numpy()
+    frame["missed_samples"] = rows["missed_samples"].groupby(window).sum().reindex(range(len(frame))).to_numpy()
+    frame["lateness_ms"] = rows["lateness_ms"].groupby(window).max().reindex(range(len(frame))).to_numpy()
+    return frame.assign(monotonic_s=means.index.to_numpy(), dt_s=(means["coverage"] * _WINDOW_S).to_numpy()) if len(means) else frame.iloc[:0]
 
 
 def _recordings(run: Run, troubles: list[str]) -> tuple[tuple[Recording, ...], tuple[AnnotationRow, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -178,4 +178,4 @@ class ExperimentFacts:
 
     def before(self) -> Recording:
         """Return the window of the lead, before the events' clock."""
-        return replace(self.recording, end_s=min(0.0, self.recording.end_s))
+        return self.recording.between(self.recording.begin_s, 0.0)

@@ -57,11 +57,16 @@ def _what_ran(evidence: Evidence) -> str:
     seconds = f" over {duration(evidence.span_s)}" if len(samples) else ""
     start = _text(state, "start", "start_time") or (str(samples["time"].iloc[0]) if len(samples) else "")
     when = f", begun {start[:19].replace('T', ' ')} UTC" if start else ""
-    rows = f"The dataset holds {count(len(samples), 'sample')}{_interval(evidence)}." if len(samples) else "The dataset holds no samples."
+    rows = (
+        f"The dataset holds {count(evidence.cleaning.rows_kept if evidence.cleaning else len(samples), 'sample')}{_interval(evidence)}."
+        if len(samples)
+        else "The dataset holds no samples."
+    )
     command = _text(state, "command_line", "command")
     seed = _text(state, "seed")
     how = (f" It was started as: {command}." if command else "") + (f" Seed {seed}." if seed else "")
-    return f"{count(len(evidence.experiments), 'experiment')} with {count(len(evidence.events), 'event')} ran{seconds}{when}. {rows}{how}"
+    untold = f" ({evidence.untold:,} more went well and are not told of here)" if evidence.untold else ""
+    return f"{count(len(evidence.experiments), 'experiment')}{untold} with {count(len(evidence.events), 'event')} ran{seconds}{when}. {rows}{how}"
 
 
 def _interval(evidence: Evidence) -> str:
