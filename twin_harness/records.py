@@ -83,6 +83,7 @@ class PlannedExperiment:
         experiment: the plan, under the name it has in this run.
         begin_s, zero_s, end_s: start of the lead, zero of the events' clock, end of the tail; ``end_s`` is planned until known.
         worker: who ran it. status: RUNNING until it ended. partition: the part of the machine that it ran in; empty for the whole.
+        foreign: the processes of others that used most CPU meanwhile (name, pid, CPU seconds); None until known.
         settled: how the wait for an idle machine before the lead went; None when it did not wait.
     """
 
@@ -95,6 +96,7 @@ class PlannedExperiment:
     generator: dict[str, Any] | None = None
     partition: str = ""
     settled: dict[str, Any] | None = None
+    foreign: list[dict[str, Any]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""

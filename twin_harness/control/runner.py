@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness import shapes
 from twin_harness.control import preflight
+from twin_harness.control.foreign import Clocks, busiest, read_clocks
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
 from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput
@@ -46,6 +47,8 @@ class _Running:
     starts_s: dict[str, float] = field(default_factory=dict)
     ended: list[tuple[Event, AnnotationRow]] = field(default_factory=list)
     rows: list[AnnotationRow] = field(default_factory=list)
+    clocks: Clocks = field(default_factory=dict)
+    own_pids: set[int] = field(default_factory=set)
     is_cut: bool = False
 
 
@@ -164,7 +167,7 @@ class ServerRunner:
         begin_s = zero_s - experiment.lead_s
         planned = PlannedExperiment(experiment, begin_s, zero_s, zero_s + experiment.span_s + experiment.tail_s, site.worker, generator=generator)
         planned = replace(planned, partition=site.machine.partition, settled=settled)
-        running = _Running(planned, link, -1, {event.id: event for event in experiment.events})
+        running = _Running(planned, link, -1, {event.id: event for event in experiment.events}, clocks=read_clocks())
         try:
             site.folder.append_plan(planned)
             running.plan_slot = site.board.publish_plan(self._site.board_plan(planned))
@@ -389,11 +392,13 @@ class ServerRunner:
             self._close(running, "failed" if is_fault else "stopped")
 
     def _close(self, running: _Running, status: str) -> None:
+        running.own_pids |= {process.pid for process in self._site.board.processes()}
         running.link.close()
         if running.plan_slot >= 0:
             self._site.board.remove_plan(running.plan_slot)
         self._site.recorder.end_experiment(running.planned.experiment.name)
-        running.planned = replace(running.planned, status=status)
+        running.own_pids |= {process.pid for process in self._site.board.processes()} | {running.link.host_pid}
+        running.planned = replace(running.planned, status=status, foreign=busiest(running.clocks, read_clocks(), running.own_pids))
         self._site.folder.append_plan(running.planned)
 
     def _await_rows(self, until_s: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from twin_harness.dataset.preparation import regimes
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.report.cleaning import column_kinds
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 CONTRACT_COLUMNS = tuple(name for pair in RESOURCE_COLUMNS.values() for name in pair)
 _LEAST_ROWS = 10
-_CAPTION = "Rank correlation of every pair of varying columns, requested and delivered load first."
+_CAPTION = "Rank correlation of every pair of varying columns in that regime, requested and delivered load first."
+REGIMES = ("idle", "loaded", "saturated")
 
 
 def spearman(samples: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -51,17 +53,27 @@ def section(evidence: Evidence) -> Section:
     if len(names) < 2 or len(samples) < _LEAST_ROWS:  # noqa: PLR2004 - a pair
         text = f"A correlation needs at least two columns that vary and {_LEAST_ROWS} rows; there are {len(names)} and {len(samples):,}."
         return Section("correlation", title, (Paragraph(text),))
-    rho = spearman(samples, names)
+    regime = regimes(samples)
+    counts = {name: int((regime == name).sum()) for name in REGIMES}
+    shown = [name for name in REGIMES if counts[name] >= _LEAST_ROWS * 3]
+    main = "loaded" if "loaded" in shown else max(counts, key=lambda name: counts[name])
+    by_regime = {name: spearman(samples[regime == name], names) for name in shown}
+    rho = by_regime.get(main, spearman(samples, names))
+    kept = [name for name in names if rho[name].notna().any()]
+    rho = rho.loc[kept, kept]
+    asked = [name for name in asked if name in kept]
     left_out = f"{count(len(kinds['empty']), 'empty column')} and {count(len(kinds['constant']), 'constant column')}"
     blocks: list[Block] = [
         Paragraph(
-            f"Spearman's rank correlation of {count(len(names), 'column')} that vary, over {len(samples):,} rows. +1: they rise and fall together "
-            f"in order, {MINUS}1: one falls as the other rises, 0: neither."
+            f"Spearman's rank correlation of {count(len(kept), 'column')} that vary there, over the {counts[main]:,} rows of the regime “{main}”. +1: they "
+            f"rise and fall together in order, {MINUS}1: one falls as the other rises, 0: neither."
         ),
         Paragraph(
-            "All rows are pooled: idle time, single loads and combined loads, of every experiment. So the figure mixes how the machine responds with "
-            "how the plan was made: two loads that were always planned together correlate though neither causes the other, a load average lags and looks "
-            "unrelated to what drives it, and a strong effect in one experiment fades in many idle rows. Rows follow one another in time, hence are not "
+            "Regimes are kept apart, because a correlation over all of them mostly says that load is load: idle (nothing asked, CPU at most 5 %), loaded, and "
+            "saturated (CPU or device at least 95 % busy, or memory waited for). "
+            + ", ".join(f"{name}: {counts[name]:,} rows" for name in REGIMES)
+            + ". Even so the figure mixes how the machine responds with how the plan was made: two loads that were always planned together correlate though "
+            "neither causes the other, and a load average lags behind what drives it (see the lags below). Rows follow one another in time, hence are not "
             "independent; no test of significance is given."
         ),
         Paragraph(
@@ -69,7 +81,7 @@ def section(evidence: Evidence) -> Section:
             "Clocks and labels are left out as well."
         ),
         Picture("figure-correlation", heatmap_png(rho), _alt(rho, asked), _CAPTION, "table-correlation"),
-        _table(rho, asked, samples),
+        _table(by_regime or {main: rho}, kept, asked, samples),
     ]
     return Section("correlation", title, tuple(blocks))
 
@@ -84,9 +96,12 @@ def _alt(rho: pd.DataFrame, asked: list[str]) -> str:
     return f"Heatmap of {len(rho)} by {len(rho)} rank correlations. " + ("; ".join(told) + "." if told else "No requested or delivered column varies.")
 
 
-def _table(rho: pd.DataFrame, asked: list[str], samples: pd.DataFrame) -> Table:
+def _table(by_regime: dict[str, pd.DataFrame], names: list[str], asked: list[str], samples: pd.DataFrame) -> Table:
+    """Return the correlation of every column with what was asked and delivered, in each regime in which that varied."""
+    pairs = [(load, regime) for load in asked for regime, rho in by_regime.items() if rho[load].notna().any()]
     rows = []
-    for name, own in zip(rho.index, rho[asked].to_numpy(), strict=True):
-        rows.append((Cell(str(name)), *(number(_rho(float(value))) for value in own), number(f"{int(samples[str(name)].notna().sum()):,}")))
-    caption = "Rank correlation of every varying column with what was requested and delivered; n counts its rows with a value"
-    return Table("table-correlation", caption, ("column", *asked, "n"), tuple(rows))
+    for name in names:
+        cells = [number(_rho(float(by_regime[regime].loc[name, load]))) for load, regime in pairs]  # type: ignore[arg-type]  # one cell
+        rows.append((Cell(name), *cells, number(f"{int(samples[name].notna().sum()):,}")))
+    caption = "Rank correlation of every varying column with what was requested and delivered, by regime; n counts its rows with a value"
+    return Table("table-correlation", caption, ("column", *(f"{load}, {regime}" for load, regime in pairs), "n"), tuple(rows))

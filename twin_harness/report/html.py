@@ -8,7 +8,22 @@ from typing import TYPE_CHECKING
 import jinja2
 
 from twin_harness import __version__
-from twin_harness.report import agreement, cleaning, correlation, description, experiments, overview, quality, response, summary
+from twin_harness.report import (
+    agreement,
+    cleaning,
+    correlation,
+    description,
+    dynamics,
+    experiments,
+    lags,
+    levels,
+    neighbours,
+    overview,
+    quality,
+    response,
+    saturation,
+    summary,
+)
 from twin_harness.report.evidence import gather
 from twin_harness.run_folder import write_whole
 
@@ -34,10 +49,15 @@ def _sections(evidence: Evidence) -> tuple[Section, ...]:
         overview.section(evidence),
         experiments.sections(evidence),
         agreement.section(evidence),
+        dynamics.section(evidence),
         description.section(evidence),
         cleaning.section(evidence),
         correlation.section(evidence),
+        lags.section(evidence),
         response.section(evidence),
+        saturation.section(evidence),
+        levels.section(evidence),
+        neighbours.section(evidence),
         quality.section(evidence),
     )
 

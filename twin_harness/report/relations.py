@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -191,4 +192,63 @@ def distribution_png(frame: pd.DataFrame, panels: Sequence[tuple[str, str]]) -> 
             pair.xaxis.set_major_locator(MaxNLocator(5))
         style(pair, "", "share of rows (%)", label)
         pair.legend(fontsize=SMALL_PT, frameon=False)
+    return png(figure)
+
+
+def lag_png(curves: dict[str, np.ndarray]) -> bytes:
+    """Draw correlation over lag, a panel a pair, with the largest marked, as a PNG.
+
+    Args:
+        curves: name of the pair to r at lags of 0, 1, … seconds.
+    """
+    figure, axes = _grid(len(curves), 3, (3.6, 2.5))
+    for (name, curve), pair in zip(curves.items(), axes, strict=True):
+        largest = int(np.nanargmax(np.abs(curve)))
+        pair.axhline(0.0, color=QUIET, linewidth=0.8)
+        pair.plot(range(len(curve)), curve, color=canvas.BLUE, linewidth=1.4)
+        pair.plot([largest], [curve[largest]], "o", color=canvas.VERMILLION, markersize=5)
+        style(pair, name.replace(" → ", "\n→ "), "r", "lag (s)")
+        pair.title.set_fontsize(SMALL_PT)
+        pair.set_ylim(-1.05, 1.05)
+    return png(figure)
+
+
+def knee_png(steps: dict[str, pd.DataFrame], knees: dict[str, float | None], labels: dict[str, str]) -> bytes:
+    """Draw median and 95 % of each response against CPU use, with its knee, as a PNG.
+
+    Args:
+        steps: column to ``cpu``, ``median`` and ``high`` of each step.
+        knees: column to CPU percent, or None.
+        labels: column to the label of its axis.
+    """
+    figure, axes = _grid(len(steps), max(len(steps), 2), (4.2, 3.0))
+    for (column, own), pair in zip(steps.items(), axes, strict=True):
+        pair.plot(own["cpu"], own["high"], color=canvas.SKY, linewidth=1.0, linestyle=(0, (1, 1)), label="95 %")
+        pair.plot(own["cpu"], own["median"], color=canvas.BLUE, linewidth=1.6, marker="o", markersize=3.5, label="median")
+        knee = knees[column]
+        if knee is not None:
+            pair.axvline(knee, color=canvas.VERMILLION, linewidth=1.2, linestyle=(0, (4, 3)), label=f"knee at {knee:.0f} %")
+        style(pair, "", labels[column], "CPU of the machine (%)")
+        pair.set_xlim(0, 100)
+        pair.set_ylim(bottom=0.0)
+        pair.legend(fontsize=SMALL_PT, frameon=False)
+    return png(figure)
+
+
+def level_png(rows: pd.DataFrame, labels: dict[str, str]) -> bytes:
+    """Draw box plots of ``answer`` by ``level``, a panel a stressor, as a PNG.
+
+    Args:
+        rows: ``stressor``, ``level``, ``order`` and ``answer``.
+        labels: stressor to the label of its axis.
+    """
+    figure, axes = _grid(len(labels), max(len(labels), 2), (3.8, 3.4))
+    for (stressor, label), pair in zip(labels.items(), axes, strict=True):
+        own = rows[rows["stressor"] == stressor].sort_values("order")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # seaborn 0.13 hands matplotlib an argument that goes with 3.13
+            sns.boxplot(data=own, x="level", y="answer", color=REGIMES[stressor][0], linewidth=0.9, fliersize=2, width=0.6, ax=pair)
+        style(pair, stressor, label, "asked for")
+        pair.tick_params(axis="x", labelrotation=20)
+        pair.set_ylim(bottom=0.0)
     return png(figure)

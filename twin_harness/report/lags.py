@@ -1,0 +1,74 @@
+"""What follows load, and how late: cross-correlation of 1 s means over lags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twin_harness.dataset.preparation import window_means
+from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
+from twin_harness.report.quantity import signed
+from twin_harness.report.relations import lag_png
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from twin_harness.report.evidence import Evidence
+
+MOST_LAG_S = 30
+_LEAST_WINDOWS = 4 * MOST_LAG_S
+_PAIRS = (
+    ("cpu_delivered_percent", "cpu_percent"),
+    ("cpu_delivered_percent", "pressure_cpu_percent"),
+    ("cpu_delivered_percent", "load1"),
+    ("cpu_delivered_percent", "probe_wakeup_ms"),
+    ("cpu_delivered_percent", "temperature_celsius"),
+    ("memory_delivered_bytes", "memory_percent"),
+    ("disk_delivered_bytes_per_s", "disk_write_bytes_per_s"),
+    ("disk_delivered_bytes_per_s", "pressure_io_percent"),
+)
+_TEXT = (
+    "Correlation of what was delivered with what the machine did later, on 1 s means of the whole run. A peak at lag 0 answers within the second; load "
+    "averages are filters and peak late by their nature. Both series are autocorrelated, so a broad hump is not many findings, and no test of significance "
+    "is given."
+)
+
+
+def lagged(cause: np.ndarray, effect: np.ndarray, most: int) -> np.ndarray:
+    """Return Pearson's correlation of ``cause`` at t with ``effect`` at t + lag, for lags of 0 to ``most``; NaN where one does not vary."""
+    found = np.full(most + 1, np.nan)
+    for lag in range(most + 1):
+        first, second = cause[: len(cause) - lag], effect[lag:]
+        known = ~(np.isnan(first) | np.isnan(second))
+        if known.sum() > 2 and np.ptp(first[known]) > 0 and np.ptp(second[known]) > 0:  # noqa: PLR2004 - a correlation takes three
+            found[lag] = np.corrcoef(first[known], second[known])[0, 1]
+    return found
+
+
+def section(evidence: Evidence) -> Section:
+    """Return the section on lags."""
+    title = "What follows load, and how late"
+    means = evidence.samples if evidence.window_s else window_means(evidence.samples)
+    if len(means) < _LEAST_WINDOWS:
+        text = f"Lags of up to {MOST_LAG_S} s need at least {_LEAST_WINDOWS} s of samples; there are {len(means)} s."
+        return Section("lags", title, (Paragraph(text),))
+    curves = {pair: curve for pair in _PAIRS if not np.isnan(curve := _curve(means, *pair)).all()}
+    if not curves:
+        return Section("lags", title, (Paragraph("No delivered load varies together with a column that it could move."),))
+    rows = tuple(
+        (Cell(cause), Cell(effect), number(f"{int(np.nanargmax(np.abs(curve)))} s"), number(signed(float(curve[int(np.nanargmax(np.abs(curve)))]), "1")),
+         number(signed(float(curve[0]), "1")), number(f"{len(means):,}"))
+        for (cause, effect), curve in curves.items()
+    )  # fmt: skip
+    table = Table("table-lags", "Where each correlation is largest", ("load", "answer", "lag of the largest", "r there", "r at lag 0", "windows"), rows)
+    told = "; ".join(f"{effect} follows {cause} most after {row[2].text}, r {row[3].text}" for (cause, effect), row in zip(curves, rows, strict=True))
+    caption = f"Correlation over lags of 0 to {MOST_LAG_S} s; the dot is the largest."
+    picture = Picture("figure-lags", lag_png({f"{cause} → {effect}": curve for (cause, effect), curve in curves.items()}), f"{told}.", caption, table.id)
+    return Section("lags", title, (Paragraph(_TEXT), picture, table))
+
+
+def _curve(means: pd.DataFrame, cause: str, effect: str) -> np.ndarray:
+    if cause not in means.columns or effect not in means.columns:
+        return np.full(MOST_LAG_S + 1, np.nan)
+    return lagged(means[cause].to_numpy(dtype=float), means[effect].to_numpy(dtype=float), MOST_LAG_S)
