@@ -64,8 +64,13 @@ def section(evidence: Evidence) -> Section:
     table = Table("table-lags", "Where each correlation is largest", ("load", "answer", "lag of the largest", "r there", "r at lag 0", "windows"), rows)
     told = "; ".join(f"{effect} follows {cause} most after {row[2].text}, r {row[3].text}" for (cause, effect), row in zip(curves, rows, strict=True))
     caption = f"Correlation over lags of 0 to {MOST_LAG_S} s; the dot is the largest."
-    picture = Picture("figure-lags", lag_png({f"{cause} → {effect}": curve for (cause, effect), curve in curves.items()}), f"{told}.", caption, table.id)
+    picture = Picture("figure-lags", lag_png({_short(*pair): curve for pair, curve in curves.items()}), f"{told}.", caption, table.id)
     return Section("lags", title, (Paragraph(_TEXT), picture, table))
+
+
+def _short(cause: str, effect: str) -> str:
+    """Return a title that fits a panel: the resource, and the answer without its unit."""
+    return f"{cause.partition('_')[0]} → {effect.removesuffix('_percent').removesuffix('_bytes_per_s').removesuffix('_ms')}"
 
 
 def _curve(means: pd.DataFrame, cause: str, effect: str) -> np.ndarray:

@@ -207,8 +207,7 @@ def lag_png(curves: dict[str, np.ndarray]) -> bytes:
         pair.axhline(0.0, color=QUIET, linewidth=0.8)
         pair.plot(range(len(curve)), curve, color=canvas.BLUE, linewidth=1.4)
         pair.plot([largest], [curve[largest]], "o", color=canvas.VERMILLION, markersize=5)
-        style(pair, name.replace(" → ", "\n→ "), "r", "lag (s)")
-        pair.title.set_fontsize(SMALL_PT)
+        style(pair, name, "r", "lag (s)")
         pair.set_ylim(-1.05, 1.05)
     return png(figure)
 
@@ -248,7 +247,7 @@ def level_png(rows: pd.DataFrame, labels: dict[str, str]) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # seaborn 0.13 hands matplotlib an argument that goes with 3.13
             sns.boxplot(data=own, x="level", y="answer", color=REGIMES[stressor][0], linewidth=0.9, fliersize=2, width=0.6, ax=pair)
-        style(pair, stressor, label, "asked for")
+        style(pair, f"{stressor}, by level asked for", label, "")
         pair.tick_params(axis="x", labelrotation=20)
         pair.set_ylim(bottom=0.0)
     return png(figure)
