@@ -1,6 +1,8 @@
 """The command without load: what is refused, what is printed, and that each command offers only what it heeds."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +97,46 @@ def test_replay_names_the_unknown_resource(capsys, tmp_path):
     (tmp_path / "x.csv").write_text("time,a\n1,2\n2,3\n")
     assert main(["schedule", "replay", str(tmp_path / "x.csv"), "--columns", "gpu=a"]) == 2
     assert "'gpu'" in capsys.readouterr().err
+
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+has_sample = pytest.mark.skipif(not SAMPLE.exists(), reason="the sample stands in the repository, not in the package")
+
+
+@has_sample
+def test_runs_are_listed(capsys, tmp_path):
+    """Each run with status, experiments, events and machine; a folder without runs says what to do."""
+    assert main(["runs", "--data-dir", str(SAMPLE)]) == 0
+    text = capsys.readouterr().out
+    assert "20261124T232459Z-44f5cd  COMPLETE" in text
+    assert " 1,814 " in text
+    assert main(["runs", "--data-dir", str(SAMPLE), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["experiments"], row["events"], row["host"]) == (16, 23, "vm")
+    assert main(["runs", "--data-dir", str(tmp_path)]) == 0
+    assert "no runs in" in capsys.readouterr().out
+
+
+@has_sample
+def test_validate_says_every_fault_and_fails(capsys, tmp_path):
+    """Exit code 0 without a fault, 1 with one, which is named with place, value and what cleaning does."""
+    run = tmp_path / "20261124T232459Z-44f5cd"
+    shutil.copytree(SAMPLE / run.name, run)
+    assert main(["validate", str(run)]) == 0
+    assert "no fault found" in capsys.readouterr().out
+    dataset = run / "system_metrics_dataset.csv"
+    dataset.write_bytes(dataset.read_bytes()[:-40])
+    assert main(["validate", str(run)]) == 1
+    assert capsys.readouterr().out.startswith("torn line  ×1, first at the end of the file: ")
+    assert main(["validate", str(run), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)[0]["kind"] == "torn line"
+
+
+@has_sample
+def test_merge_writes_one_dataset(capsys, tmp_path):
+    """Runs become one dataset; the same folder is not written twice."""
+    words = ["merge", str(SAMPLE / "20261124T232459Z-44f5cd"), "--out", str(tmp_path / "all")]
+    assert main(words) == 0
+    assert "1,814 rows of 1 runs" in capsys.readouterr().out
+    assert main(words) == 2
+    assert "expected a folder that does not exist" in capsys.readouterr().err

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from twin_harness.config import TwinConfig
 
 _POLL_S = 0.1
-_PROGRESS_EVERY_S = 2.0
+_PROGRESS_EVERY_S, _FIRST_S, _LATER_EVERY_S = 2.0, 60.0, 30.0
 _LONGEST_TABLE = 30
 _PAGE_BYTES, _PUNCH_HOLE_KEEP_SIZE = 4096, 0x03
 # Heading, columns whose sum is shown, divisor, decimals, the most important first.
@@ -227,7 +227,7 @@ class _TableDisplay:
 
 
 class _Words:
-    """A line every two seconds."""
+    """A line every two seconds in the first minute, then one every thirty."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -235,7 +235,7 @@ class _Words:
 
     def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:  # noqa: ARG002 - a display
         """Say how far it is."""
-        if time.monotonic() - self._told_s >= _PROGRESS_EVERY_S:
+        if time.monotonic() - self._told_s >= (_PROGRESS_EVERY_S if elapsed_s < _FIRST_S else _LATER_EVERY_S):
             self._told_s = time.monotonic()
             _, _, rows, (cpu, memory, disk) = board.dataset_state()
             self._say(f"{elapsed_s:.0f} s  {rows} samples  cpu {cpu:.0f} %  mem {memory:.0f} %  disk {disk / 2**20:.1f} MiB/s")
