@@ -18,7 +18,15 @@ import numpy as np
 from twin_harness import builders, load, shapes
 from twin_harness.schedule import Schedule
 
-COLUMNS = {"cpu": "cpu_percent", "memory": "memory_used_bytes", "disk": "disk_write_bytes_per_s"}
+# What is replayed is what the load itself took; the machine's totals hold its neighbours, too, and are shown beside.
+COLUMNS = {
+    "cpu of the load": ("cpu_delivered_percent", "cpu_side_percent"),
+    "memory of the load": ("memory_delivered_bytes",),
+    "disk of the load": ("disk_delivered_bytes_per_s",),
+    "cpu of the machine": ("cpu_percent",),
+    "memory of the machine": ("memory_used_bytes",),
+    "disk of the machine": ("disk_write_bytes_per_s",),
+}
 
 
 def recorded():
@@ -39,14 +47,14 @@ def run(schedule, folder):
     return load(Path(folder, "data", "latest"))
 
 
-def seconds_of(run_, column, length_s):
-    """Return 1 s means of a column over the events of a run's one experiment, from the row values and their lengths."""
+def seconds_of(run_, columns, length_s):
+    """Return 1 s means of the sum of columns over the events of a run's one experiment, from the row values and their lengths."""
     (recording,) = run_.recordings
     samples = recording.samples
     samples = samples[(samples.index > 0) & (samples.index <= length_s)]
     weights = samples["dt_s"]
     groups = (np.ceil(samples.index) - 1).astype(int)
-    return ((samples[column] * weights).groupby(groups).sum() / weights.groupby(groups).sum()).to_numpy()
+    return ((samples[list(columns)].sum(axis=1) * weights).groupby(groups).sum() / weights.groupby(groups).sum()).to_numpy()
 
 
 def main():
@@ -65,10 +73,10 @@ def main():
             subprocess.run(words, cwd=folder, stdout=subprocess.DEVNULL, check=True)
             again = run(folder / "again.json", folder)
             lead_s = first.recordings[0].planned.experiment.lead_s
-            for resource, column in COLUMNS.items():
-                one, other = seconds_of(first, column, 45.0), seconds_of(again, column, 45.0 + lead_s)
+            for resource, columns in COLUMNS.items():
+                one, other = seconds_of(first, columns, 45.0), seconds_of(again, columns, 45.0 + lead_s)
                 other = other[round(lead_s) :][: len(one)]  # a recording's lead is replayed, too
-                if resource == "memory":  # what the machine held before is not the load's
+                if resource == "memory of the machine":  # what the machine held before is not the load's
                     one, other = one - one.min(), other - other.min()
                 one = one[: len(other)]
                 found[resource]["mean_error_percent"].append(100.0 * (other.mean() / one.mean() - 1.0))
@@ -78,7 +86,7 @@ def main():
     for resource, figures in found.items():
         results[resource] = {name: measure.figure(values) for name, values in figures.items()}
         error, correlation = results[resource].values()
-        print(f"  {resource:<7} mean error {measure.shown(error)} %   correlation of 1 s means {measure.shown(correlation, 3)}")
+        print(f"  {resource:<22} mean error {measure.shown(error)} %   correlation of 1 s means {measure.shown(correlation, 3)}")
     if arguments.json:
         measure.write_json(arguments.json, results)
 

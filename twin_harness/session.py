@@ -132,7 +132,7 @@ class Session:
             return ()
         begin_s = time.monotonic()
         self._machine_lock.take(shared_resources=RESOURCES, is_ours_already=self.admission.has_joined)
-        self.admission.waited_s += time.monotonic() - begin_s
+        self.admission.note_wait(begin_s)
         return self._machine_lock.descriptors
 
     @classmethod
@@ -262,7 +262,7 @@ class Session:
                 self.ensure_logger()
                 return
             time.sleep(_PART_POLL_S)
-        self.admission.waited_s += time.monotonic() - begin_s
+        self.admission.note_wait(begin_s)
 
     def _end_mute_logger(self) -> None:
         """Kill a logger that lives and writes nothing (stopped, or stuck): it counts as dead."""

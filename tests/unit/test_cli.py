@@ -140,3 +140,35 @@ def test_merge_writes_one_dataset(capsys, tmp_path):
     assert "1,814 rows of 1 runs" in capsys.readouterr().out
     assert main(words) == 2
     assert "expected a folder that does not exist" in capsys.readouterr().err
+
+
+def make_program(folder, version):
+    """A program called allure that says its version and notes how it was called."""
+    program = folder / "bin" / "allure"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {folder}/calls\n[ "$1" = --version ] && echo {version}\nexit 0\n')
+    program.chmod(0o755)
+    return str(program.parent)
+
+
+@pytest.mark.parametrize(("version", "code"), [("3.18.0", 0), ("2.30.0", 1), (None, 1)])
+def test_allure_is_called_or_said_how_to_get(version, code, tmp_path, monkeypatch, capsys):
+    """Allure 3 renders with the history's settings; without it, or with version 2, a sentence says how to get it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", make_program(tmp_path, version) if version else str(tmp_path))
+    (tmp_path / "res").mkdir()
+    (tmp_path / "res" / "x-result.json").write_text("{}")
+    (tmp_path / "allurerc.json").write_text("{}")
+    assert main(["allure", "--results", "res", "--out", "out", "--no-open"]) == code
+    written = capsys.readouterr()
+    if code == 0:
+        assert "generate --config allurerc.json --output out res" in (tmp_path / "calls").read_text()
+        assert written.out == "out/index.html\n"
+    else:
+        assert "npm install --global allure" in written.err
+
+
+def test_allure_without_results_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["allure"]) == 2
+    assert "run pytest with --alluredir=reports/allure-results first" in capsys.readouterr().err

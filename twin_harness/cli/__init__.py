@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     report = add("report", upkeep.report, "render the EDA report of a run", example="example: twin report data/latest", has_json=False)
     report.add_argument("run", help="a run folder")
     report.add_argument("--out", metavar="DIR", help="where it goes (default: reports/<run-id>)")
+    allure = add("allure", upkeep.allure, "render and open the Allure report of the last session", example="example: twin allure --no-open", has_json=False)
+    allure.add_argument("--results", default="reports/allure-results", metavar="DIR", help="what pytest wrote (default: reports/allure-results)")
+    allure.add_argument("--out", default="reports/allure", metavar="DIR", help="where the report goes (default: reports/allure)")
+    allure.add_argument("--no-open", action="store_true", help="render it, and open nothing")
     return parser
 
 

@@ -159,3 +159,32 @@ def merge(arguments: argparse.Namespace) -> int:
     else:
         say(f"{arguments.out}: {sum(counts.values()):,} rows of {len(counts)} runs; read it with pandas.read_parquet, or as one table with pyarrow.dataset")
     return OK
+
+
+_ALLURE_HELP = (
+    "Allure 3 is needed and is not there: install Node and then it with `npm install --global allure`, or render elsewhere with "
+    "`npx allure generate --config allurerc.json {results}`"
+)
+
+
+def allure(arguments: argparse.Namespace) -> int:
+    """Render Allure's results with Allure 3, with the history of former sessions, and open the report."""
+    import shutil  # noqa: PLC0415 - here alone
+    import subprocess  # noqa: PLC0415 - as above
+
+    results = Path(arguments.results)
+    if not any(results.glob("*-result.json")):
+        msg = f"allure: --results: expected a folder of Allure results but got {arguments.results!r}; run pytest with --alluredir={arguments.results} first"
+        raise InvalidInput(msg)
+    program = shutil.which("allure")
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout if program else ""  # noqa: S603 - found on PATH
+    if program is None or not version.strip().lstrip("v").startswith("3"):
+        complain(_ALLURE_HELP.format(results=arguments.results) + (f" (found version {version.strip()})" if version else ""))
+        return FAILED
+    settings = ["--config", "allurerc.json"] if Path("allurerc.json").exists() else []
+    done = subprocess.run([program, "generate", *settings, "--output", arguments.out, str(results)], check=False).returncode  # noqa: S603 - as above
+    if done != 0:
+        complain(f"allure generate ended with exit code {done}; its own message stands above")
+        return FAILED
+    say(f"{arguments.out}/index.html")
+    return OK if arguments.no_open else subprocess.run([program, "open", arguments.out], check=False).returncode  # noqa: S603 - as above

@@ -72,7 +72,7 @@ class Admission:
         self._lock = MachineLock(folders, self._tell_waiting)
         self._waiting_for = ""
         self._shared: frozenset[str] | None = None
-        self.waited_s = 0.0
+        self._waits: list[tuple[float, float]] = []
 
     def _tell_waiting(self) -> None:
         if self._waiting_for:
@@ -120,7 +120,7 @@ class Admission:
         begin_s = time.monotonic()
         self._lock.take(shared_resources=None if wanted is None else sorted(wanted))
         self._shared = wanted
-        self.waited_s += time.monotonic() - begin_s
+        self.note_wait(begin_s)
         return True
 
     def release(self) -> None:
@@ -128,7 +128,11 @@ class Admission:
         if self._part is None:
             self._lock.release()
 
-    def take_waited_s(self) -> float:
-        """Return the seconds waited since the last call."""
-        waited_s, self.waited_s = self.waited_s, 0.0
-        return waited_s
+    def note_wait(self, begin_s: float) -> None:
+        """Say that we waited from an instant of CLOCK_MONOTONIC until now."""
+        self._waits.append((begin_s, time.monotonic()))
+
+    def take_waits(self) -> list[tuple[float, float]]:
+        """Return from when to when we waited since the last call, on CLOCK_MONOTONIC."""
+        waits, self._waits = self._waits, []
+        return waits

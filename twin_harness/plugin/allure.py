@@ -1,4 +1,4 @@
-"""Allure: each event of an experiment a step with its real times, and the timeline as a picture."""
+"""Allure: a test's experiments in its result: events as steps with their real times, parameters, attachments and metrics."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import TwinError
+from twin_harness.plugin import allure_files
+from twin_harness.plugin.state import state_of
 
 if TYPE_CHECKING:
     import pytest
 
+    from twin_harness.plugin.state import PluginState, TestState
     from twin_harness.recording import Recording
     from twin_harness.records import AnnotationRow
 
+_LEAST_WAIT_S = 0.1
 _STATUS = {"completed": "passed", "stopped": "skipped", "skipped": "skipped", "aborted": "broken", "failed": "failed"}
 
 
@@ -24,25 +28,49 @@ def is_on(config: pytest.Config) -> bool:
     return bool(getattr(config.option, "allure_report_dir", None)) and config.pluginmanager.has_plugin("allure_listener")
 
 
-def attach_recordings(config: pytest.Config, recordings: list[Recording]) -> str:
-    """Add the events of a test's experiments to its Allure result, as steps, with the timeline of each; return a sentence if that failed."""
-    if not recordings or not is_on(config):
+def attach(config: pytest.Config, test: TestState) -> str:
+    """Add what a test's experiments were to its Allure result; return a sentence if that failed.
+
+    Waiting for the machine and every event are steps with their real times; host, part of the machine and seed are parameters; each
+    experiment leaves its timeline, its samples, its plan and its annotations, each of at most 1 MiB, and its figures as metrics.
+    """
+    if not test.recordings or not is_on(config):
         return ""
     listener: Any = config.pluginmanager.get_plugin("allure_listener")
     result = listener.allure_logger.get_test(None)
     if result is None:
         return ""
-    from twin_harness.report.figures import timeline_png  # noqa: PLC0415 - matplotlib loads with it
-
-    for recording in recordings:
-        rows = sorted((row for row in recording.rows if row.start_time and row.end_time), key=lambda row: row.start_time)
-        result.steps.extend(step_of(row) for row in rows)
+    steps = [_waiting_step(*wait) for wait in test.waits if wait[1] - wait[0] >= _LEAST_WAIT_S]
+    for recording in test.recordings:
+        steps += [step_of(row) for row in recording.rows if row.start_time and row.end_time]
+    result.steps.extend(sorted(steps, key=lambda step: step.start))
+    result.parameters.extend(_parameters(test.recordings[0], state_of(config)))
+    for recording in test.recordings:
         try:
-            picture = timeline_png(recording)
+            for body, name, kind, ending in allure_files.attachments(recording):
+                listener.attach_data(body, f"{name} of {recording.name}", kind, ending)
+            allure_files.write_metrics(config.option.allure_report_dir, result.uuid, recording)
         except (OSError, ValueError, TwinError) as error:  # the test's own outcome stands
-            return f"no timeline of {recording.name} in Allure: {error}"
-        listener.attach_data(picture, f"timeline of {recording.name}", "image/png", "png")
+            return f"not all of {recording.name} is in Allure: {error}"
     return ""
+
+
+def _waiting_step(begin_s: float, end_s: float) -> Any:
+    """Return a step for the time in which another experiment had the machine."""
+    from allure_commons.model2 import TestStepResult  # noqa: PLC0415 - only where Allure is on
+
+    now_s, now_ms = time.monotonic(), time.time() * 1000
+    start, stop = (round(now_ms - (now_s - instant_s) * 1000) for instant_s in (begin_s, end_s))
+    return TestStepResult(name=f"waiting for the machine: {end_s - begin_s:.1f} s", start=start, stop=stop, status="passed")
+
+
+def _parameters(recording: Recording, state: PluginState) -> list[Any]:
+    """Return what tells this result from one of another host or part, and, outside of the history's id, what it can be repeated by."""
+    from allure_commons.model2 import Parameter  # noqa: PLC0415 - only where Allure is on
+
+    part = recording.planned.partition
+    told = [Parameter(name="host", value=str(recording.machine.get("host", ""))), *([Parameter(name="partition", value=part)] if part else [])]
+    return [*told, Parameter(name="seed", value=str(state.config.seed), excluded=True), Parameter(name="run", value=state.seat.run_id, excluded=True)]
 
 
 def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:

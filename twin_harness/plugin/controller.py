@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from twin_harness.errors import TwinError
-from twin_harness.plugin import terminal, undecided, workers
+from twin_harness.plugin import allure_files, terminal, undecided, workers
 from twin_harness.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ControllerHooks:
         A second Ctrl-C leaves pytest before it has noted the first: its exit status is still that of an internal error.
         """
         self._state.is_interrupted |= exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
-        close_session(self._state)
+        close_session(self._config, self._state)
 
 
 def _join(state: PluginState) -> None:
@@ -100,7 +100,7 @@ def stop_load(state: PluginState) -> None:
         board.close()
 
 
-def close_session(state: PluginState) -> None:
+def close_session(config: pytest.Config, state: PluginState) -> None:
     """Close the session, if a test used it, and keep what the summary is to say."""
     state.status.close()
     workers.remove_lines(state.seat)
@@ -113,6 +113,7 @@ def close_session(state: PluginState) -> None:
         for sentence in state.lost:
             session.lose(sentence)
         state.report = session.close(is_interrupted=state.is_interrupted)
+        allure_files.write_session(config, session.folder, state.report)
         state.closing_lines = terminal.closing_lines(session.folder.path, session.folder.read_state(), state.report)
     except (OSError, ValueError, TwinError) as error:
         where = f"{session.folder.path}: {error}"

@@ -52,7 +52,7 @@ def run_for(test: TestState, session: Session, experiment: Experiment, generator
             test.recordings.append(error.recording)
         raise
     finally:
-        test.waited_s += session.admission.take_waited_s()
+        test.note_waits(session.admission.take_waits())
     test.recordings.append(recording)
     return recording
 
@@ -165,7 +165,7 @@ class StressFixture:
                 self._test.recordings.append(error.recording)
             raise
         finally:
-            self._test.waited_s += self._session.admission.take_waited_s()
+            self._test.note_waits(self._session.admission.take_waits())
         self._test.recordings += load._recordings  # noqa: SLF001 - its maker
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from twin_harness.errors import TwinError
-from twin_harness.plugin import allure, controller, options, terminal, undecided, workers
+from twin_harness.plugin import allure, allure_files, controller, options, terminal, undecided, workers
 from twin_harness.plugin.collection import ExperimentItem, replay_alone
 from twin_harness.plugin.markers import marker_lines
 from twin_harness.plugin.state import STATE, TEST, PluginState, state_of
@@ -24,8 +24,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.add_options(parser)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options once, and keep a way to the terminal before output is captured."""
+    allure_files.clean_once(config, is_worker=workers.is_worker(config))
     settings, seat = workers.read_place(config)
     terminal_descriptor = os.dup(sys.__stderr__.fileno() if sys.__stderr__ else 2)
     config.add_cleanup(lambda: os.close(terminal_descriptor))
@@ -75,7 +77,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         test = item.stash[TEST]
         state_of(item.config).status.clear()
         report.duration, test.waited_s = max(0.0, report.duration - test.waited_s), 0.0
-        if call.when == "call" and (fault := allure.attach_recordings(item.config, test.recordings)):
+        if call.when == "call" and (fault := allure.attach(item.config, test)):
             state_of(item.config).status.say(fault)
     return report
 

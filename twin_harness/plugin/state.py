@@ -25,13 +25,20 @@ class TestState:
     Attributes:
         recordings: what was recorded in it, in order.
         fault: what its experiment ran into during set-up; raised in the call phase.
-        waited_s: how long it waited for the machine since the last report; no part of the test's time.
+        waits: from when to when it waited for the machine, on CLOCK_MONOTONIC.
+        waited_s: how long since the last report; no part of the test's time.
     """
 
     __test__ = False
     recordings: list[Recording] = field(default_factory=list)
     fault: Exception | None = None
+    waits: list[tuple[float, float]] = field(default_factory=list)
     waited_s: float = 0.0
+
+    def note_waits(self, waits: list[tuple[float, float]]) -> None:
+        """Take up that the test waited for the machine."""
+        self.waits += waits
+        self.waited_s += sum(end_s - begin_s for begin_s, end_s in waits)
 
 
 @dataclass
