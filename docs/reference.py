@@ -1,0 +1,111 @@
+"""The reference pages, from the code: options, markers and fixtures, columns, files, shapes, commands."""
+
+import contextlib
+import inspect
+import io
+from dataclasses import MISSING, fields
+
+from twin_harness import metrics, shapes
+from twin_harness.cli import main
+from twin_harness.config import OPTIONS
+from twin_harness.dataset.package import _ABOUT, _annotation_field
+from twin_harness.plugin import fixtures, markers
+from twin_harness.records import ANNOTATION_COLUMNS
+
+_COMMANDS = (
+    "doctor", "stress", "log", "overhead", "run", "schedule random", "schedule grid", "schedule replay", "schedule show", "schedule check", "runs",
+    "validate", "merge", "report", "allure", "clean",
+)  # fmt: skip
+_FILES = {
+    "system_metrics_dataset.csv": "One row a sample, appended live, never rewritten.",
+    "system_metrics_dataset.parquet": "The samples cleaned and typed, with `dt_s` and the flags `is_first`, `is_after_gap`, `is_stolen`; written at the end.",
+    "datapackage.json": "Data Package v2: units, definitions, ranges, checksums of all tables.",
+    **_ABOUT,
+}
+
+
+def pages():
+    """Return file name to Markdown."""
+    return {
+        "options.md": _options(),
+        "pytest.md": _pytest(),
+        "columns.md": _columns(),
+        "files.md": _files(),
+        "shapes.md": _shapes(),
+        "command.md": _command(),
+    }
+
+
+def _table(headings, rows):
+    lines = [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in row)} |" for row in rows)])
+
+
+def _options():
+    rows = []
+    for option in OPTIONS:
+        takes = "" if option.kind == "flag" else option.metavar or ", ".join(option.choices)
+        default = "off" if option.kind == "flag" else "" if option.default in (None, "") else f"`{option.default}`"
+        rows.append((f"`{option.flag}`", takes, default, f"`{option.ini_key}`" if option.has_ini else "none", option.help))
+    table = _table(("option", "takes", "default", "ini key", ""), rows)
+    return f"# Options of pytest\n\nThe same table makes the options of `twin`, without `--twin-`.\n\n{table}\n"
+
+
+def _pytest():
+    marks = "\n".join(f"- `@pytest.mark.{line.partition(': ')[0]}`: {line.partition(': ')[2]}" for line in markers.marker_lines())
+    rows = []
+    for name, value in vars(fixtures).items():
+        if name.startswith("fixture_") and not name.startswith("fixture__"):
+            text = inspect.getdoc(getattr(value, "__wrapped__", None) or getattr(value, "_fixture_function", value)) or ""
+            rows.append((f"`{name.removeprefix('fixture_')}`", text.replace("\n", " ")))
+    methods = []
+    from twin_harness.recording import Recording  # noqa: PLC0415 - numpy loads with it
+
+    for name, member in vars(Recording).items():
+        if not name.startswith("_") and (callable(member) or isinstance(member, property) or hasattr(member, "func")):
+            target = getattr(member, "fget", None) or getattr(member, "func", None) or member
+            target = getattr(target, "__func__", target)
+            signature = str(inspect.signature(target)).replace("self, ", "").replace("(self)", "()") if callable(member) else ""
+            methods.append((f"`{name}{signature}`", (inspect.getdoc(target) or "").partition("\n")[0]))
+    return (
+        f"# Markers, fixtures, Recording\n\n## Markers\n\n{marks}\n\n## Fixtures\n\n{_table(('fixture', ''), rows)}\n\n"
+        f"## What a Recording answers\n\n{_table(('', ''), methods)}\n"
+    )
+
+
+def _columns():
+    rows = [
+        (f"`{metric.name}`", metric.unit, metric.definition, "once a second" if metric.is_slow else "every row", metric.psutil, metric.opentelemetry)
+        for metric in metrics.columns((0,))
+    ]
+    heading = ("column", "unit", "what it is", "read", "psutil", "OpenTelemetry")
+    rows = [("`cpu<N>_percent`", *row[1:]) if row[0] == "`cpu0_percent`" else row for row in rows]
+    return f"# Columns of the samples\n\nA rate is over the time since the row before; what the machine lacks is empty.\n\n{_table(heading, rows)}\n"
+
+
+def _files():
+    rows = [(f"`{name}`", about) for name, about in _FILES.items()]
+    columns = [(f"`{name}`", _annotation_field(name)["type"]) for name in ANNOTATION_COLUMNS]
+    return f"# Files of a run\n\n{_table(('file', ''), rows)}\n\n## Columns of annotations.csv\n\n{_table(('column', 'type'), columns)}\n"
+
+
+def _shapes():
+    parts = ["# Load shapes\n\nA shape is a level over time. In schedules it is an object with `kind`; in Python a function.\n"]
+    for kind in ("constant", "ramp", "steps", "sine", "square", "spikes", "leak", "trace"):
+        made = getattr(shapes, kind)
+        shape = next(value for value in vars(shapes).values() if inspect.isclass(value) and getattr(value, "kind", None) == kind)
+        taken = [
+            f"`{field.name.rstrip('_')}`" + ("" if field.default is MISSING and field.default_factory is MISSING else " (optional)") for field in fields(shape)
+        ]
+        parts.append(f"## {kind}\n\n`{kind}{inspect.signature(made)}`\n\n{(inspect.getdoc(shape) or '').strip()}\n\nIn a schedule: {', '.join(taken)}.\n")
+    return "\n".join(parts)
+
+
+def _command():
+    parts = ["# The command `twin`\n\nExit codes: 0 fine, 1 a check failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted.\n"]
+    for command in _COMMANDS:
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+            main([*command.split(), "--help"])
+        parts.append(f"## twin {command}\n\n```text\n{text.getvalue().strip()}\n```\n")
+    return "\n".join(parts)
