@@ -66,6 +66,10 @@ class Recording:
         """Return the recording of a whole experiment, lead and tail included."""
         return cls(folder, planned, rows, planned.begin_s - planned.zero_s, planned.end_s - planned.zero_s, valid_bytes)
 
+    def __repr__(self) -> str:
+        """Return what a failed assertion shows of it."""
+        return f"<Recording {self.name!r}, {self.begin_s:.1f} to {self.end_s:.1f} s, {len(self.rows)} events and marks>"
+
     @property
     def experiment(self) -> Experiment:
         """The experiment as planned."""

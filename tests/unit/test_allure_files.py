@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -87,3 +88,11 @@ def test_executor_is_who_ran_it(variables, name):
     assert found.get("name") == name
     if name == "GitHub Actions":
         assert (found["buildUrl"], found["buildOrder"]) == ("https://g/a/b/actions/runs/9", 7)
+
+
+def test_settings_of_allure_3_have_the_same_categories():
+    """Allure 2 reads categories from the results, Allure 3 from its settings: one list."""
+    path = Path(__file__).parents[2] / "allurerc.json"
+    if not path.exists():
+        pytest.skip("the settings stand in the repository, not in the package")
+    assert json.loads(path.read_text())["categories"] == [dict(entry) for entry in CATEGORIES]

@@ -88,6 +88,7 @@ def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:
     moment = round(time.time() * 1000)
     result = TestResult(uuid=str(uuid.uuid4()), name=name, fullName=full_name, start=moment, stop=moment, status="broken")
     result.historyId = result.testCaseId = identity
+    result.titlePath = file.split("/")
     result.statusDetails = StatusDetails(message=f"its worker was lost: {message}")
     result.labels = [Label(name=LabelType.SUITE, value=full_name.partition("#")[0]), Label(name=LabelType.FRAMEWORK, value="pytest")]
     write: Any = AllureFileLogger
