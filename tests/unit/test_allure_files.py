@@ -14,7 +14,7 @@ from twin_harness.plugin.allure_files import CATEGORIES, MOST_BYTES, _escaped, e
 from twin_harness.recording import Recording
 
 MESSAGES = {
-    "undecided": "UNDECIDED: column 'power_watts' of 'x' cannot be judged: it is empty",
+    "undecided": "twin_harness.errors.Undecided: column 'power_watts' of 'x' cannot be judged: it is empty",
     "stopped by the guard": "ExperimentAborted: experiment 'x' aborted: cpu-0: guard: memory_available fell to 5 MiB, below the floor of 9 MiB",
     "load not delivered as asked": "experiment 'x': cpu-0 delivered 30 percent where 50 was asked for, an error of -40 % against a tolerance of 5 %",
     "infrastructure": "its worker was lost: worker 'gw1' crashed while running 'test_x'",

@@ -26,7 +26,7 @@ _MOST_SAMPLES = 2_000
 # What Allure and its adaptors write into a results folder; nothing else is ever removed there.
 _STALE = ("*-result.json", "*-container.json", "*-attachment*", "*-globals.json", "*-perf.json", "environment.properties", "categories.json", "executor.json")
 CATEGORIES = (
-    {"name": "undecided", "matchedStatuses": ["skipped"], "messageRegex": ".*UNDECIDED.*"},
+    {"name": "undecided", "matchedStatuses": ["skipped"], "messageRegex": ".*(UNDECIDED|errors[.]Undecided).*"},
     {"name": "stopped by the guard", "matchedStatuses": ["failed", "broken"], "messageRegex": ".*guard: .*"},
     {"name": "load not delivered as asked", "matchedStatuses": ["failed", "broken"], "messageRegex": ".*(against a tolerance of|delivered ).*"},
     {"name": "regressed at the gate", "matchedStatuses": ["failed"], "messageRegex": ".*REGRESSED.*"},
