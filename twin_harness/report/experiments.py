@@ -64,7 +64,7 @@ def _summary(facts: ExperimentFacts) -> str:
     energy = f", {quantity(facts.energy_joules, 'J')} (mean power times duration)" if facts.energy_joules is not None else ""
     return (
         f"Status {planned.status}; {duration(facts.duration_s)} with {quantity(experiment.lead_s, 's')} lead and {quantity(experiment.tail_s, 's')} tail; "
-        f"{count(len(facts.events), 'event')}; {tolerance}; worker {planned.worker}{energy}."
+        f"{count(len(facts.events), 'event')}; {tolerance}; worker {planned.worker}{f', part {planned.partition}' if planned.partition else ''}{energy}."
     )
 
 

@@ -158,7 +158,7 @@ def timeline_png(recording: Recording) -> bytes:
         frame = no_samples()
     figure, axes = _lay_out(recording.name, _bands_of(facts), 3)
     panels = (
-        _Panel("cpu", "CPU (%)", ("cpu_percent",), "whole machine", 100.0),
+        _Panel("cpu", "CPU (%)", ("cpu_percent",), f"part {recording.planned.partition}" if recording.planned.partition else "whole machine", 100.0),
         _Panel("memory", "memory (%)", ("memory_percent",), "whole machine", 1.0, 1.0, _percent_per_byte(recording.folder.read_machine(), frame)),
         _Panel("disk", "disk (MiB/s)", DISK_COLUMNS, "read + write", 1.0, 1.0 / _MIB, 1.0 / _MIB),
     )

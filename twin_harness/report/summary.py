@@ -35,6 +35,13 @@ def section(evidence: Evidence) -> Section:
         text = _STATUS_TEXT.get(status, "This status is not one that this version knows.")
         blocks.append(Notice(f"{status}.", " ".join([text, *(f"Reason: {reason}." for reason in reasons)])))
     blocks.append(Paragraph(f"{_what_ran(evidence)} {_machine(evidence.run.machine)}"))
+    if parts_of := evidence.run.machine.get("parts_of"):
+        blocks.append(
+            Paragraph(
+                f"The machine was cut into {len(parts_of)} parts, and experiments ran at once, each in its own: their CPU percents are of the part. Over the whole run "
+                "the parts are put together again: means of their percents, sums of their loads. Do not compare these figures with those of the whole machine."
+            )
+        )
     parts = [
         Section("standing-out", "What stood out", (_bullets(stood_out(evidence), "Nothing was recorded, so nothing stands out."),)),
         Section("doubts", "What to doubt", (_bullets(doubts(evidence), NO_DOUBTS),)),
@@ -108,7 +115,7 @@ def stood_out(evidence: Evidence) -> Iterator[str]:
         )
     yield from _felt(evidence)
     joules = [facts.energy_joules for facts in evidence.experiments if facts.energy_joules is not None]
-    if joules:
+    if joules and not evidence.run.machine.get("parts_of"):  # power is the whole machine's, and they ran at once
         yield f"The experiments took {quantity(sum(joules), 'J')} in all (CPU packages, {count(len(joules), 'experiment')})."
 
 
