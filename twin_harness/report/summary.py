@@ -38,8 +38,9 @@ def section(evidence: Evidence) -> Section:
     if parts_of := evidence.run.machine.get("parts_of"):
         blocks.append(
             Paragraph(
-                f"The machine was cut into {len(parts_of)} parts, and experiments ran at once, each in its own: their CPU percents are of the part. Over the whole run "
-                "the parts are put together again: means of their percents, sums of their loads. Do not compare these figures with those of the whole machine."
+                f"The machine was cut into {len(parts_of)} parts, and experiments ran at once, each in its own: their CPU percents are of the part. Over the "
+                "whole run the parts are put together again: means of their percents, sums of their loads. Do not compare these figures with those of a whole "
+                "machine."
             )
         )
     parts = [
