@@ -58,12 +58,20 @@ def section(evidence: Evidence) -> Section:
     told = " ".join(
         f"{names[column]} bends at {knees[column]:.0f} % of CPU." if knees[column] is not None else f"{names[column]} shows no knee." for column, _, _ in shown
     )
+    alt = " ".join(_range(names[column], unit, found[column]) for column, unit, _ in shown)
     rows = tuple(_row(step, found) for step in sorted({*(step for steps in found.values() for step in steps.index)}))
     headings = ("CPU use", *(f"{names[column]} {what}" for column, _, _ in shown for what in ("median", "95 %", "n")))
     table = Table("table-saturation", "Answers by CPU use", headings, rows)
     caption = "Median (line) and 95 % (thin line) of the rows in each step of CPU use; the dashed line is the knee."
-    picture = Picture("figure-saturation", knee_png(found, knees, {column: label for column, _, label in shown}), told, caption, table.id)
+    picture = Picture("figure-saturation", knee_png(found, knees, {column: label for column, _, label in shown}), f"{told} {alt}", caption, table.id)
     return Section("saturation", title, (Paragraph(_TEXT), Paragraph(told), picture, table))
+
+
+def _range(name: str, unit: str, steps: pd.DataFrame) -> str:
+    """Say the median at the lowest and at the highest step of CPU use."""
+    ends = [steps.iloc[at].to_numpy(dtype=float) for at in (0, -1)]
+    told = [f"{quantity(float(median), unit)} at {cpu:.0f} % of CPU ({int(n):,} rows)" for median, _, n, cpu in ends]
+    return f"{name}: median {told[0]}, {told[1]}."
 
 
 def _row(step: int, found: dict[str, pd.DataFrame]) -> tuple[Cell, ...]:
