@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from twin_harness.records import AnnotationRow
 
 MOST_ROWS, _WINDOW_S = 200_000, 1.0
-MOST_TOLD = 250
+MOST_TOLD = 200
 
 
 @dataclass(frozen=True)

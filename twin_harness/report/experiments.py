@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence
     from twin_harness.report.facts import EventFacts, ExperimentFacts
 
-MOST_TIMELINES = 24
+MOST_TIMELINES = 16
 _MOST_TOLD = 4
 _RESPONSE_OF = {
     "cpu": ("CPU", ("cpu_percent",), "percent"),
@@ -31,7 +31,7 @@ _HEADINGS = (
 
 
 def sections(evidence: Evidence) -> Section:
-    """Return the section of all experiments; those beyond the 24th have no figure, troubled ones keep theirs."""
+    """Return the section of all experiments; those beyond the 16th have no figure, troubled ones keep theirs."""
     drawn = {facts.number for facts in sorted(evidence.experiments, key=lambda facts: not facts.has_trouble)[:MOST_TIMELINES]}
     parts = tuple(_part(facts, is_drawn=facts.number in drawn) for facts in evidence.experiments)
     if not parts:
