@@ -58,4 +58,10 @@ class FidelityMissed(ExperimentError, AssertionError):
 
 
 class Undecided(TwinError):
-    """The data cannot tell; nobody is at fault, and a verdict either way would be a guess."""
+    """The data cannot tell; nobody is at fault, and a verdict either way would be a guess.
+
+    Attributes:
+        recording: what the tolerance of an experiment could not be judged on; None elsewhere.
+    """
+
+    recording: Recording | None = None

@@ -238,11 +238,14 @@ class Recording:
         capacity = float(self.machine.get("cpu_capacity", 1.0))
         missing_s = short / 100.0 * capacity * seconds_s
         steal = window.mean("cpu_steal_percent")
+        own = window.samples.get("harness_cpu_percent")
+        harness = 0.0 if own is None or own.isna().all() else float(own.mean())
         if starved_s + steal / 100.0 * capacity * seconds_s < _LEAST_EXPLAINED * missing_s:
             return ""
         return (
             f"the machine had no room: {short:.1f} points short, that is {missing_s:.2f} s of CPU time, while the load stood {starved_s:.2f} s in run "
-            f"queues; others took {window.mean('cpu_background_percent'):.1f} % and the hypervisor {steal:.1f} % (n = {len(window.samples)} samples)"
+            f"queues; others took {window.mean('cpu_background_percent'):.1f} %, the harness "
+            f"{harness:.1f} % and the hypervisor {steal:.1f} % (n = {len(window.samples)} samples)"
         )
 
     def require_room(self, event_id: str) -> None:

@@ -227,6 +227,14 @@ class RunFolder:
         """Return ``machine.json``; empty when the run never got that far."""
         return self._read_versioned("machine.json", MACHINE_FORMAT)
 
+    def read_package(self) -> dict[str, Any]:
+        """Return ``datapackage.json``; empty when there is none that can be read."""
+        return _read_object(self.path / "datapackage.json")
+
+    def is_readable(self, name: str) -> bool:
+        """Tell whether a file of the folder holds a JSON object."""
+        return bool(_read_object(self.path / name))
+
     def _read_versioned(self, name: str, newest: str) -> dict[str, Any]:
         try:
             data: dict[str, Any] = json.loads((self.path / name).read_bytes())
@@ -285,6 +293,14 @@ class RunFolder:
             if data["experiment"] in merged:
                 yield {**data, "experiment": merged[data["experiment"]]}
         yield from _json_lines(self.path, "plan.*.jsonl")
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _empty_claims(folder: Path) -> None:

@@ -26,6 +26,7 @@ _TENTH_S = 0.1
 _SHORTEST_STEP_S = 1.5  # half a second after a jump is left out of settling, and a window must follow
 _LEAST_DISK_BYTES_PER_S, _MOST_DISK_BYTES_PER_S = 1_000_000, 10**12
 _LONGEST_S = 86_400.0
+_MOST_EVENTS = 100
 SHAPES = ("constant", "ramp", "steps", "sine", "square", "spikes", "leak")
 
 # For @given over these strategies with a model: ``@settings(PROFILE)``, or ``settings.load_profile("twin")``. A what-if takes milliseconds,
@@ -79,25 +80,28 @@ class Bounds:
         if not self.shapes or set(self.shapes) - set(SHAPES):
             msg = f"random schedules: expected shapes out of {', '.join(SHAPES)} but got shapes={self.shapes!r}"
             raise InvalidInput(msg)
-        wrong = {
-            "overlap": type(self.overlap) is not bool,
-            "max_events": type(self.max_events) is not int or not self.min_events <= self.max_events <= 100,  # noqa: PLR2004 - a bound
-            "min_event_s": not _TENTH_S <= self.min_event_s <= self.max_duration_s,
-            "max_duration_s": not _TENTH_S <= self.max_duration_s <= _LONGEST_S,
-            "min_events": type(self.min_events) is not int or not 1 <= self.min_events <= 100,  # noqa: PLR2004 - a bound
-            "max_event_s": self.max_event_s is not None and not self.min_event_s <= self.max_event_s <= _LONGEST_S,
-            "min_cpu_percent": self.min_cpu_percent is not None and not 1 <= self.min_cpu_percent <= self.max_cpu_percent,
-            "min_memory_percent": self.min_memory_percent is not None and not 1 <= self.min_memory_percent <= self.max_memory_percent,
-            "min_disk_bytes_per_s": self.min_disk_bytes_per_s is not None and not 1 <= self.min_disk_bytes_per_s <= self.max_disk_bytes_per_s,
-            "max_cpu_percent": not 1 <= self.max_cpu_percent <= 100,  # noqa: PLR2004 - percent
-            "max_memory_percent": not 1 <= self.max_memory_percent <= 100,  # noqa: PLR2004 - percent
-            "max_disk_bytes_per_s": not _LEAST_DISK_BYTES_PER_S <= self.max_disk_bytes_per_s <= _MOST_DISK_BYTES_PER_S,
-            "lead_s": not 0 <= self.lead_s <= _LONGEST_S,
-            "tail_s": not 0 <= self.tail_s <= _LONGEST_S,
-        }
-        for name, is_wrong in wrong.items():
-            if is_wrong:
-                msg = f"random schedules: {name}={getattr(self, name)!r} is out of range; see twin_harness.strategies.Bounds"
+        whole = int
+        for name, kind, low, high in (
+            ("max_duration_s", float, _TENTH_S, _LONGEST_S),
+            ("min_event_s", float, _TENTH_S, self.max_duration_s),
+            ("max_event_s", float, self.min_event_s, _LONGEST_S),
+            ("min_events", whole, 1, _MOST_EVENTS),
+            ("max_events", whole, self.min_events, _MOST_EVENTS),
+            ("max_cpu_percent", float, 1, 100),
+            ("max_memory_percent", float, 1, 100),
+            ("max_disk_bytes_per_s", float, _LEAST_DISK_BYTES_PER_S, _MOST_DISK_BYTES_PER_S),
+            ("min_cpu_percent", float, 1, self.max_cpu_percent),
+            ("min_memory_percent", float, 1, self.max_memory_percent),
+            ("min_disk_bytes_per_s", float, 1, self.max_disk_bytes_per_s),
+            ("lead_s", float, 0, _LONGEST_S),
+            ("tail_s", float, 0, _LONGEST_S),
+            ("overlap", bool, False, True),
+        ):
+            value = getattr(self, name)
+            is_absent = value is None and type(self).__dataclass_fields__[name].default is None
+            if not is_absent and not (low <= value <= high and (kind is float or type(value) is kind)):
+                wanted = "True or False" if kind is bool else f"{'a whole number' if kind is whole else 'a number'} from {low:g} to {high:g}"
+                msg = f"random schedules: {name}={value!r} is out of range; expected {wanted}"
                 raise InvalidInput(msg)
         if self.fitting([0.0] * (len(self.stressors) if self.overlap else 1)) < self.min_events:
             msg = (

@@ -1,11 +1,14 @@
 """Twelve damages of a dataset: each is found, named, and cleaned or refused; an undamaged one has no fault."""
 
+import json
+
 import numpy as np
 import pytest
 from runs import NAMES, ZERO_S, csv_row, make_folder
 
 from twin_harness.dataset import rows
 from twin_harness.dataset.cleaning import FLAGS, clean
+from twin_harness.dataset.package import write_package
 from twin_harness.dataset.validation import validate
 from twin_harness.errors import UnreadableRun
 from twin_harness.metrics import by_name
@@ -34,7 +37,7 @@ def run_of(tmp_path):
 
     def make(content):
         folder = make_folder(tmp_path)
-        folder.write_state({"status": "COMPLETE", "settings": {"interval_s": 0.1}})
+        folder.write_state({"status": "PARTIAL", "settings": {"interval_s": 0.1}})
         folder.dataset.write_bytes(content if isinstance(content, bytes) else "".join(content).encode())
         return Run(folder)
 
@@ -187,3 +190,27 @@ def test_empty_dataset_is_a_table_without_rows(run_of):
     frame, faults = clean(run_of([",".join(NAMES) + "\n"]))
     assert (len(frame), list(faults)) == (0, [])
     assert set(NAMES) <= {*frame.columns, "cpu0_percent", "cpu1_percent"}
+
+
+def test_lost_heading_is_one_sentence(lines, run_of):
+    """Without its heading nobody knows which column is which: refused, by validation too."""
+    run = run_of(lines[1:])
+    for read in (clean, validate):
+        with pytest.raises(UnreadableRun, match="its heading names no time and monotonic_s"):
+            read(run)
+
+
+def test_other_files_are_looked_at_too(lines, run_of):
+    """A file that is gone, damaged, or not what its description says is a fault."""
+    run = run_of(lines)
+    write_package(run)
+    assert validate(run).empty
+    run.folder.annotations.write_text("x")
+    (run.path / "machine.json").write_text("{")
+    package = run.folder.read_package()
+    package["resources"].append({"path": "gone.parquet", "hash": "sha256:0"})
+    (run.path / "datapackage.json").write_text(json.dumps(package))
+    found = {(row.kind, row.where) for row in validate(Run(run.folder)).itertuples()}
+    assert ("missing file", "gone.parquet") in found
+    assert ("changed file", "machine.json") in found
+    assert ("unreadable file", "machine.json") in found

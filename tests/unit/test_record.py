@@ -27,7 +27,7 @@ def test_row_is_shown_in_units_people_read():
     """Sums, MiB, and dashes; a column of the sum that is empty makes the whole a dash."""
     row = {"time": "2026-01-01T12:34:56.789Z", "cpu_percent": "12.34", "disk_read_bytes_per_s": "1048576", "disk_write_bytes_per_s": "2097152"}
     cells = row_cells({**row, "network_sent_bytes_per_s": "5"})
-    assert cells[:2] == ["12:34:56", "12.3"]
+    assert cells[:2] == ["12:34:56.7", "12.3"]
     assert "3.00" in cells
     assert cells.count("–") == len(cells) - 3
 
@@ -80,6 +80,6 @@ def test_cost_is_claimed_only_above_noise():
     """An interval that holds 0 is no cost: what can be said is how much it is at most."""
     around_zero, above = Interval(0.1, -0.2, 0.4, 9), Interval(1.0, 0.8, 1.2, 9)
     quiet = Overhead(around_zero, around_zero, around_zero, around_zero)
-    assert quiet.lines()[-1] == "no cost can be told from noise; it is at most 0.40 % of its work"
+    assert quiet.lines()[-1] == "no cost can be told from the noise of this machine; it may be anything up to 0.40 % of its work"
     loud = Overhead(above, around_zero, around_zero, around_zero)
     assert loud.lines()[-1] == "the harness costs the machine 1.00 % of its work"

@@ -83,5 +83,5 @@ def test_what_cannot_be_replayed_is_refused_in_a_sentence(tmp_path, arguments, r
 
 
 def test_file_that_is_not_there(tmp_path):
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    with pytest.raises(InvalidInput, match="there is no such file or folder"):
         replay(tmp_path / "none.csv", columns={"cpu": "usage"})

@@ -24,11 +24,11 @@ def log(arguments: argparse.Namespace) -> int:
 
 def overhead(arguments: argparse.Namespace) -> int:
     """Measure what logger and probes cost this machine."""
-    from twin_harness.telemetry.overhead import FEWEST_ROUNDS, measure  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.telemetry.overhead import FEWEST_ROUNDS, SHORTEST_BLOCK_S, measure  # noqa: PLC0415 - psutil loads with it
 
-    if arguments.rounds < FEWEST_ROUNDS or not 0 < arguments.block < float("inf"):
+    if arguments.rounds < FEWEST_ROUNDS or not SHORTEST_BLOCK_S <= arguments.block < float("inf"):
         msg = (
-            f"overhead: expected --rounds of {FEWEST_ROUNDS} or more (fewer have no 95 % interval) and --block above 0 s"
+            f"overhead: expected --rounds of {FEWEST_ROUNDS} or more (fewer have no 95 % interval) and --block of {SHORTEST_BLOCK_S:g} s or more"
             f" but got --rounds {arguments.rounds} --block {arguments.block:g}"
         )
         raise InvalidInput(msg)

@@ -93,6 +93,9 @@ def replay(
             msg = f"replay: expected {argument} above 0 but got {argument}={value!r}"
             raise InvalidInput(msg)
     path = Path(path)
+    if not path.exists():
+        msg = f"replay: {str(path)!r}: there is no such file or folder; expected a run folder or a CSV file"
+        raise InvalidInput(msg)
     is_run = path.is_dir()
     found = _of_run(path, experiment) if is_run else _of_csv(path, columns or {}, time_column)
     if not found:

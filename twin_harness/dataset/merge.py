@@ -39,19 +39,19 @@ def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) 
         msg = f"merge: --out: expected a folder that does not exist but got {str(out)!r}; name another, or remove it"
         raise InvalidInput(msg)
     runs = [load(folder) for folder in folders]
-    ids = [run.folder.run_id for run in runs]
+    ids = [str(run.state.get("run") or run.folder.run_id) for run in runs]
     if len(set(ids)) != len(ids):
         msg = f"merge: run {next(name for name in ids if ids.count(name) > 1)} is named twice; name each once"
         raise InvalidInput(msg)
     widest = max((tuple(run.machine.get("possible_cpus", ())) for run in runs), key=len)
     counts: dict[str, int] = {}
-    for number, run in enumerate(runs, 1):
-        say(f"{number} of {len(runs)}  {run.folder.run_id}")
+    for number, (run, run_id) in enumerate(zip(runs, ids, strict=True), 1):
+        say(f"{number} of {len(runs)}  {run_id}")
         cleaning = start_cleaning(run)
 
-        def tables(run: Any = run, cleaning: Any = cleaning) -> Iterator[pa.RecordBatch]:
+        def tables(run: Any = run, run_id: str = run_id, cleaning: Any = cleaning) -> Iterator[pa.RecordBatch]:
             for part in cleaning.parts(run):
-                yield from _in_one_schema(part, run.folder.run_id, widest).to_batches()
+                yield from _in_one_schema(part, run_id, widest).to_batches()
 
         ds.write_dataset(
             tables(),
@@ -60,10 +60,12 @@ def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) 
             format="parquet",
             partitioning=["run", "host"],
             partitioning_flavor="hive",
-            basename_template=f"{run.folder.run_id}-{{i}}.parquet",
+            basename_template=f"{run_id}-{{i}}.parquet",
             existing_data_behavior="overwrite_or_ignore",
         )
-        counts[run.folder.run_id] = cleaning.rows_kept
+        counts[run_id] = cleaning.rows_kept
+        if found := list(cleaning.faults):
+            say(f"{run_id}: {len(found)} kinds of fault were cleaned, see twin validate {run.path}")
     return counts
 
 

@@ -65,10 +65,14 @@ def write_package(run: Run) -> Path:
     return path
 
 
-def _file(path: Path, name: str, about: str) -> dict[str, Any]:
+def digest_of(path: Path) -> str:
+    """Return a file's checksum as a Data Package has it."""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"name": name, "path": path.name, "description": about, "bytes": path.stat().st_size, "hash": f"sha256:{digest}"}
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _file(path: Path, name: str, about: str) -> dict[str, Any]:
+    return {"name": name, "path": path.name, "description": about, "bytes": path.stat().st_size, "hash": digest_of(path)}
 
 
 def _table(path: Path, kind: str, name: str, about: str, fields: list[dict[str, Any]]) -> dict[str, Any]:

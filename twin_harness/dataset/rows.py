@@ -11,6 +11,7 @@ import io
 import math
 from typing import TYPE_CHECKING
 
+from twin_harness.errors import UnreadableRun
 from twin_harness.frames import LABELS
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def typed_parts(dataset: DatasetFile, faults: FaultLog, part_bytes: int = PART_B
         faults: where they are noted.
         part_bytes: read at a time.
     """
+    if "monotonic_s" not in dataset.columns or "time" not in dataset.columns:
+        msg = f"{dataset.path}: its heading names no time and monotonic_s; the file is damaged, or no dataset"
+        raise UnreadableRun(msg)
     if dataset.torn_bytes:
         faults.add("torn line", "", "the end of the file", f"{dataset.torn_bytes} bytes after the last line break", "left out")
     line = 2

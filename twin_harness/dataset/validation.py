@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.dataset.cleaning import Cleaning, start_cleaning
 from twin_harness.dataset.faults import FaultLog
+from twin_harness.dataset.package import digest_of
 from twin_harness.dataset.rows import typed_parts
 from twin_harness.dataset.schema import make_schema, note_failures
 from twin_harness.errors import Undecided, UnreadableRun
@@ -43,7 +45,24 @@ def validate(run: Run) -> pd.DataFrame:
             except UnreadableRun as error:
                 faults.add("rows of two hosts", "host", f"line {part.index[0]}", error, "refused")
     _note_backgrounds(run, faults)
+    _note_files(run, faults)
     return faults.table()
+
+
+def _note_files(run: Run, faults: FaultLog) -> None:
+    """Note files that are gone, damaged, or not what the Data Package says of them; a run that never ended has no description."""
+    for name in ("run.json", "machine.json"):
+        if not run.folder.is_readable(name):
+            faults.add("unreadable file", "", name, "missing, or no JSON object", "what it would tell is unknown")
+    described = run.folder.read_package().get("resources", [])
+    if not described and run.status == "COMPLETE":
+        faults.add("unreadable file", "", "datapackage.json", "missing, or it describes nothing", "checksums are unknown")
+    for resource in described:
+        path = run.path / Path(str(resource.get("path"))).name
+        if not path.exists():
+            faults.add("missing file", "", path.name, "described, and not there", "what it would tell is unknown")
+        elif digest_of(path) != resource.get("hash"):
+            faults.add("changed file", "", path.name, f"{path.stat().st_size} bytes, another checksum than described", "kept: somebody changed it afterwards")
 
 
 def _note_backgrounds(run: Run, faults: FaultLog) -> None:

@@ -40,6 +40,7 @@ def attach(config: pytest.Config, test: TestState) -> str:
     result = listener.allure_logger.get_test(None)
     if result is None:
         return ""
+    result.start = min([result.start, *(_milliseconds(row.start_time) for recording in test.recordings for row in recording.rows if row.start_time)])
     steps = [_waiting_step(*wait) for wait in test.waits if wait[1] - wait[0] >= _LEAST_WAIT_S]
     for recording in test.recordings:
         steps += [step_of(row) for row in recording.rows if row.start_time and row.end_time]

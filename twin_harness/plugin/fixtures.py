@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from twin_harness.errors import ExperimentError, InvalidInput, TwinError
+from twin_harness.errors import ExperimentError, InvalidInput, TwinError, Undecided
 from twin_harness.plugin.collection import drawn_experiments, planned_of
 from twin_harness.plugin.markers import name_of
 from twin_harness.plugin.state import TestState, state_of, test_state
@@ -47,7 +47,7 @@ def run_for(test: TestState, session: Session, experiment: Experiment, generator
     """
     try:
         recording = session.runner.run(experiment, generator)
-    except ExperimentError as error:
+    except (ExperimentError, Undecided) as error:
         if error.recording is not None:
             test.recordings.append(error.recording)
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twin_harness.dataset.cleaning import FLAGS
 from twin_harness.frames import LABELS
 from twin_harness.metrics import Metric, by_name
 from twin_harness.report.document import Cell, Paragraph, Section, Table, dash, number
@@ -53,7 +54,7 @@ def section(evidence: Evidence) -> Section:
     """Return the section that describes the dataset."""
     samples = evidence.samples
     rows = []
-    for name in samples.columns:
+    for name in (name for name in samples.columns if name not in FLAGS):
         metric = _ADDED.get(name) or by_name(name) or Metric(name, "", "Not in the registry of this version.", "")
         row = _label_row if name in LABELS else _number_row
         rows.append(row(name, metric, samples[name]))

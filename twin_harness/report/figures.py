@@ -103,7 +103,9 @@ def _draw(axes: Axes, panel: _Panel, frame: pd.DataFrame, x: NDArray[np.float64]
     load_top = max((float(np.nanmax(values)) for values in (requested, delivered) if values is not None), default=0.0)
     peak = 0.0 if measured is None else float(np.nanmax(measured))
     is_cut = load_top > 0 and peak > _FLATTENING * max(load_top, panel.floor)
+    usual = 0.0 if measured is None else float(np.nanmedian(measured))
     top = max(panel.floor, load_top, 0.0 if is_cut else peak) * (2.0 if is_cut else 1.0)
+    top = max(top, min(peak, 1.3 * usual))  # the machine's own line stays in the picture
     label = f"{panel.label}\n(up to {peak:,.0f})" if is_cut else panel.label
     if measured is not None:
         draw_line(axes, thinned(x, measured), QUIET if panel.load_factor is not None else colour, label, width_pt=1.2)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.dataset.preparation import regimes
 from twin_harness.report.document import Bullets, Notice, Paragraph, Section
 from twin_harness.report.doubts import NO_DOUBTS, doubts
 from twin_harness.report.overview import spread
 from twin_harness.report.quantity import count, duration, percent_digits, quantity
-from twin_harness.report.response import regimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,13 +99,8 @@ def _machine(machine: dict[str, Any]) -> str:
 
 def stood_out(evidence: Evidence) -> Iterator[str]:
     """Tell in sentences where the machine was loaded most, how well load was delivered, and what a service would have felt."""
-    for attribute, what, unit in (("cpu", "CPU", "percent"), ("disk", "Disk traffic", "bytes/s")):
-        best, figure = _largest(evidence.experiments, attribute, "mean")
-        if best and figure:
-            yield f"{what} had its highest mean in {best.name}: {spread(figure, unit)}; its highest single row there was {quantity(figure.high, unit)}."
-    best, figure = _largest(evidence.experiments, "memory", "high")
-    if best and figure:
-        yield f"Memory rose highest in {best.name}: to {quantity(figure.high, 'percent')}, from {quantity(figure.low, 'percent')} (n = {figure.count:,})."
+    if not evidence.run.machine.get("parts_of"):  # else memory and disk are those of all experiments at once
+        yield from _superlatives(evidence)
     errors = [abs(item.error_percent) for item in evidence.events if item.error_percent is not None]
     if errors:
         close = sum(error <= 1 for error in errors)
@@ -120,6 +115,16 @@ def stood_out(evidence: Evidence) -> Iterator[str]:
         yield f"The experiments took {quantity(sum(joules), 'J')} in all (CPU packages, {count(len(joules), 'experiment')})."
 
 
+def _superlatives(evidence: Evidence) -> Iterator[str]:
+    for attribute, what, unit in (("cpu", "CPU", "percent"), ("disk", "Disk traffic", "bytes/s")):
+        best, figure = _largest(evidence.experiments, attribute, "mean")
+        if best and figure:
+            yield f"{what} had its highest mean in {best.name}: {spread(figure, unit)}; its highest single row there was {quantity(figure.high, unit)}."
+    best, figure = _largest(evidence.experiments, "memory", "high")
+    if best and figure:
+        yield f"Memory rose highest in {best.name}: to {quantity(figure.high, 'percent')}, from {quantity(figure.low, 'percent')} (n = {figure.count:,})."
+
+
 def _largest(experiments: tuple[ExperimentFacts, ...], attribute: str, field: str) -> tuple[ExperimentFacts | None, Statistic | None]:
     found: list[tuple[ExperimentFacts, Statistic]] = [(facts, figure) for facts in experiments if (figure := getattr(facts, attribute)[0]) is not None]
     return max(found, key=lambda pair: float(getattr(pair[1], field))) if found else (None, None)
@@ -127,8 +132,9 @@ def _largest(experiments: tuple[ExperimentFacts, ...], attribute: str, field: st
 
 def _felt(evidence: Evidence) -> Iterator[str]:
     """Compare wake-up lateness, idle and under load."""
-    is_idle = regimes(evidence.samples) == "idle"
-    idle, loaded = (evidence.samples.loc[mask, "probe_wakeup_ms"].dropna() for mask in (is_idle, ~is_idle))
+    regime = regimes(evidence.samples)
+    asked = evidence.samples["active_events"] != ""
+    idle, loaded = (evidence.samples.loc[mask, "probe_wakeup_ms"].dropna() for mask in (regime == "idle", asked))
     if len(idle) and len(loaded):
         yield (
             f"An ordinary process woke up late by {quantity(float(loaded.quantile(0.95)), 'ms')} under load (95 % of {len(loaded):,} rows stay below), "

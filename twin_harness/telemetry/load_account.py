@@ -191,7 +191,7 @@ class LoadAccount:
         generation = self._board.generation
         if generation == self._generation:
             return
-        self._generation = generation
+        is_first, self._generation = self._generation == -1, generation
         present = {}
         for process in self._board.processes():
             known = self._known.get(process.slot)
@@ -202,6 +202,8 @@ class LoadAccount:
                 present[process.slot] = known
             else:
                 first_ns = process.base if process.kind == "harness" else 0
+                if is_first and process.kind == "harness":  # what it spent before the first row is of no row
+                    first_ns = (process_cpu_ns(process.pid) if process.pid else None) or first_ns
                 present[process.slot] = _Known(process, first_ns, process.base if process.kind == "disk" else 0, self._part_of_slot.get(process.plan, -1))
         self._known = present
         self._are_all_ours = all(known.process.kind == "harness" and known.process.state != ENDED for known in present.values())

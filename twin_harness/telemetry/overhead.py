@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _TURNS = 20_000
 _SETTLE_S = 0.3
 _SLEEP_S = 0.002
+SHORTEST_BLOCK_S = 0.2
 FEWEST_ROUNDS = 6  # of fewer values not even the smallest and the largest hold the median with 95 %
 _ORDERS = (("A", "A", "B"), ("A", "B", "A"), ("B", "A", "A"))
 
@@ -89,7 +90,7 @@ class Overhead:
     def lines(self) -> list[str]:
         """Return what it says, for people."""
         is_seen = self.cost_percent.low > 0
-        verdict = "the harness costs the machine" if is_seen else "no cost can be told from noise; it is at most"
+        verdict = "the harness costs the machine" if is_seen else "no cost can be told from the noise of this machine; it may be anything up to"
         figure = self.cost_percent.median if is_seen else max(self.cost_percent.high, 0.0)
         return [
             f"work done less   {self.cost_percent.text('%')}",

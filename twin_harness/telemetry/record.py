@@ -48,7 +48,7 @@ _SHOWN = (
     ("dirty MiB", ("memory_dirty_bytes",), 2**20, 1),
     ("late ms", ("lateness_ms",), 1.0, 2),
 )
-_TIME_WIDTH, _GAP_WIDTH = 8, 2
+_TIME_WIDTH, _GAP_WIDTH = 10, 2
 
 
 class CsvTail:
@@ -101,7 +101,7 @@ def shown_within(width: int) -> int:
 
 def row_cells(row: dict[str, str], columns: int = len(_SHOWN)) -> list[str]:
     """Return what a row of the dataset shows in the table; a dash for what the machine has not."""
-    cells = [row.get("time", "")[11:19]]
+    cells = [row.get("time", "")[11:21]]
     for _, names, divisor, decimals in _SHOWN[:columns]:
         values = [row.get(name) or "" for name in names]
         cells.append(f"{sum(map(float, values)) / divisor:.{decimals}f}" if all(values) else "–")
@@ -139,6 +139,9 @@ def record(out: Path | None, config: TwinConfig, duration_s: float | None, say: 
         raise InvalidInput(msg)
     if duration_s is not None and duration_s < config.interval_s:
         msg = f"log: --duration: expected at least one --interval ({config.interval_s:g} s) but got {duration_s:g}, in which no sample would be taken"
+        raise InvalidInput(msg)
+    if config.scratch_dir and not Path(config.scratch_dir).is_dir():
+        msg = f"log: --scratch-dir: expected a folder but got {config.scratch_dir!r}; make it first"
         raise InvalidInput(msg)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     with tempfile.TemporaryDirectory(prefix="twin-log-") as workings:
