@@ -58,9 +58,7 @@ def test_experiments_run_at_once_each_in_its_part(tmp_path):
     for recording in run.recordings:
         assert {row.partition for row in recording.rows} == {recording.planned.partition}
         assert {row.status for row in recording.rows} == {"completed"}
-        plateau = recording.during("cpu-0", 0.5)
-        if not recording.lack_of_room("cpu-0"):
-            assert plateau.mean("cpu_delivered_percent") == pytest.approx(50.0, abs=2.0)
+        assert abs(recording.annotation("cpu-0").delivered_error_percent) < 6 or recording.lack_of_room("cpu-0")
         assert recording.max("memory_requested_bytes") == pytest.approx(0.01 * parts[recording.planned.partition]["memory_limit_bytes"], rel=1e-3)
     assert not list(run.path.glob("part.*.lock"))
 

@@ -351,7 +351,7 @@ def test_a_load_that_stood_in_run_queues_is_excused(folder):
     recording = short(folder, starved_s=0.5)
     reason = recording.lack_of_room("cpu-0")
     assert reason.startswith("the machine had no room: 10.0 points short, that is 0.")
-    assert reason.endswith("while the load stood 0.50 s in run queues; others took 40.0 % and the hypervisor 0.0 % (n = 9 samples)")
+    assert reason.endswith("while the load stood 0.50 s in run queues; others took 40.0 %, the harness 0.0 % and the hypervisor 0.0 % (n = 9 samples)")
     with pytest.raises(Undecided, match=r"^event 'cpu-0' of 'steady': the machine had no room: 10\.0 points short"):
         recording.require_room("cpu-0")
 
