@@ -23,7 +23,7 @@ TOKEN = "TWIN_CHAOS_TOKEN"
 PATIENCE_S = 300.0  # a session may have to wait for the machine while others have it; that is no fault
 BOARDS = Path("/dev/shm")
 STRESSORS = ("cpu", "memory", "disk")
-WHOLE_RUN = {"system_metrics_dataset.csv", "annotations.csv", "schedule.json", "machine.json", "run.json"}
+WHOLE_RUN = {"system_metrics_dataset.csv", "system_metrics_dataset.parquet", "datapackage.json", "annotations.csv", "schedule.json", "machine.json", "run.json"}
 
 # The project names the board of its session in a file, so that what is left of it can be told apart from other sessions' boards.
 CONFTEST = """

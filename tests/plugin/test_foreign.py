@@ -80,7 +80,7 @@ MODES = {
     "module": (MODULE, []),
     "importlib": (PROGRAM, ["--import-mode=importlib"]),
 }
-WHOLE_RUN = {"system_metrics_dataset.csv", "annotations.csv", "schedule.json", "machine.json", "run.json"}
+WHOLE_RUN = {"system_metrics_dataset.csv", "system_metrics_dataset.parquet", "datapackage.json", "annotations.csv", "schedule.json", "machine.json", "run.json"}
 
 
 @pytest.fixture
