@@ -100,11 +100,13 @@ def requested_mean(item: EventFacts) -> tuple[float | None, str]:
 
 
 def _event_table(facts: ExperimentFacts) -> Table:
+    rows = tuple(_event_row(item) for item in facts.events)
+    shown = len(_HEADINGS) if any(row[-1].text for row in rows) else len(_HEADINGS) - 1  # the last column holds messages
     return Table(
         f"table-{facts.anchor}",
         f"Events of {facts.name}: plan and outcome; RMSE is the spread of delivered less requested over the rows",
-        _HEADINGS,
-        tuple(_event_row(item) for item in facts.events),
+        _HEADINGS[:shown],
+        tuple(row[:shown] for row in rows),
         "This experiment has no events: it records the idle machine.",
     )
 
