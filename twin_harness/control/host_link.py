@@ -61,9 +61,10 @@ class HostLink:
             for descriptor, message in self._read(max(0.0, deadline_s - time.monotonic())):
                 if message["state"] == "ready":
                     missing.discard(descriptor)
-                elif message["state"] == "tripped":
-                    self.tripped = message
-                    return
+                else:
+                    self._hear_guard(message)
+            if self.tripped is not None:
+                return
             if self.is_over or time.monotonic() > deadline_s:
                 who = "load host" if _output(self._host) in missing else "guard"
                 self.close()
@@ -78,21 +79,29 @@ class HostLink:
         """Return what host and guard said within ``timeout_s``; ``is_over`` and ``tripped`` are up to date afterwards."""
         messages = []
         for _, message in self._read(timeout_s):
-            if message["state"] == "tripped":
-                self.tripped = message
-            elif message["state"] == "dead" and self.tripped is not None:
-                self.tripped["dead_s"] = message["dead_s"]
+            if message["state"] in ("tripped", "dead"):
+                self._hear_guard(message)
             elif message["state"] == "done":
                 self.is_over = True
             else:
                 messages.append(message)
         return messages
 
+    def _hear_guard(self, message: dict[str, Any]) -> None:
+        if message["state"] == "tripped":
+            self.tripped = message
+        elif message["state"] == "dead" and self.tripped is not None:
+            self.tripped["dead_s"] = message["dead_s"]
+
     def await_dead_load(self, patience_s: float) -> None:
         """Once the guard has tripped: wait until it says when the last of the load was gone."""
         deadline_s = time.monotonic() + patience_s
-        while self.tripped is not None and "dead_s" not in self.tripped and not self.has_guard_died and (left_s := deadline_s - time.monotonic()) > 0:
-            self.poll(left_s)
+        while self.tripped is not None and "dead_s" not in self.tripped:
+            left_s = deadline_s - time.monotonic()
+            is_last_look = self.has_guard_died or left_s <= 0  # it says so, and ends: what it said may still be unread
+            self.poll(0.0 if is_last_look else left_s)
+            if is_last_look:
+                return
 
     def _read(self, timeout_s: float) -> list[tuple[int, dict[str, Any]]]:
         if not self._buffers:
