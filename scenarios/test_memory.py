@@ -4,6 +4,7 @@ import pytest
 
 from fixtures.limits import MEMORY_STEP_BYTES
 from twin_harness import memory, steps
+from twin_harness.errors import Undecided
 
 STAIRCASE = [MEMORY_STEP_BYTES, 2 * MEMORY_STEP_BYTES, 3 * MEMORY_STEP_BYTES, MEMORY_STEP_BYTES]
 HOLD_S = 5
@@ -14,6 +15,10 @@ def test_memory_follows_a_staircase(recording, limits):
     """At the end of each step the resident bytes are the plan's within 2 %, and the machine's used memory has grown by about as much."""
     samples = recording.samples
     before = samples.loc[:0, "memory_used_bytes"].mean()
+    drift = samples.loc[HOLD_S * len(STAIRCASE) + 1.0 :, "memory_used_bytes"].mean() - before
+    if abs(drift) > 0.2 * MEMORY_STEP_BYTES:
+        msg = f"others' memory changed by {drift / 2**20:+.0f} MiB meanwhile, so what the machine shows cannot be judged (n = {len(samples)} samples)"
+        raise Undecided(msg)
     for number, level in enumerate(STAIRCASE):
         end_s = (number + 1) * HOLD_S
         plateau = samples.loc[end_s - 1.5 : end_s - 0.1]
