@@ -68,9 +68,10 @@ def kill_marked(mark: str) -> int:
 
 
 def await_dead(group: int, others: Sequence[int] = (), patience_s: float = _PATIENCE_S) -> bool:
-    """Wait until no process of a group, and none of the others, works or holds memory any more, and return whether that came: what is left are zombies at most.
+    """Wait until no process of a group, nor any of the others, works or holds memory; return whether that came.
 
-    A process becomes a zombie after it has given its memory back (do_exit in kernel/exit.c: exit_mm comes before exit_notify).
+    What is left are zombies at most. A process becomes a zombie after it has given its memory back
+    (do_exit in kernel/exit.c: exit_mm comes before exit_notify).
     """
     deadline_s = time.monotonic() + patience_s
     while any(_is_alive(Path(f"/proc/{pid}")) for pid in others) or any(_is_alive(folder, group) for folder in Path("/proc").glob("[0-9]*")):

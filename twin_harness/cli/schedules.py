@@ -148,7 +148,7 @@ def add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
     random = actions.add_parser("random", help="random experiments, drawn by a seed", description="random experiments, drawn by a seed")
     random.add_argument("-n", type=int, default=3, help="how many (default: 3)")
-    random.add_argument("--seed", type=int, default=0)
+    random.add_argument("--seed", type=int, default=0, help="same seed, same schedule (default: 0)")
     random.add_argument("--no-overlap", dest="overlap", action="store_false", default=None, help="one event at a time")
     for name, (convert, metavar, text) in _BOUNDS.items():
         if name != "overlap":

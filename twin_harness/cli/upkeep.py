@@ -1,4 +1,4 @@
-"""Commands that load nothing: ``twin log``, ``overhead``, ``report``, ``clean`` and ``doctor``."""
+"""Commands outside an experiment: a plain log, its overhead, and what is done with runs that are there."""
 
 from __future__ import annotations
 
