@@ -10,6 +10,7 @@ time of the whole pytest session tells the gain. Rounds alternate.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import measure
 from twin_harness import load
 
 PARTS = 2
+# At once, the loads of either part run beside the victim in the other: the first group begins with its loads, the second with its victim.
 PROJECT = """
 import json
 import os
@@ -33,47 +35,59 @@ import pytest
 
 from twin_harness import cpu, disk, memory, sine
 
-pytestmark = pytest.mark.xdist_group("one")
+FIRST, SECOND = (pytest.mark.xdist_group(name) for name in os.environ["CROSSTALK_GROUPS"].split())
+TURNS = [pytest.param(0, marks=FIRST), pytest.param(1, marks=SECOND)]
+WORK = pytest.mark.experiment(lead_s=0, tail_s=0.1)
 
 
-@pytest.mark.parametrize("turn", range(2))
-@pytest.mark.experiment(cpu(30, duration_s=6), lead_s=0.5, tail_s=0.5)
-def test_cpu_30(recording, turn): pass
-
-
-@pytest.mark.parametrize("turn", range(2))
-@pytest.mark.experiment(cpu(85, duration_s=6), lead_s=0.5, tail_s=0.5)
-def test_cpu_85(recording, turn): pass
-
-
-@pytest.mark.parametrize("turn", range(2))
-@pytest.mark.experiment(cpu(sine(50, 30, 3), duration_s=6), disk(10e6, duration_s=6), memory(1, duration_s=6), lead_s=0.5, tail_s=0.5)
-def test_mixed(recording, turn): pass
-
-
-@pytest.mark.parametrize("turn", range(4))
-@pytest.mark.experiment(lead_s=0, tail_s=0.1)
-def test_work(recording, turn):
+def work(turn):
     done, end_s = 0, time.monotonic() + 6
     while time.monotonic() < end_s:
         for _ in repeat(None, 20_000): pass
         done += 1
     Path(f"work-{turn}.json").write_text(json.dumps(done / 6))
+
+
+@SECOND
+@WORK
+@pytest.mark.parametrize("turn", range(2))
+def test_work_before(recording, turn): work(turn)
+
+
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.experiment(cpu(30, duration_s=6), lead_s=0.5, tail_s=0.5)
+def test_cpu_30(recording, turn): pass
+
+
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.experiment(cpu(85, duration_s=6), lead_s=0.5, tail_s=0.5)
+def test_cpu_85(recording, turn): pass
+
+
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.experiment(cpu(sine(50, 30, 3), duration_s=6), disk(10e6, duration_s=6), memory(1, duration_s=6), lead_s=0.5, tail_s=0.5)
+def test_mixed(recording, turn): pass
+
+
+@FIRST
+@WORK
+@pytest.mark.parametrize("turn", range(2, 4))
+def test_work_after(recording, turn): work(turn)
 """
-WAYS = {
-    "alone in a part": ["-n", str(PARTS), "--twin-partition", "--dist=loadgroup"],
-    "in parts at once": ["-n", str(PARTS), "--twin-partition", "--dist=load"],
-    "whole machine": ["-n", "0"],
+WAYS = {  # pytest's arguments, and the xdist groups; a worker is confined to the CPUs of its part, so its victim is, too
+    "alone in a part": (["-n", str(PARTS), "--twin-partition", "--dist=loadgroup"], "one one"),
+    "in parts at once": (["-n", str(PARTS), "--twin-partition", "--dist=loadgroup"], "one two"),
+    "whole machine": (["-n", "0"], "one one"),
 }
 
 
-def run_once(arguments):
+def run_once(arguments, groups):
     """Run the project one way; return wall time, the recordings' figures and the victim's speed."""
     with tempfile.TemporaryDirectory(dir=".") as folder:
         Path(folder, "test_crosstalk.py").write_text(PROJECT)
         begin_s = time.monotonic()
         words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--twin-no-report", *arguments]
-        finished = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+        finished = subprocess.run(words, cwd=folder, env={**os.environ, "CROSSTALK_GROUPS": groups}, capture_output=True, text=True, check=False)
         wall_s = time.monotonic() - begin_s
         if "failed" in finished.stdout or finished.returncode not in (0, 5):
             sys.stderr.write(finished.stdout[-2000:])
@@ -107,7 +121,7 @@ def main():
     for number in range(arguments.rounds):
         for way in list(WAYS) if number % 2 else list(WAYS)[::-1]:
             sys.stderr.write(f"round {number + 1} of {arguments.rounds}: {way}\n")
-            found[way].append(run_once(WAYS[way]))
+            found[way].append(run_once(*WAYS[way]))
     results = {"machine": measure.machine_line(), "ways": {way: {} for way in WAYS}}
     print(results["machine"])
     for name in found["alone in a part"][0]:
