@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["twin_harness.plugin", "fixtures.telemetry", "fixtures.loads", "fixtures.limits"]
+pytest_plugins = ["twin_harness.plugin", "fixtures.telemetry", "fixtures.loads", "fixtures.limits", "fixtures.services"]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from twin_harness.errors import InvalidInput
+from twin_harness.variant import Variant, parse_variants
 
 _LARGEST_SIZE_BYTES = 1e21
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
@@ -66,6 +67,11 @@ OPTIONS: tuple[Option, ...] = (
         "LIMITS",
         "limits that stop all load when crossed: memory_available, disk_free, temperature (critical less 5 °C unless set), pressure_memory, swap; or 'off'",
     ),
+    Option("gate", "str", "", "FILE", "judge this session against a baseline that --twin-gate-save has collected"),
+    Option("gate-save", "str", "", "FILE", "add what this session's gated tests measured to a baseline"),
+    Option("gate-pairs", "int", None, "N", "with two variants: how many pairs of runs each gated test makes (default: 12)", minimum=1, maximum=64),
+    Option("gate-resume", "str", "", "DIR", "with two variants: go on from the pairs that a run folder holds"),
+    Option("variant", "variant", (), "NAME:KEY=VALUE,…", "given twice, base first: each gated test runs in pairs, once under each environment"),
     Option("undecided", "choice", "ignore", None, "what an UNDECIDED test does to the session", choices=("ignore", "fail")),
     Option("allow-commands", "flag", False, None, "let schedules and markers run programs as load (command line only)", has_ini=False),
     Option("no-report", "flag", False, None, "write no EDA report at the end of the session"),
@@ -137,18 +143,28 @@ class TwinConfig:
     repeat: int = 1
     parts: int = 0
     guard: GuardLimits = field(default_factory=lambda: parse_guard("memory_available=10%,disk_free=1GiB"))
+    gate: str = ""
+    gate_save: str = ""
+    gate_pairs: int = 12
+    gate_resume: str = ""
+    variants: tuple[Variant, ...] = ()
     undecided: str = "ignore"
     may_run_commands: bool = False
     has_report: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data: how a worker gets the configuration, and how it stands in ``run.json``."""
+        """Return plain data: how a worker gets the configuration."""
         return {**asdict(self), "guard": str(self.guard)}
+
+    def to_record(self) -> dict[str, Any]:
+        """Return how it stands in ``run.json``: without the values of variants' environments."""
+        return {**self.to_json(), "variants": [variant.to_record() for variant in self.variants]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TwinConfig:
         """Return what ``to_json`` made."""
-        return cls(**{**data, "guard": parse_guard(data["guard"])})
+        variants = tuple(Variant(one["name"], tuple((key, value) for key, value in one["environment"])) for one in data["variants"])
+        return cls(**{**data, "guard": parse_guard(data["guard"]), "variants": variants})
 
 
 def _plain(number: float) -> str:
@@ -229,10 +245,10 @@ def parse_value(option: Option, value: object) -> Any:
     if option.kind == "choice" and text not in option.choices:
         msg = f"{option.flag}: expected one of {', '.join(option.choices)} but got {text!r}"
         raise InvalidInput(msg)
-    if option.kind == "guard":
-        return parse_guard(text)
-    if option.kind == "url":
-        return _parse_url(option, text)
+    if option.kind == "variant":
+        return parse_variants(value if isinstance(value, (list, tuple)) else text.splitlines())
+    if option.kind in ("guard", "url"):
+        return parse_guard(text) if option.kind == "guard" else _parse_url(option, text)
     if option.kind == "seed" and text == "random":
         return text
     if option.kind in ("float", "int", "seed"):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 RUN_FORMAT = "twin-run/1"
 MACHINE_FORMAT = "twin-machine/1"
+GATE_FORMAT = "twin-gate/1"
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _CLAIM = re.compile(r"[0-9a-f]{32}")
 STATUSES = ("completed", "stopped", "aborted", "failed", "skipped")
@@ -174,6 +175,27 @@ class RunFolder:
                 found[str(entry.get("text"))] = None
         return list(found)
 
+    def append_trial(self, worker: str, data: dict[str, Any]) -> None:
+        """Append what a run of a gated test gave to the worker's shard; it survives a crash from here on."""
+        _append(self.path / f"gate.{worker}.jsonl", json.dumps(data).encode() + b"\n")
+
+    def has_gate(self, worker: str) -> bool:
+        """Tell whether a worker has appended a trial."""
+        return (self.path / f"gate.{worker}.jsonl").exists()
+
+    def write_gate(self, data: dict[str, Any]) -> None:
+        """Write ``gate.json``: what gated tests gave and what was judged of it; the shards are in it, and are removed."""
+        write_json(self.path / "gate.json", {"format": GATE_FORMAT, **data})
+        for shard in self.path.glob("gate.*.jsonl"):
+            shard.unlink()
+
+    def gate_output(self, name: str, text: str) -> Path:
+        """Write a file for those that read the gate's figures, and return its path."""
+        folder = self.path / "gate"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_whole(folder / name, text)
+        return folder / name
+
     def write_machine(self, data: dict[str, Any]) -> None:
         """Write ``machine.json``."""
         write_json(self.path / "machine.json", {"format": MACHINE_FORMAT, **data})
@@ -226,6 +248,17 @@ class RunFolder:
     def read_machine(self) -> dict[str, Any]:
         """Return ``machine.json``; empty when the run never got that far."""
         return self._read_versioned("machine.json", MACHINE_FORMAT)
+
+    def read_gate(self) -> dict[str, Any]:
+        """Return ``gate.json``, with what stands in shards alone added to its ``trials``; no trials when nothing was gated.
+
+        Raises:
+            UnreadableRun: it was written by a newer version.
+        """
+        data = self._read_versioned("gate.json", GATE_FORMAT)
+        entries = list(_json_lines(self.path, "gate.*.jsonl"))
+        known: list[Any] = data.get("declared") or next((entry["declared"] for entry in entries if "declared" in entry), [])
+        return {**data, "declared": known, "trials": [*(data.get("trials") or ()), *(entry for entry in entries if "test" in entry)]}
 
     def read_package(self) -> dict[str, Any]:
         """Return ``datapackage.json``; empty when there is none that can be read."""

@@ -190,7 +190,7 @@ class Session:
                 "controller_pid": seat.controller_pid,
                 "controller_start_ticks": start_ticks(seat.controller_pid),
                 "board": str(board.path),
-                "settings": json.loads(cut_secrets(json.dumps(config.to_json()))),
+                "settings": json.loads(cut_secrets(json.dumps(config.to_record()))),
             }
         )
         return cls(config, seat, folder, board, machine, warn)

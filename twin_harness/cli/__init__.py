@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from typing import TYPE_CHECKING
 
 from twin_harness.cli import loads, upkeep
+from twin_harness.cli.gating import add_gate
 from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, complain
 from twin_harness.cli.schedules import add_schedule
 from twin_harness.cli.settings import LOAD, SENSOR, add_settings
@@ -53,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     overhead.add_argument("--rounds", type=int, default=10, help="rounds of three blocks, two without the harness and one with it, 6 or more (default: 10)")
     overhead.add_argument("--block", type=float, default=2.0, metavar="SECONDS", help="length of a block (default: 2)")
     add_schedule(add)
+    add_gate(add)
     run = add("run", loads.run, "run every experiment of a schedule", (*LOAD, "report-dir", "no-report"), example="example: twin run data/latest/schedule.json")
     run.add_argument("schedule", help="a schedule.json")
     clean = add("clean", upkeep.clean, "remove what killed sessions left: processes, boards, scratch files")
@@ -85,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return OK
     except (InvalidInput, UnreadableRun) as error:
-        complain(str(error).replace("--twin-", "--"))  # the same options have longer names under pytest
+        complain(re.sub(r"(?<!pytest )--twin-", "--", str(error)))  # the same options have longer names under pytest
         return USAGE
     except TwinError as error:
         complain(str(error))

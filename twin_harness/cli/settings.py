@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SENSOR = ("interval", "source", "scratch-dir", "probe-disk", "probe-service")
 LOAD = (*SENSOR, "data-dir", "guard", "allow-commands")
+_OF_PYTEST = ("schedule", "seed", "random", "repeat", "undecided", "gate", "gate-save", "gate-pairs", "gate-resume", "variant")
 CHECK = ("scratch-dir", "guard", "allow-commands")
 
 
@@ -45,7 +46,7 @@ def read_settings(arguments: argparse.Namespace, **fixed: Any) -> TwinConfig:
     for option in OPTIONS:
         given = getattr(arguments, option.name.replace("-", "_"), None)
         field = fields.get(option.name, option.name.replace("-", "_"))
-        if given is None or field in fixed or option.name in ("schedule", "seed", "random", "repeat", "undecided"):
+        if given is None or field in fixed or option.name in _OF_PYTEST:
             continue
         try:
             value = parse_value(option, given)

@@ -123,6 +123,21 @@ class Admission:
         self.note_wait(begin_s)
         return True
 
+    def hold(self, name: str) -> None:
+        """Take the whole machine for a test that measures without an experiment of ours, unless it has it already.
+
+        Raises:
+            HarnessFailure: there is no place for lock files.
+        """
+        if self._part is not None or (self._lock.is_held and self._shared is None):
+            return
+        self._lock.release()
+        self._waiting_for = name
+        begin_s = time.monotonic()
+        self._lock.take(shared_resources=None)
+        self._shared = None
+        self.note_wait(begin_s)
+
     def release(self) -> None:
         """Give the machine back; a part is kept."""
         if self._part is None:

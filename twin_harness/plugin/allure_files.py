@@ -130,6 +130,14 @@ def write_session(config: pytest.Config, folder: RunFolder, report: Path | None)
         _attach_files(folder, report)
 
 
+def write_gate(config: pytest.Config, text: str) -> None:
+    """Write the gate's figures as metrics, where Allure is on; a failure is none of the session's."""
+    target = getattr(config.option, "allure_report_dir", None)
+    if target and config.pluginmanager.has_plugin("allure_listener"):
+        with contextlib.suppress(OSError):
+            Path(target, f"gate-{uuid.uuid4().hex[:6]}-perf.json").write_text(text, encoding="utf-8")
+
+
 def environment(folder: RunFolder) -> dict[str, str]:
     """Return what the overview shows of the machine and the run."""
     machine, state = folder.read_machine(), folder.read_state()

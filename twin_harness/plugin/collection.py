@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from twin_harness.errors import InvalidInput
+from twin_harness.plugin import gate
 from twin_harness.plugin.markers import call_marker, name_of, planned_experiment
 from twin_harness.plugin.state import state_of, test_state
 
@@ -35,7 +36,7 @@ def drawn_experiments(config: pytest.Config, mark: pytest.Mark) -> tuple[Experim
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make an item of each random schedule, and of each repetition."""
+    """Make an item of each random schedule, of each repetition, and of each pair of variants."""
     mark = metafunc.definition.get_closest_marker("random_schedules")
     if mark is not None:
         if "_twin_drawn" not in metafunc.fixturenames:
@@ -46,6 +47,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         except InvalidInput as error:
             raise pytest.Collector.CollectError(str(error)) from None
         metafunc.parametrize("_twin_drawn", range(count), ids=[f"random-{index}" for index in range(count)], indirect=True)
+    gate.parametrize_pairs(metafunc)
     repeat = state_of(metafunc.config).config.repeat
     if repeat > 1 and "_twin_repeat" in metafunc.fixturenames:
         metafunc.parametrize("_twin_repeat", range(repeat), ids=[f"repeat-{index}" for index in range(repeat)], indirect=True)
@@ -80,6 +82,7 @@ def check_item(item: pytest.Item) -> None:
     if not is_planned and "_twin_experiment_plan" in getattr(item, "fixturenames", ()):
         msg = "requests recording or experiment_plan but plans nothing; expected @pytest.mark.experiment(cpu(50, duration_s=10)) or random_schedules"
         raise InvalidInput(msg)
+    gate.measures_of(item)
 
 
 def _is_ours(item: pytest.Item, fixture: str) -> bool:

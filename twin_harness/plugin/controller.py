@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from twin_harness.errors import TwinError
-from twin_harness.plugin import allure_files, terminal, undecided, workers
+from twin_harness.plugin import allure_files, gate_verdict, terminal, undecided, workers
 from twin_harness.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -65,6 +65,15 @@ class ControllerHooks:
         """
         self._state.is_interrupted |= exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
         close_session(self._config, self._state)
+
+
+class GateHooks:
+    """Judges before others write what they have of the session: JUnit takes properties until then."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Judge what gated tests gave."""
+        gate_verdict.finish(session, state_of(session.config))
 
 
 def _join(state: PluginState) -> None:

@@ -7,26 +7,31 @@ nobody.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from twin_harness.errors import ExperimentError, InvalidInput, TwinError, Undecided
+from twin_harness.gate.measures import declare
 from twin_harness.plugin.collection import drawn_experiments, planned_of
+from twin_harness.plugin.gate import measures_of, test_name
 from twin_harness.plugin.markers import name_of
 from twin_harness.plugin.state import TestState, state_of, test_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from twin_harness.control.annotations import AnnotationRecorder
+    from twin_harness.gate.measures import Measure
     from twin_harness.machine import Machine
     from twin_harness.recording import Recording
     from twin_harness.schedule import Experiment
     from twin_harness.session import Session
     from twin_harness.shapes import Shape
+    from twin_harness.variant import Variant
 
 
 def open_session(config: pytest.Config) -> Session:
@@ -45,6 +50,7 @@ def run_for(test: TestState, session: Session, experiment: Experiment, generator
     Raises:
         as ``ServerRunner.run``.
     """
+    test.planned.append(experiment)
     try:
         recording = session.runner.run(experiment, generator)
     except (ExperimentError, Undecided) as error:
@@ -156,9 +162,10 @@ class StressFixture:
         Raises:
             as calling it does, when the block is left.
         """
-        load = BackgroundLoad()
+        load, planned = BackgroundLoad(), self._plan(shape, at_most_s, lead_s, tail_s, options)
+        self._test.planned.append(planned)
         try:
-            with self._session.runner.background(self._plan(shape, at_most_s, lead_s, tail_s, options), load._recordings):  # noqa: SLF001 - its maker
+            with self._session.runner.background(planned, load._recordings):  # noqa: SLF001 - its maker
                 yield load
         except ExperimentError as error:
             if error.recording is not None:
@@ -167,6 +174,45 @@ class StressFixture:
         finally:
             self._test.note_waits(self._session.admission.take_waits())
         self._test.recordings += load._recordings  # noqa: SLF001 - its maker
+
+
+class GateRecorder:
+    """The ``gate`` fixture: takes what a test measures of its own service."""
+
+    def __init__(self, test: TestState, name: str, declared: Sequence[Measure]) -> None:
+        self._test = test
+        self._name = name
+        self._declared = {measure.metric: measure for measure in declared if not measure.statistic}
+
+    def record(self, name: str, value: float, *, unit: str = "", better: str | None = None, threshold: str = "3%", floor: float | None = None) -> None:
+        """Record a value for the gate, once a test and name.
+
+        A marker ``gate(name, …)`` on the test declares direction and threshold; without one they are given here.
+
+        Args:
+            name: what people call it, with its unit: ``requests_per_s``.
+            value: the figure. One that is no number (NaN) makes the measure UNDECIDED.
+            unit: for display.
+            better: ``lower`` or ``higher``.
+            threshold: the least change that matters, a percent.
+            floor: the same in the figure's unit, for figures that can be 0.
+
+        Raises:
+            InvalidInput: an argument is not what it has to be, or the name was recorded already.
+        """
+        if isinstance(value, bool) or not isinstance(value, Real):
+            msg = f"gate.record({name!r}): expected a number but got value={value!r} (type={type(value).__name__})"
+            raise InvalidInput(msg)
+        if name in self._test.recorded:
+            msg = f"gate.record({name!r}): it was recorded already in this test; record one figure, such as the median of many"
+            raise InvalidInput(msg)
+        measure = self._declared.get(name)
+        if measure is None:
+            measure = declare(self._name, name, None, None, better, threshold, floor, unit)
+            if measure.statistic:
+                msg = f"gate.record({name!r}): is a column of the dataset, which the gate measures itself: mark the test gate({name!r})"
+                raise InvalidInput(msg)
+        self._test.recorded[name] = (replace(measure, unit=unit or measure.unit), float(value))
 
 
 # -- what ours request of each other ------------------------------------------------------------------------------------------
@@ -183,9 +229,16 @@ def _twin_repeat(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def _twin_test(request: pytest.FixtureRequest, _twin_session: Session, _twin_repeat: int) -> Iterator[TestState]:
-    yield test_state(request.node)
-    _twin_session.admission.release()
+def _twin_pair(request: pytest.FixtureRequest) -> int:
+    return int(getattr(request, "param", -1))
+
+
+@pytest.fixture
+def _twin_test(request: pytest.FixtureRequest, _twin_session: Session, _twin_repeat: int, _twin_pair: int) -> Iterator[TestState]:
+    test = test_state(request.node)
+    yield test
+    if _twin_pair < 0 or test.position:  # between the two runs of a pair nobody else has the machine
+        _twin_session.admission.release()
 
 
 @pytest.fixture
@@ -250,6 +303,21 @@ def fixture_recording(request: pytest.FixtureRequest, _twin_session: Session, _t
     except TwinError as error:
         _twin_test.fault = error
         return None
+
+
+@pytest.fixture(name="variant")
+def fixture_variant(request: pytest.FixtureRequest) -> Variant:
+    """Which of two variants this run is of: start the service under test with ``{**os.environ, **variant.environ}``."""
+    return test_state(request.node).variant
+
+
+@pytest.fixture(name="gate")
+def fixture_gate(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState) -> GateRecorder:
+    """Takes what the test measures of its own service: ``gate.record("requests_per_s", 812.0, unit="1/s", better="higher")``."""
+    _twin_session.ensure_logger()
+    _twin_session.admission.hold(name_of(request.node.name))
+    _twin_test.note_waits(_twin_session.admission.take_waits())
+    return GateRecorder(_twin_test, test_name(request.node), measures_of(request.node))
 
 
 @pytest.fixture(name="cpu_stress")

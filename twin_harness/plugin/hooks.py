@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from twin_harness.errors import TwinError
-from twin_harness.plugin import allure, allure_files, controller, options, terminal, undecided, workers
+from twin_harness.plugin import allure, allure_files, controller, gate, gate_verdict, options, terminal, undecided, workers
 from twin_harness.plugin.collection import ExperimentItem, replay_alone
 from twin_harness.plugin.markers import marker_lines
 from twin_harness.plugin.state import STATE, TEST, PluginState, state_of
@@ -37,7 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if settings.schedule:
         replay_alone(config)
     if not workers.is_worker(config):
+        gate_verdict.check_files(settings)
         config.pluginmanager.register(controller.ControllerHooks(config), "twin_harness_controller")
+        config.pluginmanager.register(controller.GateHooks(), "twin_harness_gate")
         if config.pluginmanager.hasplugin("xdist"):
             config.pluginmanager.register(workers.WorkerHooks(config), "twin_harness_workers")
 
@@ -56,7 +58,21 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not workers.is_worker(session.config) and not session.config.option.collectonly and (is_used or is_distributed):
         state.status.follow(state.seat.run_dir / "run.json")
     elif state.seat.worker == "gw0":
-        workers.write_lines(state.seat, terminal.plan_lines(session.config, session.items))
+        refusal = [f"{workers.REFUSAL}{state.refusal}"] if state.refusal else []
+        workers.write_lines(state.seat, [*refusal, *terminal.plan_lines(session.config, session.items)])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where variants are compared, keep the gated tests alone, pair by pair."""
+    gate.choose_items(config, items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a whole pair where an item is one."""
+    is_pair = gate.PAIR in getattr(getattr(item, "callspec", None), "params", ())
+    return gate.run_pair(item, nextitem) if is_pair else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -79,6 +95,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.duration, test.waited_s = max(0.0, report.duration - test.waited_s), 0.0
         if call.when == "call" and (fault := allure.attach(item.config, test)):
             state_of(item.config).status.say(fault)
+    gate.note_trial(item, report)
     return report
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from twin_harness.gate.measures import Measure
     from twin_harness.schedule import Experiment
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 _.,:/#\[\]-]")
@@ -41,7 +42,22 @@ def random_schedules(n: int = 3, **bounds: Any) -> tuple[Experiment, ...]:
     return draw_experiments(n, **bounds)
 
 
-MARKERS: dict[str, Callable[..., Any]] = {"experiment": experiment, "random_schedules": random_schedules}
+def gate(
+    metric: str,
+    statistic: str = "median",
+    window: str | None = None,
+    better: str | None = None,
+    threshold: str = "3%",
+    floor: float | None = None,
+    trips: float | None = None,
+) -> Measure:
+    """Declare a measure of this test for the regression gate: a column of its recording, or what it passes to gate.record(metric, …)."""
+    from twin_harness.gate.measures import declare  # noqa: PLC0415 - only where a test is gated
+
+    return declare("", metric, statistic, window, better, threshold, floor, trips=trips)
+
+
+MARKERS: dict[str, Callable[..., Any]] = {"experiment": experiment, "random_schedules": random_schedules, "gate": gate}
 
 
 def marker_lines() -> list[str]:

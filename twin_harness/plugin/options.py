@@ -13,16 +13,19 @@ from twin_harness.errors import InvalidInput
 
 if TYPE_CHECKING:
     from twin_harness.config import Option
+    from twin_harness.variant import Variant
 
 
 def add_options(parser: pytest.Parser) -> None:
     """Register every option, and its ini key, under a heading of its own."""
     group = parser.getgroup("twin", "twin harness: stress this machine, record it, label it")
     for option in OPTIONS:
-        shown = "" if option.kind == "flag" or option.default in (None, "") else f" (default: {option.default})".replace("%", "%%")
+        shown = "" if option.kind == "flag" or option.default in (None, "", ()) else f" (default: {option.default})".replace("%", "%%")
         text = f"{option.help}{shown}"
         if option.kind == "flag":
             group.addoption(option.flag, action="store_true", default=None, help=text)
+        elif option.kind == "variant":
+            group.addoption(option.flag, action="append", default=None, metavar=option.metavar, help=text)
         else:
             metavar = option.metavar or "{" + ",".join(option.choices) + "}"
             group.addoption(option.flag, default=None, metavar=metavar, help=text)
@@ -55,6 +58,36 @@ def _parts(config: pytest.Config) -> int:
     return workers
 
 
+def _path(config: pytest.Config, text: str) -> str:
+    """Return a file that was named on the command line, seen from where pytest was started."""
+    return str(config.invocation_params.dir / text) if text else ""
+
+
+def _variants(config: pytest.Config, values: dict[str, Any]) -> tuple[Variant, ...]:
+    """Return the two variants of paired mode, with what goes with them checked.
+
+    Raises:
+        InvalidInput: options of paired mode stand without variants, beside those of a baseline, or beside --dist each.
+    """
+    variants: tuple[Variant, ...] = values["variant"]
+    if not variants:
+        for name in ("gate-pairs", "gate-resume"):
+            if values[name]:
+                msg = f"--twin-{name}: pairs need two variants but there are none; add --twin-variant base: --twin-variant candidate:KEY=VALUE"
+                raise InvalidInput(msg)
+        return ()
+    if values["gate"] or values["gate-save"]:
+        msg = "--twin-variant: pairs are judged by themselves, not against a baseline; leave out --twin-gate and --twin-gate-save, or the variants"
+        raise InvalidInput(msg)
+    if getattr(config.option, "dist", "no") == "each":
+        msg = "--twin-variant: expected each pair to run once but got --dist each, which runs it on every worker; use -n N with --dist load"
+        raise InvalidInput(msg)
+    if values["repeat"] > 1:
+        msg = f"--twin-variant: pairs are the repetitions, but got --twin-repeat {values['repeat']}; use --twin-gate-pairs"
+        raise InvalidInput(msg)
+    return variants
+
+
 def read_config(config: pytest.Config) -> TwinConfig:
     """Read and check every option.
 
@@ -78,6 +111,11 @@ def read_config(config: pytest.Config) -> TwinConfig:
             repeat=values["repeat"],
             parts=_parts(config) if values["partition"] else 0,
             guard=TwinConfig().guard if isinstance(guard, str) else guard,
+            gate=_path(config, values["gate"]),
+            gate_save=_path(config, values["gate-save"]),
+            gate_pairs=values["gate-pairs"] or TwinConfig().gate_pairs,
+            gate_resume=_path(config, values["gate-resume"]),
+            variants=_variants(config, values),
             undecided=values["undecided"],
             may_run_commands=values["allow-commands"],
             has_report=not values["no-report"],

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
+from twin_harness.variant import Variant
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from twin_harness.config import TwinConfig
+    from twin_harness.gate.measures import Measure
     from twin_harness.recording import Recording
     from twin_harness.schedule import Experiment
     from twin_harness.seat import Seat
@@ -23,17 +27,25 @@ class TestState:
     """What one test has to do with experiments.
 
     Attributes:
-        recordings: what was recorded in it, in order.
+        recordings: what was recorded in it, in order. planned: its experiments as they were to run, also those that ended early.
         fault: what its experiment ran into during set-up; raised in the call phase.
         waits: from when to when it waited for the machine, on CLOCK_MONOTONIC.
         waited_s: how long since the last report; no part of the test's time.
+        variant: which of two variants it runs under, and pair, position: of which pair, as its first or second run.
+        recorded: values for the gate, by name, each with its measure. begin_s: when it began, on CLOCK_MONOTONIC.
     """
 
     __test__ = False
     recordings: list[Recording] = field(default_factory=list)
+    planned: list[Experiment] = field(default_factory=list)
     fault: Exception | None = None
     waits: list[tuple[float, float]] = field(default_factory=list)
     waited_s: float = 0.0
+    variant: Variant = field(default_factory=Variant)
+    pair: int = -1
+    position: int = 0
+    recorded: dict[str, tuple[Measure, float]] = field(default_factory=dict)
+    begin_s: float = field(default_factory=time.monotonic)
 
     def note_waits(self, waits: list[tuple[float, float]]) -> None:
         """Take up that the test waited for the machine."""
@@ -55,6 +67,7 @@ class PluginState:
         lost: a sentence for each worker that was lost.
         is_interrupted: Ctrl-C was pressed.
         closing_lines: what the summary says.
+        declared: the measures of all gated tests that are to run. gate_lines: what the gate says, and refusal: why it does not begin.
     """
 
     config: TwinConfig
@@ -68,6 +81,9 @@ class PluginState:
     report: Path | None = None
     is_interrupted: bool = False
     closing_lines: list[str] = field(default_factory=list)
+    declared: list[Measure] = field(default_factory=list)
+    gate_lines: list[str] = field(default_factory=list)
+    refusal: str = ""
 
 
 STATE = pytest.StashKey[PluginState]()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.plugin import gate
 from twin_harness.plugin.collection import planned_of
 from twin_harness.plugin.state import state_of
 
@@ -38,6 +39,7 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
         f"twin: highest level asked for: {', '.join(peaks) or 'none'}",
         f"twin: guard {settings.guard}; seed {settings.seed}; a sample every {settings.interval_s:g} s",
         *([f"twin: {settings.parts} experiments at once, each with 1/{settings.parts} of CPUs, memory and guard"] if settings.parts else []),
+        *gate.plan_line(state_of(config), items, total_s),
         f"twin: data goes to {settings.data_dir}/, {f'report to {settings.report_dir}/' if settings.has_report else 'no report'}",
         *(_seconds_lines(items) if config.option.collectonly else []),
     ]
@@ -82,6 +84,10 @@ def _relative(path: Path) -> str:
 
 def write_summary(reporter: pytest.TerminalReporter, state: PluginState) -> None:
     """Write the closing section, and every UNDECIDED test with its reason."""
+    if state.gate_lines:
+        reporter.section("twin gate")
+        for line in state.gate_lines:
+            reporter.write_line(line)
     if not state.closing_lines and not state.undecided:
         return
     reporter.section("twin harness")

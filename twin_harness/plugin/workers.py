@@ -15,6 +15,7 @@ from twin_harness.config import TwinConfig
 from twin_harness.plugin import allure, options
 from twin_harness.plugin.state import state_of
 from twin_harness.seat import Seat
+from twin_harness.variant import hide_variants
 
 if TYPE_CHECKING:
     import pytest
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from twin_harness.plugin.state import PluginState
 
 _KEY = "twin_harness"
+REFUSAL = "refused: "
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -40,7 +42,7 @@ def read_place(config: pytest.Config) -> tuple[TwinConfig, Seat]:
         seat = Seat(**given["seat"])
         return TwinConfig.from_json(given["config"]), replace(seat, worker=config.workerinput["workerid"])  # type: ignore[attr-defined]  # as above
     settings = options.read_config(config)
-    command = " ".join(["pytest", *map(str, config.invocation_params.args)])
+    command = " ".join(["pytest", *hide_variants([str(word) for word in config.invocation_params.args])])
     return settings, Seat.draw(settings, config.rootpath, command)
 
 
@@ -94,6 +96,8 @@ class WorkerHooks:
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:  # xdist's WorkerController
         """Print what is planned, from the file that gw0 wrote before it told that it had collected."""
         lines = take_lines(self._state.seat) if node.gateway.id == "gw0" else []
+        if lines and lines[0].startswith(REFUSAL):
+            self._state.refusal = lines.pop(0).removeprefix(REFUSAL)
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if lines and reporter is not None:
             for line in ["", *lines]:

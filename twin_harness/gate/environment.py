@@ -1,0 +1,77 @@
+"""Whether the two runs of a pair had the same machine: steal, others' work and the speed of a fixed piece of work.
+
+A difference that all pairs share (a candidate that needs more CPU is "others' work", too) is no fault of the environment; a pair is unfit
+where it lies far from the other pairs: more than 4 × 1.4826 × MAD from their median, and more than a floor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, log
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+_TO_SD = 1.4826  # MAD of a normal distribution times this is its SD
+_SPREADS = 4.0
+_FLOORS = {
+    "steal_percent": (1.0, "points of steal"),
+    "background_percent": (2.0, "points of others' CPU time"),
+    "calibration_ms": (5.0, "% of a fixed piece of work"),
+}
+_COLUMNS = {"steal_percent": "cpu_steal_percent", "background_percent": "cpu_background_percent", "calibration_ms": "probe_cpu_ms"}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What else the machine did during a run; None where it is not known.
+
+    Attributes:
+        steal_percent, background_percent: means, in percent of the machine. calibration_ms: median of the probe's fixed work.
+    """
+
+    steal_percent: float | None = None
+    background_percent: float | None = None
+    calibration_ms: float | None = None
+
+    @classmethod
+    def of(cls, samples: pd.DataFrame) -> Environment:
+        """Return the environment in a window of the dataset."""
+        found = {}
+        for name, column in _COLUMNS.items():
+            values = samples[column].dropna() if column in samples else None
+            if values is not None and len(values):
+                found[name] = float(values.median() if name == "calibration_ms" else values.mean())
+        return cls(**found)
+
+
+def unfit_pairs(pairs: Sequence[tuple[Environment, Environment]]) -> dict[int, str]:
+    """Return the positions of pairs whose two runs had different machines, with the reason.
+
+    Args:
+        pairs: the environments of both runs of each pair, base first.
+    """
+    reasons: dict[int, str] = {}
+    for name, (least, unit) in _FLOORS.items():
+        gaps = {index: gap for index, (base, candidate) in enumerate(pairs) if (gap := _gap(name, base, candidate)) is not None}
+        if not gaps:
+            continue
+        middle = median(gaps.values())
+        limit = max(least, _SPREADS * _TO_SD * median(abs(gap - middle) for gap in gaps.values()))
+        for index, gap in gaps.items():
+            if abs(gap - middle) > limit and index not in reasons:
+                reasons[index] = f"its two runs differ by {gap:+.1f} {unit}, the pairs' median is {middle:+.1f} and the limit {limit:.1f} from there"
+    return reasons
+
+
+def _gap(name: str, base: Environment, candidate: Environment) -> float | None:
+    first, second = getattr(base, name), getattr(candidate, name)
+    if first is None or second is None or not isfinite(first) or not isfinite(second):
+        return None
+    if name != "calibration_ms":
+        return float(second - first)
+    return 100.0 * log(second / first) if first > 0 and second > 0 else None

@@ -1,0 +1,281 @@
+"""The gate in pytest: which tests are gated, how one item runs a whole pair, and what a run gave."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from twin_harness.errors import InvalidInput, TwinError
+from twin_harness.plugin import workers
+from twin_harness.plugin.markers import call_marker
+from twin_harness.plugin.state import TEST, TestState, state_of, test_state
+
+if TYPE_CHECKING:
+    from twin_harness.gate.measures import Measure
+    from twin_harness.gate.trials import Trial
+    from twin_harness.plugin.state import PluginState
+
+PAIR = "_twin_pair"
+_OURS = re.compile(r"(?<=[\[-])(?:pair|repeat|spare)-\d+(?:-|(?=\]))")
+
+
+def is_gated(node: pytest.Item | pytest.Function) -> bool:
+    """Tell whether a test has measures for the gate: a marker, or our fixture."""
+    return node.get_closest_marker("gate") is not None or _requests_gate(node)
+
+
+def _requests_gate(node: pytest.Item) -> bool:
+    found = getattr(getattr(node, "_fixtureinfo", None), "name2fixturedefs", {}).get("gate", ())
+    return bool(found) and str(found[-1].func.__module__).startswith("twin_harness.")
+
+
+def test_name(item: pytest.Item) -> str:
+    """Return an item's node id without what tells its pairs and repetitions apart."""
+    path, _, name = item.nodeid.rpartition("::")
+    return f"{path}::{_OURS.sub('', name).replace('-]', ']').removesuffix('[]')}"
+
+
+test_name.__test__ = False  # type: ignore[attr-defined]  # no test, whatever its name
+
+
+def measures_of(item: pytest.Item) -> list[Measure]:
+    """Return the measures that a test's markers declare.
+
+    Raises:
+        InvalidInput: a marker is wrong, or nothing in the test gives what it asks for.
+    """
+    measures: list[Measure] = [replace(call_marker(mark), test=test_name(item)) for mark in item.iter_markers("gate")]
+    names = [measure.short_name for measure in measures]
+    if len(set(names)) < len(names):
+        msg = f"marker gate: {next(name for name in names if names.count(name) > 1)!r} is declared twice on {item.name}; declare it once"
+        raise InvalidInput(msg)
+    needed = {measure.short_name: ("recording" if measure.statistic else "gate") for measure in measures}
+    loads = {"recording", "experiment", "cpu_stress", "mem_stress", "disk_stress"}
+    for name, fixture in needed.items():
+        if not (loads if fixture == "recording" else {"gate"}) & set(getattr(item, "fixturenames", ())):
+            msg = f"marker gate: nothing in {item.name} gives {name!r}; expected it to request {fixture}"
+            raise InvalidInput(msg)
+    return measures
+
+
+# -- collection -----------------------------------------------------------------------------------------------------------------
+
+
+def parametrize_pairs(metafunc: pytest.Metafunc) -> None:
+    """Make an item of each pair of a gated test, and of three spares, where variants are compared.
+
+    Raises:
+        CollectError: a gated test takes no variant, or no fixture of ours.
+    """
+    settings = state_of(metafunc.config).config
+    if not settings.variants or not is_gated(metafunc.definition):
+        return
+    name = metafunc.definition.name
+    if "variant" not in metafunc.fixturenames:
+        msg = f"{name} is gated but nothing in it requests variant, so both runs of a pair would be the same; have its service start with variant.environ"
+        raise pytest.Collector.CollectError(msg)
+    if PAIR not in metafunc.fixturenames:
+        msg = f"marker gate: nothing measures {name}; expected it to request recording, experiment or gate"
+        raise pytest.Collector.CollectError(msg)
+    from twin_harness.gate.trials import SPARES  # noqa: PLC0415 - numpy loads with it
+
+    ids = [f"pair-{index}" for index in range(settings.gate_pairs)] + [f"spare-{index}" for index in range(SPARES)]
+    metafunc.parametrize(PAIR, range(len(ids)), ids=ids, indirect=True)
+
+
+def choose_items(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the gated tests alone where variants are compared, pair by pair; refuse before the start what could not decide anything.
+
+    Raises:
+        pytest.UsageError: too few pairs for the family (on the controller; a worker leaves the sentence and runs nothing).
+    """
+    state = state_of(config)
+    gated = [item for item in items if is_gated(item)]
+    if state.config.variants:
+        config.hook.pytest_deselected(items=[item for item in items if item not in gated])
+        items[:] = sorted(gated, key=_pair_of)  # sorted is stable: within a pair, the order of collection
+    measures = {measure.name: measure for item in gated for measure in measures_of(item)}
+    state.declared = list(measures.values())
+    if not state.config.variants or not items:
+        return
+    unmarked = {test_name(item) for item in gated if item.get_closest_marker("gate") is None}
+    try:
+        from twin_harness.gate.trials import check_pairs  # noqa: PLC0415 - numpy loads with it
+
+        check_pairs(state.config.gate_pairs, len(measures) + len(unmarked))
+    except InvalidInput as error:
+        items.clear()
+        state.refusal = str(error)
+        if not workers.is_worker(config):
+            raise pytest.UsageError(state.refusal) from None
+
+
+def _pair_of(item: pytest.Item) -> int:
+    return int(getattr(item, "callspec").params[PAIR])  # noqa: B009 - Function items alone have it
+
+
+def plan_line(state: PluginState, items: list[pytest.Item], seconds_s: float) -> list[str]:
+    """Return what the gate is going to do, before anything runs."""
+    settings, gated = state.config, sum(1 for item in items if is_gated(item))
+    if settings.variants and gated:
+        from twin_harness.gate.trials import SPARES  # noqa: PLC0415 - loaded already
+
+        pairs = settings.gate_pairs
+        tests = gated // (pairs + SPARES)
+        names = " and ".join(variant.name for variant in settings.variants)
+        load = f", {2 * seconds_s * pairs / (pairs + SPARES) / 60.0:.1f} min of planned load" if seconds_s else ""
+        return [f"twin: gate: {pairs} pairs of {names} for {tests} tests and {len(state.declared)} declared measures{load}; up to {SPARES} spare pairs each"]
+    if gated and (settings.gate or settings.gate_save):
+        what = f"against {settings.gate}" if settings.gate else f"for {settings.gate_save}"
+        return [f"twin: gate: {gated} tests, {len(state.declared)} declared measures, {what}"]
+    return []
+
+
+# -- one item, one pair ---------------------------------------------------------------------------------------------------------
+
+
+def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """Run both halves of a pair: set-up, call and teardown under each variant, in the drawn order; one set of reports for pytest.
+
+    A pair that is not wanted (done before, stopped for good, a spare that nothing needs) leaves no trace.
+    """
+    from twin_harness.gate.trials import order_of  # noqa: PLC0415 - numpy loads with it
+
+    state, number, name = state_of(item.config), _pair_of(item), test_name(item)
+    if not _is_wanted(state, item, name, number):
+        item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - what pytest's own protocol ends with
+        return True
+    is_candidate_first = order_of(state.config.seed, name, state.config.gate_pairs)[number]
+    variants = state.config.variants[::-1] if is_candidate_first else state.config.variants
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    kept: list[pytest.TestReport] = []
+    for position, variant in enumerate(variants):
+        item.stash[TEST] = TestState(variant=variant, pair=number, position=position)
+        if position:
+            item._initrequest()  # type: ignore[attr-defined]  # noqa: SLF001 - fixtures anew, as pytest-rerunfailures has it
+        is_last = position == len(variants) - 1
+        # After the first half the item alone is torn down: the chain of its parent stays.
+        kept = runtestprotocol(item, log=False, nextitem=nextitem if is_last else item.parent)  # type: ignore[arg-type]
+        if not all(report.passed for report in kept):
+            if not is_last:
+                item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - as above
+            break
+    if state.session is not None:
+        state.session.admission.release()
+    for report in kept:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _is_wanted(state: PluginState, item: pytest.Item, name: str, number: int) -> bool:
+    from twin_harness.gate.trials import is_wanted, stopped_at  # noqa: PLC0415 - as above
+
+    if not hasattr(item, "_initrequest"):
+        return True
+    trials = known_trials(state)
+    names = (state.config.variants[0].name, state.config.variants[1].name)
+    return is_wanted(trials, names, name, number, state.config.gate_pairs) and stopped_at(trials, names, family(state, trials)) is None
+
+
+def known_trials(state: PluginState) -> list[Trial]:
+    """Return what has been measured so far, by all workers, and in the run that is resumed."""
+    from twin_harness.gate.trials import Trial  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
+
+    entries = RunFolder(state.seat.run_dir).read_gate()["trials"] if state.seat.run_dir.is_dir() else []
+    if state.config.gate_resume:
+        entries = [*RunFolder.open(state.config.gate_resume).read_gate()["trials"], *entries]
+    return [Trial.from_json(entry) for entry in entries]
+
+
+def family(state: PluginState, trials: list[Trial]) -> list[Measure]:
+    """Return the family that is judged: what was declared, and what tests recorded besides."""
+    from twin_harness.gate.trials import family_of  # noqa: PLC0415 - as above
+
+    return family_of([*state.declared, *(measure for trial in trials for measure in trial.measures)])
+
+
+# -- what a run gave ------------------------------------------------------------------------------------------------------------
+
+
+def note_trial(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Keep what a run of a gated test gave: after its call, or after a set-up that failed."""
+    if not is_gated(item) or not (report.when == "call" or (report.when == "setup" and not report.passed)):
+        return
+    from twin_harness.plugin.fixtures import open_session  # noqa: PLC0415 - fixtures import this module
+
+    state, test = state_of(item.config), test_state(item)
+    session = open_session(item.config)
+    trial = _trial_of(item, test, report, state)
+    if not session.folder.has_gate(session.seat.worker):
+        session.folder.append_trial(session.seat.worker, {"declared": [measure.to_json() for measure in state.declared]})
+    session.folder.append_trial(session.seat.worker, trial.to_json())
+
+
+def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, state: PluginState) -> Trial:
+    from twin_harness.frames import read_frame  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.gate.environment import Environment  # noqa: PLC0415 - as above
+    from twin_harness.gate.trials import Trial  # noqa: PLC0415 - as above
+
+    measures = measures_of(item)
+    values = {measure.short_name: value for measure, value in test.recorded.values()}
+    faults: dict[str, str] = {}
+    if report.outcome != "passed":
+        faults[""] = f"its test {report.outcome}: {_reason(report)}"
+    for measure in measures:
+        if measure.statistic and not faults:
+            try:
+                values[measure.short_name] = _figure(measure, test)
+            except TwinError as error:
+                faults[measure.short_name] = str(error)
+    end_s, session = time.monotonic(), state.session
+    environment = Environment()
+    if session is not None and (valid_bytes := session.board.dataset_state()[0]):
+        with contextlib.suppress(OSError, TwinError), session.folder.open_dataset(valid_bytes) as dataset:  # unknown, and said so by the gate
+            environment = Environment.of(read_frame(dataset, test.begin_s, end_s, session.machine.partition))
+    recorded = [measure for measure, _ in test.recorded.values()]
+    everything = {measure.name: measure for measure in [*recorded, *measures]}
+    return Trial(
+        test=test_name(item),
+        variant=test.variant.name,
+        pair=test.pair,
+        position=test.position,
+        measures=tuple(everything.values()),
+        values=values,
+        faults=faults,
+        schedule=_schedule_of(test),
+        environment=environment,
+        begin_s=test.begin_s,
+        end_s=end_s,
+    )
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Return why a test did not pass, in a line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(crash.message) if crash else report.longreprtext
+    return (text.strip().splitlines() or ["no reason given"])[0][:300]
+
+
+def _figure(measure: Measure, test: TestState) -> float:
+    """Return a measure's value in the recording that has its window, or in the first one."""
+    recordings = [recording for recording in test.recordings if not measure.window or any(row.event == measure.window for row in recording.rows)]
+    if not recordings:
+        msg = f"{measure.short_name}: the test recorded no experiment{f' with event {measure.window!r}' if measure.window else ''}"
+        raise InvalidInput(msg)
+    return measure.value(recordings[0])
+
+
+def _schedule_of(test: TestState) -> str:
+    """Return the hash of the experiment that was planned, or of all of them; empty without any."""
+    import hashlib  # noqa: PLC0415 - here alone
+
+    hashes = [experiment.hash() for experiment in test.planned]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest() if hashes else ""

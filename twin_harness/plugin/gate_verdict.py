@@ -1,0 +1,158 @@
+"""The gate at the end of a session, on the controller: judge what the trials gave, write it for everybody who reads it, set the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from twin_harness.errors import InvalidInput, TwinError
+from twin_harness.plugin import allure_files
+from twin_harness.plugin.gate import family, known_trials
+
+if TYPE_CHECKING:
+    from twin_harness.config import TwinConfig
+    from twin_harness.gate.baseline import SessionFigures
+    from twin_harness.gate.trials import Trial
+    from twin_harness.gate.verdict import Judgement
+    from twin_harness.plugin.state import PluginState
+
+_WIDEST = 120
+
+
+def check_files(settings: TwinConfig) -> None:
+    """Look at the files that the gate's options name, before anything runs.
+
+    Raises:
+        pytest.UsageError: a baseline cannot be read, or the run that is to be resumed was of other variants, seed or machine; one sentence.
+    """
+    try:
+        for name in filter(None, (settings.gate, settings.gate_save if Path(settings.gate_save).exists() else "")):
+            from twin_harness.gate.baseline import Baseline  # noqa: PLC0415 - numpy loads with it
+
+            Baseline.read(Path(name))
+        if settings.gate_resume:
+            _check_resumed(settings)
+    except TwinError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _check_resumed(settings: TwinConfig) -> None:
+    from twin_harness.machine import inspect_machine  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
+
+    folder = RunFolder.open(settings.gate_resume)
+    before, ours = folder.read_state().get("settings") or {}, settings.to_record()
+    for name in ("variants", "seed", "gate_pairs"):
+        if json.dumps(before.get(name)) != json.dumps(ours[name]):
+            msg = f"--twin-gate-resume: {folder.path} ran with other {name}; expected the same options as then, or a new run"
+            raise InvalidInput(msg)
+    machine = inspect_machine(folder.path)
+    if folder.read_machine().get("fingerprint") != machine.fingerprint:
+        msg = f"--twin-gate-resume: {folder.path} is of another machine than this one ({machine.fingerprint}); start a new run"
+        raise InvalidInput(msg)
+
+
+def finish(session: pytest.Session, state: PluginState) -> None:
+    """Judge a session that had gated tests, or was asked to."""
+    settings, folder = state.config, state.seat.run_dir
+    is_asked = bool(settings.variants or settings.gate or settings.gate_save)
+    if state.refusal:  # where there are no workers, pytest has said it
+        state.gate_lines = [f"ERROR: {state.refusal}"] if getattr(session.config.option, "dist", "no") != "no" else []
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        return
+    has_trials = any(folder.glob("gate.*.jsonl")) if folder.is_dir() else False
+    if session.config.option.collectonly or not (has_trials or is_asked):
+        return
+    try:
+        trials = known_trials(state)
+        judgement = judge(state, trials)
+        _write(session.config, state, trials, judgement)
+    except (OSError, TwinError, ValueError) as error:
+        state.gate_lines = [f"UNDECIDED: the gate could not judge: {error}"]
+        judgement = None
+    if is_asked and not settings.gate_save:
+        is_bad = judgement is not None and judgement.status == "REGRESSED"
+        is_open = judgement is None or judgement.status == "UNDECIDED"
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and (is_bad or (is_open and settings.undecided == "fail")):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def judge(state: PluginState, trials: list[Trial]) -> Judgement | None:
+    """Return the judgement of pairs, or against a baseline; None where nothing was asked."""
+    from twin_harness.gate.baseline import Baseline  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.gate.trials import judge_all  # noqa: PLC0415 - as above
+
+    settings = state.config
+    measures = family(state, trials)
+    if settings.variants:
+        names = (settings.variants[0].name, settings.variants[1].name)
+        return judge_all(trials, names, measures, planned=settings.gate_pairs, seed=settings.seed)
+    if settings.gate:
+        return Baseline.read(Path(settings.gate)).judge(session_figures(state, trials), measures)
+    if settings.gate_save:
+        state.gate_lines = save(state, trials)
+    return None
+
+
+def session_figures(state: PluginState, trials: list[Trial]) -> SessionFigures:
+    """Return what this session gave, with the machine that gave it."""
+    from twin_harness.gate.baseline import figures_of  # noqa: PLC0415 - as above
+    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - as above
+
+    return figures_of(RunFolder(state.seat.run_dir), trials)
+
+
+def save(state: PluginState, trials: list[Trial]) -> list[str]:
+    """Add this session to the baseline and return what is said of it.
+
+    Raises:
+        InvalidInput: the session is of another machine, or is surely worse or better than the baseline: that moves only by ``accept``.
+    """
+    from twin_harness.gate.baseline import Baseline, added  # noqa: PLC0415 - as above
+
+    path, figures, measures = Path(state.config.gate_save), session_figures(state, trials), family(state, trials)
+    before = Baseline.read(path) if path.exists() else Baseline(figures.fingerprint)
+    after, lines = added(before, figures, measures, str(path))
+    after.write(path)
+    return lines
+
+
+def _write(config: pytest.Config, state: PluginState, trials: list[Trial], judgement: Judgement | None) -> None:
+    """Write gate.json and, of a judgement, everything else."""
+    from twin_harness.gate import outputs  # noqa: PLC0415 - as above
+    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - as above
+
+    folder = RunFolder(state.seat.run_dir)
+    judged = judgement.to_json() if judgement else {"status": "RECORDED", "mode": "recorded"}
+    if folder.path.is_dir():
+        declared = [measure.to_json() for measure in family(state, trials)]
+        folder.write_gate({**judged, "declared": declared, "trials": [trial.to_json() for trial in trials]})
+    if judgement is None:
+        return
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    width = min(_WIDEST, getattr(getattr(reporter, "_tw", None), "fullwidth", 80))
+    state.gate_lines = outputs.terminal_lines(judgement, width)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        state.gate_lines += outputs.error_commands(judgement)
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(outputs.markdown(judgement))
+    if folder.path.is_dir():
+        folder.gate_output("summary.md", outputs.markdown(judgement))
+        folder.gate_output("github-action-benchmark.json", outputs.github_benchmark(judgement))
+        folder.gate_output("bencher.json", outputs.bencher(judgement))
+    allure_files.write_gate(config, outputs.allure_metrics(judgement))
+    _add_junit_properties(config, outputs.junit_properties(judgement))
+
+
+def _add_junit_properties(config: pytest.Config, properties: list[tuple[str, str]]) -> None:
+    """Add properties to the JUnit file's suite; pytest's own fixture for it does nothing under pytest-xdist."""
+    from _pytest.junitxml import xml_key  # noqa: PLC0415 - pytest has no public way
+
+    if (xml := config.stash.get(xml_key, None)) is not None:
+        for name, value in properties:
+            xml.add_global_property(name, value)
