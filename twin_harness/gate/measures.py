@@ -18,6 +18,7 @@ STATISTICS = ("median", "p95", "max", "recovery_s", "integral", "time_to_thresho
 _TIMES = ("recovery_s", "time_to_threshold_s")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:/#\[\]-]{0,119}")
 _HOLD_S = 1.0
+_LARGEST = 1e100
 _LEAD_SPREADS = 3.0
 
 
@@ -62,7 +63,7 @@ class Measure:
             Undecided: a value is no number, or 0 or less on a ratio scale.
         """
         for which, value in (("base", base), ("candidate", candidate)):
-            if not isfinite(value) or (self.scale == "ratio" and value <= 0):
+            if not abs(value) < _LARGEST or (self.scale == "ratio" and value <= 0):
                 msg = f"{self.short_name} of {which} is {value!r}; expected a number{' above 0 (a ratio is formed)' if self.scale == 'ratio' else ''}"
                 raise Undecided(msg)
         worse = log(candidate / base) if self.scale == "ratio" else candidate - base

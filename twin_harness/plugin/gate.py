@@ -51,15 +51,15 @@ def measures_of(item: pytest.Item) -> list[Measure]:
         InvalidInput: a marker is wrong, or nothing in the test gives what it asks for.
     """
     measures: list[Measure] = [replace(call_marker(mark), test=test_name(item)) for mark in item.iter_markers("gate")]
-    names = [measure.short_name for measure in measures]
+    names, shown = [measure.short_name for measure in measures], test_name(item).rpartition("::")[2]
     if len(set(names)) < len(names):
-        msg = f"marker gate: {next(name for name in names if names.count(name) > 1)!r} is declared twice on {item.name}; declare it once"
+        msg = f"marker gate: {next(name for name in names if names.count(name) > 1)!r} is declared twice on {shown}; declare it once"
         raise InvalidInput(msg)
     needed = {measure.short_name: ("recording" if measure.statistic else "gate") for measure in measures}
     loads = {"recording", "experiment", "cpu_stress", "mem_stress", "disk_stress"}
     for name, fixture in needed.items():
         if not (loads if fixture == "recording" else {"gate"}) & set(getattr(item, "fixturenames", ())):
-            msg = f"marker gate: nothing in {item.name} gives {name!r}; expected it to request {fixture}"
+            msg = f"marker gate: nothing in {shown} gives {name!r}; expected it to request {fixture}"
             raise InvalidInput(msg)
     return measures
 
@@ -127,14 +127,20 @@ def plan_line(state: PluginState, items: list[pytest.Item], seconds_s: float) ->
         from twin_harness.gate.trials import SPARES  # noqa: PLC0415 - loaded already
 
         pairs = settings.gate_pairs
-        tests = gated // (pairs + SPARES)
         names = " and ".join(variant.name for variant in settings.variants)
         load = f", {2 * seconds_s * pairs / (pairs + SPARES) / 60.0:.1f} min of planned load" if seconds_s else ""
-        return [f"twin: gate: {pairs} pairs of {names} for {tests} tests and {len(state.declared)} declared measures{load}; up to {SPARES} spare pairs each"]
+        return [f"twin: gate: {pairs} pairs of {names}{load}, up to {SPARES} more in place of unfit ones; {_counts(state, items)}"]
     if gated and (settings.gate or settings.gate_save):
-        what = f"against {settings.gate}" if settings.gate else f"for {settings.gate_save}"
-        return [f"twin: gate: {gated} tests, {len(state.declared)} declared measures, {what}"]
+        return [f"twin: gate: {f'against {settings.gate}' if settings.gate else f'for {settings.gate_save}'}; {_counts(state, items)}"]
     return []
+
+
+def _counts(state: PluginState, items: list[pytest.Item]) -> str:
+    """Return how many tests are gated, and by what."""
+    tests = {test_name(item) for item in items if is_gated(item)}
+    unmarked = {test_name(item) for item in items if is_gated(item) and item.get_closest_marker("gate") is None}
+    more = f", and what {len(unmarked)} of them record without a marker" if unmarked else ""
+    return f"{len(tests)} tests, {len(state.declared)} declared measures{more}"
 
 
 # -- one item, one pair ---------------------------------------------------------------------------------------------------------
