@@ -84,6 +84,7 @@ WAYS = {  # pytest's arguments, and the xdist groups; a worker is confined to th
 def run_once(arguments, groups):
     """Run the project one way; return wall time, the recordings' figures and the victim's speed."""
     with tempfile.TemporaryDirectory(dir=".") as folder:
+        Path(folder, "pytest.ini").write_text("[pytest]\n")  # a project of its own, wherever this is run
         Path(folder, "test_crosstalk.py").write_text(PROJECT)
         begin_s = time.monotonic()
         words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--twin-no-report", *arguments]

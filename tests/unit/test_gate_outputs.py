@@ -10,7 +10,7 @@ from twin_harness.gate import outputs
 from twin_harness.gate.measures import declare
 from twin_harness.gate.verdict import Evidence, Judgement, judge_pairs
 
-HOSTILE = "<img src=x onerror=alert(1)>|`rm`\n::error::[a](javascript:x)\x1b[31m‮ @user"
+HOSTILE = "<img src=x onerror=alert(1)>|`rm`\n::error::[a](javascript:x)\x1b[31m\u202e @user"
 
 
 def judgement(*changes, test="scenarios/test_service.py::test_service_beside_memory_load", spread=0.005, **more):
@@ -45,7 +45,7 @@ def test_names_cannot_leave_their_place():
     """Hostile names stay text in terminal, Markdown and workflow commands."""
     terminal = "\n".join(outputs.terminal_lines(hostile(), 200))
     assert "\x1b" not in terminal
-    assert "‮" not in terminal
+    assert "\u202e" not in terminal
     text = outputs.markdown(hostile())
     assert "<img" not in text
     assert "\n::error" not in text
