@@ -14,12 +14,13 @@ from twin_harness.records import ANNOTATION_COLUMNS
 
 _COMMANDS = (
     "doctor", "stress", "log", "overhead", "run", "schedule random", "schedule grid", "schedule replay", "schedule show", "schedule check", "runs",
-    "validate", "merge", "report", "allure", "clean",
+    "validate", "merge", "report", "gate compare", "gate show", "gate accept", "allure", "clean",
 )  # fmt: skip
 _FILES = {
     "system_metrics_dataset.csv": "One row a sample, appended live, never rewritten.",
     "system_metrics_dataset.parquet": "The samples cleaned and typed, with `dt_s` and the flags `is_first`, `is_after_gap`, `is_stolen`; written at the end.",
     "datapackage.json": "Data Package v2: units, definitions, ranges, checksums of all tables.",
+    "gate.json": "What gated tests gave (`trials`) and what was judged of it (`verdicts`); beside it `gate/`: summary.md and figures for benchmark trackers.",
     **_ABOUT,
 }
 
@@ -45,7 +46,7 @@ def _options():
     rows = []
     for option in OPTIONS:
         takes = "" if option.kind == "flag" else option.metavar or ", ".join(option.choices)
-        default = "off" if option.kind == "flag" else "" if option.default in (None, "") else f"`{option.default}`"
+        default = "off" if option.kind == "flag" else "" if option.default in (None, "", ()) else f"`{option.default}`"
         rows.append((f"`{option.flag}`", takes, default, f"`{option.ini_key}`" if option.has_ini else "none", option.help))
     table = _table(("option", "takes", "default", "ini key", ""), rows)
     return f"# Options of pytest\n\nThe same table makes the options of `twin`, without `--twin-`.\n\n{table}\n"

@@ -8,6 +8,7 @@ sequentially rejective multiple test procedure, Scand. J. Statist. 6 (1979); Y. 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, floor, inf, log2, sqrt
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ _ROUNDING = 1e-12
 _BLOCK = 2**22
 
 
+@lru_cache(maxsize=8)
 def _subsets(count: int) -> NDArray[np.bool_]:
     """Return every non-empty subset of ``count`` pairs, a row each; of more than 16 pairs 65,535 subsets drawn by a fixed seed."""
     if count <= MOST_EXACT:
@@ -119,14 +121,20 @@ def smallest_visible(spread: float, pairs: int, alpha: float, threshold: float, 
     rank = floor(alpha * 2 ** min(pairs, MOST_EXACT) + _ROUNDING)
     if rank < 1:
         return inf
-    noise = np.random.default_rng(pairs).normal(0.0, 1.0, (_REPEATS, pairs)) * spread
+    lows, means = _simulated(pairs, rank)
+    return float(np.quantile(np.maximum(-spread * lows, threshold - spread * means), power))
+
+
+@lru_cache(maxsize=64)
+def _simulated(pairs: int, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return for 1,000 sets of standard normal pairs the lower bound at a rank of the subset means, and the mean."""
+    noise = np.random.default_rng(pairs).normal(0.0, 1.0, (_REPEATS, pairs))
     chosen = _subsets(pairs)
     sizes, lows, each = chosen.sum(axis=1), [], max(1, _BLOCK // len(chosen))
     for begin in range(0, _REPEATS, each):
         means = (noise[begin : begin + each] @ chosen.T) / sizes
         lows.append(np.partition(means, rank - 1, axis=1)[:, rank - 1])
-    needed = np.maximum(-np.concatenate(lows), threshold - noise.mean(axis=1))
-    return float(np.quantile(needed, power))
+    return np.concatenate(lows), noise.mean(axis=1)
 
 
 @dataclass(frozen=True)

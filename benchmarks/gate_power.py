@@ -1,0 +1,346 @@
+"""How often the gate cries wolf, what it misses, and what it leaves open: whole pipelines, simulated on noise that was recorded.
+
+    python benchmarks/gate_power.py --pipelines 2000 --json power.json --figure power.png        about 15 minutes on a CPU
+
+Noise comes from recorded A/A runs (``data/sample/gate-aa.csv``: every trial of whole A/A sessions of scenarios/test_service.py on one machine; `--record DIR…`
+makes the file of run folders). The model of each measure: a drift over a session (AR(1)) and noise of a run with heavy tails (Student's t), each with
+the recorded share, scaled so that the log ratio of a pair has the SD σ that the table asks for. Peers' rules (benchmarks/peers/gate_rules.py) see
+the same numbers, raw and with the limit moved so that one family in a hundred alarms, as ours may.
+"""
+
+import argparse
+import csv
+import sys
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+
+import measure
+import numpy as np
+from peers.gate_rules import RULES
+from scipy import stats
+
+from twin_harness.gate import trials as t
+from twin_harness.gate.environment import Environment
+from twin_harness.gate.measures import declare
+from twin_harness.gate.verdict import judge_pairs
+from twin_harness.recording import load
+
+SAMPLE = Path(__file__).parent.parent / "data" / "sample" / "gate-aa.csv"
+PAIRS, FAMILY, TESTS = 12, 20, 5
+NAMES = ("base", "candidate")
+COLUMNS = ("session", "test", "measure", "better", "scale", "threshold", "pair", "position", "variant", "value", "steal_percent", "background_percent", "calibration_ms")
+
+
+# -- the recorded noise -----------------------------------------------------------------------------------------------------------
+
+
+def record(folders, path):
+    """Write the trials of recorded A/A sessions as one table."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for folder in folders:
+            run = load(folder)
+            for trial in map(t.Trial.from_json, run.folder.read_gate()["trials"]):
+                for one in trial.measures:
+                    e = trial.environment
+                    cells = [run.folder.run_id, trial.test, one.short_name, one.better, one.scale, one.threshold, trial.pair, trial.position, trial.variant]
+                    figures = [trial.values.get(one.short_name), e.steal_percent, e.background_percent, e.calibration_ms]
+                    writer.writerow([*cells, *("" if value is None else f"{value:.6g}" for value in figures)])
+
+
+def read_sample(path):
+    """Return the trials of each recorded session."""
+    found = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            number = {name: float(row[name]) if row[name] else None for name in ("value", "steal_percent", "background_percent", "calibration_ms")}
+            key = (row["test"], int(row["pair"]), row["variant"])
+            measures, values, _ = found.setdefault(row["session"], {}).setdefault(key, ([], {}, None))
+            one = declare(row["test"], row["measure"], better=row["better"], threshold=f"{float(row['threshold']) * 100:g}%")
+            measures.append(one)
+            if number["value"] is not None:
+                values[row["measure"]] = number["value"]
+            environment = Environment(number["steal_percent"], number["background_percent"], number["calibration_ms"])
+            found[row["session"]][key] = (measures, values, (environment, int(row["position"])))
+    return {
+        session: [
+            t.Trial(test, variant, pair, position, tuple(measures), values, environment=environment)
+            for (test, pair, variant), (measures, values, (environment, position)) in rows.items()
+        ]
+        for session, rows in found.items()
+    }
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of a measure: share of a run's variance that drifts, how the drift lasts from run to run, degrees of freedom of what does not."""
+
+    name: str
+    sigma: float
+    drift_share: float
+    phi: float
+    degrees: float
+
+
+def fit_noise(sessions):
+    """Fit a model to each recorded measure: SD of the pairs' log ratios (robust), drift by the covariance of runs one and two apart, tails by kurtosis."""
+    found = []
+    names = sorted({one.name for trials in sessions.values() for trial in trials for one in trial.measures})
+    for name in names:
+        ratios, near, far, total = [], [], [], []
+        for trials in sessions.values():
+            own = [trial for trial in trials if any(one.name == name for one in trial.measures)]
+            short = next(one.short_name for trial in own for one in trial.measures if one.name == name) if own else ""
+            runs = [log(trial.values[short]) for trial in sorted(own, key=lambda trial: (trial.pair, trial.position)) if trial.values.get(short, 0) > 0]
+            if len(runs) < 8:
+                continue
+            centred = np.array(runs) - np.mean(runs)
+            total.append(np.mean(centred**2))
+            near.append(np.mean(centred[1:] * centred[:-1]))
+            far.append(np.mean(centred[2:] * centred[:-2]))
+            by_pair = {}
+            for trial in own:
+                by_pair.setdefault(trial.pair, {})[trial.variant] = trial.values.get(short)
+            ratios += [log(pair["candidate"] / pair["base"]) for pair in by_pair.values() if len(pair) == 2 and all(pair.values())]
+        if len(ratios) < 20:
+            continue
+        variance, first, second = np.mean(total), max(0.0, np.mean(near)), max(0.0, np.mean(far))
+        phi = float(np.clip(second / first if first > 0 else 0.0, 0.0, 0.95))
+        share = float(np.clip(first / phi / variance if phi > 0 else 0.0, 0.0, 0.9))
+        kurtosis = float(stats.kurtosis(ratios))
+        degrees = 4.0 + 6.0 / kurtosis if kurtosis > 0.2 else 30.0
+        found.append(Noise(name, float(stats.median_abs_deviation(ratios, scale="normal")), share, phi, degrees))
+    return found
+
+
+# -- simulated pipelines ------------------------------------------------------------------------------------------------------------
+
+
+def runs_of(noise, sigma, count, common, rng):
+    """Return log values of ``count`` runs in order: drift and tails as recorded, SD of a pair's log ratio ``sigma``; ``common`` is shared by measures."""
+    drift, level = np.empty(count), 0.0
+    for index in range(count):
+        level = noise.phi * level + rng.normal() * (1 - noise.phi**2) ** 0.5
+        drift[index] = level
+    alone = stats.t.rvs(noise.degrees, size=count, random_state=rng) / (noise.degrees / (noise.degrees - 2)) ** 0.5
+    alone = (0.5**0.5) * alone + (0.5**0.5) * common
+    share = noise.drift_share
+    per_pair = 2 * ((1 - share) + share * (1 - noise.phi))
+    return sigma / per_pair**0.5 * (share**0.5 * drift + (1 - share) ** 0.5 * alone)
+
+
+def pipeline(models, sigma, changes, rng, *, hog=0.0):
+    """Simulate one session of paired mode and judge it whole: looks, spares, environment. ``changes`` are those of the measures, as log ratios."""
+    family = [declare(f"test_{index % TESTS}", f"m{index}", better="lower") for index in range(FAMILY)]
+    count = 2 * (PAIRS + t.SPARES)
+    series, environments, slow = {}, {}, {}
+    for test in range(TESTS):
+        common = stats.t.rvs(5, size=count, random_state=rng) / (5 / 3) ** 0.5
+        steal = rng.exponential(0.3, count) + (rng.random(count) < 0.03) * rng.exponential(10.0, count)  # a burst in 3 of 100 runs
+        busy = (rng.random(count) < 0.5) * hog  # a neighbour that comes and goes takes so many points
+        environments[test] = [Environment(s, 5.0 + rng.normal(0, 0.5) + b, float(np.exp(rng.normal(0, 0.01) + s / 100))) for s, b in zip(steal, busy, strict=True)]
+        slow[test] = steal / 100.0 + busy / 100.0 * rng.uniform(0.5, 1.5, count)
+        for index in range(test, FAMILY, TESTS):
+            series[index] = runs_of(models[index % len(models)], sigma, count, common, rng) + slow[test]
+    trials = []
+    for test in range(TESTS):
+        order = t.order_of(int(rng.integers(2**31)), f"test_{test}", PAIRS)
+        mine = [measure for measure in family if measure.test == f"test_{test}"]
+        for pair in range(PAIRS + t.SPARES):
+            if pair >= PAIRS and not t.is_wanted(trials, NAMES, f"test_{test}", pair, PAIRS):
+                continue
+            for position in (0, 1):
+                is_candidate = order[pair] == (position == 0)
+                slot = 2 * pair + position
+                values = {m.short_name: float(np.exp(series[int(m.metric[1:])][slot] + (changes[int(m.metric[1:])] if is_candidate else 0))) for m in mine}
+                name = NAMES[is_candidate]
+                trials.append(t.Trial(f"test_{test}", name, pair, position, tuple(mine), values, environment=environments[test][slot]))
+    judgement = t.judge_all(trials, NAMES, family, planned=PAIRS, seed=0)
+    return judgement, trials, family
+
+
+def bound(count, total, confidence=0.95):
+    """Return the one-sided upper bound of a share (Clopper and Pearson, Biometrika 26, 1934)."""
+    return 1.0 if count == total else float(stats.beta.ppf(confidence, count + 1, total - count))
+
+
+def share(count, total):
+    """Return a share as plain data and text."""
+    return {"count": int(count), "total": int(total), "share": count / total, "upper_95": bound(count, total)}
+
+
+def shown(found):
+    return f"{100 * found['share']:.2f} % ({found['count']} of {found['total']}, upper 95 % bound {100 * found['upper_95']:.2f} %)"
+
+
+def peers_scores(models, sigma, change, rng):
+    """Return the highest score of each rule over a family, and its score on the one measure that changed; one simulated comparison."""
+    family, first = {}, {}
+    for index in range(FAMILY):
+        session = rng.normal(0, 0.5 * sigma, 31)
+        values = runs_of(models[index % len(models)], sigma, 2 * PAIRS, stats.t.rvs(5, size=2 * PAIRS, random_state=rng) / (5 / 3) ** 0.5, rng)
+        shift = change if index == 0 else 0.0
+        base, candidate = np.exp(values[0::2]), np.exp(values[1::2] + shift)
+        history = np.exp(session + rng.normal(0, sigma / 2**0.5, 31))
+        after = np.exp(rng.normal(0, 0.5 * sigma, 3) + rng.normal(0, sigma / 2**0.5, 3) + shift)
+        for name, rule in RULES.items():
+            one = rule(history, after[: int(name[7])]) if name.startswith("Otava") else rule(base, candidate)
+            family[name] = max(family.get(name, -9.0), one)
+            if index == 0:
+                first[name] = one
+    return family, first
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pipelines", type=int, default=2000, help="simulated pipelines of the A/A row (default: 2000); the other rows take a quarter")
+    parser.add_argument("--record", nargs="+", metavar="DIR", help="make data/sample/gate-aa.csv of these run folders, and end")
+    parser.add_argument("--json", metavar="FILE", help="results for machines")
+    parser.add_argument("--figure", metavar="PNG", help="power against the size of the change, ours beside the peers' rules")
+    arguments = parser.parse_args()
+    if arguments.record:
+        record(arguments.record, SAMPLE)
+        return
+    sessions = read_sample(SAMPLE)
+    models = fit_noise(sessions)
+    rng, results = np.random.default_rng(9), {"models": [vars(model) for model in models], "sessions": len(sessions)}
+    print(f"noise of {len(models)} measures from {len(sessions)} recorded A/A sessions; σ is the SD of a pair's log ratio")
+    for model in models:
+        print(f"  {model.name:<70} σ {100 * model.sigma:5.2f} %  drift {100 * model.drift_share:3.0f} % of the variance, φ {model.phi:.2f}, t with {model.degrees:.1f} degrees")
+
+    rows = [
+        ("false REGRESSED, A/A, σ 2.5 %", 0.025, 0.0, 0.0, arguments.pipelines),
+        ("false REGRESSED, A/A, σ 5 %", 0.05, 0.0, 0.0, arguments.pipelines // 4),
+        ("power at +10 %, σ 3 %", 0.03, 0.10, 0.0, arguments.pipelines // 4),
+        ("power at +5 %, σ 2 %", 0.02, 0.05, 0.0, arguments.pipelines // 4),
+        ("+10 % beside a noisy neighbour, σ 3 %", 0.03, 0.10, 15.0, arguments.pipelines // 4),
+    ]
+    for name, sigma, change, hog, total in rows:
+        counts = dict.fromkeys(("alarm", "REGRESSED", "PASSED", "UNDECIDED", "others_open", "others", "early"), 0)
+        for number in range(total):
+            changes = [log(1 + change)] + [0.0] * (FAMILY - 1)
+            judgement, _, _ = pipeline(models, sigma, changes, rng, hog=hog)
+            first, *others = judgement.verdicts if change else (None, *judgement.verdicts)
+            counts["alarm"] += any(verdict.status == "REGRESSED" for verdict in others)
+            counts["others_open"] += sum(verdict.status == "UNDECIDED" for verdict in others)
+            counts["others"] += len(others)
+            counts["early"] += judgement.facts["stopped_at"] is not None
+            if first:
+                counts[first.status] += 1
+            if number % 50 == 0:
+                sys.stderr.write(f"\r{name}: {number} of {total}   ")
+        sys.stderr.write("\n")
+        found = {"false_alarm_of_the_family": share(counts["alarm"], total), "open_per_measure": share(counts["others_open"], counts["others"])}
+        if change:
+            found |= {word: share(counts[word], total) for word in ("REGRESSED", "PASSED", "UNDECIDED")}
+        results[name] = {**found, "stopped_early": counts["early"] / total}
+        print(f"\n{name}, family of {FAMILY}, {PAIRS} pairs, {total} pipelines; {100 * counts['early'] / total:.0f} % stopped early")
+        for key, one in found.items():
+            print(f"  {key:<28} {shown(one)}")
+
+    results["visible"] = visible(models, rng)
+    for key, one in results["visible"].items():
+        print(f"smallest visible effect, {key}: printed {one['printed']:.4f} (median of 200), empirical {one['empirical']:.4f}, ratio {one['ratio']:.2f}")
+
+    results["recorded"] = resample(sessions, rng)
+    one = results["recorded"]
+    print(f"\n{len(sessions)} recorded A/A sessions as they were: {one['alarms']} alarms, {one['open']} of {one['verdicts']} verdicts UNDECIDED")
+    print(f"  resampled by session, pairs within a session shuffled and halves swapped by chance: alarms in {shown(one['resampled'])}")
+
+    results["peers"] = compare_peers(models, rng, max(200, arguments.pipelines // 4))
+    print("\nthe peers' rules on the same noise, σ 3 %, family of 20: false alarm of the family; power at +10 % on one measure, raw / at 1 % false alarms")
+    for name, one in results["peers"].items():
+        print(f"  {name:<22} {100 * one['alarm']:5.1f} %   {one['power']:.2f} / {one['power_at_equal']:.2f}")
+    if arguments.figure:
+        draw(models, rng, arguments.figure)
+    if arguments.json:
+        measure.write_json(arguments.json, results)
+
+
+def visible(models, rng):
+    """Compare the smallest visible effect that is printed with the empirical one: that which is called in 80 % of simulations."""
+    found = {}
+    for sigma in (0.01, 0.02, 0.03):
+        one = declare("t", "m", better="lower")
+        printed = []
+        for number in range(200):
+            model = models[number % len(models)]
+            values = runs_of(model, sigma, 2 * PAIRS, rng.normal(0, 1, 2 * PAIRS), rng)
+            family = [t.Evidence(one, tuple(np.exp(values[0::2])), tuple(np.exp(values[1::2])))] + [t.Evidence(one, fault="-")] * (FAMILY - 1)
+            printed.append(judge_pairs(family)[0].visible)
+        changes, called = np.linspace(0.005, 0.15, 30), []
+        for change in changes:
+            hits = 0
+            for number in range(100):
+                values = runs_of(models[number % len(models)], sigma, 2 * PAIRS, rng.normal(0, 1, 2 * PAIRS), rng)
+                effects = values[1::2] - values[0::2] + change
+                hits += t.judge_pairs([t.Evidence(one, tuple(np.exp(values[0::2])), tuple(np.exp(values[1::2] + change)))], alpha=0.01 / FAMILY)[0].status == "REGRESSED"
+                del effects
+            called.append(hits / 100)
+        empirical = float(np.interp(0.8, np.maximum.accumulate(called), changes))
+        found[f"σ {100 * sigma:g} %"] = {"printed": float(np.median(printed)), "empirical": empirical, "ratio": float(np.median(printed) / empirical)}
+    return found
+
+
+def resample(sessions, rng, count=500):
+    """Judge the recorded sessions as they were, and resampled: a session drawn, halves of its pairs swapped by chance."""
+    alarms = opened = verdicts = 0
+    for trials in sessions.values():
+        family = t.family_of(one for trial in trials for one in trial.measures)
+        judgement = t.judge_all(trials, NAMES, family, planned=PAIRS, seed=0)
+        alarms += judgement.status == "REGRESSED"
+        opened += judgement.count("UNDECIDED")
+        verdicts += len(judgement.verdicts)
+    names, hits = list(sessions), 0
+    for _ in range(count):
+        trials = sessions[names[rng.integers(len(names))]]
+        swapped = {(test, pair): rng.random() < 0.5 for test in {trial.test for trial in trials} for pair in range(PAIRS + t.SPARES)}
+        other = {"base": "candidate", "candidate": "base"}
+        mixed = [
+            t.Trial(**{**vars(trial), "variant": other[trial.variant] if swapped[trial.test, trial.pair] else trial.variant}) for trial in trials
+        ]
+        family = t.family_of(one for trial in trials for one in trial.measures)
+        hits += t.judge_all(mixed, NAMES, family, planned=PAIRS, seed=0).status == "REGRESSED"
+    return {"alarms": int(alarms), "open": int(opened), "verdicts": int(verdicts), "resampled": share(hits, count)}
+
+
+def compare_peers(models, rng, total, sigma=0.03, change=0.10):
+    """Return false-alarm rate and power of each peer's rule and of ours, raw and where one family in a hundred alarms."""
+    quiet = [peers_scores(models, sigma, 0.0, rng)[0] for _ in range(total)]
+    real = [peers_scores(models, sigma, log(1 + change), rng)[1] for _ in range(total)]
+    found = {}
+    for name in RULES:
+        alarms, hits = np.array([one[name] for one in quiet]), np.array([one[name] for one in real])
+        limit = max(1.0, float(np.quantile(alarms, 0.99)))
+        found[name] = {"alarm": float((alarms > 1).mean()), "power": float((hits > 1).mean()), "power_at_equal": float((hits > limit).mean()), "n": total}
+    ours = [pipeline(models, sigma, [log(1 + change)] + [0.0] * (FAMILY - 1), rng)[0].verdicts[0].status == "REGRESSED" for _ in range(total // 4)]
+    alarm = np.mean([pipeline(models, sigma, [0.0] * FAMILY, rng)[0].status == "REGRESSED" for _ in range(total // 4)])
+    found["ours"] = {"alarm": float(alarm), "power": float(np.mean(ours)), "power_at_equal": float(np.mean(ours)), "n": total // 4}
+    return found
+
+
+def draw(models, rng, path):
+    """Draw the chance of a call against the size of the change."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - for the figure alone
+
+    changes, total, sigma = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.10, 0.15), 100, 0.02
+    lines = {name: [] for name in (*RULES, "ours")}
+    for change in changes:
+        real = [peers_scores(models, sigma, log(1 + change), rng)[1] for _ in range(total)]
+        for name in RULES:
+            lines[name].append(np.mean([one[name] > 1 for one in real]))
+        ours = [pipeline(models, sigma, [log(1 + change)] + [0.0] * (FAMILY - 1), rng)[0].verdicts[0].status == "REGRESSED" for _ in range(total // 2)]
+        lines["ours"].append(np.mean(ours))
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for name, line in lines.items():
+        axes.plot([100 * change for change in changes], line, label=name, linewidth=3 if name == "ours" else 1.2, marker="o", markersize=4)
+    axes.set(xlabel="real change of one measure, %", ylabel="share of comparisons that call it", title=f"σ of a pair {100 * sigma:g} %, family of {FAMILY}, {PAIRS} pairs")
+    axes.axvspan(0, 3, alpha=0.1, color="grey")
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
