@@ -4,8 +4,9 @@ import json
 import sys
 
 import pytest
+from quick import plan
 
-from twin_harness import command, custom, event_options, plan
+from twin_harness import command, custom, event_options
 from twin_harness.errors import ExperimentFailed
 from twin_harness.load_tree import marked_processes
 

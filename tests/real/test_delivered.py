@@ -8,8 +8,9 @@ import time
 
 import psutil
 import pytest
+from quick import plan
 
-from twin_harness import cpu, disk, memory, plan, steps
+from twin_harness import cpu, disk, memory, steps
 from twin_harness.board import LIVE
 from twin_harness.errors import Undecided
 

@@ -5,8 +5,9 @@ import threading
 import time
 
 import pytest
+from quick import plan
 
-from twin_harness import cpu, load, plan
+from twin_harness import cpu, load
 
 
 class Service(http.server.ThreadingHTTPServer):
