@@ -11,7 +11,7 @@ the same numbers, raw and with the limit moved so that one family in a hundred a
 import argparse
 import csv
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from pathlib import Path
 
@@ -29,7 +29,15 @@ from twin_harness.recording import load
 SAMPLE = Path(__file__).parent.parent / "data" / "sample" / "gate-aa.csv"
 PAIRS, FAMILY, TESTS = 12, 20, 5
 NAMES = ("base", "candidate")
-COLUMNS = ("session", "test", "measure", "better", "scale", "threshold", "pair", "position", "variant", "value", "steal_percent", "background_percent", "calibration_ms")
+ENVIRONMENT = ("steal_percent", "background_percent", "calibration_ms")
+COLUMNS = ("session", "test", "measure", "better", "scale", "threshold", "pair", "position", "variant", "value", *ENVIRONMENT)
+ROWS = [  # name, SD of a pair's log ratio, change of one measure, points that a neighbour takes, divisor of the number of pipelines
+    ("A/A, σ 2.5 %", 0.025, 0.0, 0.0, 1),
+    ("A/A, σ 5 %", 0.05, 0.0, 0.0, 4),
+    ("+10 % of one measure, σ 3 %", 0.03, 0.10, 0.0, 4),
+    ("+5 % of one measure, σ 2 %", 0.02, 0.05, 0.0, 4),
+    ("+10 % beside a noisy neighbour, σ 3 %", 0.03, 0.10, 15.0, 4),
+]
 
 
 # -- the recorded noise -----------------------------------------------------------------------------------------------------------
@@ -55,7 +63,7 @@ def read_sample(path):
     found = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
-            number = {name: float(row[name]) if row[name] else None for name in ("value", "steal_percent", "background_percent", "calibration_ms")}
+            number = {name: float(row[name]) if row[name] else None for name in ("value", *ENVIRONMENT)}
             key = (row["test"], int(row["pair"]), row["variant"])
             measures, values, _ = found.setdefault(row["session"], {}).setdefault(key, ([], {}, None))
             one = declare(row["test"], row["measure"], better=row["better"], threshold=f"{float(row['threshold']) * 100:g}%")
@@ -140,7 +148,9 @@ def pipeline(models, sigma, changes, rng, *, hog=0.0):
         common = stats.t.rvs(5, size=count, random_state=rng) / (5 / 3) ** 0.5
         steal = rng.exponential(0.3, count) + (rng.random(count) < 0.03) * rng.exponential(10.0, count)  # a burst in 3 of 100 runs
         busy = (rng.random(count) < 0.5) * hog  # a neighbour that comes and goes takes so many points
-        environments[test] = [Environment(s, 5.0 + rng.normal(0, 0.5) + b, float(np.exp(rng.normal(0, 0.01) + s / 100))) for s, b in zip(steal, busy, strict=True)]
+        others = 5.0 + rng.normal(0, 0.5, count) + busy
+        speed = np.exp(rng.normal(0, 0.01, count) + steal / 100)
+        environments[test] = [Environment(*map(float, figures)) for figures in zip(steal, others, speed, strict=True)]
         slow[test] = steal / 100.0 + busy / 100.0 * rng.uniform(0.5, 1.5, count)
         for index in range(test, FAMILY, TESTS):
             series[index] = runs_of(models[index % len(models)], sigma, count, common, rng) + slow[test]
@@ -173,6 +183,30 @@ def share(count, total):
 
 def shown(found):
     return f"{100 * found['share']:.2f} % ({found['count']} of {found['total']}, upper 95 % bound {100 * found['upper_95']:.2f} %)"
+
+
+def judge_row(name, models, sigma, change, hog, total, rng):
+    """Simulate one row of the table; print it and return it as plain data."""
+    counts = dict.fromkeys(("alarm", "REGRESSED", "PASSED", "UNDECIDED", "others_open", "others", "early"), 0)
+    for number in range(total):
+        judgement, _, _ = pipeline(models, sigma, [log(1 + change)] + [0.0] * (FAMILY - 1), rng, hog=hog)
+        first, *others = judgement.verdicts if change else (None, *judgement.verdicts)
+        counts["alarm"] += any(verdict.status == "REGRESSED" for verdict in others)
+        counts["others_open"] += sum(verdict.status == "UNDECIDED" for verdict in others)
+        counts["others"] += len(others)
+        counts["early"] += judgement.facts["stopped_at"] is not None
+        if first:
+            counts[first.status] += 1
+        if number % 50 == 0:
+            sys.stderr.write(f"\r{name}: {number} of {total}   ")
+    sys.stderr.write("\n")
+    found = {"false_alarm_of_the_family": share(counts["alarm"], total), "open_per_measure": share(counts["others_open"], counts["others"])}
+    if change:
+        found |= {word: share(counts[word], total) for word in ("REGRESSED", "PASSED", "UNDECIDED")}
+    print(f"\n{name}, family of {FAMILY}, {PAIRS} pairs, {total} pipelines; {100 * counts['early'] / total:.0f} % stopped early")
+    for key, one in found.items():
+        print(f"  {key:<28} {shown(one)}")
+    return {**found, "stopped_early": counts["early"] / total}
 
 
 def peers_scores(models, sigma, change, rng):
@@ -208,38 +242,11 @@ def main():
     rng, results = np.random.default_rng(9), {"models": [vars(model) for model in models], "sessions": len(sessions)}
     print(f"noise of {len(models)} measures from {len(sessions)} recorded A/A sessions; σ is the SD of a pair's log ratio")
     for model in models:
-        print(f"  {model.name:<70} σ {100 * model.sigma:5.2f} %  drift {100 * model.drift_share:3.0f} % of the variance, φ {model.phi:.2f}, t with {model.degrees:.1f} degrees")
+        drift = f"drift {100 * model.drift_share:3.0f} % of the variance, φ {model.phi:.2f}"
+        print(f"  {model.name:<70} σ {100 * model.sigma:5.2f} %  {drift}, t with {model.degrees:.1f} degrees")
 
-    rows = [
-        ("false REGRESSED, A/A, σ 2.5 %", 0.025, 0.0, 0.0, arguments.pipelines),
-        ("false REGRESSED, A/A, σ 5 %", 0.05, 0.0, 0.0, arguments.pipelines // 4),
-        ("power at +10 %, σ 3 %", 0.03, 0.10, 0.0, arguments.pipelines // 4),
-        ("power at +5 %, σ 2 %", 0.02, 0.05, 0.0, arguments.pipelines // 4),
-        ("+10 % beside a noisy neighbour, σ 3 %", 0.03, 0.10, 15.0, arguments.pipelines // 4),
-    ]
-    for name, sigma, change, hog, total in rows:
-        counts = dict.fromkeys(("alarm", "REGRESSED", "PASSED", "UNDECIDED", "others_open", "others", "early"), 0)
-        for number in range(total):
-            changes = [log(1 + change)] + [0.0] * (FAMILY - 1)
-            judgement, _, _ = pipeline(models, sigma, changes, rng, hog=hog)
-            first, *others = judgement.verdicts if change else (None, *judgement.verdicts)
-            counts["alarm"] += any(verdict.status == "REGRESSED" for verdict in others)
-            counts["others_open"] += sum(verdict.status == "UNDECIDED" for verdict in others)
-            counts["others"] += len(others)
-            counts["early"] += judgement.facts["stopped_at"] is not None
-            if first:
-                counts[first.status] += 1
-            if number % 50 == 0:
-                sys.stderr.write(f"\r{name}: {number} of {total}   ")
-        sys.stderr.write("\n")
-        found = {"false_alarm_of_the_family": share(counts["alarm"], total), "open_per_measure": share(counts["others_open"], counts["others"])}
-        if change:
-            found |= {word: share(counts[word], total) for word in ("REGRESSED", "PASSED", "UNDECIDED")}
-        results[name] = {**found, "stopped_early": counts["early"] / total}
-        print(f"\n{name}, family of {FAMILY}, {PAIRS} pairs, {total} pipelines; {100 * counts['early'] / total:.0f} % stopped early")
-        for key, one in found.items():
-            print(f"  {key:<28} {shown(one)}")
-
+    for name, sigma, change, hog, divisor in ROWS:
+        results[name] = judge_row(name, models, sigma, change, hog, arguments.pipelines // divisor, rng)
     results["visible"] = visible(models, rng)
     for key, one in results["visible"].items():
         print(f"smallest visible effect, {key}: printed {one['printed']:.4f} (median of 200), empirical {one['empirical']:.4f}, ratio {one['ratio']:.2f}")
@@ -275,9 +282,8 @@ def visible(models, rng):
             hits = 0
             for number in range(100):
                 values = runs_of(models[number % len(models)], sigma, 2 * PAIRS, rng.normal(0, 1, 2 * PAIRS), rng)
-                effects = values[1::2] - values[0::2] + change
-                hits += t.judge_pairs([t.Evidence(one, tuple(np.exp(values[0::2])), tuple(np.exp(values[1::2] + change)))], alpha=0.01 / FAMILY)[0].status == "REGRESSED"
-                del effects
+                evidence = t.Evidence(one, tuple(np.exp(values[0::2])), tuple(np.exp(values[1::2] + change)))
+                hits += judge_pairs([evidence], alpha=0.01 / FAMILY)[0].status == "REGRESSED"
             called.append(hits / 100)
         empirical = float(np.interp(0.8, np.maximum.accumulate(called), changes))
         found[f"σ {100 * sigma:g} %"] = {"printed": float(np.median(printed)), "empirical": empirical, "ratio": float(np.median(printed) / empirical)}
@@ -298,9 +304,7 @@ def resample(sessions, rng, count=500):
         trials = sessions[names[rng.integers(len(names))]]
         swapped = {(test, pair): rng.random() < 0.5 for test in {trial.test for trial in trials} for pair in range(PAIRS + t.SPARES)}
         other = {"base": "candidate", "candidate": "base"}
-        mixed = [
-            t.Trial(**{**vars(trial), "variant": other[trial.variant] if swapped[trial.test, trial.pair] else trial.variant}) for trial in trials
-        ]
+        mixed = [replace(trial, variant=other[trial.variant]) if swapped[trial.test, trial.pair] else trial for trial in trials]
         family = t.family_of(one for trial in trials for one in trial.measures)
         hits += t.judge_all(mixed, NAMES, family, planned=PAIRS, seed=0).status == "REGRESSED"
     return {"alarms": int(alarms), "open": int(opened), "verdicts": int(verdicts), "resampled": share(hits, count)}
@@ -331,12 +335,14 @@ def draw(models, rng, path):
         real = [peers_scores(models, sigma, log(1 + change), rng)[1] for _ in range(total)]
         for name in RULES:
             lines[name].append(np.mean([one[name] > 1 for one in real]))
-        ours = [pipeline(models, sigma, [log(1 + change)] + [0.0] * (FAMILY - 1), rng)[0].verdicts[0].status == "REGRESSED" for _ in range(total // 2)]
+        changes_of = [log(1 + change)] + [0.0] * (FAMILY - 1)
+        ours = [pipeline(models, sigma, changes_of, rng)[0].verdicts[0].status == "REGRESSED" for _ in range(total // 2)]
         lines["ours"].append(np.mean(ours))
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for name, line in lines.items():
-        axes.plot([100 * change for change in changes], line, label=name, linewidth=3 if name == "ours" else 1.2, marker="o", markersize=4)
-    axes.set(xlabel="real change of one measure, %", ylabel="share of comparisons that call it", title=f"σ of a pair {100 * sigma:g} %, family of {FAMILY}, {PAIRS} pairs")
+        axes.plot([100 * change for change in changes], line, label=name, linewidth=3 if name == "ours" else 1.2, marker="o")
+    axes.set(xlabel="real change of one measure, %", ylabel="share of comparisons that call it")
+    axes.set_title(f"σ of a pair {100 * sigma:g} %, family of {FAMILY}, {PAIRS} pairs")
     axes.axvspan(0, 3, alpha=0.1, color="grey")
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=120)

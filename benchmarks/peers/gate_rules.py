@@ -45,4 +45,11 @@ def otava(base, candidate):
     return float(np.log(max(p, 1e-300)) / np.log(0.001))
 
 
-RULES = {"pytest-benchmark 5 %": pytest_benchmark, "pyperf": pyperf, "asv continuous": asv, "Kayenta": kayenta, "Otava, 1 point": otava, "Otava, 3 points": otava}
+RULES = {
+    "pytest-benchmark 5 %": pytest_benchmark,
+    "pyperf": pyperf,
+    "asv continuous": asv,
+    "Kayenta": kayenta,
+    "Otava, 1 point": otava,
+    "Otava, 3 points": otava,
+}

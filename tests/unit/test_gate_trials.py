@@ -86,6 +86,7 @@ def test_done_pairs_are_not_run_again():
     """What a resumed run holds counts; half a pair does not."""
     found = [*pairs_of(range(5)), trial(5, "base")]
     assert [number for number in range(8) if wanted(found, number)] == [5, 6, 7]
+    assert not wanted([*pairs_of(range(11)), trial(11, "base")], 12)  # the last pair is under way: no spare for it yet
 
 
 def test_spares_replace_unfit_pairs_alone():

@@ -105,26 +105,29 @@ def check_pairs(pairs: int, family: int) -> None:
 
 @dataclass(frozen=True)
 class Pairs:
-    """The pairs of one test, by number: (base, candidate)."""
+    """The pairs of one test, by number: (base, candidate); those that broke off, with the reason; those of which one run is there."""
 
     by_number: dict[int, tuple[Trial, Trial]]
     broken: dict[int, str]
+    begun: frozenset[int]
 
     @classmethod
     def of(cls, trials: Iterable[Trial], test: str, names: tuple[str, str]) -> Pairs:
-        """Gather the pairs of a test; one with a run that gave nothing is broken, with its reason."""
+        """Gather the pairs of a test; one with a run that gave nothing is broken, one with a run that is missing may be under way."""
         halves: dict[int, dict[str, Trial]] = {}
         for trial in trials:
             if trial.test == test and trial.pair >= 0:
                 halves.setdefault(trial.pair, {})[trial.variant] = trial
-        whole, broken = {}, {}
+        whole, broken, begun = {}, {}, set()
         for number, found in sorted(halves.items()):
             reason = next((found[name].faults[""] for name in names if name in found and found[name].faults.get("")), "")
-            if set(names) <= set(found) and not reason:
+            if reason:
+                broken[number] = reason
+            elif set(names) <= set(found):
                 whole[number] = (found[names[0]], found[names[1]])
             else:
-                broken[number] = reason or "one of its two runs is missing"
-        return cls(whole, broken)
+                begun.add(number)
+        return cls(whole, broken, frozenset(begun))
 
     def unfit(self) -> dict[int, str]:
         """Return the numbers of pairs whose two runs had different machines, with the reason."""
@@ -202,6 +205,7 @@ def judge_all(trials: Sequence[Trial], names: tuple[str, str], family: Sequence[
     unfit = {test: pairs.unfit() for test, pairs in found.items()}
     doubts = [doubt for test, reasons in unfit.items() for doubt in _doubts(test, "left out", reasons)]
     doubts += [doubt for test, pairs in found.items() for doubt in _doubts(test, "broke off", pairs.broken)]
+    doubts += [f"{test}: of pair {', '.join(map(str, sorted(pairs.begun)))} one run is missing" for test, pairs in found.items() if pairs.begun]
     facts = {
         "pairs_planned": planned,
         "pairs_done": {test: len(pairs.by_number) for test, pairs in found.items()},

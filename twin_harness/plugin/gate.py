@@ -6,6 +6,7 @@ import contextlib
 import re
 import time
 from dataclasses import replace
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from twin_harness.plugin.state import PluginState
 
 PAIR = "_twin_pair"
+_QUIET_S = 10.0
 _OURS = re.compile(r"(?<=[\[-])(?:pair|repeat|spare)-\d+(?:-|(?=\]))")
 
 
@@ -37,8 +39,8 @@ def _requests_gate(node: pytest.Item) -> bool:
 
 def test_name(item: pytest.Item) -> str:
     """Return an item's node id without what tells its pairs and repetitions apart."""
-    path, _, name = item.nodeid.rpartition("::")
-    return f"{path}::{_OURS.sub('', name).replace('-]', ']').removesuffix('[]')}"
+    path, bracket, parameters = item.nodeid.partition("[")
+    return f"{path}{_OURS.sub('', bracket + parameters).replace('-]', ']').removesuffix('[]')}"
 
 
 test_name.__test__ = False  # type: ignore[attr-defined]  # no test, whatever its name
@@ -157,6 +159,7 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     if not _is_wanted(state, item, name, number):
         item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - what pytest's own protocol ends with
         return True
+    _tell_progress(state, number)
     is_candidate_first = order_of(state.config.seed, name, state.config.gate_pairs)[number]
     variants = state.config.variants[::-1] if is_candidate_first else state.config.variants
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -178,6 +181,19 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def _tell_progress(state: PluginState, number: int) -> None:
+    """Say how many pairs are done and how long the rest may take, when a new one begins; one worker alone does."""
+    now_s = time.monotonic()
+    if state.seat.worker not in ("main", "gw0") or number in state.pairs_begun:
+        return
+    state.pairs_begun.setdefault(number, now_s)
+    first, first_s = next(iter(state.pairs_begun.items()))
+    done, pairs = number - first, state.config.gate_pairs
+    if done > 0 and now_s - first_s > _QUIET_S and number < pairs:
+        left_s = (now_s - first_s) / done * (pairs - number)
+        state.status.say(f"gate: {number} of {pairs} pairs done, {round(left_s / 60.0, 1):g} min left at most")
 
 
 def _is_wanted(state: PluginState, item: pytest.Item, name: str, number: int) -> bool:
@@ -231,12 +247,12 @@ def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, sta
     from twin_harness.gate.trials import Trial  # noqa: PLC0415 - as above
 
     measures = measures_of(item)
-    values = {measure.short_name: value for measure, value in test.recorded.values()}
-    faults: dict[str, str] = {}
+    values = {measure.short_name: value for measure, value in test.recorded.values() if isfinite(value)}
+    faults = {measure.short_name: f"{measure.short_name} is {value!r}" for measure, value in test.recorded.values() if not isfinite(value)}
     if report.outcome != "passed":
         faults[""] = f"its test {report.outcome}: {_reason(report)}"
     for measure in measures:
-        if measure.statistic and not faults:
+        if measure.statistic and "" not in faults:
             try:
                 values[measure.short_name] = _figure(measure, test)
             except TwinError as error:

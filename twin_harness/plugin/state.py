@@ -68,6 +68,7 @@ class PluginState:
         is_interrupted: Ctrl-C was pressed.
         closing_lines: what the summary says.
         declared: the measures of all gated tests that are to run. gate_lines: what the gate says, and refusal: why it does not begin.
+        pairs_begun: when each pair began, on CLOCK_MONOTONIC.
     """
 
     config: TwinConfig
@@ -84,6 +85,7 @@ class PluginState:
     declared: list[Measure] = field(default_factory=list)
     gate_lines: list[str] = field(default_factory=list)
     refusal: str = ""
+    pairs_begun: dict[int, float] = field(default_factory=dict)
 
 
 STATE = pytest.StashKey[PluginState]()
