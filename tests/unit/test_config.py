@@ -25,6 +25,11 @@ DEFAULTS = {
     "repeat": 1,
     "partition": False,
     "guard": "memory_available=10%,disk_free=1GiB",
+    "gate": "",
+    "gate-save": "",
+    "gate-pairs": None,
+    "gate-resume": "",
+    "variant": (),
     "undecided": "ignore",
     "probe-disk": False,
     "probe-service": "",
@@ -75,6 +80,8 @@ def test_the_config_s_defaults_are_the_options():
     assert by_field.pop("may_run_commands") is OPTION["allow-commands"].default
     assert bool(by_field.pop("parts")) is OPTION["partition"].default
     assert by_field.pop("has_report") is not OPTION["no-report"].default
+    assert by_field.pop("variants") == OPTION["variant"].default
+    assert by_field.pop("gate_pairs") == 12  # the option's own is None: given without variants it is refused
     assert by_field == {name: OPTION[name.replace("_", "-")].default for name in by_field}
 
 
