@@ -44,8 +44,11 @@ def attach(config: pytest.Config, test: TestState) -> str:
     steps = [_waiting_step(*wait) for wait in test.waits if wait[1] - wait[0] >= _LEAST_WAIT_S]
     for recording in test.recordings:
         steps += [step_of(row) for row in recording.rows if row.start_time and row.end_time]
+    for step in steps if test.variant.name else ():
+        step.name = f"{test.variant.name}: {step.name}"
     result.steps.extend(sorted(steps, key=lambda step: step.start))
-    result.parameters.extend(_parameters(test.recordings[0], state_of(config)))
+    known = {parameter.name for parameter in result.parameters}  # the other run of a pair has told them
+    result.parameters.extend(parameter for parameter in _parameters(test.recordings[0], state_of(config)) if parameter.name not in known)
     for recording in test.recordings:
         try:
             for body, name, kind, ending in allure_files.attachments(recording):
