@@ -23,6 +23,7 @@ from twin_harness.report import (
     response,
     saturation,
     summary,
+    verdicts,
 )
 from twin_harness.report.evidence import gather
 from twin_harness.run_folder import write_whole
@@ -47,6 +48,7 @@ def _sections(evidence: Evidence) -> tuple[Section, ...]:
     return (
         summary.section(evidence),
         overview.section(evidence),
+        *verdicts.sections(evidence),
         experiments.sections(evidence),
         agreement.section(evidence),
         dynamics.section(evidence),

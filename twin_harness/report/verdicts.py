@@ -1,0 +1,118 @@
+"""What the gate said of this run: every measure's change with its bounds against its threshold, in one picture."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.errors import TwinError
+from twin_harness.gate.measures import Measure
+from twin_harness.report import canvas
+from twin_harness.report.canvas import SMALL_PT, new_figure, png, style
+from twin_harness.report.document import Cell, Notice, Paragraph, Picture, Section, Table, dash, number
+
+if TYPE_CHECKING:
+    from twin_harness.report.evidence import Evidence
+
+_MOST_ROWS, _WIDEST = 40, 4.0
+_COLOURS = {"REGRESSED": canvas.VERMILLION, "UNDECIDED": canvas.ORANGE, "PASSED": canvas.BLUE, "IMPROVED": canvas.GREEN}
+_ORDER = tuple(_COLOURS)
+_TEXT = (
+    "Each line is a measure: its change from base to candidate with the one-sided 95 % bounds, in units of its own threshold, worse to the right. REGRESSED is "
+    "worse for sure and by at least the threshold; PASSED has its upper bound below the threshold; anything else is UNDECIDED."
+)
+
+
+def sections(evidence: Evidence) -> tuple[Section, ...]:
+    """Return the section on the gate's verdict; none where nothing was judged."""
+    try:
+        data = evidence.run.folder.read_gate()
+        rows = [verdict for verdict in data.get("verdicts") or () if isinstance(verdict, dict)]
+        measures = [Measure(**verdict["measure"]) for verdict in rows]
+        if not rows:
+            return ()
+        return (_section(data, sorted(zip(rows, measures, strict=True), key=_rank)),)
+    except (TwinError, TypeError, KeyError, ValueError) as error:
+        return (Section("gate", "The gate", (Notice("Unreadable:", f"gate.json cannot be read ({error}); judge the run again."),)),)
+
+
+def _rank(entry: tuple[dict[str, Any], Measure]) -> tuple[int, str]:
+    return _ORDER.index(entry[0]["word"]), entry[1].name
+
+
+def _section(data: dict[str, Any], rows: list[tuple[dict[str, Any], Measure]]) -> Section:
+    base, candidate = (str(name) for name in data["names"])
+    told = "; ".join(str(verdict["sentence"]) for verdict, _ in rows if verdict["status"] != "PASSED")
+    headline = f"{data['status']}: {candidate} against {base}, {len(rows)} measures."
+    table = Table(
+        "table-gate",
+        "Verdicts of the gate",
+        ("Measure", "Verdict", base, candidate, "Change", "Adjusted p", "Visible from", "n"),
+        tuple(_row(verdict, measure) for verdict, measure in rows),
+    )
+    shown = [entry for entry in rows if _bounds(*entry) is not None][:_MOST_ROWS]
+    blocks: list[Any] = [Paragraph(f"{headline} {told}".strip()), Paragraph(_TEXT)]
+    if shown:
+        alt = " ".join(f"{measure.name}: {verdict['word']}, {_change(verdict, 'effect')}." for verdict, measure in shown)
+        blocks.append(Picture("figure-gate", _draw(shown), alt, "Changes in units of the threshold (dashed line at 1); 0 is no change.", table.id))
+    return Section("gate", "The gate", (*blocks, table))
+
+
+def _bounds(verdict: dict[str, Any], measure: Measure) -> tuple[float, float, float] | None:
+    """Return effect, lower and upper bound in units of the threshold; None where nothing was measured. An open bound is the edge of the picture."""
+    least = measure.least_effect
+    if verdict.get("effect") is None:
+        return None
+    lower, upper = verdict.get("lower"), verdict.get("upper")
+    low = -math.inf if lower is None else lower / least
+    high = math.inf if upper is None else upper / least
+    return verdict["effect"] / least, low, high
+
+
+def _draw(rows: list[tuple[dict[str, Any], Measure]]) -> bytes:
+    """Draw a line a measure, the worst at the top."""
+    figure = new_figure(8.0, 1.1 + 0.34 * len(rows))
+    figure.set_layout_engine("constrained")
+    axes = figure.add_subplot()
+    for place, (verdict, measure) in enumerate(rows):
+        found = _bounds(verdict, measure)
+        if found is None:
+            continue
+        effect, low, high = (max(-_WIDEST, min(_WIDEST, value)) for value in found)
+        colour = _COLOURS[verdict["word"]]
+        axes.plot([low, high], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
+        axes.plot([effect], [place], marker="o", markersize=5, color=colour)
+        axes.text(
+            1.02,
+            place,
+            f"{verdict['word']} {_change(verdict, 'effect')}",
+            transform=axes.get_yaxis_transform(),
+            fontsize=SMALL_PT,
+            va="center",
+            color=canvas.INK,
+        )
+    axes.axvline(0.0, color=canvas.QUIET, linewidth=1.0)
+    axes.axvline(1.0, color=canvas.VERMILLION, linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.set_yticks(range(len(rows)), [canvas.plain(_short(measure.name)) for _, measure in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(-_WIDEST - 0.2, _WIDEST + 0.2)
+    style(axes, "", "", "change in units of the threshold, worse to the right")
+    return png(figure)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 48 else f"…{name[-47:]}"  # noqa: PLR2004 - a line of the figure
+
+
+def _change(verdict: dict[str, Any], key: str) -> str:
+    shown = verdict.get(f"{key}_shown")
+    return "none" if shown is None else f"{shown:+.3g} {verdict.get('shown_unit', '')}".strip()
+
+
+def _row(verdict: dict[str, Any], measure: Measure) -> tuple[Cell, ...]:
+    tone = {"REGRESSED": "bad", "UNDECIDED": "warn"}.get(verdict["word"], "")
+    reason = str(verdict.get("reason") or "it was not measured")
+    figures = [number(f"{verdict[key]:.4g}") if verdict.get(key) is not None else dash(reason) for key in ("base", "candidate")]
+    change = number(_change(verdict, "effect"), tone) if verdict.get("effect") is not None else dash(reason)
+    visible = number(_change(verdict, "visible")) if verdict.get("visible") is not None else dash("no change would have been called with so few")
+    return (Cell(measure.name), Cell(verdict["word"], tone=tone), *figures, change, number(f"{verdict['p']:.2g}"), visible, number(str(verdict["n"])))
