@@ -1,6 +1,7 @@
 """The sources of samples: /proc and psutil agree, and neither trips over counters that reset or things that come and go."""
 
 import csv
+import gc
 import math
 import os
 import signal
@@ -18,7 +19,7 @@ from twin_harness.machine import inspect_machine
 from twin_harness.metrics import columns
 from twin_harness.telemetry import procfs_source
 from twin_harness.telemetry.procfs_source import Counters, ProcfsSource
-from twin_harness.telemetry.psutil_logger import Logger, make_source
+from twin_harness.telemetry.psutil_logger import Logger, make_source, replace_json
 from twin_harness.telemetry.psutil_source import PsutilSource
 
 OTHERS = 22  # columns that no source fills: identity, contract, probes and the logger's own
@@ -254,6 +255,32 @@ def test_suspend_is_a_gap_that_is_marked(logger):
     assert [float(value) for value in missed] == [0, 0, 70, 0]
     assert made.missed == 70
     assert [note for note in source.resets if "suspended for 7.0 s" in note]
+
+
+@pytest.mark.parametrize("name", ["procfs", "psutil"])
+def test_sampling_makes_no_cycles(tmp_path, machine, name):
+    """The logger collects no garbage: neither rows of this machine, nor its account, nor plans that come and go leave anything to collect."""
+    board, clock = Board.create(), FakeClock(1000.0)
+    descriptor = os.open(tmp_path / "d.csv", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    made = Logger({"interval_s": 0.1, "machine": machine.to_json()}, board, make_source(name, machine.to_json()), descriptor, clock)
+    try:
+        made.open()
+        for number in range(40):
+            if number == 10:  # what is made once, at first, does not count
+                gc.collect()
+                gc.disable()
+            if number % 5 == 0:
+                slot = board.publish_plan({"experiment": "a", "begin_s": 0.0, "end_s": 1e9, "zero_s": 0.0, "events": []})
+            clock.sleep_until(made.next_s)
+            made.sample()
+            replace_json(str(tmp_path / "account.json"), {"histogram": {"counts": made.histogram}, "notes": ["x"] * 3})
+            if number % 5 == 4:
+                board.remove_plan(slot)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+        os.close(descriptor)
+        board.close(unlink=True)
 
 
 @pytest.mark.parametrize(("interval_s", "late_s"), list(product([0.01, 0.1, 1.0], [0.0, 2.5, 40.0])))

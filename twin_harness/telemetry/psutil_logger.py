@@ -252,6 +252,17 @@ def _lock_memory() -> None:
         ctypes.CDLL(None).mlockall(_MCL_CURRENT)
 
 
+def replace_json(path: str, data: dict[str, Any]) -> None:
+    """Write a file so that readers see the old content or the new one.
+
+    By json.dumps: json.dump writes piece by piece through functions that refer to each other, and nobody collects cycles here.
+    """
+    draft = f"{path}.draft"
+    with open(draft, "w", encoding="utf-8") as file:
+        file.write(json.dumps(data))
+    os.replace(draft, path)
+
+
 def make_source(name: str, machine: dict[str, Any]) -> MetricSource:
     """Return the source of that name: procfs, psutil, or auto, which is /proc where there is one."""
     if name == "psutil" or (name == "auto" and sys.platform != "linux"):
@@ -289,10 +300,7 @@ def main() -> int:
             "notes": source.resets[:_MOST_NOTES],
             "error": error,
         }
-        draft = settings["account"] + ".draft"
-        with open(draft, "w", encoding="utf-8") as file:
-            json.dump(account, file)
-        os.replace(draft, settings["account"])
+        replace_json(settings["account"], account)
 
     _lock_memory()
     gc.collect()
