@@ -10,7 +10,6 @@ time of the whole pytest session tells the gain. Rounds alternate.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -23,10 +22,8 @@ import measure
 from twin_harness import load
 
 PARTS = 2
-# At once, the loads of either part run beside the victim in the other: the first group begins with its loads, the second with its victim.
-PROJECT = """
+HEAD = """
 import json
-import os
 import time
 from itertools import repeat
 from pathlib import Path
@@ -34,61 +31,49 @@ from pathlib import Path
 import pytest
 
 from twin_harness import cpu, disk, memory, sine
-
-FIRST, SECOND = (pytest.mark.xdist_group(name) for name in os.environ["CROSSTALK_GROUPS"].split())
-TURNS = [pytest.param(0, marks=FIRST), pytest.param(1, marks=SECOND)]
-WORK = pytest.mark.experiment(lead_s=0, tail_s=0.1)
-
-
-def work(turn):
+"""
+VICTIM = """
+@pytest.mark.parametrize("turn", {turns})
+@pytest.mark.experiment(lead_s=0, tail_s=0.1)
+def test_work_{name}(recording, turn):
     done, end_s = 0, time.monotonic() + 6
     while time.monotonic() < end_s:
         for _ in repeat(None, 20_000): pass
         done += 1
-    Path(f"work-{turn}.json").write_text(json.dumps(done / 6))
-
-
-@SECOND
-@WORK
-@pytest.mark.parametrize("turn", range(2))
-def test_work_before(recording, turn): work(turn)
-
-
-@pytest.mark.parametrize("turn", TURNS)
+    Path(f"work-{{turn}}.json").write_text(json.dumps(done / 6))
+"""
+LOADS = """
+@pytest.mark.parametrize("turn", {turns})
 @pytest.mark.experiment(cpu(30, duration_s=6), lead_s=0.5, tail_s=0.5)
 def test_cpu_30(recording, turn): pass
 
 
-@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("turn", {turns})
 @pytest.mark.experiment(cpu(85, duration_s=6), lead_s=0.5, tail_s=0.5)
 def test_cpu_85(recording, turn): pass
 
 
-@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("turn", {turns})
 @pytest.mark.experiment(cpu(sine(50, 30, 3), duration_s=6), disk(10e6, duration_s=6), memory(1, duration_s=6), lead_s=0.5, tail_s=0.5)
 def test_mixed(recording, turn): pass
-
-
-@FIRST
-@WORK
-@pytest.mark.parametrize("turn", range(2, 4))
-def test_work_after(recording, turn): work(turn)
 """
-WAYS = {  # pytest's arguments, and the xdist groups; a worker is confined to the CPUs of its part, so its victim is, too
-    "alone in a part": (["-n", str(PARTS), "--twin-partition", "--dist=loadgroup"], "one one"),
-    "in parts at once": (["-n", str(PARTS), "--twin-partition", "--dist=loadgroup"], "one two"),
-    "whole machine": (["-n", "0"], "one one"),
-}
+BEFORE, AFTER = VICTIM.format(name="before", turns=[0, 1]), VICTIM.format(name="after", turns=[2, 3])
+ALL = {"test_all.py": BEFORE + LOADS.format(turns=[0, 1]) + AFTER}
+# At once, the loads of either part run beside the victim in the other: one worker begins with its loads, the other with its victim.
+HALVES = {"test_one.py": LOADS.format(turns=[0]) + AFTER, "test_two.py": BEFORE + LOADS.format(turns=[1])}
+PARTED = ["-n", str(PARTS), "--twin-partition", "--dist=loadfile"]  # a worker a file; it is confined to the CPUs of its part, so its victim is, too
+WAYS = {"alone in a part": (PARTED, ALL), "in parts at once": (PARTED, HALVES), "whole machine": (["-n", "0"], ALL)}
 
 
-def run_once(arguments, groups):
+def run_once(arguments, files):
     """Run the project one way; return wall time, the recordings' figures and the victim's speed."""
     with tempfile.TemporaryDirectory(dir=".") as folder:
         Path(folder, "pytest.ini").write_text("[pytest]\n")  # a project of its own, wherever this is run
-        Path(folder, "test_crosstalk.py").write_text(PROJECT)
+        for name, text in files.items():
+            Path(folder, name).write_text(HEAD + text)
         begin_s = time.monotonic()
         words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--twin-no-report", *arguments]
-        finished = subprocess.run(words, cwd=folder, env={**os.environ, "CROSSTALK_GROUPS": groups}, capture_output=True, text=True, check=False)
+        finished = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
         wall_s = time.monotonic() - begin_s
         if "failed" in finished.stdout or finished.returncode not in (0, 5):
             sys.stderr.write(finished.stdout[-2000:])
