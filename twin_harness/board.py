@@ -111,7 +111,7 @@ class Board:
             board = cls(path, descriptor)
             board._map[0:8] = MAGIC
             for index in range(4):
-                _U64.pack_into(board._map, _PROBE_AT + 40 + 8 * index, (1 << 64) - 1)  # the probe has seen nothing yet
+                board._put(_PROBE_AT + 40 + 8 * index, _U64.pack((1 << 64) - 1))  # the probe has seen nothing yet
             return board
         msg = f"no folder for the load board: expected one of {', '.join(map(str, folders))} to be writable; mount a tmpfs there"
         raise HarnessFailure(msg)
@@ -143,16 +143,23 @@ class Board:
                 self._side_file(slot).unlink(missing_ok=True)
             self.path.unlink(missing_ok=True)
 
+    def _put(self, offset: int, data: bytes) -> None:
+        """Copy packed numbers to the board in one piece: readers see the old number or the new one, where it is of 8 bytes and so aligned.
+
+        struct's own pack_into fills its target with zeros first, and one reader in a hundred would see them.
+        """
+        self._map[offset : offset + len(data)] = data
+
     # -- the logger's figures -------------------------------------------------------------------------------------------------
 
     def publish_row(self, length_bytes: int, monotonic_s: float, rows: int, figures: tuple[float, float, float]) -> None:
         """Say how much of the dataset is whole, and the figures that a status line shows (CPU %, memory %, disk bytes/s)."""
-        struct.pack_into("<dQddd", self._map, _LENGTH + 8, monotonic_s, rows, *figures)
-        _U64.pack_into(self._map, _LENGTH, length_bytes)
+        self._put(_LENGTH + 8, struct.pack("<dQddd", monotonic_s, rows, *figures))
+        self._put(_LENGTH, _U64.pack(length_bytes))
 
     def dataset_state(self) -> tuple[int, float, int, tuple[float, float, float]]:
         """Return the valid length in bytes, the last row's instant, the number of rows, and (CPU %, memory %, disk bytes/s)."""
-        length, monotonic_s, rows, cpu, memory, disk = struct.unpack_from("<QdQddd", self._map, _LENGTH)
+        length, monotonic_s, rows, cpu, memory, disk = struct.unpack("<QdQddd", self._map[_LENGTH : _LENGTH + 48])
         return length, monotonic_s, rows, (cpu, memory, disk)
 
     @property
@@ -162,7 +169,7 @@ class Board:
 
     @logger_pid.setter
     def logger_pid(self, pid: int) -> None:
-        _U32.pack_into(self._map, _LOGGER_PID, pid)
+        self._put(_LOGGER_PID, _U32.pack(pid))
 
     @property
     def is_stopping(self) -> bool:
@@ -171,7 +178,7 @@ class Board:
 
     def ask_to_stop(self) -> None:
         """Ask logger and probe to end."""
-        _U32.pack_into(self._map, _STOP, _U32.unpack_from(self._map, _STOP)[0] | _STOP_TELEMETRY)
+        self._put(_STOP, _U32.pack(_U32.unpack_from(self._map, _STOP)[0] | _STOP_TELEMETRY))
 
     @property
     def is_load_stopping(self) -> bool:
@@ -180,14 +187,14 @@ class Board:
 
     def ask_load_to_stop(self) -> None:
         """Ask every runner of the session to end its load at once."""
-        _U32.pack_into(self._map, _STOP, _U32.unpack_from(self._map, _STOP)[0] | _STOP_LOAD)
+        self._put(_STOP, _U32.pack(_U32.unpack_from(self._map, _STOP)[0] | _STOP_LOAD))
 
     # -- the probe's figures --------------------------------------------------------------------------------------------------
 
     def publish_probe(self, index: int, worst_ms: float, seen: int) -> None:
         """Publish the worst value of one figure since acknowledgement ``seen``."""
-        struct.pack_into("<d", self._map, _PROBE_AT + 8 * index, worst_ms)
-        _U64.pack_into(self._map, _PROBE_AT + 40 + 8 * index, seen)
+        self._put(_PROBE_AT + 8 * index, struct.pack("<d", worst_ms))
+        self._put(_PROBE_AT + 40 + 8 * index, _U64.pack(seen))
 
     def has_probed(self, index: int) -> bool:
         """Tell whether one figure has ever been published."""
@@ -199,8 +206,8 @@ class Board:
 
     def take_probe(self) -> tuple[float, float, float, float]:
         """Return the worst figures in ms since the last reading, NaN where there is none, and acknowledge them."""
-        wakeup, cpu, disk, service, acknowledged, *seen = _PROBE.unpack_from(self._map, _PROBE_AT)
-        _U64.pack_into(self._map, _PROBE_AT + 32, acknowledged + 1)
+        wakeup, cpu, disk, service, acknowledged, *seen = _PROBE.unpack(self._map[_PROBE_AT : _PROBE_AT + _PROBE.size])
+        self._put(_PROBE_AT + 32, _U64.pack(acknowledged + 1))
         return (
             wakeup if seen[WAKEUP_PROBE] == acknowledged else nan,
             cpu if seen[CPU_PROBE] == acknowledged else nan,
@@ -252,12 +259,12 @@ class Board:
             data = json.dumps({"file": str(side)}).encode()
         offset = _PLANS_AT + slot * PLAN_BYTES
         odd = _U32.unpack_from(self._map, offset)[0] | 1  # also where a writer died and left it odd
-        _U32.pack_into(self._map, offset, odd)
-        _U32.pack_into(self._map, offset + 4, len(data))
+        self._put(offset, _U32.pack(odd))
+        self._put(offset + 4, _U32.pack(len(data)))
         self._map[offset + 8 : offset + 8 + len(data)] = data
-        _U32.pack_into(self._map, offset, (odd + 1) & 0xFFFFFFFF)
+        self._put(offset, _U32.pack((odd + 1) & 0xFFFFFFFF))
         # Random as for processes: two writers at a time must never leave the number that a reader knows.
-        _U64.pack_into(self._map, _PLANS_GENERATION, int.from_bytes(os.urandom(8), "little"))
+        self._put(_PLANS_GENERATION, _U64.pack(int.from_bytes(os.urandom(8), "little")))
 
     def _side_file(self, slot: int) -> Path:
         return self.path.with_suffix(f".plan{slot}")
@@ -308,7 +315,7 @@ class Board:
 
     def _next_generation(self) -> None:
         # A new random number, not the next one: two writers at a time must never leave the number that a reader knows.
-        _U64.pack_into(self._map, _GENERATION, int.from_bytes(os.urandom(8), "little"))
+        self._put(_GENERATION, _U64.pack(int.from_bytes(os.urandom(8), "little")))
 
     def claim_process(self, pid: int, kind: str, *, plan: int = 0, event: int = 0, base: int = 0) -> int:
         """Take a process slot for ``pid`` and return its number.
@@ -324,7 +331,7 @@ class Board:
                 state = self._map[offset + 4]
                 born_ns = _U64.unpack_from(self._map, offset + _PROCESS.size - 8)[0]
                 if state in (FREE, CONSUMED) or (is_scarce and self._is_abandoned(offset, state, now_ns - born_ns)):
-                    _PROCESS.pack_into(self._map, offset, pid, LIVE, KINDS.index(kind), plan, event, 0, base, 0, 0, 0, start_ticks(pid) or 0, 0, now_ns)
+                    self._put(offset, _PROCESS.pack(pid, LIVE, KINDS.index(kind), plan, event, 0, base, 0, 0, 0, start_ticks(pid) or 0, 0, now_ns))
                     self._next_generation()
                     return slot
         msg = f"the load board holds {PROCESS_SLOTS} processes, the most it can; plan fewer events at once"
@@ -338,24 +345,24 @@ class Board:
 
     def set_pid(self, slot: int, pid: int) -> None:
         """Name the process of a slot that was claimed before its fork (with pid 0, which nobody reads)."""
-        _U64.pack_into(self._map, _PROCESSES_AT + slot * _PROCESS_SIZE + 48, start_ticks(pid) or 0)
-        _U32.pack_into(self._map, _PROCESSES_AT + slot * _PROCESS_SIZE, pid)
+        self._put(_PROCESSES_AT + slot * _PROCESS_SIZE + 48, _U64.pack(start_ticks(pid) or 0))
+        self._put(_PROCESSES_AT + slot * _PROCESS_SIZE, _U32.pack(pid))
         self._next_generation()
 
     def set_base(self, slot: int, base: int) -> None:
         """Say what of a process's account does not count as load."""
-        _U64.pack_into(self._map, _PROCESSES_AT + slot * _PROCESS_SIZE + 16, base)
+        self._put(_PROCESSES_AT + slot * _PROCESS_SIZE + 16, _U64.pack(base))
         self._next_generation()
 
     def count_fsynced(self, slot: int, total_bytes: int) -> None:
         """Publish the bytes whose fsync has returned."""
-        _U64.pack_into(self._map, _PROCESSES_AT + slot * _PROCESS_SIZE + 24, total_bytes)
+        self._put(_PROCESSES_AT + slot * _PROCESS_SIZE + 24, _U64.pack(total_bytes))
 
     def end_process(self, slot: int, cpu_ns: int, io_bytes: int) -> None:
         """Leave the kernel's last account of an ended process for the logger to read once."""
         offset = _PROCESSES_AT + slot * _PROCESS_SIZE
-        struct.pack_into("<QQ", self._map, offset + 32, cpu_ns, io_bytes)
-        _U64.pack_into(self._map, offset + _PROCESS.size - 8, time.monotonic_ns())
+        self._put(offset + 32, struct.pack("<QQ", cpu_ns, io_bytes))
+        self._put(offset + _PROCESS.size - 8, _U64.pack(time.monotonic_ns()))
         self._map[offset + 4] = ENDED
         self._next_generation()
 
@@ -370,7 +377,8 @@ class Board:
 
     def fsynced_bytes(self, slot: int) -> int:
         """Return the bytes whose fsync has returned."""
-        return int(_U64.unpack_from(self._map, _PROCESSES_AT + slot * _PROCESS_SIZE + 24)[0])
+        offset = _PROCESSES_AT + slot * _PROCESS_SIZE + 24
+        return int.from_bytes(self._map[offset : offset + 8], "little")
 
     def processes(self) -> list[LoadProcess]:
         """Return the live and the ended, not yet consumed processes."""

@@ -4,6 +4,8 @@ import json
 import math
 import os
 import struct
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,6 +43,42 @@ def tear(board, slot):
     """Leave a plan slot as a writer does who dies while writing: its counter odd."""
     (sequence,) = struct.unpack_from("<I", board._map, counter_offset(slot))
     struct.pack_into("<I", board._map, counter_offset(slot), sequence + 1)
+
+
+WRITER = """
+import os, sys
+from twin_harness.board import Board
+board, slot = Board.open(sys.argv[1]), int(sys.argv[2])
+number = 1
+print("begun", flush=True)
+while os.getppid() == int(sys.argv[3]):
+    number += 1
+    board.publish_row(number, float(number), number, (1.0, 2.0, 3.0))
+    board.count_fsynced(slot, number)
+    board.ask_to_stop()
+    board.publish_probe(0, float(number), 7)
+"""
+
+
+def test_a_reader_never_sees_a_number_that_nobody_wrote(board):
+    """Beside a process that writes all the time: counters only grow, flags stay set, and nothing is ever nought in between."""
+    slot = board.claim_process(os.getpid(), "disk_buffered")
+    words = [sys.executable, "-c", WRITER, str(board.path), str(slot), str(os.getpid())]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as writer:
+        try:
+            writer.stdout.readline()
+            while board.fsynced_bytes(slot) == 0 or not board.is_stopping:
+                pass
+            before = (1, 1.0, 1, 1)
+            for _ in range(20_000):
+                length, instant_s, rows, _ = board.dataset_state()
+                now = (length, instant_s, rows, board.fsynced_bytes(slot))
+                assert all(new >= old for new, old in zip(now, before, strict=True))
+                assert board.is_stopping
+                assert board.has_probed(0)
+                before = now
+        finally:
+            writer.kill()
 
 
 # -- the file -----------------------------------------------------------------------------------------------------------------
