@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import InvalidInput
@@ -26,7 +26,7 @@ class Variant:
     """
 
     name: str = ""
-    environment: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # tracebacks are stored, and show arguments
 
     @property
     def environ(self) -> dict[str, str]:
@@ -71,6 +71,9 @@ def hide_variants(arguments: Sequence[str]) -> list[str]:
     """Return a command line with the values of variants' variables cut out."""
     hidden, is_variant = [], False
     for word in arguments:
+        if "twin_variant" in word:  # -o twin_variant=…: any number of lines
+            hidden.append(f"{word.partition('twin_variant')[0]}twin_variant=***")
+            continue
         head, text = ("--twin-variant=", word.removeprefix("--twin-variant=")) if word.startswith("--twin-variant=") else ("", word)
         is_one = is_variant or bool(head)
         name, colon, variables = text.partition(":")

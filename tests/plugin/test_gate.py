@@ -109,7 +109,7 @@ def test_what_cannot_work_is_refused_before_it_starts(project, run, arguments, s
 
 
 WRONG = [
-    ("def test_a(gate): gate.record('x', 1, better='lower')", "test_a is gated but nothing in it requests variant"),
+    ("def test_a(gate): gate.record('x', 1, better='lower')", "test_a is gated but nothing in it requests our fixture variant"),
     (
         "import pytest\n@pytest.mark.gate('cpu_percent')\ndef test_a(gate, variant): pass",
         "nothing in test_a gives 'cpu_percent median'; expected it to request",

@@ -38,6 +38,7 @@ def add_gate(add: Callable[..., argparse.ArgumentParser]) -> None:
     text, example = "move the baseline: a run is the first session of a new level", "twin gate accept baseline.json data/latest --why 'new codec'"
     one = command("accept", accept, text, example)
     one.add_argument("run", help="a run folder with gated tests")
+    one.add_argument("--forget", action="append", default=[], metavar="TEXT", help="drop measures whose name holds TEXT: of tests that are gone")
     one.add_argument("--why", default="", metavar="TEXT", help="why the level moves; kept in the baseline")
 
 
@@ -138,6 +139,8 @@ def accept(arguments: argparse.Namespace) -> int:
     figures, measures = _figures(arguments.run)
     note = f"level {baseline.level + 1} from run {figures.run} on{f': {arguments.why}' if arguments.why else ''}"
     moved = baseline.with_session(figures, measures, note=note, is_new_level=True)
+    for text in arguments.forget:
+        moved = moved.without(text)
     moved.write(path)
     if arguments.json:
         give({"level": moved.level, "sessions": len(moved.sessions), "run": figures.run})

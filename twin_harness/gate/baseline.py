@@ -16,7 +16,7 @@ from twin_harness.errors import InvalidInput
 from twin_harness.gate.measures import Measure
 from twin_harness.gate.statistics import predict_session
 from twin_harness.gate.trials import family_of
-from twin_harness.gate.verdict import REGRESSED, UNDECIDED, Judgement, Verdict, judge_session
+from twin_harness.gate.verdict import ALPHA, REGRESSED, UNDECIDED, Judgement, Verdict, judge_session
 from twin_harness.run_folder import write_json
 
 if TYPE_CHECKING:
@@ -156,9 +156,21 @@ class Baseline:
             msg = f"run {session.run} gave no figures that could be kept: {next(iter(session.faults.values()), 'it has no gated test')}"
             raise InvalidInput(msg)
         level = self.level + (1 if is_new_level and self.sessions else 0)
-        family = family_of([*measures, *self.measures])
+        family = family_of([*self.measures, *measures])
         notes = (*self.notes, *([note] if note else []))
         return Baseline(session.fingerprint, tuple(family), (*self.sessions, replace(session, level=level)), notes)
+
+    def without(self, text: str) -> Baseline:
+        """Return it without the measures whose name holds a text: of tests that were renamed or are gone.
+
+        Raises:
+            InvalidInput: no measure's name does.
+        """
+        kept = tuple(measure for measure in self.measures if text not in measure.name)
+        if len(kept) == len(self.measures):
+            msg = f"--forget: no measure of the baseline holds {text!r} in its name; `twin gate show` lists them"
+            raise InvalidInput(msg)
+        return replace(self, measures=kept, notes=(*self.notes, f"forgot measures with {text!r} in their name"))
 
     def series(self, measure: Measure, schedule: str | None = None) -> list[list[float]]:
         """Return the session values of a measure, as effects' addends (logs on a ratio scale), by level; of one experiment alone if given."""
@@ -172,12 +184,12 @@ class Baseline:
 
     def expected(self, measure: Measure, schedule: str | None = None) -> Predicted | None:
         """Return where a new session is expected; None when there are too few."""
-        series = self.series(measure, schedule)
-        return predict_session(series) if sum(map(len, series)) >= FEWEST_SESSIONS and series[-1] else None
+        series = [level for level in self.series(measure, schedule) if level]  # its own present level: not every session has every measure
+        return predict_session(series) if sum(map(len, series)) >= FEWEST_SESSIONS else None
 
     def judge(self, session: SessionFigures, measures: Sequence[Measure]) -> Judgement:
         """Judge one new session. Whatever is not of the same machine, experiment and measure is UNDECIDED, never compared."""
-        family = family_of([*measures, *self.measures])
+        family = family_of([*self.measures, *measures])
         known = {measure.name: measure for measure in self.measures}
         undecided, judged = {}, []
         for measure in family:
@@ -197,7 +209,7 @@ class Baseline:
         # The family is what was declared: what could not be judged counts, too.
         verdicts = {verdict.measure.name: verdict for verdict in judge_session(judged, effects, predicted, values, family=len(family))}
         whole = tuple(verdicts.get(measure.name) or Verdict(measure, UNDECIDED, undecided[measure.name]) for measure in family)
-        return Judgement(whole, "baseline", self._doubts(session), ("baseline", session.run), self._facts(predicted))
+        return Judgement(whole, "baseline", self._doubts(session), ("baseline", session.run), self._facts(predicted, len(family)))
 
     def _reason_against(self, measure: Measure, known: dict[str, Measure], session: SessionFigures) -> str:
         if session.fingerprint != self.fingerprint:
@@ -206,8 +218,9 @@ class Baseline:
             return "the baseline does not know this measure; add sessions with pytest --twin-gate-save"
         if measure.name not in session.values:
             return session.faults.get(measure.name, "the run did not measure it")
-        if (known[measure.name].scale, known[measure.name].better) != (measure.scale, measure.better):
-            return "the baseline has it on another scale or direction"
+        before = known[measure.name]
+        if (before.scale, before.better, before.trips) != (measure.scale, measure.better, measure.trips) or before.unit != measure.unit:
+            return "the baseline has it on another scale, in another direction or unit"
         schedules = {one.schedules.get(measure.test) for one in self.sessions if measure.name in one.values}
         if session.schedules.get(measure.test) not in schedules:
             return "its experiment is not the baseline's (another schedule hash)"
@@ -220,13 +233,13 @@ class Baseline:
         changed = sorted(name for name in {*before, *session.versions} if before.get(name) != session.versions.get(name))
         return tuple(f"{name} is {session.versions.get(name, 'absent')}, was {before.get(name, 'absent')} in the baseline's last session" for name in changed)
 
-    def _facts(self, predicted: Sequence[Predicted]) -> dict[str, Any]:
+    def _facts(self, predicted: Sequence[Predicted], family: int) -> dict[str, Any]:
         from scipy.stats import t  # noqa: PLC0415 - a second of import
 
         facts: dict[str, Any] = {"sessions": len(self.sessions), "level": self.level}
         if predicted:
-            one = predicted[0]
-            spreads = float(t.isf(0.0005, one.degrees)) * (1.0 + 1.0 / one.sessions) ** 0.5
+            one = min(predicted, key=lambda expected: expected.degrees)
+            spreads = float(t.isf(ALPHA / family, one.degrees)) * (1.0 + 1.0 / one.sessions) ** 0.5
             facts["sees_from_spreads"] = round(spreads, 1)
         return facts
 

@@ -38,6 +38,11 @@ class Environment:
     background_percent: float | None = None
     calibration_ms: float | None = None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether any figure is there."""
+        return any(value is not None for value in (self.steal_percent, self.background_percent, self.calibration_ms))
+
     @classmethod
     def of(cls, samples: pd.DataFrame) -> Environment:
         """Return the environment in a window of the dataset."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 STATISTICS = ("median", "p95", "max", "recovery_s", "integral", "time_to_threshold_s")
 _TIMES = ("recovery_s", "time_to_threshold_s")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:/#\[\]-]{0,119}")
-_HOLD_S = 1.0
+_HOLD_S, _TRANSIENT_S, _TRANSIENT_SHARE = 1.0, 1.0, 0.2
 _LARGEST = 1e100
 _LEAD_SPREADS = 3.0
 
@@ -95,19 +95,18 @@ class Measure:
         """
         if self.statistic in _TIMES:
             return _time_of(self, recording)
-        window = recording.settled(self.window) if self.window and self._is_on_plateau(recording) else recording
-        if self.window and window is recording:
-            window = recording.during(self.window)
+        window = recording.during(self.window, self._transient_s(recording)) if self.window else recording
         if self.statistic == "integral":
             return window.mean(self.metric) * (window.end_s - window.begin_s)
         if self.statistic == "max":
             return window.max(self.metric)
         return window.quantile(self.metric, 0.5 if self.statistic == "median" else 0.95)
 
-    def _is_on_plateau(self, recording: Recording) -> bool:
-        """Tell whether the window is a plateau: then the transient before it has settled is trimmed."""
+    def _transient_s(self, recording: Recording) -> float:
+        """Return what is trimmed off the start of a plateau: by the schedule, so that both runs of a pair have the same window."""
         event = recording.experiment.event(self.window)
-        return getattr(event.shape, "kind", "") == "constant" and recording.annotation(self.window).settled_s is not None
+        is_plateau = getattr(event.shape, "kind", "") == "constant" and self.statistic != "integral"
+        return min(_TRANSIENT_S, _TRANSIENT_SHARE * event.duration_s) if is_plateau else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -116,6 +115,7 @@ class Measure:
 
 def _time_of(measure: Measure, recording: Recording) -> float:
     """Return a time in seconds: until a column is back where it was before the load, or until it passes a level."""
+    recording.max(measure.metric)  # refuses a column that is not there, or empty
     column, window = measure.metric, measure.window or next((event.id for event in recording.experiment.events), "")
     if not window:
         msg = f"{measure.short_name}: experiment {recording.name!r} has no event to count from"
@@ -125,13 +125,15 @@ def _time_of(measure: Measure, recording: Recording) -> float:
         msg = f"{measure.short_name}: event {window!r} of {recording.name!r} never ran"
         raise Undecided(msg)
     if measure.statistic == "time_to_threshold_s":
+        before = recording.between(recording.begin_s, row.actual_start_s).samples[column].dropna()
         after = recording.between(row.actual_start_s, recording.end_s).samples[column].dropna()
         level = float(measure.trips or 0.0)
-        passed = after[(after >= level) if len(after) and after.iloc[0] < level else (after <= level)]
+        is_rising = before.empty or float(before.iloc[-1]) < level  # from which side it comes was so before the load
+        passed = after[(after >= level) if is_rising else (after <= level)]
         if passed.empty:
             msg = f"{measure.short_name}: {column} never reached {level:g} in {recording.name!r}"
             raise Undecided(msg)
-        return float(passed.index[0]) - row.actual_start_s
+        return max(0.0, float(str(passed.index[0])) - row.actual_start_s)
     before = recording.between(recording.begin_s, row.actual_start_s).samples[column].dropna()
     after = recording.between(row.actual_end_s, recording.end_s).samples[column].dropna()
     if before.empty or after.empty:

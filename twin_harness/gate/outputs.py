@@ -176,7 +176,7 @@ def github_benchmark(judgement: Judgement) -> str:
             continue
         is_low = verdict.measure.better == "lower"
         value = verdict.candidate if is_low else 1.0 / verdict.candidate if verdict.candidate else 0.0
-        unit = verdict.measure.unit if is_low else f"1/({verdict.measure.unit})"
+        unit = verdict.measure.unit if is_low else f"1/({verdict.measure.unit or '1'})"
         entries.append({"name": verdict.measure.name, "unit": unit or "1", "value": value, "extra": verdict.sentence})
     return json.dumps(entries, indent=1) + "\n"
 

@@ -84,7 +84,7 @@ def order_of(seed: int, test: str, pairs: int) -> list[bool]:
 
 
 def family_of(measures: Iterable[Measure]) -> list[Measure]:
-    """Return the measures of a family, each once, in order."""
+    """Return the measures of a family, each once; of two that bear one name the later counts, so today's declarations come last."""
     return list({measure.name: measure for measure in measures}.values())
 
 
@@ -148,7 +148,7 @@ def gather(trials: Sequence[Trial], names: tuple[str, str], family: Sequence[Mea
     evidence = []
     for measure in family:
         fit = pairs[measure.test]
-        faults = [fault for pair in fit for trial in pair if (fault := trial.fault(measure))]
+        faults = [reason for pair in fit if (reason := next((fault for trial in pair if (fault := trial.fault(measure))), ""))]
         usable = [pair for pair in fit if not any(trial.fault(measure) for trial in pair)]
         base, candidate = ([pair[side].values[measure.short_name] for pair in usable] for side in (0, 1))
         if len({trial.schedule for pair in usable for trial in pair}) > 1:
@@ -157,6 +157,10 @@ def gather(trials: Sequence[Trial], names: tuple[str, str], family: Sequence[Mea
             evidence.append(Evidence(measure, fault=faults[0] if faults else _no_pair(trials, measure.test, names)))
         else:
             lack = "" if below is not None or len(usable) >= least else _lack(Pairs.of(trials, measure.test, names), len(usable), least)
+            if faults:  # which pairs lack the figure may be the candidate's own doing: what is left is no fair sample
+                lack = f"{faults[0]} (in {len(faults)} of {len(fit)} pairs)"
+            elif not any(trial.environment.is_known for pair in usable for trial in pair):
+                lack = "environment: steal, others' work and the probe are unknown in every pair, so whether the machine was the same is, too"
             evidence.append(Evidence(measure, tuple(base), tuple(candidate), lack=lack))
     return evidence
 
@@ -199,6 +203,8 @@ def is_wanted(trials: Sequence[Trial], names: tuple[str, str], test: str, number
 
 def judge_all(trials: Sequence[Trial], names: tuple[str, str], family: Sequence[Measure], *, planned: int, seed: int) -> Judgement:
     """Judge a session in paired mode, from all its trials."""
+    silent = {trial.test for trial in trials} - {measure.test for measure in family}
+    family = [*family, *(Measure(test, "any figure") for test in sorted(silent))]  # a gated test that never gave one is not passed over
     stop = stopped_at(trials, names, family)
     verdicts = judge_pairs(gather(trials, names, family, below=stop))
     found = {test: Pairs.of(trials, test, names) for test in dict.fromkeys(measure.test for measure in family)}

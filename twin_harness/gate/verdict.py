@@ -127,6 +127,8 @@ class Judgement:
         counts = ", ".join(f"{self.count(status)} {status}" for status in _WORST_FIRST if self.count(status))
         improved = sum(verdict.is_improved for verdict in self.verdicts)
         against = f"{self.names[1]} against {self.names[0]}"
+        if "sees_from_spreads" in self.facts:
+            against += f" of {self.facts['sessions']} sessions (one new session sees from {self.facts['sees_from_spreads']} spreads between them on)"
         return f"{self.status}: {against}, {len(self.verdicts)} measures: {counts or 'none'}{f'; {improved} better for sure' if improved else ''}"
 
     def to_json(self) -> dict[str, Any]:

@@ -39,6 +39,8 @@ from twin_harness.plugin.hooks import (  # noqa: E402 - as above
     pytest_runtest_call,
     pytest_runtest_makereport,
     pytest_runtest_protocol,
+    pytest_runtest_setup,
+    pytest_runtest_teardown,
     pytest_terminal_summary,
     pytest_unconfigure,
 )
@@ -73,6 +75,8 @@ __all__ = [
     "pytest_runtest_call",
     "pytest_runtest_makereport",
     "pytest_runtest_protocol",
+    "pytest_runtest_setup",
+    "pytest_runtest_teardown",
     "pytest_terminal_summary",
     "pytest_unconfigure",
 ]

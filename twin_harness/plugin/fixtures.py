@@ -314,9 +314,6 @@ def fixture_variant(request: pytest.FixtureRequest) -> Variant:
 @pytest.fixture(name="gate")
 def fixture_gate(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState) -> GateRecorder:
     """Takes what the test measures of its own service: ``gate.record("requests_per_s", 812.0, unit="1/s", better="higher")``."""
-    _twin_session.ensure_logger()
-    _twin_session.admission.hold(name_of(request.node.name))
-    _twin_test.note_waits(_twin_session.admission.take_waits())
     return GateRecorder(_twin_test, test_name(request.node), measures_of(request.node))
 
 

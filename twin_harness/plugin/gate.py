@@ -14,7 +14,7 @@ from _pytest.runner import runtestprotocol
 
 from twin_harness.errors import InvalidInput, TwinError
 from twin_harness.plugin import workers
-from twin_harness.plugin.markers import call_marker
+from twin_harness.plugin.markers import call_marker, name_of
 from twin_harness.plugin.state import TEST, TestState, state_of, test_state
 
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ _OURS = re.compile(r"(?<=[\[-])(?:pair|repeat|spare)-\d+(?:-|(?=\]))")
 
 def is_gated(node: pytest.Item | pytest.Function) -> bool:
     """Tell whether a test has measures for the gate: a marker, or our fixture."""
-    return node.get_closest_marker("gate") is not None or _requests_gate(node)
+    return node.get_closest_marker("gate") is not None or _is_ours(node, "gate")
 
 
-def _requests_gate(node: pytest.Item) -> bool:
-    found = getattr(getattr(node, "_fixtureinfo", None), "name2fixturedefs", {}).get("gate", ())
+def _is_ours(node: pytest.Item, fixture: str) -> bool:
+    """Tell whether a test requests a fixture of that name, and it is ours and not the project's own."""
+    found = getattr(getattr(node, "_fixtureinfo", None), "name2fixturedefs", {}).get(fixture, ())
     return bool(found) and str(found[-1].func.__module__).startswith("twin_harness.")
 
 
@@ -79,8 +80,8 @@ def parametrize_pairs(metafunc: pytest.Metafunc) -> None:
     if not settings.variants or not is_gated(metafunc.definition):
         return
     name = metafunc.definition.name
-    if "variant" not in metafunc.fixturenames:
-        msg = f"{name} is gated but nothing in it requests variant, so both runs of a pair would be the same; have its service start with variant.environ"
+    if not _is_ours(metafunc.definition, "variant"):
+        msg = f"{name} is gated but nothing in it requests our fixture variant, so both runs of a pair would be alike; start its service with variant.environ"
         raise pytest.Collector.CollectError(msg)
     if PAIR not in metafunc.fixturenames:
         msg = f"marker gate: nothing measures {name}; expected it to request recording, experiment or gate"
@@ -100,6 +101,10 @@ def choose_items(config: pytest.Config, items: list[pytest.Item]) -> None:
     state = state_of(config)
     gated = [item for item in items if is_gated(item)]
     if state.config.variants:
+        stray = next((item for item in gated if PAIR not in getattr(getattr(item, "callspec", None), "params", ())), None)
+        if stray is not None:
+            _refuse(config, items, f"{stray.nodeid}: became gated after it was collected, or is no test function, so it cannot run in pairs; mark the function")
+            return
         config.hook.pytest_deselected(items=[item for item in items if item not in gated])
         items[:] = sorted(gated, key=_pair_of)  # sorted is stable: within a pair, the order of collection
     measures = {measure.name: measure for item in gated for measure in measures_of(item)}
@@ -112,10 +117,15 @@ def choose_items(config: pytest.Config, items: list[pytest.Item]) -> None:
 
         check_pairs(state.config.gate_pairs, len(measures) + len(unmarked))
     except InvalidInput as error:
-        items.clear()
-        state.refusal = str(error)
-        if not workers.is_worker(config):
-            raise pytest.UsageError(state.refusal) from None
+        _refuse(config, items, str(error))
+
+
+def _refuse(config: pytest.Config, items: list[pytest.Item], sentence: str) -> None:
+    """Run nothing, and say why: at once where there are no workers, else by the controller at the end."""
+    items.clear()
+    state_of(config).refusal = sentence
+    if not workers.is_worker(config):
+        raise pytest.UsageError(sentence)
 
 
 def _pair_of(item: pytest.Item) -> int:
@@ -157,7 +167,7 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
 
     state, number, name = state_of(item.config), _pair_of(item), test_name(item)
     if not _is_wanted(state, item, name, number):
-        item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - what pytest's own protocol ends with
+        _tear_down(item, nextitem)
         return True
     _tell_progress(state, number)
     is_candidate_first = order_of(state.config.seed, name, state.config.gate_pairs)[number]
@@ -173,14 +183,52 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         kept = runtestprotocol(item, log=False, nextitem=nextitem if is_last else item.parent)  # type: ignore[arg-type]
         if not all(report.passed for report in kept):
             if not is_last:
-                item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - as above
+                _tear_down(item, nextitem)
             break
-    if state.session is not None:
-        state.session.admission.release()
+    _give_machine_back(state)
     for report in kept:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def _tear_down(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Tear down what the next item does not need, as pytest's own protocol ends; told only when it fails.
+
+    Not by the teardown hook: other plugins expect an item there that has been set up.
+    """
+    call = pytest.CallInfo.from_call(lambda: item.session._setupstate.teardown_exact(nextitem), when="teardown")  # noqa: SLF001 - the end of pytest's protocol
+    report = pytest.TestReport.from_item_and_call(item, call)
+    if report.failed:
+        item.ihook.pytest_runtest_logreport(report=report)
+
+
+def take_machine(item: pytest.Item) -> None:
+    """Before a gated test is set up: have the logger run and the machine to ourselves, so that a service starts and warms up alone.
+
+    Raises:
+        TwinError: there is no session, no logger or no machine to be had.
+    """
+    if not is_gated(item):
+        return
+    from twin_harness.plugin.fixtures import open_session  # noqa: PLC0415 - fixtures import this module
+
+    session, test = open_session(item.config), test_state(item)
+    session.ensure_logger()
+    session.admission.hold(name_of(item.name))
+    test.note_waits(session.admission.take_waits())
+    test.begin_s = time.monotonic()
+
+
+def give_machine_back(item: pytest.Item) -> None:
+    """After a gated test is torn down; between the two runs of a pair nobody else has the machine."""
+    if is_gated(item) and item.stash.get(TEST, None) is not None and (item.stash[TEST].pair < 0 or item.stash[TEST].position):
+        _give_machine_back(state_of(item.config))
+
+
+def _give_machine_back(state: PluginState) -> None:
+    if state.session is not None:
+        state.session.admission.release()
 
 
 def _tell_progress(state: PluginState, number: int) -> None:
@@ -199,8 +247,9 @@ def _tell_progress(state: PluginState, number: int) -> None:
 def _is_wanted(state: PluginState, item: pytest.Item, name: str, number: int) -> bool:
     from twin_harness.gate.trials import is_wanted, stopped_at  # noqa: PLC0415 - as above
 
-    if not hasattr(item, "_initrequest"):
-        return True
+    if number >= state.config.gate_pairs and state.session is not None:
+        state.session.admission.hold(name_of(item.name))  # a spare is decided on when no pair is under way any more
+        state.session.admission.release()
     trials = known_trials(state)
     names = (state.config.variants[0].name, state.config.variants[1].name)
     return is_wanted(trials, names, name, number, state.config.gate_pairs) and stopped_at(trials, names, family(state, trials)) is None
@@ -221,7 +270,20 @@ def family(state: PluginState, trials: list[Trial]) -> list[Measure]:
     """Return the family that is judged: what was declared, and what tests recorded besides."""
     from twin_harness.gate.trials import family_of  # noqa: PLC0415 - as above
 
-    return family_of([*state.declared, *(measure for trial in trials for measure in trial.measures)])
+    measured = [measure for trial in trials for measure in trial.measures]
+    units = {measure.name: measure.unit for measure in measured if measure.unit}
+    declared = [replace(measure, unit=measure.unit or units.get(measure.name, "")) for measure in _declared(state)]
+    return family_of([*measured, *declared])
+
+
+def _declared(state: PluginState) -> list[Measure]:
+    """Return what the gated tests of this session declare; under pytest-xdist the controller has collected nothing, and reads it."""
+    from twin_harness.gate.measures import Measure as _Measure  # noqa: PLC0415 - here alone
+    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - as above
+
+    if state.declared or not state.seat.run_dir.is_dir():
+        return state.declared
+    return [_Measure(**measure) for measure in RunFolder(state.seat.run_dir).read_gate()["declared"]]
 
 
 # -- what a run gave ------------------------------------------------------------------------------------------------------------
@@ -231,14 +293,17 @@ def note_trial(item: pytest.Item, report: pytest.TestReport) -> None:
     """Keep what a run of a gated test gave: after its call, or after a set-up that failed."""
     if not is_gated(item) or not (report.when == "call" or (report.when == "setup" and not report.passed)):
         return
-    from twin_harness.plugin.fixtures import open_session  # noqa: PLC0415 - fixtures import this module
-
     state, test = state_of(item.config), test_state(item)
-    session = open_session(item.config)
-    trial = _trial_of(item, test, report, state)
-    if not session.folder.has_gate(session.seat.worker):
-        session.folder.append_trial(session.seat.worker, {"declared": [measure.to_json() for measure in state.declared]})
-    session.folder.append_trial(session.seat.worker, trial.to_json())
+    if state.session is None:  # it was skipped, or there could be no session; pytest says why
+        return
+    folder, worker = state.session.folder, state.session.seat.worker
+    try:
+        trial = _trial_of(item, test, report, state)
+        if not folder.has_gate(worker):
+            folder.append_trial(worker, {"declared": [measure.to_json() for measure in state.declared]})
+        folder.append_trial(worker, trial.to_json())
+    except (OSError, TwinError) as error:
+        report.outcome, report.longrepr = "failed", f"what {test_name(item)} measured could not be kept for the gate: {error}"
 
 
 def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, state: PluginState) -> Trial:
@@ -260,10 +325,11 @@ def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, sta
     end_s, session = time.monotonic(), state.session
     environment = Environment()
     if session is not None and (valid_bytes := session.board.dataset_state()[0]):
-        with contextlib.suppress(OSError, TwinError), session.folder.open_dataset(valid_bytes) as dataset:  # unknown, and said so by the gate
-            environment = Environment.of(read_frame(dataset, test.begin_s, end_s, session.machine.partition))
+        with contextlib.suppress(OSError, TwinError), session.folder.open_dataset(valid_bytes) as dataset:
+            begin_s = min(test.begin_s, end_s - 2 * session.config.interval_s)  # a test shorter than a sample has the one before it
+            environment = Environment.of(read_frame(dataset, begin_s, end_s, session.machine.partition))
     recorded = [measure for measure, _ in test.recorded.values()]
-    everything = {measure.name: measure for measure in [*recorded, *measures]}
+    everything = {measure.name: measure for measure in [*measures, *recorded]}
     return Trial(
         test=test_name(item),
         variant=test.variant.name,

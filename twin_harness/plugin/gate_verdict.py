@@ -67,18 +67,32 @@ def finish(session: pytest.Session, state: PluginState) -> None:
     has_trials = any(folder.glob("gate.*.jsonl")) if folder.is_dir() else False
     if session.config.option.collectonly or not (has_trials or is_asked):
         return
+    trials: list[Trial] = []
+    judgement, fault = None, ""
     try:
         trials = known_trials(state)
         judgement = judge(state, trials)
+    except (OSError, TwinError, ValueError) as error:
+        fault = str(error)
+    if is_asked and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = _exit_code(settings, judgement, fault, has_trials=bool(trials))
+    if fault:
+        state.gate_lines = [f"not saved: {fault}" if settings.gate_save else f"UNDECIDED: the gate could not judge: {fault}"]
+    try:  # whatever cannot be written: the verdict, and the exit code with it, stands
         _write(session.config, state, trials, judgement)
     except (OSError, TwinError, ValueError) as error:
-        state.gate_lines = [f"UNDECIDED: the gate could not judge: {error}"]
-        judgement = None
-    if is_asked and not settings.gate_save:
-        is_bad = judgement is not None and judgement.status == "REGRESSED"
-        is_open = judgement is None or judgement.status == "UNDECIDED"
-        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and (is_bad or (is_open and settings.undecided == "fail")):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        state.gate_lines.append(f"not everything about the gate could be written: {error}")
+
+
+def _exit_code(settings: TwinConfig, judgement: Judgement | None, fault: str, *, has_trials: bool) -> pytest.ExitCode:
+    """Return pytest's exit code of a session whose tests have passed."""
+    if settings.gate_save:
+        return pytest.ExitCode.TESTS_FAILED if fault else pytest.ExitCode.OK
+    is_bad = judgement is not None and judgement.status == "REGRESSED"
+    is_open = judgement is None or judgement.status == "UNDECIDED"
+    if is_bad or (is_open and settings.undecided == "fail"):
+        return pytest.ExitCode.TESTS_FAILED
+    return pytest.ExitCode.OK if has_trials else pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 def judge(state: PluginState, trials: list[Trial]) -> Judgement | None:
@@ -136,17 +150,17 @@ def _write(config: pytest.Config, state: PluginState, trials: list[Trial], judge
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     width = min(_WIDEST, getattr(getattr(reporter, "_tw", None), "fullwidth", 80))
     state.gate_lines = outputs.terminal_lines(judgement, width)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        state.gate_lines += outputs.error_commands(judgement)
-    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(outputs.markdown(judgement))
     if folder.path.is_dir():
         folder.gate_output("summary.md", outputs.markdown(judgement))
         folder.gate_output("github-action-benchmark.json", outputs.github_benchmark(judgement))
         folder.gate_output("bencher.json", outputs.bencher(judgement))
     allure_files.write_gate(config, outputs.allure_metrics(judgement))
     _add_junit_properties(config, outputs.junit_properties(judgement))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        state.gate_lines += outputs.error_commands(judgement)
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(outputs.markdown(judgement))
 
 
 def _add_junit_properties(config: pytest.Config, properties: list[tuple[str, str]]) -> None:

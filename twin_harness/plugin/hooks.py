@@ -75,6 +75,20 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return gate.run_pair(item, nextitem) if is_pair else None
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Take the machine for a gated test before its service starts."""
+    gate.take_machine(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Give the machine back when the service is gone."""
+    try:
+        return (yield)
+    finally:
+        gate.give_machine_back(item)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Raise in the call phase what the test's experiment ran into."""

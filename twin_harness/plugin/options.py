@@ -63,6 +63,11 @@ def _path(config: pytest.Config, text: str) -> str:
     return str(config.invocation_params.dir / text) if text else ""
 
 
+def _folder(config: pytest.Config, text: str) -> str:
+    """Return a run folder that was named on the command line, links resolved: ``latest`` is another one as soon as this session begins."""
+    return str((config.invocation_params.dir / text).resolve()) if text else ""
+
+
 def _variants(config: pytest.Config, values: dict[str, Any]) -> tuple[Variant, ...]:
     """Return the two variants of paired mode, with what goes with them checked.
 
@@ -70,9 +75,12 @@ def _variants(config: pytest.Config, values: dict[str, Any]) -> tuple[Variant, .
         InvalidInput: options of paired mode stand without variants, beside those of a baseline, or beside --dist each.
     """
     variants: tuple[Variant, ...] = values["variant"]
+    if values["gate"] and values["gate-save"]:
+        msg = "--twin-gate: expected a session to be judged or to be saved but got --twin-gate-save, too; judge it first, then save another one"
+        raise InvalidInput(msg)
     if not variants:
         for name in ("gate-pairs", "gate-resume"):
-            if values[name]:
+            if config.getoption(f"--twin-{name}") is not None:  # in an ini file it is for those sessions that compare variants
                 msg = f"--twin-{name}: pairs need two variants but there are none; add --twin-variant base: --twin-variant candidate:KEY=VALUE"
                 raise InvalidInput(msg)
         return ()
@@ -114,7 +122,7 @@ def read_config(config: pytest.Config) -> TwinConfig:
             gate=_path(config, values["gate"]),
             gate_save=_path(config, values["gate-save"]),
             gate_pairs=values["gate-pairs"] or TwinConfig().gate_pairs,
-            gate_resume=_path(config, values["gate-resume"]),
+            gate_resume=_folder(config, values["gate-resume"]),
             variants=_variants(config, values),
             undecided=values["undecided"],
             may_run_commands=values["allow-commands"],
