@@ -2,6 +2,10 @@
 
 import io
 import random
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -83,3 +87,20 @@ def test_cost_is_claimed_only_above_noise():
     assert quiet.lines()[-1] == "no cost can be told from the noise of this machine; it may be anything up to 0.40 % of its work"
     loud = Overhead(above, around_zero, around_zero, around_zero)
     assert loud.lines()[-1] == "the harness costs the machine 1.00 % of its work"
+
+
+def test_log_in_the_background_ends_when_asked(tmp_path):
+    """A job in the background ignores SIGINT; SIGTERM ends it all the same, with its logger, and what was sampled is there."""
+    out = tmp_path / "metrics.csv"
+    words = [sys.executable, "-m", "twin_harness.cli", "log", "--interval", "0.05", "--out", str(out)]
+    ignoring = f"import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv({sys.executable!r}, {words!r})"
+    with subprocess.Popen([sys.executable, "-c", ignoring], stderr=subprocess.PIPE) as process:
+        deadline_s = time.monotonic() + 30.0
+        while not (out.exists() and out.read_text().count("\n") > 2) and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        loggers = [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        process.terminate()
+        assert process.wait(10.0) in (0, 130)
+    assert out.read_text().count("\n") > 2
+    assert loggers
+    assert not any(Path(f"/proc/{pid}").exists() for pid in loggers)

@@ -143,7 +143,7 @@ def record(out: Path | None, config: TwinConfig, duration_s: float | None, say: 
     if config.scratch_dir and not Path(config.scratch_dir).is_dir():
         msg = f"log: --scratch-dir: expected a folder but got {config.scratch_dir!r}; make it first"
         raise InvalidInput(msg)
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where SIGINT is ignored, as of a job in the background
     with tempfile.TemporaryDirectory(prefix="twin-log-") as workings:
         path = _make(out) if out else Path(workings, "metrics.csv")
         path.touch(mode=0o600)
