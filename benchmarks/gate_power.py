@@ -5,7 +5,7 @@
 Noise comes from recorded A/A runs (``data/sample/gate-aa.csv``: every trial of whole A/A sessions of scenarios/test_service.py on one machine; `--record DIR…`
 makes the file of run folders). The model of each measure: a drift over a session (AR(1)) and noise of a run with heavy tails (Student's t), each with
 the recorded share, scaled so that the log ratio of a pair has the SD σ that the table asks for. Peers' rules (benchmarks/peers/gate_rules.py) see
-the same numbers, raw and with the limit moved so that one family in a hundred alarms, as ours may.
+the very runs of the same simulated sessions, raw and with the limit moved so that one family in a hundred alarms.
 """
 
 import argparse
@@ -209,22 +209,25 @@ def judge_row(name, models, sigma, change, hog, total, rng):
     return {**found, "stopped_early": counts["early"] / total}
 
 
-def peers_scores(models, sigma, change, rng):
-    """Return the highest score of each rule over a family, and its score on the one measure that changed; one simulated comparison."""
-    family, first = {}, {}
-    for index in range(FAMILY):
-        session = rng.normal(0, 0.5 * sigma, 31)
-        values = runs_of(models[index % len(models)], sigma, 2 * PAIRS, stats.t.rvs(5, size=2 * PAIRS, random_state=rng) / (5 / 3) ** 0.5, rng)
-        shift = change if index == 0 else 0.0
-        base, candidate = np.exp(values[0::2]), np.exp(values[1::2] + shift)
-        history = np.exp(session + rng.normal(0, sigma / 2**0.5, 31))
-        after = np.exp(rng.normal(0, 0.5 * sigma, 3) + rng.normal(0, sigma / 2**0.5, 3) + shift)
+def scores_of(models, sigma, change, rng):
+    """Simulate one session, and return each rule's score of every measure on its very runs, ours beside: (rule, measure); above 1 is a call.
+
+    Otava sees sessions, not pairs: 30 values of the base and one or three of the candidate, each a run of this session moved by a session's own effect
+    of half a pair's SD.
+    """
+    judgement, trials, family = pipeline(models, sigma, [log(1 + change)] + [0.0] * (FAMILY - 1), rng)
+    scores = {name: np.empty(FAMILY) for name in (*RULES, "ours")}
+    for index, one in enumerate(family):
+        runs = {name: [run.values[one.short_name] for run in trials if run.test == one.test and run.variant == name and run.pair < PAIRS] for name in NAMES}
+        base, candidate = (np.array(runs[name]) for name in NAMES)
+        history = rng.choice(base, 30) * np.exp(rng.normal(0, 0.5 * sigma, 30))
+        after = rng.choice(candidate, 3, replace=False) * np.exp(rng.normal(0, 0.5 * sigma, 3))
         for name, rule in RULES.items():
-            one = rule(history, after[: int(name[7])]) if name.startswith("Otava") else rule(base, candidate)
-            family[name] = max(family.get(name, -9.0), one)
-            if index == 0:
-                first[name] = one
-    return family, first
+            scores[name][index] = rule(history, after[: int(name[7])]) if name.startswith("Otava") else rule(base, candidate)
+        verdict = judgement.verdicts[index]
+        is_large = verdict.effect >= one.least_effect
+        scores["ours"][index] = log(max(verdict.p, 1e-12)) / log(0.01) if is_large else min(0.999, log(max(verdict.p, 1e-12)) / log(0.01))
+    return scores
 
 
 def main():
@@ -312,16 +315,13 @@ def resample(sessions, rng, count=500):
 
 def compare_peers(models, rng, total, sigma=0.03, change=0.10):
     """Return false-alarm rate and power of each peer's rule and of ours, raw and where one family in a hundred alarms."""
-    quiet = [peers_scores(models, sigma, 0.0, rng)[0] for _ in range(total)]
-    real = [peers_scores(models, sigma, log(1 + change), rng)[1] for _ in range(total)]
+    quiet = [scores_of(models, sigma, 0.0, rng) for _ in range(total)]
+    real = [scores_of(models, sigma, change, rng) for _ in range(total)]
     found = {}
-    for name in RULES:
-        alarms, hits = np.array([one[name] for one in quiet]), np.array([one[name] for one in real])
-        limit = max(1.0, float(np.quantile(alarms, 0.99)))
-        found[name] = {"alarm": float((alarms > 1).mean()), "power": float((hits > 1).mean()), "power_at_equal": float((hits > limit).mean()), "n": total}
-    ours = [pipeline(models, sigma, [log(1 + change)] + [0.0] * (FAMILY - 1), rng)[0].verdicts[0].status == "REGRESSED" for _ in range(total // 4)]
-    alarm = np.mean([pipeline(models, sigma, [0.0] * FAMILY, rng)[0].status == "REGRESSED" for _ in range(total // 4)])
-    found["ours"] = {"alarm": float(alarm), "power": float(np.mean(ours)), "power_at_equal": float(np.mean(ours)), "n": total // 4}
+    for name in (*RULES, "ours"):
+        alarms, hits = np.array([one[name].max() for one in quiet]), np.array([one[name][0] for one in real])
+        limit = float(np.quantile(alarms, 0.99))
+        found[name] = {"alarm": float((alarms >= 1).mean()), "power": float((hits >= 1).mean()), "power_at_equal": float((hits > limit).mean()), "n": total}
     return found
 
 
@@ -332,12 +332,9 @@ def draw(models, rng, path):
     changes, total, sigma = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.10, 0.15), 100, 0.02
     lines = {name: [] for name in (*RULES, "ours")}
     for change in changes:
-        real = [peers_scores(models, sigma, log(1 + change), rng)[1] for _ in range(total)]
-        for name in RULES:
-            lines[name].append(np.mean([one[name] > 1 for one in real]))
-        changes_of = [log(1 + change)] + [0.0] * (FAMILY - 1)
-        ours = [pipeline(models, sigma, changes_of, rng)[0].verdicts[0].status == "REGRESSED" for _ in range(total // 2)]
-        lines["ours"].append(np.mean(ours))
+        real = [scores_of(models, sigma, change, rng) for _ in range(total)]
+        for name, line in lines.items():
+            line.append(np.mean([one[name][0] >= 1 for one in real]))
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for name, line in lines.items():
         axes.plot([100 * change for change in changes], line, label=name, linewidth=3 if name == "ours" else 1.2, marker="o")

@@ -114,17 +114,32 @@ WRONG = [
         "import pytest\n@pytest.mark.gate('cpu_percent')\ndef test_a(gate, variant): pass",
         "nothing in test_a gives 'cpu_percent median'; expected it to request",
     ),
+    (
+        "import pytest\n@pytest.fixture(params=['json', 'xml'])\ndef variant(request): return request.param\n"
+        "def test_a(gate, variant): gate.record('x', 1, better='lower')",
+        "test_a is gated but nothing in it requests our fixture variant",
+    ),
     ("import pytest\n@pytest.mark.gate('rps')\ndef test_a(gate, variant): pass", "marker gate: gate('rps'): expected better='lower' or better='higher'"),
 ]
 
 
-@pytest.mark.parametrize(("text", "sentence"), WRONG, ids=["no variant", "no recording", "no direction"])
+@pytest.mark.parametrize(("text", "sentence"), WRONG, ids=["no variant", "no recording", "another variant", "no direction"])
 def test_a_test_that_cannot_be_gated_is_a_collection_error(project, run, text, sentence):
     """A marker that asks for what the test does not give is one sentence at collection."""
     project.makepyfile(text)
     result = run(BASE, "--twin-variant=candidate:")
     assert result.ret == 2
     assert sentence in result.stdout.str()
+
+
+def test_a_verdict_that_cannot_be_written_stands(project, run, monkeypatch):
+    """A summary file that is not there costs a line, and neither the verdict nor the exit code."""
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/nonexistent/summary.md")
+    project.makepyfile(PROJECT)
+    result = run(BASE, "--twin-variant=candidate:WORK=150", "--twin-gate-pairs=8", "-k", "latency")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REGRESSED: *", "not everything about the gate could be written: *"])
+    assert gate_of(project)["status"] == "REGRESSED"
 
 
 def test_a_service_of_the_session_is_a_scope_mismatch(project, run):

@@ -150,3 +150,34 @@ def test_history_is_a_table_with_a_row_a_session():
     assert len(rows) == 10
     assert rows[0].startswith("2026-01-01 00:00:00 +0000,run-0,0,100")
     assert json.loads(trend.otava_yaml(baseline(), "h.csv"))["tests"]["twin"]["metrics"]["test_a__latency_ms"]["direction"] == -1
+
+
+def test_todays_declaration_counts_and_another_direction_is_no_comparison():
+    """A threshold that was narrowed since is the narrow one; a figure that should be high now cannot be compared."""
+    wide = declare("test_a", "latency_ms", better="lower", unit="ms", threshold="50%")
+    found = Baseline("f")
+    for number, noise in enumerate(np.random.default_rng(1).normal(0, 0.005, 10)):
+        found = found.with_session(session(number, 100.0 * float(np.exp(noise))), [wide])
+    assert found.judge(session(99, 130.0), [MEASURE]).status == "REGRESSED"
+    turned = declare("test_a", "latency_ms", better="higher", unit="ms")
+    judgement = found.judge(session(99, 50.0), [turned])
+    assert judgement.status == "UNDECIDED"
+    assert "another scale, in another direction" in judgement.verdicts[0].reason
+
+
+def test_a_new_level_of_some_measures_leaves_the_others_theirs():
+    """A session that measured one of two is accepted: the other is judged at its own last level."""
+    other = declare("test_b", "latency_ms", better="lower", unit="ms")
+    found = Baseline("f")
+    for number, noise in enumerate(np.random.default_rng(1).normal(0, 0.005, 10)):
+        value = 100.0 * float(np.exp(noise))
+        both = session(number, value)
+        both.values[other.name], both.schedules["test_b"] = value, "s"
+        found = found.with_session(both, [MEASURE, other])
+    moved = found.with_session(session(99, 150.0), [MEASURE], is_new_level=True)
+    new = session(100, 150.0)
+    new.values[other.name], new.schedules["test_b"] = 100.0, "s"
+    assert moved.judge(new, [MEASURE, other]).status == "PASSED"
+    assert [measure.test for measure in moved.without("test_b").measures] == ["test_a"]
+    with pytest.raises(InvalidInput, match="no measure of the baseline holds 'nothing'"):
+        moved.without("nothing")

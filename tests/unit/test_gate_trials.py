@@ -150,3 +150,35 @@ def test_pairs_that_cannot_decide_are_refused_with_the_number_needed():
     t.check_pairs(11, 20)
     with pytest.raises(InvalidInput, match=r"10 pairs can never tell a regression over a family of 20 .* expected 11 or more"):
         t.check_pairs(10, 20)
+
+
+def test_missing_figures_withhold_the_verdict():
+    """Which runs lack a figure may be the candidate's own doing: the rest is no fair sample, so nothing passes, and the sentence counts them."""
+    found = pairs_of(range(12), spread=0.02)
+    for number in (1, 4, 7):
+        found.append(t.Trial("test_a", "candidate", number, 1, (MEASURE,), {}, {"latency_ms": "latency_ms is nan"}, environment=QUIET))
+    judgement = t.judge_all(found, NAMES, [MEASURE], planned=12, seed=0)
+    assert judgement.status == "UNDECIDED"
+    assert "latency_ms is nan (in 3 of 12 pairs)" in judgement.verdicts[0].reason
+
+
+def test_an_environment_that_nobody_knows_is_not_fit():
+    """Where not one figure of steal, others' work or the probe is known, nothing is said."""
+    judgement = t.judge_all(pairs_of(range(12), change=1.5, environment=Environment()), NAMES, [MEASURE], planned=12, seed=0)
+    assert judgement.status == "UNDECIDED"
+    assert "unknown in every pair" in judgement.verdicts[0].reason
+
+
+def test_a_gated_test_that_gave_nothing_is_not_passed_over():
+    """A test without a marker that was skipped in every pair declares nothing; it counts in the family, and is UNDECIDED."""
+    silent = [t.Trial("test_silent", name, number, 0, faults={"": "its test skipped: no"}) for number in range(12) for name in NAMES]
+    judgement = t.judge_all([*pairs_of(range(12)), *silent], NAMES, [MEASURE], planned=12, seed=0)
+    assert [verdict.status for verdict in judgement.verdicts] == ["PASSED", "UNDECIDED"]
+    assert judgement.status == "UNDECIDED"
+    assert "its test skipped: no" in judgement.verdicts[1].reason
+
+
+def test_the_later_declaration_of_a_name_counts():
+    """Today's threshold, not that of a run that is resumed or of a baseline."""
+    strict = declare("test_a", "latency_ms", better="lower", threshold="1%")
+    assert t.family_of([MEASURE, strict]) == [strict]

@@ -50,5 +50,7 @@ def test_values_are_stored_nowhere():
     config = TwinConfig(variants=(Variant("a"), Variant("b", (("KEY", "s3cret"),))))
     assert "s3cret" not in json.dumps(config.to_record())
     assert "sha256:" in json.dumps(config.to_record())
+    assert "s3cret" not in repr(config)  # tracebacks show arguments, and are stored in JUnit and Allure
+    assert hide_variants(["-o", "twin_variant=b:KEY=s3cret"]) == ["-o", "twin_variant=***"]
     words = ["-q", "--twin-variant", "a:", "--twin-variant=b:KEY=s3cret,OTHER=x y", "tests"]
     assert hide_variants(words) == ["-q", "--twin-variant", "a:", "--twin-variant=b:KEY=***,OTHER=***", "tests"]

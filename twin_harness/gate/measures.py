@@ -139,9 +139,10 @@ def _time_of(measure: Measure, recording: Recording) -> float:
     if before.empty or after.empty:
         msg = f"{measure.short_name}: {recording.name!r} has no samples before or after {window!r}; give it a lead and a tail"
         raise Undecided(msg)
-    # Back is: within three SDs (and 2 % of the lead's mean) of the lead, for a second on end.
-    limit = max(_LEAD_SPREADS * float(before.std(ddof=0)), 0.02 * abs(float(before.mean())))
-    is_back = (after.rolling(max(1, round(_HOLD_S / max(1e-3, _interval_s(after.index))))).mean() - float(before.mean())).abs() <= limit
+    # Back is: within three SDs (of 1.4826 MAD, as of a normal distribution) or 2 % of the lead's median, for a second on end.
+    middle = float(before.median())
+    limit = max(_LEAD_SPREADS * 1.4826 * float((before - middle).abs().median()), 0.02 * abs(middle))
+    is_back = (after.rolling(max(1, round(_HOLD_S / max(1e-3, _interval_s(after.index))))).mean() - middle).abs() <= limit
     if not is_back.any():
         msg = f"{measure.short_name}: {column} was not back within {recording.end_s - row.actual_end_s:.1f} s after {window!r}; make the tail longer"
         raise Undecided(msg)

@@ -245,7 +245,7 @@ def may_stop(evidence: Sequence[Evidence], confidence: float = 0.975) -> bool:
     """Tell whether every measure has passed already: all upper bounds below threshold, at a stricter confidence. Never says REGRESSED."""
     for one in evidence:
         values, fault = _effects(one)
-        if fault or not statistics.upper_bound(values, confidence) < one.measure.least_effect:
+        if fault or one.lack or not statistics.upper_bound(values, confidence) < one.measure.least_effect:
             return False
     return bool(evidence)
 
