@@ -115,8 +115,12 @@ WRONG = [
         "nothing in test_a gives 'cpu_percent median'; expected it to request",
     ),
     (
-        "import pytest\n@pytest.fixture(params=['json', 'xml'])\ndef variant(request): return request.param\n"
-        "def test_a(gate, variant): gate.record('x', 1, better='lower')",
+        """
+        import pytest
+        @pytest.fixture(params=["json", "xml"])
+        def variant(request): return request.param
+        def test_a(gate, variant): gate.record("x", 1, better="lower")
+        """,
         "test_a is gated but nothing in it requests our fixture variant",
     ),
     ("import pytest\n@pytest.mark.gate('rps')\ndef test_a(gate, variant): pass", "marker gate: gate('rps'): expected better='lower' or better='higher'"),
