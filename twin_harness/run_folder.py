@@ -151,6 +151,17 @@ class RunFolder:
         msg = f"name {name!r} is taken a million times in {self.path}; name experiments apart"
         raise HarnessFailure(msg)
 
+    def claim_turn(self, number: int) -> bool:
+        """Take a turn that several processes may take; return False when another has it."""
+        claims = self.path / ".names"
+        claims.mkdir(mode=0o700, exist_ok=True)
+        claim = claims / hashlib.sha256(f"turn/{number}".encode()).hexdigest()[:32]  # no experiment's name holds a slash and only that
+        try:
+            os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            return False
+        return True
+
     def append_plan(self, planned: PlannedExperiment) -> None:
         """Append an experiment, or its new state, to the worker's shard; it survives a crash from here on."""
         _append(self.path / f"plan.{planned.worker}.jsonl", json.dumps(planned.to_json()).encode() + b"\n")

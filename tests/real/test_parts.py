@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from twin_harness import load
+from twin_harness import Schedule, cpu, disk, load, plan
 
 pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="parts take two CPUs")
 
@@ -73,3 +73,18 @@ def test_part_of_a_lost_worker_is_taken_over(tmp_path):
     assert "4 passed" in finished.stdout, finished.stdout
     assert run.status == "PARTIAL"
     assert any("lost with its worker" in loss for loss in run.losses)
+
+
+def test_a_schedule_runs_at_once_what_shares_the_machine(tmp_path):
+    """``twin run --parallel`` overlaps experiments that share and use other resources; whoever does not share has the machine alone."""
+    shared = [
+        plan(cpu(20, duration_s=2), name="a", share=True, lead_s=0.2, tail_s=0.2),
+        plan(disk(2e6, duration_s=2), name="b", share=True, lead_s=0.2, tail_s=0.2),
+    ]
+    Schedule.of(*shared, plan(cpu(20, duration_s=1), name="alone", lead_s=0.2, tail_s=0.2)).write(tmp_path / "schedule.json")
+    words = [sys.executable, "-m", "twin_harness.cli", "run", "schedule.json", "--parallel", "2", "--no-report", "--json"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = {row.experiment: row for row in load(tmp_path / "data" / "latest").folder.read_annotations()}
+    assert {name: (row.status, row.overlapped) for name, row in rows.items()} == {name: ("completed", name != "alone") for name in ("a", "b", "alone")}
+    assert len({row.worker for row in rows.values()} - {"main"}) == 2

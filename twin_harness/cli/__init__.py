@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     add_gate(add)
     run = add("run", loads.run, "run every experiment of a schedule", (*LOAD, "report-dir", "no-report"), example="example: twin run data/latest/schedule.json")
     run.add_argument("schedule", help="a schedule.json")
+    run.add_argument("--parallel", type=int, default=1, metavar="N", help="up to N at once of those that share the machine (default: 1)")
     clean = add("clean", upkeep.clean, "remove what killed sessions left: processes, boards, scratch files")
     clean.add_argument("--data-dir", default="data", metavar="DIR", help="where run folders are (default: data)")
     runs = add("runs", upkeep.runs, "list runs: when, how they went, what they hold", example="example: twin runs")

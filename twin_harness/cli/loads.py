@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 
 def _run_all(
-    experiments: Sequence[tuple[Experiment, dict[str, Any] | None]], settings: TwinConfig, *, is_quiet: bool
+    experiments: Sequence[tuple[Experiment, dict[str, Any] | None]], settings: TwinConfig, *, is_quiet: bool, at_once: int = 1
 ) -> tuple[list[Recording], Path, int, Path | None]:
-    """Run experiments one after another in a session of their own; return recordings, run folder, exit code and report."""
+    """Run experiments in a session of their own, one after another or up to ``at_once``; return recordings, run folder, exit code and report."""
+    from twin_harness.recording import load  # noqa: PLC0415 - numpy loads with it
     from twin_harness.seat import Seat  # noqa: PLC0415 - commands that open no session do without
     from twin_harness.session import Session  # noqa: PLC0415 - numpy and pydantic load with it
     from twin_harness.status import StatusLine  # noqa: PLC0415 - psutil loads with it
@@ -36,7 +37,11 @@ def _run_all(
     line = StatusLine.on(2)
     line.follow(session.folder.path / "run.json")
     try:
-        for number, (experiment, generator) in enumerate(experiments, 1):
+        if at_once > 1:
+            from twin_harness.cli.at_once import run_at_once  # noqa: PLC0415 - processes of its own
+
+            code = run_at_once(session, experiments, min(at_once, len(experiments)), complain)
+        for number, (experiment, generator) in enumerate(experiments if at_once == 1 else (), 1):
             if not is_quiet:
                 say(f"{number} of {len(experiments)}  {experiment.name}  {experiment.duration_s:.0f} s")
             try:
@@ -55,20 +60,26 @@ def _run_all(
     finally:
         line.close()
         report = session.close(is_interrupted=is_interrupted)
+    if at_once > 1:
+        recordings = list(load(session.folder.path).recordings)
     return recordings, session.folder.path, code, report
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run every experiment of a schedule file."""
+    from twin_harness.cli.at_once import MOST_AT_ONCE  # noqa: PLC0415 - as below
     from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
 
+    if not 1 <= arguments.parallel <= MOST_AT_ONCE:
+        msg = f"run: --parallel: expected a whole number from 1 to {MOST_AT_ONCE} but got {arguments.parallel}"
+        raise InvalidInput(msg)
     schedule = Schedule.read(arguments.schedule)
     generators = schedule.generator.get("experiments") if schedule.generator.get("name") == "session" else None
     generators = generators if isinstance(generators, dict) else {}
     if isinstance(parts := schedule.generator.get("parts"), int):
         complain(f"{arguments.schedule}: its experiments ran in {parts} parts of a machine; here their percents are of the whole one")
     planned = [(experiment, generators.get(experiment.name)) for experiment in schedule.experiments]
-    recordings, folder, code, report = _run_all(planned, read_settings(arguments), is_quiet=arguments.json)
+    recordings, folder, code, report = _run_all(planned, read_settings(arguments), is_quiet=arguments.json, at_once=arguments.parallel)
     if arguments.json:
         give({"run": str(folder), "report": str(report) if report else None, "events": [_row_facts(row) for r in recordings for row in r.rows]})
     else:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _BOUNDS: dict[str, tuple[Callable[[str], Any], str, str]] = {  # of random schedules; see strategies.Bounds
     "stressors": (str, "LIST", "resources used (default: cpu,memory,disk)"),
     "shapes": (str, "LIST", "out of constant, ramp, steps, sine, square, spikes, leak (default: the first four)"),
-    "overlap": (str, "", ""),
     "min_events": (int, "N", "events an experiment at least (default: 1)"),
     "max_events": (int, "N", "events an experiment at most (default: 3)"),
     "max_duration_s": (float, "SECONDS", "end of the last event at most (default: 8)"),
@@ -46,7 +45,7 @@ def make_or_check(arguments: argparse.Namespace) -> int:
     if arguments.action == "replay":
         schedule = _replayed(arguments)
     elif arguments.action == "random":
-        bounds = {name: value for name in _BOUNDS if (value := getattr(arguments, name)) is not None}
+        bounds = {name: value for name in (*_BOUNDS, "overlap") if (value := getattr(arguments, name)) is not None}
         bounds |= {name: bounds[name].split(",") for name in ("stressors", "shapes") if name in bounds}
         schedule = make_schedule.random(arguments.n, arguments.seed, **bounds)
     else:
@@ -151,8 +150,7 @@ def add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
     random.add_argument("--seed", type=int, default=0, help="same seed, same schedule (default: 0)")
     random.add_argument("--no-overlap", dest="overlap", action="store_false", default=None, help="one event at a time")
     for name, (convert, metavar, text) in _BOUNDS.items():
-        if name != "overlap":
-            random.add_argument(f"--{name.replace('_', '-')}", type=convert, metavar=metavar, help=text)
+        random.add_argument(f"--{name.replace('_', '-')}", type=convert, metavar=metavar, help=text)
     grid = actions.add_parser("grid", help="every combination of levels", description="every combination of levels")
     for name in ("--cpu-percent", "--memory-percent", "--disk-bytes-per-s"):
         grid.add_argument(name, metavar="LEVELS", help="e.g. 20,50,80")

@@ -1,0 +1,111 @@
+"""``twin run --parallel N``: experiments that share the machine, up to N at once, each in a process of its own.
+
+The processes join the session as workers of pytest-xdist do: they take turns on the machine, and those experiments overlap that have ``share`` and use other
+resources. Each takes the next experiment of the file that nobody has.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.child import die_with_parent, end_child
+from twin_harness.cli.output import ABORTED, FAILED, OK
+from twin_harness.config import TwinConfig
+from twin_harness.errors import ExperimentAborted, ExperimentError, TwinError, Undecided
+from twin_harness.schedule import Experiment, Schedule
+from twin_harness.seat import Seat
+from twin_harness.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MOST_AT_ONCE = 64
+_PATIENCE_S = 10.0
+
+
+def run_at_once(session: Session, planned: Sequence[tuple[Experiment, dict[str, Any] | None]], at_once: int, tell: Callable[[str], None]) -> int:
+    """Run experiments in up to ``at_once`` processes, and return the worst exit code.
+
+    Args:
+        session: open; the caller closes it.
+        planned: each experiment with what made it.
+        at_once: how many processes.
+        tell: takes a sentence an experiment that did not go as planned.
+    """
+    task = {
+        "config": session.config.to_json(),
+        "seat": session.seat.to_json(),
+        "schedule": Schedule(experiments=tuple(experiment for experiment, _ in planned)).to_json(),
+        "generators": [generator for _, generator in planned],
+    }
+    session.admission.release()
+    words = [sys.executable, "-m", "twin_harness.cli.at_once"]
+    pipe, code = subprocess.PIPE, OK
+    workers = [
+        subprocess.Popen([*words, f"w{number}"], stdin=pipe, stdout=pipe, start_new_session=True)  # noqa: S603 - ourselves
+        for number in range(at_once)
+    ]
+    try:
+        for worker in workers:
+            if worker.stdin:
+                worker.stdin.write(json.dumps(task).encode())
+                worker.stdin.close()
+        for worker in workers:
+            for line in worker.stdout or ():
+                told = json.loads(line)
+                code = max(code, told["code"])
+                tell(told["message"])
+            if worker.wait() != OK:
+                code = max(code, FAILED)
+                session.lose(f"a process of --parallel ended with {worker.returncode}; its experiment has no end")
+    except KeyboardInterrupt:
+        session.board.ask_load_to_stop()  # they stand in sessions of their own, where no Ctrl-C arrives
+        raise
+    finally:
+        for worker in workers:
+            end_child(worker, _PATIENCE_S)
+    return code
+
+
+def main() -> int:
+    """Be one of the processes: take experiments until none is left."""
+    die_with_parent(signal.SIGINT)  # so that load stops, and what was recorded is written
+    task = json.loads(sys.stdin.buffer.read())
+    seat = replace(Seat(**task["seat"]), worker=sys.argv[1])
+    session = Session.open(TwinConfig.from_json(task["config"]), seat, lambda sentence: _tell(OK, sentence))
+    try:
+        for number, experiment in enumerate(Schedule.from_json(task["schedule"], source="--parallel").experiments):
+            if session.folder.claim_turn(number):
+                _run(session, experiment, task["generators"][number])
+    except KeyboardInterrupt:
+        pass  # the controller says so, and closes the session
+    finally:
+        session.leave()
+    return OK
+
+
+def _run(session: Session, experiment: Experiment, generator: dict[str, Any] | None) -> None:
+    try:
+        session.runner.run(experiment, generator)
+    except ExperimentError as error:
+        _tell(ABORTED if isinstance(error, ExperimentAborted) else FAILED, str(error))
+    except Undecided as error:
+        _tell(OK, f"UNDECIDED: {error}")
+    except TwinError as error:
+        _tell(FAILED, str(error))
+    finally:
+        session.admission.release()
+
+
+def _tell(code: int, message: str) -> None:
+    os.write(1, json.dumps({"code": code, "message": message}).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
