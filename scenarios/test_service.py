@@ -15,6 +15,7 @@ pytestmark = [
     pytest.mark.gate("requests_per_s", better="higher", threshold="5%"),
     pytest.mark.gate("latency_median_ms", better="lower", threshold="5%"),
     pytest.mark.gate("latency_p95_ms", better="lower", threshold="20%"),
+    pytest.mark.gate("latency_to_reference", better="lower", threshold="3%"),
 ]
 
 
@@ -25,6 +26,7 @@ def measure(service, gate):
     gate.record("requests_per_s", seen.requests_per_s, unit="1/s")
     gate.record("latency_median_ms", seen.median_ms, unit="ms")
     gate.record("latency_p95_ms", seen.p95_ms, unit="ms")
+    gate.record("latency_to_reference", seen.to_reference)
 
 
 def test_service_idle(service, gate):
