@@ -51,7 +51,8 @@ def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:
         pieces = [piece.replace("\\,", ",") for piece in _COMMA.split(match.group(2)) if piece] if match else []
         variables = [_VARIABLE.fullmatch(piece) for piece in pieces]
         if match is None or not all(variables):
-            msg = f"--twin-variant: expected NAME:KEY=VALUE,… but got {text.partition('=')[0]!r} (values are not shown); {example}"
+            hidden = " (values are not shown)" if "=" in text else ""
+            msg = f"--twin-variant: expected NAME:KEY=VALUE,… but got {text.partition('=')[0]!r}{hidden}; {example}"
             raise InvalidInput(msg)
         environment = tuple((one.group(1), one.group(2)) for one in variables if one)
         if len(dict(environment)) < len(environment):

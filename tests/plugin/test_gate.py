@@ -167,6 +167,13 @@ def test_pairs_that_were_done_are_not_done_again(project, run):
     assert 20 - len(done) <= resumed.parseoutcomes()["passed"] <= 26 - len(done)
     assert all(sum(trial["pair"] == pair and "latency" in trial["test"] for trial in gate_of(project)["trials"]) == 2 for pair in done)
     assert gate_of(project)["status"] == "REGRESSED"
+    complete = run(*arguments, "--twin-gate-resume=data/latest")
+    assert complete.ret == 1
+    complete.stdout.fnmatch_lines(["nothing was left to run: this is the verdict of *"])
+    project.makepyfile(test_stranger=PROJECT)
+    stranger = run(*arguments, "test_stranger.py", "--twin-gate-resume=data/latest")
+    assert stranger.ret == 4
+    assert "which is not collected here; name the same tests" in stranger.stderr.str()
     other = run(BASE, "--twin-variant=candidate:WORK=151", "--twin-gate-pairs=10", "--twin-gate-resume=data/latest")
     assert other.ret == 4
     assert "ran with other variants" in other.stderr.str()
@@ -186,7 +193,7 @@ def test_a_baseline_is_collected_judges_and_is_moved(project, run):
     one.write(path)
     same = run("--twin-gate=baseline.json", "-k", "latency")
     assert same.ret == 0
-    same.stdout.fnmatch_lines(["*: * against baseline, 1 measures: 1 *"])
+    same.stdout.fnmatch_lines(["*: * against baseline of 8 sessions*"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORK", "200")
         worse = run("--twin-gate=baseline.json", "-k", "latency")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def _figures(run: str) -> tuple[SessionFigures, list[Measure]]:
         msg = f"{run}: holds no figures of gated tests; expected a run whose tests have @pytest.mark.gate(...) or request gate"
         raise InvalidInput(msg)
     if any(trial.pair >= 0 for trial in trials):
-        msg = f"{run}: is a run of pairs, which is judged by itself (see its gate.json); expected one without --twin-variant"
+        msg = f"{run}: is a run of pairs, which is judged by itself (see its gate.json); expected one without pytest --twin-variant"
         raise InvalidInput(msg)
     return figures_of(folder, trials), family_of([measure for trial in trials for measure in trial.measures])
 
@@ -76,7 +77,8 @@ def compare(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give(judgement.to_json())
     else:
-        say(*terminal_lines(judgement, _width()))
+        told = {"run": arguments.run, "baseline": arguments.baseline}
+        say(*terminal_lines(replace(judgement, facts={**judgement.facts, **told}), _width()))
     return FAILED if judgement.status == REGRESSED or (judgement.status == UNDECIDED and arguments.undecided == "fail") else OK
 
 
@@ -105,8 +107,8 @@ def show(arguments: argparse.Namespace) -> int:
     lack = f"; {FEWEST_SESSIONS - count} more until it can judge" if count < FEWEST_SESSIONS else ""
     say(f"{count} sessions of machine {baseline.fingerprint}, level {baseline.level}{lack}")
     widest = max([len("measure"), *(len(row["measure"]) for row in rows)])
-    say(f"{'measure':<{widest}} {'centre':>10} {'spread':>9} {'n':>3}  one new session sees from")
-    say(*(f"{row['measure']:<{widest}} {row['centre']:>10} {row['spread']:>9} {row['n']:>3}  {row['visible']}" for row in rows))
+    say(f"{'measure':<{widest}} {'centre':>10} {'spread':>9} {'n':>7}  one new session sees from")
+    say(*(f"{row['measure']:<{widest}} {row['centre']:>10} {row['spread']:>9} {row['n']:>7}  {row['visible']}" for row in rows))
     say(*(f"changed: {point.name}: {point.before:.4g} → {point.after:.4g} from run {point.run} on (p = {point.p:.2g})" for point in points))
     say(*(f"accepted: {note}" for note in baseline.notes))
     return OK
@@ -118,13 +120,14 @@ def _rows(baseline: Baseline) -> list[dict[str, Any]]:
     rows = []
     for measure in baseline.measures:
         count, expected = sum(map(len, baseline.series(measure))), baseline.expected(measure)
-        row = {"measure": measure.name, "centre": "–", "spread": "–", "n": count, "visible": "nothing yet"}
+        row = {"measure": measure.name, "centre": "–", "spread": "–", "n": str(count), "visible": "nothing yet"}
         if expected is not None:
             is_ratio = measure.scale == "ratio"
             centre = exp(expected.centre) if is_ratio else expected.centre
             spread = 100.0 * expected.spread if is_ratio else expected.spread
             visible = expected.smallest_visible(0.01 / max(1, len(baseline.measures)), measure.least_effect)
             shown = f"{measure.shown(visible):+.3g} {measure.shown_unit}" if isfinite(visible) else "nothing: it never varies"
+            row["n"] = str(expected.sessions) if expected.sessions == count else f"{expected.sessions} of {count}"
             row |= {"centre": f"{centre:.4g}", "spread": f"{spread:.2g} {'%' if is_ratio else measure.unit}".strip(), "visible": shown}
         rows.append(row)
     return rows

@@ -100,7 +100,8 @@ class Baseline:
                 raise InvalidInput(msg)
             data = json.loads(path.read_bytes())
         except OSError as error:
-            msg = f"{path}: cannot be read ({error.strerror}); make a baseline with pytest --twin-gate-save {path}"
+            hint = "name the file that pytest --twin-gate-save wrote" if path.is_dir() else f"make a baseline with pytest --twin-gate-save {path}"
+            msg = f"{path}: cannot be read ({error.strerror}); {hint}"
             raise InvalidInput(msg) from None
         except (ValueError, RecursionError):
             msg = f"{path}: is no JSON; name the file that pytest --twin-gate-save wrote"
@@ -150,7 +151,7 @@ class Baseline:
             msg = f"run {session.run} is of machine {session.fingerprint}, the baseline of {self.fingerprint}; keep a baseline a machine"
             raise InvalidInput(msg)
         if any(known.run == session.run for known in self.sessions):
-            msg = f"run {session.run} is in the baseline already; one session counts once"
+            msg = f"run {session.run} is in the baseline already, and one session counts once; to accept a change, run the tests without saving and accept that"
             raise InvalidInput(msg)
         if not session.values:
             msg = f"run {session.run} gave no figures that could be kept: {next(iter(session.faults.values()), 'it has no gated test')}"

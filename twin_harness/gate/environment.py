@@ -7,7 +7,7 @@ where it lies far from the other pairs: more than 4 × 1.4826 × MAD from their 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, log
+from math import exp, isfinite, log
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,9 @@ def unfit_pairs(pairs: Sequence[tuple[Environment, Environment]]) -> dict[int, s
         limit = max(least, _SPREADS * _TO_SD * median(abs(gap - middle) for gap in gaps.values()))
         for index, gap in gaps.items():
             if abs(gap - middle) > limit and index not in reasons:
-                reasons[index] = f"its two runs differ by {gap:+.1f} {unit}, the pairs' median is {middle:+.1f} and the limit {limit:.1f} from there"
+                shown = (100.0 * (exp(value / 100.0) - 1.0) if name == "calibration_ms" else value for value in (gap, middle, limit))
+                by, usual, most = (f"{value:+.1f}" for value in shown)
+                reasons[index] = f"base and candidate differ by {by} {unit} (usual here {usual}, at most {most} from that)"
     return reasons
 
 

@@ -19,6 +19,7 @@ _TIMES = ("recovery_s", "time_to_threshold_s")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:/#\[\]-]{0,119}")
 _HOLD_S, _TRANSIENT_S, _TRANSIENT_SHARE = 1.0, 1.0, 0.2
 _LARGEST = 1e100
+_FULL_PERCENT = 99.9
 _LEAD_SPREADS = 3.0
 
 
@@ -96,6 +97,13 @@ class Measure:
         if self.statistic in _TIMES:
             return _time_of(self, recording)
         window = recording.during(self.window, self._transient_s(recording)) if self.window else recording
+        value = self._statistic_of(window)
+        if self.scale == "ratio" and self.unit == "percent" and value >= _FULL_PERCENT:
+            msg = f"{self.short_name} is {value:.4g} %, its ceiling: what would be worse could not be seen"
+            raise Undecided(msg)
+        return value
+
+    def _statistic_of(self, window: Recording) -> float:
         if self.statistic == "integral":
             return window.mean(self.metric) * (window.end_s - window.begin_s)
         if self.statistic == "max":

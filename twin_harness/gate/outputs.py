@@ -55,13 +55,22 @@ def terminal_lines(judgement: Judgement, width: int = 80) -> list[str]:
 
 
 def _table(rows: Sequence[Verdict], width: int) -> list[str]:
-    cells = [[plain(verdict.measure.name), verdict.word, *_numbers(verdict)] for verdict in rows]
+    shared = _shared([plain(verdict.measure.name) for verdict in rows])
+    cells = [[plain(verdict.measure.name)[shared:], verdict.word, *_numbers(verdict)] for verdict in rows]
     heading = ["measure", "verdict", "change", "95 % bounds", "visible", "n"]
     widths = [max(len(row[column]) for row in [heading, *cells]) for column in range(1, len(heading))]
     room = max(12, width - sum(widths) - 2 * len(widths))
     room = min(room, max(len(row[0]) for row in [heading, *cells]))
     lines = [(_cut(first, room).ljust(room), *(cell.ljust(size) for cell, size in zip(rest, widths, strict=True))) for first, *rest in [heading, *cells]]
     return ["  ".join(line).rstrip() for line in lines]
+
+
+def _shared(names: Sequence[str]) -> int:
+    """Return how many characters of the path all names begin with, up to a ``::`` or ``/``: they tell nothing apart."""
+    first, last = min(names, default=""), max(names, default="")
+    length = next((index for index, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), min(len(first), len(last)))
+    head = first[:length].partition(": ")[0]
+    return max(head.rfind("::") + 2 if "::" in head else 0, head.rfind("/") + 1)
 
 
 def _numbers(verdict: Verdict) -> list[str]:
@@ -72,7 +81,7 @@ def _numbers(verdict: Verdict) -> list[str]:
 
 
 def _least(verdict: Verdict) -> str:
-    return verdict.change(verdict.visible) if isfinite(verdict.visible) else "none"
+    return verdict.change(verdict.visible) if isfinite(verdict.visible) else "–" if verdict.status == PASSED else "none"
 
 
 def all_doubts(judgement: Judgement) -> list[str]:
@@ -92,18 +101,29 @@ def all_doubts(judgement: Judgement) -> list[str]:
 
 def next_command(judgement: Judgement) -> str:
     """Return what to do now."""
-    if judgement.mode == "baseline":
-        if judgement.status == REGRESSED:
-            return "find the change; if it is meant, `twin gate accept BASELINE.json data/latest` moves the baseline"
-        return "`twin gate show BASELINE.json` tells what more sessions would let it see" if judgement.status == UNDECIDED else "merge"
+    if judgement.status == PASSED:
+        return "merge"
+    return _after_a_baseline(judgement) if judgement.mode == "baseline" else _after_pairs(judgement)
+
+
+def _after_a_baseline(judgement: Judgement) -> str:
+    name, run = judgement.facts.get("baseline") or "BASELINE.json", judgement.facts.get("run") or "data/latest"
     if judgement.status == REGRESSED:
-        return "open reports/latest/index.html at the experiments named above; the same pairs again would not make it go away"
+        return f"find the change; if it is meant, `twin gate accept {name} {run}` moves the baseline"
+    return f"`twin gate show {name}` tells what more sessions would let it see"
+
+
+def _after_pairs(judgement: Judgement) -> str:
+    facts = judgement.facts
+    if judgement.status == REGRESSED:
+        where = "the EDA report shows them; " if facts.get("has_report") else ""
+        return f"look at what changed for the measures above; {where}the same pairs again would not make it go away"
     if judgement.verdicts and not any(verdict.n for verdict in judgement.verdicts):
         return "mend the tests that are named above; nothing could be compared"
-    if judgement.status == UNDECIDED:
-        pairs = judgement.facts.get("pairs_planned", 12)
-        return f"a quieter machine, or more pairs: --twin-gate-pairs {min(64, 2 * int(pairs))}; `visible` says what this run could have seen"
-    return "merge"
+    planned, done = int(facts.get("pairs_planned", 12)), facts.get("pairs_done", {}).values()
+    if facts.get("run") and not facts.get("stopped_at") and min(done, default=0) < planned:
+        return f"go on where it ended: the same command with --twin-gate-resume {facts['run']}"
+    return f"a quieter machine, or more pairs: --twin-gate-pairs {min(64, 2 * planned)}; `visible` says what this run could have seen"
 
 
 def plain(text: str) -> str:

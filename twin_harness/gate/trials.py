@@ -227,4 +227,4 @@ def _doubts(test: str, what: str, reasons: dict[int, str]) -> list[str]:
     numbers: dict[str, list[int]] = {}
     for number, reason in reasons.items():
         numbers.setdefault(reason, []).append(number)
-    return [f"{test}: pair {', '.join(map(str, which))} {what}: {reason}" for reason, which in numbers.items()]
+    return [f"{test}: pair{'s' if len(which) > 1 else ''} {', '.join(map(str, which))} {what}: {reason}" for reason, which in numbers.items()]

@@ -63,6 +63,8 @@ class ControllerHooks:
 
         A second Ctrl-C leaves pytest before it has noted the first: its exit status is still that of an internal error.
         """
+        if self._session is not None and self._state.is_interrupted and gate_verdict.is_distributed(self._config):
+            gate_verdict.finish(self._session, self._state)
         self._state.is_interrupted |= exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
         close_session(self._config, self._state)
 
@@ -73,7 +75,10 @@ class GateHooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Judge what gated tests gave."""
-        gate_verdict.finish(session, state_of(session.config))
+        state = state_of(session.config)
+        state.is_interrupted |= session.exitstatus == pytest.ExitCode.INTERRUPTED
+        if not (state.is_interrupted and gate_verdict.is_distributed(session.config)):  # else workers are still at it
+            gate_verdict.finish(session, state)
 
 
 def _join(state: PluginState) -> None:

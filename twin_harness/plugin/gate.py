@@ -112,12 +112,23 @@ def choose_items(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not state.config.variants or not items:
         return
     unmarked = {test_name(item) for item in gated if item.get_closest_marker("gate") is None}
+    if strangers := _resumed_tests(state) - {test_name(item) for item in gated}:
+        _refuse(
+            config, items, f"--twin-gate-resume: {state.config.gate_resume} holds pairs of {min(strangers)}, which is not collected here; name the same tests"
+        )
+        return
     try:
         from twin_harness.gate.trials import check_pairs  # noqa: PLC0415 - numpy loads with it
 
         check_pairs(state.config.gate_pairs, len(measures) + len(unmarked))
     except InvalidInput as error:
         _refuse(config, items, str(error))
+
+
+def _resumed_tests(state: PluginState) -> set[str]:
+    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
+
+    return {str(entry["test"]) for entry in RunFolder.open(state.config.gate_resume).read_gate()["trials"]} if state.config.gate_resume else set()
 
 
 def _refuse(config: pytest.Config, items: list[pytest.Item], sentence: str) -> None:
@@ -132,6 +143,12 @@ def _pair_of(item: pytest.Item) -> int:
     return int(getattr(item, "callspec").params[PAIR])  # noqa: B009 - Function items alone have it
 
 
+def runs_of(item: pytest.Item) -> int:
+    """Return how often an item is run: twice where it is a pair, and as a spare not at all as far as planned."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    return 1 if PAIR not in params else 2 if params[PAIR] < state_of(item.config).config.gate_pairs else 0
+
+
 def plan_line(state: PluginState, items: list[pytest.Item], seconds_s: float) -> list[str]:
     """Return what the gate is going to do, before anything runs."""
     settings, gated = state.config, sum(1 for item in items if is_gated(item))
@@ -140,7 +157,7 @@ def plan_line(state: PluginState, items: list[pytest.Item], seconds_s: float) ->
 
         pairs = settings.gate_pairs
         names = " and ".join(variant.name for variant in settings.variants)
-        load = f", {2 * seconds_s * pairs / (pairs + SPARES) / 60.0:.1f} min of planned load" if seconds_s else ""
+        load = f", {seconds_s / 60.0:.1f} min of planned load" if seconds_s else ""
         return [f"twin: gate: {pairs} pairs of {names}{load}, up to {SPARES} more in place of unfit ones; {_counts(state, items)}"]
     if gated and (settings.gate or settings.gate_save):
         return [f"twin: gate: {f'against {settings.gate}' if settings.gate else f'for {settings.gate_save}'}; {_counts(state, items)}"]
@@ -241,7 +258,7 @@ def _tell_progress(state: PluginState, number: int) -> None:
     done, pairs = number - first, state.config.gate_pairs
     if done > 0 and now_s - first_s > _QUIET_S and number < pairs:
         left_s = (now_s - first_s) / done * (pairs - number)
-        state.status.say(f"gate: {number} of {pairs} pairs done, {round(left_s / 60.0, 1):g} min left at most")
+        state.status.say(f"gate: {number} of {pairs} pairs done, about {round(left_s / 60.0, 1):g} min left, waiting aside")
 
 
 def _is_wanted(state: PluginState, item: pytest.Item, name: str, number: int) -> bool:
@@ -316,6 +333,8 @@ def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, sta
     faults = {measure.short_name: f"{measure.short_name} is {value!r}" for measure, value in test.recorded.values() if not isfinite(value)}
     if report.outcome != "passed":
         faults[""] = f"its test {report.outcome}: {_reason(report)}"
+    elif reason := _lack_of_room(test):
+        faults[""] = reason
     for measure in measures:
         if measure.statistic and "" not in faults:
             try:
@@ -343,6 +362,16 @@ def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, sta
         begin_s=test.begin_s,
         end_s=end_s,
     )
+
+
+def _lack_of_room(test: TestState) -> str:
+    """Return why the machine could not deliver a load of the test: what was measured then is of a machine that others filled."""
+    for recording in test.recordings:
+        for event in recording.experiment.events:
+            with contextlib.suppress(TwinError):
+                if reason := recording.lack_of_room(event.id):
+                    return f"event {event.id!r}: {reason}"
+    return ""
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,22 +57,32 @@ def _check_resumed(settings: TwinConfig) -> None:
         raise InvalidInput(msg)
 
 
+def is_distributed(config: pytest.Config) -> bool:
+    """Tell whether workers of pytest-xdist run the tests."""
+    return bool(getattr(config.option, "dist", "no") != "no")
+
+
 def finish(session: pytest.Session, state: PluginState) -> None:
     """Judge a session that had gated tests, or was asked to."""
     settings, folder = state.config, state.seat.run_dir
     is_asked = bool(settings.variants or settings.gate or settings.gate_save)
     if state.refusal:  # where there are no workers, pytest has said it
-        state.gate_lines = [f"ERROR: {state.refusal}"] if getattr(session.config.option, "dist", "no") != "no" else []
+        state.gate_lines = [f"ERROR: {state.refusal}"] if is_distributed(session.config) else []
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
         return
     has_trials = any(folder.glob("gate.*.jsonl")) if folder.is_dir() else False
     if session.config.option.collectonly or not (has_trials or is_asked):
         return
+    if not has_trials and not settings.gate_resume and session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        return  # nothing was collected, or could not be: pytest says why
     trials: list[Trial] = []
     judgement, fault = None, ""
     try:
         trials = known_trials(state)
         judgement = judge(state, trials)
+        if judgement is not None:
+            told = {"run": f"{settings.data_dir}/{state.seat.run_id}", "baseline": settings.gate, "has_report": settings.has_report}
+            judgement = replace(judgement, facts={**judgement.facts, **told})
     except (OSError, TwinError, ValueError) as error:
         fault = str(error)
     if is_asked and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -140,7 +151,8 @@ def _write(config: pytest.Config, state: PluginState, trials: list[Trial], judge
     from twin_harness.gate import outputs  # noqa: PLC0415 - as above
     from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - as above
 
-    folder = RunFolder(state.seat.run_dir)
+    is_old = bool(state.config.gate_resume) and not state.seat.run_dir.is_dir()  # nothing was left to run, so there is no run of this session
+    folder = RunFolder.open(state.config.gate_resume) if is_old else RunFolder(state.seat.run_dir)
     judged = judgement.to_json() if judgement else {"status": "RECORDED", "mode": "recorded"}
     if folder.path.is_dir():
         declared = [measure.to_json() for measure in family(state, trials)]
@@ -150,6 +162,8 @@ def _write(config: pytest.Config, state: PluginState, trials: list[Trial], judge
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     width = min(_WIDEST, getattr(getattr(reporter, "_tw", None), "fullwidth", 80))
     state.gate_lines = outputs.terminal_lines(judgement, width)
+    if is_old:
+        state.gate_lines.append(f"nothing was left to run: this is the verdict of {folder.path}, and stands there")
     if folder.path.is_dir():
         folder.gate_output("summary.md", outputs.markdown(judgement))
         folder.gate_output("github-action-benchmark.json", outputs.github_benchmark(judgement))

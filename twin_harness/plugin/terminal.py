@@ -26,7 +26,7 @@ def duration_text(seconds_s: float) -> str:
 
 def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Return what is planned: experiments, seconds, peak load, guard, folders; nothing when nothing is."""
-    planned = [experiment for item in items if (experiment := planned_of(item)) is not None]
+    planned = [experiment for item in items for _ in range(gate.runs_of(item)) if (experiment := planned_of(item)) is not None]
     others = sum(1 for item in items if "_twin_session" in getattr(item, "fixturenames", ()) and planned_of(item) is None)
     if not planned and not others:
         return []
