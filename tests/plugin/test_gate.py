@@ -47,14 +47,14 @@ def gate_of(project):
 def test_a_regression_fails_the_session_and_no_test(project, run, mode):
     """Each pair is one item that passes; the verdict is the gate's own, in its section, the exit code, JUnit and gate.json."""
     project.makepyfile(PROJECT)
-    result = run(*mode, BASE, "--twin-variant=candidate:WORK=120,TOKEN=s3cret", "--twin-gate-pairs=10", "--junitxml=junit.xml")
+    result = run(*mode, BASE, "--twin-variant=candidate:WORK=120,TOKEN=s3cret", "--twin-gate-pairs=10", "--junitxml=junit.xml", "-k", "latency")
     assert result.ret == 1
-    assert 20 <= result.parseoutcomes()["passed"] <= 26  # pairs that other work of this machine made unfit are run again
+    assert 10 <= result.parseoutcomes()["passed"] <= 13  # pairs that other work of this machine made unfit are run again
     assert set(result.parseoutcomes()) <= {"passed", "deselected"}
-    result.stdout.fnmatch_lines(["*= twin gate =*", "REGRESSED: candidate against base, 2 measures: 2 REGRESSED"])
+    result.stdout.fnmatch_lines(["*= twin gate =*", "REGRESSED: candidate against base, 1 measures: 1 REGRESSED"])
     found = gate_of(project)
-    assert [verdict["status"] for verdict in found["verdicts"]] == ["REGRESSED"] * 2
-    assert 8 <= found["verdicts"][0]["n"] <= 13
+    assert [verdict["status"] for verdict in found["verdicts"]] == ["REGRESSED"]
+    assert 7 <= found["verdicts"][0]["n"] <= 13
     positions = [(trial["variant"], trial["position"]) for trial in found["trials"] if "latency" in trial["test"] and trial["pair"] < 10]
     assert sorted(positions) == sorted([("base", 0), ("base", 1), ("candidate", 0), ("candidate", 1)] * 5)
     properties = {entry.get("name"): entry.get("value") for entry in ET.parse(project.path / "junit.xml").iter("property")}
