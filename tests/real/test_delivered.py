@@ -106,8 +106,11 @@ def test_events_overlap_and_are_told_apart(session):
     assert set(recording.annotations["overlapped"]) == {True}
 
 
-def test_rows_are_labelled_and_none_is_missing(session):
-    """The clock rises strictly, every row of the experiment bears its name, and no sample is missed."""
+@pytest.mark.parametrize("fsync_s", [0.0, 0.15])
+def test_rows_are_labelled_and_none_is_missing(session, monkeypatch, fsync_s):
+    """The clock rises strictly, every row of the experiment bears its name, also where the plan reaches the disk slowly, and no sample is missed."""
+    append = session.folder.append_plan
+    monkeypatch.setattr(session.folder, "append_plan", lambda planned: (time.sleep(fsync_s), append(planned)))
     recording = session.runner.run(plan(cpu(30, duration_s=2), name="labelled"))
     samples = recording.samples
     assert samples["monotonic_s"].is_monotonic_increasing

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LEAST_LEAD_S = 0.35
 _POLL_S = 0.05
+_AHEAD_S = (0.02, 0.2, 1.0)  # the shard's fsync takes milliseconds, on a busy disk more
 _ROW_PATIENCE_S = 3.0
 _COMMAND_PATIENCE_S = 4.0
 _IDLE_CPU_PERCENT, _IDLE_DISK_BYTES_PER_S, _IDLE_FOR_S = 5.0, 1e6, 1.0
@@ -162,21 +163,29 @@ class ServerRunner:
         except BaseException:
             link.close()
             raise
-        lead_s = max(experiment.lead_s, LEAST_LEAD_S if experiment.events else 0.0)
-        zero_s = time.monotonic() + lead_s
-        begin_s = zero_s - experiment.lead_s
-        planned = PlannedExperiment(experiment, begin_s, zero_s, zero_s + experiment.span_s + experiment.tail_s, site.worker, generator=generator)
-        planned = replace(planned, partition=site.machine.partition, settled=settled)
+        planned = PlannedExperiment(experiment, 0.0, 0.0, 0.0, site.worker, generator=generator, partition=site.machine.partition, settled=settled)
         running = _Running(planned, link, -1, {event.id: event for event in experiment.events}, clocks=read_clocks())
         try:
-            site.folder.append_plan(planned)
-            running.plan_slot = site.board.publish_plan(self._site.board_plan(planned))
-            site.recorder.begin_experiment(experiment.name, zero_s)
-            link.begin(zero_s, running.plan_slot)
+            for ahead_s in _AHEAD_S:
+                self._announce(running, ahead_s)
+                if time.monotonic() < running.planned.begin_s:  # every row from the first on bears the experiment's name
+                    break
+            site.recorder.begin_experiment(experiment.name, running.planned.zero_s)
+            link.begin(running.planned.zero_s, running.plan_slot)
         except BaseException as reason:
             self._break_off(running, reason)
             raise
         return running
+
+    def _announce(self, running: _Running, ahead_s: float) -> None:
+        """Give the events' clock its zero, so that the experiment begins ``ahead_s`` from now, and say so in the shard and on the board."""
+        experiment = running.planned.experiment
+        zero_s = time.monotonic() + ahead_s + max(experiment.lead_s, LEAST_LEAD_S if experiment.events else 0.0)
+        end_s = zero_s + experiment.span_s + experiment.tail_s
+        running.planned = replace(running.planned, begin_s=zero_s - experiment.lead_s, zero_s=zero_s, end_s=end_s)
+        self._site.folder.append_plan(running.planned)
+        slot = running.plan_slot if running.plan_slot >= 0 else None
+        running.plan_slot = self._site.board.publish_plan(self._site.board_plan(running.planned), slot)
 
     def _settle(self, longest_s: float) -> dict[str, Any]:
         """Wait until CPU and disk have been idle for a second on end, at most ``longest_s``, and return how that went."""
