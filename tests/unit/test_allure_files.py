@@ -10,6 +10,7 @@ import pytest
 from runs import annotate, make_folder, planned
 
 from twin_harness.builders import cpu, plan
+from twin_harness.cli import main
 from twin_harness.plugin.allure_files import CATEGORIES, MOST_BYTES, _escaped, environment, executor, samples_csv, write_metrics
 from twin_harness.recording import Recording
 
@@ -96,3 +97,33 @@ def test_settings_of_allure_3_have_the_same_categories():
     if not path.exists():
         pytest.skip("the settings stand in the repository, not in the package")
     assert json.loads(path.read_text())["categories"] == [dict(entry) for entry in CATEGORIES]
+
+
+FAKE_ALLURE = """#!/bin/sh
+if [ "$1" = --version ]; then echo 3.18.0; exit; fi
+while [ "$1" != --output ]; do shift; done
+if [ -e "$2" ]; then exit 0; fi
+mkdir -p "$2/widgets" && date +%N > "$2/index.html"
+"""
+
+
+def test_a_report_that_is_there_is_made_anew(tmp_path, monkeypatch, capsys):
+    """Allure leaves an existing report alone and ends well: the command removes it first, and a folder of anything else never."""
+    program = tmp_path / "bin" / "allure"
+    program.parent.mkdir()
+    program.write_text(FAKE_ALLURE)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "1-result.json").write_text("{}")
+    made = []
+    for _ in range(2):
+        assert main(["allure", "--no-open", "--results", "results", "--out", "report"]) == 0
+        made.append((tmp_path / "report" / "index.html").read_text())
+    assert made[0] != made[1]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    assert main(["allure", "--no-open", "--results", "results", "--out", "mine"]) == 2
+    assert "expected a new folder, or one that holds an Allure report" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "notes.txt").exists()

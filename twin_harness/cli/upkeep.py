@@ -182,6 +182,12 @@ def allure(arguments: argparse.Namespace) -> int:
         complain(_ALLURE_HELP.format(results=arguments.results) + (f" (found version {version.strip()})" if version else ""))
         return FAILED
     settings = ["--config", "allurerc.json"] if Path("allurerc.json").exists() else []
+    out = Path(arguments.out)
+    if out.is_dir() and any(out.iterdir()):  # Allure leaves a report that is there as it is, and says nothing
+        if not (out / "index.html").is_file() or not (out / "widgets").is_dir() or out.is_symlink():
+            msg = f"allure: --out: expected a new folder, or one that holds an Allure report, but got {arguments.out!r}; name another"
+            raise InvalidInput(msg)
+        shutil.rmtree(out)
     done = subprocess.run([program, "generate", *settings, "--output", arguments.out, str(results)], check=False).returncode  # noqa: S603 - as above
     if done != 0:
         complain(f"allure generate ended with exit code {done}; its own message stands above")
