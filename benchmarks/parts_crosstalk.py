@@ -2,7 +2,7 @@
 
 The same experiments alone in a part, in parts at once, and on the whole machine one after another:
 
-    python benchmarks/parts_crosstalk.py --rounds 5 --json crosstalk.json        about 2 minutes a round
+    python benchmarks/parts_crosstalk.py --rounds 5 --json crosstalk.json        about 3 minutes a round
 
 The load's fidelity, the wake-up probe, and the speed of a fixed piece of work (a victim that is no load of ours) tell the cross-talk; wall
 time of the whole pytest session tells the gain. Rounds alternate.
