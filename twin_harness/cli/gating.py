@@ -117,6 +117,8 @@ def show(arguments: argparse.Namespace) -> int:
 def _rows(baseline: Baseline) -> list[dict[str, Any]]:
     from math import exp, isfinite  # noqa: PLC0415 - here alone
 
+    from twin_harness.gate.verdict import ALPHA  # noqa: PLC0415 - numpy loads with it
+
     rows = []
     for measure in baseline.measures:
         count, expected = sum(map(len, baseline.series(measure))), baseline.expected(measure)
@@ -125,7 +127,7 @@ def _rows(baseline: Baseline) -> list[dict[str, Any]]:
             is_ratio = measure.scale == "ratio"
             centre = exp(expected.centre) if is_ratio else expected.centre
             spread = 100.0 * expected.spread if is_ratio else expected.spread
-            visible = expected.smallest_visible(0.01 / max(1, len(baseline.measures)), measure.least_effect)
+            visible = expected.smallest_visible(ALPHA / max(1, len(baseline.measures)), measure.least_effect)
             shown = f"{measure.shown(visible):+.3g} {measure.shown_unit}" if isfinite(visible) else "nothing: it never varies"
             row["n"] = str(expected.sessions) if expected.sessions == count else f"{expected.sessions} of {count}"
             row |= {"centre": f"{centre:.4g}", "spread": f"{spread:.2g} {'%' if is_ratio else measure.unit}".strip(), "visible": shown}
