@@ -1,0 +1,72 @@
+"""The training campaign: roles, counts, and plans that a machine can carry."""
+
+import pytest
+
+from twin_harness.control.campaign import COUNTS, ROLES, Bounds, draw_campaign, role_of
+from twin_harness.errors import InvalidInput
+
+
+def of(runs, role):
+    return [run for run in runs if role_of(run.name) == role]
+
+
+@pytest.mark.parametrize("size", COUNTS)
+def test_a_campaign_has_the_counts_of_its_size_in_order(size):
+    """Training comes first, then calibration, then the test, each with its count; names are unique."""
+    runs = draw_campaign(size)
+    assert [len(of(runs, role)) for role in ROLES] == list(COUNTS[size])
+    assert [role_of(run.name) for run in runs] == sorted((role_of(run.name) for run in runs), key=ROLES.index)
+    assert len({run.name for run in runs}) == len(runs)
+
+
+def test_a_smaller_campaign_is_part_of_a_larger_one():
+    """What an hour recorded counts for the four hours: same names, same plans."""
+    small, large = ({run.name: run.hash() for run in draw_campaign(size)} for size in ("1h", "4h"))
+    assert {name: large.get(name) for name in small} == small
+
+
+def test_no_plan_stands_in_two_roles():
+    """Calibration and test are plans that training has not seen."""
+    runs = draw_campaign("4h")
+    hashes = [{run.hash() for run in of(runs, role)} for role in ROLES]
+    assert not (hashes[0] & hashes[1])
+    assert not (hashes[0] & hashes[2])
+    assert not (hashes[1] & hashes[2])
+
+
+def test_some_plans_are_run_three_times_in_training_and_twice_in_the_test():
+    """How far two runs of one plan differ can be told from both."""
+    runs = draw_campaign("4h")
+    counts = {role: sorted(map([run.hash() for run in of(runs, role)].count, {run.hash() for run in of(runs, role)})) for role in ROLES}
+    assert counts["train"][-6:] == [3] * 6
+    assert counts["calibrate"] == [1] * 50
+    assert counts["test"] == [1] * 20 + [2] * 10
+
+
+def test_the_same_seed_gives_the_same_plans():
+    """Every worker and every piece of a campaign draws the same; another seed draws others."""
+    assert draw_campaign("10m", 3) == draw_campaign("10m", 3)
+    assert draw_campaign("10m", 3) != draw_campaign("10m", 4)
+
+
+def test_levels_stay_within_the_bounds():
+    """Nothing asks for more than the bounds, but for the run that saturates the device."""
+    bounds = Bounds(max_cpu_percent=60, max_memory_percent=30, max_disk_bytes_per_s=50_000_000)
+    highest = {"cpu": 60, "memory": 30, "disk": 50_000_000}
+    for run in draw_campaign("4h", bounds=bounds):
+        for event in run.events:
+            assert event.shape.extremes(event.duration_s)[1] <= highest[event.stressor] + 1 or "saturated" in run.name
+            assert event.shape.extremes(event.duration_s)[0] >= 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("max_cpu_percent", 101), ("max_memory_percent", 0), ("max_disk_bytes_per_s", 1.5)])
+def test_bounds_out_of_range_are_refused(name, value):
+    """A bound that no machine has is named."""
+    with pytest.raises(InvalidInput, match=f"{name}={value}"):
+        Bounds(**{name: value})
+
+
+def test_an_unknown_size_is_refused():
+    """The sizes there are stand in the sentence."""
+    with pytest.raises(InvalidInput, match="expected one of 10m, 1h, 4h but got size='2h'"):
+        draw_campaign("2h")
