@@ -1,0 +1,134 @@
+"""What an experiment asks for, second by second: the only input of a free run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twin_harness.schedule import Event, Experiment
+
+CHANNELS = (
+    "cpu_percent",
+    "cpu_total_percent",
+    "memory_bytes",
+    "memory_end_bytes",
+    "write_bytes_per_s",
+    "sync_bytes_per_s",
+    "read_bytes_per_s",
+    "filled_bytes",
+    "host_starts",
+    "host_ends",
+)
+_MODELLED = ("cpu", "memory", "disk")
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What 100 percent of the machine is.
+
+    Attributes:
+        cpus: CPUs that are 100 percent. memory_bytes: the memory that is.
+    """
+
+    cpus: float
+    memory_bytes: float
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A plan on a grid of seconds.
+
+    Attributes:
+        levels: (channels, seconds), in the order of ``CHANNELS``; each the mean over its second, but for ``memory_end_bytes`` (at the second's
+            end) and the counts ``host_starts``, ``host_ends`` and ``filled_bytes``, which are sums.
+        begin_s: of the first second on the events' clock; the lead is negative.
+        unmodelled: what the plan asks for that the model knows nothing of, in words.
+    """
+
+    levels: np.ndarray
+    begin_s: float
+    unmodelled: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> int:
+        """How many seconds."""
+        return int(self.levels.shape[1])
+
+    @property
+    def ends_s(self) -> np.ndarray:
+        """The end of each second on the events' clock."""
+        return self.begin_s + 1.0 + np.arange(self.seconds)
+
+    def channel(self, name: str) -> np.ndarray:
+        """Return one channel, (seconds,)."""
+        row: np.ndarray = self.levels[CHANNELS.index(name)]
+        return row
+
+
+def demand_of(experiment: Experiment, capacity: Capacity, begin_s: float | None = None, seconds: int | None = None) -> Demand:
+    """Return what a plan asks for in each second.
+
+    Args:
+        experiment: the plan.
+        capacity: of the machine that it is asked of.
+        begin_s: start of the grid on the events' clock; the start of the lead unless given.
+        seconds: how many; the whole experiment unless given.
+    """
+    begin_s = -experiment.lead_s if begin_s is None else begin_s
+    if seconds is None:
+        seconds = max(1, int(np.ceil(experiment.span_s + experiment.tail_s - begin_s - 1e-9)))
+    edges_s = begin_s + np.arange(seconds + 1.0)
+    levels = np.zeros((len(CHANNELS), seconds))
+    unmodelled: list[str] = []
+    for event in experiment.events:
+        if event.stressor not in _MODELLED:
+            unmodelled.append(f"stressor {event.stressor}")
+            continue
+        unmodelled += _add(levels, event, edges_s, capacity)
+    _count(levels, "host_starts", -experiment.lead_s, edges_s)
+    _count(levels, "host_ends", experiment.span_s, edges_s)
+    return Demand(levels, begin_s, tuple(dict.fromkeys(unmodelled)))
+
+
+def _add(levels: np.ndarray, event: Event, edges_s: np.ndarray, capacity: Capacity) -> list[str]:
+    """Add one event to the channels, and return what of it is not modelled."""
+    scale = event.scale(capacity.cpus, capacity.memory_bytes)
+    inside_s = np.clip(edges_s - event.start_s, 0.0, event.duration_s)
+    areas = np.array([event.shape.area(float(at_s), event.duration_s) for at_s in inside_s]) * scale
+    means = np.diff(areas)
+    if event.stressor == "cpu":
+        levels[CHANNELS.index("cpu_total_percent" if event.is_of_system else "cpu_percent")] += means
+        return ["cpu on chosen CPUs"] if event.option("cpus") else []
+    if event.stressor == "memory":
+        ends = np.array([event.level(float(at_s)) for at_s in edges_s[1:] - event.start_s - 1e-6]) * scale
+        levels[CHANNELS.index("memory_bytes")] += means
+        levels[CHANNELS.index("memory_end_bytes")] += ends
+        return ["memory that is stirred"] if event.option("pattern") == "stir" else []
+    operation = event.option("operation")
+    shares = {"write": (1.0, 0.0), "read": (0.0, 1.0), "mixed": (0.5, 0.5)}[operation]
+    levels[CHANNELS.index("write_bytes_per_s" if event.option("direct") else "sync_bytes_per_s")] += shares[0] * means
+    levels[CHANNELS.index("read_bytes_per_s")] += shares[1] * means
+    if operation != "write":
+        _count(levels, "filled_bytes", float(edges_s[0]), edges_s, float(event.option("file_bytes")))
+    return ["disk access at random"] if event.option("pattern") == "random" else []
+
+
+def _count(levels: np.ndarray, channel: str, at_s: float, edges_s: np.ndarray, amount: float = 1.0) -> None:
+    """Add something that happens at an instant to the second in which it does."""
+    second = int(np.floor(at_s - edges_s[0] + 1e-9))
+    if 0 <= second < levels.shape[1]:
+        levels[CHANNELS.index(channel), second] += amount
+
+
+def stacked(demands: Sequence[Demand]) -> np.ndarray:
+    """Return the levels of several plans as one array (plans, channels, seconds of the longest); beyond its end a plan asks for nothing."""
+    longest = max(demand.seconds for demand in demands)
+    levels = np.zeros((len(demands), len(CHANNELS), longest))
+    for row, demand in zip(levels, demands, strict=True):
+        row[:, : demand.seconds] = demand.levels
+    return levels

@@ -1,0 +1,202 @@
+"""Parameters from recorded runs: the least error of the free run, and what the data does not tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import OptimizeResult, least_squares
+
+from twin_harness.predict.demand import stacked
+from twin_harness.predict.observation import COLUMNS, padded
+from twin_harness.predict.parameters import HIGH, LOW, NAMES, PARAMETERS, START, inward, outward
+from twin_harness.predict.simulate import Start, simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from twin_harness.predict.demand import Capacity
+    from twin_harness.predict.observation import Observation
+
+LOG_COLUMNS = ("probe_wakeup_ms", "probe_cpu_ms")
+# Below these a column's error is rounding and ticks: no fit is to chase it.
+_LEAST_SCALES = {
+    "cpu_percent": 1.0,
+    "memory_percent": 0.1,
+    "load1": 0.03,
+    "disk_write_bytes_per_s": 2e5,
+    "disk_read_bytes_per_s": 2e5,
+    "pressure_cpu_percent": 0.5,
+    "pressure_io_percent": 0.3,
+    "probe_wakeup_ms": 0.1,
+    "probe_cpu_ms": 0.05,
+}
+_STEP = 1e-4
+_WIDE = 0.5  # a standard error of half of what a parameter may be tells nothing of it
+_AT_BOUND = 1e-3
+_SEED = 20_240
+
+
+def scored(name: str, values: np.ndarray) -> np.ndarray:
+    """Return a column on the scale that errors are taken on: latencies by their logarithm."""
+    return np.log(np.maximum(values, 1e-4)) if name in LOG_COLUMNS else values
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Parameters, and how well they are known.
+
+    Attributes:
+        parameters: (parameters,) in the order of ``NAMES``.
+        errors: (parameters,) their standard errors on the scale of the fit (relative for scales), NaN where the data tells nothing.
+        scales: (columns,) what an error of one is, on the scale of ``scored``.
+        unidentified: parameters that the data does not tell. at_bound: those that ended at a bound.
+        cost: the sum that was made least. runs: how many runs it is of.
+    """
+
+    parameters: np.ndarray
+    errors: np.ndarray
+    scales: np.ndarray
+    unidentified: tuple[str, ...]
+    at_bound: tuple[str, ...]
+    cost: float
+    runs: int
+
+    def known(self, name: str) -> str:
+        """Return a parameter with its error, for people."""
+        index = NAMES.index(name)
+        value, error, parameter = self.parameters[index], self.errors[index], PARAMETERS[index]
+        spread = "unknown" if np.isnan(error) else f"{100 * error:.2g} %" if parameter.is_log else f"{error:.2g}"
+        return f"{value:.4g} {parameter.unit} ± {spread}"
+
+
+class Problem:
+    """The error of the free run over some runs, as a function of the parameters.
+
+    Args:
+        observations: the runs.
+        capacity: of their machine.
+        scales: (columns,) what an error of one is.
+    """
+
+    def __init__(self, observations: Sequence[Observation], capacity: Capacity, scales: np.ndarray) -> None:
+        self.levels = stacked([observation.demand for observation in observations])
+        self._capacity = capacity
+        self._start = Start(*(np.array([observation.before[COLUMNS.index(name)] for observation in observations]) for name in ("load1", "memory_percent")))
+        values = padded(observations)
+        self._measured = np.stack([scored(name, values[:, index]) for index, name in enumerate(COLUMNS)], axis=1)
+        self.is_known = ~np.isnan(self._measured)
+        counts = self.is_known.sum(axis=(1, 2), keepdims=True)
+        # Runs weigh equally, however long they are.
+        self._weights = np.sqrt(counts.mean() / np.maximum(counts, 1)) / scales[np.newaxis, :, np.newaxis]
+
+    def errors(self, parameters: np.ndarray) -> np.ndarray:
+        """Return errors of the free run, (members, runs, columns, seconds), on the scale of ``scored``; NaN where nothing was measured."""
+        columns = simulate(parameters, self.levels, self._capacity, self._start)
+        free = np.stack([scored(name, columns[name]) for name in COLUMNS], axis=2)
+        return np.moveaxis(free, 1, 0) - self._measured
+
+    def residuals(self, parameters: np.ndarray) -> np.ndarray:
+        """Return weighted errors of (members, parameters) as (members, measured values)."""
+        weighted: np.ndarray = (self.errors(parameters) * self._weights)[:, self.is_known]
+        return weighted
+
+    def jacobian(self, point: np.ndarray) -> np.ndarray:
+        """Return the residuals' derivatives by the parameters on the scale of the fit, (measured values, parameters); by differences."""
+        steps = _STEP * np.maximum(1.0, np.abs(point))
+        moved = point + np.diag(np.where(point + steps > inward(HIGH), -steps, steps))
+        found = self.residuals(outward(np.vstack([point, moved])))
+        taken = np.diagonal(inward(outward(moved))) - point
+        slopes: np.ndarray = ((found[1:] - found[0]) / np.where(taken == 0, 1.0, taken)[:, np.newaxis]).T
+        return slopes
+
+
+def fit(observations: Sequence[Observation], capacity: Capacity, starts: int = 3, say: Callable[[str], None] = lambda _: None) -> Fit:
+    """Fit the parameters to runs, from several starting points; the best end counts.
+
+    Scales are found on the way: first a tenth of each column's spread, then the spread of what the first fit leaves.
+
+    Args:
+        observations: the runs; each weighs the same.
+        capacity: of their machine.
+        starts: how many starting points.
+        say: told how far it is.
+    """
+    values = padded(observations)
+    least = np.array([_LEAST_SCALES[name] for name in COLUMNS])
+    spreads = np.array([_spread(scored(name, values[:, index])) for index, name in enumerate(COLUMNS)])
+    scales = np.maximum(least, 0.1 * spreads)
+    first = _descend(Problem(observations, capacity, scales), _first_guess(observations))
+    left = Problem(observations, capacity, scales).errors(outward(first.x)[np.newaxis])[0]
+    scales = np.maximum(least, np.array([_robust_spread(left[:, index]) for index in range(len(COLUMNS))]))
+    problem = Problem(observations, capacity, scales)
+    generator = np.random.default_rng(_SEED)
+    best = _descend(problem, first.x)
+    for number in range(1, starts):
+        say(f"fit: start {number + 1} of {starts}, cost {best.cost:.0f}")
+        jitter = generator.normal(0.0, 0.3, len(PARAMETERS)) * np.where([parameter.is_log for parameter in PARAMETERS], 1.0, np.abs(best.x) + 0.1)
+        other = _descend(problem, np.clip(best.x + jitter, inward(LOW), inward(HIGH)))
+        best = min(best, other, key=lambda end: float(end.cost))
+    return _told(problem, best, scales, len(observations))
+
+
+def _descend(problem: Problem, begin: np.ndarray) -> OptimizeResult:
+    low, high = inward(LOW), inward(HIGH)
+    margin = 1e-6 * (high - low)
+    result: OptimizeResult = least_squares(
+        lambda point: problem.residuals(outward(point)[np.newaxis])[0],
+        np.clip(begin, low + margin, high - margin),
+        jac=problem.jacobian,
+        bounds=(low, high),
+        loss="soft_l1",
+        x_scale="jac",
+        max_nfev=60,
+        ftol=1e-5,
+        xtol=1e-6,
+    )
+    return result
+
+
+def _first_guess(observations: Sequence[Observation]) -> np.ndarray:
+    """Return where the fit begins: the table's values, and the machine at rest as the leads show it."""
+    guess = START.copy()
+    for name, column in (("memory_idle", "memory_percent"), ("load_idle", "load1")):
+        index = COLUMNS.index(column)
+        found = np.array([observation.before[index] for observation in observations])
+        if not np.isnan(found).all():
+            guess[NAMES.index(name)] = np.nanquantile(found, 0.1)
+    return inward(np.clip(guess, LOW, HIGH))
+
+
+def _spread(values: np.ndarray) -> float:
+    return float(np.nanstd(values)) if not np.isnan(values).all() else 0.0
+
+
+def _robust_spread(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(1.4826 * np.median(np.abs(known - np.median(known)))) if known.size else 0.0
+
+
+def _told(problem: Problem, end: OptimizeResult, scales: np.ndarray, runs: int) -> Fit:
+    """Return the fit with what is known of each parameter: by the curvature at the end, errors taken as independent between runs alone."""
+    slopes = problem.jacobian(end.x)
+    residuals = problem.residuals(outward(end.x)[np.newaxis])[0]
+    run_of = np.broadcast_to(np.arange(runs)[:, np.newaxis, np.newaxis], problem.is_known.shape)[problem.is_known]
+    pull = (slopes * (residuals / np.sqrt(1.0 + residuals**2))[:, np.newaxis])
+    scores = np.zeros((runs, len(NAMES)))
+    np.add.at(scores, run_of, pull)
+    bend = slopes.T @ (slopes / (1.0 + residuals**2)[:, np.newaxis] ** 0.5)
+    sizes = np.sqrt(np.diag(bend))
+    is_felt = sizes > 1e-6 * max(float(sizes.max()), 1e-12)
+    errors = np.full(len(NAMES), np.nan)
+    kept = np.flatnonzero(is_felt)
+    inverse = np.linalg.pinv(bend[np.ix_(kept, kept)], rcond=1e-10, hermitian=True)
+    # A sandwich with runs as clusters: seconds of one run are not independent.
+    errors[kept] = np.sqrt(np.maximum(np.diag(inverse @ (scores[:, kept].T @ scores[:, kept]) @ inverse), 0.0))
+    ranges = np.where([parameter.is_log for parameter in PARAMETERS], 1.0, inward(HIGH) - inward(LOW))
+    parameters = outward(end.x)
+    unknown = tuple(name for name, error, span in zip(NAMES, errors, ranges, strict=True) if np.isnan(error) or error > _WIDE * span)
+    share = (end.x - inward(LOW)) / (inward(HIGH) - inward(LOW))
+    at_bound = tuple(name for name, part in zip(NAMES, share, strict=True) if (part < _AT_BOUND or part > 1 - _AT_BOUND) and name not in unknown)
+    return Fit(parameters, errors, scales, unknown, at_bound, float(end.cost), runs)

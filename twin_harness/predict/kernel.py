@@ -1,0 +1,33 @@
+"""The recursions by which Linux averages load and pressure: exponential filters with known constants.
+
+Load (kernel/sched/loadavg.c): every 5.004 s (``LOAD_FREQ`` = 5 HZ + 1 ticks at 250 Hz) each average moves towards the number of running and
+uninterruptible tasks by ``EXP_1``, ``EXP_5``, ``EXP_15`` of 2048. Pressure (kernel/sched/psi.c): every 2 s by ``EXP_10s``, ``EXP_60s``, ``EXP_300s``
+of 2048 towards the share of the time that was stalled.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.signal import lfilter
+
+LOAD_PERIOD_S, PRESSURE_PERIOD_S, FIXED_POINT = 5.004, 2.0, 2048.0
+LOAD_DECAYS = {"load1": 1884.0, "load5": 2014.0, "load15": 2037.0}
+PRESSURE_DECAYS = {"avg10": 1677.0, "avg60": 1981.0, "avg300": 2034.0}
+
+
+def keep_of(decay: float, period_s: float, step_s: float = 1.0) -> float:
+    """Return what remains of an average after ``step_s`` seconds, given its decay in 2048ths per period."""
+    return float((decay / FIXED_POINT) ** (step_s / period_s))
+
+
+def average(values: np.ndarray, start: np.ndarray, keep: float) -> np.ndarray:
+    """Return the running average of values along the last axis: a ← keep · a + (1 − keep) · value, from ``start`` on.
+
+    Args:
+        values: (…, steps).
+        start: (…) the average before the first step.
+        keep: what remains of it after a step.
+    """
+    state = keep * np.broadcast_to(start, values.shape[:-1])[..., np.newaxis]
+    filtered: np.ndarray = lfilter([1.0 - keep], [1.0, -keep], values, axis=-1, zi=state)[0]
+    return filtered

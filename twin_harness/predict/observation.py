@@ -1,0 +1,119 @@
+"""What was recorded of one run, on the seconds of its demand: what a model is fitted to and judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twin_harness.dataset.preparation import window_means
+from twin_harness.errors import InvalidInput
+from twin_harness.predict.demand import Capacity, Demand, demand_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twin_harness.recording import Recording
+
+COLUMNS = (
+    "cpu_percent",
+    "memory_percent",
+    "load1",
+    "disk_write_bytes_per_s",
+    "disk_read_bytes_per_s",
+    "pressure_cpu_percent",
+    "pressure_io_percent",
+    "probe_wakeup_ms",
+    "probe_cpu_ms",
+)
+_LEAST_COVERAGE = 0.5
+FEWEST_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One run of one experiment.
+
+    Attributes:
+        name, run: of the experiment, and the run that it stands in. began: when, UTC, ISO 8601.
+        plan: the experiment's hash: replicates share it. fingerprint: of the machine.
+        demand: what was asked for, on the seconds that were recorded.
+        values: (columns, seconds) means over each second from the counters, of probes the worst; NaN where nothing is known. In the order of
+            ``COLUMNS``.
+        before: (columns,) the last values known before the first second: the state of the machine as it was found. NaN where unknown.
+        ended_early: the run was stopped or aborted; what came after is not in ``values`` (a censored observation).
+    """
+
+    name: str
+    run: str
+    began: str
+    plan: str
+    fingerprint: str
+    capacity: Capacity
+    demand: Demand
+    values: np.ndarray
+    before: np.ndarray
+    ended_early: bool = False
+
+    def column(self, name: str) -> np.ndarray:
+        """Return one column, (seconds,)."""
+        row: np.ndarray = self.values[COLUMNS.index(name)]
+        return row
+
+
+def observe(recording: Recording) -> Observation:
+    """Return a recording on a grid of seconds.
+
+    Raises:
+        InvalidInput: it holds fewer than three seconds of samples, or tells no machine.
+    """
+    machine = recording.machine
+    if not machine.get("fingerprint") or not machine.get("memory_limit_bytes"):
+        msg = f"recording {recording.name!r} of {recording.folder.path}: machine.json tells no fingerprint or memory; record it anew"
+        raise InvalidInput(msg)
+    capacity = Capacity(float(machine["cpu_capacity"]), float(machine["memory_limit_bytes"]))
+    samples = recording.samples
+    means = window_means(samples)
+    if len(means) < FEWEST_SECONDS:
+        msg = f"recording {recording.name!r} of {recording.folder.path}: {len(means)} s of samples; expected {FEWEST_SECONDS} or more"
+        raise InvalidInput(msg)
+    begin_s = float(means.index[0]) - 1.0 - recording.planned.zero_s
+    is_known = means["coverage"].to_numpy() >= _LEAST_COVERAGE
+    end_s, ended_early = _end_of(recording)
+    is_known &= means.index.to_numpy() - recording.planned.zero_s <= end_s + 1.0
+    seconds = int(np.flatnonzero(is_known)[-1]) + 1 if is_known.any() else 0
+    values = np.full((len(COLUMNS), seconds), np.nan)
+    for row, name in zip(values, COLUMNS, strict=True):
+        if name in means.columns:
+            row[:] = np.where(is_known, means[name].to_numpy(), np.nan)[:seconds]
+    first = samples.iloc[0]
+    before = np.array([float(first[name]) if name in samples.columns else np.nan for name in COLUMNS])
+    return Observation(
+        name=recording.name,
+        run=recording.folder.run_id,
+        began=str(samples["time"].iloc[0]),
+        plan=recording.experiment.hash(),
+        fingerprint=str(machine["fingerprint"]),
+        capacity=capacity,
+        demand=demand_of(recording.experiment, capacity, begin_s, seconds),
+        values=values,
+        before=before,
+        ended_early=ended_early,
+    )
+
+
+def _end_of(recording: Recording) -> tuple[float, bool]:
+    """Return until when the run went as planned, on the events' clock, and whether it ended early."""
+    broken = [row.actual_end_s for row in recording.rows if row.status in ("aborted", "stopped", "failed") and row.actual_end_s is not None]
+    has_broken = any(row.status in ("aborted", "stopped", "failed") for row in recording.rows)
+    return (min(broken, default=0.0), True) if has_broken else (recording.end_s, False)
+
+
+def padded(observations: Sequence[Observation]) -> np.ndarray:
+    """Return the values of several runs as one array (runs, columns, seconds of the longest), NaN beyond the end of a run."""
+    longest = max(observation.demand.seconds for observation in observations)
+    values = np.full((len(observations), len(COLUMNS), longest), np.nan)
+    for row, observation in zip(values, observations, strict=True):
+        row[:, : observation.demand.seconds] = observation.values
+    return values

@@ -1,0 +1,142 @@
+"""The grey box in free run: from what is asked for alone to every modelled column, for many plans and many parameter sets at once.
+
+Steps of one second. Only memory and its backing are carried from step to step in a loop; everything else follows from them and the plan by
+array, load by the kernel's own recursion. Bounds are physical: CPU time within the machine, memory within its limit, the device within its
+bandwidth, so no run can diverge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from twin_harness.predict.demand import CHANNELS, Capacity
+from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, keep_of
+from twin_harness.predict.parameters import NAMES
+
+_GIB, _GB = 2.0**30, 1e9
+_LONGEST_LOG_MS = 11.0  # a minute
+_KEEP = {name: keep_of(decay, LOAD_PERIOD_S) for name, decay in LOAD_DECAYS.items()}
+
+
+@dataclass(frozen=True)
+class Start:
+    """The state a free run begins from; each of shape (plans,), NaN for the idle state of the fit.
+
+    Attributes:
+        load1, load5, load15: averages before the first second. memory_percent: in use before it.
+    """
+
+    load1: np.ndarray
+    memory_percent: np.ndarray
+
+    @classmethod
+    def idle(cls, plans: int) -> Start:
+        """Return the idle state of the fit: a cold start."""
+        return cls(np.full(plans, np.nan), np.full(plans, np.nan))
+
+
+def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, start: Start | None = None) -> dict[str, np.ndarray]:
+    """Run the model freely.
+
+    Args:
+        parameters: (members, parameters) in the order of ``parameters.NAMES``.
+        levels: (plans, channels, seconds), as ``demand.stacked`` makes them.
+        capacity: of the machine.
+        start: the state before the first second; idle unless given.
+
+    Returns:
+        Columns of the dataset by name, each (plans, members, seconds): means over each second, of probes the worst in it.
+    """
+    p = {name: parameters[np.newaxis, :, index, np.newaxis] for index, name in enumerate(NAMES)}
+    asked = {name: levels[:, np.newaxis, index, :] for index, name in enumerate(CHANNELS)}
+    start = start or Start.idle(len(levels))
+    used = asked["cpu_percent"] / 100.0
+    memory = _fill(p, asked, used, capacity)
+    disk = _move(p, asked)
+    per_cpu = 100.0 / capacity.cpus
+
+    side = per_cpu * (p["fill_cpu"] * memory["filling"] + p["free_cpu"] * memory["freed"] / _GIB + p["disk_cpu"] * disk["moved"] / _GB)
+    others = p["background_cpu"] + p["harness_cpu"] + p["start_cost"] * asked["host_starts"] + p["end_cost"] * asked["host_ends"]
+    own = asked["cpu_percent"] + np.maximum(asked["cpu_total_percent"] - others - side, 0.0) * (asked["cpu_total_percent"] > 0)
+    total = others + side + own
+    excess = np.maximum(total - 100.0, 0.0)
+    cpu = np.minimum(total, 100.0)
+    delivered = np.maximum(own - excess, 0.0)
+    busy = own / 100.0
+
+    tasks = p["load_idle"] + p["load_cpu"] * capacity.cpus * busy + p["load_fill"] * memory["filling"] + p["load_disk"] * disk["busy"]
+    first = np.where(np.isnan(start.load1)[:, np.newaxis], p["load_idle"][..., 0], start.load1[:, np.newaxis])
+    wait = p["cpu_wait_idle"] + busy * (p["cpu_wait_load"] + p["cpu_wait_fill"] * memory["filling"] + p["cpu_wait_disk"] * disk["busy"])
+    cpu_wait = 100.0 * -np.expm1(-(wait + excess) / 100.0)
+    io_wait = np.minimum(100.0, p["io_wait_idle"] + p["io_wait_direct"] * disk["direct"] + p["io_wait_sync"] * disk["synced"])
+    wakeup = p["wakeup_idle"] - p["wakeup_load"] * np.expm1(-busy * p["wakeup_reach"]) + p["wakeup_wait"] * cpu_wait / 100.0
+    work = p["work_idle"] + p["work_load"] * busy + p["work_wait"] * cpu_wait / 100.0
+    at_rest = np.where(np.isnan(start.memory_percent)[:, np.newaxis, np.newaxis], p["memory_idle"], start.memory_percent[:, np.newaxis, np.newaxis])
+    return {
+        "cpu_percent": cpu,
+        "memory_percent": np.minimum(at_rest + 100.0 * p["memory_overhead"] * memory["resident"] / capacity.memory_bytes, 100.0),
+        "load1": average(tasks, first, _KEEP["load1"]),
+        "disk_write_bytes_per_s": disk["written"],
+        "disk_read_bytes_per_s": disk["read"],
+        "pressure_cpu_percent": cpu_wait,
+        "pressure_io_percent": io_wait,
+        "probe_wakeup_ms": np.exp(np.minimum(wakeup, _LONGEST_LOG_MS)),
+        "probe_cpu_ms": np.exp(np.minimum(work, _LONGEST_LOG_MS)),
+        "cpu_delivered_percent": delivered,
+        "cpu_side_percent": side,
+        "harness_cpu_percent": np.broadcast_to(p["harness_cpu"], cpu.shape),
+        "memory_delivered_bytes": memory["resident"],
+        "disk_delivered_bytes_per_s": disk["moved"],
+    }
+
+
+def _fill(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], used: np.ndarray, capacity: Capacity) -> dict[str, np.ndarray]:
+    """Follow the memory that is asked for as fast as it can be filled: what is backed already fast, what is not slowly."""
+    ends = np.minimum(asked["memory_end_bytes"], capacity.memory_bytes)
+    befores = np.concatenate([np.zeros_like(ends[..., :1]), ends[..., :-1]], axis=-1)
+    # Which part of its second a step of the plan leaves: a jump in the middle of a second has the middle as its mean.
+    changes = ends - befores
+    with np.errstate(invalid="ignore", divide="ignore"):
+        parts = np.where(changes != 0, np.clip((asked["memory_bytes"] - befores) / changes, 0.0, 1.0), 1.0)
+    slowed = np.maximum(1.0 - p["fill_yield"] * np.minimum(used, 1.0), 0.05)
+    warm_rate, fresh_rate = p["fill_warm"] * slowed, p["fill_fresh"] * slowed
+    keep = np.exp(-1.0 / p["warm_for"][..., 0])
+    idle = p["warm_idle"][..., 0]
+    shape = np.broadcast_shapes(ends.shape, warm_rate.shape)
+    resident, warm = np.zeros(shape[:2]), np.broadcast_to(idle, shape[:2]).copy()
+    found = {name: np.empty(shape) for name in ("resident", "filling", "freed")}
+    for second in range(shape[2]):
+        behind = resident < befores[..., second] - 1.0
+        room_s = np.where(behind, 1.0, parts[..., second])
+        missing = ends[..., second] - resident
+        wanted, freed = np.maximum(missing, 0.0), np.maximum(-missing, 0.0)
+        fast = np.minimum(np.minimum(wanted, warm), warm_rate[..., second] * room_s)
+        fast_s = fast / warm_rate[..., second]
+        slow = np.minimum(wanted - fast, fresh_rate[..., second] * np.maximum(room_s - fast_s, 0.0))
+        taken, taken_s = fast + slow, fast_s + slow / fresh_rate[..., second]
+        found["resident"][..., second] = resident + taken * (room_s - taken_s / 2.0) - freed * parts[..., second]
+        found["filling"][..., second] = taken_s
+        found["freed"][..., second] = freed
+        resident = resident + taken - freed
+        warm = idle + (np.maximum(warm - fast, 0.0) + freed - idle) * keep
+    return found
+
+
+def _move(p: dict[str, np.ndarray], asked: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Share the device among what is asked of it; what does not fit is not made up for later."""
+    direct = asked["write_bytes_per_s"] / p["write_bandwidth"] + asked["read_bytes_per_s"] / p["read_bandwidth"]
+    synced = asked["sync_bytes_per_s"] / p["sync_bandwidth"]
+    share = 1.0 / np.maximum(direct + synced, 1.0)
+    written = (asked["write_bytes_per_s"] + asked["sync_bytes_per_s"]) * share
+    read = asked["read_bytes_per_s"] * share
+    filled = np.minimum(asked["filled_bytes"], p["write_bandwidth"])
+    return {
+        "direct": direct * share,
+        "synced": synced * share,
+        "busy": (direct + synced) * share,
+        "written": written + filled + p["disk_background"],
+        "read": read,
+        "moved": written + read,
+    }
