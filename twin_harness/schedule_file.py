@@ -36,7 +36,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def read_json(path: Path) -> object:
+def read_json(path: Path, expected: str = "a schedule.json") -> object:
     """Read a JSON file whose keys are unique and whose numbers are finite.
 
     Raises:
@@ -45,15 +45,15 @@ def read_json(path: Path) -> object:
     try:
         if path.stat().st_size <= LARGEST_SCHEDULE_BYTES:
             return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
-        fault = f"{path.stat().st_size} bytes is above the limit of {LARGEST_SCHEDULE_BYTES}; split the schedule"
+        fault = f"{path.stat().st_size} bytes is above the limit of {LARGEST_SCHEDULE_BYTES}; expected {expected}, split in several"
     except InvalidInput as error:
         fault = str(error)
     except OSError as error:
-        fault = f"cannot be read ({error.strerror}); expected a schedule.json"
+        fault = f"cannot be read ({error.strerror}); expected {expected}"
     except RecursionError:
-        fault = "is nested too deeply; expected a schedule.json"
+        fault = f"is nested too deeply; expected {expected}"
     except ValueError as error:
-        fault = f"is no JSON ({error}); expected a schedule.json"
+        fault = f"is no JSON ({error}); expected {expected}"
     msg = f"{path}: {fault}"
     raise InvalidInput(msg)
 

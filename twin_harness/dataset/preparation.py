@@ -94,21 +94,27 @@ def split(recordings: Sequence[Recording], shares: Mapping[str, float], seed: in
     Raises:
         InvalidInput: the shares do not add up to 1, or there are fewer plans than sides.
     """
+    side_of = assign([recording.experiment.hash() for recording in recordings], shares, seed)
+    found: dict[str, list[Recording]] = {side: [] for side in shares}
+    for recording in recordings:
+        found[side_of[recording.experiment.hash()]].append(recording)
+    return found
+
+
+def assign(hashes: Sequence[str], shares: Mapping[str, float], seed: int = 0) -> dict[str, str]:
+    """Return the side of each plan, by the plans' hashes; arguments and errors as of ``split``."""
     if abs(sum(shares.values()) - 1.0) > 1e-9 or min(shares.values(), default=0.0) <= 0:  # noqa: PLR2004 - rounding
         msg = f"split: expected shares above 0 that add up to 1 but got {dict(shares)!r}"
         raise InvalidInput(msg)
-    hashes = sorted({recording.experiment.hash() for recording in recordings}, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
-    if len(hashes) < len(shares):
-        msg = f"split: expected at least {len(shares)} different plans, one for each of {', '.join(shares)}, but got {len(hashes)}; record more"
+    names = sorted(set(hashes), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    if len(names) < len(shares):
+        msg = f"split: expected at least {len(shares)} different plans, one for each of {', '.join(shares)}, but got {len(names)}; record more"
         raise InvalidInput(msg)
     side_of: dict[str, str] = {}
     begin, done = 0, 0.0
     for left, (side, share) in zip(range(len(shares) - 1, -1, -1), shares.items(), strict=True):
         done += share
-        end = min(max(begin + 1, round(done * len(hashes))), len(hashes) - left)
-        side_of |= dict.fromkeys(hashes[begin:end], side)
+        end = min(max(begin + 1, round(done * len(names))), len(names) - left)
+        side_of |= dict.fromkeys(names[begin:end], side)
         begin = end
-    found: dict[str, list[Recording]] = {side: [] for side in shares}
-    for recording in recordings:
-        found[side_of[recording.experiment.hash()]].append(recording)
-    return found
+    return side_of

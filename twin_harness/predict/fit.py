@@ -85,17 +85,21 @@ class Problem:
         self._capacity = capacity
         self._start = Start(*(np.array([observation.before[COLUMNS.index(name)] for observation in observations]) for name in ("load1", "memory_percent")))
         values = padded(observations)
-        self._measured = np.stack([scored(name, values[:, index]) for index, name in enumerate(COLUMNS)], axis=1)
-        self.is_known = ~np.isnan(self._measured)
+        self.measured = np.stack([scored(name, values[:, index]) for index, name in enumerate(COLUMNS)], axis=1)
+        self.is_known = ~np.isnan(self.measured)
         counts = self.is_known.sum(axis=(1, 2), keepdims=True)
         # Runs weigh equally, however long they are.
         self._weights = np.sqrt(counts.mean() / np.maximum(counts, 1)) / scales[np.newaxis, :, np.newaxis]
 
+    def predicted(self, parameters: np.ndarray) -> np.ndarray:
+        """Return the free run, (members, runs, columns, seconds), on the scale of ``scored``."""
+        columns = simulate(parameters, self.levels, self._capacity, self._start)
+        return np.stack([np.moveaxis(scored(name, columns[name]), 1, 0) for name in COLUMNS], axis=2)
+
     def errors(self, parameters: np.ndarray) -> np.ndarray:
         """Return errors of the free run, (members, runs, columns, seconds), on the scale of ``scored``; NaN where nothing was measured."""
-        columns = simulate(parameters, self.levels, self._capacity, self._start)
-        free = np.stack([scored(name, columns[name]) for name in COLUMNS], axis=2)
-        return np.moveaxis(free, 1, 0) - self._measured
+        errors: np.ndarray = self.predicted(parameters) - self.measured
+        return errors
 
     def residuals(self, parameters: np.ndarray) -> np.ndarray:
         """Return weighted errors of (members, parameters) as (members, measured values)."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.recording import Recording
+    from twin_harness.schedule import Event
 
 COLUMNS = (
     "cpu_percent",
@@ -27,6 +28,7 @@ COLUMNS = (
     "probe_wakeup_ms",
     "probe_cpu_ms",
 )
+ROLES = ("train", "calibrate", "test")  # the first word of the names that control/campaign.py gives
 _LEAST_COVERAGE = 0.5
 FEWEST_SECONDS = 3
 
@@ -42,6 +44,7 @@ class Observation:
         values: (columns, seconds) means over each second from the counters, of probes the worst; NaN where nothing is known. In the order of
             ``COLUMNS``.
         before: (columns,) the last values known before the first second: the state of the machine as it was found. NaN where unknown.
+        stressors, shapes: what the plan uses, by kind; a recorded series counts as ``holds`` where it jumps, as ``trace`` where it is a line.
         ended_early: the run was stopped or aborted; what came after is not in ``values`` (a censored observation).
     """
 
@@ -54,7 +57,15 @@ class Observation:
     demand: Demand
     values: np.ndarray
     before: np.ndarray
+    stressors: frozenset[str] = frozenset()
+    shapes: frozenset[str] = frozenset()
     ended_early: bool = False
+
+    @property
+    def role(self) -> str:
+        """Which part of a campaign it belongs to: ``train``, ``calibrate`` or ``test``; ``train`` for all other runs."""
+        first = self.name.split(" ", 1)[0]
+        return first if first in ROLES else "train"
 
     def column(self, name: str) -> np.ndarray:
         """Return one column, (seconds,)."""
@@ -99,8 +110,15 @@ def observe(recording: Recording) -> Observation:
         demand=demand_of(recording.experiment, capacity, begin_s, seconds),
         values=values,
         before=before,
+        stressors=frozenset(event.stressor for event in recording.experiment.events),
+        shapes=frozenset(_kind(event) for event in recording.experiment.events),
         ended_early=ended_early,
     )
+
+
+def _kind(event: Event) -> str:
+    """Return the kind of an event's shape."""
+    return "holds" if getattr(event.shape, "interpolation", "") == "previous" else event.shape.kind
 
 
 def _end_of(recording: Recording) -> tuple[float, bool]:

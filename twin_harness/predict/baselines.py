@@ -1,0 +1,310 @@
+"""What a twin must beat: simple predictors in free run, by the same code path as the model.
+
+All see the plan alone, and what a machine shows before it begins where that is asked for; none sees a sample of the run that it predicts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, Self
+
+import numpy as np
+
+from twin_harness.predict.demand import CHANNELS, stacked
+from twin_harness.predict.observation import COLUMNS, padded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twin_harness.predict.demand import Capacity, Demand
+    from twin_harness.predict.observation import Observation
+
+_LAGS = 4
+_RIDGE = 1e-3
+_GRID_S = 60
+_INPUTS = [index for index, name in enumerate(CHANNELS) if name not in ("host_starts", "host_ends", "filled_bytes", "memory_end_bytes")]
+_WILD = 10.0  # a free run that leaves what was measured by so many times its range has diverged, and stays there
+
+
+class Predictor(Protocol):
+    """Predicts every column of runs from their plans."""
+
+    name: str
+
+    def fit(self, observations: Sequence[Observation], capacity: Capacity) -> Self:
+        """Learn from runs."""
+        ...
+
+    def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
+        """Return (runs, columns, seconds of the longest), given the values before each run, (runs, columns), NaN where nobody looked."""
+        ...
+
+
+@dataclass
+class Mean:
+    """The mean of all training runs, whatever is asked for."""
+
+    name: str = "mean"
+
+    def fit(self, observations: Sequence[Observation], capacity: Capacity) -> Self:
+        """Take the mean over runs of each run's mean."""
+        del capacity
+        self.means_ = np.nanmean(np.nanmean(padded(observations), axis=2), axis=0)
+        return self
+
+    def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
+        """Return the means."""
+        del before
+        return np.tile(self.means_[np.newaxis, :, np.newaxis], (len(demands), 1, _longest(demands)))
+
+
+@dataclass
+class Persistence:
+    """The machine stays as it was before the run: as found, or at rest."""
+
+    name: str = "persistence"
+
+    def fit(self, observations: Sequence[Observation], capacity: Capacity) -> Self:
+        """Take the usual values before a run."""
+        del capacity
+        self.idle_ = np.nanmedian(np.stack([observation.before for observation in observations]), axis=0)
+        return self
+
+    def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
+        """Return the values before."""
+        start = np.where(np.isnan(before), self.idle_, before)
+        return np.repeat(start[:, :, np.newaxis], _longest(demands), axis=2)
+
+
+@dataclass
+class Nearest:
+    """What was measured under the training plan that looks most like this one."""
+
+    name: str = "nearest plan"
+
+    def fit(self, observations: Sequence[Observation], capacity: Capacity) -> Self:
+        """Keep every run."""
+        del capacity
+        self.plans_ = _outlines([observation.demand for observation in observations])
+        self.scales_ = np.maximum(self.plans_.std(axis=(0, 2), keepdims=True), 1e-9)
+        self.values_ = padded(observations)
+        self.fallback_ = Mean().fit(observations, observations[0].capacity).means_
+        return self
+
+    def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
+        """Return the measured values of the nearest plan; its last ones where it was shorter."""
+        del before
+        wanted = _outlines(demands)
+        distances = (((wanted[:, np.newaxis] - self.plans_) / self.scales_) ** 2).sum(axis=(2, 3))
+        found = self.values_[distances.argmin(axis=1)]
+        longest = _longest(demands)
+        if found.shape[2] < longest:
+            found = np.concatenate([found, np.full((*found.shape[:2], longest - found.shape[2]), np.nan)], axis=2)
+        filled: np.ndarray = np.where(np.isnan(found), self.fallback_[:, np.newaxis], found)
+        return filled[:, :, :longest]
+
+
+@dataclass
+class Superposition:
+    """The responses to one resource at a time, added up: linear in the levels, of the last seconds."""
+
+    name: str = "superposition"
+    is_clipped: bool = False
+
+    def fit(self, observations: Sequence[Observation], capacity: Capacity) -> Self:
+        """Regress each column on the lagged levels, over the runs that load one resource alone (over all, where there are too few)."""
+        self.capacity_ = capacity
+        single = [one for one in observations if len(one.stressors) == 1]
+        used = single if _resources(single) == _resources(observations) else observations
+        levels, values = stacked([one.demand for one in used]), padded(used)
+        self.scales_ = np.maximum(np.abs(levels[:, _INPUTS]).max(axis=(0, 2)), 1e-9)
+        self.weights_ = _regress(_lagged(levels, self.scales_), values)
+        return self
+
+    def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
+        """Return the sum of the responses, cut at what is physical if it is to be."""
+        del before
+        found: np.ndarray = np.einsum("rtf,cf->rct", _lagged(stacked(demands), self.scales_), self.weights_)
+        return _clipped(found) if self.is_clipped else found
+
+
+@dataclass
+class Arx:
+    """A linear autoregression with the levels as inputs (ARX), simulated on its own outputs."""
+
+    name: str = "ARX"
+    order: int = 2
+
+    def fit(self, observations: Sequence[Observation], capacity: Capacity) -> Self:
+        """Regress each column on its own past and the lagged levels, one step ahead."""
+        del capacity
+        levels, values = stacked([one.demand for one in observations]), padded(observations)
+        self.scales_ = np.maximum(np.abs(levels[:, _INPUTS]).max(axis=(0, 2)), 1e-9)
+        self.idle_ = np.nanmedian(np.stack([one.before for one in observations]), axis=0)
+        self.low_, self.high_ = np.nanmin(values, axis=(0, 2)), np.nanmax(values, axis=(0, 2))
+        inputs = _lagged(levels, self.scales_)
+        before = np.stack([np.where(np.isnan(one.before), self.idle_, one.before) for one in observations])
+        self.weights_ = []
+        for column in range(len(COLUMNS)):
+            past = _past(values[:, column], before[:, column], self.order)
+            self.weights_.append(_regress(np.concatenate([inputs, past], axis=2), values[:, column : column + 1])[0])
+        return self
+
+    def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
+        """Run freely."""
+        inputs = _lagged(stacked(demands), self.scales_)
+        start = np.where(np.isnan(before), self.idle_, before)
+        span = np.maximum(self.high_ - self.low_, 1e-9)
+        found = np.empty((len(demands), len(COLUMNS), inputs.shape[1]))
+        for column, weights in enumerate(self.weights_):
+            past = np.repeat(start[:, column : column + 1], self.order, axis=1)
+            for second in range(inputs.shape[1]):
+                value = inputs[:, second] @ weights[: inputs.shape[2]] + past @ weights[inputs.shape[2] :]
+                value = np.clip(value, self.low_[column] - _WILD * span[column], self.high_[column] + _WILD * span[column])
+                past = np.concatenate([value[:, np.newaxis], past[:, :-1]], axis=1)
+                found[:, column, second] = value
+        return found
+
+
+@dataclass
+class Boosting:
+    """Gradient boosting on the own past and the lagged levels, simulated on its own outputs; needs scikit-learn (the extra ``ml``)."""
+
+    name: str = "gradient boosting"
+    order: int = 2
+    models_: list[object] = field(default_factory=list)
+
+    @staticmethod
+    def is_available() -> bool:
+        """Tell whether scikit-learn is installed."""
+        from importlib.util import find_spec  # noqa: PLC0415 - here alone
+
+        return find_spec("sklearn") is not None
+
+    def fit(self, observations: Sequence[Observation], capacity: Capacity) -> Self:
+        """Fit one model a column, one step ahead."""
+        from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 - an extra, and heavy
+
+        del capacity
+        levels, values = stacked([one.demand for one in observations]), padded(observations)
+        self.scales_ = np.maximum(np.abs(levels[:, _INPUTS]).max(axis=(0, 2)), 1e-9)
+        self.idle_ = np.nanmedian(np.stack([one.before for one in observations]), axis=0)
+        inputs = _lagged(levels, self.scales_)
+        self.models_ = []
+        for column in range(len(COLUMNS)):
+            before = np.array([one.before[column] for one in observations])
+            past = _past(values[:, column], np.where(np.isnan(before), self.idle_[column], before), self.order)
+            features = np.concatenate([inputs, past], axis=2).reshape(-1, inputs.shape[2] + self.order)
+            target = values[:, column].reshape(-1)
+            is_known = ~np.isnan(target) & ~np.isnan(features).any(axis=1)
+            model = HistGradientBoostingRegressor(max_iter=120, random_state=0)
+            self.models_.append(model.fit(features[is_known], target[is_known]))
+        return self
+
+    def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
+        """Run freely."""
+        inputs = _lagged(stacked(demands), self.scales_)
+        start = np.where(np.isnan(before), self.idle_, before)
+        found = np.empty((len(demands), len(COLUMNS), inputs.shape[1]))
+        for column, model in enumerate(self.models_):
+            past = np.repeat(start[:, column : column + 1], self.order, axis=1)
+            for second in range(inputs.shape[1]):
+                value = model.predict(np.concatenate([inputs[:, second], past], axis=1))  # type: ignore[attr-defined]
+                past = np.concatenate([value[:, np.newaxis], past[:, :-1]], axis=1)
+                found[:, column, second] = value
+        return found
+
+
+@dataclass
+class StraightLine:
+    """What is asked for arrives at once and in full, on top of rest: the line by which people tell when memory will be full."""
+
+    name: str = "straight line"
+
+    def fit(self, observations: Sequence[Observation], capacity: Capacity) -> Self:
+        """Take the usual values before a run."""
+        self.capacity_ = capacity
+        self.idle_ = Persistence().fit(observations, capacity).idle_
+        return self
+
+    def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
+        """Return rest plus what is asked for, where a column is asked for, and rest elsewhere."""
+        found = np.repeat(np.where(np.isnan(before), self.idle_, before)[:, :, np.newaxis], _longest(demands), axis=2)
+        levels = stacked(demands)
+        asked = {
+            "cpu_percent": levels[:, CHANNELS.index("cpu_percent")],
+            "memory_percent": 100.0 * levels[:, CHANNELS.index("memory_bytes")] / self.capacity_.memory_bytes,
+            "disk_write_bytes_per_s": levels[:, CHANNELS.index("write_bytes_per_s")] + levels[:, CHANNELS.index("sync_bytes_per_s")],
+            "disk_read_bytes_per_s": levels[:, CHANNELS.index("read_bytes_per_s")],
+        }
+        for name, added in asked.items():
+            found[:, COLUMNS.index(name)] += added
+        return _clipped(found)
+
+
+def all_baselines() -> list[Predictor]:
+    """Return the eight, the one that needs scikit-learn where it is installed."""
+    always: list[Predictor] = [
+        Mean(),
+        Persistence(),
+        Nearest(),
+        Superposition(),
+        Superposition("clipped superposition", is_clipped=True),
+        Arx(),
+        StraightLine(),
+    ]
+    return [*always, Boosting()] if Boosting.is_available() else always
+
+
+def _longest(demands: Sequence[Demand]) -> int:
+    return max(demand.seconds for demand in demands)
+
+
+def _resources(observations: Sequence[Observation]) -> set[str]:
+    return {stressor for one in observations for stressor in one.stressors}
+
+
+def _outlines(demands: Sequence[Demand]) -> np.ndarray:
+    """Return the plans' inputs on a grid of the same length, (plans, inputs, seconds)."""
+    levels = stacked(demands)[:, _INPUTS]
+    grid = np.zeros((*levels.shape[:2], _GRID_S))
+    grid[:, :, : min(_GRID_S, levels.shape[2])] = levels[:, :, :_GRID_S]
+    return grid
+
+
+def _lagged(levels: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Return a one and the inputs of this second and the ones before, (plans, seconds, features)."""
+    inputs = levels[:, _INPUTS] / scales[:, np.newaxis]
+    features = [np.ones((len(levels), levels.shape[2]))]
+    for lag in range(_LAGS):
+        moved = np.zeros_like(inputs)
+        moved[:, :, lag:] = inputs[:, :, : inputs.shape[2] - lag]
+        features += list(np.moveaxis(moved, 1, 0))
+    return np.stack(features, axis=2)
+
+
+def _past(values: np.ndarray, before: np.ndarray, order: int) -> np.ndarray:
+    """Return a column's own values of the seconds before, (runs, seconds, order); those before the run are the last one known."""
+    padded_values = np.concatenate([np.repeat(before[:, np.newaxis], order, axis=1), values], axis=1)
+    seconds = values.shape[1]
+    return np.stack([padded_values[:, order - lag : order - lag + seconds] for lag in range(1, order + 1)], axis=2)
+
+
+def _regress(features: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the weights of a ridge regression, (columns, features)."""
+    flat = features.reshape(-1, features.shape[2])
+    weights = np.zeros((values.shape[1], flat.shape[1]))
+    for column in range(values.shape[1]):
+        target = values[:, column].reshape(-1)
+        is_known = ~np.isnan(target) & ~np.isnan(flat).any(axis=1)
+        if is_known.any():
+            used = flat[is_known]
+            weights[column] = np.linalg.solve(used.T @ used + _RIDGE * len(used) * np.eye(used.shape[1]), used.T @ target[is_known])
+    return weights
+
+
+def _clipped(values: np.ndarray) -> np.ndarray:
+    """Cut values at what is physical: percents at 0 and 100, everything else at 0."""
+    is_percent = np.array([name.endswith("_percent") for name in COLUMNS])[:, np.newaxis]
+    cut: np.ndarray = np.clip(values, 0.0, np.where(is_percent, 100.0, np.inf))
+    return cut

@@ -1,0 +1,194 @@
+"""How good a twin is: every split, each with its own fit, the twin and every baseline by one code path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twin_harness.errors import InvalidInput
+from twin_harness.predict.baselines import all_baselines
+from twin_harness.predict.fit import LOG_COLUMNS, scored
+from twin_harness.predict.observation import COLUMNS, padded
+from twin_harness.predict.scores import ColumnScore, floor_of, score, skill, square_errors
+from twin_harness.predict.simulate import Start
+from twin_harness.predict.splits import SPLITS, divide
+from twin_harness.predict.twin import Twin
+from twin_harness.predict.uncertainty import COVERAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from twin_harness.predict.observation import Observation
+
+TWIN, WARM = "twin", "twin, as found"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often a band held, over runs that nothing of the model has seen.
+
+    Attributes:
+        column: which. pointwise, simultaneous: shares of seconds and of runs inside; NaN without a calibrated band. low, high: the interval (95 %)
+            of the simultaneous share, exact binomial. width: mean of the pointwise band in the column's unit. crps: mean continuous ranked
+            probability score, in it, too. runs: how many.
+    """
+
+    column: str
+    pointwise: float
+    simultaneous: float
+    low: float
+    high: float
+    width: float
+    crps: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of one split.
+
+    Attributes:
+        split: its name; empty for held-out runs. scores: of the twin and every baseline, by column. skills: by baseline and column, the twin's skill
+            with its interval. coverage: by column. train, test: runs on each side. pairs: replicates that the floor is of.
+    """
+
+    split: str
+    scores: list[ColumnScore]
+    skills: dict[str, dict[str, tuple[float, float, float]]]
+    coverage: list[Coverage]
+    train: int
+    test: int
+    pairs: int
+    notes: list[str] = field(default_factory=list)
+
+    def score_of(self, column: str, predictor: str = TWIN) -> ColumnScore | None:
+        """Return one score; None where the column was not measured."""
+        return next((one for one in self.scores if one.column == column and one.predictor == predictor), None)
+
+    def best_baseline(self, column: str) -> ColumnScore | None:
+        """Return the baseline with the least error."""
+        others = [one for one in self.scores if one.column == column and one.predictor not in (TWIN, WARM)]
+        return min(others, key=lambda one: one.rmse, default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        skills = {
+            name: {column: [None if np.isnan(part) else part for part in three] for column, three in columns.items()} for name, columns in self.skills.items()
+        }
+        coverage = [{key: None if isinstance(value, float) and np.isnan(value) else value for key, value in vars(one).items()} for one in self.coverage]
+        scores = [one.to_json() for one in self.scores]
+        return {
+            "split": self.split,
+            "train_runs": self.train,
+            "test_runs": self.test,
+            "replicate_pairs": self.pairs,
+            "scores": scores,
+            "skills": skills,
+            "coverage": coverage,
+            "notes": self.notes,
+        }
+
+
+def evaluate(twin: Twin, training: Sequence[Observation], test: Sequence[Observation], split: str = "", floors_from: Sequence[Observation] = ()) -> Evaluation:
+    """Judge a fitted twin, and baselines fitted to the same training runs, by runs that neither has seen.
+
+    Args:
+        twin: fitted.
+        training: what it was fitted to; baselines are fitted to it.
+        test: the runs it is judged by.
+        split: how the runs were divided.
+        floors_from: runs whose replicates tell the noise floor; the test's own unless given.
+    """
+    demands = [one.demand for one in test]
+    cold = np.full((len(test), len(COLUMNS)), np.nan)
+    found = np.stack([one.before for one in test])
+    measured = padded(test)
+    centre, sets = twin.simulated(demands)
+    start = Start(*(found[:, COLUMNS.index(name)] for name in ("load1", "memory_percent")))
+    as_found = twin.simulated(demands, start)[0]
+    floors, pairs = {}, 0
+    for column in COLUMNS:
+        floors[column], pairs = floor_of(floors_from or test, column)
+    ours = _linear(centre)
+    scores = [*score(TWIN, ours, test, floors), *score(WARM, _linear(as_found), test, floors)]
+    skills = {}
+    for baseline in all_baselines() if training else []:
+        guess = baseline.fit(training, twin.capacity_).predict(demands, cold)
+        scores += score(baseline.name, guess, test, floors)
+        skills[baseline.name] = {
+            column: skill(
+                square_errors(ours[:, index], measured[:, index], column), square_errors(guess[:, index, : measured.shape[2]], measured[:, index], column)
+            )
+            for index, column in enumerate(COLUMNS)
+        }
+    return Evaluation(split, scores, skills, _coverage(twin, test, centre, sets), len(training), len(test), pairs)
+
+
+def evaluate_splits(
+    observations: Sequence[Observation], names: Iterable[str] = SPLITS, say: Callable[[str], None] = lambda _: None
+) -> tuple[list[Evaluation], list[str]]:
+    """Judge the model's design by every split that the runs allow, each with its own fit.
+
+    Returns:
+        The evaluations, and a sentence for each split that could not be made.
+    """
+    found, missing = [], []
+    for name in names:
+        try:
+            divided = divide(name, observations)
+            say(f"{name}: {len(divided.train)} runs to train, {len(divided.test)} to test")
+            kept = [one for one in observations if one.role == "calibrate" and one.plan not in {other.plan for other in (*divided.train, *divided.test)}]
+            twin = Twin().fit_observations([*divided.train, *kept], say)
+        except InvalidInput as error:
+            missing.append(str(error))
+            continue
+        found.append(evaluate(twin, divided.train, divided.test, name, floors_from=observations if name == "S1" else ()))
+    return found, missing
+
+
+def _linear(values: np.ndarray) -> np.ndarray:
+    """Return (runs, columns, seconds) of the scale of ``scored`` in the columns' units."""
+    linear = values.copy()
+    for index, name in enumerate(COLUMNS):
+        if name in LOG_COLUMNS:
+            linear[:, index] = np.exp(linear[:, index])
+    return linear
+
+
+def _coverage(twin: Twin, test: Sequence[Observation], centre: np.ndarray, sets: np.ndarray) -> list[Coverage]:
+    from scipy.stats import binomtest, norm  # noqa: PLC0415 - scipy.stats is slow to load
+
+    measured = padded(test)
+    spreads = twin.spread_.of(centre, sets)
+    found = []
+    for index, column in enumerate(COLUMNS):
+        truth = scored(column, measured[:, index])
+        known = ~np.isnan(truth)
+        if not known.any():
+            continue
+        ratios = np.where(known, np.abs(centre[:, index] - truth) / spreads[:, index], np.nan)
+        point, joint = twin.calibration_.pointwise[index], twin.calibration_.simultaneous[index]
+        counts = known.sum(axis=1)
+        inside = np.nanmean([np.nansum(row <= point) / count for row, count in zip(ratios, counts, strict=True) if count])
+        whole = [bool(np.nanmax(row) <= joint) for row, count in zip(ratios, counts, strict=True) if count]
+        interval = binomtest(sum(whole), len(whole)).proportion_ci(0.95)
+        # The deviation that makes the pointwise band a normal one's: of it the score is known in closed form (Gneiting and Raftery, 2007).
+        deviation = np.maximum(spreads[:, index] * (point if np.isfinite(point) else 1.0) / norm.ppf(0.5 + COVERAGE / 2), 1e-12)
+        z = (truth - centre[:, index]) / deviation
+        crps = deviation * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
+        is_known = np.isfinite(point)
+        found.append(
+            Coverage(
+                column,
+                float(inside) if is_known else float("nan"),
+                float(np.mean(whole)) if np.isfinite(joint) else float("nan"),
+                float(interval.low) if np.isfinite(joint) else float("nan"),
+                float(interval.high) if np.isfinite(joint) else float("nan"),
+                float(np.nanmean(np.where(known, 2 * point * spreads[:, index], np.nan))) if is_known else float("nan"),
+                float(np.nanmean(crps)),
+                len(whole),
+            )
+        )
+    return found

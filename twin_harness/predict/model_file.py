@@ -1,0 +1,130 @@
+"""The model as a file: JSON, checked field by field when it is read, for it may come from anybody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from twin_harness.errors import InvalidInput
+from twin_harness.phrasing import checked, refuse, short
+from twin_harness.predict.demand import CHANNELS
+from twin_harness.predict.observation import COLUMNS
+from twin_harness.predict.parameters import HIGH, LOW, NAMES
+from twin_harness.schedule_file import read_json
+
+# History: 1: parameters, sets, spread, calibration, domain, training.
+FORMAT = "twin-model/1"
+LARGEST_BYTES = 4 * 1024**2
+_MOST_SETS, _MOST_PLANS = 1_000, 100_000
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=500)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CapacityPart(_Part):
+    """What 100 percent is."""
+
+    cpus: Annotated[float, Field(gt=0, le=10_000)]
+    memory_bytes: Annotated[float, Field(ge=2**20, le=2**60)]
+
+
+class SpreadPart(_Part):
+    """See ``uncertainty.Spread``; one number a column."""
+
+    still: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+    moving: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+    run_share: dict[str, Annotated[float, Field(ge=0, le=1)]]
+    memory: dict[str, Annotated[float, Field(ge=0, lt=1)]]
+
+
+class CalibrationPart(_Part):
+    """See ``uncertainty.Calibration``; null where too few runs were there."""
+
+    pointwise: dict[str, Positive | None]
+    simultaneous: dict[str, Positive | None]
+    runs: Annotated[int, Field(ge=0)]
+
+
+class DomainPart(_Part):
+    """What the training runs asked for at most, and what together."""
+
+    highest: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+    together: list[list[Annotated[str, Field(max_length=40)]]]
+    longest_s: Positive
+
+
+class TrainingPart(_Part):
+    """What the model was fitted to."""
+
+    runs: Annotated[int, Field(ge=1)]
+    plans: Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]], Field(max_length=_MOST_PLANS)]
+    calibration_plans: Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]], Field(max_length=_MOST_PLANS)]
+    hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ModelFile(_Part):
+    """Everything a twin knows."""
+
+    format: Literal["twin-model/1"] = "twin-model/1"
+    created: Text
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    host: Text = ""
+    capacity: CapacityPart
+    parameters: dict[str, Finite]
+    errors: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)] | None]
+    units: dict[str, Text] = {}
+    unidentified: list[Text] = []
+    at_bound: list[Text] = []
+    sets: Annotated[list[list[Finite]], Field(min_length=1, max_length=_MOST_SETS)]
+    spread: SpreadPart
+    calibration: CalibrationPart
+    domain: DomainPart
+    training: TrainingPart
+
+    @model_validator(mode="after")
+    def _fits_this_version(self) -> ModelFile:
+        _same_names("parameters", self.parameters, NAMES)
+        for part, table in (("spread", self.spread), ("calibration", self.calibration)):
+            for name in ("still", "moving", "run_share", "memory") if part == "spread" else ("pointwise", "simultaneous"):
+                _same_names(f"{part}.{name}", getattr(table, name), COLUMNS)
+        _same_names("domain.highest", self.domain.highest, CHANNELS)
+        for index, row in enumerate([[self.parameters[name] for name in NAMES], *self.sets]):
+            where = "parameters" if index == 0 else f"sets[{index - 1}]"
+            if len(row) != len(NAMES):
+                refuse(where, f"{len(row)} numbers; expected {len(NAMES)}")
+            outside = np.flatnonzero((np.array(row) < LOW - 1e-9 * np.abs(LOW)) | (np.array(row) > HIGH * (1 + 1e-9)))
+            if len(outside):
+                first = int(outside[0])
+                refuse(f"{where}.{NAMES[first]}", f"{row[first]:g} is outside of {LOW[first]:g} to {HIGH[first]:g}")
+        return self
+
+
+def _same_names(path: str, table: dict[str, Any], names: tuple[str, ...]) -> None:
+    if set(table) != set(names):
+        odd = min(set(table) ^ set(names))
+        refuse(path, f"{short(odd)} is {'unknown' if odd in table else 'missing'}")
+
+
+def read_model(path: str | Path) -> ModelFile:
+    """Read a model file.
+
+    Raises:
+        InvalidInput: it is missing, too large, no JSON, of a newer version, or not what a model holds; one sentence that names file and field.
+    """
+    source = Path(path)
+    if source.is_file() and source.stat().st_size > LARGEST_BYTES:
+        msg = f"model {str(path)!r}: {source.stat().st_size} bytes; expected at most {LARGEST_BYTES}, a model has some hundred kilobytes"
+        raise InvalidInput(msg)
+    data = read_json(source, "a model that twin fit has made")
+    if isinstance(data, dict) and data.get("format") != FORMAT:
+        msg = f"model {str(path)!r}: format {short(data.get('format'))} is not one this version reads; expected {FORMAT!r}, fit it anew or upgrade"
+        raise InvalidInput(msg)
+    return checked(ModelFile, data, f"model {str(path)!r}")

@@ -1,0 +1,121 @@
+"""Overload: when a column crosses a limit, how likely, and which resource binds. Expressions are parsed, never evaluated.
+
+    <column> [mean|p50|p95|p99] (>|<) <number> [for <number> s]
+
+A statistic is over a sliding window of the ``for`` seconds (5 s unless given); without one each one-second mean is compared, for ``for`` seconds on
+end. The time to it is the end of the first such window.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from twin_harness.errors import InvalidInput, Undecided
+from twin_harness.metrics import by_name
+from twin_harness.predict.observation import COLUMNS
+
+_STATISTICS = {"mean": None, "p50": 0.5, "p95": 0.95, "p99": 0.99}
+_WINDOW_S = 5.0
+_LONGEST_S = 86_400.0
+_EXPRESSION = re.compile(
+    r"\s*(?P<column>[a-z0-9_]{1,64})(?:\s+(?P<statistic>mean|p50|p95|p99))?\s*(?P<sign>[<>])\s*"
+    r"(?P<limit>-?[0-9]{1,18}(?:\.[0-9]{1,9})?(?:e[+-]?[0-9]{1,2})?)(?:\s+for\s+(?P<seconds>[0-9]{1,6}(?:\.[0-9]{1,3})?)\s*s)?\s*"
+)
+_EXAMPLE = 'e.g. "memory_percent > 90 for 5 s" or "probe_wakeup_ms p95 > 20"'
+MOST_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Overload:
+    """One condition.
+
+    Attributes:
+        column: of the dataset. statistic: ``mean``, ``p50``, ``p95``, ``p99`` over the window; empty compares each second.
+        is_above: whether it holds above the limit, or below. limit: in the column's unit. seconds: the window, or for how long on end.
+    """
+
+    column: str
+    statistic: str
+    is_above: bool
+    limit: float
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> Overload:
+        """Read an expression.
+
+        Raises:
+            InvalidInput: it is none, or its column is none of the dataset.
+        """
+        match = _EXPRESSION.fullmatch(text) if len(text) <= MOST_CHARACTERS else None
+        if match is None:
+            msg = f"overload: expected <column> [mean|p50|p95|p99] > or < <number> [for <number> s], {_EXAMPLE}, but got {text[:MOST_CHARACTERS]!r}"
+            raise InvalidInput(msg)
+        if by_name(match["column"]) is None:
+            msg = f"overload: {match['column']!r} is no column of the dataset; the twin foretells {', '.join(COLUMNS)}"
+            raise InvalidInput(msg)
+        statistic = match["statistic"] or ""
+        seconds = float(match["seconds"]) if match["seconds"] else _WINDOW_S if statistic else 1.0
+        if not 1.0 <= seconds <= _LONGEST_S:
+            msg = f"overload: expected from 1 to {_LONGEST_S:g} s but got for {seconds:g} s; the twin steps by seconds"
+            raise InvalidInput(msg)
+        return cls(match["column"], statistic, match["sign"] == ">", float(match["limit"]), int(np.ceil(seconds)))
+
+    def __str__(self) -> str:
+        statistic = f" {self.statistic}" if self.statistic else ""
+        return f"{self.column}{statistic} {'>' if self.is_above else '<'} {self.limit:g} for {self.seconds} s"
+
+    def first(self, values: np.ndarray) -> np.ndarray:
+        """Return when the condition first holds, in seconds from the start of the values; NaN where it never does.
+
+        Args:
+            values: (…, seconds) means over each second; a second that nobody knows (NaN) meets no condition.
+        """
+        if values.shape[-1] < self.seconds:
+            return np.full(values.shape[:-1], np.nan)
+        windows = sliding_window_view(values, self.seconds, axis=-1)
+        quantile = _STATISTICS.get(self.statistic)
+        with np.errstate(invalid="ignore"):
+            if not self.statistic:
+                held = (windows > self.limit if self.is_above else windows < self.limit).all(axis=-1)
+            else:
+                found = windows.mean(axis=-1) if quantile is None else np.quantile(windows, quantile, axis=-1)
+                held = found > self.limit if self.is_above else found < self.limit
+        at = held.argmax(axis=-1) + float(self.seconds)
+        return np.where(held.any(axis=-1), at, np.nan)
+
+    def index(self) -> int:
+        """Return which modelled column it is about.
+
+        Raises:
+            Undecided: the model does not foretell that column.
+        """
+        if self.column not in COLUMNS:
+            msg = f"overload: the twin does not foretell {self.column}; it foretells {', '.join(COLUMNS)}"
+            raise Undecided(msg)
+        return COLUMNS.index(self.column)
+
+
+@dataclass(frozen=True)
+class OverloadCall:
+    """What the twin says of a condition.
+
+    Attributes:
+        condition: what was asked. probability: share of members in which it comes true. members: how many.
+        time_s: median time to it over those, on the events' clock; None when none has it. low_s, high_s: between which 90 percent of them lie.
+        binding: the resource that is used most at that time: cpu, memory or disk; empty when it does not come true.
+        is_extrapolating: the plan lies beyond what the model was fitted to.
+    """
+
+    condition: str
+    probability: float
+    members: int
+    time_s: float | None
+    low_s: float | None
+    high_s: float | None
+    binding: str
+    is_extrapolating: bool

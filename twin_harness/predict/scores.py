@@ -1,0 +1,135 @@
+"""How good predictions of held-out runs are: errors beside the noise floor and the baselines, coverage of bands. Runs weigh equally."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twin_harness.predict.fit import LOG_COLUMNS
+from twin_harness.predict.observation import COLUMNS, padded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twin_harness.predict.observation import Observation
+
+_SMOOTHED_S = {"disk_write_bytes_per_s": 5, "disk_read_bytes_per_s": 5}
+_RESAMPLES = 1_000
+_FLAT = 1e-6
+
+
+@dataclass(frozen=True)
+class ColumnScore:
+    """One column of one predictor over the runs of a split.
+
+    Attributes:
+        column, predictor: which. runs, seconds: how many were judged.
+        rmse, bias: in the column's unit. nrmse: rmse over the standard deviation of the column in the test; NaN where it is flat.
+        floor: what a perfect model would reach, from replicates; NaN without any. to_floor: rmse over it.
+        log_ratio: of latencies, the median over runs of |log(predicted p95 / measured p95)|; NaN for others.
+        total_percent: of the disk, by how much the bytes of all runs are off.
+    """
+
+    column: str
+    predictor: str
+    runs: int
+    seconds: int
+    rmse: float
+    bias: float
+    nrmse: float
+    floor: float
+    to_floor: float
+    log_ratio: float
+    total_percent: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; what is not known is null."""
+        return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in asdict(self).items()}
+
+
+def smoothed(values: np.ndarray, column: str) -> np.ndarray:
+    """Return values (…, seconds) as they are judged: of the disk means over five seconds, others as they are."""
+    width = _SMOOTHED_S.get(column, 1)
+    count = values.shape[-1] // width
+    if width == 1 or count == 0:
+        return values
+    means: np.ndarray = values[..., : count * width].reshape(*values.shape[:-1], count, width).mean(axis=-1)
+    return means
+
+
+def square_errors(predicted: np.ndarray, measured: np.ndarray, column: str) -> np.ndarray:
+    """Return the mean square error of each run, (runs,), NaN for runs of which nothing is known."""
+    errors = smoothed(predicted, column) - smoothed(measured, column)
+    counts = (~np.isnan(errors)).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: np.ndarray = np.where(counts > 0, np.nansum(errors**2, axis=1) / counts, np.nan)
+    return found
+
+
+def floor_of(observations: Sequence[Observation], column: str) -> tuple[float, int]:
+    """Return what a perfect model would reach, and over how many pairs of replicates: their RMSE over √2."""
+    values, plans = padded(observations)[:, COLUMNS.index(column)], [one.plan for one in observations]
+    pairs = [(i, j) for i in range(len(plans)) for j in range(i + 1, len(plans)) if plans[i] == plans[j]]
+    if not pairs:
+        return float("nan"), 0
+    errors = np.array([square_errors(values[i : i + 1], values[j : j + 1], column)[0] for i, j in pairs])
+    return float(np.sqrt(np.nanmean(errors) / 2.0)), len(pairs)
+
+
+def score(predictor: str, predicted: np.ndarray, observations: Sequence[Observation], floors: dict[str, float]) -> list[ColumnScore]:
+    """Score predictions (runs, columns, seconds) of runs."""
+    measured = padded(observations)
+    found = []
+    for index, column in enumerate(COLUMNS):
+        truth, guess = measured[:, index], predicted[:, index, : measured.shape[2]]
+        squares = square_errors(guess, truth, column)
+        known = ~np.isnan(truth)
+        if not known.any():
+            continue
+        rmse = float(np.sqrt(np.nanmean(squares)))
+        spread = float(np.nanstd(smoothed(truth, column)))
+        errors = np.where(known, guess - truth, np.nan)
+        floor = floors.get(column, float("nan"))
+        found.append(
+            ColumnScore(
+                column,
+                predictor,
+                int((~np.isnan(squares)).sum()),
+                int(known.sum()),
+                rmse,
+                float(np.nanmean(np.nanmean(errors, axis=1))),
+                rmse / spread if spread > _FLAT else float("nan"),
+                floor,
+                rmse / floor if floor > 0 else float("nan"),
+                _log_ratio(guess, truth) if column in LOG_COLUMNS else float("nan"),
+                100.0 * float(np.nansum(errors) / np.nansum(truth)) if column.startswith("disk_") and np.nansum(truth) > 0 else float("nan"),
+            )
+        )
+    return found
+
+
+def _log_ratio(guess: np.ndarray, truth: np.ndarray) -> float:
+    masked = np.where(np.isnan(truth), np.nan, guess)
+    ratios = np.log(np.nanquantile(masked, 0.95, axis=1) / np.nanquantile(truth, 0.95, axis=1))
+    return float(np.nanmedian(np.abs(ratios)))
+
+
+def skill(model: np.ndarray, baseline: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
+    """Return 1 − RMSE / RMSE of the baseline, with a 95 % interval from resampling runs.
+
+    Args:
+        model: (runs,) mean square errors, as ``square_errors`` gives them.
+        baseline: the same of what it is compared with.
+        seed: of the resampling.
+    """
+    known = ~np.isnan(model) & ~np.isnan(baseline)
+    ours, theirs = model[known], baseline[known]
+    if not len(ours) or theirs.mean() <= 0:
+        return float("nan"), float("nan"), float("nan")
+    drawn = np.random.default_rng(seed).integers(0, len(ours), (_RESAMPLES, len(ours)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        resampled = 1.0 - np.sqrt(ours[drawn].mean(axis=1) / theirs[drawn].mean(axis=1))
+    low, high = np.nanquantile(resampled, (0.025, 0.975))
+    return float(1.0 - np.sqrt(ours.mean() / theirs.mean())), float(low), float(high)

@@ -1,0 +1,314 @@
+"""The twin: fitted from runs, asked what would happen, written to a file and read from it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from twin_harness.dataset.preparation import assign
+from twin_harness.errors import InvalidInput
+from twin_harness.predict import domain
+from twin_harness.predict.demand import Capacity, demand_of, stacked
+from twin_harness.predict.fit import LOG_COLUMNS, Fit, Problem, fit
+from twin_harness.predict.model_file import CalibrationPart, CapacityPart, DomainPart, ModelFile, SpreadPart, TrainingPart, read_model
+from twin_harness.predict.observation import COLUMNS, Observation, observe
+from twin_harness.predict.overload import Overload, OverloadCall
+from twin_harness.predict.parameters import NAMES, PARAMETERS
+from twin_harness.predict.simulate import Start, simulate
+from twin_harness.predict.uncertainty import Calibration, Spread, calibrate, on_scale, spread_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from twin_harness.predict.demand import Demand
+    from twin_harness.recording import Run
+    from twin_harness.schedule import Experiment
+
+FEWEST_RUNS, FEWEST_PLANS = 6, 3
+_CALIBRATED_FROM = 20
+_CALIBRATION_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the twin foretells of one experiment.
+
+    Attributes:
+        experiment: the plan. ends_s: (seconds,) the end of each second on the events' clock.
+        centre, low, high: (columns, seconds) in the columns' units, in the order of ``COLUMNS``; the band holds 90 percent of all seconds.
+        joint_low, joint_high: the band that holds all seconds of 90 percent of runs. Bands are NaN where the model was not calibrated.
+        extrapolating: why the plan lies beyond what the model was fitted to, a phrase each; empty within.
+        columns: every simulated column by name, (seconds,), those of the contract as well.
+    """
+
+    experiment: Experiment
+    ends_s: np.ndarray
+    centre: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    joint_low: np.ndarray
+    joint_high: np.ndarray
+    extrapolating: tuple[str, ...]
+    columns: dict[str, np.ndarray]
+    _twin: Twin
+    _scaled: tuple[np.ndarray, np.ndarray]
+    _used: dict[str, np.ndarray]
+
+    def column(self, name: str) -> np.ndarray:
+        """Return the centre of one column, (seconds,)."""
+        row: np.ndarray = self.centre[COLUMNS.index(name)]
+        return row
+
+    @cached_property
+    def members(self) -> np.ndarray:
+        """Ways in which it may go, (members, columns, seconds), in the columns' units."""
+        centre, sets = self._scaled
+        return _in_units(self._twin.spread_.members(centre, sets))
+
+    def overload(self, condition: str) -> OverloadCall:
+        """Tell how likely a condition comes true, when, and which resource binds.
+
+        Raises:
+            InvalidInput: the condition is none.
+            Undecided: its column is one that the twin does not foretell.
+        """
+        parsed = Overload.parse(condition)
+        times_s = parsed.first(self.members[:, parsed.index()]) + self.ends_s[0] - 1.0
+        came = times_s[~np.isnan(times_s)]
+        binding = ""
+        if len(came):
+            second = int(np.clip(np.searchsorted(self.ends_s, np.median(came)), 0, len(self.ends_s) - 1))
+            binding = max(self._used, key=lambda name: float(self._used[name][max(0, second - parsed.seconds + 1) : second + 1].mean()))
+        low_s, middle_s, high_s = np.quantile(came, (0.05, 0.5, 0.95)) if len(came) else (None, None, None)
+        return OverloadCall(
+            str(parsed),
+            len(came) / len(times_s),
+            len(times_s),
+            None if middle_s is None else float(middle_s),
+            None if low_s is None else float(low_s),
+            None if high_s is None else float(high_s),
+            binding,
+            bool(self.extrapolating),
+        )
+
+
+class Twin:
+    """A model of one machine. ``Twin().fit([run, …])``, ``twin.predict(experiment)``, ``twin.save("twin.json")``, ``Twin.load("twin.json")``.
+
+    Fitted state ends in an underscore: ``fit_`` (parameters and how well they are known; None when read from a file), ``parameters_``, ``spread_``,
+    ``calibration_``, ``domain_``, ``capacity_``, ``file_`` (what stands in the file).
+    """
+
+    file_: ModelFile
+    capacity_: Capacity
+    parameters_: np.ndarray
+    spread_: Spread
+    calibration_: Calibration
+    domain_: DomainPart
+    fit_: Fit | None = None
+
+    def fit(self, runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> Self:
+        """Fit the model to every experiment of some runs of one machine.
+
+        Runs that a campaign has set aside for calibration calibrate; without such, a third of the plans does, where there are twenty or more.
+
+        Args:
+            runs: run folders, as ``load`` gives them.
+            say: told what was left out and how far it is, a sentence each.
+
+        Raises:
+            InvalidInput: there are too few runs or plans, or they are of different machines.
+        """
+        return self.fit_observations(gather(runs, say), say)
+
+    def fit_observations(self, observations: Sequence[Observation], say: Callable[[str], None] = lambda _: None) -> Self:
+        """Fit the model to runs that were read already; raises as ``fit``."""
+        training, kept = _sides(observations)
+        check_fit(training)
+        self.capacity_ = training[0].capacity
+        found = fit(training, self.capacity_, say=say)
+        problem = Problem(training, self.capacity_, found.scales)
+        self.fit_, self.parameters_ = found, _with_rest(found.parameters, training)
+        self.spread_ = spread_of(problem, found)
+        self.spread_ = Spread(_with_rest(self.spread_.parameters, training), *(getattr(self.spread_, name) for name in _SPREAD))
+        self.calibration_ = self._calibrated(kept)
+        self.domain_ = domain.of(training)
+        self.file_ = self._described(training, kept)
+        return self
+
+    def _calibrated(self, kept: Sequence[Observation]) -> Calibration:
+        unknown = np.full(len(COLUMNS), np.nan)
+        if not kept:
+            return Calibration(unknown, unknown, 0)
+        centre, sets = self.simulated([one.demand for one in kept])
+        problem = Problem(kept, self.capacity_, np.ones(len(COLUMNS)))
+        return calibrate(centre - problem.measured, self.spread_.of(centre, sets))
+
+    def simulated(self, demands: Sequence[Demand], start: Start | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the prediction (plans, columns, seconds) and the same under each plausible parameter set, on the scale of ``fit.scored``."""
+        free = on_scale(simulate(np.vstack([self.parameters_, self.spread_.parameters]), stacked(demands), self.capacity_, start))
+        return free[:, 0], free[:, 1:]
+
+    def predict(self, experiment: Experiment, start: Start | None = None) -> Prediction:
+        """Foretell one experiment, from rest or from a given start.
+
+        Args:
+            experiment: the plan.
+            start: the machine as it is, arrays of one; see ``now``.
+        """
+        demand = demand_of(experiment, self.capacity_)
+        columns = simulate(np.vstack([self.parameters_, self.spread_.parameters]), stacked([demand]), self.capacity_, start)
+        free = on_scale(columns)
+        centre, sets = free[:, 0], free[:, 1:]
+        spread = self.spread_.of(centre, sets)[0]
+        point, joint = (multipliers[:, np.newaxis] * spread for multipliers in (self.calibration_.pointwise, self.calibration_.simultaneous))
+        middle, low, high, joint_low, joint_high = (_in_units(centre[0] + side) for side in (0.0, -point, point, -joint, joint))
+        own = {name: np.broadcast_to(values, free.shape[:2] + free.shape[3:])[0, 0] for name, values in columns.items()}
+        write, read = (self.parameters_[NAMES.index(f"{name}_bandwidth")] for name in ("write", "read"))
+        used = {
+            "cpu": own["cpu_percent"],
+            "memory": own["memory_percent"],
+            "disk": 100.0 * (own["disk_write_bytes_per_s"] / write + own["disk_read_bytes_per_s"] / read),
+        }
+        beyond = domain.beyond(demand, self.domain_)
+        return Prediction(experiment, demand.ends_s, middle, low, high, joint_low, joint_high, beyond, own, self, (centre[0], sets[0]), used)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model as JSON."""
+        Path(path).write_text(self.file_.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Twin:
+        """Read a model.
+
+        Raises:
+            InvalidInput: the file is none; one sentence that names file and field.
+        """
+        return cls.of(read_model(path))
+
+    @classmethod
+    def of(cls, file: ModelFile) -> Twin:
+        """Make a twin of what stands in a file."""
+        twin = cls()
+        twin.file_, twin.domain_ = file, file.domain
+        twin.capacity_ = Capacity(file.capacity.cpus, file.capacity.memory_bytes)
+        twin.parameters_ = np.array([file.parameters[name] for name in NAMES])
+        twin.spread_ = Spread(np.array(file.sets), *(_by_column(getattr(file.spread, name)) for name in _SPREAD))
+        calibration = file.calibration
+        twin.calibration_ = Calibration(_by_column(calibration.pointwise), _by_column(calibration.simultaneous), calibration.runs)
+        return twin
+
+    def _described(self, training: Sequence[Observation], kept: Sequence[Observation]) -> ModelFile:
+        found = self.fit_
+        plans = sorted({one.plan for one in training})
+        digest = hashlib.sha256("\n".join(sorted(f"{one.run} {one.name} {one.plan}" for one in training)).encode()).hexdigest()
+        return ModelFile(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            fingerprint=training[0].fingerprint,
+            capacity=CapacityPart(cpus=self.capacity_.cpus, memory_bytes=self.capacity_.memory_bytes),
+            parameters=dict(zip(NAMES, map(float, self.parameters_), strict=True)),
+            errors={name: _known(error) for name, error in zip(NAMES, found.errors if found else np.full(len(NAMES), np.nan), strict=True)},
+            units={parameter.name: parameter.unit for parameter in PARAMETERS},
+            unidentified=list(found.unidentified) if found else [],
+            at_bound=list(found.at_bound) if found else [],
+            sets=[[float(f"{value:.8g}") for value in row] for row in self.spread_.parameters],
+            spread=SpreadPart(**{name: _named(getattr(self.spread_, name)) for name in _SPREAD}),
+            calibration=CalibrationPart(
+                pointwise={name: _known(value) for name, value in _named(self.calibration_.pointwise).items()},
+                simultaneous={name: _known(value) for name, value in _named(self.calibration_.simultaneous).items()},
+                runs=self.calibration_.runs,
+            ),
+            domain=self.domain_,
+            training=TrainingPart(runs=len(training), plans=plans, calibration_plans=sorted({one.plan for one in kept}), hash=digest),
+        )
+
+
+_SPREAD = ("still", "moving", "run_share", "memory")
+
+
+def gather(runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> list[Observation]:
+    """Return every experiment of some runs on a grid of seconds; those that cannot be used are told and left out."""
+    found: list[Observation] = []
+    for run in runs:
+        for recording in run.recordings:
+            if recording.planned.partition:
+                say(f"{recording.name} of {run.path.name} ran in a part of the machine and is left out")
+                continue
+            try:
+                found.append(observe(recording))
+            except InvalidInput as error:
+                say(f"left out: {error}")
+    return found
+
+
+def check_fit(observations: Sequence[Observation]) -> None:
+    """Go on only with runs that a model can be fitted to.
+
+    Raises:
+        InvalidInput: there are too few runs or plans, or they are of different machines.
+    """
+    machines = sorted({one.fingerprint for one in observations})
+    if len(machines) > 1:
+        counts = ", ".join(f"{name} ({sum(one.fingerprint == name for one in observations)} runs)" for name in machines)
+        msg = f"fit: the runs are of {len(machines)} machines, {counts}; expected those of one, fit a twin for each"
+        raise InvalidInput(msg)
+    plans = len({one.plan for one in observations})
+    if len(observations) < FEWEST_RUNS or plans < FEWEST_PLANS:
+        msg = (
+            f"fit: {len(observations)} runs of {plans} different plans are too few; expected {FEWEST_RUNS} of {FEWEST_PLANS} or more, "
+            "record some with: pytest --twin-campaign 10m"
+        )
+        raise InvalidInput(msg)
+    if not any(one.stressors for one in observations):
+        msg = f"fit: none of the {len(observations)} runs loads the machine; expected cpu, memory or disk load, record some with: pytest --twin-campaign 10m"
+        raise InvalidInput(msg)
+
+
+def _sides(observations: Sequence[Observation]) -> tuple[list[Observation], list[Observation]]:
+    """Return the runs to fit and those to calibrate by."""
+    kept = [one for one in observations if one.role == "calibrate"]
+    rest = [one for one in observations if one.role != "calibrate"]
+    if kept or len({one.plan for one in rest}) < _CALIBRATED_FROM:
+        return rest, kept
+    sides = assign([one.plan for one in rest], {"train": 1.0 - _CALIBRATION_SHARE, "calibrate": _CALIBRATION_SHARE})
+    return [one for one in rest if sides[one.plan] == "train"], [one for one in rest if sides[one.plan] == "calibrate"]
+
+
+def _with_rest(parameters: np.ndarray, training: Sequence[Observation]) -> np.ndarray:
+    """Return parameters with the machine at rest as the runs found it: a cold start begins there."""
+    found = parameters.copy()
+    memory = np.array([one.before[COLUMNS.index("memory_percent")] for one in training])
+    if not np.isnan(memory).all():
+        found[..., NAMES.index("memory_idle")] = np.nanmedian(memory)
+    return found
+
+
+def _in_units(values: np.ndarray) -> np.ndarray:
+    """Return values (…, columns, seconds) of the scale of ``scored`` in the columns' units, within what is physical."""
+    found = values.copy()
+    for index, name in enumerate(COLUMNS):
+        if name in LOG_COLUMNS:
+            found[..., index, :] = np.exp(np.minimum(found[..., index, :], 20.0))
+        else:
+            found[..., index, :] = np.clip(found[..., index, :], 0.0, 100.0 if name.endswith("_percent") else None)
+    return found
+
+
+def _named(values: np.ndarray) -> dict[str, float]:
+    return dict(zip(COLUMNS, map(float, values), strict=True))
+
+
+def _by_column(table: dict[str, float] | dict[str, float | None]) -> np.ndarray:
+    return np.array([np.nan if table[name] is None else table[name] for name in COLUMNS], dtype=float)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
