@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from twin_harness.cli import loads, upkeep
 from twin_harness.cli.gating import add_gate
 from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, complain
+from twin_harness.cli.predicting import add_predicting
 from twin_harness.cli.schedules import add_schedule
 from twin_harness.cli.settings import LOAD, SENSOR, add_settings
 from twin_harness.errors import InvalidInput, TwinError, UnreadableRun
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     overhead.add_argument("--block", type=float, default=2.0, metavar="SECONDS", help="length of a block (default: 2)")
     add_schedule(add)
     add_gate(add)
+    add_predicting(add)
     run = add("run", loads.run, "run every experiment of a schedule", (*LOAD, "report-dir", "no-report"), example="example: twin run data/latest/schedule.json")
     run.add_argument("schedule", help="a schedule.json")
     run.add_argument("--parallel", type=int, default=1, metavar="N", help="up to N at once of those that share the machine (default: 1)")

@@ -187,7 +187,7 @@ def _told(problem: Problem, end: OptimizeResult, scales: np.ndarray, runs: int) 
     slopes = problem.jacobian(end.x)
     residuals = problem.residuals(outward(end.x)[np.newaxis])[0]
     run_of = np.broadcast_to(np.arange(runs)[:, np.newaxis, np.newaxis], problem.is_known.shape)[problem.is_known]
-    pull = (slopes * (residuals / np.sqrt(1.0 + residuals**2))[:, np.newaxis])
+    pull = slopes * (residuals / np.sqrt(1.0 + residuals**2))[:, np.newaxis]
     scores = np.zeros((runs, len(NAMES)))
     np.add.at(scores, run_of, pull)
     bend = slopes.T @ (slopes / (1.0 + residuals**2)[:, np.newaxis] ** 0.5)

@@ -27,7 +27,6 @@ class Parameter:
     is_log: bool = False
 
 
-
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("background_cpu", "percent", 0.0, 50.0, 0.7, "CPU time of everybody else"),
     Parameter("harness_cpu", "percent", 0.0, 10.0, 1.2, "CPU time of logger, probe, guard and controller while an experiment runs"),

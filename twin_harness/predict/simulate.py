@@ -25,7 +25,7 @@ class Start:
     """The state a free run begins from; each of shape (plans,), NaN for the idle state of the fit.
 
     Attributes:
-        load1, load5, load15: averages before the first second. memory_percent: in use before it.
+        load1: average before the first second. memory_percent: in use before it.
     """
 
     load1: np.ndarray
@@ -35,6 +35,11 @@ class Start:
     def idle(cls, plans: int) -> Start:
         """Return the idle state of the fit: a cold start."""
         return cls(np.full(plans, np.nan), np.full(plans, np.nan))
+
+    @classmethod
+    def of(cls, load1: float, memory_percent: float) -> Start:
+        """Return the start of one plan."""
+        return cls(np.array([load1]), np.array([memory_percent]))
 
 
 def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, start: Start | None = None) -> dict[str, np.ndarray]:

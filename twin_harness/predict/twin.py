@@ -310,5 +310,3 @@ def _by_column(table: dict[str, float] | dict[str, float | None]) -> np.ndarray:
 
 def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-

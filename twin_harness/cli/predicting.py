@@ -1,0 +1,232 @@
+"""The twin's commands: fit a model, ask it what would happen, judge it by runs that it has not seen."""
+
+from __future__ import annotations
+
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.cli.output import OK, complain, give, say
+from twin_harness.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from twin_harness.predict.evaluate import Evaluation
+    from twin_harness.predict.observation import Observation
+    from twin_harness.predict.simulate import Start
+    from twin_harness.predict.twin import Prediction, Twin
+
+_SHOWN = ("cpu_percent", "memory_percent", "load1", "disk_write_bytes_per_s", "pressure_cpu_percent", "pressure_io_percent", "probe_wakeup_ms")
+
+
+def add_predicting(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    fit_command = add("fit", fit, "fit a twin of a machine from its runs", example="example: twin fit data/2026* -o twin.json")
+    fit_command.add_argument("run", nargs="+", help="run folders")
+    fit_command.add_argument("-o", "--out", required=True, metavar="FILE", help="the model's file; one that exists is replaced")
+    example = "example: twin predict schedule.json --model twin.json --overload 'memory_percent > 80 for 5 s'"
+    predict_command = add("predict", predict, "what would happen under a schedule: trajectories with bands, and overload", example=example)
+    predict_command.add_argument("schedule", help="a schedule.json")
+    predict_command.add_argument("--model", required=True, metavar="FILE", help="what twin fit has made")
+    predict_command.add_argument("--now", action="store_true", help="begin with this machine as it is, not at rest")
+    text = "tell its probability, time and binding resource: <column> [mean|p50|p95|p99] (>|<) <number> [for <number> s]; may be given again"
+    predict_command.add_argument("--overload", action="append", default=[], metavar="CONDITION", help=text)
+    predict_command.add_argument("--figure", metavar="PNG", help="draw it: a file for each experiment, its number before the ending")
+    example = "example: twin score twin.json data/2026*"
+    score_command = add("score", score, "judge a twin by runs that it has not seen, beside eight simple predictors", example=example)
+    score_command.add_argument("model", help="what twin fit has made")
+    score_command.add_argument("run", nargs="+", help="run folders")
+    text = "judge the model's design instead: divide the runs in these ways (S1 to S6, comma-separated), each with its own fit"
+    score_command.add_argument("--split", default="", metavar="LIST", help=text)
+
+
+def _observed(folders: list[str]) -> list[Observation]:
+    from twin_harness.predict.twin import gather  # noqa: PLC0415 - numpy and scipy load with it
+    from twin_harness.recording import load  # noqa: PLC0415 - as above
+
+    return gather([load(folder) for folder in folders], complain)
+
+
+def fit(arguments: argparse.Namespace) -> int:
+    """Fit a model."""
+    from twin_harness.predict.parameters import NAMES  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
+
+    twin = Twin().fit_observations(_observed(arguments.run), complain)
+    twin.save(arguments.out)
+    file, found = twin.file_, twin.fit_
+    if arguments.json:
+        give(file.model_dump(mode="json", exclude={"sets", "training"}) | {"runs": file.training.runs, "plans": len(file.training.plans)})
+        return OK
+    calibrated = f"calibrated by {file.calibration.runs}" if file.calibration.runs else "not calibrated: bands need runs of 20 or more different plans"
+    say(f"{arguments.out}: twin of machine {file.fingerprint}, fitted to {file.training.runs} runs of {len(file.training.plans)} plans, {calibrated}")
+    if found is not None:
+        say(*(f"  {name:<16} {found.known(name)}" for name in NAMES if name not in found.unidentified))
+    for names, text in ((file.unidentified, "these runs do not tell"), (file.at_bound, "at the end of its range")):
+        if names:
+            say(f"{text}: {', '.join(names)}")
+    return OK
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Foretell every experiment of a schedule."""
+    from twin_harness.predict.twin import Twin  # noqa: PLC0415 - numpy and scipy load with it
+    from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
+
+    twin, schedule = Twin.load(arguments.model), Schedule.read(arguments.schedule)
+    start = _now(twin) if arguments.now else None
+    predictions = [twin.predict(experiment, start) for experiment in schedule.experiments]
+    calls = [[prediction.overload(condition) for condition in arguments.overload] for prediction in predictions]
+    if arguments.figure:
+        _draw(predictions, Path(arguments.figure))
+    if arguments.json:
+        give([_data(prediction, told) for prediction, told in zip(predictions, calls, strict=True)])
+        return OK
+    for prediction, told in zip(predictions, calls, strict=True):
+        say(*_lines(prediction), *(_call_line(vars(call)) for call in told))
+    return OK
+
+
+def _now(twin: Twin) -> Start:
+    """Return this machine as it is.
+
+    Raises:
+        InvalidInput: it is not the machine that was fitted.
+    """
+    import psutil  # noqa: PLC0415 - here alone
+
+    from twin_harness.machine import inspect_machine  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.predict.simulate import Start  # noqa: PLC0415 - numpy loads with it
+
+    here = inspect_machine(Path()).fingerprint
+    if here != twin.file_.fingerprint:
+        msg = f"--now: this machine is {here}, the twin is of {twin.file_.fingerprint}; leave --now out, or run it on the machine that was fitted"
+        raise InvalidInput(msg)
+    return Start.of(load1=psutil.getloadavg()[0], memory_percent=psutil.virtual_memory().percent)
+
+
+def _draw(predictions: list[Prediction], path: Path) -> None:
+    from twin_harness.report.foretold import foretold_png  # noqa: PLC0415 - matplotlib loads with it
+
+    for number, prediction in enumerate(predictions):
+        place = path if len(predictions) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix or '.png'}")
+        place.write_bytes(foretold_png(prediction))
+
+
+def _lines(prediction: Prediction) -> list[str]:
+    import numpy as np  # noqa: PLC0415 - loaded already
+
+    from twin_harness.metrics import by_name  # noqa: PLC0415 - as above
+    from twin_harness.predict.observation import COLUMNS  # noqa: PLC0415 - as above
+
+    lines = [f"{prediction.experiment.name}: {len(prediction.ends_s)} s"]
+    lines += [f"  extrapolating: {reason}" for reason in prediction.extrapolating]
+    lines.append(f"  {'column':<24} {'mean':>10} {'peak':>10} {'at':>7}  90 % of seconds at the peak")
+    for name in _SHOWN:
+        index = COLUMNS.index(name)
+        values = prediction.centre[index]
+        at = int(np.argmax(values))
+        metric = by_name(name)
+        told = metric.unit if metric else ""
+        scale, unit = (1e-6, "MB/s") if told == "bytes/s" else (1.0, {"percent": "%", "1": ""}.get(told, told))
+        low, high = scale * prediction.low[index, at], scale * prediction.high[index, at]
+        band = f"{low:.3g} to {high:.3g}" if np.isfinite(low) else "unknown (not calibrated)"
+        lines.append(f"  {name:<24} {scale * values.mean():>10.3g} {scale * values[at]:>10.3g} {prediction.ends_s[at]:>5.0f} s  {band} {unit}".rstrip())
+    return lines
+
+
+def _call_line(call: dict[str, Any]) -> str:
+    likely = f"  {call['condition']}: {100 * call['probability']:.0f} % likely (n = {call['members']} ways in which it may go)"
+    if call["time_s"] is None:
+        return likely
+    return f"{likely}, after {call['time_s']:.0f} s [{call['low_s']:.0f} … {call['high_s']:.0f}], {call['binding']} binds"
+
+
+def _data(prediction: Prediction, calls: list[Any]) -> dict[str, Any]:
+    from twin_harness.predict.observation import COLUMNS  # noqa: PLC0415 - numpy loads with it
+
+    def series(values: Any) -> dict[str, list[float | None]]:
+        return {name: [None if isnan(value) else float(f"{value:.6g}") for value in row] for name, row in zip(COLUMNS, values, strict=True)}
+
+    return {
+        "experiment": prediction.experiment.name,
+        "extrapolating": list(prediction.extrapolating),
+        "end_s": [float(end_s) for end_s in prediction.ends_s],
+        "foretold": series(prediction.centre),
+        "low": series(prediction.low),
+        "high": series(prediction.high),
+        "overload": [vars(call) for call in calls],
+    }
+
+
+def score(arguments: argparse.Namespace) -> int:
+    """Judge a model, or its design."""
+    from twin_harness.predict.evaluate import evaluate, evaluate_splits  # noqa: PLC0415 - scipy loads with it
+    from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
+
+    twin, observations = Twin.load(arguments.model), _observed(arguments.run)
+    missing: list[str] = []
+    if arguments.split:
+        evaluations, missing = evaluate_splits(observations, [name.strip() for name in arguments.split.split(",")], complain)
+    else:
+        known = set(twin.file_.training.plans) | set(twin.file_.training.calibration_plans)
+        _refuse_known(twin, observations, known)
+        evaluations = [evaluate(twin, [one for one in observations if one.plan in known], [one for one in observations if one.plan not in known])]
+    if arguments.json:
+        give({"evaluations": [one.to_json() for one in evaluations], "missing": missing})
+        return OK
+    for one in evaluations:
+        say(*_score_lines(one))
+    for sentence in missing:
+        complain(sentence)
+    return OK
+
+
+def _refuse_known(twin: Twin, observations: list[Observation], known: set[str]) -> None:
+    """Go on only with runs that the model has not seen and that began after it was written.
+
+    Raises:
+        InvalidInput: a run is of a plan that the model knows, is older than it, of another machine, or there is none.
+    """
+    if not observations:
+        msg = "score: the folders hold no runs to judge by; expected some of plans that the model was not fitted to"
+        raise InvalidInput(msg)
+    for one in observations:
+        where = f"score: {one.name!r} of run {one.run}"
+        if one.plan in known:
+            msg = f"{where} is of a plan that the model was fitted to; expected others, leave the folder out or judge the design: --split S1,S2,S3"
+            raise InvalidInput(msg)
+        if one.began.replace(" ", "T") < twin.file_.created.replace("+00:00", ""):
+            msg = f"{where} began at {one.began[:19]}, before the model was written ({twin.file_.created[:19]}); expected later runs, or --split S1,S2,S3"
+            raise InvalidInput(msg)
+        if one.fingerprint != twin.file_.fingerprint:
+            msg = f"{where} is of machine {one.fingerprint}, the model of {twin.file_.fingerprint}; expected runs of the same machine"
+            raise InvalidInput(msg)
+
+
+def _score_lines(evaluation: Evaluation) -> list[str]:
+    from twin_harness.predict.evaluate import WARM  # noqa: PLC0415 - loaded already
+    from twin_harness.predict.observation import COLUMNS  # noqa: PLC0415 - as above
+    from twin_harness.predict.splits import SPLITS  # noqa: PLC0415 - as above
+
+    name = f"{evaluation.split} {SPLITS[evaluation.split]}" if evaluation.split else "held-out runs"
+    lines = [f"{name}: {evaluation.test} runs, fitted to {evaluation.train}, floor of {evaluation.pairs} pairs of replicates"]
+    lines.append(f"  {'column':<24} {'RMSE':>9} {'NRMSE':>6} {'as found':>8} {'× floor':>7} {'bias':>9}  best baseline, its NRMSE     90 % band held")
+    coverage = {one.column: one for one in evaluation.coverage}
+    for column in COLUMNS:
+        ours, warm, best = evaluation.score_of(column), evaluation.score_of(column, WARM), evaluation.best_baseline(column)
+        if ours is None:
+            continue
+        scale = 1e-6 if column.endswith("bytes_per_s") else 1.0
+        other = f"{best.predictor} {_plain(best.nrmse)}" if best else ""
+        held = coverage[column].pointwise
+        band = "unknown" if isnan(held) else f"{100 * held:.0f} % of seconds"
+        errors = f"{scale * ours.rmse:>9.3g} {_plain(ours.nrmse):>6} {_plain(warm.nrmse) if warm else '':>8} {_plain(ours.to_floor):>7}"
+        lines.append(f"  {column:<24} {errors} {scale * ours.bias:>+9.2g}  {other:<28} {band}")
+    return lines
+
+
+def _plain(value: float) -> str:
+    return "–" if isnan(value) else f"{value:.2f}"
