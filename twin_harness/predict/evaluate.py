@@ -127,7 +127,7 @@ def evaluate(twin: Twin, training: Sequence[Observation], test: Sequence[Observa
 
 
 def evaluate_splits(
-    observations: Sequence[Observation], names: Iterable[str] = SPLITS, say: Callable[[str], None] = lambda _: None
+    observations: Sequence[Observation], names: Iterable[str] = SPLITS, say: Callable[[str], None] = lambda _: None, starts: int = 3
 ) -> tuple[list[Evaluation], list[str]]:
     """Judge the model's design by every split that the runs allow, each with its own fit.
 
@@ -140,7 +140,7 @@ def evaluate_splits(
             divided = divide(name, observations)
             say(f"{name}: {len(divided.train)} runs to train, {len(divided.test)} to test")
             kept = [one for one in observations if one.role == "calibrate" and one.plan not in {other.plan for other in (*divided.train, *divided.test)}]
-            twin = Twin().fit_observations([*divided.train, *kept], say)
+            twin = Twin(starts).fit_observations([*divided.train, *kept], say)
         except InvalidInput as error:
             missing.append(str(error))
             continue

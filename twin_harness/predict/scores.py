@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twin_harness.predict.fit import LOG_COLUMNS
+from twin_harness.predict.fit import LOG_COLUMNS, scored
 from twin_harness.predict.observation import COLUMNS, padded
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def score(predictor: str, predicted: np.ndarray, observations: Sequence[Observat
 
 def _log_ratio(guess: np.ndarray, truth: np.ndarray) -> float:
     masked = np.where(np.isnan(truth), np.nan, guess)
-    ratios = np.log(np.nanquantile(masked, 0.95, axis=1) / np.nanquantile(truth, 0.95, axis=1))
+    ratios = np.diff([scored(LOG_COLUMNS[0], np.nanquantile(values, 0.95, axis=1)) for values in (truth, masked)], axis=0)
     return float(np.nanmedian(np.abs(ratios)))
 
 

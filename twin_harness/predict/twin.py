@@ -101,6 +101,9 @@ class Prediction:
 class Twin:
     """A model of one machine. ``Twin().fit([run, …])``, ``twin.predict(experiment)``, ``twin.save("twin.json")``, ``Twin.load("twin.json")``.
 
+    Args:
+        starts: from how many points the fit begins; the best end counts.
+
     Fitted state ends in an underscore: ``fit_`` (parameters and how well they are known; None when read from a file), ``parameters_``, ``spread_``,
     ``calibration_``, ``domain_``, ``capacity_``, ``file_`` (what stands in the file).
     """
@@ -112,6 +115,9 @@ class Twin:
     calibration_: Calibration
     domain_: DomainPart
     fit_: Fit | None = None
+
+    def __init__(self, starts: int = 3) -> None:
+        self.starts = starts
 
     def fit(self, runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> Self:
         """Fit the model to every experiment of some runs of one machine.
@@ -132,7 +138,7 @@ class Twin:
         training, kept = _sides(observations)
         check_fit(training)
         self.capacity_ = training[0].capacity
-        found = fit(training, self.capacity_, say=say)
+        found = fit(training, self.capacity_, self.starts, say)
         problem = Problem(training, self.capacity_, found.scales)
         self.fit_, self.parameters_ = found, _with_rest(found.parameters, training)
         self.spread_ = spread_of(problem, found)

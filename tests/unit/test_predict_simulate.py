@@ -1,0 +1,134 @@
+"""The grey box in free run: physical whatever it is asked, and right where the answer is known."""
+
+import numpy as np
+import pytest
+from foretold import CAPACITY, campaign, true_parameters
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twin_harness.builders import cpu, disk, memory, plan
+from twin_harness.predict.demand import CHANNELS, demand_of, stacked
+from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, keep_of
+from twin_harness.predict.observation import COLUMNS
+from twin_harness.predict.parameters import HIGH, LOW, NAMES, PARAMETERS, START, inward, outward
+from twin_harness.predict.simulate import Start, simulate
+from twin_harness.shapes import constant, ramp, steps
+
+SHARES = st.lists(st.floats(0, 1), min_size=len(NAMES), max_size=len(NAMES))
+
+
+def run(experiment, **changes):
+    columns = simulate(true_parameters(**changes)[np.newaxis], stacked([demand_of(experiment, CAPACITY)]), CAPACITY)
+    return {name: values[0, 0] for name, values in columns.items()}
+
+
+@given(shares=SHARES, cpu_level=st.floats(0, 100), bytes_=st.floats(0, 1e14), rate=st.floats(0, 1e14), seed=st.integers(0, 100))
+@settings(deadline=None, max_examples=200)
+def test_no_run_leaves_what_is_physical(shares, cpu_level, bytes_, rate, seed):
+    """Whatever the parameters within their bounds and whatever is asked for: every value is finite, percents lie within 0 and 100, nothing is negative."""
+    parameters = outward(inward(LOW) + np.array(shares) * (inward(HIGH) - inward(LOW)))
+    levels = np.zeros((1, len(CHANNELS), 40))
+    where = np.random.default_rng(seed).random((len(CHANNELS), 40)) < 0.5
+    for index, name in enumerate(CHANNELS):
+        size = cpu_level if name.startswith("cpu") else bytes_ if name.startswith("memory") else 1.0 if name.startswith("host") else rate
+        levels[0, index] = size * where[index]
+    columns = simulate(parameters[np.newaxis], levels, CAPACITY, Start.of(load1=3.0, memory_percent=50.0))
+    for name, values in columns.items():
+        assert np.isfinite(values).all(), name
+        assert values.min() >= 0, name
+        if name.endswith("_percent") and name not in ("cpu_side_percent", "cpu_delivered_percent"):
+            assert values.max() <= 100 + 1e-9, name
+    assert columns["memory_delivered_bytes"].max() <= CAPACITY.memory_bytes * (1 + 1e-9)
+
+
+def test_every_column_of_an_observation_is_simulated():
+    """What is measured and judged is what the model says something about."""
+    assert set(COLUMNS) <= set(run(plan(cpu(50, duration_s=3))))
+
+
+def test_cpu_load_is_background_and_what_was_asked():
+    """A plateau of 40 percent shows as 40 and what everybody else takes."""
+    found = run(plan(cpu(40, duration_s=10), lead_s=2, tail_s=2))
+    parameters = dict(zip(NAMES, true_parameters(), strict=True))
+    assert found["cpu_percent"][5] == pytest.approx(40 + parameters["background_cpu"] + parameters["harness_cpu"])
+    assert found["cpu_delivered_percent"][5] == pytest.approx(40)
+
+
+def test_more_than_the_machine_has_is_not_delivered():
+    """At 100 percent asked, everybody else's share is missing from what is delivered, and the machine is full."""
+    found = run(plan(cpu(100, duration_s=10), lead_s=2, tail_s=2), background_cpu=10.0)
+    assert found["cpu_percent"][5] == 100
+    assert found["cpu_delivered_percent"][5] == pytest.approx(100 - 10 - START[NAMES.index("harness_cpu")])
+
+
+def test_memory_fills_as_fast_as_fresh_pages_come_and_no_faster():
+    """Six GB at 0.6 GB/s take ten seconds; resident memory is a straight line until then."""
+    found = run(plan(memory(6e9, unit="bytes", duration_s=20), lead_s=2, tail_s=3), warm_idle=1e6)
+    assert found["memory_delivered_bytes"][2:12] == pytest.approx(6e8 * (np.arange(10) + 0.5), rel=0.01)
+    assert found["memory_delivered_bytes"][14] == pytest.approx(6e9)
+    assert found["memory_delivered_bytes"][-1] == 0
+
+
+def test_memory_that_was_used_a_moment_ago_fills_faster():
+    """The second of two equal steps is filled from what the first gave back."""
+    found = run(plan(memory(steps([10, 0, 10]), duration_s=60), lead_s=1, tail_s=1), warm_for=600.0)
+    first, second = (int(np.argmax(found["memory_delivered_bytes"][begin:] > 2.5e9)) for begin in (1, 41))
+    assert second < first
+
+
+def test_filling_memory_costs_cpu_time_and_pressure_beside_load():
+    """A gigabyte a second of filling keeps one CPU busy, which is half of this machine, and CPU load beside it has to wait."""
+    alone = run(plan(memory(6e9, unit="bytes", duration_s=20), lead_s=2, tail_s=3), warm_idle=1e6)
+    beside = run(plan(memory(6e9, unit="bytes", duration_s=20), cpu(60, duration_s=20), lead_s=2, tail_s=3), warm_idle=1e6)
+    assert alone["cpu_side_percent"][5] == pytest.approx(50, rel=0.05)
+    assert beside["pressure_cpu_percent"][5] > alone["pressure_cpu_percent"][5] + 10
+
+
+def test_a_device_gives_its_bandwidth_and_io_waits():
+    """Asked for ten times its bandwidth, the device gives it once, and somebody waits all the time."""
+    found = run(plan(disk(4e9, duration_s=10), lead_s=2, tail_s=2))
+    assert found["disk_write_bytes_per_s"][5] == pytest.approx(4e8, rel=0.01)
+    assert found["pressure_io_percent"][5] == pytest.approx(95, abs=1)
+
+
+def test_what_a_second_asks_for_is_the_mean_over_it_and_memory_has_its_end():
+    """A ramp from 0 to 100 in ten seconds is 5, 15, 25 … on average."""
+    found = demand_of(plan(cpu(ramp(0, 100), duration_s=10), lead_s=0, tail_s=0), CAPACITY)
+    assert found.channel("cpu_percent") == pytest.approx(np.arange(5, 100, 10))
+    assert demand_of(plan(memory(constant(50), duration_s=2), lead_s=1, tail_s=1), CAPACITY).channel("memory_end_bytes") == pytest.approx(
+        [0, 12 * 2**30, 12 * 2**30, 0]
+    )
+
+
+def test_members_and_plans_are_independent():
+    """Many plans and parameter sets at once give what each gives alone."""
+    plans = [demand_of(experiment, CAPACITY) for experiment in campaign("10m")[:4]]
+    sets = np.stack([true_parameters(), true_parameters(fill_fresh=1e8, background_cpu=9.0)])
+    together = simulate(sets, stacked(plans), CAPACITY)
+    for number, demand in enumerate(plans):
+        for member in range(2):
+            alone = simulate(sets[member][np.newaxis], stacked([demand]), CAPACITY)
+            for name in COLUMNS:
+                assert together[name][number, member, : demand.seconds] == pytest.approx(alone[name][0, 0])
+
+
+def test_load_follows_the_kernels_recursion():
+    """Averages are those of kernel/sched/loadavg.c in fixed point, to its rounding, for a task that runs for two minutes."""
+    expected, active, fixed = [], 1 << 11, 0
+    for _ in range(24):
+        fixed = (fixed * 1884 + active * (2048 - 1884) + (2047 if active >= fixed else 0)) // 2048
+        expected.append(fixed / 2048)
+    found = average(np.ones(24), np.zeros(()), keep_of(LOAD_DECAYS["load1"], LOAD_PERIOD_S, LOAD_PERIOD_S))
+    assert found == pytest.approx(expected, abs=0.01)
+    seconds = average(np.ones(120), np.zeros(()), keep_of(LOAD_DECAYS["load1"], LOAD_PERIOD_S))
+    assert seconds[-1] == pytest.approx(found[-1], abs=0.005)
+
+
+def test_parameters_are_described():
+    """Each has a unit, a meaning, and a start within its bounds; scales are above 0."""
+    for parameter in PARAMETERS:
+        assert parameter.unit
+        assert parameter.meaning
+        assert parameter.low <= parameter.start <= parameter.high
+        assert parameter.low > 0 or not parameter.is_log
+    assert outward(inward(START)) == pytest.approx(START)
