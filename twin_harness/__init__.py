@@ -32,6 +32,7 @@ _HOME_OF = {
     "Runner": "recording",
     "load": "recording",
     "run": "session",
+    "Twin": "predict.twin",
     "TwinError": "errors",
     "InvalidInput": "errors",
     "ExperimentFailed": "errors",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
     from twin_harness.errors import InvalidInput as InvalidInput
     from twin_harness.errors import TwinError as TwinError
     from twin_harness.errors import Undecided as Undecided
+    from twin_harness.predict.twin import Twin as Twin
     from twin_harness.recording import Recording as Recording
     from twin_harness.recording import Run as Run
     from twin_harness.recording import Runner as Runner

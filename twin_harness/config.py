@@ -48,6 +48,8 @@ class Option:
 
 
 OPTIONS: tuple[Option, ...] = (
+    Option("on", "choice", "server", None, "where experiments run: on this server, on its fitted twin, or both", choices=("server", "twin", "both")),
+    Option("model", "str", "", "FILE", "the twin's model, as twin fit has made it; needed by --twin-on=twin and both"),
     Option("interval", "float", 0.1, "SECONDS", "seconds between two samples of the logger", minimum=0.01, maximum=3600),
     Option("source", "choice", "auto", None, "where samples come from: auto takes /proc on Linux", choices=("auto", "procfs", "psutil")),
     Option("data-dir", "str", "data", "DIR", "where run folders go, under the rootdir unless absolute"),
@@ -58,6 +60,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("schedule", "str", "", "FILE", "replay the experiments of a schedule.json as tests"),
     Option("seed", "seed", 0, "N", "seed of random schedules: a number, or 'random' to draw and print one"),
     Option("random", "int", None, "N", "overrides the n of every random_schedules(n) marker", minimum=1, maximum=1000),
+    Option("campaign", "choice", "", None, "collect the training campaign of that size: load from which a twin is fitted", choices=("10m", "1h", "4h")),
     Option("repeat", "int", 1, "N", "run each experiment N times", minimum=1, maximum=1000),
     Option("partition", "flag", False, None, "with -n N: cut the machine into N equal parts, and run N experiments at once, each in its own"),
     Option(
@@ -130,6 +133,8 @@ class GuardLimits:
 class TwinConfig:
     """The settings of one session, checked once on the controller; plain strings and numbers throughout."""
 
+    on: str = "server"
+    model: str = ""
     interval_s: float = 0.1
     source: str = "auto"
     data_dir: str = "data"
@@ -140,6 +145,7 @@ class TwinConfig:
     schedule: str = ""
     seed: int = 0
     random: int | None = None
+    campaign: str = ""
     repeat: int = 1
     parts: int = 0
     guard: GuardLimits = field(default_factory=lambda: parse_guard("memory_available=10%,disk_free=1GiB"))

@@ -10,6 +10,8 @@ from twin_harness.metrics import IDENTITY
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from twin_harness.dataset_file import DatasetFile
@@ -49,6 +51,20 @@ def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float 
         is_first = frame["monotonic_s"] == frame["monotonic_s"].iloc[0]
         frame.loc[is_first, "dt_s"] = frame["monotonic_s"].iloc[0] - previous_s
     return frame
+
+
+def read_parquet_frame(path: Path, begin_s: float | None = None, end_s: float | None = None, partition: str = "") -> pd.DataFrame:
+    """Return the rows that ``system_metrics_dataset.parquet`` holds of a time, as ``read_frame`` has those of the CSV; they are cleaned already."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - heavy, needed where a run has no CSV
+
+    bounds = [("monotonic_s", sign, limit_s) for sign, limit_s in ((">=", begin_s), ("<=", end_s)) if limit_s is not None]
+    frame: pd.DataFrame = pq.read_table(path, filters=bounds or None).to_pandas()
+    for name in frame.columns:
+        if name in LABELS:
+            frame[name] = frame[name].astype(str)
+        elif frame[name].dtype != "bool":
+            frame[name] = frame[name].astype("float64")
+    return frame[frame["partition"] == partition].copy() if partition else frame
 
 
 _OF_PARTS = ("memory_requested_bytes", "memory_delivered_bytes", "disk_requested_bytes_per_s", "disk_delivered_bytes_per_s")

@@ -13,7 +13,7 @@ import numpy as np
 from twin_harness import fidelity as _fidelity
 from twin_harness.board import Board
 from twin_harness.errors import HarnessFailure, InvalidInput, Undecided
-from twin_harness.frames import LABELS, annotation_frame, read_frame
+from twin_harness.frames import LABELS, annotation_frame, read_frame, read_parquet_frame
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.procfs import start_ticks
 from twin_harness.run_folder import RunFolder
@@ -84,8 +84,12 @@ class Recording:
     def samples(self) -> pd.DataFrame:
         """The rows of the window; index ``t_s``: seconds on the events' clock, at which each row was taken."""
         zero_s = self.planned.zero_s
-        with self.folder.open_dataset(self.valid_bytes) as dataset:
-            frame = read_frame(dataset, zero_s + self.begin_s, zero_s + self.end_s, self.planned.partition)
+        begin_s, end_s, partition = zero_s + self.begin_s, zero_s + self.end_s, self.planned.partition
+        if not self.folder.dataset.exists() and self.folder.parquet.exists():  # a run that was packed away
+            frame = read_parquet_frame(self.folder.parquet, begin_s, end_s, partition)
+        else:
+            with self.folder.open_dataset(self.valid_bytes) as dataset:
+                frame = read_frame(dataset, begin_s, end_s, partition)
         frame.index = (frame["monotonic_s"] - zero_s).rename("t_s")
         return frame
 

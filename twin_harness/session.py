@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from twin_harness.schedule import Experiment
+    from twin_harness.twin_runner import TwinRunner
 
 _LIBRARIES = ("pytest", "pytest-xdist", "psutil", "hypothesis", "pandas", "seaborn", "matplotlib", "numpy", "pydantic", "allure-pytest")
 _STOP_PATIENCE_S = 5.0
@@ -93,8 +95,21 @@ class Session:
         )
         self.admission = Admission(self._warn, part=part)
         self.recorder = AnnotationRecorder(folder, machine.host, seat.worker, self.machine.partition)
-        self.runner = ServerRunner(self._site())
+        self.runner = self._make_runner()
         board.claim_process(os.getpid(), "harness", plan=self.machine.part_number, base=process_cpu_ns(os.getpid()) or 0)
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether experiments run on the twin alone: nothing is loaded and nothing sampled."""
+        return self.config.on == "twin"
+
+    def _make_runner(self) -> ServerRunner | TwinRunner:
+        if not self.is_virtual:
+            return ServerRunner(self._site())
+        from twin_harness.predict.twin import Twin  # noqa: PLC0415 - scipy loads with it
+        from twin_harness.twin_runner import TwinRunner as _TwinRunner  # noqa: PLC0415 - as above
+
+        return _TwinRunner(Twin.load(self.config.model), self.folder, self.recorder, self.machine, self.config.interval_s, self.seat.worker, self.note)
 
     def _take_part(self) -> int | None:
         """Take a part of the machine, where it is cut and we are a worker: our machine is that part from now on, for all that we start."""
@@ -168,11 +183,14 @@ class Session:
             raise HarnessFailure(_NO_CONTROLLER)
         folder = RunFolder.create(Path(seat.data_dir), seat.run_id)
         machine = inspect_machine(named_scratch or folder.scratch())
+        twin_facts: dict[str, str] = {}
+        if config.on == "twin":
+            machine, twin_facts = _as_fitted(machine, config.model)
         board = Board.create(seat.board)
         if not reaper.register(board.path, seat.controller_pid, "controller", machine.scratch_dir):
             board.close(unlink=True)  # without an entry of its controller nobody would ever remove it
             raise HarnessFailure(_NO_CONTROLLER)
-        facts = {**machine.to_json(), "versions": _versions(), "python": platform.python_version(), "scheduling": ""}
+        facts = {**machine.to_json(), **twin_facts, "versions": _versions(), "python": platform.python_version(), "scheduling": ""}
         if config.parts:
             facts["memory_available_bytes"] = available = available_memory_bytes(machine)
             facts["parts_of"] = [
@@ -231,6 +249,12 @@ class Session:
         Raises:
             HarnessFailure: it does not come up, or died a second time.
         """
+        if isinstance(self.runner, ServerRunner):
+            self._ensure_sampling()
+        else:
+            self.runner.begin()
+
+    def _ensure_sampling(self) -> None:
         had_rows = self.board.logger_pid != 0
         if had_rows:
             self._end_mute_logger()
@@ -295,13 +319,14 @@ class Session:
         """
         self.admission.release()
         has_samples = self.folder.dataset.exists()
+        is_sampled = has_samples and not self.is_virtual
         try:
             try:
-                if has_samples and not self._telemetry.has_logger():
+                if is_sampled and not self._telemetry.has_logger():
                     self.lose("the telemetry logger had ended before the session did; the last samples are missing")
-                if has_samples and not reaper.is_role_alive(self.board.path, "probe"):
+                if is_sampled and not reaper.is_role_alive(self.board.path, "probe"):
                     self.note("the probe had ended before the session did; its columns are empty from then on")
-                elif has_samples and self.config.probe_service and not self.board.has_probed(SERVICE_PROBE):
+                elif is_sampled and self.config.probe_service and not self.board.has_probed(SERVICE_PROBE):
                     self.note(f"the service {cut_secrets(self.config.probe_service)!r} never answered the probe; probe_service_ms is empty: is it up?")
             finally:
                 self.board.ask_to_stop()  # first of all: a second Ctrl-C may come at any moment
@@ -391,6 +416,15 @@ def _named_scratch(config: TwinConfig) -> Path | None:
         msg = f"--twin-scratch-dir: expected a folder that can be written but got {str(path)!r}; make it first"
         raise InvalidInput(msg)
     return path.resolve()
+
+
+def _as_fitted(machine: Machine, model: str) -> tuple[Machine, dict[str, str]]:
+    """Return the machine that a twin is of, as far as the model tells it, and what ``machine.json`` says besides."""
+    from twin_harness.predict.model_file import read_model  # noqa: PLC0415 - numpy loads with it
+
+    file = read_model(model)
+    fitted = replace(machine, cpu_capacity=file.capacity.cpus, memory_limit_bytes=int(file.capacity.memory_bytes))
+    return fitted, {"fingerprint": file.fingerprint, "foretold_by": model}
 
 
 def _versions() -> dict[str, str]:

@@ -2,8 +2,10 @@
 
 import pytest
 
-from twin_harness.control.campaign import COUNTS, ROLES, Bounds, draw_campaign, role_of
+from twin_harness.control.campaign import COUNTS, ROLES, Bounds, draw_campaign, recorded_hashes, remaining, role_of
 from twin_harness.errors import InvalidInput
+from twin_harness.records import PlannedExperiment
+from twin_harness.run_folder import RunFolder
 
 
 def of(runs, role):
@@ -70,3 +72,35 @@ def test_an_unknown_size_is_refused():
     """The sizes there are stand in the sentence."""
     with pytest.raises(InvalidInput, match="expected one of 10m, 1h, 4h but got size='2h'"):
         draw_campaign("2h")
+
+
+def recorded(data_dir, runs, status="completed", **machine):
+    folder = RunFolder.create(data_dir)
+    folder.write_machine({"fingerprint": "f" * 16, **machine})
+    folder.write_state({"status": "COMPLETE"})
+    for run in runs:
+        folder.append_plan(PlannedExperiment(run, 0.0, 1.0, 2.0, status=status))
+    return folder
+
+
+def test_what_was_recorded_on_this_machine_is_not_run_again(tmp_path):
+    """Runs that ended as planned count; aborted ones, other machines', the twin's and those of the session under way do not."""
+    runs = draw_campaign("10m")
+    recorded(tmp_path, runs[:3])
+    recorded(tmp_path, runs[3:4], status="aborted")
+    recorded(tmp_path, runs[4:5], fingerprint="0" * 16)
+    recorded(tmp_path, runs[5:6], foretold_by="twin.json")
+    now = recorded(tmp_path, runs[6:7])
+    (tmp_path / "20260101T000000Z-000000").mkdir()
+    found = recorded_hashes(tmp_path, "f" * 16, skip=now.run_id)
+    assert [run.name for run in remaining(runs, found)] == [run.name for run in runs[3:]]
+    assert remaining(runs, recorded_hashes(tmp_path / "none", "f" * 16)) == runs
+
+
+def test_a_changed_plan_is_run_again(tmp_path):
+    """The hash counts, not the name alone: other bounds make other plans."""
+    recorded(tmp_path, draw_campaign("10m"))
+    others = draw_campaign("10m", bounds=Bounds(max_memory_percent=20))
+    left = [run.name for run in remaining(others, recorded_hashes(tmp_path, "f" * 16))]
+    assert "train 02 memory staircase" in left
+    assert "train 00 rest" not in left

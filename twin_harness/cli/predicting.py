@@ -225,6 +225,13 @@ def _score_lines(evaluation: Evaluation) -> list[str]:
         band = "unknown" if isnan(held) else f"{100 * held:.0f} % of seconds"
         errors = f"{scale * ours.rmse:>9.3g} {_plain(ours.nrmse):>6} {_plain(warm.nrmse) if warm else '':>8} {_plain(ours.to_floor):>7}"
         lines.append(f"  {column:<24} {errors} {scale * ours.bias:>+9.2g}  {other:<28} {band}")
+    for call in evaluation.overload:
+        counts = f"{call.events} of {call.events + call.others} runs"
+        if not call.is_decided:
+            lines.append(f"  {call.condition}: came true in {counts}: UNDECIDED, expected ten that do and ten that do not")
+            continue
+        times = f"time off by {call.time_error_s:.1f} s (limit {call.time_limit_s:.1f} s)"
+        lines.append(f"  {call.condition}: came true in {counts}: Brier skill {call.skill:.2f}, {times}, {100 * call.false_safe:.0f} % called safe")
     return lines
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.cli.output import FAILED, OK, give, say
+from twin_harness import __version__
+from twin_harness.cli.output import FAILED, OK, complain, give, say
 from twin_harness.cli.settings import CHECK, add_settings, read_settings
 from twin_harness.errors import InvalidInput
 
@@ -44,6 +45,8 @@ def make_or_check(arguments: argparse.Namespace) -> int:
         return _show(arguments)
     if arguments.action == "replay":
         schedule = _replayed(arguments)
+    elif arguments.action == "suggest":
+        schedule = _suggested(arguments)
     elif arguments.action == "random":
         bounds = {name: value for name in (*_BOUNDS, "overlap") if (value := getattr(arguments, name)) is not None}
         bounds |= {name: bounds[name].split(",") for name in ("stressors", "shapes") if name in bounds}
@@ -80,6 +83,30 @@ def _replayed(arguments: argparse.Namespace) -> Schedule:
         time_scale=arguments.time_scale,
         level_scale=arguments.level_scale,
     )
+
+
+def _suggested(arguments: argparse.Namespace) -> Schedule:
+    """Return the experiments that would tell a twin most.
+
+    Raises:
+        InvalidInput: the model or the candidates' file is none, or fewer than one is asked for.
+    """
+    from twin_harness.control.campaign import Bounds, draw_campaign, role_of  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.predict.suggest import suggest  # noqa: PLC0415 - scipy loads with it
+    from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
+    from twin_harness.schedule import Schedule  # noqa: PLC0415 - as above
+
+    if arguments.n < 1:
+        msg = f"schedule suggest: expected -n of 1 or more but got {arguments.n}"
+        raise InvalidInput(msg)
+    twin = Twin.load(arguments.model)
+    others = draw_campaign("4h", seed=arguments.seed + 1, bounds=Bounds())
+    candidates = Schedule.read(arguments.candidates).experiments if arguments.candidates else others
+    chosen = suggest(twin, candidates, [one for one in others if role_of(one.name) == "calibrate"], arguments.n)
+    for number, (experiment, left) in enumerate(chosen, 1):
+        complain(f"{number}. {experiment.name}: after it {100 * left:.0f} % of today's variance is expected to be left")
+    generator = {"name": "suggest", "version": __version__, "arguments": {"n": arguments.n, "model": twin.file_.training.hash}}
+    return Schedule(seed=arguments.seed, generator=generator, experiments=tuple(experiment for experiment, _ in chosen))
 
 
 def _numbers(text: str | None, name: str) -> tuple[float, ...]:
@@ -164,7 +191,13 @@ def add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
     replay.add_argument("--step", type=float, metavar="SECONDS", help="means over so many seconds of the recording (default: 1, or longer)")
     replay.add_argument("--time-scale", type=float, default=1.0, help="0.1 replays ten times as fast (default: 1)")
     replay.add_argument("--level-scale", type=float, default=1.0, help="2 doubles every level (default: 1)")
-    for action in (random, grid, replay):
+    text = "the experiments that would make a twin's predictions surer, the most telling first"
+    suggested = actions.add_parser("suggest", help=text, description=text)
+    suggested.add_argument("--model", required=True, metavar="FILE", help="what twin fit has made")
+    suggested.add_argument("-n", type=int, default=5, help="how many (default: 5)")
+    suggested.add_argument("--candidates", metavar="FILE", help="a schedule.json to choose from (default: a training campaign that is drawn anew)")
+    suggested.add_argument("--seed", type=int, default=0, help="of that campaign (default: 0)")
+    for action in (random, grid, replay, suggested):
         action.add_argument("-o", "--out", default="-", metavar="FILE", help="where it goes (default: stdout)")
     show = actions.add_parser("show", help="draw a schedule", description="draw a schedule on the terminal, and as a figure")
     show.add_argument("file", help="a schedule.json")

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import itertools
 import random as _random
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twin_harness.builders import cpu, disk, memory, plan
-from twin_harness.errors import InvalidInput
+from twin_harness.errors import InvalidInput, UnreadableRun
+from twin_harness.run_folder import RunFolder
 from twin_harness.shapes import Shape, constant, ramp, sine, spikes, square, steps, trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from twin_harness.schedule import Event, Experiment
 
@@ -45,7 +48,7 @@ class Bounds:
 
     max_cpu_percent: int = 100
     max_memory_percent: int = 80
-    max_disk_bytes_per_s: int = 300_000_000
+    max_disk_bytes_per_s: int = 1_000_000_000
 
     def __post_init__(self) -> None:
         """Check the bounds.
@@ -89,6 +92,33 @@ def role_of(name: str) -> str:
     """Return which part of the campaign an experiment of that name belongs to; ``train`` for all others."""
     first = name.split(" ", 1)[0]
     return first if first in ROLES else "train"
+
+
+def recorded_hashes(data_dir: Path, fingerprint: str, skip: str = "") -> Counter[tuple[str, str]]:
+    """Return how often each experiment (name without repetition, and hash) was run to its end on a machine, over all run folders.
+
+    Args:
+        data_dir: where run folders are.
+        fingerprint: of the machine.
+        skip: a run that does not count: the one under way.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    for path in sorted(data_dir.glob("*Z-*")) if data_dir.is_dir() else ():
+        if path.name == skip or path.is_symlink() or not (path / "run.json").exists():
+            continue
+        folder = RunFolder(path)
+        try:
+            machine = folder.read_machine()
+            if machine.get("fingerprint") == fingerprint and "foretold_by" not in machine:
+                found.update((one.experiment.name, one.experiment.hash()) for one in folder.read_plans() if one.status == "completed")
+        except UnreadableRun:
+            continue
+    return found
+
+
+def remaining(runs: Sequence[Experiment], recorded: Counter[tuple[str, str]]) -> tuple[Experiment, ...]:
+    """Return the experiments of a campaign that were not recorded yet."""
+    return tuple(run for run in runs if (run.name, run.hash()) not in recorded)
 
 
 def _train(drawing: _Drawing, count: int) -> Iterator[Experiment]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path  # noqa: TC003 - pytest looks at the hook's annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from twin_harness.errors import InvalidInput
 from twin_harness.plugin import gate
-from twin_harness.plugin.markers import call_marker, name_of, planned_experiment
+from twin_harness.plugin.markers import DRAWING, call_marker, name_of, planned_experiment
 from twin_harness.plugin.state import state_of, test_state
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def drawn_experiments(config: pytest.Config, mark: pytest.Mark) -> tuple[Experim
         InvalidInput: the marker's arguments are wrong.
     """
     state = state_of(config)
+    if mark.name == "campaign":
+        return _campaign(config, mark)
     override = {"n": state.config.random} if state.config.random else {}
     kwargs = {**dict(zip(("n",), mark.args, strict=False)), **mark.kwargs, **override, "seed": state.config.seed}
     key = json.dumps(kwargs, sort_keys=True, default=repr)
@@ -35,18 +37,49 @@ def drawn_experiments(config: pytest.Config, mark: pytest.Mark) -> tuple[Experim
     return state.drawn[key]
 
 
+def _campaign(config: pytest.Config, mark: pytest.Mark) -> tuple[Experiment, ...]:
+    """Return the experiments of the campaign that were not recorded yet on this machine; none where no campaign is asked for.
+
+    Raises:
+        InvalidInput: the marker's arguments are wrong.
+    """
+    state = state_of(config)
+    bounds = call_marker(mark)
+    if not state.config.campaign:
+        return ()
+    key = json.dumps(["campaign", bounds], sort_keys=True, default=repr)
+    if key not in state.drawn:
+        from twin_harness.control.campaign import Bounds, draw_campaign, recorded_hashes, remaining  # noqa: PLC0415 - pydantic loads with it
+        from twin_harness.machine import inspect_machine  # noqa: PLC0415 - psutil loads with it
+
+        data_dir = Path(state.seat.data_dir)
+        machine = inspect_machine(data_dir if data_dir.is_dir() else config.rootpath)
+        planned = draw_campaign(state.config.campaign, state.config.seed, Bounds(**bounds))
+        left = remaining(planned, recorded_hashes(data_dir, machine.fingerprint, state.seat.run_id))
+        state.drawn[key] = left
+        if len(left) < len(planned):
+            state.campaign_line = f"campaign {state.config.campaign}: {len(planned) - len(left)} of {len(planned)} runs are recorded in {data_dir} already"
+    return state.drawn[key]
+
+
+def drawing_mark(node: pytest.Item | pytest.Function) -> pytest.Mark | None:
+    """Return the marker by which a test runs on experiments that are drawn for it."""
+    return next((mark for name in DRAWING if (mark := node.get_closest_marker(name)) is not None), None)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make an item of each random schedule, of each repetition, and of each pair of variants."""
-    mark = metafunc.definition.get_closest_marker("random_schedules")
+    """Make an item of each experiment that is drawn, of each repetition, and of each pair of variants."""
+    mark = drawing_mark(metafunc.definition)
     if mark is not None:
         if "_twin_drawn" not in metafunc.fixturenames:
-            msg = f"marker random_schedules: nothing runs the schedules of {metafunc.definition.name}; expected it to request recording"
+            msg = f"marker {mark.name}: nothing runs the schedules of {metafunc.definition.name}; expected it to request recording"
             raise pytest.Collector.CollectError(msg)
         try:
-            count = len(drawn_experiments(metafunc.config, mark))
+            drawn = drawn_experiments(metafunc.config, mark)
         except InvalidInput as error:
             raise pytest.Collector.CollectError(str(error)) from None
-        metafunc.parametrize("_twin_drawn", range(count), ids=[f"random-{index}" for index in range(count)], indirect=True)
+        ids = [experiment.name if mark.name == "campaign" else f"random-{index}" for index, experiment in enumerate(drawn)]
+        metafunc.parametrize("_twin_drawn", range(len(drawn)), ids=ids, indirect=True)
     gate.parametrize_pairs(metafunc)
     repeat = state_of(metafunc.config).config.repeat
     if repeat > 1 and "_twin_repeat" in metafunc.fixturenames:
@@ -78,7 +111,7 @@ def check_item(item: pytest.Item) -> None:
     if getattr(getattr(item, "obj", None), "is_hypothesis_test", False) and any(_is_ours(item, name) for name in _LOADING):
         msg = "puts this machine inside @given, where failing examples are run again and differ by noise; expected @pytest.mark.random_schedules, or a model"
         raise InvalidInput(msg)
-    is_planned = planned_experiment(item) is not None or item.get_closest_marker("random_schedules") is not None
+    is_planned = planned_experiment(item) is not None or drawing_mark(item) is not None
     if not is_planned and "_twin_experiment_plan" in getattr(item, "fixturenames", ()):
         msg = "requests recording or experiment_plan but plans nothing; expected @pytest.mark.experiment(cpu(50, duration_s=10)) or random_schedules"
         raise InvalidInput(msg)
@@ -96,11 +129,10 @@ def planned_of(item: pytest.Item) -> Experiment | None:
     if isinstance(item, ExperimentItem):
         own: Experiment = item.experiment
         return own
-    mark = item.get_closest_marker("random_schedules")
+    mark = drawing_mark(item)
     if mark is not None:
         index = getattr(item, "callspec").params["_twin_drawn"]  # noqa: B009 - Function items alone have it
-        drawn: Experiment = drawn_experiments(item.config, mark)[index]
-        return drawn
+        return drawn_experiments(item.config, mark)[index] if isinstance(index, int) else None
     return planned_experiment(item)
 
 
@@ -112,6 +144,13 @@ def replay_alone(config: pytest.Config) -> None:
     path = str((config.invocation_params.dir / state_of(config).config.schedule).resolve())
     is_alone = config.args_source is not pytest.Config.ArgsSource.ARGS
     config.args[:] = [path] if is_alone else [*config.args, path]
+
+
+def campaign_alone(config: pytest.Config) -> None:
+    """Collect the campaign alone, unless paths were named on the command line."""
+    folder = config.rootpath / "scenarios" / "campaign"
+    if config.args_source is not pytest.Config.ArgsSource.ARGS and folder.is_dir():
+        config.args[:] = [str(folder)]
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScheduleFile | None:

@@ -15,7 +15,7 @@ import pytest
 
 from twin_harness.errors import ExperimentError, InvalidInput, TwinError, Undecided
 from twin_harness.gate.measures import declare
-from twin_harness.plugin.collection import drawn_experiments, planned_of
+from twin_harness.plugin.collection import drawing_mark, drawn_experiments, planned_of
 from twin_harness.plugin.gate import measures_of, test_name
 from twin_harness.plugin.markers import name_of
 from twin_harness.plugin.state import TestState, state_of, test_state
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from twin_harness.config import TwinConfig
     from twin_harness.control.annotations import AnnotationRecorder
     from twin_harness.gate.measures import Measure
     from twin_harness.machine import Machine
@@ -248,14 +249,35 @@ def _twin_drawn(request: pytest.FixtureRequest) -> int | None:
 
 @pytest.fixture
 def _twin_experiment_plan(request: pytest.FixtureRequest, _twin_drawn: int | None) -> Experiment:
-    mark = request.node.get_closest_marker("random_schedules")
+    mark = drawing_mark(request.node)
     if _twin_drawn is not None and mark is not None:
-        return drawn_experiments(request.config, mark)[_twin_drawn].model_copy(update={"name": name_of(request.node.name)})
+        drawn = drawn_experiments(request.config, mark)[_twin_drawn]
+        return drawn if mark.name == "campaign" else drawn.model_copy(update={"name": name_of(request.node.name)})
     planned = planned_of(request.node)
     if planned is None:
         msg = f"{request.node.name} plans nothing; expected @pytest.mark.experiment(...) on it"
         raise InvalidInput(msg)
     return planned
+
+
+def _generator(mark: pytest.Mark | None, settings: TwinConfig) -> dict[str, Any] | None:
+    """Return what the plan says of its origin."""
+    if mark is None:
+        return None
+    if mark.name == "campaign":
+        return {"name": "campaign", "seed": settings.seed, "arguments": {"size": settings.campaign, **mark.kwargs}}
+    return {"name": "random", "seed": settings.seed, "arguments": {"n": settings.random, **mark.kwargs}}
+
+
+def _require_server(request: pytest.FixtureRequest, what: str) -> None:
+    """Go on only where experiments run on the real machine.
+
+    Raises:
+        Undecided: they run on the twin alone.
+    """
+    if state_of(request.config).config.on == "twin":
+        msg = f"{request.node.name}: {what} needs the real machine; run it with --twin-on=server"
+        raise Undecided(msg)
 
 
 # -- what projects use --------------------------------------------------------------------------------------------------------
@@ -295,9 +317,7 @@ def fixture_experiment(_twin_session: Session, _twin_test: TestState) -> Experim
 @pytest.fixture(name="recording")
 def fixture_recording(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState, _twin_experiment_plan: Experiment) -> Recording | None:
     """This test's experiment, already run. An abort or a fidelity miss fails the test in its call phase."""
-    mark = request.node.get_closest_marker("random_schedules")
-    settings = state_of(request.config).config
-    generator = {"name": "random", "seed": settings.seed, "arguments": {"n": settings.random, **mark.kwargs}} if mark else None
+    generator = _generator(drawing_mark(request.node), state_of(request.config).config)
     try:
         return run_for(_twin_test, _twin_session, _twin_experiment_plan, generator)
     except TwinError as error:
@@ -308,12 +328,14 @@ def fixture_recording(request: pytest.FixtureRequest, _twin_session: Session, _t
 @pytest.fixture(name="variant")
 def fixture_variant(request: pytest.FixtureRequest) -> Variant:
     """Which of two variants this run is of: start the service under test with ``{**os.environ, **variant.environ}``."""
+    _require_server(request, "a service under test")
     return test_state(request.node).variant
 
 
 @pytest.fixture(name="gate")
 def fixture_gate(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState) -> GateRecorder:
     """Takes what the test measures of its own service: ``gate.record("requests_per_s", 812.0, unit="1/s", better="higher")``."""
+    _require_server(request, "what a test measures itself")
     return GateRecorder(_twin_test, test_name(request.node), measures_of(request.node))
 
 

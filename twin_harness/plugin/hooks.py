@@ -10,7 +10,7 @@ import pytest
 
 from twin_harness.errors import TwinError
 from twin_harness.plugin import allure, allure_files, controller, gate, gate_verdict, options, terminal, undecided, workers
-from twin_harness.plugin.collection import ExperimentItem, replay_alone
+from twin_harness.plugin.collection import ExperimentItem, campaign_alone, replay_alone
 from twin_harness.plugin.markers import marker_lines
 from twin_harness.plugin.state import STATE, TEST, PluginState, state_of
 from twin_harness.status import StatusLine
@@ -36,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", line)
     if settings.schedule:
         replay_alone(config)
+    elif settings.campaign:
+        campaign_alone(config)
     if not workers.is_worker(config):
         gate_verdict.check_files(settings)
         config.pluginmanager.register(controller.ControllerHooks(config), "twin_harness_controller")

@@ -42,6 +42,11 @@ def random_schedules(n: int = 3, **bounds: Any) -> tuple[Experiment, ...]:
     return draw_experiments(n, **bounds)
 
 
+def campaign(max_cpu_percent: int = 100, max_memory_percent: int = 80, max_disk_bytes_per_s: int = 1_000_000_000) -> dict[str, int]:
+    """Run this test on each experiment of the training campaign that --twin-campaign asks for and that was not recorded yet, a test item each."""
+    return {"max_cpu_percent": max_cpu_percent, "max_memory_percent": max_memory_percent, "max_disk_bytes_per_s": max_disk_bytes_per_s}
+
+
 def gate(
     metric: str,
     statistic: str = "median",
@@ -57,7 +62,8 @@ def gate(
     return declare("", metric, statistic, window, better, threshold, floor, trips=trips)
 
 
-MARKERS: dict[str, Callable[..., Any]] = {"experiment": experiment, "random_schedules": random_schedules, "gate": gate}
+MARKERS: dict[str, Callable[..., Any]] = {"experiment": experiment, "random_schedules": random_schedules, "campaign": campaign, "gate": gate}
+DRAWING = ("random_schedules", "campaign")  # those that make an item of each experiment that they draw
 
 
 def marker_lines() -> list[str]:

@@ -68,6 +68,29 @@ def _folder(config: pytest.Config, text: str) -> str:
     return str((config.invocation_params.dir / text).resolve()) if text else ""
 
 
+def _model(config: pytest.Config, values: dict[str, Any]) -> str:
+    """Return the model's file, seen from where pytest was started.
+
+    Raises:
+        InvalidInput: the twin is to run and there is no model, or what is asked for beside it needs the real machine.
+    """
+    path = _path(config, values["model"])
+    if values["on"] == "server":
+        return path
+    if not path or not os.path.isfile(path):  # noqa: PTH113 - a string in, a string out
+        has = f"no file {values['model']!r}" if path else "no --twin-model"
+        msg = f"--twin-on={values['on']}: expected a fitted model but there is {has}; make one with: twin fit data/2026* -o twin.json"
+        raise InvalidInput(msg)
+    from twin_harness.predict.model_file import read_model  # noqa: PLC0415 - numpy and pydantic load with it
+
+    read_model(path)
+    for name in ("gate", "gate-save", "variant", "partition") if values["on"] == "twin" else ():
+        if values[name]:
+            msg = f"--twin-{name}: needs the real machine but got --twin-on=twin; leave one of them out"
+            raise InvalidInput(msg)
+    return path
+
+
 def _variants(config: pytest.Config, values: dict[str, Any]) -> tuple[Variant, ...]:
     """Return the two variants of paired mode, with what goes with them checked.
 
@@ -106,6 +129,8 @@ def read_config(config: pytest.Config) -> TwinConfig:
         values = {option.name: _value(config, option) for option in OPTIONS}
         guard = values["guard"]
         return TwinConfig(
+            on=values["on"],
+            model=_model(config, values),
             interval_s=values["interval"],
             source=values["source"],
             data_dir=values["data-dir"],
@@ -116,6 +141,7 @@ def read_config(config: pytest.Config) -> TwinConfig:
             schedule=values["schedule"],
             seed=secrets.randbelow(2**31) if values["seed"] == "random" else values["seed"],
             random=values["random"],
+            campaign=values["campaign"],
             repeat=values["repeat"],
             parts=_parts(config) if values["partition"] else 0,
             guard=TwinConfig().guard if isinstance(guard, str) else guard,

@@ -61,6 +61,7 @@ class PluginState:
         config: the options, checked.
         session: open from the first use of a fixture on.
         drawn: random experiments by marker arguments, drawn once at collection.
+        campaign_line: what is recorded already of the campaign that is asked for.
         undecided: (test, reason) of every UNDECIDED test.
         report: path of the EDA report, once written.
         trips: how many experiments in a row the guard has stopped.
@@ -76,6 +77,7 @@ class PluginState:
     status: StatusLine
     session: Session | None = None
     drawn: dict[str, tuple[Experiment, ...]] = field(default_factory=dict)
+    campaign_line: str = ""
     undecided: list[tuple[str, str]] = field(default_factory=list)
     trips: int = 0
     lost: list[str] = field(default_factory=list)

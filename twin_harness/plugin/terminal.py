@@ -34,8 +34,11 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     total_s = sum(experiment.duration_s for experiment in planned)
     more = f", and {others} tests that plan their own load" if others else ""
     peaks = [f"{name} {_peak(planned, name)}" for name in ("cpu", "memory", "disk") if _peak(planned, name)]
+    where = {"server": "", "twin": f", on the twin {settings.model}", "both": f", each beside what the twin {settings.model} foretells"}[settings.on]
+    told = state_of(config).campaign_line
     return [
-        f"twin: {len(planned)} experiments planned, {duration_text(total_s)} of load and quiet{more}",
+        f"twin: {len(planned)} experiments planned, {duration_text(total_s)} of {'virtual time' if settings.on == 'twin' else 'load and quiet'}{more}{where}",
+        *([f"twin: {told}"] if told else []),
         f"twin: highest level asked for: {', '.join(peaks) or 'none'}",
         f"twin: guard {settings.guard}; seed {settings.seed}; a sample every {settings.interval_s:g} s",
         *([f"twin: {settings.parts} experiments at once, each with 1/{settings.parts} of CPUs, memory and guard"] if settings.parts else []),
@@ -65,7 +68,8 @@ def closing_lines(folder: Path, run: dict[str, Any], report: Path | None) -> lis
     """Return what became of a run, given the content of its ``run.json``."""
     experiments, account = run.get("experiments", []), run.get("logger") or {}
     load_s = sum(entry["end_s"] - entry["begin_s"] for entry in experiments)
-    samples = f"{account.get('rows', 0)} samples, {account.get('missed_samples', 0)} missed"
+    is_foretold = (run.get("settings") or {}).get("on") == "twin"
+    samples = "foretold, nothing was loaded" if is_foretold else f"{account.get('rows', 0)} samples, {account.get('missed_samples', 0)} missed"
     return [
         f"{run.get('status')}: {len(experiments)} experiments, {duration_text(load_s)}, {samples}",
         f"data    {_relative(folder)}/",

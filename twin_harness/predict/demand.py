@@ -48,11 +48,13 @@ class Demand:
             end) and the counts ``host_starts``, ``host_ends`` and ``filled_bytes``, which are sums.
         begin_s: of the first second on the events' clock; the lead is negative.
         unmodelled: what the plan asks for that the model knows nothing of, in words.
+        step_s: how long a step is; a second, but where a finer recording is made up.
     """
 
     levels: np.ndarray
     begin_s: float
     unmodelled: tuple[str, ...] = ()
+    step_s: float = 1.0
 
     @property
     def seconds(self) -> int:
@@ -62,7 +64,7 @@ class Demand:
     @property
     def ends_s(self) -> np.ndarray:
         """The end of each second on the events' clock."""
-        return self.begin_s + 1.0 + np.arange(self.seconds)
+        return self.begin_s + self.step_s * (1.0 + np.arange(self.seconds))
 
     def channel(self, name: str) -> np.ndarray:
         """Return one channel, (seconds,)."""
@@ -70,19 +72,20 @@ class Demand:
         return row
 
 
-def demand_of(experiment: Experiment, capacity: Capacity, begin_s: float | None = None, seconds: int | None = None) -> Demand:
+def demand_of(experiment: Experiment, capacity: Capacity, begin_s: float | None = None, seconds: int | None = None, step_s: float = 1.0) -> Demand:
     """Return what a plan asks for in each second.
 
     Args:
         experiment: the plan.
         capacity: of the machine that it is asked of.
         begin_s: start of the grid on the events' clock; the start of the lead unless given.
-        seconds: how many; the whole experiment unless given.
+        seconds: how many steps; the whole experiment unless given.
+        step_s: how long each is.
     """
     begin_s = -experiment.lead_s if begin_s is None else begin_s
     if seconds is None:
-        seconds = max(1, int(np.ceil(experiment.span_s + experiment.tail_s - begin_s - 1e-9)))
-    edges_s = begin_s + np.arange(seconds + 1.0)
+        seconds = max(1, int(np.ceil((experiment.span_s + experiment.tail_s - begin_s) / step_s - 1e-9)))
+    edges_s = begin_s + step_s * np.arange(seconds + 1.0)
     levels = np.zeros((len(CHANNELS), seconds))
     unmodelled: list[str] = []
     for event in experiment.events:
@@ -92,7 +95,7 @@ def demand_of(experiment: Experiment, capacity: Capacity, begin_s: float | None 
         unmodelled += _add(levels, event, edges_s, capacity)
     _count(levels, "host_starts", -experiment.lead_s, edges_s)
     _count(levels, "host_ends", experiment.span_s, edges_s)
-    return Demand(levels, begin_s, tuple(dict.fromkeys(unmodelled)))
+    return Demand(levels, begin_s, tuple(dict.fromkeys(unmodelled)), step_s)
 
 
 def _add(levels: np.ndarray, event: Event, edges_s: np.ndarray, capacity: Capacity) -> list[str]:
@@ -100,7 +103,7 @@ def _add(levels: np.ndarray, event: Event, edges_s: np.ndarray, capacity: Capaci
     scale = event.scale(capacity.cpus, capacity.memory_bytes)
     inside_s = np.clip(edges_s - event.start_s, 0.0, event.duration_s)
     areas = np.array([event.shape.area(float(at_s), event.duration_s) for at_s in inside_s]) * scale
-    means = np.diff(areas)
+    means = np.diff(areas) / np.diff(edges_s)
     if event.stressor == "cpu":
         levels[CHANNELS.index("cpu_total_percent" if event.is_of_system else "cpu_percent")] += means
         return ["cpu on chosen CPUs"] if event.option("cpus") else []
@@ -120,7 +123,7 @@ def _add(levels: np.ndarray, event: Event, edges_s: np.ndarray, capacity: Capaci
 
 def _count(levels: np.ndarray, channel: str, at_s: float, edges_s: np.ndarray, amount: float = 1.0) -> None:
     """Add something that happens at an instant to the second in which it does."""
-    second = int(np.floor(at_s - edges_s[0] + 1e-9))
+    second = int(np.searchsorted(edges_s, at_s + 1e-9, side="right")) - 1
     if 0 <= second < levels.shape[1]:
         levels[CHANNELS.index(channel), second] += amount
 

@@ -11,6 +11,7 @@ from twin_harness.errors import InvalidInput
 from twin_harness.predict.baselines import all_baselines
 from twin_harness.predict.fit import LOG_COLUMNS, scored
 from twin_harness.predict.observation import COLUMNS, padded
+from twin_harness.predict.overload_scores import OverloadScore, score_overload
 from twin_harness.predict.scores import ColumnScore, floor_of, score, skill, square_errors
 from twin_harness.predict.simulate import Start
 from twin_harness.predict.splits import SPLITS, divide
@@ -52,6 +53,7 @@ class Evaluation:
     Attributes:
         split: its name; empty for held-out runs. scores: of the twin and every baseline, by column. skills: by baseline and column, the twin's skill
             with its interval. coverage: by column. train, test: runs on each side. pairs: replicates that the floor is of.
+        overload: the calls of each condition.
     """
 
     split: str
@@ -61,7 +63,7 @@ class Evaluation:
     train: int
     test: int
     pairs: int
-    notes: list[str] = field(default_factory=list)
+    overload: list[OverloadScore] = field(default_factory=list)
 
     def score_of(self, column: str, predictor: str = TWIN) -> ColumnScore | None:
         """Return one score; None where the column was not measured."""
@@ -87,7 +89,7 @@ class Evaluation:
             "scores": scores,
             "skills": skills,
             "coverage": coverage,
-            "notes": self.notes,
+            "overload": [one.to_json() for one in self.overload],
         }
 
 
@@ -123,7 +125,7 @@ def evaluate(twin: Twin, training: Sequence[Observation], test: Sequence[Observa
             )
             for index, column in enumerate(COLUMNS)
         }
-    return Evaluation(split, scores, skills, _coverage(twin, test, centre, sets), len(training), len(test), pairs)
+    return Evaluation(split, scores, skills, _coverage(twin, test, centre, sets), len(training), len(test), pairs, score_overload(twin, test))
 
 
 def evaluate_splits(

@@ -53,6 +53,13 @@ class CalibrationPart(_Part):
     runs: Annotated[int, Field(ge=0)]
 
 
+class DriftPart(_Part):
+    """Centre and deviation of runs' mean errors, see ``drift.usual``; null where nothing was measured."""
+
+    centre: dict[str, Finite | None]
+    deviation: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)] | None]
+
+
 class DomainPart(_Part):
     """What the training runs asked for at most, and what together."""
 
@@ -86,15 +93,20 @@ class ModelFile(_Part):
     sets: Annotated[list[list[Finite]], Field(min_length=1, max_length=_MOST_SETS)]
     spread: SpreadPart
     calibration: CalibrationPart
+    drift: DriftPart
     domain: DomainPart
     training: TrainingPart
 
     @model_validator(mode="after")
     def _fits_this_version(self) -> ModelFile:
         _same_names("parameters", self.parameters, NAMES)
-        for part, table in (("spread", self.spread), ("calibration", self.calibration)):
-            for name in ("still", "moving", "run_share", "memory") if part == "spread" else ("pointwise", "simultaneous"):
-                _same_names(f"{part}.{name}", getattr(table, name), COLUMNS)
+        for part, names in (
+            ("spread", ("still", "moving", "run_share", "memory")),
+            ("calibration", ("pointwise", "simultaneous")),
+            ("drift", ("centre", "deviation")),
+        ):
+            for name in names:
+                _same_names(f"{part}.{name}", getattr(getattr(self, part), name), COLUMNS)
         _same_names("domain.highest", self.domain.highest, CHANNELS)
         for index, row in enumerate([[self.parameters[name] for name in NAMES], *self.sets]):
             where = "parameters" if index == 0 else f"sets[{index - 1}]"

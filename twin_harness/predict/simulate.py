@@ -1,8 +1,8 @@
 """The grey box in free run: from what is asked for alone to every modelled column, for many plans and many parameter sets at once.
 
-Steps of one second. Only memory and its backing are carried from step to step in a loop; everything else follows from them and the plan by
-array, load by the kernel's own recursion. Bounds are physical: CPU time within the machine, memory within its limit, the device within its
-bandwidth, so no run can diverge.
+Steps of one second, unless told otherwise. Only memory and its backing are carried from step to step in a loop; everything else follows from
+them and the plan by array, load by the kernel's own recursion. Bounds are physical: CPU time within the machine, memory within its limit, the
+device within its bandwidth, so no run can diverge.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from twin_harness.predict.parameters import NAMES
 
 _GIB, _GB = 2.0**30, 1e9
 _LONGEST_LOG_MS = 11.0  # a minute
-_KEEP = {name: keep_of(decay, LOAD_PERIOD_S) for name, decay in LOAD_DECAYS.items()}
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Start:
         return cls(np.array([load1]), np.array([memory_percent]))
 
 
-def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, start: Start | None = None) -> dict[str, np.ndarray]:
+def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, start: Start | None = None, step_s: float = 1.0) -> dict[str, np.ndarray]:
     """Run the model freely.
 
     Args:
@@ -50,6 +49,7 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
         levels: (plans, channels, seconds), as ``demand.stacked`` makes them.
         capacity: of the machine.
         start: the state before the first second; idle unless given.
+        step_s: how long each step is.
 
     Returns:
         Columns of the dataset by name, each (plans, members, seconds): means over each second, of probes the worst in it.
@@ -58,12 +58,12 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
     asked = {name: levels[:, np.newaxis, index, :] for index, name in enumerate(CHANNELS)}
     start = start or Start.idle(len(levels))
     used = asked["cpu_percent"] / 100.0
-    memory = _fill(p, asked, used, capacity)
-    disk = _move(p, asked)
+    memory = _fill(p, asked, used, capacity, step_s)
+    disk = _move(p, asked, step_s)
     per_cpu = 100.0 / capacity.cpus
 
     side = per_cpu * (p["fill_cpu"] * memory["filling"] + p["free_cpu"] * memory["freed"] / _GIB + p["disk_cpu"] * disk["moved"] / _GB)
-    others = p["background_cpu"] + p["harness_cpu"] + p["start_cost"] * asked["host_starts"] + p["end_cost"] * asked["host_ends"]
+    others = p["background_cpu"] + p["harness_cpu"] + (p["start_cost"] * asked["host_starts"] + p["end_cost"] * asked["host_ends"]) / step_s
     own = asked["cpu_percent"] + np.maximum(asked["cpu_total_percent"] - others - side, 0.0) * (asked["cpu_total_percent"] > 0)
     total = others + side + own
     excess = np.maximum(total - 100.0, 0.0)
@@ -82,7 +82,7 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
     return {
         "cpu_percent": cpu,
         "memory_percent": np.minimum(at_rest + 100.0 * p["memory_overhead"] * memory["resident"] / capacity.memory_bytes, 100.0),
-        "load1": average(tasks, first, _KEEP["load1"]),
+        "load1": average(tasks, first, keep_of(LOAD_DECAYS["load1"], LOAD_PERIOD_S, step_s)),
         "disk_write_bytes_per_s": disk["written"],
         "disk_read_bytes_per_s": disk["read"],
         "pressure_cpu_percent": cpu_wait,
@@ -97,7 +97,7 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
     }
 
 
-def _fill(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], used: np.ndarray, capacity: Capacity) -> dict[str, np.ndarray]:
+def _fill(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], used: np.ndarray, capacity: Capacity, step_s: float) -> dict[str, np.ndarray]:
     """Follow the memory that is asked for as fast as it can be filled: what is backed already fast, what is not slowly."""
     ends = np.minimum(asked["memory_end_bytes"], capacity.memory_bytes)
     befores = np.concatenate([np.zeros_like(ends[..., :1]), ends[..., :-1]], axis=-1)
@@ -107,36 +107,36 @@ def _fill(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], used: np.ndarr
         parts = np.where(changes != 0, np.clip((asked["memory_bytes"] - befores) / changes, 0.0, 1.0), 1.0)
     slowed = np.maximum(1.0 - p["fill_yield"] * np.minimum(used, 1.0), 0.05)
     warm_rate, fresh_rate = p["fill_warm"] * slowed, p["fill_fresh"] * slowed
-    keep = np.exp(-1.0 / p["warm_for"][..., 0])
+    keep = np.exp(-step_s / p["warm_for"][..., 0])
     idle = p["warm_idle"][..., 0]
     shape = np.broadcast_shapes(ends.shape, warm_rate.shape)
     resident, warm = np.zeros(shape[:2]), np.broadcast_to(idle, shape[:2]).copy()
     found = {name: np.empty(shape) for name in ("resident", "filling", "freed")}
     for second in range(shape[2]):
         behind = resident < befores[..., second] - 1.0
-        room_s = np.where(behind, 1.0, parts[..., second])
+        room_s = step_s * np.where(behind, 1.0, parts[..., second])
         missing = ends[..., second] - resident
         wanted, freed = np.maximum(missing, 0.0), np.maximum(-missing, 0.0)
         fast = np.minimum(np.minimum(wanted, warm), warm_rate[..., second] * room_s)
         fast_s = fast / warm_rate[..., second]
         slow = np.minimum(wanted - fast, fresh_rate[..., second] * np.maximum(room_s - fast_s, 0.0))
         taken, taken_s = fast + slow, fast_s + slow / fresh_rate[..., second]
-        found["resident"][..., second] = resident + taken * (room_s - taken_s / 2.0) - freed * parts[..., second]
-        found["filling"][..., second] = taken_s
-        found["freed"][..., second] = freed
+        found["resident"][..., second] = resident + taken * (room_s - taken_s / 2.0) / step_s - freed * parts[..., second]
+        found["filling"][..., second] = taken_s / step_s
+        found["freed"][..., second] = freed / step_s
         resident = resident + taken - freed
         warm = idle + (np.maximum(warm - fast, 0.0) + freed - idle) * keep
     return found
 
 
-def _move(p: dict[str, np.ndarray], asked: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _move(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], step_s: float) -> dict[str, np.ndarray]:
     """Share the device among what is asked of it; what does not fit is not made up for later."""
     direct = asked["write_bytes_per_s"] / p["write_bandwidth"] + asked["read_bytes_per_s"] / p["read_bandwidth"]
     synced = asked["sync_bytes_per_s"] / p["sync_bandwidth"]
     share = 1.0 / np.maximum(direct + synced, 1.0)
     written = (asked["write_bytes_per_s"] + asked["sync_bytes_per_s"]) * share
     read = asked["read_bytes_per_s"] * share
-    filled = np.minimum(asked["filled_bytes"], p["write_bandwidth"])
+    filled = np.minimum(asked["filled_bytes"] / step_s, p["write_bandwidth"])
     return {
         "direct": direct * share,
         "synced": synced * share,

@@ -9,6 +9,7 @@ of a run as risk), simultaneously by the split-conformal quantile of each run's 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,21 +67,29 @@ class Spread:
             count: how many.
             seed: of the draws.
         """
-        generator = np.random.default_rng(seed)
         change = np.abs(np.diff(centre, axis=1, prepend=centre[:, :1]))
         ahead = np.concatenate([change[:, 1:], change[:, -1:]], axis=1)
         sizes = np.sqrt(self.still[:, np.newaxis] ** 2 + (self.moving[:, np.newaxis] * np.maximum(change, ahead)) ** 2)
-        columns, seconds = centre.shape
-        common = generator.normal(size=(count, columns, 1)) * np.sqrt(self.run_share)[:, np.newaxis]
-        fresh = generator.normal(size=(count, columns, seconds))
-        noise = np.empty_like(fresh)
-        state = fresh[..., 0]
-        for second in range(seconds):
-            state = self.memory * state + np.sqrt(1.0 - self.memory**2) * fresh[..., second]
-            noise[..., second] = state
-        noise *= np.sqrt(1.0 - self.run_share)[:, np.newaxis]
-        found: np.ndarray = sets[np.arange(count) % len(sets)] + sizes * (common + noise)
+        noise = _noise(count, centre.shape[1], seed, tuple(self.run_share), tuple(self.memory))
+        found: np.ndarray = sets[np.arange(count) % len(sets)] + sizes * noise
         return found
+
+
+@lru_cache(maxsize=8)
+def _noise(count: int, seconds: int, seed: int, run_share: tuple[float, ...], memory: tuple[float, ...]) -> np.ndarray:
+    """Return errors in deviations, (count, columns, seconds): what a run has in common, and a first-order autoregression from second to second."""
+    generator = np.random.default_rng(seed)
+    keep, share = np.array(memory), np.array(run_share)[:, np.newaxis]
+    common = generator.normal(size=(count, len(keep), 1))
+    fresh = generator.normal(size=(count, len(keep), seconds))
+    rest = np.empty_like(fresh)
+    state = fresh[..., 0]
+    for second in range(seconds):
+        state = keep * state + np.sqrt(1.0 - keep**2) * fresh[..., second]
+        rest[..., second] = state
+    found: np.ndarray = np.sqrt(share) * common + np.sqrt(1.0 - share) * rest
+    found.flags.writeable = False
+    return found
 
 
 def spread_of(problem: Problem, found: Fit, seed: int = 0) -> Spread:

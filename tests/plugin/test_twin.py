@@ -1,0 +1,149 @@
+"""Experiments on the twin, and the training campaign, as pytest runs them."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "unit"))
+from foretold import campaign, observed
+
+from twin_harness.predict.twin import Twin, gather
+from twin_harness.recording import load
+
+SCENARIO = """
+    import pytest
+    from twin_harness import cpu, memory, ramp
+
+    @pytest.mark.experiment(cpu(50, duration_s=8), tolerance="5%")
+    def test_plateau(recording):
+        plateau = recording.during("cpu-0", skip_s=1)
+        assert plateau.mean("cpu_delivered_percent") == pytest.approx(50, abs=1)
+        assert plateau.mean("cpu_percent") > 50
+
+    @pytest.mark.experiment(memory(ramp(0, 5), duration_s=10))
+    def test_memory(recording):
+        assert recording.max("memory_delivered_bytes") > 1e9
+
+    @pytest.mark.experiment(cpu(20, duration_s=4))
+    def test_swap(recording):
+        assert recording.mean("swap_percent") < 1
+
+    @pytest.mark.experiment(memory(5, duration_s=4, pattern="stir"))
+    def test_stirred(recording):
+        assert recording.max("memory_percent") < 50
+
+    def test_background(cpu_stress):
+        with cpu_stress.background(30, at_most_s=5) as load:
+            pass
+        assert load.recording
+
+    def test_service(variant):
+        assert variant
+
+    def test_stress(cpu_stress, machine):
+        assert machine.cpu_capacity == 2
+        assert cpu_stress(30, duration_s=3).during("cpu-0").mean("cpu_delivered_percent") == pytest.approx(30, abs=1)
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "twin.json"
+    Twin(starts=1).fit_observations(observed(campaign("10m"))).save(path)
+    return path
+
+
+@pytest.mark.parametrize("workers", [[], ["-n0"], ["-n2"]])
+def test_scenarios_run_on_the_twin(pytester, model, workers):
+    """What the model foretells is judged, what it does not know is UNDECIDED with the reason; files are those of any run."""
+    pytester.makepyfile(SCENARIO)
+    result = pytester.runpytest_subprocess("--twin-on=twin", f"--twin-model={model}", "--twin-no-report", *workers)
+    text = result.stdout.str()
+    assert "3 passed" in text
+    assert "undecided: 4" in text
+    assert "swap_percent" in text
+    assert "memory that is stirred" in text
+    assert "a load beside what the test does itself needs the real machine" in text
+    assert "a service under test needs the real machine" in text
+    assert result.ret == 0
+    run = load(pytester.path / "data" / "latest")
+    assert run.status == "COMPLETE"
+    assert len(run.recordings) == 4
+    assert list(run.samples["monotonic_s"]) == sorted(run.samples["monotonic_s"])
+    assert {row.status for recording in run.recordings for row in recording.rows} == {"completed"}
+    assert json.loads((run.path / "machine.json").read_text())["foretold_by"] == str(model)
+    assert gather([run]) == []
+
+
+def test_a_run_on_the_twin_has_a_report(pytester, model):
+    """The EDA report of what never was is rendered like any other."""
+    pytester.makepyfile(SCENARIO)
+    pytester.runpytest_subprocess("--twin-on=twin", f"--twin-model={model}", "-k", "plateau or memory")
+    assert (pytester.path / "reports" / "latest" / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--twin-on=twin"], "expected a fitted model but there is no --twin-model; make one with: twin fit"),
+        (["--twin-on=both"], "expected a fitted model but there is no --twin-model"),
+        (["--twin-on=twin", "--twin-model=none.json"], "there is no file 'none.json'"),
+        (["--twin-on=mars"], "expected one of server, twin, both but got 'mars'"),
+        (["--twin-campaign=2h"], "expected one of 10m, 1h, 4h but got '2h'"),
+    ],
+)
+def test_wrong_options_are_a_usage_error(pytester, arguments, told):
+    """Exit 4, one sentence with what to do."""
+    pytester.makepyfile(SCENARIO)
+    result = pytester.runpytest_subprocess(*arguments)
+    assert result.ret == 4
+    assert told in result.stderr.str()
+
+
+def test_a_damaged_model_is_a_usage_error(pytester, model):
+    """The field is named before anything is collected."""
+    data = json.loads(model.read_text())
+    data["parameters"]["fill_cpu"] = 1e9
+    Path("damaged.json").write_text(json.dumps(data))
+    pytester.makepyfile(SCENARIO)
+    result = pytester.runpytest_subprocess("--twin-on=twin", "--twin-model=damaged.json")
+    assert result.ret == 4
+    assert "parameters.fill_cpu: 1e+09 is outside of" in result.stderr.str()
+
+
+def test_the_gate_needs_the_real_machine(pytester, model):
+    """Pairs on a model would compare it with itself."""
+    pytester.makepyfile(SCENARIO)
+    result = pytester.runpytest_subprocess("--twin-on=twin", f"--twin-model={model}", "--twin-variant", "a:", "--twin-variant", "b:")
+    assert result.ret == 4
+    assert "--twin-variant: needs the real machine but got --twin-on=twin" in result.stderr.str()
+
+
+CAMPAIGN = """
+    import pytest
+
+    @pytest.mark.campaign(max_memory_percent=10, max_disk_bytes_per_s=20_000_000)
+    def test_campaign(recording):
+        assert recording.rows or not recording.experiment.events
+"""
+
+
+def test_a_campaign_makes_an_item_of_each_run_under_its_own_name(pytester, model):
+    """Names tell the role; what the twin made up counts as recorded nowhere."""
+    pytester.makepyfile(CAMPAIGN)
+    options = ["--twin-campaign=10m", "--twin-on=twin", f"--twin-model={model}", "--twin-no-report"]
+    first = pytester.runpytest_subprocess(*options, "-k", "train")
+    first.assert_outcomes(passed=6, deselected=4)
+    assert load(pytester.path / "data" / "latest").recordings[1].name == "train 01 cpu staircase"
+    again = pytester.runpytest_subprocess("--twin-campaign=10m", "--collect-only", "-q")
+    assert "test_campaign[train 00 rest]" in again.stdout.str()
+    assert "10 experiments planned" in again.stdout.str()
+
+
+def test_without_the_option_a_campaign_collects_nothing(pytester):
+    """Whoever runs all tests does not load the machine for an hour."""
+    pytester.makepyfile(CAMPAIGN)
+    result = pytester.runpytest_subprocess("--collect-only", "-q")
+    assert "train" not in result.stdout.str()

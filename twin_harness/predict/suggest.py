@@ -1,0 +1,85 @@
+"""Which experiments would tell most: those after which predictions of the usual plans are expected to be surest.
+
+Bayesian linear design (Chaloner & Verdinelli, 1995, "Bayesian experimental design: a review"), I-optimal: what is known of the parameters is the
+ensemble's covariance Σ; a run adds its Fisher information F; the loss is the mean variance of predictions over usual plans, trace(W (Σ⁻¹ + F)⁻¹).
+Candidates are taken greedily.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twin_harness.predict.demand import demand_of, stacked
+from twin_harness.predict.parameters import HIGH, LOW, NAMES, inward, outward
+from twin_harness.predict.simulate import simulate
+from twin_harness.predict.uncertainty import on_scale
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twin_harness.predict.twin import Twin
+    from twin_harness.schedule import Experiment
+
+_STEP = 1e-4
+_EFFECTIVE_SHARE = 0.1  # seconds of a run are not independent: ten of them tell about as much as one that is
+
+
+def suggest(twin: Twin, candidates: Sequence[Experiment], usual: Sequence[Experiment], count: int) -> list[tuple[Experiment, float]]:
+    """Return the experiments to run next, the most telling first, each with the loss that is expected to remain after it, as a share of today's.
+
+    Args:
+        twin: what is known today.
+        candidates: what might be run.
+        usual: plans whose predictions are to be sure.
+        count: how many to choose.
+    """
+    known = _covariance(twin)
+    weights = _informations(twin, usual).mean(axis=0)
+    informations = _informations(twin, candidates)
+    first = float(np.trace(weights @ known))
+    chosen: list[tuple[Experiment, float]] = []
+    left = list(range(len(candidates)))
+    for _ in range(min(count, len(candidates))):
+        losses = [float(np.trace(weights @ _with(known, informations[number]))) for number in left]
+        best = left.pop(int(np.argmin(losses)))
+        known = _with(known, informations[best])
+        chosen.append((candidates[best], float(np.trace(weights @ known)) / max(first, 1e-300)))
+    return chosen
+
+
+def _covariance(twin: Twin) -> np.ndarray:
+    """Return what is known of the parameters, on the scale of the fit; what the data does not tell is as wide as its bounds."""
+    sets = inward(twin.spread_.parameters)
+    found = np.cov(sets.T) + 1e-12 * np.eye(len(NAMES))
+    spans = inward(HIGH) - inward(LOW)
+    for name in twin.file_.unidentified:
+        index = NAMES.index(name)
+        found[index, :] = found[:, index] = 0.0
+        found[index, index] = (spans[index] / 4.0) ** 2
+    return found
+
+
+def _with(known: np.ndarray, information: np.ndarray) -> np.ndarray:
+    """Return (Σ⁻¹ + F)⁻¹ as Σ − Σ (F⁻¹ + Σ)⁻¹ Σ would have it, by a form that needs no inverse of either."""
+    size = len(known)
+    found: np.ndarray = np.linalg.solve(np.eye(size) + known @ information, known)
+    even: np.ndarray = (found + found.T) / 2.0
+    return even
+
+
+def _informations(twin: Twin, experiments: Sequence[Experiment]) -> np.ndarray:
+    """Return what a run of each plan would tell of the parameters, (plans, parameters, parameters)."""
+    demands = [demand_of(experiment, twin.capacity_) for experiment in experiments]
+    point = inward(twin.parameters_)
+    steps = _STEP * np.maximum(1.0, np.abs(point))
+    moved = point + np.diag(np.where(point + steps > inward(HIGH), -steps, steps))
+    free = on_scale(simulate(outward(np.vstack([point, moved])), stacked(demands), twin.capacity_))
+    taken = np.diagonal(inward(outward(moved))) - point
+    slopes = (free[:, 1:] - free[:, :1]) / np.where(taken == 0, 1.0, taken)[np.newaxis, :, np.newaxis, np.newaxis]
+    scaled = slopes / twin.spread_.still[np.newaxis, np.newaxis, :, np.newaxis]
+    for row, demand in zip(scaled, demands, strict=True):
+        row[..., demand.seconds :] = 0.0
+    found: np.ndarray = _EFFECTIVE_SHARE * np.einsum("picx,pjcx->pij", scaled, scaled)
+    return found

@@ -1,0 +1,92 @@
+"""How well the twin had foretold this run: its band over what was measured, experiment by experiment, and whether this is still the machine it knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twin_harness.errors import TwinError
+from twin_harness.report.document import Bullets, Cell, Notice, Paragraph, Picture, Section, Table, dash, number
+
+if TYPE_CHECKING:
+    from twin_harness.predict.observation import Observation
+    from twin_harness.predict.twin import Prediction, Twin
+    from twin_harness.report.evidence import Evidence
+
+_MOST_DRAWN = 12
+_JUDGED = ("cpu_percent", "memory_percent", "load1", "disk_write_bytes_per_s", "pressure_cpu_percent", "pressure_io_percent", "probe_wakeup_ms")
+_TEXT = (
+    "The twin saw the plan and nothing else: the band is what it foretold for the machine at rest, the line what was measured then. Within a band that is "
+    "calibrated lie about 90 % of the seconds of runs that the twin has not seen."
+)
+
+
+def sections(evidence: Evidence) -> tuple[Section, ...]:
+    """Return the section on what the twin foretold; none where no model was given, or the run itself is the twin's."""
+    settings = evidence.run.state.get("settings")
+    model = settings.get("model") if isinstance(settings, dict) else None
+    if not isinstance(model, str) or not model or evidence.run.machine.get("foretold_by"):
+        return ()
+    from twin_harness.predict.twin import Twin, gather  # noqa: PLC0415 - scipy loads with it, where there is a model
+
+    try:
+        twin, observations = Twin.load(model), gather([evidence.run])
+    except (TwinError, OSError, ValueError) as error:
+        return (Section("twin", "What the twin foretold", (Notice("No model:", f"{error}"),)),)
+    if not observations:
+        return (Section("twin", "What the twin foretold", (Paragraph("No experiment of this run is long enough to be compared."),)),)
+    if twin.file_.fingerprint != observations[0].fingerprint:
+        text = f"The model is of machine {twin.file_.fingerprint}, this run of {observations[0].fingerprint}: what follows compares two machines."
+        return (_section(twin, observations, evidence, (Notice("Another machine:", text),)),)
+    return (_section(twin, observations, evidence, ()),)
+
+
+def _section(twin: Twin, observations: list[Observation], evidence: Evidence, notices: tuple[Notice, ...]) -> Section:
+    from twin_harness.predict.drift import watch  # noqa: PLC0415 - as above
+
+    experiments = {recording.name: recording.experiment for recording in evidence.run.recordings}
+    compared = [(one, twin.predict(experiments[one.name])) for one in observations if one.name in experiments]
+    drifted = watch(twin, observations)
+    told = Bullets(tuple(drift.sentence for drift in drifted)) if drifted else Paragraph(f"No drift over {len(observations)} runs: it is the machine it knows.")
+    table = Table(
+        "twin-table",
+        "Error of what was foretold (RMSE over seconds), and the share of seconds within the 90 % band",
+        ("experiment", *(f"{name} (RMSE, in band)" for name in _JUDGED)),
+        tuple((Cell(one.name), *(_cell(one, prediction, name) for name in _JUDGED)) for one, prediction in compared),
+    )
+    pictures = tuple(_picture(number_, one, prediction) for number_, (one, prediction) in enumerate(compared[:_MOST_DRAWN]))
+    return Section("twin", "What the twin foretold", (*notices, Paragraph(_TEXT), told, *pictures, table))
+
+
+def _errors(one: Observation, prediction: Prediction, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return errors, and where the measured value lies within the band, over the seconds that both know."""
+    from twin_harness.predict.observation import COLUMNS  # noqa: PLC0415 - as above
+
+    index = COLUMNS.index(name)
+    seconds = min(one.demand.seconds, len(prediction.ends_s))
+    measured = one.column(name)[:seconds]
+    known = ~np.isnan(measured)
+    inside = (measured >= prediction.low[index, :seconds]) & (measured <= prediction.high[index, :seconds])
+    return (prediction.centre[index, :seconds] - measured)[known], inside[known]
+
+
+def _cell(one: Observation, prediction: Prediction, name: str) -> Cell:
+    errors, inside = _errors(one, prediction, name)
+    if not len(errors):
+        return dash("this column was not measured")
+    scale = 1e-6 if name.endswith("bytes_per_s") else 1.0
+    rmse = scale * float(np.sqrt(np.mean(errors**2)))
+    unit = " MB/s" if name.endswith("bytes_per_s") else ""
+    return number(f"{rmse:.3g}{unit}, {100 * inside.mean():.0f} %" if np.isfinite(prediction.low).any() else f"{rmse:.3g}{unit}")
+
+
+def _picture(order: int, one: Observation, prediction: Prediction) -> Picture:
+    from twin_harness.report.foretold import foretold_png  # noqa: PLC0415 - predict loads with it
+
+    errors, inside = _errors(one, prediction, "cpu_percent")
+    rmse = float(np.sqrt(np.mean(errors**2))) if len(errors) else float("nan")
+    held = f"{100 * inside.mean():.0f} % of seconds lie in the band" if len(inside) else "nothing was measured"
+    alt = f"Foretold band and measured line of {one.name}: CPU is off by {rmse:.1f} points (RMSE), {held}."
+    beyond = f" The plan lies beyond what the twin was fitted to: {'; '.join(prediction.extrapolating)}." if prediction.extrapolating else ""
+    return Picture(f"twin-{order}", foretold_png(prediction, one), alt, f"{one.name}: foretold and measured.{beyond}", "twin-table")

@@ -1,0 +1,156 @@
+"""The runner on the twin: the same experiments, files and recordings, in virtual time.
+
+Every experiment takes a slice of the run's virtual clock, one after the other whatever worker runs it, so that the dataset is in order of time. Its
+rows, plan and annotations are written as those of a real one; what the model does not foretell stays empty, and asserting on it is UNDECIDED.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import os
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.control.outcome import judge_tolerance
+from twin_harness.errors import Undecided
+from twin_harness.metrics import columns
+from twin_harness.predict.demand import demand_of
+from twin_harness.predict.domain import beyond
+from twin_harness.predict.virtual import annotate, virtual_columns
+from twin_harness.recording import Recording
+from twin_harness.records import PlannedExperiment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+
+    from twin_harness.control.annotations import AnnotationRecorder
+    from twin_harness.machine import Machine
+    from twin_harness.predict.twin import Twin
+    from twin_harness.run_folder import RunFolder
+    from twin_harness.schedule import Experiment
+
+
+class TwinRunner:
+    """Runs experiments on a fitted model.
+
+    Args:
+        twin: the model.
+        folder, recorder, machine: of this session and worker; the machine is the one that the twin is of.
+        interval_s: between two rows.
+        worker: name of the worker.
+        warn: told what the user should know, a sentence each.
+    """
+
+    def __init__(
+        self, twin: Twin, folder: RunFolder, recorder: AnnotationRecorder, machine: Machine, interval_s: float, worker: str, warn: Callable[[str], None]
+    ) -> None:
+        self._twin = twin
+        self._folder = folder
+        self._recorder = recorder
+        self._machine = machine
+        self._interval_s = interval_s
+        self._worker = worker
+        self._warn = warn
+        self._columns = [metric.name for metric in columns(machine.possible_cpus)]
+
+    def begin(self) -> None:
+        """Write the dataset's heading, unless another worker has."""
+        with self._alone():
+            if not self._folder.dataset.exists():
+                self._append(",".join(self._columns) + "\n")
+
+    def run(self, experiment: Experiment, generator: dict[str, Any] | None = None) -> Recording:
+        """Foretell one experiment and return what would have been recorded.
+
+        Raises:
+            Undecided: the plan asks for what the model knows nothing of, or its tolerance cannot be judged.
+            FidelityMissed: ``tolerance`` would be missed.
+        """
+        offsets_s, found = virtual_columns(self._twin, experiment, self._interval_s)
+        for reason in beyond(demand_of(experiment, self._twin.capacity_), self._twin.domain_):
+            self._warn(f"{experiment.name}: extrapolating, {reason}")
+        experiment = experiment.model_copy(update={"name": self._folder.claim_name(experiment.name)})
+        self.begin()
+        with self._alone():
+            begin_s = self._newest_s() + self._interval_s
+            zero_s = begin_s + experiment.lead_s
+            planned = PlannedExperiment(experiment, begin_s, zero_s, begin_s + experiment.duration_s, self._worker, "completed", generator)
+            self._append(self._rows(planned, offsets_s, found))
+            self._folder.append_plan(planned)
+        samples = Recording.whole(self._folder, planned, ()).samples
+        machine = self._machine
+        rows = tuple(
+            annotate(
+                self._recorder.new_row(experiment.name, event.id, event.stressor),
+                planned,
+                event,
+                event.scale(machine.cpu_capacity, machine.memory_limit_bytes),
+                samples,
+            )
+            for event in experiment.events
+        )
+        for row in rows:
+            self._recorder.record(row)
+        recording = Recording.whole(self._folder, planned, rows)
+        try:
+            judge_tolerance(recording)
+        except Undecided as undecided:
+            undecided.recording = recording
+            raise
+        return recording
+
+    @contextmanager
+    def background(self, experiment: Experiment, recordings: list[Recording]) -> Iterator[None]:
+        """Refuse: what a test does itself beside a load takes real time.
+
+        Raises:
+            Undecided: always.
+        """
+        del recordings
+        msg = f"experiment {experiment.name!r}: a load beside what the test does itself needs the real machine; run it with --twin-on=server"
+        raise Undecided(msg)
+        yield
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the run folder: rows of several workers stand in the order of their virtual time."""
+        descriptor = os.open(self._folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _append(self, text: str) -> None:
+        descriptor = os.open(self._folder.dataset, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+
+    def _newest_s(self) -> float:
+        """Return when the last row was taken; now, before the first one."""
+        with self._folder.open_dataset() as dataset:
+            newest = [planned.end_s for planned in self._folder.read_plans()]
+            return max(newest, default=time.monotonic()) if dataset.valid_bytes > dataset.first_row else time.monotonic()
+
+    def _rows(self, planned: PlannedExperiment, offsets_s: np.ndarray, found: dict[str, np.ndarray]) -> str:
+        """Return rows as CSV lines."""
+        wall_s = time.time() - time.monotonic()
+        step_s = float(offsets_s[1] - offsets_s[0]) if len(offsets_s) > 1 else self._interval_s
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        events = planned.experiment.events
+        for number, offset_s in enumerate(offsets_s):
+            at_s = planned.zero_s + float(offset_s)
+            active = "+".join(event.id for event in events if event.start_s < offset_s and event.end_s > offset_s - step_s)
+            moment = datetime.fromtimestamp(wall_s + at_s, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+            labels = {"time": moment, "monotonic_s": f"{at_s:.6f}", "host": self._machine.host, "experiment": planned.experiment.name, "active_events": active}
+            writer.writerow([labels.get(name) or (f"{found[name][number]:.6g}" if name in found else "") for name in self._columns])
+        return text.getvalue()
