@@ -60,7 +60,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("schedule", "str", "", "FILE", "replay the experiments of a schedule.json as tests"),
     Option("seed", "seed", 0, "N", "seed of random schedules: a number, or 'random' to draw and print one"),
     Option("random", "int", None, "N", "overrides the n of every random_schedules(n) marker", minimum=1, maximum=1000),
-    Option("campaign", "choice", "", None, "collect the training campaign of that size: load from which a twin is fitted", choices=("10m", "1h", "4h")),
+    Option("campaign", "choice", None, None, "collect the training campaign of that size: load from which a twin is fitted", choices=("10m", "1h", "4h")),
     Option("repeat", "int", 1, "N", "run each experiment N times", minimum=1, maximum=1000),
     Option("partition", "flag", False, None, "with -n N: cut the machine into N equal parts, and run N experiments at once, each in its own"),
     Option(
@@ -145,7 +145,7 @@ class TwinConfig:
     schedule: str = ""
     seed: int = 0
     random: int | None = None
-    campaign: str = ""
+    campaign: str | None = None
     repeat: int = 1
     parts: int = 0
     guard: GuardLimits = field(default_factory=lambda: parse_guard("memory_available=10%,disk_free=1GiB"))

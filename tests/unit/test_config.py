@@ -14,6 +14,9 @@ from twin_harness.errors import InvalidInput
 OPTION = {option.name: option for option in config.OPTIONS}
 
 DEFAULTS = {
+    "on": "server",
+    "model": "",
+    "campaign": None,
     "interval": 0.1,
     "source": "auto",
     "data-dir": "data",

@@ -54,7 +54,7 @@ def test_a_folder_is_refused(tmp_path):
 def test_a_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
     """The size is looked at before the content."""
     monkeypatch.setattr(schedule_file, "LARGEST_SCHEDULE_BYTES", 10)
-    assert refusal(tmp_path, " " * 11) == "11 bytes is above the limit of 10; split the schedule"
+    assert refusal(tmp_path, " " * 11) == "11 bytes is above the limit of 10; expected a schedule.json, split in several"
 
 
 # -- trace files --------------------------------------------------------------------------------------------------------------
