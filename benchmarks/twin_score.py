@@ -13,7 +13,7 @@ from pathlib import Path
 
 from measure import machine_line
 
-from twin_harness.predict.evaluate import WARM, evaluate, evaluate_splits
+from twin_harness.predict.evaluate import WARM, check_held_out, evaluate, evaluate_splits
 from twin_harness.predict.splits import HEADLINE, SPLITS
 from twin_harness.predict.twin import Twin, gather
 from twin_harness.recording import load
@@ -86,8 +86,9 @@ def main():
     observations = gather([load(folder) for folder in folders], print)
     if arguments.model:
         twin = Twin.load(arguments.model)
-        known = set(twin.file_.training.plans)
-        found = [evaluate(twin, [one for one in observations if one.plan in known], gather([load(folder) for folder in arguments.test], print))]
+        known, test = set(twin.file_.training.plans), gather([load(folder) for folder in arguments.test], print)
+        check_held_out(twin, test)
+        found = [evaluate(twin, [one for one in observations if one.plan in known], test)]
         missing = []
     else:
         found, missing = evaluate_splits(observations, arguments.splits.split(","))

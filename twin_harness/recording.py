@@ -143,6 +143,8 @@ class Recording:
         t_s = self.samples.index
         # What cached_property would read from the file again is a part of what is here.
         window.__dict__["samples"] = self.samples[(t_s >= window.begin_s) & (t_s <= window.end_s)]
+        if "machine" in self.__dict__:
+            window.__dict__["machine"] = self.machine
         return window
 
     def settled(self, event_id: str, margin_s: float = 0.0) -> Recording:

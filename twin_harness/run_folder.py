@@ -173,6 +173,10 @@ class RunFolder:
         rows = [row.to_cells()] if has_heading else [list(ANNOTATION_COLUMNS), row.to_cells()]
         _append(path, _csv_text(rows).encode("utf-8", "backslashreplace"))
 
+    def append_rows(self, text: str) -> None:
+        """Append whole lines to the dataset: of a session on the twin, which has no logger."""
+        _append(self.dataset, text.encode("utf-8", "backslashreplace"))
+
     def append_note(self, worker: str, kind: str, sentence: str) -> None:
         """Append what the user should know: kind ``note``, or ``partial`` when data was lost."""
         line = json.dumps({"kind": kind, "text": sentence, "worker": worker})

@@ -13,6 +13,7 @@ import os
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.control.outcome import judge_tolerance
@@ -58,12 +59,13 @@ class TwinRunner:
         self._worker = worker
         self._warn = warn
         self._columns = [metric.name for metric in columns(machine.possible_cpus)]
+        self._wall_s = time.time() - time.monotonic()
 
     def begin(self) -> None:
         """Write the dataset's heading, unless another worker has."""
         with self._alone():
             if not self._folder.dataset.exists():
-                self._append(",".join(self._columns) + "\n")
+                self._folder.append_rows(",".join(self._columns) + "\n")
 
     def run(self, experiment: Experiment, generator: dict[str, Any] | None = None) -> Recording:
         """Foretell one experiment and return what would have been recorded.
@@ -81,8 +83,8 @@ class TwinRunner:
             begin_s = self._newest_s() + self._interval_s
             zero_s = begin_s + experiment.lead_s
             planned = PlannedExperiment(experiment, begin_s, zero_s, begin_s + experiment.duration_s, self._worker, "completed", generator)
-            self._append(self._rows(planned, offsets_s, found))
-            self._folder.append_plan(planned)
+            self._folder.append_plan(planned)  # first: whoever comes next begins after it, whatever becomes of these rows
+            self._folder.append_rows(self._rows(planned, offsets_s, found))
         samples = Recording.whole(self._folder, planned, ()).samples
         machine = self._machine
         rows = tuple(
@@ -127,13 +129,6 @@ class TwinRunner:
         finally:
             os.close(descriptor)
 
-    def _append(self, text: str) -> None:
-        descriptor = os.open(self._folder.dataset, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, text.encode())
-        finally:
-            os.close(descriptor)
-
     def _newest_s(self) -> float:
         """Return when the last row was taken; now, before the first one."""
         with self._folder.open_dataset() as dataset:
@@ -142,7 +137,6 @@ class TwinRunner:
 
     def _rows(self, planned: PlannedExperiment, offsets_s: np.ndarray, found: dict[str, np.ndarray]) -> str:
         """Return rows as CSV lines."""
-        wall_s = time.time() - time.monotonic()
         step_s = float(offsets_s[1] - offsets_s[0]) if len(offsets_s) > 1 else self._interval_s
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -150,7 +144,13 @@ class TwinRunner:
         for number, offset_s in enumerate(offsets_s):
             at_s = planned.zero_s + float(offset_s)
             active = "+".join(event.id for event in events if event.start_s < offset_s and event.end_s > offset_s - step_s)
-            moment = datetime.fromtimestamp(wall_s + at_s, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+            moment = datetime.fromtimestamp(self._wall_s + at_s, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             labels = {"time": moment, "monotonic_s": f"{at_s:.6f}", "host": self._machine.host, "experiment": planned.experiment.name, "active_events": active}
-            writer.writerow([labels.get(name) or (f"{found[name][number]:.6g}" if name in found else "") for name in self._columns])
+            writer.writerow([labels.get(name) or _cell(found, name, number) for name in self._columns])
         return text.getvalue()
+
+
+def _cell(found: dict[str, np.ndarray], name: str, number: int) -> str:
+    """Return a cell; empty for what the model knows nothing of."""
+    value = float(found[name][number]) if name in found else nan
+    return "" if isnan(value) else f"{value:.6g}"

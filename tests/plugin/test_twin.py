@@ -145,5 +145,31 @@ def test_a_campaign_makes_an_item_of_each_run_under_its_own_name(pytester, model
 def test_without_the_option_a_campaign_collects_nothing(pytester):
     """Whoever runs all tests does not load the machine for an hour."""
     pytester.makepyfile(CAMPAIGN)
-    result = pytester.runpytest_subprocess("--collect-only", "-q")
+    result = pytester.runpytest_subprocess("--collect-only")
     assert "train" not in result.stdout.str()
+    assert result.ret == 0
+
+
+def test_a_marker_of_that_name_of_a_project_s_own_is_left_alone(pytester):
+    """Whoever marks tests of a campaign of his own is not asked for recordings."""
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.campaign("spring")
+        def test_mine():
+            pass
+    """)
+    pytester.runpytest_subprocess("--twin-campaign=10m").assert_outcomes(passed=1)
+
+
+def test_a_test_asks_the_model_itself(pytester, model):
+    """The fixture twin_model hands over the fitted twin; without one the test is UNDECIDED."""
+    pytester.makepyfile("""
+        from twin_harness import cpu, plan
+
+        def test_ahead(twin_model):
+            assert twin_model.predict(plan(cpu(60, duration_s=10))).overload("cpu_percent > 50 for 3 s").probability > 0.9
+    """)
+    pytester.runpytest_subprocess(f"--twin-model={model}").assert_outcomes(passed=1)
+    without = pytester.runpytest_subprocess()
+    assert "twin_model: there is no model; name one with --twin-model FILE" in without.stdout.str()

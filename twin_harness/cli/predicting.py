@@ -38,6 +38,8 @@ def add_predicting(add: Callable[..., argparse.ArgumentParser]) -> None:
     score_command = add("score", score, "judge a twin by runs that it has not seen, beside eight simple predictors", example=example)
     score_command.add_argument("model", help="what twin fit has made")
     score_command.add_argument("run", nargs="+", help="run folders")
+    text = "the runs that it was fitted to: the simple predictors learn from them"
+    score_command.add_argument("--train", nargs="+", default=[], metavar="DIR", help=text)
     text = "judge the model's design instead: divide the runs in these ways (S1 to S6, comma-separated), each with its own fit"
     score_command.add_argument("--split", default="", metavar="LIST", help=text)
 
@@ -52,9 +54,9 @@ def _observed(folders: list[str]) -> list[Observation]:
 def fit(arguments: argparse.Namespace) -> int:
     """Fit a model."""
     from twin_harness.predict.parameters import NAMES  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
+    from twin_harness.predict.twin import Twin, without_tests  # noqa: PLC0415 - as above
 
-    twin = Twin().fit_observations(_observed(arguments.run), complain)
+    twin = Twin().fit_observations(without_tests(_observed(arguments.run), complain), complain)
     twin.save(arguments.out)
     file, found = twin.file_, twin.fit_
     if arguments.json:
@@ -97,14 +99,17 @@ def _now(twin: Twin) -> Start:
     """
     import psutil  # noqa: PLC0415 - here alone
 
-    from twin_harness.machine import inspect_machine  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.control.preflight import available_memory_bytes  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.machine import inspect_machine  # noqa: PLC0415 - as above
     from twin_harness.predict.simulate import Start  # noqa: PLC0415 - numpy loads with it
 
-    here = inspect_machine(Path()).fingerprint
+    machine = inspect_machine(Path())
+    here = machine.fingerprint
     if here != twin.file_.fingerprint:
         msg = f"--now: this machine is {here}, the twin is of {twin.file_.fingerprint}; leave --now out, or run it on the machine that was fitted"
         raise InvalidInput(msg)
-    return Start.of(load1=psutil.getloadavg()[0], memory_percent=psutil.virtual_memory().percent)
+    memory_percent = 100.0 * (1.0 - available_memory_bytes(machine) / machine.memory_limit_bytes)
+    return Start.of(load1=psutil.getloadavg()[0], memory_percent=memory_percent)
 
 
 def _draw(predictions: list[Prediction], path: Path) -> None:
@@ -127,6 +132,9 @@ def _lines(prediction: Prediction) -> list[str]:
     for name in _SHOWN:
         index = COLUMNS.index(name)
         values = prediction.centre[index]
+        if np.isnan(values).any():
+            lines.append(f"  {name:<24} this machine does not measure it")
+            continue
         at = int(np.argmax(values))
         metric = by_name(name)
         told = metric.unit if metric else ""
@@ -163,7 +171,7 @@ def _data(prediction: Prediction, calls: list[Any]) -> dict[str, Any]:
 
 def score(arguments: argparse.Namespace) -> int:
     """Judge a model, or its design."""
-    from twin_harness.predict.evaluate import evaluate, evaluate_splits  # noqa: PLC0415 - scipy loads with it
+    from twin_harness.predict.evaluate import check_held_out, evaluate, evaluate_splits  # noqa: PLC0415 - scipy loads with it
     from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
 
     twin, observations = Twin.load(arguments.model), _observed(arguments.run)
@@ -171,9 +179,11 @@ def score(arguments: argparse.Namespace) -> int:
     if arguments.split:
         evaluations, missing = evaluate_splits(observations, [name.strip() for name in arguments.split.split(",")], complain)
     else:
-        known = set(twin.file_.training.plans) | set(twin.file_.training.calibration_plans)
-        _refuse_known(twin, observations, known)
-        evaluations = [evaluate(twin, [one for one in observations if one.plan in known], [one for one in observations if one.plan not in known])]
+        check_held_out(twin, observations)
+        training = [one for one in _observed(arguments.train) if one.plan in twin.file_.training.plans] if arguments.train else []
+        if not training:
+            complain("without --train DIR… (the runs that the model was fitted to) there are no simple predictors beside it")
+        evaluations = [evaluate(twin, training, observations)]
     if arguments.json:
         give({"evaluations": [one.to_json() for one in evaluations], "missing": missing})
         return OK
@@ -184,35 +194,14 @@ def score(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _refuse_known(twin: Twin, observations: list[Observation], known: set[str]) -> None:
-    """Go on only with runs that the model has not seen and that began after it was written.
-
-    Raises:
-        InvalidInput: a run is of a plan that the model knows, is older than it, of another machine, or there is none.
-    """
-    if not observations:
-        msg = "score: the folders hold no runs to judge by; expected some of plans that the model was not fitted to"
-        raise InvalidInput(msg)
-    for one in observations:
-        where = f"score: {one.name!r} of run {one.run}"
-        if one.plan in known:
-            msg = f"{where} is of a plan that the model was fitted to; expected others, leave the folder out or judge the design: --split S1,S2,S3"
-            raise InvalidInput(msg)
-        if one.began.replace(" ", "T") < twin.file_.created.replace("+00:00", ""):
-            msg = f"{where} began at {one.began[:19]}, before the model was written ({twin.file_.created[:19]}); expected later runs, or --split S1,S2,S3"
-            raise InvalidInput(msg)
-        if one.fingerprint != twin.file_.fingerprint:
-            msg = f"{where} is of machine {one.fingerprint}, the model of {twin.file_.fingerprint}; expected runs of the same machine"
-            raise InvalidInput(msg)
-
-
 def _score_lines(evaluation: Evaluation) -> list[str]:
     from twin_harness.predict.evaluate import WARM  # noqa: PLC0415 - loaded already
     from twin_harness.predict.observation import COLUMNS  # noqa: PLC0415 - as above
     from twin_harness.predict.splits import SPLITS  # noqa: PLC0415 - as above
 
     name = f"{evaluation.split} {SPLITS[evaluation.split]}" if evaluation.split else "held-out runs"
-    lines = [f"{name}: {evaluation.test} runs, fitted to {evaluation.train}, floor of {evaluation.pairs} pairs of replicates"]
+    fitted = f", fitted to {evaluation.train}" if evaluation.split else ""
+    lines = [f"{name}: {evaluation.test} runs{fitted}, floor of {evaluation.pairs} pairs of replicates"]
     lines.append(f"  {'column':<24} {'RMSE':>9} {'NRMSE':>6} {'as found':>8} {'× floor':>7} {'bias':>9}  best baseline, its NRMSE     90 % band held")
     coverage = {one.column: one for one in evaluation.coverage}
     for column in COLUMNS:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twin_harness.builders import cpu, disk, memory, plan
-from twin_harness.errors import InvalidInput, UnreadableRun
+from twin_harness.errors import InvalidInput, TwinError
 from twin_harness.run_folder import RunFolder
 from twin_harness.shapes import Shape, constant, ramp, sine, spikes, square, steps, trace
 
@@ -111,7 +111,7 @@ def recorded_hashes(data_dir: Path, fingerprint: str, skip: str = "") -> Counter
             machine = folder.read_machine()
             if machine.get("fingerprint") == fingerprint and "foretold_by" not in machine:
                 found.update((one.experiment.name, one.experiment.hash()) for one in folder.read_plans() if one.status == "completed")
-        except UnreadableRun:
+        except TwinError:  # an old or damaged folder is no record of anything
             continue
     return found
 

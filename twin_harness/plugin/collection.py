@@ -64,7 +64,9 @@ def _campaign(config: pytest.Config, mark: pytest.Mark) -> tuple[Experiment, ...
 
 def drawing_mark(node: pytest.Item | pytest.Function) -> pytest.Mark | None:
     """Return the marker by which a test runs on experiments that are drawn for it."""
-    return next((mark for name in DRAWING if (mark := node.get_closest_marker(name)) is not None), None)
+    found = next((mark for name in DRAWING if (mark := node.get_closest_marker(name)) is not None), None)
+    is_ours = found is None or found.name != "campaign" or "_twin_drawn" in getattr(node, "fixturenames", ())
+    return found if is_ours else None  # a word that a project may have a marker of its own for
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twin_harness.control.annotations import AnnotationRecorder
     from twin_harness.gate.measures import Measure
     from twin_harness.machine import Machine
+    from twin_harness.predict.twin import Twin
     from twin_harness.recording import Recording
     from twin_harness.schedule import Experiment
     from twin_harness.session import Session
@@ -323,6 +324,18 @@ def fixture_recording(request: pytest.FixtureRequest, _twin_session: Session, _t
     except TwinError as error:
         _twin_test.fault = error
         return None
+
+
+@pytest.fixture(name="twin_model", scope="session")
+def fixture_twin_model(request: pytest.FixtureRequest) -> Twin:
+    """The fitted twin that --twin-model names: ``twin_model.predict(experiment).overload("memory_percent > 90 for 5 s")``."""
+    path = state_of(request.config).config.model
+    if not path:
+        msg = "twin_model: there is no model; name one with --twin-model FILE, made with: twin fit data/2026* -o twin.json"
+        raise Undecided(msg)
+    from twin_harness.predict.twin import Twin as _Twin  # noqa: PLC0415 - scipy loads with it
+
+    return _Twin.load(path)
 
 
 @pytest.fixture(name="variant")

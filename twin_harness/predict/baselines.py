@@ -49,7 +49,8 @@ class Mean:
     def fit(self, observations: Sequence[Observation], capacity: Capacity) -> Self:
         """Take the mean over runs of each run's mean."""
         del capacity
-        self.means_ = np.nanmean(np.nanmean(padded(observations), axis=2), axis=0)
+        values = padded(observations)
+        self.means_ = np.array([_mean([_mean(run) for run in values[:, column]]) for column in range(len(COLUMNS))])
         return self
 
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
@@ -67,7 +68,7 @@ class Persistence:
     def fit(self, observations: Sequence[Observation], capacity: Capacity) -> Self:
         """Take the usual values before a run."""
         del capacity
-        self.idle_ = np.nanmedian(np.stack([observation.before for observation in observations]), axis=0)
+        self.idle_ = _usual(observations)
         return self
 
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
@@ -140,8 +141,9 @@ class Arx:
         del capacity
         levels, values = stacked([one.demand for one in observations]), padded(observations)
         self.scales_ = np.maximum(np.abs(levels[:, _INPUTS]).max(axis=(0, 2)), 1e-9)
-        self.idle_ = np.nanmedian(np.stack([one.before for one in observations]), axis=0)
-        self.low_, self.high_ = np.nanmin(values, axis=(0, 2)), np.nanmax(values, axis=(0, 2))
+        self.idle_ = _usual(observations)
+        filled = np.where(np.isnan(values), 0.0, values)
+        self.low_, self.high_ = filled.min(axis=(0, 2)), filled.max(axis=(0, 2))
         inputs = _lagged(levels, self.scales_)
         before = np.stack([np.where(np.isnan(one.before), self.idle_, one.before) for one in observations])
         self.weights_ = []
@@ -172,7 +174,7 @@ class Boosting:
 
     name: str = "gradient boosting"
     order: int = 2
-    models_: list[object] = field(default_factory=list)
+    models_: list[object | None] = field(default_factory=list)
 
     @staticmethod
     def is_available() -> bool:
@@ -188,7 +190,7 @@ class Boosting:
         del capacity
         levels, values = stacked([one.demand for one in observations]), padded(observations)
         self.scales_ = np.maximum(np.abs(levels[:, _INPUTS]).max(axis=(0, 2)), 1e-9)
-        self.idle_ = np.nanmedian(np.stack([one.before for one in observations]), axis=0)
+        self.idle_ = _usual(observations)
         inputs = _lagged(levels, self.scales_)
         self.models_ = []
         for column in range(len(COLUMNS)):
@@ -198,7 +200,7 @@ class Boosting:
             target = values[:, column].reshape(-1)
             is_known = ~np.isnan(target) & ~np.isnan(features).any(axis=1)
             model = HistGradientBoostingRegressor(max_iter=120, random_state=0)
-            self.models_.append(model.fit(features[is_known], target[is_known]))
+            self.models_.append(model.fit(features[is_known], target[is_known]) if is_known.any() else None)
         return self
 
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
@@ -209,7 +211,8 @@ class Boosting:
         for column, model in enumerate(self.models_):
             past = np.repeat(start[:, column : column + 1], self.order, axis=1)
             for second in range(inputs.shape[1]):
-                value = model.predict(np.concatenate([inputs[:, second], past], axis=1))  # type: ignore[attr-defined]
+                features = np.concatenate([inputs[:, second], past], axis=1)
+                value = np.full(len(features), np.nan) if model is None else model.predict(features)  # type: ignore[attr-defined]
                 past = np.concatenate([value[:, np.newaxis], past[:, :-1]], axis=1)
                 found[:, column, second] = value
         return found
@@ -254,6 +257,17 @@ def all_baselines() -> list[Predictor]:
         StraightLine(),
     ]
     return [*always, Boosting()] if Boosting.is_available() else always
+
+
+def _mean(values: Sequence[float] | np.ndarray) -> float:
+    known = np.asarray(values)[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _usual(observations: Sequence[Observation]) -> np.ndarray:
+    """Return the usual values before a run, (columns,); 0 for what was never measured."""
+    before = np.stack([observation.before for observation in observations])
+    return np.array([float(np.median(column[~np.isnan(column)])) if (~np.isnan(column)).any() else 0.0 for column in before.T])
 
 
 def _longest(demands: Sequence[Demand]) -> int:

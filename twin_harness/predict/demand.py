@@ -25,6 +25,7 @@ CHANNELS = (
     "host_ends",
 )
 _MODELLED = ("cpu", "memory", "disk")
+LONGEST_S = 21_600  # six hours of seconds: what a prediction may take in memory and time
 
 
 @dataclass(frozen=True)

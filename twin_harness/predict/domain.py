@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from twin_harness.predict.demand import CHANNELS
 from twin_harness.predict.model_file import DomainPart
+from twin_harness.predict.observation import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +26,12 @@ _RESOURCES = {
 
 
 def of(observations: Sequence[Observation]) -> DomainPart:
-    """Return the domain of some runs: the highest level of each channel, what was loaded together, and the longest run."""
+    """Return the domain of some runs: the highest level of each channel, what was loaded together, the longest run, and what was measured."""
     highest = {name: max(float(one.demand.channel(name).max()) for one in observations) for name in CHANNELS}
     together = sorted({tuple(_loaded_together(one.demand)) for one in observations})
-    return DomainPart(highest=highest, together=[list(names) for names in together], longest_s=float(max(one.demand.seconds for one in observations)))
+    longest_s = float(max(one.demand.seconds for one in observations))
+    measured = [name for name in COLUMNS if any(not np.isnan(one.column(name)).all() for one in observations)]
+    return DomainPart(highest=highest, together=[list(names) for names in together], longest_s=longest_s, measured=measured)
 
 
 def beyond(demand: Demand, domain: DomainPart) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from twin_harness.predict.overload_scores import OverloadScore, score_overload
 from twin_harness.predict.scores import ColumnScore, floor_of, score, skill, square_errors
 from twin_harness.predict.simulate import Start
 from twin_harness.predict.splits import SPLITS, divide
-from twin_harness.predict.twin import Twin
+from twin_harness.predict.twin import Twin, check_machines
 from twin_harness.predict.uncertainty import COVERAGE
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Coverage:
     Attributes:
         column: which. pointwise, simultaneous: shares of seconds and of runs inside; NaN without a calibrated band. low, high: the interval (95 %)
             of the simultaneous share, exact binomial. width: mean of the pointwise band in the column's unit. crps: mean continuous ranked
-            probability score, in it, too. runs: how many.
+            probability score, in it, too (of latencies of their logarithm). runs: how many; each weighs the same.
     """
 
     column: str
@@ -72,7 +73,7 @@ class Evaluation:
     def best_baseline(self, column: str) -> ColumnScore | None:
         """Return the baseline with the least error."""
         others = [one for one in self.scores if one.column == column and one.predictor not in (TWIN, WARM)]
-        return min(others, key=lambda one: one.rmse, default=None)
+        return min((one for one in others if np.isfinite(one.rmse)), key=lambda one: one.rmse, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -107,6 +108,7 @@ def evaluate(twin: Twin, training: Sequence[Observation], test: Sequence[Observa
     cold = np.full((len(test), len(COLUMNS)), np.nan)
     found = np.stack([one.before for one in test])
     measured = padded(test)
+    check_machines([*training, *test])
     centre, sets = twin.simulated(demands)
     start = Start(*(found[:, COLUMNS.index(name)] for name in ("load1", "memory_percent")))
     as_found = twin.simulated(demands, start)[0]
@@ -119,9 +121,12 @@ def evaluate(twin: Twin, training: Sequence[Observation], test: Sequence[Observa
     for baseline in all_baselines() if training else []:
         guess = baseline.fit(training, twin.capacity_).predict(demands, cold)
         scores += score(baseline.name, guess, test, floors)
+        plans = [one.plan for one in test]
         skills[baseline.name] = {
             column: skill(
-                square_errors(ours[:, index], measured[:, index], column), square_errors(guess[:, index, : measured.shape[2]], measured[:, index], column)
+                square_errors(ours[:, index], measured[:, index], column),
+                square_errors(guess[:, index, : measured.shape[2]], measured[:, index], column),
+                plans,
             )
             for index, column in enumerate(COLUMNS)
         }
@@ -136,6 +141,7 @@ def evaluate_splits(
     Returns:
         The evaluations, and a sentence for each split that could not be made.
     """
+    check_machines(observations)
     found, missing = [], []
     for name in names:
         try:
@@ -159,6 +165,49 @@ def _linear(values: np.ndarray) -> np.ndarray:
     return linear
 
 
+def check_held_out(twin: Twin, observations: Sequence[Observation]) -> None:
+    """Go on only with runs that the model has not seen and that began after it was written.
+
+    Raises:
+        InvalidInput: a run is of a plan that the model knows, is older than it, of another machine, or there is none.
+    """
+    if not observations:
+        msg = "score: the folders hold no runs to judge by; expected some of plans that the model was not fitted to"
+        raise InvalidInput(msg)
+    known = {*twin.file_.training.plans, *twin.file_.training.calibration_plans}
+    written = datetime.fromisoformat(twin.file_.created)
+    for one in observations:
+        where = f"score: {one.name!r} of run {one.run}"
+        if one.plan in known:
+            msg = f"{where} is of a plan that the model was fitted to; expected others, leave the folder out or judge the design: --split S1,S2,S3"
+            raise InvalidInput(msg)
+        if one.fingerprint != twin.file_.fingerprint:
+            msg = f"{where} is of machine {one.fingerprint}, the model of {twin.file_.fingerprint}; expected runs of the same machine"
+            raise InvalidInput(msg)
+        try:
+            began = datetime.fromisoformat(one.began)
+        except ValueError:
+            began = None
+        if began is None or began.tzinfo is None or began < written:
+            msg = f"{where} began at {one.began[:19] or 'an unknown time'}, the model was written at {written:%Y-%m-%d %H:%M:%S}; expected later runs"
+            raise InvalidInput(msg)
+
+
+def _by_run(values: np.ndarray) -> np.ndarray:
+    """Return the mean of each run of which something is known."""
+    counts = (~np.isnan(values)).sum(axis=1)
+    found: np.ndarray = np.nansum(values[counts > 0], axis=1) / counts[counts > 0]
+    return found
+
+
+def _in_unit(column: str, values: np.ndarray) -> np.ndarray:
+    """Return values of the scale of ``scored`` in the column's unit, within what is physical."""
+    if column in LOG_COLUMNS:
+        return np.exp(np.minimum(values, 20.0))
+    cut: np.ndarray = np.clip(values, 0.0, 100.0 if column.endswith("_percent") else None)
+    return cut
+
+
 def _coverage(twin: Twin, test: Sequence[Observation], centre: np.ndarray, sets: np.ndarray) -> list[Coverage]:
     from scipy.stats import binomtest, norm  # noqa: PLC0415 - scipy.stats is slow to load
 
@@ -177,10 +226,12 @@ def _coverage(twin: Twin, test: Sequence[Observation], centre: np.ndarray, sets:
         whole = [bool(np.nanmax(row) <= joint) for row, count in zip(ratios, counts, strict=True) if count]
         interval = binomtest(sum(whole), len(whole)).proportion_ci(0.95)
         # The deviation that makes the pointwise band a normal one's: of it the score is known in closed form (Gneiting and Raftery, 2007).
-        deviation = np.maximum(spreads[:, index] * (point if np.isfinite(point) else 1.0) / norm.ppf(0.5 + COVERAGE / 2), 1e-12)
+        deviation = np.maximum(spreads[:, index] * (point / norm.ppf(0.5 + COVERAGE / 2) if np.isfinite(point) else 1.0), 1e-12)
         z = (truth - centre[:, index]) / deviation
         crps = deviation * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
         is_known = np.isfinite(point)
+        reach = point * spreads[:, index] if is_known else np.full_like(truth, np.nan)
+        ends = [_in_unit(column, centre[:, index] + sign * reach) for sign in (1.0, -1.0)]
         found.append(
             Coverage(
                 column,
@@ -188,8 +239,8 @@ def _coverage(twin: Twin, test: Sequence[Observation], centre: np.ndarray, sets:
                 float(np.mean(whole)) if np.isfinite(joint) else float("nan"),
                 float(interval.low) if np.isfinite(joint) else float("nan"),
                 float(interval.high) if np.isfinite(joint) else float("nan"),
-                float(np.nanmean(np.where(known, 2 * point * spreads[:, index], np.nan))) if is_known else float("nan"),
-                float(np.nanmean(crps)),
+                float(np.mean(_by_run(np.where(known, ends[0] - ends[1], np.nan)))) if is_known else float("nan"),
+                float(np.mean(_by_run(crps))),
                 len(whole),
             )
         )

@@ -35,6 +35,7 @@ _LEAST_SCALES = {
 _STEP = 1e-4
 _WIDE = 0.5  # a standard error of half of what a parameter may be tells nothing of it
 _AT_BOUND = 1e-3
+_FELT = 1e-3  # a parameter whose whole range changes no residual by a thousandth is not felt
 _SEED = 20_240
 
 
@@ -78,16 +79,23 @@ class Problem:
         observations: the runs.
         capacity: of their machine.
         scales: (columns,) what an error of one is.
+        is_cold: runs begin in the idle state of the parameters, not as the machine was found.
     """
 
-    def __init__(self, observations: Sequence[Observation], capacity: Capacity, scales: np.ndarray) -> None:
+    def __init__(self, observations: Sequence[Observation], capacity: Capacity, scales: np.ndarray, *, is_cold: bool = False) -> None:
         self.levels = stacked([observation.demand for observation in observations])
         self._capacity = capacity
-        self._start = Start(*(np.array([observation.before[COLUMNS.index(name)] for observation in observations]) for name in ("load1", "memory_percent")))
+        found = (np.array([observation.before[COLUMNS.index(name)] for observation in observations]) for name in ("load1", "memory_percent"))
+        self._start = Start.idle(len(observations)) if is_cold else Start(*found)
+        self.lengths = np.array([observation.demand.seconds for observation in observations])
+        plans = list(dict.fromkeys(observation.plan for observation in observations))
+        self.plans = len(plans)
+        self._plan_of_run = np.array([plans.index(observation.plan) for observation in observations])
         values = padded(observations)
         self.measured = np.stack([scored(name, values[:, index]) for index, name in enumerate(COLUMNS)], axis=1)
         self.is_known = ~np.isnan(self.measured)
         counts = self.is_known.sum(axis=(1, 2), keepdims=True)
+        self.plan_of = np.broadcast_to(self._plan_of_run[:, np.newaxis, np.newaxis], self.is_known.shape)[self.is_known]
         # Runs weigh equally, however long they are.
         self._weights = np.sqrt(counts.mean() / np.maximum(counts, 1)) / scales[np.newaxis, :, np.newaxis]
 
@@ -142,7 +150,7 @@ def fit(observations: Sequence[Observation], capacity: Capacity, starts: int = 3
         jitter = generator.normal(0.0, 0.3, len(PARAMETERS)) * np.where([parameter.is_log for parameter in PARAMETERS], 1.0, np.abs(best.x) + 0.1)
         other = _descend(problem, np.clip(best.x + jitter, inward(LOW), inward(HIGH)))
         best = min(best, other, key=lambda end: float(end.cost))
-    return _told(problem, best, scales, len(observations))
+    return _told(problem, best, scales, np.array([one.before[COLUMNS.index("memory_percent")] for one in observations]))
 
 
 def _descend(problem: Problem, begin: np.ndarray) -> OptimizeResult:
@@ -182,25 +190,35 @@ def _robust_spread(values: np.ndarray) -> float:
     return float(1.4826 * np.median(np.abs(known - np.median(known)))) if known.size else 0.0
 
 
-def _told(problem: Problem, end: OptimizeResult, scales: np.ndarray, runs: int) -> Fit:
-    """Return the fit with what is known of each parameter: by the curvature at the end, errors taken as independent between runs alone."""
-    slopes = problem.jacobian(end.x)
+def _told(problem: Problem, end: OptimizeResult, scales: np.ndarray, rest: np.ndarray) -> Fit:
+    """Return the fit with what is known of each parameter: a sandwich with plans as clusters, for neither seconds nor replicates are independent.
+
+    Args:
+        problem: what was fitted.
+        end: where the fit ended.
+        scales: (columns,) what an error of one is.
+        rest: (runs,) memory in use before each run, which the free run begins with, so that the fit itself tells nothing of it.
+    """
+    low, high = inward(LOW), inward(HIGH)
+    ranges = np.where([parameter.is_log for parameter in PARAMETERS], 1.0, high - low)
+    slopes = problem.jacobian(end.x) * ranges  # per share of what a parameter may be: units of parameters do not matter below
     residuals = problem.residuals(outward(end.x)[np.newaxis])[0]
-    run_of = np.broadcast_to(np.arange(runs)[:, np.newaxis, np.newaxis], problem.is_known.shape)[problem.is_known]
+    # soft_l1 is sqrt(1 + r²) − 1: its slope is r / sqrt(1 + r²), its curvature (1 + r²)^(−3/2).
     pull = slopes * (residuals / np.sqrt(1.0 + residuals**2))[:, np.newaxis]
-    scores = np.zeros((runs, len(NAMES)))
-    np.add.at(scores, run_of, pull)
-    bend = slopes.T @ (slopes / (1.0 + residuals**2)[:, np.newaxis] ** 0.5)
-    sizes = np.sqrt(np.diag(bend))
-    is_felt = sizes > 1e-6 * max(float(sizes.max()), 1e-12)
+    scores = np.zeros((problem.plans, len(NAMES)))
+    np.add.at(scores, problem.plan_of, pull)
+    bend = slopes.T @ (slopes / ((1.0 + residuals**2) ** 1.5)[:, np.newaxis])
+    sizes = np.sqrt(np.maximum(np.diag(bend), 0.0))
+    kept = np.flatnonzero(sizes > _FELT)
+    inverse = np.linalg.pinv(bend[np.ix_(kept, kept)], rcond=1e-12, hermitian=True)
     errors = np.full(len(NAMES), np.nan)
-    kept = np.flatnonzero(is_felt)
-    inverse = np.linalg.pinv(bend[np.ix_(kept, kept)], rcond=1e-10, hermitian=True)
-    # A sandwich with runs as clusters: seconds of one run are not independent.
-    errors[kept] = np.sqrt(np.maximum(np.diag(inverse @ (scores[:, kept].T @ scores[:, kept]) @ inverse), 0.0))
-    ranges = np.where([parameter.is_log for parameter in PARAMETERS], 1.0, inward(HIGH) - inward(LOW))
+    spread = np.diag(inverse @ (scores[:, kept].T @ scores[:, kept]) @ inverse)
+    errors[kept] = np.where(spread > 0, np.sqrt(np.maximum(spread, 0.0)), np.nan)
+    if np.isfinite(rest).sum() > 1:
+        errors[NAMES.index("memory_idle")] = np.nanstd(rest) / ranges[NAMES.index("memory_idle")]
+    unknown = tuple(name for name, error in zip(NAMES, errors, strict=True) if np.isnan(error) or error > _WIDE)
     parameters = outward(end.x)
-    unknown = tuple(name for name, error, span in zip(NAMES, errors, ranges, strict=True) if np.isnan(error) or error > _WIDE * span)
-    share = (end.x - inward(LOW)) / (inward(HIGH) - inward(LOW))
-    at_bound = tuple(name for name, part in zip(NAMES, share, strict=True) if (part < _AT_BOUND or part > 1 - _AT_BOUND) and name not in unknown)
-    return Fit(parameters, errors, scales, unknown, at_bound, float(end.cost), runs)
+    near = _AT_BOUND * np.abs(START - LOW), _AT_BOUND * np.abs(HIGH)
+    is_at_bound = (parameters - LOW <= near[0]) | (HIGH - parameters <= near[1])
+    at_bound = tuple(name for name, is_there in zip(NAMES, is_at_bound, strict=True) if is_there and name not in unknown)
+    return Fit(parameters, errors * ranges, scales, unknown, at_bound, float(end.cost), len(problem.levels))

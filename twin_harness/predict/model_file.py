@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,8 @@ _MOST_SETS, _MOST_PLANS = 1_000, 100_000
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Multiplier = Annotated[float, Field(gt=0, le=1e6)]
+Parameters = list[Literal[NAMES]]  # type: ignore[valid-type]  # NAMES is a tuple of words
 Text = Annotated[str, Field(max_length=500)]
 
 
@@ -39,7 +42,7 @@ class CapacityPart(_Part):
 class SpreadPart(_Part):
     """See ``uncertainty.Spread``; one number a column."""
 
-    still: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+    still: dict[str, Positive]
     moving: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     run_share: dict[str, Annotated[float, Field(ge=0, le=1)]]
     memory: dict[str, Annotated[float, Field(ge=0, lt=1)]]
@@ -48,8 +51,8 @@ class SpreadPart(_Part):
 class CalibrationPart(_Part):
     """See ``uncertainty.Calibration``; null where too few runs were there."""
 
-    pointwise: dict[str, Positive | None]
-    simultaneous: dict[str, Positive | None]
+    pointwise: dict[str, Multiplier | None]
+    simultaneous: dict[str, Multiplier | None]
     runs: Annotated[int, Field(ge=0)]
 
 
@@ -61,11 +64,12 @@ class DriftPart(_Part):
 
 
 class DomainPart(_Part):
-    """What the training runs asked for at most, and what together."""
+    """What the training runs asked for at most, what together, and which columns their machine measures."""
 
     highest: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     together: list[list[Annotated[str, Field(max_length=40)]]]
     longest_s: Positive
+    measured: list[Literal[COLUMNS]]  # type: ignore[valid-type]  # the columns that there is a model of on this machine
 
 
 class TrainingPart(_Part):
@@ -88,9 +92,9 @@ class ModelFile(_Part):
     parameters: dict[str, Finite]
     errors: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)] | None]
     units: dict[str, Text] = {}
-    unidentified: list[Text] = []
-    at_bound: list[Text] = []
-    sets: Annotated[list[list[Finite]], Field(min_length=1, max_length=_MOST_SETS)]
+    unidentified: Parameters = []
+    at_bound: Parameters = []
+    sets: Annotated[list[list[Finite]], Field(min_length=2, max_length=_MOST_SETS)]
     spread: SpreadPart
     calibration: CalibrationPart
     drift: DriftPart
@@ -99,6 +103,7 @@ class ModelFile(_Part):
 
     @model_validator(mode="after")
     def _fits_this_version(self) -> ModelFile:
+        _check_created(self.created)
         _same_names("parameters", self.parameters, NAMES)
         for part, names in (
             ("spread", ("still", "moving", "run_share", "memory")),
@@ -117,6 +122,15 @@ class ModelFile(_Part):
                 first = int(outside[0])
                 refuse(f"{where}.{NAMES[first]}", f"{row[first]:g} is outside of {LOW[first]:g} to {HIGH[first]:g}")
         return self
+
+
+def _check_created(text: str) -> None:
+    try:
+        has_zone = datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        has_zone = False
+    if not has_zone:
+        refuse("created", f"{short(text)} is no moment; expected e.g. '2026-11-25T12:00:00+00:00'")
 
 
 def _same_names(path: str, table: dict[str, Any], names: tuple[str, ...]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +32,8 @@ COLUMNS = (
 ROLES = ("train", "calibrate", "test")  # the first word of the names that control/campaign.py gives
 _LEAST_COVERAGE = 0.5
 FEWEST_SECONDS = 3
+FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+_ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True)
@@ -79,31 +82,29 @@ def observe(recording: Recording) -> Observation:
     Raises:
         InvalidInput: it holds fewer than three seconds of samples, or tells no machine.
     """
+    where = f"recording {recording.name!r} of {recording.folder.path}"
     machine = recording.machine
-    if not machine.get("fingerprint") or not machine.get("memory_limit_bytes"):
-        msg = f"recording {recording.name!r} of {recording.folder.path}: machine.json tells no fingerprint or memory; record it anew"
-        raise InvalidInput(msg)
-    capacity = Capacity(float(machine["cpu_capacity"]), float(machine["memory_limit_bytes"]))
+    capacity = _capacity_of(machine, where)
     samples = recording.samples
     means = window_means(samples)
-    if len(means) < FEWEST_SECONDS:
-        msg = f"recording {recording.name!r} of {recording.folder.path}: {len(means)} s of samples; expected {FEWEST_SECONDS} or more"
-        raise InvalidInput(msg)
+    _require_seconds(len(means), where)
     begin_s = float(means.index[0]) - 1.0 - recording.planned.zero_s
     is_known = means["coverage"].to_numpy() >= _LEAST_COVERAGE
     end_s, ended_early = _end_of(recording)
-    is_known &= means.index.to_numpy() - recording.planned.zero_s <= end_s + 1.0
+    # Of a run that was broken off the second in which it was is no second of the plan any more.
+    is_known &= means.index.to_numpy() - recording.planned.zero_s <= end_s + (0.0 if ended_early else 1.0) + _ROUNDING_S
     seconds = int(np.flatnonzero(is_known)[-1]) + 1 if is_known.any() else 0
+    _require_seconds(seconds, where)
     values = np.full((len(COLUMNS), seconds), np.nan)
     for row, name in zip(values, COLUMNS, strict=True):
         if name in means.columns:
-            row[:] = np.where(is_known, means[name].to_numpy(), np.nan)[:seconds]
+            row[:] = np.where(is_known & np.isfinite(means[name].to_numpy()), means[name].to_numpy(), np.nan)[:seconds]
     first = samples.iloc[0]
     before = np.array([float(first[name]) if name in samples.columns else np.nan for name in COLUMNS])
     return Observation(
         name=recording.name,
         run=recording.folder.run_id,
-        began=str(samples["time"].iloc[0]),
+        began=str(samples["time"].iloc[0]) if "time" in samples.columns else "",
         plan=recording.experiment.hash(),
         fingerprint=str(machine["fingerprint"]),
         capacity=capacity,
@@ -114,6 +115,29 @@ def observe(recording: Recording) -> Observation:
         shapes=frozenset(_kind(event) for event in recording.experiment.events),
         ended_early=ended_early,
     )
+
+
+def _capacity_of(machine: dict[str, Any], where: str) -> Capacity:
+    """Return what 100 percent of the machine is.
+
+    Raises:
+        InvalidInput: ``machine.json`` does not tell.
+    """
+    try:
+        capacity = Capacity(float(machine["cpu_capacity"]), float(machine["memory_limit_bytes"]))
+        is_told = capacity.cpus > 0 and capacity.memory_bytes > 0 and bool(FINGERPRINT.fullmatch(str(machine["fingerprint"])))
+    except (KeyError, TypeError, ValueError):
+        is_told = False
+    if not is_told:
+        msg = f"{where}: machine.json does not tell fingerprint, CPUs and memory; record it anew"
+        raise InvalidInput(msg)
+    return capacity
+
+
+def _require_seconds(seconds: int, where: str) -> None:
+    if seconds < FEWEST_SECONDS:
+        msg = f"{where}: {seconds} s of samples; expected {FEWEST_SECONDS} or more"
+        raise InvalidInput(msg)
 
 
 def _kind(event: Event) -> str:

@@ -116,20 +116,24 @@ def _log_ratio(guess: np.ndarray, truth: np.ndarray) -> float:
     return float(np.nanmedian(np.abs(ratios)))
 
 
-def skill(model: np.ndarray, baseline: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
-    """Return 1 − RMSE / RMSE of the baseline, with a 95 % interval from resampling runs.
+def skill(model: np.ndarray, baseline: np.ndarray, plans: Sequence[str] = (), seed: int = 0) -> tuple[float, float, float]:
+    """Return 1 − RMSE / RMSE of the baseline, with a 95 % interval from resampling plans: replicates of one are no independent runs.
 
     Args:
         model: (runs,) mean square errors, as ``square_errors`` gives them.
         baseline: the same of what it is compared with.
+        plans: (runs,) the plan of each; every run is one of its own unless given.
         seed: of the resampling.
     """
     known = ~np.isnan(model) & ~np.isnan(baseline)
     ours, theirs = model[known], baseline[known]
     if not len(ours) or theirs.mean() <= 0:
         return float("nan"), float("nan"), float("nan")
-    drawn = np.random.default_rng(seed).integers(0, len(ours), (_RESAMPLES, len(ours)))
+    names = np.array(plans)[known] if len(plans) else np.arange(len(ours))
+    _, cluster = np.unique(names, return_inverse=True)
+    sums = [np.bincount(cluster, weights=values) for values in (ours, theirs)]
+    drawn = np.random.default_rng(seed).integers(0, len(sums[0]), (_RESAMPLES, len(sums[0])))
     with np.errstate(invalid="ignore", divide="ignore"):
-        resampled = 1.0 - np.sqrt(ours[drawn].mean(axis=1) / theirs[drawn].mean(axis=1))
+        resampled = 1.0 - np.sqrt(sums[0][drawn].sum(axis=1) / sums[1][drawn].sum(axis=1))
     low, high = np.nanquantile(resampled, (0.025, 0.975))
     return float(1.0 - np.sqrt(ours.mean() / theirs.mean())), float(low), float(high)

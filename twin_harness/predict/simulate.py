@@ -89,6 +89,7 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
         "pressure_io_percent": io_wait,
         "probe_wakeup_ms": np.exp(np.minimum(wakeup, _LONGEST_LOG_MS)),
         "probe_cpu_ms": np.exp(np.minimum(work, _LONGEST_LOG_MS)),
+        "disk_busy_percent": np.minimum(100.0 * disk["busy"], 100.0),
         "cpu_delivered_percent": delivered,
         "cpu_side_percent": side,
         "harness_cpu_percent": np.broadcast_to(p["harness_cpu"], cpu.shape),

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from twin_harness.dataset.preparation import assign
-from twin_harness.errors import InvalidInput
+from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
 from twin_harness.predict import domain, drift
-from twin_harness.predict.demand import Capacity, demand_of, stacked
+from twin_harness.predict.demand import LONGEST_S, Capacity, demand_of, stacked
 from twin_harness.predict.fit import LOG_COLUMNS, Fit, Problem, fit
 from twin_harness.predict.model_file import CalibrationPart, CapacityPart, DomainPart, DriftPart, ModelFile, SpreadPart, TrainingPart, read_model
 from twin_harness.predict.observation import COLUMNS, Observation, observe
 from twin_harness.predict.overload import Overload, OverloadCall
 from twin_harness.predict.parameters import NAMES, PARAMETERS
 from twin_harness.predict.simulate import Start, simulate
-from twin_harness.predict.uncertainty import Calibration, Spread, calibrate, on_scale, spread_of
+from twin_harness.predict.uncertainty import Calibration, Spread, calibrate, held, on_scale, spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +34,14 @@ FEWEST_RUNS, FEWEST_PLANS = 6, 3
 _CALIBRATED_FROM = 20
 _CALIBRATION_SHARE = 0.3
 _WATCHED_FROM = 10
+_NORMAL_90 = 1.6449  # deviations that hold 90 percent of a normal distribution
+_RESOURCE_OF = {
+    "cpu_percent": "cpu",
+    "memory_percent": "memory",
+    "disk_write_bytes_per_s": "disk",
+    "disk_read_bytes_per_s": "disk",
+    "pressure_io_percent": "disk",
+}
 _CHUNK_VALUES = 130_000  # simulated values a column at once: what a CPU's cache holds
 
 
@@ -43,7 +51,8 @@ class Prediction:
 
     Attributes:
         experiment: the plan. ends_s: (seconds,) the end of each second on the events' clock.
-        centre, low, high: (columns, seconds) in the columns' units, in the order of ``COLUMNS``; the band holds 90 percent of all seconds.
+        centre, low, high: (columns, seconds) in the columns' units, in the order of ``COLUMNS``; the band holds 90 percent of all seconds. NaN for
+            columns that the machine does not measure.
         joint_low, joint_high: the band that holds all seconds of 90 percent of runs. Bands are NaN where the model was not calibrated.
         extrapolating: why the plan lies beyond what the model was fitted to, a phrase each; empty within.
         columns: every simulated column by name, (seconds,), those of the contract as well.
@@ -71,22 +80,27 @@ class Prediction:
     def members(self) -> np.ndarray:
         """Ways in which it may go, (members, columns, seconds), in the columns' units."""
         centre, sets = self._scaled
-        return _in_units(self._twin.spread_.members(centre, sets))
+        return _in_units(self._twin.spread_.members(centre, sets, self._twin.noise_factors))
 
     def overload(self, condition: str) -> OverloadCall:
         """Tell how likely a condition comes true, when, and which resource binds.
 
         Raises:
             InvalidInput: the condition is none.
-            Undecided: its column is one that the twin does not foretell.
+            Undecided: its column is one that the twin does not foretell, or that its machine does not measure.
         """
         parsed = Overload.parse(condition)
-        times_s = parsed.first(self.members[:, parsed.index()]) + self.ends_s[0] - 1.0
+        index = parsed.index()
+        if parsed.column not in self._twin.domain_.measured:
+            msg = f"overload: {parsed.column} was empty in the runs that the twin was fitted to, so it foretells nothing of it"
+            raise Undecided(msg)
+        times_s = parsed.first(self.members[:, index]) + self.ends_s[0] - 1.0
         came = times_s[~np.isnan(times_s)]
         binding = ""
         if len(came):
             second = int(np.clip(np.searchsorted(self.ends_s, np.median(came)), 0, len(self.ends_s) - 1))
-            binding = max(self._used, key=lambda name: float(self._used[name][max(0, second - parsed.seconds + 1) : second + 1].mean()))
+            busiest = max(self._used, key=lambda name: float(self._used[name][max(0, second - parsed.seconds + 1) : second + 1].mean()))
+            binding = _RESOURCE_OF.get(parsed.column, busiest)
         low_s, middle_s, high_s = np.quantile(came, (0.05, 0.5, 0.95)) if len(came) else (None, None, None)
         return OverloadCall(
             str(parsed),
@@ -134,20 +148,21 @@ class Twin:
         Raises:
             InvalidInput: there are too few runs or plans, or they are of different machines.
         """
-        return self.fit_observations(gather(runs, say), say)
+        return self.fit_observations(without_tests(gather(runs, say), say), say)
 
     def fit_observations(self, observations: Sequence[Observation], say: Callable[[str], None] = lambda _: None) -> Self:
         """Fit the model to runs that were read already; raises as ``fit``."""
+        check_machines(observations)
         training, kept = _sides(observations)
         check_fit(training)
         self.capacity_ = training[0].capacity
         found = fit(training, self.capacity_, self.starts, say)
-        problem = Problem(training, self.capacity_, found.scales)
-        self.fit_, self.parameters_ = found, _with_rest(found.parameters, training)
-        self.spread_ = spread_of(problem, found)
-        self.spread_ = Spread(_with_rest(self.spread_.parameters, training), *(getattr(self.spread_, name) for name in _SPREAD))
+        rest = np.array([one.before[COLUMNS.index("memory_percent")] for one in training])
+        problem, cold = (Problem(training, self.capacity_, found.scales, is_cold=is_cold) for is_cold in (False, True))
+        self.fit_, self.parameters_ = found, _with_rest(found.parameters, rest)
+        self.spread_ = spread_of(problem, cold, found, rest)
         self.calibration_ = self._calibrated(kept)
-        self.usual_ = drift.usual(drift.mean_errors(self, kept if len(kept) >= _WATCHED_FROM else training))
+        self.usual_ = drift.usual(drift.mean_errors(self, kept if len(kept) >= _WATCHED_FROM else []))
         self.domain_ = domain.of(training)
         self.file_ = self._described(training, kept)
         return self
@@ -160,28 +175,50 @@ class Twin:
         problem = Problem(kept, self.capacity_, np.ones(len(COLUMNS)))
         return calibrate(centre - problem.measured, self.spread_.of(centre, sets))
 
+    @property
+    def noise_factors(self) -> np.ndarray:
+        """By how much the noise of members is scaled, (columns,): what calibration found, against a normal band of 90 percent; 1 without."""
+        point = self.calibration_.pointwise
+        return np.where(np.isfinite(point), point / _NORMAL_90, 1.0)
+
     def simulated(self, demands: Sequence[Demand], start: Start | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the prediction (plans, columns, seconds) and the same under each plausible parameter set, on the scale of ``fit.scored``."""
-        free = on_scale(simulate(np.vstack([self.parameters_, self.spread_.parameters]), stacked(demands), self.capacity_, start))
+        """Return the prediction (plans, columns, seconds) and the same under each plausible parameter set, on the scale of ``fit.scored``.
+
+        Beyond the end of a plan its last value stands.
+        """
+        lengths = np.array([demand.seconds for demand in demands])
+        free = held(on_scale(simulate(np.vstack([self.parameters_, self.spread_.parameters]), stacked(demands), self.capacity_, start)), lengths)
         return free[:, 0], free[:, 1:]
 
-    def predict(self, experiment: Experiment, start: Start | None = None) -> Prediction:
+    def predict(self, experiment: Experiment, start: Start | None = None, demand: Demand | None = None) -> Prediction:
         """Foretell one experiment, from rest or from a given start.
 
         Args:
             experiment: the plan.
             start: the machine as it is, arrays of one; see ``Start.of``.
-        """
-        return self.predict_many([experiment], start)[0]
+            demand: the plan on the seconds of a recording, to be compared with it.
 
-    def predict_many(self, experiments: Sequence[Experiment], start: Start | None = None) -> list[Prediction]:
+        Raises:
+            InvalidInput: it lasts longer than six hours.
+        """
+        return self.predict_many([experiment], start, None if demand is None else [demand])[0]
+
+    def predict_many(self, experiments: Sequence[Experiment], start: Start | None = None, demands: Sequence[Demand] | None = None) -> list[Prediction]:
         """Foretell many experiments at once, each by itself: as ``predict``, faster.
 
         Args:
             experiments: the plans.
             start: the machine as it is before each of them, arrays of one.
+            demands: the plans on the seconds of recordings; from the start of each lead unless given.
+
+        Raises:
+            InvalidInput: one lasts longer than six hours.
         """
-        demands = [demand_of(experiment, self.capacity_) for experiment in experiments]
+        for experiment in experiments:
+            if experiment.duration_s > LONGEST_S:
+                msg = f"experiment {experiment.name!r}: {experiment.duration_s:.0f} s; the twin foretells up to {LONGEST_S} s, expected a shorter plan"
+                raise InvalidInput(msg)
+        demands = [demand_of(experiment, self.capacity_) for experiment in experiments] if demands is None else demands
         parameters = np.vstack([self.parameters_, self.spread_.parameters])
         longest = max((demand.seconds for demand in demands), default=1)
         size = max(1, _CHUNK_VALUES // (len(parameters) * longest))
@@ -189,7 +226,7 @@ class Twin:
         for first in range(0, len(demands), size):
             part = demands[first : first + size]
             columns = simulate(parameters, stacked(part), self.capacity_, start)
-            free = on_scale(columns)
+            free = held(on_scale(columns), np.array([demand.seconds for demand in part]))
             spreads = self.spread_.of(free[:, 0], free[:, 1:])
             for number, demand in enumerate(part):
                 own = {name: np.broadcast_to(values, free.shape[:2] + free.shape[3:])[number, 0, : demand.seconds] for name, values in columns.items()}
@@ -202,12 +239,10 @@ class Twin:
         centre = scaled[0]
         point, joint = (multipliers[:, np.newaxis] * spread for multipliers in (self.calibration_.pointwise, self.calibration_.simultaneous))
         middle, low, high, joint_low, joint_high = _in_units(np.stack([centre, centre - point, centre + point, centre - joint, centre + joint]))
-        write, read = (self.parameters_[NAMES.index(f"{name}_bandwidth")] for name in ("write", "read"))
-        used = {
-            "cpu": own["cpu_percent"],
-            "memory": own["memory_percent"],
-            "disk": 100.0 * (own["disk_write_bytes_per_s"] / write + own["disk_read_bytes_per_s"] / read),
-        }
+        unknown = [index for index, name in enumerate(COLUMNS) if name not in self.domain_.measured]
+        for values in (middle, low, high, joint_low, joint_high):
+            values[unknown] = np.nan
+        used = {"cpu": own["cpu_percent"], "memory": own["memory_percent"], "disk": own["disk_busy_percent"]}
         beyond = domain.beyond(demand, self.domain_)
         return Prediction(experiment, demand.ends_s, middle, low, high, joint_low, joint_high, beyond, own, self, (centre, scaled[1:]), used)
 
@@ -221,7 +256,7 @@ class Twin:
         Raises:
             Undecided: the plan asks for what the model knows nothing of.
         """
-        from twin_harness.predict.virtual import virtual_recording  # noqa: PLC0415 - pandas loads where a table is wanted
+        from twin_harness.predict.virtual import virtual_recording  # noqa: PLC0415 - it imports this module's types
 
         return virtual_recording(self, experiment, interval_s)
 
@@ -286,38 +321,60 @@ _SPREAD = ("still", "moving", "run_share", "memory")
 def foretold_members(twin: Twin, demands: Sequence[Demand]) -> list[np.ndarray]:
     """Return, for each plan, ways in which it may go, (members, columns, seconds of the longest), in the columns' units."""
     centres, sets = twin.simulated(demands)
-    return [_in_units(twin.spread_.members(centre, own, seed=number)) for number, (centre, own) in enumerate(zip(centres, sets, strict=True))]
+    return [_in_units(twin.spread_.members(centre, own, twin.noise_factors)) for centre, own in zip(centres, sets, strict=True)]
 
 
 def gather(runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> list[Observation]:
-    """Return every experiment of some runs on a grid of seconds; those that cannot be used are told and left out."""
+    """Return every experiment of some runs on a grid of seconds, each once; those that cannot be used are told and left out."""
     found: list[Observation] = []
+    seen: set[tuple[str, str]] = set()
     for run in runs:
         if run.machine.get("foretold_by"):
             say(f"{run.path.name} was foretold by a twin and is left out: a model learns from the machine alone")
             continue
         for recording in run.recordings:
+            key = (run.path.name, recording.name)
+            if key in seen:
+                say(f"{recording.name} of {run.path.name} was given twice and counts once")
+                continue
+            seen.add(key)
             if recording.planned.partition:
                 say(f"{recording.name} of {run.path.name} ran in a part of the machine and is left out")
                 continue
             try:
                 found.append(observe(recording))
-            except InvalidInput as error:
+            except (InvalidInput, UnreadableRun) as error:
                 say(f"left out: {error}")
     return found
 
 
-def check_fit(observations: Sequence[Observation]) -> None:
-    """Go on only with runs that a model can be fitted to.
+def without_tests(observations: Sequence[Observation], say: Callable[[str], None] = lambda _: None) -> list[Observation]:
+    """Return runs without those that a campaign has set aside to judge by."""
+    kept = [one for one in observations if one.role != "test"]
+    if len(kept) < len(observations):
+        say(f"{len(observations) - len(kept)} runs of the campaign's test are left out of the fit: a twin is judged by what it has not seen")
+    return kept
+
+
+def check_machines(observations: Sequence[Observation]) -> None:
+    """Go on only with runs of one machine.
 
     Raises:
-        InvalidInput: there are too few runs or plans, or they are of different machines.
+        InvalidInput: they are of several.
     """
     machines = sorted({one.fingerprint for one in observations})
     if len(machines) > 1:
         counts = ", ".join(f"{name} ({sum(one.fingerprint == name for one in observations)} runs)" for name in machines)
         msg = f"fit: the runs are of {len(machines)} machines, {counts}; expected those of one, fit a twin for each"
         raise InvalidInput(msg)
+
+
+def check_fit(observations: Sequence[Observation]) -> None:
+    """Go on only with runs that a model can be fitted to.
+
+    Raises:
+        InvalidInput: there are too few runs or plans, or none loads the machine.
+    """
     plans = len({one.plan for one in observations})
     if len(observations) < FEWEST_RUNS or plans < FEWEST_PLANS:
         msg = (
@@ -340,12 +397,11 @@ def _sides(observations: Sequence[Observation]) -> tuple[list[Observation], list
     return [one for one in rest if sides[one.plan] == "train"], [one for one in rest if sides[one.plan] == "calibrate"]
 
 
-def _with_rest(parameters: np.ndarray, training: Sequence[Observation]) -> np.ndarray:
+def _with_rest(parameters: np.ndarray, rest: np.ndarray) -> np.ndarray:
     """Return parameters with the machine at rest as the runs found it: a cold start begins there."""
     found = parameters.copy()
-    memory = np.array([one.before[COLUMNS.index("memory_percent")] for one in training])
-    if not np.isnan(memory).all():
-        found[..., NAMES.index("memory_idle")] = np.nanmedian(memory)
+    if np.isfinite(rest).any():
+        found[NAMES.index("memory_idle")] = np.nanmedian(rest)
     return found
 
 

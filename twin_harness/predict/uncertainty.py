@@ -1,6 +1,6 @@
 """How far a prediction may be off: parameters that the runs leave open, runs that differ, seconds that differ; then calibrated on runs of their own.
 
-The ensemble: parameters by resampling runs (a few Gauss-Newton steps from the optimum), a run effect, and noise from second to second. The spread
+The ensemble: parameters by resampling plans (a few reweighted Gauss-Newton steps from the optimum), a run effect, and noise from second to second. The spread
 of a second's error grows with how fast the prediction changes there: an error of timing is an error of level only where the level moves.
 Calibration is conformal and by run, the exchangeable unit: pointwise by conformal risk control (Angelopoulos et al., 2022, the share of seconds outside
 of a run as risk), simultaneously by the split-conformal quantile of each run's worst second (Vovk et al., 2005).
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 PARAMETER_SETS, MEMBERS = 25, 200
 COVERAGE = 0.9
-_NEWTON_STEPS = 2
-_DAMPING = 1e-6
+_OUTSIDE = 0.1  # 1 − COVERAGE, which floating point makes 0.09999999999999998
+_NEWTON_STEPS = 5
+_DAMPING = 1e-9
+_ROUNDING = 1e-9
+_KEPT_S = 600  # longer draws are not kept for the next prediction
 _MEMORY = 0.6  # of the noise from one second to the next, where the data tells none
 
 
@@ -52,25 +55,23 @@ class Spread:
             centre: (plans, columns, seconds) the prediction.
             sets: (plans, sets, columns, seconds) the same under each plausible parameter set.
         """
-        change = np.abs(np.diff(centre, axis=2, prepend=centre[:, :, :1]))
-        ahead = np.concatenate([change[:, :, 1:], change[:, :, -1:]], axis=2)
-        noise = self.still[:, np.newaxis] ** 2 + (self.moving[:, np.newaxis] * np.maximum(change, ahead)) ** 2
+        noise = self.still[:, np.newaxis] ** 2 + (self.moving[:, np.newaxis] * _change(centre)) ** 2
         found: np.ndarray = np.sqrt(noise + sets.var(axis=1))
         return found
 
-    def members(self, centre: np.ndarray, sets: np.ndarray, count: int = MEMBERS, seed: int = 0) -> np.ndarray:
+    def members(self, centre: np.ndarray, sets: np.ndarray, factors: np.ndarray, count: int = MEMBERS, seed: int = 0) -> np.ndarray:
         """Return (members, columns, seconds) ways in which one plan may go: parameter sets, each with several draws of the noise.
 
         Args:
             centre: (columns, seconds) on the scale of ``scored``.
             sets: (sets, columns, seconds), as well.
+            factors: (columns,) by which the noise was found too small on runs that the fit has not seen.
             count: how many.
             seed: of the draws.
         """
-        change = np.abs(np.diff(centre, axis=1, prepend=centre[:, :1]))
-        ahead = np.concatenate([change[:, 1:], change[:, -1:]], axis=1)
-        sizes = np.sqrt(self.still[:, np.newaxis] ** 2 + (self.moving[:, np.newaxis] * np.maximum(change, ahead)) ** 2)
-        noise = _noise(count, centre.shape[1], seed, tuple(self.run_share), tuple(self.memory))
+        sizes = factors[:, np.newaxis] * np.sqrt(self.still[:, np.newaxis] ** 2 + (self.moving[:, np.newaxis] * _change(centre)) ** 2)
+        make = _noise if centre.shape[1] <= _KEPT_S else _noise.__wrapped__
+        noise = make(count, centre.shape[1], seed, tuple(self.run_share), tuple(self.memory))
         found: np.ndarray = sets[np.arange(count) % len(sets)] + sizes * noise
         return found
 
@@ -92,47 +93,67 @@ def _noise(count: int, seconds: int, seed: int, run_share: tuple[float, ...], me
     return found
 
 
-def spread_of(problem: Problem, found: Fit, seed: int = 0) -> Spread:
-    """Return what a fit leaves open, from its own runs."""
-    point = inward(found.parameters)
-    slopes = problem.jacobian(point)
-    residuals = problem.residuals(found.parameters[np.newaxis])[0]
-    weights = 1.0 / np.sqrt(1.0 + residuals**2)
-    runs = len(problem.levels)
-    run_of = np.broadcast_to(np.arange(runs)[:, np.newaxis, np.newaxis], problem.is_known.shape)[problem.is_known]
-    sets = np.vstack([found.parameters, _resampled(problem, point, slopes, residuals, weights, run_of, seed)])
-    errors = problem.errors(found.parameters[np.newaxis])[0]
-    centre = problem.predicted(found.parameters[np.newaxis])[0]
-    change = np.abs(np.diff(centre, axis=2, prepend=centre[:, :, :1]))
-    change = np.maximum(change, np.concatenate([change[:, :, 1:], change[:, :, -1:]], axis=2))
+def spread_of(problem: Problem, cold: Problem, found: Fit, rest: np.ndarray, seed: int = 0) -> Spread:
+    """Return what a fit leaves open, from its own runs.
+
+    Args:
+        problem: what was fitted.
+        cold: the same runs from the idle state, as they are foretold.
+        found: the fit.
+        rest: (runs,) memory in use before each run: at rest the machine is as one of them found it.
+        seed: of the resampling.
+    """
+    generator = np.random.default_rng(seed)
+    sets = np.vstack([found.parameters, _resampled(problem, found, generator)])
+    known = rest[np.isfinite(rest)]
+    if len(known):
+        sets[:, NAMES.index("memory_idle")] = generator.choice(known, len(sets))
+    at_rest = found.parameters.copy()
+    if len(known):
+        at_rest[NAMES.index("memory_idle")] = np.median(known)
+    errors, centre = cold.errors(at_rest[np.newaxis])[0], held(cold.predicted(at_rest[np.newaxis])[0], cold.lengths)
+    change = _change(centre)
     noise = [_two_parts(errors[:, index], change[:, index]) for index in range(len(COLUMNS))]
     still, moving, run_share, memory = (np.array([part[k] for part in noise]) for k in range(4))
     return Spread(sets, np.maximum(still, 1e-9), moving, run_share, memory)
 
 
-def _resampled(
-    problem: Problem, point: np.ndarray, slopes: np.ndarray, residuals: np.ndarray, weights: np.ndarray, run_of: np.ndarray, seed: int
-) -> np.ndarray:
-    """Return parameter sets, each the optimum of runs drawn with replacement: two Gauss-Newton steps from the common optimum."""
-    generator = np.random.default_rng(seed)
-    runs = len(problem.levels)
-    bends = np.zeros((runs, len(NAMES), len(NAMES)))
-    pulls = np.zeros((runs, len(NAMES)))
-    for run in range(runs):
-        is_its = run_of == run
-        weighted = slopes[is_its] * weights[is_its, np.newaxis]
-        bends[run], pulls[run] = slopes[is_its].T @ weighted, weighted.T @ residuals[is_its]
-    scale = np.diag(bends.sum(axis=0))
-    damping = np.diag(_DAMPING * np.maximum(scale, scale.max() * 1e-9) + 1e-12)
+def held(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return values (plans, …, seconds) with what stands beyond the end of a plan replaced by its last value: nothing jumps there."""
+    found = values.copy()
+    for row, length in zip(found, lengths, strict=True):
+        row[..., length:] = row[..., length - 1 : length]
+    return found
+
+
+def _change(centre: np.ndarray) -> np.ndarray:
+    """Return how much values (…, seconds) change from the second before or to the next, whichever is more."""
+    change = np.abs(np.diff(centre, axis=-1, prepend=centre[..., :1]))
+    ahead = np.concatenate([change[..., 1:], change[..., -1:]], axis=-1)
+    found: np.ndarray = np.maximum(change, ahead)
+    return found
+
+
+def _resampled(problem: Problem, found: Fit, generator: np.random.Generator) -> np.ndarray:
+    """Return parameter sets, each the optimum of plans drawn with replacement: iteratively reweighted steps on the model as it is at the optimum."""
+    point = inward(found.parameters)
+    low, high = inward(LOW), inward(HIGH)
+    ranges = high - low
+    slopes = problem.jacobian(point) * ranges
+    residuals = problem.residuals(found.parameters[np.newaxis])[0]
     sets = []
     for _ in range(PARAMETER_SETS - 1):
-        counts = np.bincount(generator.integers(0, runs, runs), minlength=runs)
-        bend, pull = np.tensordot(counts, bends, 1) + damping, counts @ pulls
-        moved = point
+        counts = np.bincount(generator.integers(0, problem.plans, problem.plans), minlength=problem.plans)[problem.plan_of]
+        moved = np.zeros(len(NAMES))
         for _ in range(_NEWTON_STEPS):
-            pulled = pull + bend @ (moved - point)
-            moved = np.clip(moved - np.linalg.solve(bend, pulled), inward(LOW), inward(HIGH))
-        sets.append(outward(moved))
+            left = residuals + slopes @ moved
+            weighted = slopes * (counts / np.sqrt(1.0 + left**2))[:, np.newaxis]
+            bend = weighted.T @ slopes
+            bend += _DAMPING * max(float(np.trace(bend)), 1.0) * np.eye(len(bend))
+            step = -np.linalg.solve(bend, weighted.T @ left)
+            moved = np.clip(point + ranges * (moved + step), low, high)
+            moved = (moved - point) / ranges
+        sets.append(outward(point + ranges * moved))
     return np.array(sets)
 
 
@@ -192,24 +213,24 @@ def _pointwise(ratios: np.ndarray) -> float:
     """Return the least multiplier at which the share of seconds outside, its mean over runs with one more that is all outside, is 10 percent."""
     known = [np.sort(run[~np.isnan(run)]) for run in ratios]
     known = [run for run in known if len(run)]
-    if (len(known) + 1) * (1.0 - COVERAGE) < 1.0:
+    if (len(known) + 1) * _OUTSIDE < 1.0 - _ROUNDING:
         return float("nan")
     candidates = np.unique(np.concatenate(known))
     low, high = 0, len(candidates) - 1
     while low < high:
         middle = (low + high) // 2
         outside = sum(1.0 - np.searchsorted(run, candidates[middle], side="right") / len(run) for run in known)
-        if (outside + 1.0) / (len(known) + 1) <= 1.0 - COVERAGE:
+        if outside + 1.0 <= _OUTSIDE * (len(known) + 1) + _ROUNDING:
             high = middle
         else:
             low = middle + 1
-    return float(candidates[low])
+    return max(float(candidates[low]), _ROUNDING)
 
 
 def _simultaneous(ratios: np.ndarray) -> float:
     worst = np.array([np.nanmax(run) for run in ratios if not np.isnan(run).all()])
-    rank = int(np.ceil((len(worst) + 1) * COVERAGE))
-    return float(np.sort(worst)[rank - 1]) if 0 < rank <= len(worst) else float("nan")
+    rank = int(np.ceil((len(worst) + 1) * COVERAGE - _ROUNDING))
+    return max(float(np.sort(worst)[rank - 1]), _ROUNDING) if 0 < rank <= len(worst) else float("nan")
 
 
 def on_scale(columns: dict[str, np.ndarray]) -> np.ndarray:

@@ -12,7 +12,8 @@ from twin_harness import shapes
 from twin_harness.errors import Undecided
 from twin_harness.frames import LABELS
 from twin_harness.metrics import RESOURCE_COLUMNS, columns
-from twin_harness.predict.demand import demand_of, stacked
+from twin_harness.predict.demand import LONGEST_S, demand_of, stacked
+from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.simulate import simulate
 from twin_harness.recording import Recording, compare
 from twin_harness.records import AnnotationRow, PlannedExperiment
@@ -38,8 +39,11 @@ def virtual_columns(twin: Twin, experiment: Experiment, interval_s: float) -> tu
         interval_s: between two rows; the model steps by it, within 0.05 and 1 s.
 
     Raises:
-        Undecided: the plan asks for what the model knows nothing of.
+        Undecided: the plan asks for what the model knows nothing of, or lasts longer than six hours.
     """
+    if experiment.duration_s > LONGEST_S:
+        msg = f"experiment {experiment.name!r}: {experiment.duration_s:.0f} s; the twin foretells up to {LONGEST_S} s, run it on the server"
+        raise Undecided(msg)
     step_s = float(np.clip(interval_s, _SHORTEST_STEP_S, _LONGEST_STEP_S))
     demand = demand_of(experiment, twin.capacity_, step_s=step_s)
     if demand.unmodelled:
@@ -49,6 +53,8 @@ def virtual_columns(twin: Twin, experiment: Experiment, interval_s: float) -> tu
         name: np.broadcast_to(values, (1, 1, demand.seconds))[0, 0]
         for name, values in simulate(twin.parameters_[np.newaxis], stacked([demand]), twin.capacity_, step_s=step_s).items()
     }
+    for name in set(COLUMNS) - set(twin.domain_.measured):
+        found[name] = np.full(demand.seconds, np.nan)
     limit_bytes = twin.capacity_.memory_bytes
     used_bytes = found["memory_percent"] / 100.0 * limit_bytes
     others = found["cpu_percent"] - found["cpu_delivered_percent"] - found["cpu_side_percent"] - found["harness_cpu_percent"]

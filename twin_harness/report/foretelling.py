@@ -43,12 +43,9 @@ def sections(evidence: Evidence) -> tuple[Section, ...]:
 
 
 def _section(twin: Twin, observations: list[Observation], evidence: Evidence, notices: tuple[Notice, ...]) -> Section:
-    from twin_harness.predict.drift import watch  # noqa: PLC0415 - as above
-
     experiments = {recording.name: recording.experiment for recording in evidence.run.recordings}
-    compared = [(one, twin.predict(experiments[one.name])) for one in observations if one.name in experiments]
-    drifted = watch(twin, observations)
-    told = Bullets(tuple(drift.sentence for drift in drifted)) if drifted else Paragraph(f"No drift over {len(observations)} runs: it is the machine it knows.")
+    compared = [(one, twin.predict(experiments[one.name], demand=one.demand)) for one in observations if one.name in experiments]
+    told = _drift(twin, observations)
     table = Table(
         "twin-table",
         "Error of what was foretold (RMSE over seconds), and the share of seconds within the 90 % band",
@@ -59,16 +56,26 @@ def _section(twin: Twin, observations: list[Observation], evidence: Evidence, no
     return Section("twin", "What the twin foretold", (*notices, Paragraph(_TEXT), told, *pictures, table))
 
 
+def _drift(twin: Twin, observations: list[Observation]) -> Bullets | Paragraph:
+    from twin_harness.predict.drift import watch  # noqa: PLC0415 - as above
+
+    if not np.isfinite(twin.usual_[1]).any():
+        return Paragraph("Whether this is still the machine that was fitted cannot be told: that needs ten or more runs to calibrate by.")
+    drifted = watch(twin, observations)
+    if drifted:
+        return Bullets(tuple(drift.sentence for drift in drifted))
+    return Paragraph(f"No drift over {len(observations)} runs: this is the machine that was fitted.")
+
+
 def _errors(one: Observation, prediction: Prediction, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return errors, and where the measured value lies within the band, over the seconds that both know."""
     from twin_harness.predict.observation import COLUMNS  # noqa: PLC0415 - as above
 
     index = COLUMNS.index(name)
-    seconds = min(one.demand.seconds, len(prediction.ends_s))
-    measured = one.column(name)[:seconds]
-    known = ~np.isnan(measured)
-    inside = (measured >= prediction.low[index, :seconds]) & (measured <= prediction.high[index, :seconds])
-    return (prediction.centre[index, :seconds] - measured)[known], inside[known]
+    measured = one.column(name)
+    known = ~np.isnan(measured) & ~np.isnan(prediction.centre[index])
+    inside = (measured >= prediction.low[index]) & (measured <= prediction.high[index])
+    return (prediction.centre[index] - measured)[known], inside[known]
 
 
 def _cell(one: Observation, prediction: Prediction, name: str) -> Cell:
@@ -78,7 +85,13 @@ def _cell(one: Observation, prediction: Prediction, name: str) -> Cell:
     scale = 1e-6 if name.endswith("bytes_per_s") else 1.0
     rmse = scale * float(np.sqrt(np.mean(errors**2)))
     unit = " MB/s" if name.endswith("bytes_per_s") else ""
-    return number(f"{rmse:.3g}{unit}, {100 * inside.mean():.0f} %" if np.isfinite(prediction.low).any() else f"{rmse:.3g}{unit}")
+    return number(f"{rmse:.3g}{unit}, {100 * inside.mean():.0f} %" if _has_band(prediction, name) else f"{rmse:.3g}{unit}")
+
+
+def _has_band(prediction: Prediction, name: str) -> bool:
+    from twin_harness.predict.observation import COLUMNS  # noqa: PLC0415 - as above
+
+    return bool(np.isfinite(prediction.low[COLUMNS.index(name)]).any())
 
 
 def _picture(order: int, one: Observation, prediction: Prediction) -> Picture:
@@ -86,7 +99,8 @@ def _picture(order: int, one: Observation, prediction: Prediction) -> Picture:
 
     errors, inside = _errors(one, prediction, "cpu_percent")
     rmse = float(np.sqrt(np.mean(errors**2))) if len(errors) else float("nan")
-    held = f"{100 * inside.mean():.0f} % of seconds lie in the band" if len(inside) else "nothing was measured"
+    is_judged = len(inside) > 0 and _has_band(prediction, "cpu_percent")
+    held = f"{100 * inside.mean():.0f} % of seconds lie in the band" if is_judged else "its band is unknown"
     alt = f"Foretold band and measured line of {one.name}: CPU is off by {rmse:.1f} points (RMSE), {held}."
     beyond = f" The plan lies beyond what the twin was fitted to: {'; '.join(prediction.extrapolating)}." if prediction.extrapolating else ""
     return Picture(f"twin-{order}", foretold_png(prediction, one), alt, f"{one.name}: foretold and measured.{beyond}", "twin-table")

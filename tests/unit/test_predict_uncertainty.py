@@ -1,0 +1,138 @@
+"""Bands, drift and suggestions: what is claimed of them holds where the answer is known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from foretold import CAPACITY, campaign, observed, true_parameters
+
+from twin_harness.builders import cpu, plan
+from twin_harness.predict.drift import mean_errors, watch
+from twin_harness.predict.evaluate import evaluate
+from twin_harness.predict.fit import Problem
+from twin_harness.predict.observation import COLUMNS
+from twin_harness.predict.parameters import NAMES
+from twin_harness.predict.suggest import suggest
+from twin_harness.predict.twin import Twin, without_tests
+from twin_harness.predict.uncertainty import _resampled, calibrate
+
+
+@pytest.fixture(scope="module")
+def twin():
+    return Twin(starts=1).fit_observations(without_tests(observed(campaign("1h", max_disk_bytes_per_s=350_000_000))))
+
+
+def errors_of(runs, seed=0, seconds=50):
+    return np.random.default_rng(seed).normal(size=(runs, len(COLUMNS), seconds))
+
+
+@pytest.mark.parametrize(("runs", "is_known"), [(0, False), (8, False), (9, True), (19, True), (50, True)])
+def test_nine_runs_are_enough_to_calibrate_and_eight_are_not(runs, is_known):
+    """One run that is all outside, added to nine, is a tenth; with eight the band would have to be infinite."""
+    found = calibrate(errors_of(runs), np.ones((runs, len(COLUMNS), 50)))
+    assert np.isfinite(found.pointwise).all() == is_known
+    assert np.isfinite(found.simultaneous).all() == is_known
+    assert found.runs == runs
+
+
+def test_the_pointwise_rule_takes_the_least_multiplier_that_holds():
+    """Nineteen runs of one second each: with the one that is added, two of twenty may lie outside, so one may: the second largest counts."""
+    errors = np.arange(1.0, 20.0)[:, np.newaxis, np.newaxis] * np.ones((1, len(COLUMNS), 1))
+    found = calibrate(errors, np.ones_like(errors))
+    assert found.pointwise == pytest.approx(18.0)
+    assert found.simultaneous == pytest.approx(18.0)
+
+
+def test_a_column_that_is_always_right_has_a_band_all_the_same():
+    """A device that nobody reads from is foretold exactly; its multiplier is tiny, not 0, which no model file takes."""
+    found = calibrate(np.zeros((20, len(COLUMNS), 10)), np.ones((20, len(COLUMNS), 10)))
+    assert (found.pointwise > 0).all()
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
+def test_bands_cover_new_runs_whatever_the_spread_that_was_foretold(scale):
+    """Calibrated on fifty runs, nine tenths of the seconds of a thousand others lie inside, and nine tenths of them as a whole."""
+    known, new = errors_of(50, 1), errors_of(1000, 2)
+    found = calibrate(known, np.full(known.shape, scale))
+    assert (np.abs(new) <= found.pointwise[:, np.newaxis] * scale).mean() == pytest.approx(0.9, abs=0.02)
+    assert (np.abs(new) <= found.simultaneous[:, np.newaxis] * scale).all(axis=2).mean() == pytest.approx(0.9, abs=0.06)
+
+
+def test_resampled_parameters_scatter_about_the_optimum(twin):
+    """They are plausible: near the optimum where the data tells much, and as wide as their error says."""
+    runs = [one for one in observed(campaign("1h", max_disk_bytes_per_s=350_000_000)) if one.role == "train"]
+    problem = Problem(runs, CAPACITY, twin.fit_.scales)
+    sets = _resampled(problem, twin.fit_, np.random.default_rng(0))
+    for name in ("background_cpu", "fill_fresh", "write_bandwidth"):
+        index = NAMES.index(name)
+        values = np.log(sets[:, index]) if name != "background_cpu" else sets[:, index]
+        assert 0.3 * twin.fit_.errors[index] < values.std() < 3.0 * twin.fit_.errors[index], name
+    assert len({tuple(row) for row in sets}) == len(sets)
+
+
+def test_what_everybody_else_writes_is_identified_on_a_campaign(twin):
+    """Its unit is small beside others', which says nothing of how well it is known."""
+    assert "disk_background" not in twin.file_.unidentified
+    assert "memory_idle" not in twin.file_.unidentified
+    assert "write_bandwidth" not in twin.file_.unidentified
+
+
+def test_batches_foretell_what_each_foretells_alone(twin):
+    """A short plan beside a long one has the same band."""
+    plans = [plan(cpu(80, duration_s=10), lead_s=1, tail_s=0), *campaign("10m")[:3]]
+    for alone, together in zip([twin.predict(one) for one in plans], twin.predict_many(plans), strict=True):
+        assert together.centre == pytest.approx(alone.centre)
+        assert together.high == pytest.approx(alone.high, nan_ok=True)
+
+
+def test_an_unchanged_machine_does_not_drift(twin):
+    """New runs of new plans of the same machine raise no alarm."""
+    assert watch(twin, observed(campaign("4h", seed=7, max_disk_bytes_per_s=350_000_000)[60:110], seed=3)) == []
+
+
+def test_a_neighbour_that_takes_half_a_cpu_is_found(twin):
+    """25 points more of CPU time: sure within a few runs, of the right column and size."""
+    runs = observed(campaign("4h", seed=7)[60:70], seed=4, parameters=true_parameters(background_cpu=26.5))
+    found = {drift.column: drift for drift in watch(twin, runs)}
+    assert found["cpu_percent"].runs <= 4
+    assert found["cpu_percent"].shift == pytest.approx(22, abs=8)
+    assert "cpu_percent has left what was foretold" in found["cpu_percent"].sentence
+
+
+def test_one_plan_run_again_and_again_adds_nothing_up(twin):
+    """The model's own error on a plan is no drift, however often it is run."""
+    one = campaign("4h", seed=7)[65]
+    again = [dataclasses.replace(run, began=f"2026-11-0{1 + n // 5} 00:00:0{n % 5}+00:00") for n, run in enumerate(observed([one] * 20, seed=5))]
+    assert watch(twin, again) == []
+
+
+def test_mean_errors_are_measured_less_foretold(twin):
+    """More than was foretold is above 0."""
+    runs = observed(campaign("10m")[:3], parameters=true_parameters(background_cpu=11.5))
+    assert mean_errors(twin, runs)[:, COLUMNS.index("cpu_percent")] == pytest.approx(10, abs=1.5)
+
+
+def test_suggestions_are_about_what_is_not_known():
+    """A twin that has seen CPU load alone is told to load memory and disk, and every step leaves less open."""
+    runs = observed([one for one in campaign("4h") if all(event.stressor == "cpu" for event in one.events)][:10])
+    twin = Twin(starts=1).fit_observations(runs)
+    candidates = campaign("4h", seed=3)[:40]
+    chosen = suggest(twin, candidates, campaign("4h")[60:80], 4)
+    used = {event.stressor for experiment, _ in chosen for event in experiment.events}
+    left = [share for _, share in chosen]
+    assert {"memory", "disk"} <= used
+    assert left == sorted(left, reverse=True)
+    assert left[-1] < left[0] < 1
+
+
+def test_columns_that_a_machine_does_not_measure_are_told_of_nowhere():
+    """A kernel without pressure: no prediction, no score, no band and no traceback."""
+    runs = [dataclasses.replace(one, values=one.values.copy()) for one in observed(campaign("1h")[:30])]
+    for one in runs:
+        one.values[COLUMNS.index("pressure_io_percent")] = np.nan
+    twin = Twin(starts=1).fit_observations(runs)
+    assert "pressure_io_percent" not in twin.domain_.measured
+    assert np.isnan(twin.predict(campaign("1h")[5]).column("pressure_io_percent")).all()
+    found = evaluate(twin, runs[:20], runs[20:])
+    assert found.score_of("pressure_io_percent") is None
+    assert found.best_baseline("cpu_percent") is not None
