@@ -47,11 +47,11 @@ def test_held_out_runs_are_foretold_as_well_as_noise_permits(twin, runs):
 
 
 def test_bands_hold_what_they_promise(twin, runs):
-    """Ninety percent bands hold about ninety percent of the seconds of runs that nobody has seen."""
+    """Ninety percent bands hold about ninety percent of the seconds of runs that nobody has seen; twenty runs to calibrate by make them cautious."""
     test = observed(campaign("4h", seed=5, max_disk_bytes_per_s=350_000_000)[60:110], seed=9)
     found = {one.column: one for one in evaluate(twin, [], test).coverage}
     for column in ("cpu_percent", "memory_percent", "pressure_io_percent"):
-        assert 0.84 <= found[column].pointwise <= 0.97, column
+        assert 0.86 <= found[column].pointwise <= 0.99, column
         assert found[column].simultaneous >= 0.75, column
 
 

@@ -174,28 +174,29 @@ class _Drawing:
             levels = [round(low * (highest / low) ** (k / 5) / 1e6) * 1_000_000 for k in range(6)]
         return steps([float(level) for level in (reversed(levels) if is_falling else levels)])
 
-    def event(self, resource: str, shape: Shape, duration_s: float = SPAN_S, start_s: float = 0.0, *, is_plain: bool = False) -> Event:
-        """Return an event; one disk event in four reads, one in six writes by way of the page cache, unless it is to be plain."""
+    def event(self, resource: str, shape: Shape, duration_s: float = SPAN_S, start_s: float = 0.0, *, disk_does: str = "") -> Event:
+        """Return an event; the disk does what is said (``write``, ``read``, ``sync``), else one in four reads, one in six writes by the page cache."""
         make: dict[str, Callable[..., Event]] = {"cpu": cpu, "memory": memory, "disk": disk}
         options: dict[str, object] = {}
-        if resource == "disk" and not is_plain:
+        if resource == "disk":
             drawn = self.random.random()
-            options = {"operation": "read"} if drawn < 1 / 4 else {"direct": False} if drawn < 1 / 4 + 1 / 6 else {}
+            does = disk_does or ("read" if drawn < 1 / 4 else "sync" if drawn < 1 / 4 + 1 / 6 else "write")
+            options = {"read": {"operation": "read"}, "sync": {"direct": False}, "write": {}}[does]
         return make[resource](shape, start_s=start_s, duration_s=duration_s, **options)
 
     def training(self) -> Iterator[tuple[str, list[Event]]]:
         """Give training plans without end: singles first, then pairs and all three, with random holds."""
         yield "rest", []
         for resource in _RESOURCES:
-            yield f"{resource} staircase", [self.event(resource, self.staircase(resource, is_falling=False), is_plain=True)]
+            yield f"{resource} staircase", [self.event(resource, self.staircase(resource, is_falling=False), disk_does="write")]
         for resources in _TOGETHER[:2]:
             yield f"{', '.join(resources)} holds", [self.event(resource, self.holds(resource)) for resource in resources]
-        yield "cpu saturated", [self.event("cpu", constant(float(self.bounds.max_cpu_percent)), is_plain=True)]
-        yield "memory saturated", [self.event("memory", constant(float(self.bounds.max_memory_percent)), is_plain=True)]
-        yield "disk saturated", [self.event("disk", square(0.0, _SATURATING_BYTES_PER_S, 12.0), is_plain=True)]
+        yield "cpu saturated", [self.event("cpu", constant(float(self.bounds.max_cpu_percent)))]
+        yield "memory saturated", [self.event("memory", constant(float(self.bounds.max_memory_percent)))]
+        yield "disk saturated", [self.event("disk", square(0.0, _SATURATING_BYTES_PER_S, 12.0), disk_does="write")]
         for resource in _RESOURCES:
-            yield f"{resource} holds", [self.event(resource, self.holds(resource), is_plain=True)]
-            yield f"{resource} staircase down", [self.event(resource, self.staircase(resource, is_falling=True), is_plain=True)]
+            yield f"{resource} holds", [self.event(resource, self.holds(resource), disk_does="sync")]
+            yield f"{resource} staircase down", [self.event(resource, self.staircase(resource, is_falling=True), disk_does="read")]
         for resources in itertools.cycle(_TOGETHER):
             yield f"{', '.join(resources)} holds", [self.event(resource, self.holds(resource)) for resource in resources]
             single = self.random.choice(_RESOURCES)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from twin_harness.predict.twin import Twin
 
 REFERENCE, LIMIT = 0.5, 8.0
-_LARGEST = 6.0  # one run may not count for more: a single broken one is no drift
+_LARGEST = 4.0  # one run may not count for more: it takes three to be sure
 WATCHED = ("cpu_percent", "memory_percent", "disk_write_bytes_per_s", "pressure_cpu_percent", "probe_wakeup_ms", "probe_cpu_ms")
 
 
@@ -51,6 +51,8 @@ class Drift:
 
 def mean_errors(twin: Twin, observations: Sequence[Observation]) -> np.ndarray:
     """Return measured less foretold, the mean over each run, (runs, columns), on the scale of ``fit.scored``; NaN where nothing is known."""
+    if not observations:
+        return np.empty((0, len(COLUMNS)))
     centre = twin.simulated([one.demand for one in observations])[0]
     measured = padded(observations)
     errors = np.stack([scored(name, measured[:, index]) for index, name in enumerate(COLUMNS)], axis=1) - centre
@@ -61,9 +63,13 @@ def mean_errors(twin: Twin, observations: Sequence[Observation]) -> np.ndarray:
 
 
 def usual(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return centre and deviation of the runs' mean errors, (columns,) each: median and 1.4826 MAD, so that single runs count little."""
+    """Return centre and deviation of the runs' mean errors, (columns,) each: the median, and the root mean square about it.
+
+    Plans differ in how well they are foretold, so a few far ones belong to what is usual: a robust deviation would take them for drift.
+    """
     centre = np.array([_median(errors[:, index]) for index in range(len(COLUMNS))])
-    deviation = 1.4826 * np.array([_median(np.abs(errors[:, index] - centre[index])) for index in range(len(COLUMNS))])
+    squares = [(errors[:, index] - centre[index]) ** 2 for index in range(len(COLUMNS))]
+    deviation = np.sqrt([float(np.mean(square[~np.isnan(square)])) if (~np.isnan(square)).any() else np.nan for square in squares])
     return centre, deviation
 
 

@@ -35,6 +35,7 @@ _LEAST_SCALES = {
 _STEP = 1e-4
 _WIDE = 0.5  # a standard error of half of what a parameter may be tells nothing of it
 _AT_BOUND = 1e-3
+_USUAL_REACH = 2.3  # a scale is within a factor of ten of the usual one, as a rule
 _FELT = 1e-3  # a parameter whose whole range changes no residual by a thousandth is not felt
 _SEED = 20_240
 
@@ -154,12 +155,15 @@ def fit(observations: Sequence[Observation], capacity: Capacity, starts: int = 3
 
 
 def _descend(problem: Problem, begin: np.ndarray) -> OptimizeResult:
+    """Make the error least. One weak residual a parameter holds what the data does not tell at its usual value; what it tells outweighs that."""
     low, high = inward(LOW), inward(HIGH)
     margin = 1e-6 * (high - low)
+    usual = inward(START)
+    reach = np.where([parameter.is_log for parameter in PARAMETERS], _USUAL_REACH, high - low)
     result: OptimizeResult = least_squares(
-        lambda point: problem.residuals(outward(point)[np.newaxis])[0],
+        lambda point: np.concatenate([problem.residuals(outward(point)[np.newaxis])[0], (point - usual) / reach]),
         np.clip(begin, low + margin, high - margin),
-        jac=problem.jacobian,
+        jac=lambda point: np.vstack([problem.jacobian(point), np.diag(1.0 / reach)]),
         bounds=(low, high),
         loss="soft_l1",
         x_scale="jac",

@@ -75,7 +75,8 @@ def floor_of(observations: Sequence[Observation], column: str) -> tuple[float, i
     if not pairs:
         return float("nan"), 0
     errors = np.array([square_errors(values[i : i + 1], values[j : j + 1], column)[0] for i, j in pairs])
-    return float(np.sqrt(np.nanmean(errors) / 2.0)), len(pairs)
+    known = errors[~np.isnan(errors)]
+    return float(np.sqrt(known.mean() / 2.0)) if len(known) else float("nan"), len(known)
 
 
 def score(predictor: str, predicted: np.ndarray, observations: Sequence[Observation], floors: dict[str, float]) -> list[ColumnScore]:
