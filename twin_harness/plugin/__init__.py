@@ -27,6 +27,7 @@ from twin_harness.plugin.fixtures import (  # noqa: E402 - as above
     fixture_mem_stress,
     fixture_psutil_logger,
     fixture_recording,
+    fixture_twin_model,
     fixture_variant,
 )
 from twin_harness.plugin.hooks import (  # noqa: E402 - as above
@@ -62,6 +63,7 @@ __all__ = [
     "fixture_mem_stress",
     "fixture_psutil_logger",
     "fixture_recording",
+    "fixture_twin_model",
     "fixture_variant",
     "pytest_addoption",
     "pytest_collect_file",
