@@ -85,7 +85,7 @@ def observe(recording: Recording) -> Observation:
     where = f"recording {recording.name!r} of {recording.folder.path}"
     machine = recording.machine
     capacity = _capacity_of(machine, where)
-    samples = recording.samples
+    samples = recording.samples.replace([np.inf, -np.inf], np.nan)
     means = window_means(samples)
     _require_seconds(len(means), where)
     begin_s = float(means.index[0]) - 1.0 - recording.planned.zero_s
@@ -98,13 +98,13 @@ def observe(recording: Recording) -> Observation:
     values = np.full((len(COLUMNS), seconds), np.nan)
     for row, name in zip(values, COLUMNS, strict=True):
         if name in means.columns:
-            row[:] = np.where(is_known & np.isfinite(means[name].to_numpy()), means[name].to_numpy(), np.nan)[:seconds]
+            row[:] = np.where(is_known, means[name].to_numpy(), np.nan)[:seconds]
     first = samples.iloc[0]
     before = np.array([float(first[name]) if name in samples.columns else np.nan for name in COLUMNS])
     return Observation(
         name=recording.name,
         run=recording.folder.run_id,
-        began=str(samples["time"].iloc[0]) if "time" in samples.columns else "",
+        began=str(samples["time"].iloc[0]).replace(" ", "T") if "time" in samples.columns else "",
         plan=recording.experiment.hash(),
         fingerprint=str(machine["fingerprint"]),
         capacity=capacity,
