@@ -181,7 +181,8 @@ class _Drawing:
         if resource == "disk":
             drawn = self.random.random()
             does = disk_does or ("read" if drawn < 1 / 4 else "sync" if drawn < 1 / 4 + 1 / 6 else "write")
-            options = {"read": {"operation": "read"}, "sync": {"direct": False}, "write": {}}[does]
+            table: dict[str, dict[str, object]] = {"read": {"operation": "read"}, "sync": {"direct": False}, "write": {}}
+            options = table[does]
         return make[resource](shape, start_s=start_s, duration_s=duration_s, **options)
 
     def training(self) -> Iterator[tuple[str, list[Event]]]:

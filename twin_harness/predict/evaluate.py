@@ -202,10 +202,8 @@ def _by_run(values: np.ndarray) -> np.ndarray:
 
 def _in_unit(column: str, values: np.ndarray) -> np.ndarray:
     """Return values of the scale of ``scored`` in the column's unit, within what is physical."""
-    if column in LOG_COLUMNS:
-        return np.exp(np.minimum(values, 20.0))
-    cut: np.ndarray = np.clip(values, 0.0, 100.0 if column.endswith("_percent") else None)
-    return cut
+    found: np.ndarray = np.exp(np.minimum(values, 20.0)) if column in LOG_COLUMNS else np.clip(values, 0.0, 100.0 if column.endswith("_percent") else None)
+    return found
 
 
 def _coverage(twin: Twin, test: Sequence[Observation], centre: np.ndarray, sets: np.ndarray) -> list[Coverage]:
