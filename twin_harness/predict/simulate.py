@@ -17,6 +17,7 @@ from twin_harness.predict.parameters import NAMES
 
 _GIB, _GB = 2.0**30, 1e9
 _LONGEST_LOG_MS = 11.0  # a minute
+_FAIR_SHARE = 0.5  # of a CPU that two tasks of the same weight want (EEVDF, kernel/sched/fair.c)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
     disk = _move(p, asked, step_s)
     per_cpu = 100.0 / capacity.cpus
 
-    side = per_cpu * (p["fill_cpu"] * memory["filling"] + p["free_cpu"] * memory["freed"] / _GIB + p["disk_cpu"] * disk["moved"] / _GB)
+    # Who fills memory beside load waits for a CPU part of the time, and uses none then.
+    side = per_cpu * (p["fill_cpu"] * memory["filling"] * memory["slowed"] + p["free_cpu"] * memory["freed"] / _GIB + p["disk_cpu"] * disk["moved"] / _GB)
     others = p["background_cpu"] + p["harness_cpu"] + (p["start_cost"] * asked["host_starts"] + p["end_cost"] * asked["host_ends"]) / step_s
     own = asked["cpu_percent"] + np.maximum(asked["cpu_total_percent"] - others - side, 0.0) * (asked["cpu_total_percent"] > 0)
     total = others + side + own
@@ -73,7 +75,8 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
 
     tasks = p["load_idle"] + p["load_cpu"] * capacity.cpus * busy + p["load_fill"] * memory["filling"] + p["load_disk"] * disk["busy"]
     first = np.where(np.isnan(start.load1)[:, np.newaxis], p["load_idle"][..., 0], start.load1[:, np.newaxis])
-    wait = p["cpu_wait_idle"] + busy * (p["cpu_wait_load"] + p["cpu_wait_fill"] * memory["filling"] + p["cpu_wait_disk"] * disk["busy"])
+    wait = p["cpu_wait_idle"] + p["cpu_wait_fill"] * memory["filling"] * (1.0 - memory["slowed"])
+    wait = wait + busy * (p["cpu_wait_load"] + p["cpu_wait_disk"] * disk["busy"])
     cpu_wait = 100.0 * -np.expm1(-(wait + excess) / 100.0)
     io_wait = np.minimum(100.0, p["io_wait_idle"] + p["io_wait_direct"] * disk["direct"] + p["io_wait_sync"] * disk["synced"])
     wakeup = p["wakeup_idle"] - p["wakeup_load"] * np.expm1(-busy * p["wakeup_reach"]) + p["wakeup_wait"] * cpu_wait / 100.0
@@ -106,7 +109,7 @@ def _fill(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], used: np.ndarr
     changes = ends - befores
     with np.errstate(invalid="ignore", divide="ignore"):
         parts = np.where(changes != 0, np.clip((asked["memory_bytes"] - befores) / changes, 0.0, 1.0), 1.0)
-    slowed = np.maximum(1.0 - p["fill_yield"] * np.minimum(used, 1.0), 0.05)
+    slowed = np.maximum(1.0 - p["fill_yield"] * np.minimum(used, 1.0), _FAIR_SHARE)
     warm_rate, fresh_rate = p["fill_warm"] * slowed, p["fill_fresh"] * slowed
     keep = np.exp(-step_s / p["warm_for"][..., 0])
     idle = p["warm_idle"][..., 0]
@@ -127,7 +130,7 @@ def _fill(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], used: np.ndarr
         found["freed"][..., second] = freed / step_s
         resident = resident + taken - freed
         warm = idle + (np.maximum(warm - fast, 0.0) + freed - idle) * keep
-    return found
+    return {**found, "slowed": np.broadcast_to(slowed, shape)}
 
 
 def _move(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], step_s: float) -> dict[str, np.ndarray]:

@@ -60,6 +60,6 @@ def _draw(axis: Axes, prediction: Prediction, name: str, measured: Observation |
     if measured is not None:
         axis.plot(measured.demand.ends_s - 0.5, scale * measured.column(name), color=VERMILLION, linewidth=1.0, label="measured")
     shown = "" if unit in ("1", "") else f"\n{'%' if unit == 'percent' else unit}"
-    axis.set_ylabel(f"{name.rsplit('_percent', 1)[0].rsplit('_bytes_per_s', 1)[0]}{shown}", fontsize=SMALL_PT, color=INK)
     axis.set_ylim(bottom=0)
     style(axis)
+    axis.set_ylabel(f"{name.rsplit('_percent', 1)[0].rsplit('_bytes_per_s', 1)[0]}{shown}", fontsize=SMALL_PT, color=INK)
