@@ -71,12 +71,13 @@ class TwinRunner:
         """Foretell one experiment and return what would have been recorded.
 
         Raises:
-            Undecided: the plan asks for what the model knows nothing of, or its tolerance cannot be judged.
+            Undecided: the plan asks for what the model knows nothing of, lies beyond what it was fitted to, or its tolerance cannot be judged.
             FidelityMissed: ``tolerance`` would be missed.
         """
         offsets_s, found = virtual_columns(self._twin, experiment, self._interval_s)
-        for reason in beyond(demand_of(experiment, self._twin.capacity_), self._twin.domain_):
-            self._warn(f"{experiment.name}: extrapolating, {reason}")
+        if reasons := beyond(demand_of(experiment, self._twin.capacity_), self._twin.domain_):
+            msg = f"experiment {experiment.name!r} lies beyond what the twin was fitted to: {'; '.join(reasons)}; run it with --twin-on=server, or record such loads"
+            raise Undecided(msg)
         experiment = experiment.model_copy(update={"name": self._folder.claim_name(experiment.name)})
         self.begin()
         with self._alone():

@@ -25,7 +25,7 @@ def test_fit_says_what_it_found_and_what_it_could_not(fitted, capsys):
     """Each parameter with unit and error, those that the runs do not tell by name, and that the bands are not calibrated."""
     assert main(["fit", str(SAMPLE), "-o", str(fitted / "again.json")]) == 0
     text = capsys.readouterr().out
-    assert "fitted to 16 runs of 16 plans, not calibrated: bands need runs of 20 or more different plans" in text
+    assert "fitted to 16 runs of 16 plans, not calibrated: bands need runs of 30 or more different plans" in text
     assert "background_cpu" in text
     assert "percent ±" in text
     assert "these runs do not tell: " in text

@@ -13,7 +13,8 @@ from twin_harness.predict.fit import fit
 from twin_harness.predict.model_file import read_model
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES
-from twin_harness.predict.twin import Twin, check_fit
+from twin_harness.predict.runs import check_fit
+from twin_harness.predict.twin import Twin
 from twin_harness.shapes import constant
 
 

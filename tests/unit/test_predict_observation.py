@@ -8,7 +8,7 @@ from twin_harness.builders import cpu, disk, plan
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.observation import observe
-from twin_harness.predict.twin import gather
+from twin_harness.predict.runs import gather
 from twin_harness.recording import load
 
 FACTS = {"fingerprint": "f" * 16, "cpus": [0, 1], "cpu_capacity": 2.0, "memory_limit_bytes": 2**30}

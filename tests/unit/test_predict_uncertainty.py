@@ -12,9 +12,10 @@ from twin_harness.predict.evaluate import evaluate
 from twin_harness.predict.fit import Problem
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES
+from twin_harness.predict.runs import without_tests
 from twin_harness.predict.suggest import suggest
-from twin_harness.predict.twin import Twin, without_tests
-from twin_harness.predict.uncertainty import _resampled, calibrate
+from twin_harness.predict.twin import Twin
+from twin_harness.predict.uncertainty import LEVELS, FreeRun, Spread, _noise_of, _resampled, calibrate, ratios_of
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def errors_of(runs, seed=0, seconds=50):
 @pytest.mark.parametrize(("runs", "is_known"), [(0, False), (8, False), (9, True), (19, True), (50, True)])
 def test_nine_runs_are_enough_to_calibrate_and_eight_are_not(runs, is_known):
     """One run that is all outside, added to nine, is a tenth; with eight the band would have to be infinite."""
-    found = calibrate(errors_of(runs), np.ones((runs, len(COLUMNS), 50)))
+    found = calibrate(np.abs(errors_of(runs)))
     assert np.isfinite(found.pointwise).all() == is_known
     assert np.isfinite(found.simultaneous).all() == is_known
     assert found.runs == runs
@@ -38,14 +39,14 @@ def test_nine_runs_are_enough_to_calibrate_and_eight_are_not(runs, is_known):
 def test_the_pointwise_rule_takes_the_least_multiplier_that_holds():
     """Nineteen runs of one second each: with the one that is added, two of twenty may lie outside, so one may: the second largest counts."""
     errors = np.arange(1.0, 20.0)[:, np.newaxis, np.newaxis] * np.ones((1, len(COLUMNS), 1))
-    found = calibrate(errors, np.ones_like(errors))
+    found = calibrate(errors)
     assert found.pointwise == pytest.approx(18.0)
     assert found.simultaneous == pytest.approx(18.0)
 
 
 def test_a_column_that_is_always_right_has_a_band_all_the_same():
     """A device that nobody reads from is foretold exactly; its multiplier is tiny, not 0, which no model file takes."""
-    found = calibrate(np.zeros((20, len(COLUMNS), 10)), np.ones((20, len(COLUMNS), 10)))
+    found = calibrate(np.zeros((20, len(COLUMNS), 10)))
     assert (found.pointwise > 0).all()
 
 
@@ -53,9 +54,33 @@ def test_a_column_that_is_always_right_has_a_band_all_the_same():
 def test_bands_cover_new_runs_whatever_the_spread_that_was_foretold(scale):
     """Calibrated on fifty runs, nine tenths of the seconds of a thousand others lie inside, and nine tenths of them as a whole."""
     known, new = errors_of(50, 1), errors_of(1000, 2)
-    found = calibrate(known, np.full(known.shape, scale))
+    found = calibrate(np.abs(known) / scale)
     assert (np.abs(new) <= found.pointwise[:, np.newaxis] * scale).mean() == pytest.approx(0.9, abs=0.02)
     assert (np.abs(new) <= found.simultaneous[:, np.newaxis] * scale).all(axis=2).mean() == pytest.approx(0.9, abs=0.06)
+
+
+def test_a_band_reaches_further_where_errors_do():
+    """Noise that is skewed under load and even at rest: the band is too, seconds at rest are narrower, and nine tenths of each lie inside."""
+    generator = np.random.default_rng(0)
+    shape = (len(COLUMNS), 40, 60)
+    is_loaded = np.zeros((40, 60), dtype=bool)
+    is_loaded[:, 30:] = True
+    noise = np.where(is_loaded, generator.exponential(4.0, (40, 60)), generator.normal(0.0, 0.5, (40, 60)))
+    still, moving, table, share, memory = _noise_of(-noise, np.zeros((40, 60)), is_loaded)
+    every = np.ones(len(COLUMNS))
+    spread = Spread(np.zeros((2, len(NAMES))), np.outer(still, every), moving * every, np.stack([table] * len(COLUMNS), axis=1), share * every, memory * every)
+    centre = np.zeros((40, len(COLUMNS), 60))
+    free = FreeRun(centre, np.zeros((40, 2, len(COLUMNS), 60)), is_loaded)
+    below, above = spread.reach(free)
+    assert above[0, 0, 0] == pytest.approx(0.82, abs=0.1)
+    assert above[0, 0, -1] == pytest.approx(4.0 * np.log(20.0), rel=0.15)
+    assert below[0, 0, -1] < 0.2 * above[0, 0, -1]
+    ratios = ratios_of(np.broadcast_to(noise[:, np.newaxis], centre.shape), centre, spread.reach(free))
+    assert (ratios <= 1).mean() == pytest.approx(0.93, abs=0.04)
+    ways = spread.members(free.of(0), every)
+    assert ways.shape == (200, shape[0], 60)
+    assert np.quantile(ways[:, 0, 30:], 0.95) == pytest.approx(4.0 * np.log(20.0), rel=0.25)
+    assert LEVELS[5] == 0.5
 
 
 def test_resampled_parameters_scatter_about_the_optimum(twin):
@@ -123,6 +148,12 @@ def test_suggestions_are_about_what_is_not_known():
     assert {"memory", "disk"} <= used
     assert left == sorted(left, reverse=True)
     assert left[-1] < left[0] < 1
+
+
+def test_after_many_runs_one_more_tells_little(twin):
+    """A twin of a whole campaign is not promised that one run of the usual kind halves what is left open."""
+    _, left = suggest(twin, campaign("4h", seed=3)[60:70], campaign("4h")[60:80], 1)[0]
+    assert 0.8 < left < 1.0
 
 
 def test_columns_that_a_machine_does_not_measure_are_told_of_nowhere():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from twin_harness.predict.simulate import Start
     from twin_harness.predict.twin import Prediction, Twin
 
+_BUSY_PERCENT = 5.0  # of CPU time: more than a machine at rest takes
 _SHOWN = ("cpu_percent", "memory_percent", "load1", "disk_write_bytes_per_s", "pressure_cpu_percent", "pressure_io_percent", "probe_wakeup_ms")
 
 
@@ -45,7 +46,7 @@ def add_predicting(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _observed(folders: list[str]) -> list[Observation]:
-    from twin_harness.predict.twin import gather  # noqa: PLC0415 - numpy and scipy load with it
+    from twin_harness.predict.runs import gather  # noqa: PLC0415 - numpy and scipy load with it
     from twin_harness.recording import load  # noqa: PLC0415 - as above
 
     return gather([load(folder) for folder in folders], complain)
@@ -54,7 +55,8 @@ def _observed(folders: list[str]) -> list[Observation]:
 def fit(arguments: argparse.Namespace) -> int:
     """Fit a model."""
     from twin_harness.predict.parameters import NAMES  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.predict.twin import Twin, without_tests  # noqa: PLC0415 - as above
+    from twin_harness.predict.runs import CALIBRATED_FROM, without_tests  # noqa: PLC0415 - as above
+    from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
 
     twin = Twin().fit_observations(without_tests(_observed(arguments.run), complain), complain)
     twin.save(arguments.out)
@@ -62,10 +64,15 @@ def fit(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give(file.model_dump(mode="json", exclude={"sets", "training"}) | {"runs": file.training.runs, "plans": len(file.training.plans)})
         return OK
-    calibrated = f"calibrated by {file.calibration.runs}" if file.calibration.runs else "not calibrated: bands need runs of 20 or more different plans"
+    calibrated = f"calibrated by {file.calibration.runs}" if file.calibration.runs else f"not calibrated: bands need runs of {CALIBRATED_FROM} or more different plans"
     say(f"{arguments.out}: twin of machine {file.fingerprint}, fitted to {file.training.runs} runs of {len(file.training.plans)} plans, {calibrated}")
     if found is not None:
         say(*(f"  {name:<16} {found.known(name)}" for name in NAMES if name not in found.unidentified))
+    if file.parameters["background_cpu"] > _BUSY_PERCENT:
+        say(
+            f"background_cpu is {file.parameters['background_cpu']:.1f} %: others kept the machine busy while these runs were recorded, and the twin takes that "
+            "for rest; record on a machine as quiet as the one you ask about"
+        )
     for names, text in ((file.unidentified, "these runs do not tell"), (file.at_bound, "at the end of its range")):
         if names:
             say(f"{text}: {', '.join(names)}")
@@ -140,8 +147,8 @@ def _lines(prediction: Prediction) -> list[str]:
         told = metric.unit if metric else ""
         scale, unit = (1e-6, "MB/s") if told == "bytes/s" else (1.0, {"percent": "%", "1": ""}.get(told, told))
         low, high = scale * prediction.low[index, at], scale * prediction.high[index, at]
-        band = f"{low:.3g} to {high:.3g}" if np.isfinite(low) else "unknown (not calibrated)"
-        lines.append(f"  {name:<24} {scale * values.mean():>10.3g} {scale * values[at]:>10.3g} {prediction.ends_s[at]:>5.0f} s  {band} {unit}".rstrip())
+        band = f"{low:.3g} to {high:.3g} {unit}".rstrip() if np.isfinite(low) else "unknown (not calibrated)"
+        lines.append(f"  {name:<24} {scale * values.mean():>10.3g} {scale * values[at]:>10.3g} {prediction.ends_s[at]:>5.0f} s  {band}")
     return lines
 
 
@@ -202,7 +209,7 @@ def _score_lines(evaluation: Evaluation) -> list[str]:
     name = f"{evaluation.split} {SPLITS[evaluation.split]}" if evaluation.split else "held-out runs"
     fitted = f", fitted to {evaluation.train}" if evaluation.split else ""
     lines = [f"{name}: {evaluation.test} runs{fitted}, floor of {evaluation.pairs} pairs of replicates"]
-    lines.append(f"  {'column':<24} {'RMSE':>9} {'NRMSE':>6} {'as found':>8} {'× floor':>7} {'bias':>9}  best baseline, its NRMSE     90 % band held")
+    lines.append(f"  {'column':<24} {'RMSE':>9} {'NRMSE':>7} {'as found':>9} {'× floor':>8} {'bias':>9}   {'best baseline, its NRMSE':<28}  90 % band held")
     coverage = {one.column: one for one in evaluation.coverage}
     for column in COLUMNS:
         ours, warm, best = evaluation.score_of(column), evaluation.score_of(column, WARM), evaluation.best_baseline(column)
@@ -212,8 +219,9 @@ def _score_lines(evaluation: Evaluation) -> list[str]:
         other = f"{best.predictor} {_plain(best.nrmse)}" if best else ""
         held = coverage[column].pointwise
         band = "unknown" if isnan(held) else f"{100 * held:.0f} % of seconds"
-        errors = f"{scale * ours.rmse:>9.3g} {_plain(ours.nrmse):>6} {_plain(warm.nrmse) if warm else '':>8} {_plain(ours.to_floor):>7}"
-        lines.append(f"  {column:<24} {errors} {scale * ours.bias:>+9.2g}  {other:<28} {band}")
+        errors = f"{scale * ours.rmse:>9.3g} {_plain(ours.nrmse):>7} {_plain(warm.nrmse) if warm else '':>9} {_plain(ours.to_floor):>8}"
+        lines.append(f"  {column:<24} {errors} {scale * ours.bias:>+9.2g}   {other:<28}  {band}")
+    lines.append(_in_short(evaluation))
     for call in evaluation.overload:
         counts = f"{call.events} of {call.events + call.others} runs"
         if not call.is_decided:
@@ -222,6 +230,18 @@ def _score_lines(evaluation: Evaluation) -> list[str]:
         times = f"time off by {call.time_error_s:.1f} s (limit {call.time_limit_s:.1f} s)"
         lines.append(f"  {call.condition}: came true in {counts}: Brier skill {call.skill:.2f}, {times}, {100 * call.false_safe:.0f} % called safe")
     return lines
+
+
+def _in_short(evaluation: Evaluation) -> str:
+    """Return the scores of CPU and memory as a sentence."""
+    parts = []
+    for column, what in (("cpu_percent", "CPU"), ("memory_percent", "memory")):
+        ours, best = evaluation.score_of(column), evaluation.best_baseline(column)
+        if ours is not None:
+            floor = "" if isnan(ours.floor) else f", where two runs of one plan differ so that no model can be better than {ours.floor:.1f}"
+            beside = "" if best is None else f" (the best simple predictor by {best.rmse:.1f})"
+            parts.append(f"{what} by {ours.rmse:.1f} points{beside}{floor}")
+    return f"  in short: of a run that it has not seen, the twin is off in {'; in '.join(parts)}"
 
 
 def _plain(value: float) -> str:

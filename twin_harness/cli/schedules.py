@@ -103,10 +103,17 @@ def _suggested(arguments: argparse.Namespace) -> Schedule:
     others = draw_campaign("4h", seed=arguments.seed + 1, bounds=Bounds())
     candidates = Schedule.read(arguments.candidates).experiments if arguments.candidates else others
     chosen = suggest(twin, candidates, [one for one in others if role_of(one.name) == "calibrate"], arguments.n)
-    for number, (experiment, left) in enumerate(chosen, 1):
-        complain(f"{number}. {experiment.name}: after it {100 * left:.0f} % of today's variance is expected to be left")
+    if not arguments.candidates:  # the campaign's names would say which part of it a run belongs to
+        chosen = [(one.model_copy(update={"name": f"suggested {number} {_loads(one)}"}), left) for number, (one, left) in enumerate(chosen, 1)]
+    for experiment, left in chosen:
+        complain(f"{experiment.name}: after it {100 * left:.0f} % of today's variance is expected to be left")
     generator = {"name": "suggest", "version": __version__, "arguments": {"n": arguments.n, "model": twin.file_.training.hash}}
     return Schedule(seed=arguments.seed, generator=generator, experiments=tuple(experiment for experiment, _ in chosen))
+
+
+def _loads(experiment: Experiment) -> str:
+    """Return what an experiment loads, in words."""
+    return ", ".join(dict.fromkeys(event.stressor for event in experiment.events)) or "rest"
 
 
 def _numbers(text: str | None, name: str) -> tuple[float, ...]:

@@ -121,13 +121,14 @@ def _facts_of(run: Run) -> dict[str, Any]:
         "bytes": size,
         "host": run.machine.get("host"),
         "fingerprint": run.machine.get("fingerprint"),
+        "foretold": bool(run.machine.get("foretold_by")),
         "path": str(run.path),
     }
 
 
 def _run_line(row: dict[str, Any]) -> str:
     samples = "-" if row["samples"] is None else f"{row['samples']:,}"
-    machine = f"{row['host'] or '?'} {row['fingerprint'] or '?'}"
+    machine = f"{row['host'] or '?'} {row['fingerprint'] or '?'}{', foretold by its twin' if row['foretold'] else ''}"
     counts = f"{row['experiments']:>11} {row['events']:>6} {row['seconds']:>8.0f} {samples:>8} {row['bytes'] / 2**20:>6.1f}"
     return f"{row['run']:<24} {row['status']:<9} {counts}  {machine}"
 

@@ -2,8 +2,9 @@
 
 train      a warm-up at rest, staircases and random holds (APRBS: amplitude-modulated random steps) of each resource alone, one run that saturates
            it, then pairs and all three; some of them three times
-calibrate  random plans of every shape, none of which the model has seen
-test       other random plans, to be recorded once the model is written; a quarter of them twice, which tells how far two runs of one plan differ
+calibrate  random plans of every shape, none of which the model has seen; every second one reaches for a limit, memory and disk by turns, so that
+           calls of overload can be judged
+test       other such plans, to be recorded once the model is written; a quarter of them twice, which tells how far two runs of one plan differ
 
 The same size, seed and bounds give the same experiments, so a campaign is recorded in pieces: what a data folder holds is not run again.
 """
@@ -135,8 +136,9 @@ def _train(drawing: _Drawing, count: int) -> Iterator[Experiment]:
 
 
 def _random_plans(drawing: _Drawing, role: str, count: int, different: int) -> Iterator[Experiment]:
-    """Give random plans; those beyond the number of different ones repeat the first."""
-    made = [plan(*drawing.mixture(), name=f"{role} {number:02d}", lead_s=LEAD_S, tail_s=TAIL_S, settle_s=SETTLE_S) for number in range(different)]
+    """Give random plans, every second one of which reaches for a limit; those beyond the number of different ones repeat the first."""
+    drawn = [drawing.overload("memory" if number % 4 == 1 else "disk") if number % 2 else drawing.mixture() for number in range(different)]
+    made = [plan(*drawn[number], name=f"{role} {number:02d}", lead_s=LEAD_S, tail_s=TAIL_S, settle_s=SETTLE_S) for number in range(different)]
     yield from made
     yield from (one.model_copy(update={"name": f"{one.name} again"}) for one in made[: count - different])
 
@@ -212,6 +214,19 @@ class _Drawing:
             start_s = float(self.random.randint(0, int(SPAN_S - duration_s)))
             events.append(self.event(resource, self.any_shape(resource, duration_s), duration_s, start_s))
         return events
+
+    def overload(self, resource: str) -> list[Event]:
+        """Return a random plan that fills memory to its bound all the while, or keeps the disk busy for long, some with another load beside."""
+        if resource == "memory":
+            level = round(self.bounds.max_memory_percent * self.random.randint(970, 1000) / 1000.0, 2)
+            start_s = self.random.randint(0, 30) / 10.0
+            beside = [self.event("disk", constant(self.level("disk") / 10.0))] if self.random.random() < 1 / 3 else []
+            return [self.event("memory", constant(level), SPAN_S - start_s, start_s), *beside]
+        duration_s = float(self.random.randint(14, 36))
+        start_s = float(self.random.randint(0, int(SPAN_S - duration_s)))
+        does = "read" if self.random.random() < 1 / 3 else "write"
+        busy = self.event("disk", constant(self.level("disk", 0.95)), duration_s, start_s, disk_does=does)
+        return [self.event("cpu", self.any_shape("cpu", SPAN_S)), busy] if self.random.random() < 1 / 2 else [busy]
 
     def any_shape(self, resource: str, duration_s: float) -> Shape:
         """Return a shape of any kind."""

@@ -53,7 +53,7 @@ def mean_errors(twin: Twin, observations: Sequence[Observation]) -> np.ndarray:
     """Return measured less foretold, the mean over each run, (runs, columns), on the scale of ``fit.scored``; NaN where nothing is known."""
     if not observations:
         return np.empty((0, len(COLUMNS)))
-    centre = twin.simulated([one.demand for one in observations])[0]
+    centre = twin.simulated([one.demand for one in observations]).centre
     measured = padded(observations)
     errors = np.stack([scored(name, measured[:, index]) for index, name in enumerate(COLUMNS)], axis=1) - centre
     counts = (~np.isnan(errors)).sum(axis=2)

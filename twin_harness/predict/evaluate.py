@@ -11,13 +11,13 @@ import numpy as np
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.baselines import all_baselines
 from twin_harness.predict.fit import LOG_COLUMNS, scored
-from twin_harness.predict.observation import COLUMNS, padded
+from twin_harness.predict.observation import COLUMNS, padded, start_of
 from twin_harness.predict.overload_scores import OverloadScore, score_overload
-from twin_harness.predict.scores import ColumnScore, floor_of, score, skill, square_errors
-from twin_harness.predict.simulate import Start
+from twin_harness.predict.runs import check_machines
+from twin_harness.predict.scores import ColumnScore, floor_of, score, skill, square_errors, tails_of
 from twin_harness.predict.splits import SPLITS, divide
-from twin_harness.predict.twin import Twin, check_machines
-from twin_harness.predict.uncertainty import COVERAGE
+from twin_harness.predict.twin import Twin, ways_of
+from twin_harness.predict.uncertainty import FreeRun, ratios_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -106,17 +106,16 @@ def evaluate(twin: Twin, training: Sequence[Observation], test: Sequence[Observa
     """
     demands = [one.demand for one in test]
     cold = np.full((len(test), len(COLUMNS)), np.nan)
-    found = np.stack([one.before for one in test])
     measured = padded(test)
     check_machines([*training, *test])
-    centre, sets = twin.simulated(demands)
-    start = Start(*(found[:, COLUMNS.index(name)] for name in ("load1", "memory_percent")))
-    as_found = twin.simulated(demands, start)[0]
+    free, as_found = twin.simulated(demands), twin.simulated(demands, start_of(test))
     floors, pairs = {}, 0
     for column in COLUMNS:
         floors[column], pairs = floor_of(floors_from or test, column)
-    ours = _linear(centre)
-    scores = [*score(TWIN, ours, test, floors), *score(WARM, _linear(as_found), test, floors)]
+    ours = _linear(free.centre)
+    members = [ways_of(twin, free, plan)[..., : one.demand.seconds] for plan, one in enumerate(test)]
+    others = [ways_of(twin, as_found, plan)[..., : one.demand.seconds] for plan, one in enumerate(test)]
+    scores = [*score(TWIN, ours, test, floors, tails_of(members)), *score(WARM, _linear(as_found.centre), test, floors, tails_of(others))]
     skills = {}
     for baseline in all_baselines() if training else []:
         guess = baseline.fit(training, twin.capacity_).predict(demands, cold)
@@ -130,7 +129,7 @@ def evaluate(twin: Twin, training: Sequence[Observation], test: Sequence[Observa
             )
             for index, column in enumerate(COLUMNS)
         }
-    return Evaluation(split, scores, skills, _coverage(twin, test, centre, sets), len(training), len(test), pairs, score_overload(twin, test))
+    return Evaluation(split, scores, skills, _coverage(twin, test, free, members), len(training), len(test), pairs, score_overload(test, members))
 
 
 def evaluate_splits(
@@ -193,6 +192,15 @@ def check_held_out(twin: Twin, observations: Sequence[Observation]) -> None:
             raise InvalidInput(msg)
 
 
+def _crps(ways: np.ndarray, truth: np.ndarray) -> float:
+    """Return the continuous ranked probability score of members (members, seconds), its mean over a run: E|X − y| − E|X − X′| / 2."""
+    count = len(ways)
+    weights = (2.0 * np.arange(1, count + 1) - count - 1.0) / count**2
+    spread = (weights[:, np.newaxis] * np.sort(ways, axis=0)).sum(axis=0)  # half the mean distance of two members
+    values = np.abs(ways - truth).mean(axis=0) - spread
+    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
+
+
 def _by_run(values: np.ndarray) -> np.ndarray:
     """Return the mean of each run of which something is known."""
     counts = (~np.isnan(values)).sum(axis=1)
@@ -206,30 +214,27 @@ def _in_unit(column: str, values: np.ndarray) -> np.ndarray:
     return found
 
 
-def _coverage(twin: Twin, test: Sequence[Observation], centre: np.ndarray, sets: np.ndarray) -> list[Coverage]:
-    from scipy.stats import binomtest, norm  # noqa: PLC0415 - scipy.stats is slow to load
+def _coverage(twin: Twin, test: Sequence[Observation], free: FreeRun, members: Sequence[np.ndarray]) -> list[Coverage]:
+    from scipy.stats import binomtest  # noqa: PLC0415 - scipy.stats is slow to load
 
     measured = padded(test)
-    spreads = twin.spread_.of(centre, sets)
+    reach = twin.spread_.reach(free)
     found = []
     for index, column in enumerate(COLUMNS):
+        centre, sides = free.centre[:, index], reach[:, :, index]
         truth = scored(column, measured[:, index])
         known = ~np.isnan(truth)
         if not known.any():
             continue
-        ratios = np.where(known, np.abs(centre[:, index] - truth) / spreads[:, index], np.nan)
+        ratios = ratios_of(truth, centre, sides)
         point, joint = twin.calibration_.pointwise[index], twin.calibration_.simultaneous[index]
         counts = known.sum(axis=1)
         inside = np.nanmean([np.nansum(row <= point) / count for row, count in zip(ratios, counts, strict=True) if count])
         whole = [bool(np.nanmax(row) <= joint) for row, count in zip(ratios, counts, strict=True) if count]
         interval = binomtest(sum(whole), len(whole)).proportion_ci(0.95)
-        # The deviation that makes the pointwise band a normal one's: of it the score is known in closed form (Gneiting and Raftery, 2007).
-        deviation = np.maximum(spreads[:, index] * (point / norm.ppf(0.5 + COVERAGE / 2) if np.isfinite(point) else 1.0), 1e-12)
-        z = (truth - centre[:, index]) / deviation
-        crps = deviation * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
+        crps = [_crps(scored(column, ways[:, index]), row[: ways.shape[2]]) for ways, row in zip(members, truth, strict=True)]
         is_known = np.isfinite(point)
-        reach = point * spreads[:, index] if is_known else np.full_like(truth, np.nan)
-        ends = [_in_unit(column, centre[:, index] + sign * reach) for sign in (1.0, -1.0)]
+        ends = [_in_unit(column, centre + part) if is_known else np.full_like(truth, np.nan) for part in (-point * sides[0], point * sides[1])]
         found.append(
             Coverage(
                 column,
@@ -237,8 +242,8 @@ def _coverage(twin: Twin, test: Sequence[Observation], centre: np.ndarray, sets:
                 float(np.mean(whole)) if np.isfinite(joint) else float("nan"),
                 float(interval.low) if np.isfinite(joint) else float("nan"),
                 float(interval.high) if np.isfinite(joint) else float("nan"),
-                float(np.mean(_by_run(np.where(known, ends[0] - ends[1], np.nan)))) if is_known else float("nan"),
-                float(np.mean(_by_run(crps))),
+                float(np.mean(_by_run(np.where(known, ends[1] - ends[0], np.nan)))) if is_known else float("nan"),
+                float(np.nanmean(crps)),
                 len(whole),
             )
         )

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, least_squares
 
 from twin_harness.predict.demand import stacked
-from twin_harness.predict.observation import COLUMNS, padded
+from twin_harness.predict.observation import COLUMNS, padded, start_of
 from twin_harness.predict.parameters import HIGH, LOW, NAMES, PARAMETERS, START, inward, outward
 from twin_harness.predict.simulate import Start, simulate
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from twin_harness.predict.demand import Capacity
     from twin_harness.predict.observation import Observation
 
+REST = {"memory_idle": "memory_percent", "load_start": "load1"}  # what a run begins with, and so tells nothing of in the fit
 LOG_COLUMNS = ("probe_wakeup_ms", "probe_cpu_ms")
 # Below these a column's error is rounding and ticks: no fit is to chase it.
 _LEAST_SCALES = {
@@ -43,6 +44,20 @@ _SEED = 20_240
 def scored(name: str, values: np.ndarray) -> np.ndarray:
     """Return a column on the scale that errors are taken on: latencies by their logarithm."""
     return np.log(np.maximum(values, 1e-4)) if name in LOG_COLUMNS else values
+
+
+def rest_of(observations: Sequence[Observation]) -> np.ndarray:
+    """Return in which state each run found the machine, (runs, the parameters of ``REST``)."""
+    return np.array([[one.before[COLUMNS.index(column)] for column in REST.values()] for one in observations])
+
+
+def at_rest(parameters: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Return parameters with the machine at rest as the runs found it in the middle: a cold start begins there."""
+    found = parameters.copy()
+    for name, values in zip(REST, rest.T, strict=True):
+        if np.isfinite(values).any():
+            found[NAMES.index(name)] = np.nanmedian(values)
+    return found
 
 
 @dataclass(frozen=True)
@@ -86,8 +101,7 @@ class Problem:
     def __init__(self, observations: Sequence[Observation], capacity: Capacity, scales: np.ndarray, *, is_cold: bool = False) -> None:
         self.levels = stacked([observation.demand for observation in observations])
         self._capacity = capacity
-        found = (np.array([observation.before[COLUMNS.index(name)] for observation in observations]) for name in ("load1", "memory_percent"))
-        self._start = Start.idle(len(observations)) if is_cold else Start(*found)
+        self._start = Start.idle(len(observations)) if is_cold else start_of(observations)
         self.lengths = np.array([observation.demand.seconds for observation in observations])
         plans = list(dict.fromkeys(observation.plan for observation in observations))
         self.plans = len(plans)
@@ -151,7 +165,7 @@ def fit(observations: Sequence[Observation], capacity: Capacity, starts: int = 3
         jitter = generator.normal(0.0, 0.3, len(PARAMETERS)) * np.where([parameter.is_log for parameter in PARAMETERS], 1.0, np.abs(best.x) + 0.1)
         other = _descend(problem, np.clip(best.x + jitter, inward(LOW), inward(HIGH)))
         best = min(best, other, key=lambda end: float(end.cost))
-    return _told(problem, best, scales, np.array([one.before[COLUMNS.index("memory_percent")] for one in observations]))
+    return _told(problem, best, scales, rest_of(observations))
 
 
 def _descend(problem: Problem, begin: np.ndarray) -> OptimizeResult:
@@ -177,7 +191,7 @@ def _descend(problem: Problem, begin: np.ndarray) -> OptimizeResult:
 def _first_guess(observations: Sequence[Observation]) -> np.ndarray:
     """Return where the fit begins: the table's values, and the machine at rest as the leads show it."""
     guess = START.copy()
-    for name, column in (("memory_idle", "memory_percent"), ("load_idle", "load1")):
+    for name, column in (*REST.items(), ("load_idle", "load1")):
         index = COLUMNS.index(column)
         found = np.array([observation.before[index] for observation in observations])
         if not np.isnan(found).all():
@@ -201,7 +215,7 @@ def _told(problem: Problem, end: OptimizeResult, scales: np.ndarray, rest: np.nd
         problem: what was fitted.
         end: where the fit ended.
         scales: (columns,) what an error of one is.
-        rest: (runs,) memory in use before each run, which the free run begins with, so that the fit itself tells nothing of it.
+        rest: as ``rest_of`` gives it.
     """
     low, high = inward(LOW), inward(HIGH)
     ranges = np.where([parameter.is_log for parameter in PARAMETERS], 1.0, high - low)
@@ -218,8 +232,9 @@ def _told(problem: Problem, end: OptimizeResult, scales: np.ndarray, rest: np.nd
     errors = np.full(len(NAMES), np.nan)
     spread = np.diag(inverse @ (scores[:, kept].T @ scores[:, kept]) @ inverse)
     errors[kept] = np.where(spread > 0, np.sqrt(np.maximum(spread, 0.0)), np.nan)
-    if np.isfinite(rest).sum() > 1:
-        errors[NAMES.index("memory_idle")] = np.nanstd(rest) / ranges[NAMES.index("memory_idle")]
+    for name, values in zip(REST, rest.T, strict=True):
+        if np.isfinite(values).sum() > 1:
+            errors[NAMES.index(name)] = np.nanstd(values) / ranges[NAMES.index(name)]
     unknown = tuple(name for name, error in zip(NAMES, errors, strict=True) if np.isnan(error) or error > _WIDE)
     parameters = outward(end.x)
     near = _AT_BOUND * np.abs(START - LOW), _AT_BOUND * np.abs(HIGH)

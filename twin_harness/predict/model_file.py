@@ -14,6 +14,7 @@ from twin_harness.phrasing import checked, refuse, short
 from twin_harness.predict.demand import CHANNELS
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES
+from twin_harness.predict.uncertainty import LEVELS
 from twin_harness.schedule_file import read_json
 
 # History: 1: parameters, sets, spread, calibration, domain, training.
@@ -24,6 +25,7 @@ _MOST_SETS, _MOST_PLANS = 1_000, 100_000
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Multiplier = Annotated[float, Field(gt=0, le=1e6)]
+Shape = Annotated[list[Finite], Field(min_length=len(LEVELS), max_length=len(LEVELS))]
 Parameters = list[Literal[NAMES]]  # type: ignore[valid-type]  # NAMES is a tuple of words
 Text = Annotated[str, Field(max_length=500)]
 
@@ -40,9 +42,12 @@ class CapacityPart(_Part):
 
 
 class SpreadPart(_Part):
-    """See ``uncertainty.Spread``; one number a column."""
+    """See ``uncertainty.Spread``; one number a column, of shapes one a level."""
 
-    still: dict[str, Positive]
+    still_rest: dict[str, Positive]
+    still_load: dict[str, Positive]
+    shape_rest: dict[str, Shape]
+    shape_load: dict[str, Shape]
     moving: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     run_share: dict[str, Annotated[float, Field(ge=0, le=1)]]
     memory: dict[str, Annotated[float, Field(ge=0, lt=1)]]
@@ -106,7 +111,7 @@ class ModelFile(_Part):
         _check_created(self.created)
         _same_names("parameters", self.parameters, NAMES)
         for part, names in (
-            ("spread", ("still", "moving", "run_share", "memory")),
+            ("spread", ("still_rest", "still_load", "shape_rest", "shape_load", "moving", "run_share", "memory")),
             ("calibration", ("pointwise", "simultaneous")),
             ("drift", ("centre", "deviation")),
         ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from twin_harness.dataset.preparation import window_means
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.demand import Capacity, Demand, demand_of
+from twin_harness.predict.simulate import Start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ COLUMNS = (
     "probe_cpu_ms",
 )
 ROLES = ("train", "calibrate", "test")  # the first word of the names that control/campaign.py gives
+_HELD, _REMEMBERED_S = "memory_delivered_bytes", 90
 _LEAST_COVERAGE = 0.5
 FEWEST_SECONDS = 3
 FINGERPRINT = re.compile(r"[0-9a-f]{16}")
@@ -47,6 +49,7 @@ class Observation:
         values: (columns, seconds) means over each second from the counters, of probes the worst; NaN where nothing is known. In the order of
             ``COLUMNS``.
         before: (columns,) the last values known before the first second: the state of the machine as it was found. NaN where unknown.
+        held_bytes: (seconds,) memory that stressors held in the seconds before the first, as the experiment before recorded it; the latest last.
         stressors, shapes: what the plan uses, by kind; a recorded series counts as ``holds`` where it jumps, as ``trace`` where it is a line.
         ended_early: the run was stopped or aborted; what came after is not in ``values`` (a censored observation).
     """
@@ -60,6 +63,7 @@ class Observation:
     demand: Demand
     values: np.ndarray
     before: np.ndarray
+    held_bytes: np.ndarray = field(default_factory=lambda: np.zeros(0))
     stressors: frozenset[str] = frozenset()
     shapes: frozenset[str] = frozenset()
     ended_early: bool = False
@@ -76,8 +80,12 @@ class Observation:
         return row
 
 
-def observe(recording: Recording) -> Observation:
+def observe(recording: Recording, earlier: Recording | None = None) -> Observation:
     """Return a recording on a grid of seconds.
+
+    Args:
+        recording: a run of an experiment.
+        earlier: the experiment before it in the same session, which tells what was held a moment ago.
 
     Raises:
         InvalidInput: it holds fewer than three seconds of samples, or tells no machine.
@@ -111,10 +119,23 @@ def observe(recording: Recording) -> Observation:
         demand=demand_of(recording.experiment, capacity, begin_s, seconds),
         values=values,
         before=before,
+        held_bytes=_held_before(earlier, float(means.index[0]) - 1.0),
         stressors=frozenset(event.stressor for event in recording.experiment.events),
         shapes=frozenset(_kind(event) for event in recording.experiment.events),
         ended_early=ended_early,
     )
+
+
+def _held_before(earlier: Recording | None, begin_s: float) -> np.ndarray:
+    """Return the stressors' memory in each second before ``begin_s`` on the recordings' clock, from the experiment before; none if it is long ago."""
+    if earlier is None or _HELD not in earlier.samples.columns:
+        return np.zeros(0)
+    samples = earlier.samples[["monotonic_s", _HELD]].dropna()
+    ago = np.ceil(begin_s - samples["monotonic_s"].to_numpy())
+    held = np.zeros(_REMEMBERED_S)
+    is_near = (ago >= 1) & (ago <= _REMEMBERED_S)
+    np.maximum.at(held, _REMEMBERED_S - ago[is_near].astype(int), samples[_HELD].to_numpy()[is_near])
+    return held if is_near.any() else np.zeros(0)
 
 
 def _capacity_of(machine: dict[str, Any], where: str) -> Capacity:
@@ -159,3 +180,12 @@ def padded(observations: Sequence[Observation]) -> np.ndarray:
     for row, observation in zip(values, observations, strict=True):
         row[:, : observation.demand.seconds] = observation.values
     return values
+
+
+def start_of(observations: Sequence[Observation]) -> Start:
+    """Return the state in which each run found the machine."""
+    load1, memory = (np.array([one.before[COLUMNS.index(name)] for one in observations]) for name in ("load1", "memory_percent"))
+    held = np.zeros((len(observations), max(len(one.held_bytes) for one in observations)))
+    for row, one in zip(held, observations, strict=True):
+        row[len(row) - len(one.held_bytes) :] = one.held_bytes
+    return Start(load1, memory, held)

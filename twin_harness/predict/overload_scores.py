@@ -9,13 +9,11 @@ import numpy as np
 
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.overload import Overload
-from twin_harness.predict.twin import foretold_members
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.predict.observation import Observation
-    from twin_harness.predict.twin import Twin
 
 CONDITIONS = (
     "memory_percent > 80",
@@ -59,9 +57,8 @@ class OverloadScore:
         return {**found, "decided": self.is_decided}
 
 
-def score_overload(twin: Twin, test: Sequence[Observation], conditions: Sequence[str] = CONDITIONS) -> list[OverloadScore]:
-    """Score the calls of each condition over some runs."""
-    members = foretold_members(twin, [one.demand for one in test])
+def score_overload(test: Sequence[Observation], members: Sequence[np.ndarray], conditions: Sequence[str] = CONDITIONS) -> list[OverloadScore]:
+    """Score the calls of each condition over some runs, given ways in which each may go, (members, columns, seconds)."""
     found = []
     for text in conditions:
         condition = Overload.parse(text)

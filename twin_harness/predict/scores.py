@@ -79,8 +79,23 @@ def floor_of(observations: Sequence[Observation], column: str) -> tuple[float, i
     return float(np.sqrt(known.mean() / 2.0)) if len(known) else float("nan"), len(known)
 
 
-def score(predictor: str, predicted: np.ndarray, observations: Sequence[Observation], floors: dict[str, float]) -> list[ColumnScore]:
-    """Score predictions (runs, columns, seconds) of runs."""
+def tails_of(members: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the 95th percentile of each run, (runs, columns), given ways in which each may go, (members, columns, seconds): the median over them."""
+    return np.array([np.median(np.quantile(ways, 0.95, axis=2), axis=0) for ways in members])
+
+
+def score(
+    predictor: str, predicted: np.ndarray, observations: Sequence[Observation], floors: dict[str, float], tails: np.ndarray | None = None
+) -> list[ColumnScore]:
+    """Score predictions (runs, columns, seconds) of runs.
+
+    Args:
+        predictor: whose.
+        predicted: the centre.
+        observations: what came.
+        floors: of each column.
+        tails: (runs, columns) the 95th percentile that is foretold of each run; that of the centre unless given.
+    """
     measured = padded(observations)
     found = []
     for index, column in enumerate(COLUMNS):
@@ -104,17 +119,17 @@ def score(predictor: str, predicted: np.ndarray, observations: Sequence[Observat
                 rmse / spread if spread > _FLAT else float("nan"),
                 floor,
                 rmse / floor if floor > 0 else float("nan"),
-                _log_ratio(guess, truth) if column in LOG_COLUMNS else float("nan"),
+                _log_ratio(guess, truth, None if tails is None else tails[:, index]) if column in LOG_COLUMNS else float("nan"),
                 100.0 * float(np.nansum(errors) / np.nansum(truth)) if column.startswith("disk_") and np.nansum(truth) > 0 else float("nan"),
             )
         )
     return found
 
 
-def _log_ratio(guess: np.ndarray, truth: np.ndarray) -> float:
-    masked = np.where(np.isnan(truth), np.nan, guess)
-    ratios = np.diff([scored(LOG_COLUMNS[0], np.nanquantile(values, 0.95, axis=1)) for values in (truth, masked)], axis=0)
-    return float(np.nanmedian(np.abs(ratios)))
+def _log_ratio(guess: np.ndarray, truth: np.ndarray, tails: np.ndarray | None) -> float:
+    told = np.nanquantile(np.where(np.isnan(truth), np.nan, guess), 0.95, axis=1) if tails is None else tails
+    came = np.nanquantile(truth, 0.95, axis=1)
+    return float(np.nanmedian(np.abs(scored(LOG_COLUMNS[0], told) - scored(LOG_COLUMNS[0], came))))
 
 
 def skill(model: np.ndarray, baseline: np.ndarray, plans: Sequence[str] = (), seed: int = 0) -> tuple[float, float, float]:

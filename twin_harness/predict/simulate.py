@@ -17,6 +17,8 @@ from twin_harness.predict.parameters import NAMES
 
 _GIB, _GB = 2.0**30, 1e9
 _LONGEST_LOG_MS = 11.0  # a minute
+_STILL = 1e-3  # of a busy device: below it nothing bends
+_CATCHING_UP = 200.0  # a percent of pause is enough
 _FAIR_SHARE = 0.5  # of a CPU that two tasks of the same weight want (EEVDF, kernel/sched/fair.c)
 
 
@@ -26,10 +28,13 @@ class Start:
 
     Attributes:
         load1: average before the first second. memory_percent: in use before it.
+        held_bytes: (plans, seconds) memory that stressors held in the seconds before the first, the latest last; what they freed may still be
+            backed by the hypervisor. None where nothing is known.
     """
 
     load1: np.ndarray
     memory_percent: np.ndarray
+    held_bytes: np.ndarray | None = None
 
     @classmethod
     def idle(cls, plans: int) -> Start:
@@ -59,12 +64,13 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
     asked = {name: levels[:, np.newaxis, index, :] for index, name in enumerate(CHANNELS)}
     start = start or Start.idle(len(levels))
     used = asked["cpu_percent"] / 100.0
-    memory = _fill(p, asked, used, capacity, step_s)
+    memory = _fill(p, asked, used, capacity, _backed(p, start, capacity, (len(levels), len(parameters))), step_s)
     disk = _move(p, asked, step_s)
     per_cpu = 100.0 / capacity.cpus
 
     # Who fills memory beside load waits for a CPU part of the time, and uses none then.
-    side = per_cpu * (p["fill_cpu"] * memory["filling"] * memory["slowed"] + p["free_cpu"] * memory["freed"] / _GIB + p["disk_cpu"] * disk["moved"] / _GB)
+    moved = (p["write_cpu"] * disk["by_stressors"] + p["read_cpu"] * disk["read"]) / _GB
+    side = per_cpu * (p["fill_cpu"] * memory["filling"] * memory["slowed"] + p["free_cpu"] * memory["freed"] / _GIB + moved)
     others = p["background_cpu"] + p["harness_cpu"] + (p["start_cost"] * asked["host_starts"] + p["end_cost"] * asked["host_ends"]) / step_s
     own = asked["cpu_percent"] + np.maximum(asked["cpu_total_percent"] - others - side, 0.0) * (asked["cpu_total_percent"] > 0)
     total = others + side + own
@@ -74,12 +80,18 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
     busy = own / 100.0
 
     tasks = p["load_idle"] + p["load_cpu"] * capacity.cpus * busy + p["load_fill"] * memory["filling"] + p["load_disk"] * disk["busy"]
-    first = np.where(np.isnan(start.load1)[:, np.newaxis], p["load_idle"][..., 0], start.load1[:, np.newaxis])
+    first = np.where(np.isnan(start.load1)[:, np.newaxis], p["load_start"][..., 0], start.load1[:, np.newaxis])
     wait = p["cpu_wait_idle"] + p["cpu_wait_fill"] * memory["filling"] * (1.0 - memory["slowed"])
-    wait = wait + busy * (p["cpu_wait_load"] + p["cpu_wait_disk"] * disk["busy"])
+    wait = wait + busy * (p["cpu_wait_load"] + p["cpu_wait_both"] * disk["busy"]) + p["cpu_wait_disk"] * disk["busy"]
     cpu_wait = 100.0 * -np.expm1(-(wait + excess) / 100.0)
-    io_wait = np.minimum(100.0, p["io_wait_idle"] + p["io_wait_direct"] * disk["direct"] + p["io_wait_sync"] * disk["synced"])
-    wakeup = p["wakeup_idle"] - p["wakeup_load"] * np.expm1(-busy * p["wakeup_reach"]) + p["wakeup_wait"] * cpu_wait / 100.0
+    # A CPU that is awake takes the end of an I/O at once; one that sleeps has to be woken, which a virtual machine pays for with a trip to its host.
+    awake = 1.0 - p["io_wait_relief"] * np.minimum(busy + memory["filling"] / capacity.cpus, 1.0)
+    waits = (p["io_wait_direct"] * disk["direct"], p["io_wait_read"] * disk["reading"], p["io_wait_sync"] * disk["synced"])
+    io_wait = np.minimum(100.0, p["io_wait_idle"] + awake * sum(waits) * np.maximum(disk["busy"], _STILL) ** (p["io_wait_bend"] - 1.0))
+    # Who wakes up meets load that has just begun its slice, unless it never pauses and so never has time to catch up on (EEVDF's lag).
+    pauses = -np.expm1(-_CATCHING_UP * np.maximum(1.0 - busy, 0.0))
+    wakeup = p["wakeup_idle"] - pauses * p["wakeup_load"] * np.expm1(-busy * p["wakeup_reach"]) + (1.0 - pauses) * p["wakeup_full"]
+    wakeup = wakeup + p["wakeup_wait"] * cpu_wait / 100.0
     work = p["work_idle"] + p["work_load"] * busy + p["work_wait"] * cpu_wait / 100.0
     at_rest = np.where(np.isnan(start.memory_percent)[:, np.newaxis, np.newaxis], p["memory_idle"], start.memory_percent[:, np.newaxis, np.newaxis])
     return {
@@ -93,6 +105,7 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
         "probe_wakeup_ms": np.exp(np.minimum(wakeup, _LONGEST_LOG_MS)),
         "probe_cpu_ms": np.exp(np.minimum(work, _LONGEST_LOG_MS)),
         "disk_busy_percent": np.minimum(100.0 * disk["busy"], 100.0),
+        "load_share": np.maximum(np.maximum(busy, memory["filling"]), disk["busy"]),
         "cpu_delivered_percent": delivered,
         "cpu_side_percent": side,
         "harness_cpu_percent": np.broadcast_to(p["harness_cpu"], cpu.shape),
@@ -101,8 +114,25 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
     }
 
 
-def _fill(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], used: np.ndarray, capacity: Capacity, step_s: float) -> dict[str, np.ndarray]:
-    """Follow the memory that is asked for as fast as it can be filled: what is backed already fast, what is not slowly."""
+def _backed(p: dict[str, np.ndarray], start: Start, capacity: Capacity, shape: tuple[int, int]) -> np.ndarray:
+    """Return the free memory that the hypervisor still backs before the first second, (plans, members)."""
+    idle, rate = p["warm_idle"][..., 0], p["report_rate"][..., 0]
+    warm = np.broadcast_to(idle, shape)
+    if start.held_bytes is None:
+        return warm.copy()
+    held, after = start.held_bytes, np.concatenate([start.held_bytes[:, 1:], np.zeros_like(start.held_bytes[:, :1])], axis=1)
+    for taken, free in zip((after - held).T[..., np.newaxis], (1.0 - after / capacity.memory_bytes).T[..., np.newaxis], strict=True):
+        warm = np.maximum(np.maximum(warm - np.maximum(taken, 0.0), 0.0) + np.maximum(-taken, 0.0) - rate * free, idle)
+    return warm
+
+
+def _fill(
+    p: dict[str, np.ndarray], asked: dict[str, np.ndarray], used: np.ndarray, capacity: Capacity, warm: np.ndarray, step_s: float
+) -> dict[str, np.ndarray]:
+    """Follow the memory that is asked for as fast as it can be filled: what is backed already fast, what is not slowly.
+
+    Memory that is freed stays backed until the guest reports it (mm/page_reporting.c), a part of the free lists every two seconds.
+    """
     ends = np.minimum(asked["memory_end_bytes"], capacity.memory_bytes)
     befores = np.concatenate([np.zeros_like(ends[..., :1]), ends[..., :-1]], axis=-1)
     # Which part of its second a step of the plan leaves: a jump in the middle of a second has the middle as its mean.
@@ -111,10 +141,9 @@ def _fill(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], used: np.ndarr
         parts = np.where(changes != 0, np.clip((asked["memory_bytes"] - befores) / changes, 0.0, 1.0), 1.0)
     slowed = np.maximum(1.0 - p["fill_yield"] * np.minimum(used, 1.0), _FAIR_SHARE)
     warm_rate, fresh_rate = p["fill_warm"] * slowed, p["fill_fresh"] * slowed
-    keep = np.exp(-step_s / p["warm_for"][..., 0])
-    idle = p["warm_idle"][..., 0]
+    idle, reported = p["warm_idle"][..., 0], step_s * p["report_rate"][..., 0]
     shape = np.broadcast_shapes(ends.shape, warm_rate.shape)
-    resident, warm = np.zeros(shape[:2]), np.broadcast_to(idle, shape[:2]).copy()
+    resident = np.zeros(shape[:2])
     found = {name: np.empty(shape) for name in ("resident", "filling", "freed")}
     for second in range(shape[2]):
         behind = resident < befores[..., second] - 1.0
@@ -129,23 +158,26 @@ def _fill(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], used: np.ndarr
         found["filling"][..., second] = taken_s / step_s
         found["freed"][..., second] = freed / step_s
         resident = resident + taken - freed
-        warm = idle + (np.maximum(warm - fast, 0.0) + freed - idle) * keep
+        left = warm - fast + freed
+        warm = np.maximum(left - reported * (1.0 - resident / capacity.memory_bytes), np.minimum(idle, left))
     return {**found, "slowed": np.broadcast_to(slowed, shape)}
 
 
 def _move(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], step_s: float) -> dict[str, np.ndarray]:
     """Share the device among what is asked of it; what does not fit is not made up for later."""
-    direct = asked["write_bytes_per_s"] / p["write_bandwidth"] + asked["read_bytes_per_s"] / p["read_bandwidth"]
+    direct, reading = asked["write_bytes_per_s"] / p["write_bandwidth"], asked["read_bytes_per_s"] / p["read_bandwidth"]
     synced = asked["sync_bytes_per_s"] / p["sync_bandwidth"]
-    share = 1.0 / np.maximum(direct + synced, 1.0)
+    share = 1.0 / np.maximum(direct + reading + synced, 1.0)
     written = (asked["write_bytes_per_s"] + asked["sync_bytes_per_s"]) * share
     read = asked["read_bytes_per_s"] * share
     filled = np.minimum(asked["filled_bytes"] / step_s, p["write_bandwidth"])
     return {
         "direct": direct * share,
+        "reading": reading * share,
         "synced": synced * share,
-        "busy": (direct + synced) * share,
+        "busy": (direct + reading + synced) * share,
         "written": written + filled + p["disk_background"],
+        "by_stressors": written,
         "read": read,
         "moved": written + read,
     }

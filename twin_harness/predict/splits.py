@@ -59,7 +59,7 @@ def divide(name: str, observations: Sequence[Observation]) -> Split:
     if min(len(train), len(test)) < FEWEST_RUNS:
         msg = (
             f"split {name} ({SPLITS[name]}): {len(train)} runs to train and {len(test)} to test among {len(observations)}; "
-            f"expected {FEWEST_RUNS} of each, record more (pytest --twin-campaign 1h)"
+            f"expected {FEWEST_RUNS} of each, record more (pytest scenarios/campaign --twin-campaign 1h)"
         )
         raise InvalidInput(msg)
     return Split(name, tuple(train), tuple(test))

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from twin_harness.schedule import Experiment
 
 _STEP = 1e-4
-_EFFECTIVE_SHARE = 0.1  # seconds of a run are not independent: ten of them tell about as much as one that is
+_BISECTIONS = 40
+_LEAST_SHARE, _MOST_SHARE = 1e-8, 1.0  # of the information that independent seconds of the right model would bear
 
 
 def suggest(twin: Twin, candidates: Sequence[Experiment], usual: Sequence[Experiment], count: int) -> list[tuple[Experiment, float]]:
@@ -36,8 +37,10 @@ def suggest(twin: Twin, candidates: Sequence[Experiment], usual: Sequence[Experi
         count: how many to choose.
     """
     known = _covariance(twin)
-    weights = _informations(twin, usual).mean(axis=0)
-    informations = _informations(twin, candidates)
+    ordinary = _informations(twin, usual).mean(axis=0)
+    weights = ordinary / max(float(np.trace(ordinary)), 1e-300)
+    share = _worth(known, weights, ordinary, len(twin.file_.training.plans))
+    informations = share * _informations(twin, candidates)
     first = float(np.trace(weights @ known))
     chosen: list[tuple[Experiment, float]] = []
     left = list(range(len(candidates)))
@@ -61,6 +64,21 @@ def _covariance(twin: Twin) -> np.ndarray:
     return found
 
 
+def _worth(known: np.ndarray, weights: np.ndarray, ordinary: np.ndarray, plans: int) -> float:
+    """Return which share of its information a run is really worth: so much that the runs of the fit explain how sure the twin is today.
+
+    Seconds of a run are not independent, and no model is right: counted as if they were, eight runs would leave nothing open.
+    """
+    wide = np.diag(((inward(HIGH) - inward(LOW)) / 4.0) ** 2)
+    today = float(np.trace(weights @ known))
+    low, high = np.log(_LEAST_SHARE), np.log(_MOST_SHARE)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2.0
+        explained = float(np.trace(weights @ _with(wide, np.exp(middle) * plans * ordinary)))
+        low, high = (middle, high) if explained > today else (low, middle)
+    return float(np.exp((low + high) / 2.0))
+
+
 def _with(known: np.ndarray, information: np.ndarray) -> np.ndarray:
     """Return (Σ⁻¹ + F)⁻¹ as Σ − Σ (F⁻¹ + Σ)⁻¹ Σ would have it, by a form that needs no inverse of either."""
     size = len(known)
@@ -78,8 +96,8 @@ def _informations(twin: Twin, experiments: Sequence[Experiment]) -> np.ndarray:
     free = on_scale(simulate(outward(np.vstack([point, moved])), stacked(demands), twin.capacity_))
     taken = np.diagonal(inward(outward(moved))) - point
     slopes = (free[:, 1:] - free[:, :1]) / np.where(taken == 0, 1.0, taken)[np.newaxis, :, np.newaxis, np.newaxis]
-    scaled = slopes / twin.spread_.still[np.newaxis, np.newaxis, :, np.newaxis]
+    scaled = slopes / twin.spread_.still[1][np.newaxis, np.newaxis, :, np.newaxis]
     for row, demand in zip(scaled, demands, strict=True):
         row[..., demand.seconds :] = 0.0
-    found: np.ndarray = _EFFECTIVE_SHARE * np.einsum("picx,pjcx->pij", scaled, scaled)
+    found: np.ndarray = np.einsum("picx,pjcx->pij", scaled, scaled)
     return found

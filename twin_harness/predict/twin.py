@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from twin_harness.dataset.preparation import assign
-from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
+from twin_harness.errors import InvalidInput, Undecided
 from twin_harness.predict import domain, drift
 from twin_harness.predict.demand import LONGEST_S, Capacity, demand_of, stacked
-from twin_harness.predict.fit import LOG_COLUMNS, Fit, Problem, fit
-from twin_harness.predict.model_file import CalibrationPart, CapacityPart, DomainPart, DriftPart, ModelFile, SpreadPart, TrainingPart, read_model
-from twin_harness.predict.observation import COLUMNS, Observation, observe
+from twin_harness.predict.described import calibration_of_file, described, spread_of_file, usual_of_file
+from twin_harness.predict.fit import LOG_COLUMNS, Fit, Problem, at_rest, fit, rest_of
+from twin_harness.predict.model_file import DomainPart, ModelFile, read_model
+from twin_harness.predict.observation import COLUMNS, Observation
 from twin_harness.predict.overload import Overload, OverloadCall
-from twin_harness.predict.parameters import NAMES, PARAMETERS
+from twin_harness.predict.parameters import NAMES
+from twin_harness.predict.runs import check_fit, check_machines, gather, sides_of, without_tests
 from twin_harness.predict.simulate import Start, simulate
-from twin_harness.predict.uncertainty import Calibration, Spread, calibrate, held, on_scale, spread_of
+from twin_harness.predict.uncertainty import Calibration, FreeRun, Spread, calibrate, held, loaded, on_scale, ratios_of, spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,11 +29,7 @@ if TYPE_CHECKING:
     from twin_harness.recording import Recording, Run
     from twin_harness.schedule import Experiment
 
-FEWEST_RUNS, FEWEST_PLANS = 6, 3
-_CALIBRATED_FROM = 20
-_CALIBRATION_SHARE = 0.3
 _WATCHED_FROM = 10
-_NORMAL_90 = 1.6449  # deviations that hold 90 percent of a normal distribution
 _RESOURCE_OF = {
     "cpu_percent": "cpu",
     "memory_percent": "memory",
@@ -68,7 +63,7 @@ class Prediction:
     extrapolating: tuple[str, ...]
     columns: dict[str, np.ndarray]
     _twin: Twin
-    _scaled: tuple[np.ndarray, np.ndarray]
+    _free: FreeRun
     _used: dict[str, np.ndarray]
 
     def column(self, name: str) -> np.ndarray:
@@ -79,8 +74,7 @@ class Prediction:
     @cached_property
     def members(self) -> np.ndarray:
         """Ways in which it may go, (members, columns, seconds), in the columns' units."""
-        centre, sets = self._scaled
-        return _in_units(self._twin.spread_.members(centre, sets, self._twin.noise_factors))
+        return in_units(self._twin.spread_.members(self._free, self._twin.noise_factors))
 
     def overload(self, condition: str) -> OverloadCall:
         """Tell how likely a condition comes true, when, and which resource binds.
@@ -139,7 +133,7 @@ class Twin:
     def fit(self, runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> Self:
         """Fit the model to every experiment of some runs of one machine.
 
-        Runs that a campaign has set aside for calibration calibrate; without such, a third of the plans does, where there are twenty or more.
+        Runs that a campaign has set aside for calibration calibrate; without such, a third of the plans does, where there are thirty or more.
 
         Args:
             runs: run folders, as ``load`` gives them.
@@ -153,42 +147,40 @@ class Twin:
     def fit_observations(self, observations: Sequence[Observation], say: Callable[[str], None] = lambda _: None) -> Self:
         """Fit the model to runs that were read already; raises as ``fit``."""
         check_machines(observations)
-        training, kept = _sides(observations)
+        training, kept = sides_of(observations)
         check_fit(training)
         self.capacity_ = training[0].capacity
         found = fit(training, self.capacity_, self.starts, say)
-        rest = np.array([one.before[COLUMNS.index("memory_percent")] for one in training])
+        rest = rest_of(training)
         problem, cold = (Problem(training, self.capacity_, found.scales, is_cold=is_cold) for is_cold in (False, True))
-        self.fit_, self.parameters_ = found, _with_rest(found.parameters, rest)
-        self.spread_ = spread_of(problem, cold, found, rest)
+        self.fit_, self.parameters_ = found, at_rest(found.parameters, rest)
+        self.spread_ = spread_of(problem, cold, found, rest, self.capacity_)
         self.calibration_ = self._calibrated(kept)
         self.usual_ = drift.usual(drift.mean_errors(self, kept if len(kept) >= _WATCHED_FROM else []))
         self.domain_ = domain.of(training)
-        self.file_ = self._described(training, kept)
+        self.file_ = described(self, training, kept)
         return self
 
     def _calibrated(self, kept: Sequence[Observation]) -> Calibration:
         unknown = np.full(len(COLUMNS), np.nan)
         if not kept:
             return Calibration(unknown, unknown, 0)
-        centre, sets = self.simulated([one.demand for one in kept])
+        free = self.simulated([one.demand for one in kept])
         problem = Problem(kept, self.capacity_, np.ones(len(COLUMNS)))
-        return calibrate(centre - problem.measured, self.spread_.of(centre, sets))
+        return calibrate(ratios_of(problem.measured, free.centre, self.spread_.reach(free)))
 
     @property
     def noise_factors(self) -> np.ndarray:
-        """By how much the noise of members is scaled, (columns,): what calibration found, against a normal band of 90 percent; 1 without."""
+        """By how much the noise of members is scaled, (columns,): what calibration found; 1 without."""
         point = self.calibration_.pointwise
-        return np.where(np.isfinite(point), point / _NORMAL_90, 1.0)
+        return np.where(np.isfinite(point), point, 1.0)
 
-    def simulated(self, demands: Sequence[Demand], start: Start | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the prediction (plans, columns, seconds) and the same under each plausible parameter set, on the scale of ``fit.scored``.
-
-        Beyond the end of a plan its last value stands.
-        """
+    def simulated(self, demands: Sequence[Demand], start: Start | None = None) -> FreeRun:
+        """Return the prediction, and the same under each plausible parameter set; beyond the end of a plan its last value stands."""
         lengths = np.array([demand.seconds for demand in demands])
-        free = held(on_scale(simulate(np.vstack([self.parameters_, self.spread_.parameters]), stacked(demands), self.capacity_, start)), lengths)
-        return free[:, 0], free[:, 1:]
+        columns = simulate(np.vstack([self.parameters_, self.spread_.parameters]), stacked(demands), self.capacity_, start)
+        free = held(on_scale(columns), lengths)
+        return FreeRun(free[:, 0], free[:, 1:], loaded(columns))
 
     def predict(self, experiment: Experiment, start: Start | None = None, demand: Demand | None = None) -> Prediction:
         """Foretell one experiment, from rest or from a given start.
@@ -226,25 +218,26 @@ class Twin:
         for first in range(0, len(demands), size):
             part = demands[first : first + size]
             columns = simulate(parameters, stacked(part), self.capacity_, start)
-            free = held(on_scale(columns), np.array([demand.seconds for demand in part]))
-            spreads = self.spread_.of(free[:, 0], free[:, 1:])
+            scaled = held(on_scale(columns), np.array([demand.seconds for demand in part]))
+            free = FreeRun(scaled[:, 0], scaled[:, 1:], loaded(columns))
+            reach = self.spread_.reach(free)
             for number, demand in enumerate(part):
-                own = {name: np.broadcast_to(values, free.shape[:2] + free.shape[3:])[number, 0, : demand.seconds] for name, values in columns.items()}
-                scaled = free[number, :, :, : demand.seconds]
-                found.append(self._prediction(experiments[first + number], demand, scaled, spreads[number, :, : demand.seconds], own))
+                own = {name: np.broadcast_to(values, scaled.shape[:2] + scaled.shape[3:])[number, 0, : demand.seconds] for name, values in columns.items()}
+                alone = free.of(number, demand.seconds)
+                found.append(self._prediction(experiments[first + number], demand, alone, reach[:, number, :, : demand.seconds], own))
         return found
 
-    def _prediction(self, experiment: Experiment, demand: Demand, scaled: np.ndarray, spread: np.ndarray, own: dict[str, np.ndarray]) -> Prediction:
-        """Return one prediction: ``scaled`` is (1 + sets, columns, seconds) on the scale of ``fit.scored``, the centre first."""
-        centre = scaled[0]
-        point, joint = (multipliers[:, np.newaxis] * spread for multipliers in (self.calibration_.pointwise, self.calibration_.simultaneous))
-        middle, low, high, joint_low, joint_high = _in_units(np.stack([centre, centre - point, centre + point, centre - joint, centre + joint]))
+    def _prediction(self, experiment: Experiment, demand: Demand, free: FreeRun, reach: np.ndarray, own: dict[str, np.ndarray]) -> Prediction:
+        """Return one prediction from its free run and how far its bands reach, (2, columns, seconds)."""
+        centre = free.centre[0]
+        point, joint = (multipliers[:, np.newaxis] * reach for multipliers in (self.calibration_.pointwise, self.calibration_.simultaneous))
+        middle, low, high, joint_low, joint_high = in_units(np.stack([centre, centre - point[0], centre + point[1], centre - joint[0], centre + joint[1]]))
         unknown = [index for index, name in enumerate(COLUMNS) if name not in self.domain_.measured]
         for values in (middle, low, high, joint_low, joint_high):
             values[unknown] = np.nan
         used = {"cpu": own["cpu_percent"], "memory": own["memory_percent"], "disk": own["disk_busy_percent"]}
         beyond = domain.beyond(demand, self.domain_)
-        return Prediction(experiment, demand.ends_s, middle, low, high, joint_low, joint_high, beyond, own, self, (centre, scaled[1:]), used)
+        return Prediction(experiment, demand.ends_s, middle, low, high, joint_low, joint_high, beyond, own, self, free, used)
 
     def run(self, experiment: Experiment, interval_s: float = 0.1) -> Recording:
         """Run one experiment in virtual time and return what would be recorded: a Runner, like the real machine.
@@ -280,132 +273,23 @@ class Twin:
         twin.file_, twin.domain_ = file, file.domain
         twin.capacity_ = Capacity(file.capacity.cpus, file.capacity.memory_bytes)
         twin.parameters_ = np.array([file.parameters[name] for name in NAMES])
-        twin.spread_ = Spread(np.array(file.sets), *(_by_column(getattr(file.spread, name)) for name in _SPREAD))
-        calibration = file.calibration
-        twin.calibration_ = Calibration(_by_column(calibration.pointwise), _by_column(calibration.simultaneous), calibration.runs)
-        twin.usual_ = _by_column(file.drift.centre), _by_column(file.drift.deviation)
+        twin.spread_ = spread_of_file(file)
+        twin.calibration_, twin.usual_ = calibration_of_file(file), usual_of_file(file)
         return twin
-
-    def _described(self, training: Sequence[Observation], kept: Sequence[Observation]) -> ModelFile:
-        found = self.fit_
-        plans = sorted({one.plan for one in training})
-        digest = hashlib.sha256("\n".join(sorted(f"{one.run} {one.name} {one.plan}" for one in training)).encode()).hexdigest()
-        return ModelFile(
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            fingerprint=training[0].fingerprint,
-            capacity=CapacityPart(cpus=self.capacity_.cpus, memory_bytes=self.capacity_.memory_bytes),
-            parameters=dict(zip(NAMES, map(float, self.parameters_), strict=True)),
-            errors={name: _known(error) for name, error in zip(NAMES, found.errors if found else np.full(len(NAMES), np.nan), strict=True)},
-            units={parameter.name: parameter.unit for parameter in PARAMETERS},
-            unidentified=list(found.unidentified) if found else [],
-            at_bound=list(found.at_bound) if found else [],
-            sets=[[float(f"{value:.8g}") for value in row] for row in self.spread_.parameters],
-            spread=SpreadPart(**{name: _named(getattr(self.spread_, name)) for name in _SPREAD}),
-            calibration=CalibrationPart(
-                pointwise={name: _known(value) for name, value in _named(self.calibration_.pointwise).items()},
-                simultaneous={name: _known(value) for name, value in _named(self.calibration_.simultaneous).items()},
-                runs=self.calibration_.runs,
-            ),
-            drift=DriftPart(
-                centre={name: _known(value) for name, value in _named(self.usual_[0]).items()},
-                deviation={name: _known(value) for name, value in _named(self.usual_[1]).items()},
-            ),
-            domain=self.domain_,
-            training=TrainingPart(runs=len(training), plans=plans, calibration_plans=sorted({one.plan for one in kept}), hash=digest),
-        )
-
-
-_SPREAD = ("still", "moving", "run_share", "memory")
 
 
 def foretold_members(twin: Twin, demands: Sequence[Demand]) -> list[np.ndarray]:
     """Return, for each plan, ways in which it may go, (members, columns, seconds of the longest), in the columns' units."""
-    centres, sets = twin.simulated(demands)
-    return [_in_units(twin.spread_.members(centre, own, twin.noise_factors)) for centre, own in zip(centres, sets, strict=True)]
+    free = twin.simulated(demands)
+    return [ways_of(twin, free, plan) for plan in range(len(demands))]
 
 
-def gather(runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> list[Observation]:
-    """Return every experiment of some runs on a grid of seconds, each once; those that cannot be used are told and left out."""
-    found: list[Observation] = []
-    seen: set[tuple[str, str]] = set()
-    for run in runs:
-        if run.machine.get("foretold_by"):
-            say(f"{run.path.name} was foretold by a twin and is left out: a model learns from the machine alone")
-            continue
-        for recording in run.recordings:
-            key = (run.path.name, recording.name)
-            if key in seen:
-                say(f"{recording.name} of {run.path.name} was given twice and counts once")
-                continue
-            seen.add(key)
-            if recording.planned.partition:
-                say(f"{recording.name} of {run.path.name} ran in a part of the machine and is left out")
-                continue
-            try:
-                found.append(observe(recording))
-            except (InvalidInput, UnreadableRun) as error:
-                say(f"left out: {error}")
-    return found
+def ways_of(twin: Twin, free: FreeRun, plan: int) -> np.ndarray:
+    """Return ways in which one of the plans may go, (members, columns, seconds), in the columns' units."""
+    return in_units(twin.spread_.members(free.of(plan), twin.noise_factors))
 
 
-def without_tests(observations: Sequence[Observation], say: Callable[[str], None] = lambda _: None) -> list[Observation]:
-    """Return runs without those that a campaign has set aside to judge by."""
-    kept = [one for one in observations if one.role != "test"]
-    if len(kept) < len(observations):
-        say(f"{len(observations) - len(kept)} runs of the campaign's test are left out of the fit: a twin is judged by what it has not seen")
-    return kept
-
-
-def check_machines(observations: Sequence[Observation]) -> None:
-    """Go on only with runs of one machine.
-
-    Raises:
-        InvalidInput: they are of several.
-    """
-    machines = sorted({one.fingerprint for one in observations})
-    if len(machines) > 1:
-        counts = ", ".join(f"{name} ({sum(one.fingerprint == name for one in observations)} runs)" for name in machines)
-        msg = f"fit: the runs are of {len(machines)} machines, {counts}; expected those of one, fit a twin for each"
-        raise InvalidInput(msg)
-
-
-def check_fit(observations: Sequence[Observation]) -> None:
-    """Go on only with runs that a model can be fitted to.
-
-    Raises:
-        InvalidInput: there are too few runs or plans, or none loads the machine.
-    """
-    plans = len({one.plan for one in observations})
-    if len(observations) < FEWEST_RUNS or plans < FEWEST_PLANS:
-        msg = (
-            f"fit: {len(observations)} runs of {plans} different plans are too few; expected {FEWEST_RUNS} of {FEWEST_PLANS} or more, "
-            "record some with: pytest --twin-campaign 10m"
-        )
-        raise InvalidInput(msg)
-    if not any(one.stressors for one in observations):
-        msg = f"fit: none of the {len(observations)} runs loads the machine; expected cpu, memory or disk load, record some with: pytest --twin-campaign 10m"
-        raise InvalidInput(msg)
-
-
-def _sides(observations: Sequence[Observation]) -> tuple[list[Observation], list[Observation]]:
-    """Return the runs to fit and those to calibrate by."""
-    kept = [one for one in observations if one.role == "calibrate"]
-    rest = [one for one in observations if one.role != "calibrate"]
-    if kept or len({one.plan for one in rest}) < _CALIBRATED_FROM:
-        return rest, kept
-    sides = assign([one.plan for one in rest], {"train": 1.0 - _CALIBRATION_SHARE, "calibrate": _CALIBRATION_SHARE})
-    return [one for one in rest if sides[one.plan] == "train"], [one for one in rest if sides[one.plan] == "calibrate"]
-
-
-def _with_rest(parameters: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Return parameters with the machine at rest as the runs found it: a cold start begins there."""
-    found = parameters.copy()
-    if np.isfinite(rest).any():
-        found[NAMES.index("memory_idle")] = np.nanmedian(rest)
-    return found
-
-
-def _in_units(values: np.ndarray) -> np.ndarray:
+def in_units(values: np.ndarray) -> np.ndarray:
     """Return values (…, columns, seconds) of the scale of ``scored`` in the columns' units, within what is physical."""
     found = values.copy()
     for index, name in enumerate(COLUMNS):
@@ -414,15 +298,3 @@ def _in_units(values: np.ndarray) -> np.ndarray:
         else:
             found[..., index, :] = np.clip(found[..., index, :], 0.0, 100.0 if name.endswith("_percent") else None)
     return found
-
-
-def _named(values: np.ndarray) -> dict[str, float]:
-    return dict(zip(COLUMNS, map(float, values), strict=True))
-
-
-def _by_column(table: dict[str, float] | dict[str, float | None]) -> np.ndarray:
-    return np.array([np.nan if table[name] is None else table[name] for name in COLUMNS], dtype=float)
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -1,8 +1,9 @@
 """How far a prediction may be off: parameters that the runs leave open, runs that differ, seconds that differ; then calibrated on runs of their own.
 
 The ensemble: parameters by resampling plans (a few reweighted Gauss-Newton steps from the optimum), a run effect, and noise from second to second. The spread
-of a second's error grows with how fast the prediction changes there: an error of timing is an error of level only where the level moves.
-Calibration is conformal and by run, the exchangeable unit: pointwise by conformal risk control (Angelopoulos et al., 2022, the share of seconds outside
+of a second's error differs at rest and under load, and grows with how fast the prediction changes: an error of timing is an error of level only where the
+level moves. Calibration is conformal and by run, the exchangeable unit, on errors as shares of the band's two sides (as conformalised quantile regression
+does, Romano et al., 2019): pointwise by conformal risk control (Angelopoulos et al., 2022, the share of seconds outside
 of a run as risk), simultaneously by the split-conformal quantile of each run's worst second (Vovk et al., 2005).
 """
 
@@ -13,16 +14,25 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
-from twin_harness.predict.fit import scored
+from twin_harness.predict.fit import REST, at_rest, scored
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES, inward, outward
+from twin_harness.predict.simulate import simulate
 
 if TYPE_CHECKING:
+    from twin_harness.predict.demand import Capacity
     from twin_harness.predict.fit import Fit, Problem
 
 PARAMETER_SETS, MEMBERS = 25, 200
 COVERAGE = 0.9
+LEVELS = (0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.995)
+_NORMAL = ndtri(np.array(LEVELS))
+_NORMAL_90 = float(ndtri(0.95))
+_LEAST_REACH = 0.3  # deviations: no side of a band is narrower
+_LOADED = 0.005  # of a CPU, a device or the time of filling
+_SHAPED_FROM = 100  # seconds
 _OUTSIDE = 0.1  # 1 − COVERAGE, which floating point makes 0.09999999999999998
 _NEWTON_STEPS = 5
 _DAMPING = 1e-9
@@ -32,12 +42,32 @@ _MEMORY = 0.6  # of the noise from one second to the next, where the data tells 
 
 
 @dataclass(frozen=True)
+class FreeRun:
+    """What the model foretells of some plans, on the scale of ``scored``.
+
+    Attributes:
+        centre: (plans, columns, seconds). sets: (plans, sets, columns, seconds) the same under each plausible parameter set.
+        is_loaded: (plans, seconds) something is asked of the machine.
+    """
+
+    centre: np.ndarray
+    sets: np.ndarray
+    is_loaded: np.ndarray
+
+    def of(self, plan: int, seconds: int | None = None) -> FreeRun:
+        """Return one plan as a free run of its own."""
+        return FreeRun(self.centre[plan : plan + 1, :, :seconds], self.sets[plan : plan + 1, :, :, :seconds], self.is_loaded[plan : plan + 1, :seconds])
+
+
+@dataclass(frozen=True)
 class Spread:
     """What a fit leaves open.
 
     Attributes:
         parameters: (sets, parameters) plausible ones.
-        still, moving: (columns,) the error's standard deviation where a prediction stands still, and per unit of its change from second to second.
+        still: (2, columns) the error's deviation where a prediction stands still, at rest and under load. moving: (columns,) per unit of its change
+            from second to second.
+        shape: (2, columns, levels) quantiles of errors in these deviations at ``LEVELS``, at rest and under load: latencies are skewed.
         run_share: (columns,) which share of the variance all seconds of a run have in common. memory: (columns,) correlation of what is left from
             one second to the next.
     """
@@ -45,40 +75,46 @@ class Spread:
     parameters: np.ndarray
     still: np.ndarray
     moving: np.ndarray
+    shape: np.ndarray
     run_share: np.ndarray
     memory: np.ndarray
 
-    def of(self, centre: np.ndarray, sets: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of a prediction's error, on the scale of ``scored``.
-
-        Args:
-            centre: (plans, columns, seconds) the prediction.
-            sets: (plans, sets, columns, seconds) the same under each plausible parameter set.
-        """
-        noise = self.still[:, np.newaxis] ** 2 + (self.moving[:, np.newaxis] * _change(centre)) ** 2
-        found: np.ndarray = np.sqrt(noise + sets.var(axis=1))
+    def sizes(self, centre: np.ndarray, is_loaded: np.ndarray) -> np.ndarray:
+        """Return the deviation of the noise, (plans, columns, seconds), given where each plan loads the machine, (plans, seconds)."""
+        still = np.where(is_loaded[:, np.newaxis], self.still[1][:, np.newaxis], self.still[0][:, np.newaxis])
+        found: np.ndarray = np.sqrt(still**2 + (self.moving[:, np.newaxis] * _change(centre)) ** 2)
         return found
 
-    def members(self, centre: np.ndarray, sets: np.ndarray, factors: np.ndarray, count: int = MEMBERS, seed: int = 0) -> np.ndarray:
+    def reach(self, free: FreeRun) -> np.ndarray:
+        """Return how far below and above the centre 90 percent of seconds lie, before calibration, (2, plans, columns, seconds)."""
+        sizes, open_ = self.sizes(free.centre, free.is_loaded), _NORMAL_90**2 * free.sets.var(axis=1)
+        ends = np.maximum(np.abs(self.shape[..., [LEVELS.index(0.05), LEVELS.index(0.95)]]), _LEAST_REACH)  # (2, columns, 2)
+        noise = [np.where(free.is_loaded[:, np.newaxis], ends[1, :, side, np.newaxis], ends[0, :, side, np.newaxis]) * sizes for side in (0, 1)]
+        return np.sqrt(np.stack(noise) ** 2 + open_)
+
+    def members(self, free: FreeRun, factors: np.ndarray, count: int = MEMBERS, seed: int = 0) -> np.ndarray:
         """Return (members, columns, seconds) ways in which one plan may go: parameter sets, each with several draws of the noise.
 
         Args:
-            centre: (columns, seconds) on the scale of ``scored``.
-            sets: (sets, columns, seconds), as well.
+            free: of that plan.
             factors: (columns,) by which the noise was found too small on runs that the fit has not seen.
             count: how many.
             seed: of the draws.
         """
-        sizes = factors[:, np.newaxis] * np.sqrt(self.still[:, np.newaxis] ** 2 + (self.moving[:, np.newaxis] * _change(centre)) ** 2)
-        make = _noise if centre.shape[1] <= _KEPT_S else _noise.__wrapped__
-        noise = make(count, centre.shape[1], seed, tuple(self.run_share), tuple(self.memory))
-        found: np.ndarray = sets[np.arange(count) % len(sets)] + sizes * noise
+        seconds = free.centre.shape[2]
+        make = _noise if seconds <= _KEPT_S else _noise.__wrapped__
+        noise = make(count, seconds, seed, tuple(self.run_share), tuple(self.memory), self.shape.tobytes())
+        sizes = factors[:, np.newaxis] * self.sizes(free.centre, free.is_loaded)[0]
+        found: np.ndarray = free.sets[0][np.arange(count) % free.sets.shape[1]] + sizes * np.where(free.is_loaded[0], noise[1], noise[0])
         return found
 
 
 @lru_cache(maxsize=8)
-def _noise(count: int, seconds: int, seed: int, run_share: tuple[float, ...], memory: tuple[float, ...]) -> np.ndarray:
-    """Return errors in deviations, (count, columns, seconds): what a run has in common, and a first-order autoregression from second to second."""
+def _noise(count: int, seconds: int, seed: int, run_share: tuple[float, ...], memory: tuple[float, ...], shape: bytes) -> np.ndarray:
+    """Return errors in deviations, (2, count, columns, seconds), at rest and under load.
+
+    A Gaussian copula: ranks from what a run has in common and a first-order autoregression from second to second, values of that rank from the shape.
+    """
     generator = np.random.default_rng(seed)
     keep, share = np.array(memory), np.array(run_share)[:, np.newaxis]
     common = generator.normal(size=(count, len(keep), 1))
@@ -88,34 +124,43 @@ def _noise(count: int, seconds: int, seed: int, run_share: tuple[float, ...], me
     for second in range(seconds):
         state = keep * state + np.sqrt(1.0 - keep**2) * fresh[..., second]
         rest[..., second] = state
-    found: np.ndarray = np.sqrt(share) * common + np.sqrt(1.0 - share) * rest
+    ranks = ndtr(np.sqrt(share) * common + np.sqrt(1.0 - share) * rest)
+    quantiles = np.frombuffer(shape).reshape(2, len(keep), len(LEVELS))
+    found = np.stack([np.stack([np.interp(ranks[:, index], LEVELS, row) for index, row in enumerate(regime)], axis=1) for regime in quantiles])
     found.flags.writeable = False
     return found
 
 
-def spread_of(problem: Problem, cold: Problem, found: Fit, rest: np.ndarray, seed: int = 0) -> Spread:
+def spread_of(problem: Problem, cold: Problem, found: Fit, rest: np.ndarray, capacity: Capacity, seed: int = 0) -> Spread:
     """Return what a fit leaves open, from its own runs.
 
     Args:
         problem: what was fitted.
         cold: the same runs from the idle state, as they are foretold.
         found: the fit.
-        rest: (runs,) memory in use before each run: at rest the machine is as one of them found it.
+        rest: in which state each run found the machine, as ``fit.rest_of`` gives it: at rest it is as one of them found it.
+        capacity: of the machine.
         seed: of the resampling.
     """
     generator = np.random.default_rng(seed)
     sets = np.vstack([found.parameters, _resampled(problem, found, generator)])
-    known = rest[np.isfinite(rest)]
-    if len(known):
-        sets[:, NAMES.index("memory_idle")] = generator.choice(known, len(sets))
-    at_rest = found.parameters.copy()
-    if len(known):
-        at_rest[NAMES.index("memory_idle")] = np.median(known)
-    errors, centre = cold.errors(at_rest[np.newaxis])[0], held(cold.predicted(at_rest[np.newaxis])[0], cold.lengths)
+    for name, values in zip(REST, rest.T, strict=True):
+        if np.isfinite(values).any():
+            sets[:, NAMES.index(name)] = generator.choice(values[np.isfinite(values)], len(sets))
+    resting = at_rest(found.parameters, rest)[np.newaxis]
+    columns = simulate(resting, cold.levels, capacity)
+    errors, centre = cold.errors(resting)[0], held(on_scale(columns)[:, 0], cold.lengths)
+    is_loaded = loaded(columns)
     change = _change(centre)
-    noise = [_two_parts(errors[:, index], change[:, index]) for index in range(len(COLUMNS))]
-    still, moving, run_share, memory = (np.array([part[k] for part in noise]) for k in range(4))
-    return Spread(sets, np.maximum(still, 1e-9), moving, run_share, memory)
+    noise = [_noise_of(errors[:, index], change[:, index], is_loaded) for index in range(len(COLUMNS))]
+    still, moving, shape, run_share, memory = (np.array([part[k] for part in noise]) for k in range(5))
+    return Spread(sets, np.maximum(still.T, 1e-9), moving, shape.swapaxes(0, 1).copy(), run_share, memory)
+
+
+def loaded(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Return where something is asked of the machine, (plans, seconds), from simulated columns; the first member decides."""
+    found: np.ndarray = columns["load_share"][:, 0] > _LOADED
+    return found
 
 
 def held(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -157,31 +202,40 @@ def _resampled(problem: Problem, found: Fit, generator: np.random.Generator) -> 
     return np.array(sets)
 
 
-def _two_parts(errors: np.ndarray, change: np.ndarray) -> tuple[float, float, float, float]:
-    """Return the error's deviation at rest and per unit of change, the share that a run has in common, and the memory of the rest."""
+def _noise_of(errors: np.ndarray, change: np.ndarray, is_loaded: np.ndarray) -> tuple[np.ndarray, float, np.ndarray, float, float]:
+    """Return of one column's errors, (runs, seconds), what ``Spread`` says of it: still, moving, shape, run_share and memory."""
     known = ~np.isnan(errors)
     if not known.any():
-        return 1e-9, 0.0, 0.0, _MEMORY
-    squares, moves = np.minimum(errors[known] ** 2, np.quantile(errors[known] ** 2, 0.995)), change[known]
-    is_still = moves <= np.quantile(moves, 0.5)
-    still = float(np.sqrt(squares[is_still].mean()))
-    excess = squares[~is_still] - still**2
-    fast = moves[~is_still] ** 2
+        return np.full(2, 1e-9), 0.0, np.stack([_NORMAL] * 2), 0.0, _MEMORY
+    squares = np.minimum(errors**2, np.quantile(errors[known] ** 2, 0.995))
+    is_still = known & (change <= np.quantile(change[known], 0.5))
+    regimes = [known & is_loaded if kind else known & ~is_loaded for kind in (False, True)]
+    still = np.array([_root_mean(squares, [is_still & regime, regime, is_still]) for regime in regimes])
+    base = np.where(is_loaded, still[1], still[0])
+    moves = known & ~is_still
+    excess, fast = (squares - base**2)[moves], change[moves] ** 2
     moving = float(np.sqrt(max(0.0, (excess * fast).sum() / max((fast**2).sum(), 1e-30)))) if fast.sum() > 0 else 0.0
-    sizes = np.sqrt(still**2 + (moving * change) ** 2)
-    unit = np.where(known, errors / np.maximum(sizes, 1e-12), np.nan)
+    unit = np.where(known, errors / np.maximum(np.sqrt(base**2 + (moving * change) ** 2), 1e-12), np.nan)
+    # Errors are what was foretold less what came; noise is what comes beyond what was foretold.
+    shape = np.stack([np.quantile(-unit[regime], LEVELS) if regime.sum() >= _SHAPED_FROM else _NORMAL for regime in regimes])
     means = np.nanmean(unit, axis=1)
     total = float(np.nanmean(unit**2))
     share = float(np.clip(np.nanvar(means) / max(total, 1e-12), 0.0, 0.9))
     rest = unit - means[:, np.newaxis]
     pairs = rest[:, 1:] * rest[:, :-1]
     memory = float(np.clip(np.nanmean(pairs) / max(float(np.nanmean(rest**2)), 1e-12), 0.0, 0.95)) if not np.isnan(pairs).all() else _MEMORY
-    return still, moving, share, memory
+    return still, moving, shape, share, memory
+
+
+def _root_mean(squares: np.ndarray, choices: list[np.ndarray]) -> float:
+    """Return the root of the mean over the first choice of seconds that has enough of them; over the last otherwise."""
+    chosen = next((choice for choice in choices if choice.sum() >= _SHAPED_FROM), choices[-1])
+    return float(np.sqrt(squares[chosen].mean())) if chosen.any() else 1e-9
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """By how many standard deviations bands reach, from runs that the fit has not seen.
+    """How much further bands reach than the spread says, from runs that the fit has not seen.
 
     Attributes:
         pointwise, simultaneous: (columns,) multipliers; NaN where too few runs were there to tell.
@@ -193,14 +247,15 @@ class Calibration:
     runs: int
 
 
-def calibrate(errors: np.ndarray, spreads: np.ndarray) -> Calibration:
-    """Return multipliers from runs that were kept apart.
+def ratios_of(measured: np.ndarray, centre: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Return how far what was measured lies from the centre, as a share of the band's reach on that side; NaN where nothing was measured."""
+    beyond = measured - centre
+    found: np.ndarray = np.where(beyond < 0, -beyond / reach[0], beyond / reach[1])
+    return found
 
-    Args:
-        errors: (runs, columns, seconds) on the scale of ``scored``, NaN where nothing was measured.
-        spreads: (runs, columns, seconds) the standard deviations that were foretold.
-    """
-    ratios = np.abs(errors) / spreads
+
+def calibrate(ratios: np.ndarray) -> Calibration:
+    """Return multipliers from runs that were kept apart, given their (runs, columns, seconds) ``ratios_of``."""
     runs = len(ratios)
     return Calibration(
         np.array([_pointwise(ratios[:, index]) for index in range(ratios.shape[1])]),

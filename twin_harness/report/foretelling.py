@@ -23,12 +23,16 @@ _TEXT = (
 
 
 def sections(evidence: Evidence) -> tuple[Section, ...]:
-    """Return the section on what the twin foretold; none where no model was given, or the run itself is the twin's."""
+    """Return the section on what the twin foretold; none where no model was given. Of a run of the twin, that it is one."""
     settings = evidence.run.state.get("settings")
     model = settings.get("model") if isinstance(settings, dict) else None
-    if not isinstance(model, str) or not model or evidence.run.machine.get("foretold_by"):
+    if evidence.run.machine.get("foretold_by"):
+        text = "No machine ran: a twin foretold every value of this run from its plans. Columns that it does not model are empty."
+        return (Section("twin", "Foretold by a twin", (Notice("Foretold:", text),)),)
+    if not isinstance(model, str) or not model:
         return ()
-    from twin_harness.predict.twin import Twin, gather  # noqa: PLC0415 - scipy loads with it, where there is a model
+    from twin_harness.predict.runs import gather  # noqa: PLC0415 - scipy loads with it, where there is a model
+    from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
 
     try:
         twin, observations = Twin.load(model), gather([evidence.run])

@@ -42,7 +42,8 @@ def foretold_png(prediction: Prediction, measured: Observation | None = None) ->
         _draw(axis, prediction, name, measured)
     axes[-1].set_xlabel("seconds on the events' clock", fontsize=TEXT_PT, color=INK)
     told = " (extrapolating)" if prediction.extrapolating else ""
-    axes[0].set_title(plain(f"{prediction.experiment.name}: foretold{told}, with the band that holds 90 % of seconds"), fontsize=TEXT_PT, color=INK, loc="left")
+    band = "with the band that holds 90 % of seconds" if np.isfinite(prediction.low).any() else "its band unknown: the twin was not calibrated"
+    axes[0].set_title(plain(f"{prediction.experiment.name}: foretold{told}, {band}"), fontsize=TEXT_PT, color=INK, loc="left")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper right", fontsize=SMALL_PT, ncols=3, frameon=False)
     figure.tight_layout()

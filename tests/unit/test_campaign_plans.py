@@ -45,6 +45,17 @@ def test_some_plans_are_run_three_times_in_training_and_twice_in_the_test():
     assert counts["test"] == [1] * 20 + [2] * 10
 
 
+def test_every_second_random_plan_reaches_for_a_limit():
+    """Of forty test runs ten or so fill memory nearly to its bound, and as many keep the disk busy: a call of overload is judged from ten of each."""
+    bounds = Bounds(max_memory_percent=80, max_disk_bytes_per_s=2_000_000_000)
+    for role, least in (("calibrate", 12), ("test", 9)):
+        runs = of(draw_campaign("4h", bounds=bounds), role)
+        full = [run for run in runs if any(one.stressor == "memory" and one.level(one.duration_s - 1) >= 77 and one.duration_s >= 45 for one in run.events)]
+        busy = [run for run in runs if any(one.stressor == "disk" and one.duration_s >= 14 and one.level(5.0) >= 1.4e9 for one in run.events)]
+        assert len(full) >= least
+        assert len(busy) >= least
+
+
 def test_the_same_seed_gives_the_same_plans():
     """Every worker and every piece of a campaign draws the same; another seed draws others."""
     assert draw_campaign("10m", 3) == draw_campaign("10m", 3)

@@ -1,0 +1,100 @@
+"""A fitted twin as the parts of its file, and back."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twin_harness.predict.model_file import CalibrationPart, CapacityPart, DriftPart, ModelFile, SpreadPart, TrainingPart
+from twin_harness.predict.observation import COLUMNS
+from twin_harness.predict.parameters import NAMES, PARAMETERS
+from twin_harness.predict.uncertainty import Calibration, Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twin_harness.predict.observation import Observation
+    from twin_harness.predict.twin import Twin
+
+
+def described(twin: Twin, training: Sequence[Observation], kept: Sequence[Observation]) -> ModelFile:
+    """Return a fitted twin as its file holds it.
+
+    Args:
+        twin: fitted.
+        training: the runs that it was fitted to.
+        kept: those that calibrated its bands.
+    """
+    found = twin.fit_
+    plans = sorted({one.plan for one in training})
+    digest = hashlib.sha256("\n".join(sorted(f"{one.run} {one.name} {one.plan}" for one in training)).encode()).hexdigest()
+    return ModelFile(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        fingerprint=training[0].fingerprint,
+        capacity=CapacityPart(cpus=twin.capacity_.cpus, memory_bytes=twin.capacity_.memory_bytes),
+        parameters=dict(zip(NAMES, map(float, twin.parameters_), strict=True)),
+        errors={name: _known(error) for name, error in zip(NAMES, found.errors if found else np.full(len(NAMES), np.nan), strict=True)},
+        units={parameter.name: parameter.unit for parameter in PARAMETERS},
+        unidentified=list(found.unidentified) if found else [],
+        at_bound=list(found.at_bound) if found else [],
+        sets=[[float(f"{value:.8g}") for value in row] for row in twin.spread_.parameters],
+        spread=_spread_part(twin.spread_),
+        calibration=CalibrationPart(
+            pointwise={name: _known(value) for name, value in _named(twin.calibration_.pointwise).items()},
+            simultaneous={name: _known(value) for name, value in _named(twin.calibration_.simultaneous).items()},
+            runs=twin.calibration_.runs,
+        ),
+        drift=DriftPart(
+            centre={name: _known(value) for name, value in _named(twin.usual_[0]).items()},
+            deviation={name: _known(value) for name, value in _named(twin.usual_[1]).items()},
+        ),
+        domain=twin.domain_,
+        training=TrainingPart(runs=len(training), plans=plans, calibration_plans=sorted({one.plan for one in kept}), hash=digest),
+    )
+
+
+def spread_of_file(file: ModelFile) -> Spread:
+    """Return what a model leaves open."""
+    part = file.spread
+    still = np.stack([_by_column(part.still_rest), _by_column(part.still_load)])
+    shape = np.array([[table[name] for name in COLUMNS] for table in (part.shape_rest, part.shape_load)])
+    return Spread(np.array(file.sets), still, _by_column(part.moving), shape, _by_column(part.run_share), _by_column(part.memory))
+
+
+def calibration_of_file(file: ModelFile) -> Calibration:
+    """Return a model's multipliers."""
+    part = file.calibration
+    return Calibration(_by_column(part.pointwise), _by_column(part.simultaneous), part.runs)
+
+
+def usual_of_file(file: ModelFile) -> tuple[np.ndarray, np.ndarray]:
+    """Return centre and deviation of runs' mean errors."""
+    return _by_column(file.drift.centre), _by_column(file.drift.deviation)
+
+
+def _spread_part(spread: Spread) -> SpreadPart:
+    shapes = [{name: [float(f"{value:.6g}") for value in row] for name, row in zip(COLUMNS, regime, strict=True)} for regime in spread.shape]
+    return SpreadPart(
+        still_rest=_named(spread.still[0]),
+        still_load=_named(spread.still[1]),
+        shape_rest=shapes[0],
+        shape_load=shapes[1],
+        moving=_named(spread.moving),
+        run_share=_named(spread.run_share),
+        memory=_named(spread.memory),
+    )
+
+
+def _named(values: np.ndarray) -> dict[str, float]:
+    return dict(zip(COLUMNS, map(float, values), strict=True))
+
+
+def _by_column(table: dict[str, float] | dict[str, float | None]) -> np.ndarray:
+    return np.array([np.nan if table[name] is None else table[name] for name in COLUMNS], dtype=float)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
