@@ -63,14 +63,14 @@ def test_a_band_reaches_further_where_errors_do():
     """Noise that is skewed under load and even at rest: the band is too, seconds at rest are narrower, and nine tenths of each lie inside."""
     generator = np.random.default_rng(0)
     shape = (len(COLUMNS), 40, 60)
-    is_loaded = np.zeros((40, 60), dtype=bool)
-    is_loaded[:, 30:] = True
-    noise = np.where(is_loaded, generator.exponential(4.0, (40, 60)), generator.normal(0.0, 0.5, (40, 60)))
-    still, moving, table, share, memory = _noise_of(-noise, np.zeros((40, 60)), is_loaded)
+    regime = np.zeros((40, 60), dtype=int)
+    regime[:, 30:] = 1
+    noise = np.where(regime == 1, generator.exponential(4.0, (40, 60)), generator.normal(0.0, 0.5, (40, 60)))
+    still, moving, table, share, memory = _noise_of(-noise, np.zeros((40, 60)), regime)
     every = np.ones(len(COLUMNS))
     spread = Spread(np.zeros((2, len(NAMES))), np.outer(still, every), moving * every, np.stack([table] * len(COLUMNS), axis=1), share * every, memory * every)
     centre = np.zeros((40, len(COLUMNS), 60))
-    free = FreeRun(centre, np.zeros((40, 2, len(COLUMNS), 60)), is_loaded)
+    free = FreeRun(centre, np.zeros((40, 2, len(COLUMNS), 60)), regime)
     below, above = spread.reach(free)
     assert above[0, 0, 0] == pytest.approx(0.82, abs=0.1)
     assert above[0, 0, -1] == pytest.approx(4.0 * np.log(20.0), rel=0.15)

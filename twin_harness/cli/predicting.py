@@ -64,7 +64,9 @@ def fit(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give(file.model_dump(mode="json", exclude={"sets", "training"}) | {"runs": file.training.runs, "plans": len(file.training.plans)})
         return OK
-    calibrated = f"calibrated by {file.calibration.runs}" if file.calibration.runs else f"not calibrated: bands need runs of {CALIBRATED_FROM} or more different plans"
+    calibrated = (
+        f"calibrated by {file.calibration.runs}" if file.calibration.runs else f"not calibrated: bands need runs of {CALIBRATED_FROM} or more different plans"
+    )
     say(f"{arguments.out}: twin of machine {file.fingerprint}, fitted to {file.training.runs} runs of {len(file.training.plans)} plans, {calibrated}")
     if found is not None:
         say(*(f"  {name:<16} {found.known(name)}" for name in NAMES if name not in found.unidentified))

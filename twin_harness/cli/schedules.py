@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from twin_harness.schedule import Schedule
+    from twin_harness.schedule import Experiment, Schedule
 
 _BOUNDS: dict[str, tuple[Callable[[str], Any], str, str]] = {  # of random schedules; see strategies.Bounds
     "stressors": (str, "LIST", "resources used (default: cpu,memory,disk)"),

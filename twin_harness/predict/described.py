@@ -11,7 +11,7 @@ import numpy as np
 from twin_harness.predict.model_file import CalibrationPart, CapacityPart, DriftPart, ModelFile, SpreadPart, TrainingPart
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES, PARAMETERS
-from twin_harness.predict.uncertainty import Calibration, Spread
+from twin_harness.predict.uncertainty import REGIMES, Calibration, Spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +59,8 @@ def described(twin: Twin, training: Sequence[Observation], kept: Sequence[Observ
 def spread_of_file(file: ModelFile) -> Spread:
     """Return what a model leaves open."""
     part = file.spread
-    still = np.stack([_by_column(part.still_rest), _by_column(part.still_load)])
-    shape = np.array([[table[name] for name in COLUMNS] for table in (part.shape_rest, part.shape_load)])
+    still = np.stack([_by_column(getattr(part, f"still_{regime}")) for regime in REGIMES])
+    shape = np.array([[getattr(part, f"shape_{regime}")[name] for name in COLUMNS] for regime in REGIMES])
     return Spread(np.array(file.sets), still, _by_column(part.moving), shape, _by_column(part.run_share), _by_column(part.memory))
 
 
@@ -76,12 +76,11 @@ def usual_of_file(file: ModelFile) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _spread_part(spread: Spread) -> SpreadPart:
-    shapes = [{name: [float(f"{value:.6g}") for value in row] for name, row in zip(COLUMNS, regime, strict=True)} for regime in spread.shape]
+    parts = {f"still_{regime}": _named(spread.still[number]) for number, regime in enumerate(REGIMES)}
+    for regime, rows in zip(REGIMES, spread.shape, strict=True):
+        parts[f"shape_{regime}"] = {name: [float(f"{value:.6g}") for value in row] for name, row in zip(COLUMNS, rows, strict=True)}
     return SpreadPart(
-        still_rest=_named(spread.still[0]),
-        still_load=_named(spread.still[1]),
-        shape_rest=shapes[0],
-        shape_load=shapes[1],
+        **parts,
         moving=_named(spread.moving),
         run_share=_named(spread.run_share),
         memory=_named(spread.memory),

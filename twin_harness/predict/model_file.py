@@ -46,8 +46,10 @@ class SpreadPart(_Part):
 
     still_rest: dict[str, Positive]
     still_load: dict[str, Positive]
+    still_full: dict[str, Positive]
     shape_rest: dict[str, Shape]
     shape_load: dict[str, Shape]
+    shape_full: dict[str, Shape]
     moving: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     run_share: dict[str, Annotated[float, Field(ge=0, le=1)]]
     memory: dict[str, Annotated[float, Field(ge=0, lt=1)]]
@@ -111,7 +113,7 @@ class ModelFile(_Part):
         _check_created(self.created)
         _same_names("parameters", self.parameters, NAMES)
         for part, names in (
-            ("spread", ("still_rest", "still_load", "shape_rest", "shape_load", "moving", "run_share", "memory")),
+            ("spread", tuple(SpreadPart.model_fields)),
             ("calibration", ("pointwise", "simultaneous")),
             ("drift", ("centre", "deviation")),
         ):

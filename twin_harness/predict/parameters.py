@@ -37,7 +37,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("warm_idle", "bytes", 1e6, 1e12, 2.0e8, "memory that is backed at rest", True),
     Parameter("report_rate", "bytes/s", 1e6, 1e12, 5.0e8, "at which free memory is given back to the hypervisor, were all of it free", True),
     Parameter("fill_cpu", "CPUs", 0.2, 2.0, 1.0, "CPU time per second of filling"),
-    Parameter("fill_yield", "1", 0.0, 1.0, 0.8, "by how much a busy CPU slows filling down, to a half at most"),
+    Parameter("fill_yield", "1", 0.0, 5.0, 1.5, "by how much CPU load slows filling down: to 1 / (1 + yield × load), a half at least"),
     Parameter("free_cpu", "s/GiB", 0.0, 0.3, 0.02, "CPU time of freeing memory"),
     Parameter("write_cpu", "s/GB", 0.0, 20.0, 0.5, "CPU time of writing"),
     Parameter("read_cpu", "s/GB", 0.0, 20.0, 0.5, "CPU time of reading"),

@@ -139,7 +139,7 @@ def _fill(
     changes = ends - befores
     with np.errstate(invalid="ignore", divide="ignore"):
         parts = np.where(changes != 0, np.clip((asked["memory_bytes"] - befores) / changes, 0.0, 1.0), 1.0)
-    slowed = np.maximum(1.0 - p["fill_yield"] * np.minimum(used, 1.0), _FAIR_SHARE)
+    slowed = np.maximum(1.0 / (1.0 + p["fill_yield"] * np.minimum(used, 1.0)), _FAIR_SHARE)
     warm_rate, fresh_rate = p["fill_warm"] * slowed, p["fill_fresh"] * slowed
     idle, reported = p["warm_idle"][..., 0], step_s * p["report_rate"][..., 0]
     shape = np.broadcast_shapes(ends.shape, warm_rate.shape)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from twin_harness.schedule import Experiment
 
 _STEP = 1e-4
+_SPANS = inward(HIGH) - inward(LOW)
+_WIDE = 0.25  # of what a parameter may be: nothing is known of it
 _BISECTIONS = 40
 _LEAST_SHARE, _MOST_SHARE = 1e-8, 1.0  # of the information that independent seconds of the right model would bear
 
@@ -53,14 +55,12 @@ def suggest(twin: Twin, candidates: Sequence[Experiment], usual: Sequence[Experi
 
 
 def _covariance(twin: Twin) -> np.ndarray:
-    """Return what is known of the parameters, on the scale of the fit; what the data does not tell is as wide as its bounds."""
-    sets = inward(twin.spread_.parameters)
-    found = np.cov(sets.T) + 1e-12 * np.eye(len(NAMES))
-    spans = inward(HIGH) - inward(LOW)
+    """Return what is known of the parameters, as shares of what each may be; what the data does not tell is as wide as its bounds."""
+    found = np.cov((inward(twin.spread_.parameters) / _SPANS).T) + 1e-12 * np.eye(len(NAMES))
     for name in twin.file_.unidentified:
         index = NAMES.index(name)
         found[index, :] = found[:, index] = 0.0
-        found[index, index] = (spans[index] / 4.0) ** 2
+        found[index, index] = _WIDE**2
     return found
 
 
@@ -69,7 +69,7 @@ def _worth(known: np.ndarray, weights: np.ndarray, ordinary: np.ndarray, plans: 
 
     Seconds of a run are not independent, and no model is right: counted as if they were, eight runs would leave nothing open.
     """
-    wide = np.diag(((inward(HIGH) - inward(LOW)) / 4.0) ** 2)
+    wide = _WIDE**2 * np.eye(len(NAMES))
     today = float(np.trace(weights @ known))
     low, high = np.log(_LEAST_SHARE), np.log(_MOST_SHARE)
     for _ in range(_BISECTIONS):
@@ -96,7 +96,7 @@ def _informations(twin: Twin, experiments: Sequence[Experiment]) -> np.ndarray:
     free = on_scale(simulate(outward(np.vstack([point, moved])), stacked(demands), twin.capacity_))
     taken = np.diagonal(inward(outward(moved))) - point
     slopes = (free[:, 1:] - free[:, :1]) / np.where(taken == 0, 1.0, taken)[np.newaxis, :, np.newaxis, np.newaxis]
-    scaled = slopes / twin.spread_.still[1][np.newaxis, np.newaxis, :, np.newaxis]
+    scaled = slopes * _SPANS[np.newaxis, :, np.newaxis, np.newaxis] / twin.spread_.still[1][np.newaxis, np.newaxis, :, np.newaxis]
     for row, demand in zip(scaled, demands, strict=True):
         row[..., demand.seconds :] = 0.0
     found: np.ndarray = np.einsum("picx,pjcx->pij", scaled, scaled)

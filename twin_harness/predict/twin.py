@@ -20,7 +20,7 @@ from twin_harness.predict.overload import Overload, OverloadCall
 from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.runs import check_fit, check_machines, gather, sides_of, without_tests
 from twin_harness.predict.simulate import Start, simulate
-from twin_harness.predict.uncertainty import Calibration, FreeRun, Spread, calibrate, held, loaded, on_scale, ratios_of, spread_of
+from twin_harness.predict.uncertainty import Calibration, FreeRun, Spread, calibrate, held, on_scale, ratios_of, regimes, spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -180,7 +180,7 @@ class Twin:
         lengths = np.array([demand.seconds for demand in demands])
         columns = simulate(np.vstack([self.parameters_, self.spread_.parameters]), stacked(demands), self.capacity_, start)
         free = held(on_scale(columns), lengths)
-        return FreeRun(free[:, 0], free[:, 1:], loaded(columns))
+        return FreeRun(free[:, 0], free[:, 1:], regimes(columns))
 
     def predict(self, experiment: Experiment, start: Start | None = None, demand: Demand | None = None) -> Prediction:
         """Foretell one experiment, from rest or from a given start.
@@ -219,7 +219,7 @@ class Twin:
             part = demands[first : first + size]
             columns = simulate(parameters, stacked(part), self.capacity_, start)
             scaled = held(on_scale(columns), np.array([demand.seconds for demand in part]))
-            free = FreeRun(scaled[:, 0], scaled[:, 1:], loaded(columns))
+            free = FreeRun(scaled[:, 0], scaled[:, 1:], regimes(columns))
             reach = self.spread_.reach(free)
             for number, demand in enumerate(part):
                 own = {name: np.broadcast_to(values, scaled.shape[:2] + scaled.shape[3:])[number, 0, : demand.seconds] for name, values in columns.items()}

@@ -1,7 +1,7 @@
 """How far a prediction may be off: parameters that the runs leave open, runs that differ, seconds that differ; then calibrated on runs of their own.
 
 The ensemble: parameters by resampling plans (a few reweighted Gauss-Newton steps from the optimum), a run effect, and noise from second to second. The spread
-of a second's error differs at rest and under load, and grows with how fast the prediction changes: an error of timing is an error of level only where the
+of a second's error differs at rest, under load and where all CPUs are busy, and grows with how fast the prediction changes: an error of timing is an error of level only where the
 level moves. Calibration is conformal and by run, the exchangeable unit, on errors as shares of the band's two sides (as conformalised quantile regression
 does, Romano et al., 2019): pointwise by conformal risk control (Angelopoulos et al., 2022, the share of seconds outside
 of a run as risk), simultaneously by the split-conformal quantile of each run's worst second (Vovk et al., 2005).
@@ -31,7 +31,9 @@ LEVELS = (0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.995)
 _NORMAL = ndtri(np.array(LEVELS))
 _NORMAL_90 = float(ndtri(0.95))
 _LEAST_REACH = 0.3  # deviations: no side of a band is narrower
+REGIMES = ("rest", "load", "full")  # errors differ: a machine whose CPUs are all busy has its time stolen, and everybody waits
 _LOADED = 0.005  # of a CPU, a device or the time of filling
+_FULL_PERCENT = 85.0  # of CPU time
 _SHAPED_FROM = 100  # seconds
 _OUTSIDE = 0.1  # 1 − COVERAGE, which floating point makes 0.09999999999999998
 _NEWTON_STEPS = 5
@@ -47,16 +49,16 @@ class FreeRun:
 
     Attributes:
         centre: (plans, columns, seconds). sets: (plans, sets, columns, seconds) the same under each plausible parameter set.
-        is_loaded: (plans, seconds) something is asked of the machine.
+        regime: (plans, seconds) which of ``REGIMES`` each second belongs to.
     """
 
     centre: np.ndarray
     sets: np.ndarray
-    is_loaded: np.ndarray
+    regime: np.ndarray
 
     def of(self, plan: int, seconds: int | None = None) -> FreeRun:
         """Return one plan as a free run of its own."""
-        return FreeRun(self.centre[plan : plan + 1, :, :seconds], self.sets[plan : plan + 1, :, :, :seconds], self.is_loaded[plan : plan + 1, :seconds])
+        return FreeRun(self.centre[plan : plan + 1, :, :seconds], self.sets[plan : plan + 1, :, :, :seconds], self.regime[plan : plan + 1, :seconds])
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,8 @@ class Spread:
 
     Attributes:
         parameters: (sets, parameters) plausible ones.
-        still: (2, columns) the error's deviation where a prediction stands still, at rest and under load. moving: (columns,) per unit of its change
-            from second to second.
-        shape: (2, columns, levels) quantiles of errors in these deviations at ``LEVELS``, at rest and under load: latencies are skewed.
+        still: (regimes, columns) the error's deviation where a prediction stands still. moving: (columns,) per unit of its change from second to second.
+        shape: (regimes, columns, levels) quantiles of errors in these deviations at ``LEVELS``: latencies are skewed.
         run_share: (columns,) which share of the variance all seconds of a run have in common. memory: (columns,) correlation of what is left from
             one second to the next.
     """
@@ -79,18 +80,19 @@ class Spread:
     run_share: np.ndarray
     memory: np.ndarray
 
-    def sizes(self, centre: np.ndarray, is_loaded: np.ndarray) -> np.ndarray:
-        """Return the deviation of the noise, (plans, columns, seconds), given where each plan loads the machine, (plans, seconds)."""
-        still = np.where(is_loaded[:, np.newaxis], self.still[1][:, np.newaxis], self.still[0][:, np.newaxis])
+    def sizes(self, centre: np.ndarray, regime: np.ndarray) -> np.ndarray:
+        """Return the deviation of the noise, (plans, columns, seconds), given each second's regime, (plans, seconds)."""
+        still = np.moveaxis(self.still[regime], 2, 1)
         found: np.ndarray = np.sqrt(still**2 + (self.moving[:, np.newaxis] * _change(centre)) ** 2)
         return found
 
     def reach(self, free: FreeRun) -> np.ndarray:
         """Return how far below and above the centre 90 percent of seconds lie, before calibration, (2, plans, columns, seconds)."""
-        sizes, open_ = self.sizes(free.centre, free.is_loaded), _NORMAL_90**2 * free.sets.var(axis=1)
-        ends = np.maximum(np.abs(self.shape[..., [LEVELS.index(0.05), LEVELS.index(0.95)]]), _LEAST_REACH)  # (2, columns, 2)
-        noise = [np.where(free.is_loaded[:, np.newaxis], ends[1, :, side, np.newaxis], ends[0, :, side, np.newaxis]) * sizes for side in (0, 1)]
-        return np.sqrt(np.stack(noise) ** 2 + open_)
+        sizes, open_ = self.sizes(free.centre, free.regime), _NORMAL_90**2 * free.sets.var(axis=1)
+        ends = np.maximum(np.abs(self.shape[..., [LEVELS.index(0.05), LEVELS.index(0.95)]]), _LEAST_REACH)  # (regimes, columns, 2)
+        noise = [np.moveaxis(ends[free.regime, :, side], 2, 1) * sizes for side in (0, 1)]
+        found: np.ndarray = np.sqrt(np.stack(noise) ** 2 + open_)
+        return found
 
     def members(self, free: FreeRun, factors: np.ndarray, count: int = MEMBERS, seed: int = 0) -> np.ndarray:
         """Return (members, columns, seconds) ways in which one plan may go: parameter sets, each with several draws of the noise.
@@ -104,14 +106,15 @@ class Spread:
         seconds = free.centre.shape[2]
         make = _noise if seconds <= _KEPT_S else _noise.__wrapped__
         noise = make(count, seconds, seed, tuple(self.run_share), tuple(self.memory), self.shape.tobytes())
-        sizes = factors[:, np.newaxis] * self.sizes(free.centre, free.is_loaded)[0]
-        found: np.ndarray = free.sets[0][np.arange(count) % free.sets.shape[1]] + sizes * np.where(free.is_loaded[0], noise[1], noise[0])
+        sizes = factors[:, np.newaxis] * self.sizes(free.centre, free.regime)[0]
+        drawn = np.take_along_axis(noise, free.regime[np.newaxis, 0, np.newaxis, np.newaxis], axis=0)[0]
+        found: np.ndarray = free.sets[0][np.arange(count) % free.sets.shape[1]] + sizes * drawn
         return found
 
 
 @lru_cache(maxsize=8)
 def _noise(count: int, seconds: int, seed: int, run_share: tuple[float, ...], memory: tuple[float, ...], shape: bytes) -> np.ndarray:
-    """Return errors in deviations, (2, count, columns, seconds), at rest and under load.
+    """Return errors in deviations, (regimes, count, columns, seconds).
 
     A Gaussian copula: ranks from what a run has in common and a first-order autoregression from second to second, values of that rank from the shape.
     """
@@ -125,7 +128,7 @@ def _noise(count: int, seconds: int, seed: int, run_share: tuple[float, ...], me
         state = keep * state + np.sqrt(1.0 - keep**2) * fresh[..., second]
         rest[..., second] = state
     ranks = ndtr(np.sqrt(share) * common + np.sqrt(1.0 - share) * rest)
-    quantiles = np.frombuffer(shape).reshape(2, len(keep), len(LEVELS))
+    quantiles = np.frombuffer(shape).reshape(len(REGIMES), len(keep), len(LEVELS))
     found = np.stack([np.stack([np.interp(ranks[:, index], LEVELS, row) for index, row in enumerate(regime)], axis=1) for regime in quantiles])
     found.flags.writeable = False
     return found
@@ -150,16 +153,15 @@ def spread_of(problem: Problem, cold: Problem, found: Fit, rest: np.ndarray, cap
     resting = at_rest(found.parameters, rest)[np.newaxis]
     columns = simulate(resting, cold.levels, capacity)
     errors, centre = cold.errors(resting)[0], held(on_scale(columns)[:, 0], cold.lengths)
-    is_loaded = loaded(columns)
-    change = _change(centre)
-    noise = [_noise_of(errors[:, index], change[:, index], is_loaded) for index in range(len(COLUMNS))]
+    change, regime = _change(centre), regimes(columns)
+    noise = [_noise_of(errors[:, index], change[:, index], regime) for index in range(len(COLUMNS))]
     still, moving, shape, run_share, memory = (np.array([part[k] for part in noise]) for k in range(5))
     return Spread(sets, np.maximum(still.T, 1e-9), moving, shape.swapaxes(0, 1).copy(), run_share, memory)
 
 
-def loaded(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Return where something is asked of the machine, (plans, seconds), from simulated columns; the first member decides."""
-    found: np.ndarray = columns["load_share"][:, 0] > _LOADED
+def regimes(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Return which regime each second belongs to, (plans, seconds), from simulated columns; the first member decides."""
+    found: np.ndarray = np.where(columns["cpu_percent"][:, 0] > _FULL_PERCENT, 2, (columns["load_share"][:, 0] > _LOADED).astype(int))
     return found
 
 
@@ -202,26 +204,30 @@ def _resampled(problem: Problem, found: Fit, generator: np.random.Generator) -> 
     return np.array(sets)
 
 
-def _noise_of(errors: np.ndarray, change: np.ndarray, is_loaded: np.ndarray) -> tuple[np.ndarray, float, np.ndarray, float, float]:
+def _noise_of(errors: np.ndarray, change: np.ndarray, regime: np.ndarray) -> tuple[np.ndarray, float, np.ndarray, float, float]:
     """Return of one column's errors, (runs, seconds), what ``Spread`` says of it: still, moving, shape, run_share and memory."""
     known = ~np.isnan(errors)
     if not known.any():
-        return np.full(2, 1e-9), 0.0, np.stack([_NORMAL] * 2), 0.0, _MEMORY
+        return np.full(len(REGIMES), 1e-9), 0.0, np.stack([_NORMAL] * len(REGIMES)), 0.0, _MEMORY
     squares = np.minimum(errors**2, np.quantile(errors[known] ** 2, 0.995))
     is_still = known & (change <= np.quantile(change[known], 0.5))
-    regimes = [known & is_loaded if kind else known & ~is_loaded for kind in (False, True)]
-    still = np.array([_root_mean(squares, [is_still & regime, regime, is_still]) for regime in regimes])
-    base = np.where(is_loaded, still[1], still[0])
+    seconds = [known & (regime == number) for number in range(len(REGIMES))]
+    still = np.array([_root_mean(squares, [is_still & some, some, is_still]) for some in seconds])
+    base = still[regime]
     moves = known & ~is_still
     excess, fast = (squares - base**2)[moves], change[moves] ** 2
     moving = float(np.sqrt(max(0.0, (excess * fast).sum() / max((fast**2).sum(), 1e-30)))) if fast.sum() > 0 else 0.0
     unit = np.where(known, errors / np.maximum(np.sqrt(base**2 + (moving * change) ** 2), 1e-12), np.nan)
     # Errors are what was foretold less what came; noise is what comes beyond what was foretold.
-    shape = np.stack([np.quantile(-unit[regime], LEVELS) if regime.sum() >= _SHAPED_FROM else _NORMAL for regime in regimes])
-    means = np.nanmean(unit, axis=1)
-    total = float(np.nanmean(unit**2))
+    shape = np.stack([np.quantile(-unit[some], LEVELS) if some.sum() >= _SHAPED_FROM else _NORMAL for some in seconds])
+    # Normal scores: what a run has in common is a matter of ranks, which one far second does not outweigh.
+    ranked = np.full(unit.shape, np.nan)
+    for some in seconds:
+        ranked[some] = ndtri((unit[some].argsort().argsort() + 0.5) / max(some.sum(), 1))
+    means = np.nanmean(ranked, axis=1)
+    total = float(np.nanmean(ranked**2))
     share = float(np.clip(np.nanvar(means) / max(total, 1e-12), 0.0, 0.9))
-    rest = unit - means[:, np.newaxis]
+    rest = ranked - means[:, np.newaxis]
     pairs = rest[:, 1:] * rest[:, :-1]
     memory = float(np.clip(np.nanmean(pairs) / max(float(np.nanmean(rest**2)), 1e-12), 0.0, 0.95)) if not np.isnan(pairs).all() else _MEMORY
     return still, moving, shape, share, memory
