@@ -57,7 +57,7 @@ def show(found):
         if ours is None:
             continue
         scale = 1e-6 if column.endswith("bytes_per_s") else 1.0
-        extra = f", p95 log ratio {ours.log_ratio:.2f}" if math.isfinite(ours.log_ratio) else ""
+        extra = f", p95 log ratio {ours.log_ratio:.2f} (floor {ours.log_ratio_floor:.2f})" if math.isfinite(ours.log_ratio) else ""
         extra += f", total {ours.total_percent:+.1f} %" if math.isfinite(ours.total_percent) else ""
         other = f"; {best.predictor} {best.nrmse:.2f}" if best else ""
         floor = f", floor {scale * ours.floor:.3g}, {ours.to_floor:.2f} of it" if math.isfinite(ours.floor) else ""
@@ -68,7 +68,14 @@ def show(found):
     for one in found.coverage:
         if math.isfinite(one.pointwise) and one.column in GOALS:
             whole = f"{100 * one.simultaneous:.0f} % [{100 * one.low:.0f}, {100 * one.high:.0f}] of runs" if math.isfinite(one.simultaneous) else "unknown"
-            print(f"  90 % band of {one.column:<24} {100 * one.pointwise:.1f} % of seconds, {whole}, width {one.width:.3g}, CRPS {one.crps:.3g}, n={one.runs}")
+            ratio = f"{one.width / one.replicate_width:.1f} of the replicates'" if one.replicate_width > 0 else "no replicates"
+            must = 0.87 <= one.pointwise <= 0.93 and one.simultaneous >= 0.85
+            can_tell = one.high < 0.85 or one.low >= 0.85
+            verdict_ = f"{'met' if must else 'missed'}{'' if can_tell else ', simultaneous UNDECIDED'}"
+            print(
+                f"  90 % band of {one.column:<24} {100 * one.pointwise:.1f} % of seconds, {whole}, width {one.width:.3g} ({ratio}), "
+                f"CRPS {one.crps:.3g}, n={one.runs}: {verdict_}"
+            )
     for one in found.overload:
         decided = f"Brier skill {one.skill:.2f}, time off by {one.time_error_s:.1f} s, false safe {100 * one.false_safe:.0f} %"
         print(f"  {one.condition}: {one.events} events, {one.others} others: {decided if one.is_decided else f'UNDECIDED ({decided})'}")

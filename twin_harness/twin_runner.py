@@ -76,7 +76,8 @@ class TwinRunner:
         """
         offsets_s, found = virtual_columns(self._twin, experiment, self._interval_s)
         if reasons := beyond(demand_of(experiment, self._twin.capacity_), self._twin.domain_):
-            msg = f"experiment {experiment.name!r} lies beyond what the twin was fitted to: {'; '.join(reasons)}; run it with --twin-on=server, or record such loads"
+            told = "; ".join(reasons)
+            msg = f"experiment {experiment.name!r} lies beyond what the twin was fitted to: {told}; run it with --twin-on=server, or record such loads"
             raise Undecided(msg)
         experiment = experiment.model_copy(update={"name": self._folder.claim_name(experiment.name)})
         self.begin()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isnan
+from math import exp, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from twin_harness.predict.evaluate import Evaluation
     from twin_harness.predict.observation import Observation
+    from twin_harness.predict.scores import ColumnScore
     from twin_harness.predict.simulate import Start
     from twin_harness.predict.twin import Prediction, Twin
 
@@ -64,16 +65,15 @@ def fit(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give(file.model_dump(mode="json", exclude={"sets", "training"}) | {"runs": file.training.runs, "plans": len(file.training.plans)})
         return OK
-    calibrated = (
-        f"calibrated by {file.calibration.runs}" if file.calibration.runs else f"not calibrated: bands need runs of {CALIBRATED_FROM} or more different plans"
-    )
+    runs = file.calibration.runs
+    calibrated = f"calibrated by {runs}" if runs else f"not calibrated: bands need runs of {CALIBRATED_FROM} or more different plans"
     say(f"{arguments.out}: twin of machine {file.fingerprint}, fitted to {file.training.runs} runs of {len(file.training.plans)} plans, {calibrated}")
     if found is not None:
         say(*(f"  {name:<16} {found.known(name)}" for name in NAMES if name not in found.unidentified))
     if file.parameters["background_cpu"] > _BUSY_PERCENT:
         say(
-            f"background_cpu is {file.parameters['background_cpu']:.1f} %: others kept the machine busy while these runs were recorded, and the twin takes that "
-            "for rest; record on a machine as quiet as the one you ask about"
+            f"background_cpu is {file.parameters['background_cpu']:.1f} %: others kept the machine busy while these runs were recorded, and the twin takes "
+            "that for rest; record on a machine as quiet as the one you ask about"
         )
     for names, text in ((file.unidentified, "these runs do not tell"), (file.at_bound, "at the end of its range")):
         if names:
@@ -222,7 +222,7 @@ def _score_lines(evaluation: Evaluation) -> list[str]:
         held = coverage[column].pointwise
         band = "unknown" if isnan(held) else f"{100 * held:.0f} % of seconds"
         errors = f"{scale * ours.rmse:>9.3g} {_plain(ours.nrmse):>7} {_plain(warm.nrmse) if warm else '':>9} {_plain(ours.to_floor):>8}"
-        lines.append(f"  {column:<24} {errors} {scale * ours.bias:>+9.2g}   {other:<28}  {band}")
+        lines.append(f"  {column:<24} {errors} {scale * ours.bias:>+9.2g}   {other:<28}  {band}{_tail(ours)}")
     lines.append(_in_short(evaluation))
     for call in evaluation.overload:
         counts = f"{call.events} of {call.events + call.others} runs"
@@ -232,6 +232,14 @@ def _score_lines(evaluation: Evaluation) -> list[str]:
         times = f"time off by {call.time_error_s:.1f} s (limit {call.time_limit_s:.1f} s)"
         lines.append(f"  {call.condition}: came true in {counts}: Brier skill {call.skill:.2f}, {times}, {100 * call.false_safe:.0f} % called safe")
     return lines
+
+
+def _tail(one: ColumnScore) -> str:
+    """Return by which factor the 95th percentile of a latency is off, in the middle of the runs; nothing for other columns."""
+    if isnan(one.log_ratio):
+        return ""
+    floor = "" if isnan(one.log_ratio_floor) else f" (two runs of one plan: {exp(one.log_ratio_floor):.1f})"
+    return f"; p95 off by a factor of {exp(one.log_ratio):.1f}{floor}"
 
 
 def _in_short(evaluation: Evaluation) -> str:

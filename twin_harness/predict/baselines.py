@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from twin_harness.predict.demand import CHANNELS, stacked
+from twin_harness.predict.features import INPUTS, lagged, outlines, own_past, regress
 from twin_harness.predict.observation import COLUMNS, padded
 
 if TYPE_CHECKING:
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from twin_harness.predict.demand import Capacity, Demand
     from twin_harness.predict.observation import Observation
 
-_LAGS = 4
-_RIDGE = 1e-3
-_GRID_S = 60
-_INPUTS = [index for index, name in enumerate(CHANNELS) if name not in ("host_starts", "host_ends", "filled_bytes", "memory_end_bytes")]
 _WILD = 10.0  # a free run that leaves what was measured by so many times its range has diverged, and stays there
 
 
@@ -86,7 +83,7 @@ class Nearest:
     def fit(self, observations: Sequence[Observation], capacity: Capacity) -> Self:
         """Keep every run."""
         del capacity
-        self.plans_ = _outlines([observation.demand for observation in observations])
+        self.plans_ = outlines([observation.demand for observation in observations])
         self.scales_ = np.maximum(self.plans_.std(axis=(0, 2), keepdims=True), 1e-9)
         self.values_ = padded(observations)
         self.fallback_ = Mean().fit(observations, observations[0].capacity).means_
@@ -95,7 +92,7 @@ class Nearest:
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
         """Return the measured values of the nearest plan; its last ones where it was shorter."""
         del before
-        wanted = _outlines(demands)
+        wanted = outlines(demands)
         distances = (((wanted[:, np.newaxis] - self.plans_) / self.scales_) ** 2).sum(axis=(2, 3))
         found = self.values_[distances.argmin(axis=1)]
         longest = _longest(demands)
@@ -118,14 +115,14 @@ class Superposition:
         single = [one for one in observations if len(one.stressors) == 1]
         used = single if _resources(single) == _resources(observations) else observations
         levels, values = stacked([one.demand for one in used]), padded(used)
-        self.scales_ = np.maximum(np.abs(levels[:, _INPUTS]).max(axis=(0, 2)), 1e-9)
-        self.weights_ = _regress(_lagged(levels, self.scales_), values)
+        self.scales_ = np.maximum(np.abs(levels[:, INPUTS]).max(axis=(0, 2)), 1e-9)
+        self.weights_ = regress(lagged(levels, self.scales_), values)
         return self
 
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
         """Return the sum of the responses, cut at what is physical if it is to be."""
         del before
-        found: np.ndarray = np.einsum("rtf,cf->rct", _lagged(stacked(demands), self.scales_), self.weights_)
+        found: np.ndarray = np.einsum("rtf,cf->rct", lagged(stacked(demands), self.scales_), self.weights_)
         return _clipped(found) if self.is_clipped else found
 
 
@@ -140,21 +137,21 @@ class Arx:
         """Regress each column on its own past and the lagged levels, one step ahead."""
         del capacity
         levels, values = stacked([one.demand for one in observations]), padded(observations)
-        self.scales_ = np.maximum(np.abs(levels[:, _INPUTS]).max(axis=(0, 2)), 1e-9)
+        self.scales_ = np.maximum(np.abs(levels[:, INPUTS]).max(axis=(0, 2)), 1e-9)
         self.idle_ = _usual(observations)
         filled = np.where(np.isnan(values), 0.0, values)
         self.low_, self.high_ = filled.min(axis=(0, 2)), filled.max(axis=(0, 2))
-        inputs = _lagged(levels, self.scales_)
+        inputs = lagged(levels, self.scales_)
         before = np.stack([np.where(np.isnan(one.before), self.idle_, one.before) for one in observations])
         self.weights_ = []
         for column in range(len(COLUMNS)):
-            past = _past(values[:, column], before[:, column], self.order)
-            self.weights_.append(_regress(np.concatenate([inputs, past], axis=2), values[:, column : column + 1])[0])
+            past = own_past(values[:, column], before[:, column], self.order)
+            self.weights_.append(regress(np.concatenate([inputs, past], axis=2), values[:, column : column + 1])[0])
         return self
 
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
         """Run freely."""
-        inputs = _lagged(stacked(demands), self.scales_)
+        inputs = lagged(stacked(demands), self.scales_)
         start = np.where(np.isnan(before), self.idle_, before)
         span = np.maximum(self.high_ - self.low_, 1e-9)
         found = np.empty((len(demands), len(COLUMNS), inputs.shape[1]))
@@ -189,13 +186,13 @@ class Boosting:
 
         del capacity
         levels, values = stacked([one.demand for one in observations]), padded(observations)
-        self.scales_ = np.maximum(np.abs(levels[:, _INPUTS]).max(axis=(0, 2)), 1e-9)
+        self.scales_ = np.maximum(np.abs(levels[:, INPUTS]).max(axis=(0, 2)), 1e-9)
         self.idle_ = _usual(observations)
-        inputs = _lagged(levels, self.scales_)
+        inputs = lagged(levels, self.scales_)
         self.models_ = []
         for column in range(len(COLUMNS)):
             before = np.array([one.before[column] for one in observations])
-            past = _past(values[:, column], np.where(np.isnan(before), self.idle_[column], before), self.order)
+            past = own_past(values[:, column], np.where(np.isnan(before), self.idle_[column], before), self.order)
             features = np.concatenate([inputs, past], axis=2).reshape(-1, inputs.shape[2] + self.order)
             target = values[:, column].reshape(-1)
             is_known = ~np.isnan(target) & ~np.isnan(features).any(axis=1)
@@ -205,7 +202,7 @@ class Boosting:
 
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
         """Run freely."""
-        inputs = _lagged(stacked(demands), self.scales_)
+        inputs = lagged(stacked(demands), self.scales_)
         start = np.where(np.isnan(before), self.idle_, before)
         found = np.empty((len(demands), len(COLUMNS), inputs.shape[1]))
         for column, model in enumerate(self.models_):
@@ -276,45 +273,6 @@ def _longest(demands: Sequence[Demand]) -> int:
 
 def _resources(observations: Sequence[Observation]) -> set[str]:
     return {stressor for one in observations for stressor in one.stressors}
-
-
-def _outlines(demands: Sequence[Demand]) -> np.ndarray:
-    """Return the plans' inputs on a grid of the same length, (plans, inputs, seconds)."""
-    levels = stacked(demands)[:, _INPUTS]
-    grid = np.zeros((*levels.shape[:2], _GRID_S))
-    grid[:, :, : min(_GRID_S, levels.shape[2])] = levels[:, :, :_GRID_S]
-    return grid
-
-
-def _lagged(levels: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Return a one and the inputs of this second and the ones before, (plans, seconds, features)."""
-    inputs = levels[:, _INPUTS] / scales[:, np.newaxis]
-    features = [np.ones((len(levels), levels.shape[2]))]
-    for lag in range(_LAGS):
-        moved = np.zeros_like(inputs)
-        moved[:, :, lag:] = inputs[:, :, : inputs.shape[2] - lag]
-        features += list(np.moveaxis(moved, 1, 0))
-    return np.stack(features, axis=2)
-
-
-def _past(values: np.ndarray, before: np.ndarray, order: int) -> np.ndarray:
-    """Return a column's own values of the seconds before, (runs, seconds, order); those before the run are the last one known."""
-    padded_values = np.concatenate([np.repeat(before[:, np.newaxis], order, axis=1), values], axis=1)
-    seconds = values.shape[1]
-    return np.stack([padded_values[:, order - lag : order - lag + seconds] for lag in range(1, order + 1)], axis=2)
-
-
-def _regress(features: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the weights of a ridge regression, (columns, features)."""
-    flat = features.reshape(-1, features.shape[2])
-    weights = np.zeros((values.shape[1], flat.shape[1]))
-    for column in range(values.shape[1]):
-        target = values[:, column].reshape(-1)
-        is_known = ~np.isnan(target) & ~np.isnan(flat).any(axis=1)
-        if is_known.any():
-            used = flat[is_known]
-            weights[column] = np.linalg.solve(used.T @ used + _RIDGE * len(used) * np.eye(used.shape[1]), used.T @ target[is_known])
-    return weights
 
 
 def _clipped(values: np.ndarray) -> np.ndarray:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.predict.model_file import CalibrationPart, CapacityPart, DriftPart, ModelFile, SpreadPart, TrainingPart
+from twin_harness.predict.calibration import Calibration
+from twin_harness.predict.model_file import CalibrationPart, CapacityPart, DriftPart, ModelFile, RunPart, SpreadPart, TrainingPart
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES, PARAMETERS
-from twin_harness.predict.uncertainty import REGIMES, Calibration, Spread
+from twin_harness.predict.uncertainty import REGIMES, Spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +61,12 @@ def spread_of_file(file: ModelFile) -> Spread:
     """Return what a model leaves open."""
     part = file.spread
     still = np.stack([_by_column(getattr(part, f"still_{regime}")) for regime in REGIMES])
-    shape = np.array([[getattr(part, f"shape_{regime}")[name] for name in COLUMNS] for regime in REGIMES])
-    return Spread(np.array(file.sets), still, _by_column(part.moving), shape, _by_column(part.run_share), _by_column(part.memory))
+    longest = max((len(run.regimes) for run in part.runs), default=0)
+    errors, regimes = np.full((len(part.runs), len(COLUMNS), longest), np.nan), np.full((len(part.runs), longest), -1)
+    for run, rows, row in zip(part.runs, errors, regimes, strict=True):
+        row[: len(run.regimes)] = [int(digit) for digit in run.regimes]
+        rows[:, : len(run.regimes)] = [[np.nan if value is None else value for value in run.errors[name]] for name in COLUMNS]
+    return Spread(np.array(file.sets), still, _by_column(part.moving), errors, regimes)
 
 
 def calibration_of_file(file: ModelFile) -> Calibration:
@@ -77,14 +82,12 @@ def usual_of_file(file: ModelFile) -> tuple[np.ndarray, np.ndarray]:
 
 def _spread_part(spread: Spread) -> SpreadPart:
     parts = {f"still_{regime}": _named(spread.still[number]) for number, regime in enumerate(REGIMES)}
-    for regime, rows in zip(REGIMES, spread.shape, strict=True):
-        parts[f"shape_{regime}"] = {name: [float(f"{value:.6g}") for value in row] for name, row in zip(COLUMNS, rows, strict=True)}
-    return SpreadPart(
-        **parts,
-        moving=_named(spread.moving),
-        run_share=_named(spread.run_share),
-        memory=_named(spread.memory),
-    )
+    runs = []
+    for rows, row in zip(spread.errors, spread.regimes, strict=True):
+        length = int((row >= 0).sum())
+        told = {name: [_known(float(f"{value:.4g}")) for value in errors[:length]] for name, errors in zip(COLUMNS, rows, strict=True)}
+        runs.append(RunPart(regimes="".join(map(str, row[:length])), errors=told))
+    return SpreadPart(**parts, moving=_named(spread.moving), runs=runs)
 
 
 def _named(values: np.ndarray) -> dict[str, float]:

@@ -10,19 +10,20 @@ import numpy as np
 
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.baselines import all_baselines
+from twin_harness.predict.calibration import ratios_of
 from twin_harness.predict.fit import LOG_COLUMNS, scored
 from twin_harness.predict.observation import COLUMNS, padded, start_of
 from twin_harness.predict.overload_scores import OverloadScore, score_overload
 from twin_harness.predict.runs import check_machines
-from twin_harness.predict.scores import ColumnScore, floor_of, score, skill, square_errors, tails_of
+from twin_harness.predict.scores import ColumnScore, floor_of, replicate_width, score, skill, square_errors, tails_of
 from twin_harness.predict.splits import SPLITS, divide
 from twin_harness.predict.twin import Twin, ways_of
-from twin_harness.predict.uncertainty import FreeRun, ratios_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from twin_harness.predict.observation import Observation
+    from twin_harness.predict.uncertainty import FreeRun
 
 TWIN, WARM = "twin", "twin, as found"
 
@@ -33,7 +34,8 @@ class Coverage:
 
     Attributes:
         column: which. pointwise, simultaneous: shares of seconds and of runs inside; NaN without a calibrated band. low, high: the interval (95 %)
-            of the simultaneous share, exact binomial. width: mean of the pointwise band in the column's unit. crps: mean continuous ranked
+            of the simultaneous share, exact binomial. width: mean of the pointwise band in the column's unit. replicate_width: what a
+            perfect model's would be, from replicates. crps: mean continuous ranked
             probability score, in it, too (of latencies of their logarithm). runs: how many; each weighs the same.
     """
 
@@ -43,6 +45,7 @@ class Coverage:
     low: float
     high: float
     width: float
+    replicate_width: float
     crps: float
     runs: int
 
@@ -115,11 +118,12 @@ def evaluate(twin: Twin, training: Sequence[Observation], test: Sequence[Observa
     ours = _linear(free.centre)
     members = [ways_of(twin, free, plan)[..., : one.demand.seconds] for plan, one in enumerate(test)]
     others = [ways_of(twin, as_found, plan)[..., : one.demand.seconds] for plan, one in enumerate(test)]
-    scores = [*score(TWIN, ours, test, floors, tails_of(members)), *score(WARM, _linear(as_found.centre), test, floors, tails_of(others))]
+    scores = score(TWIN, ours, test, floors, tails_of(members), floors_from)
+    scores += score(WARM, _linear(as_found.centre), test, floors, tails_of(others), floors_from)
     skills = {}
     for baseline in all_baselines() if training else []:
         guess = baseline.fit(training, twin.capacity_).predict(demands, cold)
-        scores += score(baseline.name, guess, test, floors)
+        scores += score(baseline.name, guess, test, floors, floors_from=floors_from)
         plans = [one.plan for one in test]
         skills[baseline.name] = {
             column: skill(
@@ -129,7 +133,7 @@ def evaluate(twin: Twin, training: Sequence[Observation], test: Sequence[Observa
             )
             for index, column in enumerate(COLUMNS)
         }
-    return Evaluation(split, scores, skills, _coverage(twin, test, free, members), len(training), len(test), pairs, score_overload(test, members))
+    return Evaluation(split, scores, skills, _coverage(twin, test, free, members, floors_from), len(training), len(test), pairs, score_overload(test, members))
 
 
 def evaluate_splits(
@@ -214,7 +218,7 @@ def _in_unit(column: str, values: np.ndarray) -> np.ndarray:
     return found
 
 
-def _coverage(twin: Twin, test: Sequence[Observation], free: FreeRun, members: Sequence[np.ndarray]) -> list[Coverage]:
+def _coverage(twin: Twin, test: Sequence[Observation], free: FreeRun, members: Sequence[np.ndarray], floors_from: Sequence[Observation]) -> list[Coverage]:
     from scipy.stats import binomtest  # noqa: PLC0415 - scipy.stats is slow to load
 
     measured = padded(test)
@@ -243,6 +247,7 @@ def _coverage(twin: Twin, test: Sequence[Observation], free: FreeRun, members: S
                 float(interval.low) if np.isfinite(joint) else float("nan"),
                 float(interval.high) if np.isfinite(joint) else float("nan"),
                 float(np.mean(_by_run(np.where(known, ends[1] - ends[0], np.nan)))) if is_known else float("nan"),
+                replicate_width(floors_from or test, column),
                 float(np.nanmean(crps)),
                 len(whole),
             )

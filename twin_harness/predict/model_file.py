@@ -11,21 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twin_harness.errors import InvalidInput
 from twin_harness.phrasing import checked, refuse, short
-from twin_harness.predict.demand import CHANNELS
+from twin_harness.predict.demand import CHANNELS, LONGEST_S
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES
-from twin_harness.predict.uncertainty import LEVELS
+from twin_harness.predict.uncertainty import REGIMES
 from twin_harness.schedule_file import read_json
 
-# History: 1: parameters, sets, spread, calibration, domain, training.
-FORMAT = "twin-model/1"
+# History: 1: parameters, sets, spread, calibration, domain, training. 2: other parameters; the errors of runs.
+FORMAT = "twin-model/2"
 LARGEST_BYTES = 4 * 1024**2
 _MOST_SETS, _MOST_PLANS = 1_000, 100_000
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Multiplier = Annotated[float, Field(gt=0, le=1e6)]
-Shape = Annotated[list[Finite], Field(min_length=len(LEVELS), max_length=len(LEVELS))]
 Parameters = list[Literal[NAMES]]  # type: ignore[valid-type]  # NAMES is a tuple of words
 Text = Annotated[str, Field(max_length=500)]
 
@@ -41,18 +40,21 @@ class CapacityPart(_Part):
     memory_bytes: Annotated[float, Field(ge=2**20, le=2**60)]
 
 
+class RunPart(_Part):
+    """Errors of one run of the fit, in deviations, second by second; null where nothing was measured. ``regimes`` has a digit a second."""
+
+    regimes: Annotated[str, Field(min_length=1, max_length=LONGEST_S, pattern=f"^[0-{len(REGIMES) - 1}]+$")]
+    errors: dict[str, Annotated[list[Finite | None], Field(max_length=LONGEST_S)]]
+
+
 class SpreadPart(_Part):
-    """See ``uncertainty.Spread``; one number a column, of shapes one a level."""
+    """See ``uncertainty.Spread``; one number a column, and the errors of runs."""
 
     still_rest: dict[str, Positive]
     still_load: dict[str, Positive]
     still_full: dict[str, Positive]
-    shape_rest: dict[str, Shape]
-    shape_load: dict[str, Shape]
-    shape_full: dict[str, Shape]
     moving: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
-    run_share: dict[str, Annotated[float, Field(ge=0, le=1)]]
-    memory: dict[str, Annotated[float, Field(ge=0, lt=1)]]
+    runs: Annotated[list[RunPart], Field(max_length=_MOST_SETS)]
 
 
 class CalibrationPart(_Part):
@@ -113,12 +115,16 @@ class ModelFile(_Part):
         _check_created(self.created)
         _same_names("parameters", self.parameters, NAMES)
         for part, names in (
-            ("spread", tuple(SpreadPart.model_fields)),
+            ("spread", ("still_rest", "still_load", "still_full", "moving")),
             ("calibration", ("pointwise", "simultaneous")),
             ("drift", ("centre", "deviation")),
         ):
             for name in names:
                 _same_names(f"{part}.{name}", getattr(getattr(self, part), name), COLUMNS)
+        for index, run in enumerate(self.spread.runs):
+            _same_names(f"spread.runs[{index}].errors", run.errors, COLUMNS)
+            if odd := [name for name, row in run.errors.items() if len(row) != len(run.regimes)]:
+                refuse(f"spread.runs[{index}].errors.{odd[0]}", f"{len(run.errors[odd[0]])} numbers; expected one for each of {len(run.regimes)} regimes")
         _same_names("domain.highest", self.domain.highest, CHANNELS)
         for index, row in enumerate([[self.parameters[name] for name in NAMES], *self.sets]):
             where = "parameters" if index == 0 else f"sets[{index - 1}]"

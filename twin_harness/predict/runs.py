@@ -80,7 +80,10 @@ def check_fit(observations: Sequence[Observation]) -> None:
         )
         raise InvalidInput(msg)
     if not any(one.stressors for one in observations):
-        msg = f"fit: none of the {len(observations)} runs loads the machine; expected cpu, memory or disk load, record some with: pytest scenarios/campaign --twin-campaign 10m"
+        msg = (
+            f"fit: none of the {len(observations)} runs loads the machine; expected cpu, memory or disk load, "
+            "record some with: pytest scenarios/campaign --twin-campaign 10m"
+        )
         raise InvalidInput(msg)
 
 

@@ -28,7 +28,8 @@ class ColumnScore:
         column, predictor: which. runs, seconds: how many were judged.
         rmse, bias: in the column's unit. nrmse: rmse over the standard deviation of the column in the test; NaN where it is flat.
         floor: what a perfect model would reach, from replicates; NaN without any. to_floor: rmse over it.
-        log_ratio: of latencies, the median over runs of |log(predicted p95 / measured p95)|; NaN for others.
+        log_ratio: of latencies, the median over runs of |log(predicted p95 / measured p95)|; NaN for others. log_ratio_floor: what a perfect model would
+            reach, from replicates.
         total_percent: of the disk, by how much the bytes of all runs are off.
     """
 
@@ -42,6 +43,7 @@ class ColumnScore:
     floor: float
     to_floor: float
     log_ratio: float
+    log_ratio_floor: float
     total_percent: float
 
     def to_json(self) -> dict[str, Any]:
@@ -70,13 +72,41 @@ def square_errors(predicted: np.ndarray, measured: np.ndarray, column: str) -> n
 
 def floor_of(observations: Sequence[Observation], column: str) -> tuple[float, int]:
     """Return what a perfect model would reach, and over how many pairs of replicates: their RMSE over √2."""
-    values, plans = padded(observations)[:, COLUMNS.index(column)], [one.plan for one in observations]
-    pairs = [(i, j) for i in range(len(plans)) for j in range(i + 1, len(plans)) if plans[i] == plans[j]]
+    values, pairs = padded(observations)[:, COLUMNS.index(column)], _pairs(observations)
     if not pairs:
         return float("nan"), 0
     errors = np.array([square_errors(values[i : i + 1], values[j : j + 1], column)[0] for i, j in pairs])
     known = errors[~np.isnan(errors)]
     return float(np.sqrt(known.mean() / 2.0)) if len(known) else float("nan"), len(known)
+
+
+def _pairs(observations: Sequence[Observation]) -> list[tuple[int, int]]:
+    """Return which runs are replicates of which."""
+    plans = [one.plan for one in observations]
+    return [(i, j) for i in range(len(plans)) for j in range(i + 1, len(plans)) if plans[i] == plans[j]]
+
+
+def tail_floor_of(observations: Sequence[Observation], column: str) -> float:
+    """Return how far a perfect model's 95th percentile would be off by its logarithm: the median over pairs of replicates over √2."""
+    tails = np.array([np.log(max(float(np.nanquantile(one.column(column), 0.95)), 1e-4)) if _is_known(one, column) else np.nan for one in observations])
+    found = [abs(tails[i] - tails[j]) for i, j in _pairs(observations)]
+    known = [value for value in found if not np.isnan(value)]
+    return float(np.median(known) / np.sqrt(2.0)) if known else float("nan")
+
+
+def replicate_width(observations: Sequence[Observation], column: str) -> float:
+    """Return how wide a band that holds 90 percent of seconds would be around a perfect prediction, in the column's unit, from replicates."""
+    gaps = [np.abs(observations[i].column(column)[:n] - observations[j].column(column)[:n]) for i, j, n in _overlaps(observations)]
+    known = np.concatenate([gap[~np.isnan(gap)] for gap in gaps]) if gaps else np.zeros(0)
+    return float(2.0 * np.quantile(known, 0.9) / np.sqrt(2.0)) if len(known) else float("nan")
+
+
+def _overlaps(observations: Sequence[Observation]) -> list[tuple[int, int, int]]:
+    return [(i, j, min(observations[i].demand.seconds, observations[j].demand.seconds)) for i, j in _pairs(observations)]
+
+
+def _is_known(one: Observation, column: str) -> bool:
+    return not np.isnan(one.column(column)).all()
 
 
 def tails_of(members: Sequence[np.ndarray]) -> np.ndarray:
@@ -85,7 +115,12 @@ def tails_of(members: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def score(
-    predictor: str, predicted: np.ndarray, observations: Sequence[Observation], floors: dict[str, float], tails: np.ndarray | None = None
+    predictor: str,
+    predicted: np.ndarray,
+    observations: Sequence[Observation],
+    floors: dict[str, float],
+    tails: np.ndarray | None = None,
+    floors_from: Sequence[Observation] = (),
 ) -> list[ColumnScore]:
     """Score predictions (runs, columns, seconds) of runs.
 
@@ -95,6 +130,7 @@ def score(
         observations: what came.
         floors: of each column.
         tails: (runs, columns) the 95th percentile that is foretold of each run; that of the centre unless given.
+        floors_from: runs whose replicates tell how far two 95th percentiles of one plan differ; these unless given.
     """
     measured = padded(observations)
     found = []
@@ -120,6 +156,7 @@ def score(
                 floor,
                 rmse / floor if floor > 0 else float("nan"),
                 _log_ratio(guess, truth, None if tails is None else tails[:, index]) if column in LOG_COLUMNS else float("nan"),
+                tail_floor_of(floors_from or observations, column) if column in LOG_COLUMNS else float("nan"),
                 100.0 * float(np.nansum(errors) / np.nansum(truth)) if column.startswith("disk_") and np.nansum(truth) > 0 else float("nan"),
             )
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 from twin_harness.errors import InvalidInput, Undecided
 from twin_harness.predict import domain, drift
+from twin_harness.predict.calibration import Calibration, calibrate, ratios_of
 from twin_harness.predict.demand import LONGEST_S, Capacity, demand_of, stacked
 from twin_harness.predict.described import calibration_of_file, described, spread_of_file, usual_of_file
 from twin_harness.predict.fit import LOG_COLUMNS, Fit, Problem, at_rest, fit, rest_of
@@ -20,7 +21,7 @@ from twin_harness.predict.overload import Overload, OverloadCall
 from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.runs import check_fit, check_machines, gather, sides_of, without_tests
 from twin_harness.predict.simulate import Start, simulate
-from twin_harness.predict.uncertainty import Calibration, FreeRun, Spread, calibrate, held, on_scale, ratios_of, regimes, spread_of
+from twin_harness.predict.uncertainty import FreeRun, Spread, held, on_scale, regimes, spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,20 +1,18 @@
-"""How far a prediction may be off: parameters that the runs leave open, runs that differ, seconds that differ; then calibrated on runs of their own.
+"""How far a prediction may be off: parameters that the runs leave open, runs that differ, seconds that differ.
 
-The ensemble: parameters by resampling plans (a few reweighted Gauss-Newton steps from the optimum), a run effect, and noise from second to second. The spread
-of a second's error differs at rest, under load and where all CPUs are busy, and grows with how fast the prediction changes: an error of timing is an error of level only where the
-level moves. Calibration is conformal and by run, the exchangeable unit, on errors as shares of the band's two sides (as conformalised quantile regression
-does, Romano et al., 2019): pointwise by conformal risk control (Angelopoulos et al., 2022, the share of seconds outside
-of a run as risk), simultaneously by the split-conformal quantile of each run's worst second (Vovk et al., 2005).
+The ensemble: parameters by resampling plans (a few reweighted Gauss-Newton steps from the optimum), and the errors of whole runs of the fit. The size of
+a second's error differs at rest, under load and where all CPUs are busy, and grows with how fast the prediction changes: an error of timing is an error
+of level only where the level moves. ``calibration`` scales all this by runs that the fit has not seen.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
 from twin_harness.predict.fit import REST, at_rest, scored
 from twin_harness.predict.observation import COLUMNS
@@ -26,21 +24,16 @@ if TYPE_CHECKING:
     from twin_harness.predict.fit import Fit, Problem
 
 PARAMETER_SETS, MEMBERS = 25, 200
-COVERAGE = 0.9
-LEVELS = (0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.995)
-_NORMAL = ndtri(np.array(LEVELS))
 _NORMAL_90 = float(ndtri(0.95))
 _LEAST_REACH = 0.3  # deviations: no side of a band is narrower
 REGIMES = ("rest", "load", "full")  # errors differ: a machine whose CPUs are all busy has its time stolen, and everybody waits
 _LOADED = 0.005  # of a CPU, a device or the time of filling
 _FULL_PERCENT = 85.0  # of CPU time
 _SHAPED_FROM = 100  # seconds
-_OUTSIDE = 0.1  # 1 − COVERAGE, which floating point makes 0.09999999999999998
+_LEAST_POOL = 20
+_MOST_SECONDS = 6_000  # of errors that a model keeps
 _NEWTON_STEPS = 5
 _DAMPING = 1e-9
-_ROUNDING = 1e-9
-_KEPT_S = 600  # longer draws are not kept for the next prediction
-_MEMORY = 0.6  # of the noise from one second to the next, where the data tells none
 
 
 @dataclass(frozen=True)
@@ -68,17 +61,34 @@ class Spread:
     Attributes:
         parameters: (sets, parameters) plausible ones.
         still: (regimes, columns) the error's deviation where a prediction stands still. moving: (columns,) per unit of its change from second to second.
-        shape: (regimes, columns, levels) quantiles of errors in these deviations at ``LEVELS``: latencies are skewed.
-        run_share: (columns,) which share of the variance all seconds of a run have in common. memory: (columns,) correlation of what is left from
-            one second to the next.
+        errors: (runs, columns, seconds) what came less what was foretold, in these deviations, of runs of the fit; NaN where nothing was measured.
+        regimes: (runs, seconds) which of ``REGIMES`` each second belongs to; -1 beyond the end of a run.
     """
 
     parameters: np.ndarray
     still: np.ndarray
     moving: np.ndarray
-    shape: np.ndarray
-    run_share: np.ndarray
-    memory: np.ndarray
+    errors: np.ndarray
+    regimes: np.ndarray
+
+    @cached_property
+    def pools(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The errors by regime, (seconds, columns), run after run, and where each run begins in them; of all regimes where one has too few."""
+        found = []
+        for number in range(len(REGIMES)):
+            some = self.regimes == number
+            if some.sum() < _LEAST_POOL:
+                some = self.regimes >= 0
+            begins = np.concatenate([[0], np.cumsum(some.sum(axis=1))[:-1]])
+            found.append((np.moveaxis(self.errors, 1, 2)[some], begins))
+        return found
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """Between which deviations 90 percent of the errors lie, (regimes, columns, 2), from 0 in each direction."""
+        sides = [np.abs(_quantiles(pool, (0.05, 0.95))) for pool, _ in self.pools]
+        found: np.ndarray = np.maximum(np.stack(sides), _LEAST_REACH)
+        return found
 
     def sizes(self, centre: np.ndarray, regime: np.ndarray) -> np.ndarray:
         """Return the deviation of the noise, (plans, columns, seconds), given each second's regime, (plans, seconds)."""
@@ -89,13 +99,15 @@ class Spread:
     def reach(self, free: FreeRun) -> np.ndarray:
         """Return how far below and above the centre 90 percent of seconds lie, before calibration, (2, plans, columns, seconds)."""
         sizes, open_ = self.sizes(free.centre, free.regime), _NORMAL_90**2 * free.sets.var(axis=1)
-        ends = np.maximum(np.abs(self.shape[..., [LEVELS.index(0.05), LEVELS.index(0.95)]]), _LEAST_REACH)  # (regimes, columns, 2)
-        noise = [np.moveaxis(ends[free.regime, :, side], 2, 1) * sizes for side in (0, 1)]
+        noise = [np.moveaxis(self.ends[free.regime, :, side], 2, 1) * sizes for side in (0, 1)]
         found: np.ndarray = np.sqrt(np.stack(noise) ** 2 + open_)
         return found
 
     def members(self, free: FreeRun, factors: np.ndarray, count: int = MEMBERS, seed: int = 0) -> np.ndarray:
-        """Return (members, columns, seconds) ways in which one plan may go: parameter sets, each with several draws of the noise.
+        """Return (members, columns, seconds) ways in which one plan may go: a parameter set, and the errors of a run, regime by regime in their order.
+
+        What the seconds of a run have in common, and how errors of one second and column go with those of others, is so as it was recorded (a block
+        bootstrap with the run as the block).
 
         Args:
             free: of that plan.
@@ -103,35 +115,18 @@ class Spread:
             count: how many.
             seed: of the draws.
         """
-        seconds = free.centre.shape[2]
-        make = _noise if seconds <= _KEPT_S else _noise.__wrapped__
-        noise = make(count, seconds, seed, tuple(self.run_share), tuple(self.memory), self.shape.tobytes())
+        regime = free.regime[0]
+        drawn = np.zeros((count, len(COLUMNS), len(regime)))
+        if len(self.regimes):
+            donors = np.random.default_rng(seed).permutation(max(count, len(self.regimes)))[:count] % len(self.regimes)
+            for number, (pool, begins) in enumerate(self.pools):
+                seconds = np.flatnonzero(regime == number)
+                if len(seconds) and len(pool):
+                    rows = (begins[donors][:, np.newaxis] + np.arange(len(seconds))) % len(pool)
+                    drawn[:, :, seconds] = np.moveaxis(np.nan_to_num(pool[rows]), 2, 1)
         sizes = factors[:, np.newaxis] * self.sizes(free.centre, free.regime)[0]
-        drawn = np.take_along_axis(noise, free.regime[np.newaxis, 0, np.newaxis, np.newaxis], axis=0)[0]
         found: np.ndarray = free.sets[0][np.arange(count) % free.sets.shape[1]] + sizes * drawn
         return found
-
-
-@lru_cache(maxsize=8)
-def _noise(count: int, seconds: int, seed: int, run_share: tuple[float, ...], memory: tuple[float, ...], shape: bytes) -> np.ndarray:
-    """Return errors in deviations, (regimes, count, columns, seconds).
-
-    A Gaussian copula: ranks from what a run has in common and a first-order autoregression from second to second, values of that rank from the shape.
-    """
-    generator = np.random.default_rng(seed)
-    keep, share = np.array(memory), np.array(run_share)[:, np.newaxis]
-    common = generator.normal(size=(count, len(keep), 1))
-    fresh = generator.normal(size=(count, len(keep), seconds))
-    rest = np.empty_like(fresh)
-    state = fresh[..., 0]
-    for second in range(seconds):
-        state = keep * state + np.sqrt(1.0 - keep**2) * fresh[..., second]
-        rest[..., second] = state
-    ranks = ndtr(np.sqrt(share) * common + np.sqrt(1.0 - share) * rest)
-    quantiles = np.frombuffer(shape).reshape(len(REGIMES), len(keep), len(LEVELS))
-    found = np.stack([np.stack([np.interp(ranks[:, index], LEVELS, row) for index, row in enumerate(regime)], axis=1) for regime in quantiles])
-    found.flags.writeable = False
-    return found
 
 
 def spread_of(problem: Problem, cold: Problem, found: Fit, rest: np.ndarray, capacity: Capacity, seed: int = 0) -> Spread:
@@ -154,9 +149,11 @@ def spread_of(problem: Problem, cold: Problem, found: Fit, rest: np.ndarray, cap
     columns = simulate(resting, cold.levels, capacity)
     errors, centre = cold.errors(resting)[0], held(on_scale(columns)[:, 0], cold.lengths)
     change, regime = _change(centre), regimes(columns)
-    noise = [_noise_of(errors[:, index], change[:, index], regime) for index in range(len(COLUMNS))]
-    still, moving, shape, run_share, memory = (np.array([part[k] for part in noise]) for k in range(5))
-    return Spread(sets, np.maximum(still.T, 1e-9), moving, shape.swapaxes(0, 1).copy(), run_share, memory)
+    parts = [_noise_of(errors[:, index], change[:, index], regime) for index in range(len(COLUMNS))]
+    still, moving, unit = (np.array([part[k] for part in parts]) for k in range(3))
+    is_run = np.arange(regime.shape[1]) < cold.lengths[:, np.newaxis]
+    kept = np.cumsum(cold.lengths) <= max(_MOST_SECONDS, int(cold.lengths[0]))  # a file is to stay small
+    return Spread(sets, np.maximum(still.T, 1e-9), moving, -unit.swapaxes(0, 1)[kept], np.where(is_run, regime, -1)[kept])
 
 
 def regimes(columns: dict[str, np.ndarray]) -> np.ndarray:
@@ -204,11 +201,11 @@ def _resampled(problem: Problem, found: Fit, generator: np.random.Generator) -> 
     return np.array(sets)
 
 
-def _noise_of(errors: np.ndarray, change: np.ndarray, regime: np.ndarray) -> tuple[np.ndarray, float, np.ndarray, float, float]:
-    """Return of one column's errors, (runs, seconds), what ``Spread`` says of it: still, moving, shape, run_share and memory."""
+def _noise_of(errors: np.ndarray, change: np.ndarray, regime: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    """Return of one column's errors, (runs, seconds), the deviation by regime, that per unit of change, and the errors in these deviations."""
     known = ~np.isnan(errors)
     if not known.any():
-        return np.full(len(REGIMES), 1e-9), 0.0, np.stack([_NORMAL] * len(REGIMES)), 0.0, _MEMORY
+        return np.full(len(REGIMES), 1e-9), 0.0, errors
     squares = np.minimum(errors**2, np.quantile(errors[known] ** 2, 0.995))
     is_still = known & (change <= np.quantile(change[known], 0.5))
     seconds = [known & (regime == number) for number in range(len(REGIMES))]
@@ -217,81 +214,22 @@ def _noise_of(errors: np.ndarray, change: np.ndarray, regime: np.ndarray) -> tup
     moves = known & ~is_still
     excess, fast = (squares - base**2)[moves], change[moves] ** 2
     moving = float(np.sqrt(max(0.0, (excess * fast).sum() / max((fast**2).sum(), 1e-30)))) if fast.sum() > 0 else 0.0
-    unit = np.where(known, errors / np.maximum(np.sqrt(base**2 + (moving * change) ** 2), 1e-12), np.nan)
-    # Errors are what was foretold less what came; noise is what comes beyond what was foretold.
-    shape = np.stack([np.quantile(-unit[some], LEVELS) if some.sum() >= _SHAPED_FROM else _NORMAL for some in seconds])
-    # Normal scores: what a run has in common is a matter of ranks, which one far second does not outweigh.
-    ranked = np.full(unit.shape, np.nan)
-    for some in seconds:
-        ranked[some] = ndtri((unit[some].argsort().argsort() + 0.5) / max(some.sum(), 1))
-    means = np.nanmean(ranked, axis=1)
-    total = float(np.nanmean(ranked**2))
-    share = float(np.clip(np.nanvar(means) / max(total, 1e-12), 0.0, 0.9))
-    rest = ranked - means[:, np.newaxis]
-    pairs = rest[:, 1:] * rest[:, :-1]
-    memory = float(np.clip(np.nanmean(pairs) / max(float(np.nanmean(rest**2)), 1e-12), 0.0, 0.95)) if not np.isnan(pairs).all() else _MEMORY
-    return still, moving, shape, share, memory
+    return still, moving, errors / np.maximum(np.sqrt(base**2 + (moving * change) ** 2), 1e-12)
+
+
+def _quantiles(pool: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
+    """Return quantiles of each column of (seconds, columns), (columns, levels); those of a normal distribution where nothing was measured."""
+    found = np.tile(ndtri(np.array(levels)), (pool.shape[1], 1))
+    for row, values in zip(found, pool.T, strict=True):
+        if (known := ~np.isnan(values)).any():
+            row[:] = np.quantile(values[known], levels)
+    return found
 
 
 def _root_mean(squares: np.ndarray, choices: list[np.ndarray]) -> float:
     """Return the root of the mean over the first choice of seconds that has enough of them; over the last otherwise."""
     chosen = next((choice for choice in choices if choice.sum() >= _SHAPED_FROM), choices[-1])
     return float(np.sqrt(squares[chosen].mean())) if chosen.any() else 1e-9
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How much further bands reach than the spread says, from runs that the fit has not seen.
-
-    Attributes:
-        pointwise, simultaneous: (columns,) multipliers; NaN where too few runs were there to tell.
-        runs: how many there were.
-    """
-
-    pointwise: np.ndarray
-    simultaneous: np.ndarray
-    runs: int
-
-
-def ratios_of(measured: np.ndarray, centre: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """Return how far what was measured lies from the centre, as a share of the band's reach on that side; NaN where nothing was measured."""
-    beyond = measured - centre
-    found: np.ndarray = np.where(beyond < 0, -beyond / reach[0], beyond / reach[1])
-    return found
-
-
-def calibrate(ratios: np.ndarray) -> Calibration:
-    """Return multipliers from runs that were kept apart, given their (runs, columns, seconds) ``ratios_of``."""
-    runs = len(ratios)
-    return Calibration(
-        np.array([_pointwise(ratios[:, index]) for index in range(ratios.shape[1])]),
-        np.array([_simultaneous(ratios[:, index]) for index in range(ratios.shape[1])]),
-        runs,
-    )
-
-
-def _pointwise(ratios: np.ndarray) -> float:
-    """Return the least multiplier at which the share of seconds outside, its mean over runs with one more that is all outside, is 10 percent."""
-    known = [np.sort(run[~np.isnan(run)]) for run in ratios]
-    known = [run for run in known if len(run)]
-    if (len(known) + 1) * _OUTSIDE < 1.0 - _ROUNDING:
-        return float("nan")
-    candidates = np.unique(np.concatenate(known))
-    low, high = 0, len(candidates) - 1
-    while low < high:
-        middle = (low + high) // 2
-        outside = sum(1.0 - np.searchsorted(run, candidates[middle], side="right") / len(run) for run in known)
-        if outside + 1.0 <= _OUTSIDE * (len(known) + 1) + _ROUNDING:
-            high = middle
-        else:
-            low = middle + 1
-    return max(float(candidates[low]), _ROUNDING)
-
-
-def _simultaneous(ratios: np.ndarray) -> float:
-    worst = np.array([np.nanmax(run) for run in ratios if not np.isnan(run).all()])
-    rank = int(np.ceil((len(worst) + 1) * COVERAGE - _ROUNDING))
-    return max(float(np.sort(worst)[rank - 1]), _ROUNDING) if 0 < rank <= len(worst) else float("nan")
 
 
 def on_scale(columns: dict[str, np.ndarray]) -> np.ndarray:

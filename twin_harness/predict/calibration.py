@@ -1,0 +1,71 @@
+"""Bands that hold what they promise: calibrated on runs that the fit has not seen.
+
+Conformal and by run, the exchangeable unit, on errors as shares of the band's two sides (as conformalised quantile regression does, Romano et al.,
+2019): pointwise by conformal risk control (Angelopoulos et al., 2022, the share of seconds outside of a run as risk), simultaneously by the
+split-conformal quantile of each run's worst second (Vovk et al., 2005).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+COVERAGE = 0.9
+_OUTSIDE = 0.1  # 1 − COVERAGE, which floating point makes 0.09999999999999998
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How much further bands reach than the spread says, from runs that the fit has not seen.
+
+    Attributes:
+        pointwise, simultaneous: (columns,) multipliers; NaN where too few runs were there to tell.
+        runs: how many there were.
+    """
+
+    pointwise: np.ndarray
+    simultaneous: np.ndarray
+    runs: int
+
+
+def ratios_of(measured: np.ndarray, centre: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Return how far what was measured lies from the centre, as a share of the band's reach on that side; NaN where nothing was measured."""
+    beyond = measured - centre
+    found: np.ndarray = np.where(beyond < 0, -beyond / reach[0], beyond / reach[1])
+    return found
+
+
+def calibrate(ratios: np.ndarray) -> Calibration:
+    """Return multipliers from runs that were kept apart, given their (runs, columns, seconds) ``ratios_of``."""
+    runs = len(ratios)
+    return Calibration(
+        np.array([_pointwise(ratios[:, index]) for index in range(ratios.shape[1])]),
+        np.array([_simultaneous(ratios[:, index]) for index in range(ratios.shape[1])]),
+        runs,
+    )
+
+
+def _pointwise(ratios: np.ndarray) -> float:
+    """Return the least multiplier at which the share of seconds outside, its mean over runs with one more that is all outside, is 10 percent."""
+    known = [np.sort(run[~np.isnan(run)]) for run in ratios]
+    known = [run for run in known if len(run)]
+    if (len(known) + 1) * _OUTSIDE < 1.0 - _ROUNDING:
+        return float("nan")
+    candidates = np.unique(np.concatenate(known))
+    low, high = 0, len(candidates) - 1
+    while low < high:
+        middle = (low + high) // 2
+        outside = sum(1.0 - np.searchsorted(run, candidates[middle], side="right") / len(run) for run in known)
+        if outside + 1.0 <= _OUTSIDE * (len(known) + 1) + _ROUNDING:
+            high = middle
+        else:
+            low = middle + 1
+    return max(float(candidates[low]), _ROUNDING)
+
+
+def _simultaneous(ratios: np.ndarray) -> float:
+    worst = np.array([np.nanmax(run) for run in ratios if not np.isnan(run).all()])
+    rank = int(np.ceil((len(worst) + 1) * COVERAGE - _ROUNDING))
+    return max(float(np.sort(worst)[rank - 1]), _ROUNDING) if 0 < rank <= len(worst) else float("nan")
