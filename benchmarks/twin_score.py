@@ -2,8 +2,9 @@
 
     python benchmarks/twin_score.py [--runs DIR…] [--model FILE --test DIR…] [--splits S1,S2,S3,S5] [--json FILE]
 
-By default the campaign under data/sample is divided in every way that it allows, each with its own fit. With --model and --test a model that was
-frozen is judged by runs that were recorded after it.
+By default the campaign under data/sample: its model, which was frozen before the campaign's test runs were recorded, judged by these; then the design,
+by every split of all the runs, each with its own fit. With --model and --test any model is judged by runs that were recorded after it; --splits ""
+leaves the splits out.
 """
 
 import argparse
@@ -92,14 +93,18 @@ def main():
     folders = arguments.runs or sorted(str(path) for path in Path("data/sample/campaign").glob("*Z-*"))
     print(machine_line())
     observations = gather([load(folder) for folder in folders], print)
-    if arguments.model:
-        twin = Twin.load(arguments.model)
-        known, test = set(twin.file_.training.plans), gather([load(folder) for folder in arguments.test], print)
+    found, missing = [], []
+    sample = Path("data/sample/campaign/twin.json")
+    model = arguments.model or (str(sample) if sample.exists() and not arguments.runs else None)
+    if model:
+        twin = Twin.load(model)
+        known = {*twin.file_.training.plans}
+        test = gather([load(folder) for folder in arguments.test], print) if arguments.test else [one for one in observations if one.role == "test"]
         check_held_out(twin, test)
-        found = [evaluate(twin, [one for one in observations if one.plan in known], test)]
-        missing = []
-    else:
-        found, missing = evaluate_splits(observations, arguments.splits.split(","))
+        found.append(evaluate(twin, [one for one in observations if one.plan in known], test))
+    if arguments.splits:
+        by_split, missing = evaluate_splits(observations, arguments.splits.split(","))
+        found += by_split
     for one in found:
         show(one)
     for sentence in missing:

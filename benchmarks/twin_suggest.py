@@ -52,7 +52,7 @@ class Machine:
             demand = demand_of(experiment, self.twin.capacity_)
             part = slice(number, number + 1)
             free = FreeRun(centre[part, :, : demand.seconds], centre[part, np.newaxis, :, : demand.seconds], regime[part, : demand.seconds])
-            values = in_units(self.twin.spread_.members(free, np.ones(len(COLUMNS)), count=2, seed=1_000 * seed + number))[0]
+            values = in_units(self.twin.spread_.members(free, count=2, seed=1_000 * seed + number))[0]
             stressors = frozenset(event.stressor for event in experiment.events)
             facts = {"capacity": self.twin.capacity_, "fingerprint": self.twin.file_.fingerprint, "run": f"simulated-{seed}", "began": ""}
             name = experiment.name.replace("test", "train").replace("calibrate", "train")  # every one of them is to be fitted

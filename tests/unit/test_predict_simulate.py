@@ -71,19 +71,19 @@ def test_memory_fills_as_fast_as_fresh_pages_come_and_no_faster():
 
 def test_memory_that_was_used_a_moment_ago_fills_faster():
     """The second of two equal steps is filled from what the first gave back."""
-    found = run(plan(memory(steps([10, 0, 10]), duration_s=60), lead_s=1, tail_s=1), report_rate=1e6)
+    found = run(plan(memory(steps([10, 0, 10]), duration_s=60), lead_s=1, tail_s=1), warm_for=600.0, fresh_first=1e6)
     first, second = (int(np.argmax(found["memory_delivered_bytes"][begin:] > 2.5e9)) for begin in (1, 41))
     assert second < first
 
 
 def test_memory_that_was_freed_before_the_run_fills_faster_until_it_is_given_back():
-    """Ten GB that the run before held until twelve seconds ago: at a GB a second of giving back nothing is left, at a tenth of it nearly all."""
+    """Ten GB that the run before held until twelve seconds ago: what stays for two seconds is gone, what stays for ten minutes is nearly all there."""
     experiment = plan(memory(6e9, unit="bytes", duration_s=20), lead_s=2, tail_s=3)
     held = np.concatenate([np.full((1, 30), 1e10), np.zeros((1, 12))], axis=1)
     start = Start(np.array([np.nan]), np.array([np.nan]), held)
     filled_s = []
-    for rate in (1e9, 1e8):
-        parameters = true_parameters(report_rate=rate, warm_idle=1e6)[np.newaxis]
+    for stays_s in (2.0, 600.0):
+        parameters = true_parameters(warm_for=stays_s, warm_idle=1e6, fresh_first=1e6)[np.newaxis]
         found = simulate(parameters, stacked([demand_of(experiment, CAPACITY)]), CAPACITY, start)["memory_delivered_bytes"][0, 0]
         filled_s.append(int(np.argmax(found >= 5.99e9)) - 2)
     assert filled_s[0] == pytest.approx(10, abs=1)

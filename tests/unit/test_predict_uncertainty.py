@@ -91,7 +91,7 @@ def test_members_go_as_runs_went():
     noise[::4, ::5] = 30.0
     spread = spread_made_of(noise + np.random.default_rng(0).normal(0.0, 0.1, noise.shape), np.ones((40, 50), dtype=int))
     free = FreeRun(np.zeros((1, len(COLUMNS), 50)), np.zeros((1, 2, len(COLUMNS), 50)), np.ones((1, 50), dtype=int))
-    bursts = (spread.members(free, np.ones(len(COLUMNS)))[:, 0] > 15).sum(axis=1)
+    bursts = (spread.members(free)[:, 0] > 15).sum(axis=1)
     assert set(bursts.tolist()) == {0, 10}
     assert (bursts == 0).mean() == pytest.approx(0.75, abs=0.02)
 
@@ -100,7 +100,7 @@ def test_members_of_a_regime_that_was_never_recorded_take_their_errors_from_the_
     """Nothing is known of it, and nothing is claimed to be exact."""
     spread = spread_made_of(np.random.default_rng(0).normal(0.0, 2.0, (30, 50)), np.zeros((30, 50), dtype=int))
     free = FreeRun(np.zeros((1, len(COLUMNS), 20)), np.zeros((1, 2, len(COLUMNS), 20)), np.full((1, 20), 2))
-    assert spread.members(free, np.ones(len(COLUMNS))).std() == pytest.approx(2.0, rel=0.1)
+    assert spread.members(free).std() == pytest.approx(2.0, rel=0.1)
 
 
 def test_resampled_parameters_scatter_about_the_optimum(twin):
@@ -173,7 +173,7 @@ def test_suggestions_are_about_what_is_not_known():
 def test_after_many_runs_one_more_tells_little(twin):
     """A twin of a whole campaign is not promised that one run of the usual kind halves what is left open."""
     _, left = suggest(twin, campaign("4h", seed=3, max_disk_bytes_per_s=350_000_000)[60:70], campaign("4h", max_disk_bytes_per_s=350_000_000)[60:80], 1)[0]
-    assert 0.8 < left < 1.0
+    assert 0.5 < left < 1.0
 
 
 def test_columns_that_a_machine_does_not_measure_are_told_of_nowhere():

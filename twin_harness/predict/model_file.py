@@ -93,7 +93,7 @@ class TrainingPart(_Part):
 class ModelFile(_Part):
     """Everything a twin knows."""
 
-    format: Literal["twin-model/1"] = "twin-model/1"
+    format: Literal["twin-model/2"] = "twin-model/2"
     created: Text
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     host: Text = ""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twin_harness.predict.observation import Observation
-    from twin_harness.recording import Run
+    from twin_harness.recording import Recording, Run
 
 FEWEST_RUNS, FEWEST_PLANS = 6, 3
 CALIBRATED_FROM = 30  # different plans: three tenths of them are nine, the fewest that tell where nine tenths lie
@@ -24,7 +24,7 @@ def gather(runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> 
     found: list[Observation] = []
     seen: set[tuple[str, str]] = set()
     for run in runs:
-        earlier = None
+        earlier: Recording | None = None
         if run.machine.get("foretold_by"):
             say(f"{run.path.name} was foretold by a twin and is left out: a model learns from the machine alone")
             continue

@@ -18,6 +18,7 @@ from twin_harness.predict.parameters import NAMES
 _GIB, _GB = 2.0**30, 1e9
 _LONGEST_LOG_MS = 11.0  # a minute
 _STILL = 1e-3  # of a busy device: below it nothing bends
+_AWAKE = 8.0  # per CPU of load: a tenth of one keeps a machine awake half of the time that it would sleep for I/O
 _CATCHING_UP = 200.0  # a percent of pause is enough
 _FAIR_SHARE = 0.5  # of a CPU that two tasks of the same weight want (EEVDF, kernel/sched/fair.c)
 
@@ -64,7 +65,7 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
     asked = {name: levels[:, np.newaxis, index, :] for index, name in enumerate(CHANNELS)}
     start = start or Start.idle(len(levels))
     used = asked["cpu_percent"] / 100.0
-    memory = _fill(p, asked, used, capacity, _backed(p, start, capacity, (len(levels), len(parameters))), step_s)
+    memory = _fill(p, asked, used, capacity, _backed(p, start, (len(levels), len(parameters))), step_s)
     disk = _move(p, asked, step_s)
     per_cpu = 100.0 / capacity.cpus
 
@@ -85,7 +86,7 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
     wait = wait + busy * (p["cpu_wait_load"] + p["cpu_wait_both"] * disk["busy"]) + p["cpu_wait_disk"] * disk["busy"]
     cpu_wait = 100.0 * -np.expm1(-(wait + excess) / 100.0)
     # A CPU that is awake takes the end of an I/O at once; one that sleeps has to be woken, which a virtual machine pays for with a trip to its host.
-    awake = 1.0 - p["io_wait_relief"] * np.minimum(busy + memory["filling"] / capacity.cpus, 1.0)
+    awake = 1.0 + p["io_wait_relief"] * np.expm1(-_AWAKE * (busy + memory["filling"] / capacity.cpus))
     waits = (p["io_wait_direct"] * disk["direct"], p["io_wait_read"] * disk["reading"], p["io_wait_sync"] * disk["synced"])
     io_wait = np.minimum(100.0, p["io_wait_idle"] + awake * sum(waits) * np.maximum(disk["busy"], _STILL) ** (p["io_wait_bend"] - 1.0))
     # Who wakes up meets load that has just begun its slice, unless it never pauses and so never has time to catch up on (EEVDF's lag).
@@ -114,15 +115,15 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
     }
 
 
-def _backed(p: dict[str, np.ndarray], start: Start, capacity: Capacity, shape: tuple[int, int]) -> np.ndarray:
+def _backed(p: dict[str, np.ndarray], start: Start, shape: tuple[int, int]) -> np.ndarray:
     """Return the free memory that the hypervisor still backs before the first second, (plans, members)."""
-    idle, rate = p["warm_idle"][..., 0], p["report_rate"][..., 0]
+    idle, keep = p["warm_idle"][..., 0], np.exp(-1.0 / p["warm_for"][..., 0])
     warm = np.broadcast_to(idle, shape)
     if start.held_bytes is None:
         return warm.copy()
-    held, after = start.held_bytes, np.concatenate([start.held_bytes[:, 1:], np.zeros_like(start.held_bytes[:, :1])], axis=1)
-    for taken, free in zip((after - held).T[..., np.newaxis], (1.0 - after / capacity.memory_bytes).T[..., np.newaxis], strict=True):
-        warm = np.maximum(np.maximum(warm - np.maximum(taken, 0.0), 0.0) + np.maximum(-taken, 0.0) - rate * free, idle)
+    for taken in np.diff(start.held_bytes, append=0.0).T[..., np.newaxis]:
+        left = np.maximum(warm - np.maximum(taken, 0.0), 0.0) + np.maximum(-taken, 0.0)
+        warm = np.maximum(idle, left * keep)
     return warm
 
 
@@ -131,7 +132,8 @@ def _fill(
 ) -> dict[str, np.ndarray]:
     """Follow the memory that is asked for as fast as it can be filled: what is backed already fast, what is not slowly.
 
-    Memory that is freed stays backed until the guest reports it (mm/page_reporting.c), a part of the free lists every two seconds.
+    Memory that is freed stays backed until the guest reports it (mm/page_reporting.c), a part of the free lists every two seconds. The blocks that are
+    taken first are the small ones, which were reported first.
     """
     ends = np.minimum(asked["memory_end_bytes"], capacity.memory_bytes)
     befores = np.concatenate([np.zeros_like(ends[..., :1]), ends[..., :-1]], axis=-1)
@@ -141,25 +143,28 @@ def _fill(
         parts = np.where(changes != 0, np.clip((asked["memory_bytes"] - befores) / changes, 0.0, 1.0), 1.0)
     slowed = np.maximum(1.0 / (1.0 + p["fill_yield"] * np.minimum(used, 1.0)), _FAIR_SHARE)
     warm_rate, fresh_rate = p["fill_warm"] * slowed, p["fill_fresh"] * slowed
-    idle, reported = p["warm_idle"][..., 0], step_s * p["report_rate"][..., 0]
+    idle, keep = p["warm_idle"][..., 0], np.exp(-step_s / p["warm_for"][..., 0])
     shape = np.broadcast_shapes(ends.shape, warm_rate.shape)
-    resident = np.zeros(shape[:2])
+    resident, first = np.zeros(shape[:2]), np.broadcast_to(p["fresh_first"][..., 0], shape[:2])
     found = {name: np.empty(shape) for name in ("resident", "filling", "freed")}
     for second in range(shape[2]):
         behind = resident < befores[..., second] - 1.0
         room_s = step_s * np.where(behind, 1.0, parts[..., second])
         missing = ends[..., second] - resident
         wanted, freed = np.maximum(missing, 0.0), np.maximum(-missing, 0.0)
-        fast = np.minimum(np.minimum(wanted, warm), warm_rate[..., second] * room_s)
-        fast_s = fast / warm_rate[..., second]
-        slow = np.minimum(wanted - fast, fresh_rate[..., second] * np.maximum(room_s - fast_s, 0.0))
-        taken, taken_s = fast + slow, fast_s + slow / fresh_rate[..., second]
+        begun = np.minimum(np.minimum(wanted, first), fresh_rate[..., second] * room_s)
+        begun_s = begun / fresh_rate[..., second]
+        fast = np.minimum(np.minimum(wanted - begun, warm), warm_rate[..., second] * np.maximum(room_s - begun_s, 0.0))
+        fast_s = begun_s + fast / warm_rate[..., second]
+        slow = np.minimum(wanted - begun - fast, fresh_rate[..., second] * np.maximum(room_s - fast_s, 0.0))
+        taken, taken_s = begun + fast + slow, fast_s + slow / fresh_rate[..., second]
+        first = first - begun
         found["resident"][..., second] = resident + taken * (room_s - taken_s / 2.0) / step_s - freed * parts[..., second]
         found["filling"][..., second] = taken_s / step_s
         found["freed"][..., second] = freed / step_s
         resident = resident + taken - freed
         left = warm - fast + freed
-        warm = np.maximum(left - reported * (1.0 - resident / capacity.memory_bytes), np.minimum(idle, left))
+        warm = np.maximum(left * keep, np.minimum(idle, left))
     return {**found, "slowed": np.broadcast_to(slowed, shape)}
 
 

@@ -75,7 +75,7 @@ class Prediction:
     @cached_property
     def members(self) -> np.ndarray:
         """Ways in which it may go, (members, columns, seconds), in the columns' units."""
-        return in_units(self._twin.spread_.members(self._free, self._twin.noise_factors))
+        return in_units(self._twin.spread_.members(self._free))
 
     def overload(self, condition: str) -> OverloadCall:
         """Tell how likely a condition comes true, when, and which resource binds.
@@ -169,12 +169,6 @@ class Twin:
         free = self.simulated([one.demand for one in kept])
         problem = Problem(kept, self.capacity_, np.ones(len(COLUMNS)))
         return calibrate(ratios_of(problem.measured, free.centre, self.spread_.reach(free)))
-
-    @property
-    def noise_factors(self) -> np.ndarray:
-        """By how much the noise of members is scaled, (columns,): what calibration found; 1 without."""
-        point = self.calibration_.pointwise
-        return np.where(np.isfinite(point), point, 1.0)
 
     def simulated(self, demands: Sequence[Demand], start: Start | None = None) -> FreeRun:
         """Return the prediction, and the same under each plausible parameter set; beyond the end of a plan its last value stands."""
@@ -287,7 +281,7 @@ def foretold_members(twin: Twin, demands: Sequence[Demand]) -> list[np.ndarray]:
 
 def ways_of(twin: Twin, free: FreeRun, plan: int) -> np.ndarray:
     """Return ways in which one of the plans may go, (members, columns, seconds), in the columns' units."""
-    return in_units(twin.spread_.members(free.of(plan), twin.noise_factors))
+    return in_units(twin.spread_.members(free.of(plan)))
 
 
 def in_units(values: np.ndarray) -> np.ndarray:

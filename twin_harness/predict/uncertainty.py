@@ -2,7 +2,7 @@
 
 The ensemble: parameters by resampling plans (a few reweighted Gauss-Newton steps from the optimum), and the errors of whole runs of the fit. The size of
 a second's error differs at rest, under load and where all CPUs are busy, and grows with how fast the prediction changes: an error of timing is an error
-of level only where the level moves. ``calibration`` scales all this by runs that the fit has not seen.
+of level only where the level moves. ``calibration`` scales the bands by runs that the fit has not seen.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Spread:
         found: np.ndarray = np.sqrt(np.stack(noise) ** 2 + open_)
         return found
 
-    def members(self, free: FreeRun, factors: np.ndarray, count: int = MEMBERS, seed: int = 0) -> np.ndarray:
+    def members(self, free: FreeRun, count: int = MEMBERS, seed: int = 0) -> np.ndarray:
         """Return (members, columns, seconds) ways in which one plan may go: a parameter set, and the errors of a run, regime by regime in their order.
 
         What the seconds of a run have in common, and how errors of one second and column go with those of others, is so as it was recorded (a block
@@ -111,7 +111,6 @@ class Spread:
 
         Args:
             free: of that plan.
-            factors: (columns,) by which the noise was found too small on runs that the fit has not seen.
             count: how many.
             seed: of the draws.
         """
@@ -124,7 +123,7 @@ class Spread:
                 if len(seconds) and len(pool):
                     rows = (begins[donors][:, np.newaxis] + np.arange(len(seconds))) % len(pool)
                     drawn[:, :, seconds] = np.moveaxis(np.nan_to_num(pool[rows]), 2, 1)
-        sizes = factors[:, np.newaxis] * self.sizes(free.centre, free.regime)[0]
+        sizes = self.sizes(free.centre, free.regime)[0]
         found: np.ndarray = free.sets[0][np.arange(count) % free.sets.shape[1]] + sizes * drawn
         return found
 
