@@ -1,4 +1,7 @@
-"""The training campaign: what a twin of this machine is fitted, calibrated and tested on. ``pytest scenarios/campaign --twin-campaign 1h``, as often as it takes."""
+"""The training campaign: what a twin of this machine is fitted, calibrated and tested on.
+
+``pytest scenarios/campaign --twin-campaign 1h``, as often as it takes.
+"""
 
 import pytest
 

@@ -85,7 +85,7 @@ def _spread_part(spread: Spread) -> SpreadPart:
     runs = []
     for rows, row in zip(spread.errors, spread.regimes, strict=True):
         length = int((row >= 0).sum())
-        told = {name: [_known(float(f"{value:.4g}")) for value in errors[:length]] for name, errors in zip(COLUMNS, rows, strict=True)}
+        told = {name: [_known(value) for value in errors[:length]] for name, errors in zip(COLUMNS, rows, strict=True)}
         runs.append(RunPart(regimes="".join(map(str, row[:length])), errors=told))
     return SpreadPart(**parts, moving=_named(spread.moving), runs=runs)
 

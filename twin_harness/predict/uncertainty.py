@@ -31,6 +31,7 @@ _LOADED = 0.005  # of a CPU, a device or the time of filling
 _FULL_PERCENT = 85.0  # of CPU time
 _SHAPED_FROM = 100  # seconds
 _LEAST_POOL = 20
+_DECIMALS = 4  # of errors in deviations
 _MOST_SECONDS = 6_000  # of errors that a model keeps
 _NEWTON_STEPS = 5
 _DAMPING = 1e-9
@@ -152,7 +153,7 @@ def spread_of(problem: Problem, cold: Problem, found: Fit, rest: np.ndarray, cap
     still, moving, unit = (np.array([part[k] for part in parts]) for k in range(3))
     is_run = np.arange(regime.shape[1]) < cold.lengths[:, np.newaxis]
     kept = np.cumsum(cold.lengths) <= max(_MOST_SECONDS, int(cold.lengths[0]))  # a file is to stay small
-    return Spread(sets, np.maximum(still.T, 1e-9), moving, -unit.swapaxes(0, 1)[kept], np.where(is_run, regime, -1)[kept])
+    return Spread(sets, np.maximum(still.T, 1e-9), moving, np.round(-unit.swapaxes(0, 1)[kept], _DECIMALS), np.where(is_run, regime, -1)[kept])
 
 
 def regimes(columns: dict[str, np.ndarray]) -> np.ndarray:
