@@ -82,7 +82,24 @@ def test_a_run_on_the_twin_has_a_report(pytester, model):
     """The EDA report of what never was is rendered like any other."""
     pytester.makepyfile(SCENARIO)
     pytester.runpytest_subprocess("--twin-on=twin", f"--twin-model={model}", "-k", "plateau or memory")
-    assert (pytester.path / "reports" / "latest" / "index.html").exists()
+    assert "No machine ran: a twin foretold every value of this run" in (pytester.path / "reports" / "latest" / "index.html").read_text()
+    assert "foretold by its twin" in pytester.run("twin", "runs").stdout.str()
+
+
+def test_what_lies_beyond_the_twin_is_undecided(pytester, model):
+    """A verdict on what it was never fitted to would be a guess, whichever way it went."""
+    pytester.makepyfile("""
+        import pytest
+        from twin_harness import disk
+
+        @pytest.mark.experiment(disk(9e9, duration_s=3))
+        def test_beyond(recording):
+            assert recording.max("disk_write_bytes_per_s") < 1
+    """)
+    result = pytester.runpytest_subprocess("--twin-on=twin", f"--twin-model={model}", "--twin-no-report")
+    assert "undecided: 1" in result.stdout.str()
+    assert "lies beyond what the twin was fitted to: write_bytes_per_s up to 9e+09" in result.stdout.str()
+    assert result.ret == 0
 
 
 @pytest.mark.parametrize(

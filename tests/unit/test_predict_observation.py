@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
-from twin_harness.builders import cpu, disk, plan
+from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import InvalidInput
-from twin_harness.predict.observation import observe
+from twin_harness.predict.observation import _held_before, observe
 from twin_harness.predict.runs import gather
 from twin_harness.recording import load
 
@@ -16,11 +16,14 @@ EXPERIMENT = plan(cpu(50, duration_s=10), name="plateau", lead_s=2, tail_s=3)
 
 
 def recorded(tmp_path, experiment=EXPERIMENT, machine=FACTS, status="completed", end_s=None, first_s=-3.0, last_s=14.0, partition="", **columns):
-    """A run of one experiment, sampled ten times a second."""
+    """A run of one experiment, sampled ten times a second; a column is a value, or a list of one for each row."""
     folder = make_folder(tmp_path / "data")
     folder.write_machine(machine)
     moments = np.arange(first_s, last_s, 0.1)
-    rows = [{"cpu_percent": 60.0 if 0 < at_s <= 10 else 2.0, "load1": 1.5, "memory_percent": 7.0, "partition": partition, **columns} for at_s in moments]
+    rows = []
+    for number, at_s in enumerate(moments):
+        own = {name: value[number] if isinstance(value, list) else value for name, value in columns.items()}
+        rows.append({"cpu_percent": 60.0 if 0 < at_s <= 10 else 2.0, "load1": 1.5, "memory_percent": 7.0, "partition": partition, **own})
     write_dataset(folder, [csv_row(ZERO_S + at_s, **row) for at_s, row in zip(moments, rows, strict=True)])
     folder.append_plan(planned(experiment))
     for event in experiment.events:
@@ -101,3 +104,17 @@ def test_what_cannot_be_used_is_told_and_left_out(tmp_path):
     assert "expected 3 or more" in told[0]
     assert "no samples were recorded" in told[1]
     assert "was given twice and counts once" in told[2]
+
+
+def test_a_run_knows_what_was_held_before_it(tmp_path):
+    """Of two experiments of a session the second is told the memory of the first, second by second; the first, and one much later, know of none."""
+    held = plan(memory(10, duration_s=6), name="first", lead_s=2, tail_s=3)
+    run = recorded(tmp_path, experiment=held, memory_delivered_bytes=[0.0] * 30 + [2e9] * 60 + [0.0] * 80)
+    earlier = run.recordings[0]
+    before = _held_before(earlier, earlier.end_s + 4.0)
+    assert len(before) == 90
+    assert before.max() == 2e9
+    assert (before[-6:] == 0).all()
+    assert len(_held_before(earlier, earlier.end_s + 500.0)) == 0
+    assert len(_held_before(None, 0.0)) == 0
+    assert len(gather([run])[0].held_bytes) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -154,7 +154,8 @@ class Twin:
         found = fit(training, self.capacity_, self.starts, say)
         rest = rest_of(training)
         problem, cold = (Problem(training, self.capacity_, found.scales, is_cold=is_cold) for is_cold in (False, True))
-        self.fit_, self.parameters_ = found, at_rest(found.parameters, rest)
+        self.parameters_ = at_rest(found.parameters, rest)
+        self.fit_ = replace(found, parameters=self.parameters_)
         self.spread_ = spread_of(problem, cold, found, rest, self.capacity_)
         self.calibration_ = self._calibrated(kept)
         self.usual_ = drift.usual(drift.mean_errors(self, kept if len(kept) >= _WATCHED_FROM else []))
