@@ -90,6 +90,8 @@ def main():
     parser.add_argument("--splits", default=",".join(SPLITS), help="which splits (default: all)")
     parser.add_argument("--json", metavar="FILE", help="results for machines")
     arguments = parser.parse_args()
+    if arguments.test and not arguments.model:
+        parser.error("--test: expected the model to judge beside it: --model FILE")
     folders = arguments.runs or sorted(str(path) for path in Path("data/sample/campaign").glob("*Z-*"))
     print(machine_line())
     observations = gather([load(folder) for folder in folders], print)

@@ -62,9 +62,11 @@ class Machine:
 
 def error(twin, machine, experiments):
     """Return the mean over columns of the free run's error on plans, each column's in deviations of the truth."""
-    centre = twin.simulated([demand_of(one, twin.capacity_) for one in experiments]).centre
-    truth, _ = machine.truth(experiments)
-    sizes = [np.sqrt(((centre[:, index] - truth[:, index]) ** 2).mean()) / max(truth[:, index].std(), 1e-9) for index in range(len(COLUMNS))]
+    demands = [demand_of(one, twin.capacity_) for one in experiments]
+    centre, (truth, _) = twin.simulated(demands).centre, machine.truth(experiments)
+    inside = np.arange(truth.shape[2]) < np.array([one.seconds for one in demands])[:, np.newaxis]
+    pairs = [(centre[:, index][inside], truth[:, index][inside]) for index in range(len(COLUMNS))]
+    sizes = [np.sqrt(((ours - real) ** 2).mean()) / max(real.std(), 1e-9) for ours, real in pairs]
     return float(np.mean(sizes))
 
 
@@ -78,7 +80,7 @@ def repeat(number, known):
     test = mixed[-TEST:]
     begin = machine.run(first, number)
     twin = Twin(starts=1).fit_observations(begin)
-    chosen = [one for one, _ in suggest(twin, candidates, mixed[-2 * TEST : -TEST], MORE)]
+    chosen = [one for one, _ in suggest(twin, candidates, mixed[FIRST + CANDIDATES // 2 : -TEST], MORE)]
     picked = random.Random(number).sample(candidates, MORE)
     taught = [Twin(starts=1).fit_observations([*begin, *machine.run(more, 100 + number)]) for more in (chosen, picked)]
     return [error(one, machine, test) for one in (twin, *taught)]

@@ -109,7 +109,7 @@ class Session:
         from twin_harness.predict.twin import Twin  # noqa: PLC0415 - scipy loads with it
         from twin_harness.twin_runner import TwinRunner as _TwinRunner  # noqa: PLC0415 - as above
 
-        return _TwinRunner(Twin.load(self.config.model), self.folder, self.recorder, self.machine, self.config.interval_s, self.seat.worker, self.note)
+        return _TwinRunner(Twin.load(self.config.model), self.folder, self.recorder, self.machine, self.config.interval_s, self.seat.worker)
 
     def _take_part(self) -> int | None:
         """Take a part of the machine, where it is cut and we are a worker: our machine is that part from now on, for all that we start."""

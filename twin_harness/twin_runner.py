@@ -19,14 +19,12 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.control.outcome import judge_tolerance
 from twin_harness.errors import Undecided
 from twin_harness.metrics import columns
-from twin_harness.predict.demand import demand_of
-from twin_harness.predict.domain import beyond
 from twin_harness.predict.virtual import annotate, virtual_columns
 from twin_harness.recording import Recording
 from twin_harness.records import PlannedExperiment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import numpy as np
 
@@ -45,19 +43,15 @@ class TwinRunner:
         folder, recorder, machine: of this session and worker; the machine is the one that the twin is of.
         interval_s: between two rows.
         worker: name of the worker.
-        warn: told what the user should know, a sentence each.
     """
 
-    def __init__(
-        self, twin: Twin, folder: RunFolder, recorder: AnnotationRecorder, machine: Machine, interval_s: float, worker: str, warn: Callable[[str], None]
-    ) -> None:
+    def __init__(self, twin: Twin, folder: RunFolder, recorder: AnnotationRecorder, machine: Machine, interval_s: float, worker: str) -> None:
         self._twin = twin
         self._folder = folder
         self._recorder = recorder
         self._machine = machine
         self._interval_s = interval_s
         self._worker = worker
-        self._warn = warn
         self._columns = [metric.name for metric in columns(machine.possible_cpus)]
         self._wall_s = time.time() - time.monotonic()
 
@@ -75,10 +69,6 @@ class TwinRunner:
             FidelityMissed: ``tolerance`` would be missed.
         """
         offsets_s, found = virtual_columns(self._twin, experiment, self._interval_s)
-        if reasons := beyond(demand_of(experiment, self._twin.capacity_), self._twin.domain_):
-            told = "; ".join(reasons)
-            msg = f"experiment {experiment.name!r} lies beyond what the twin was fitted to: {told}; run it with --twin-on=server, or record such loads"
-            raise Undecided(msg)
         experiment = experiment.model_copy(update={"name": self._folder.claim_name(experiment.name)})
         self.begin()
         with self._alone():

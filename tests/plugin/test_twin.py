@@ -83,7 +83,7 @@ def test_a_run_on_the_twin_has_a_report(pytester, model):
     pytester.makepyfile(SCENARIO)
     pytester.runpytest_subprocess("--twin-on=twin", f"--twin-model={model}", "-k", "plateau or memory")
     assert "No machine ran: a twin foretold every value of this run" in (pytester.path / "reports" / "latest" / "index.html").read_text()
-    assert "foretold by its twin" in pytester.run("twin", "runs").stdout.str()
+    assert "foretold by its twin" in pytester.run(Path(sys.executable).with_name("twin"), "runs").stdout.str()
 
 
 def test_what_lies_beyond_the_twin_is_undecided(pytester, model):

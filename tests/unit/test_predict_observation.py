@@ -1,5 +1,7 @@
 """A recording on a grid of seconds: what is known of each, until when the plan held, and what no model learns from."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
@@ -7,7 +9,7 @@ from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import InvalidInput
-from twin_harness.predict.observation import _held_before, observe
+from twin_harness.predict.observation import _held_before, observe, start_of
 from twin_harness.predict.runs import gather
 from twin_harness.recording import load
 
@@ -110,11 +112,19 @@ def test_a_run_knows_what_was_held_before_it(tmp_path):
     """Of two experiments of a session the second is told the memory of the first, second by second; the first, and one much later, know of none."""
     held = plan(memory(10, duration_s=6), name="first", lead_s=2, tail_s=3)
     run = recorded(tmp_path, experiment=held, memory_delivered_bytes=[0.0] * 30 + [2e9] * 60 + [0.0] * 80)
-    earlier = run.recordings[0]
-    before = _held_before(earlier, earlier.end_s + 4.0)
+    begin_s = float(run.recordings[0].samples["monotonic_s"].iloc[-1]) + 4.0
+    before = _held_before(run.recordings[0], begin_s)
     assert len(before) == 90
     assert before.max() == 2e9
-    assert (before[-6:] == 0).all()
-    assert len(_held_before(earlier, earlier.end_s + 500.0)) == 0
-    assert len(_held_before(None, 0.0)) == 0
-    assert len(gather([run])[0].held_bytes) == 0
+    assert (before[-11:] == 0).all()
+    assert len(_held_before(run.recordings[0], begin_s + 500.0)) == 0
+    assert len(_held_before(None, begin_s)) == 0
+
+
+def test_starts_of_several_runs_are_aligned_at_their_ends(tmp_path):
+    """A run that knows nothing of what came before counts as one before which nothing was held."""
+    one = observe(recorded(tmp_path).recordings[0])
+    other = dataclasses.replace(one, held_bytes=np.array([5.0, 7.0]))
+    start = start_of([one, other])
+    assert start.held_bytes.tolist() == [[0.0, 0.0], [5.0, 7.0]]
+    assert start.load1.tolist() == [1.5, 1.5]

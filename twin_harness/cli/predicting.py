@@ -65,8 +65,9 @@ def fit(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give(file.model_dump(mode="json", exclude={"sets", "training"}) | {"runs": file.training.runs, "plans": len(file.training.plans)})
         return OK
-    runs = file.calibration.runs
-    calibrated = f"calibrated by {runs}" if runs else f"not calibrated: bands need runs of {CALIBRATED_FROM} or more different plans"
+    runs, is_calibrated = file.calibration.runs, any(value is not None for value in file.calibration.pointwise.values())
+    few = f"{runs} calibration runs are too few, expected 9 or more" if runs else f"bands need runs of {CALIBRATED_FROM} or more different plans"
+    calibrated = f"calibrated by {runs}" if is_calibrated else f"not calibrated: {few}"
     say(f"{arguments.out}: twin of machine {file.fingerprint}, fitted to {file.training.runs} runs of {len(file.training.plans)} plans, {calibrated}")
     if found is not None:
         say(*(f"  {name:<16} {found.known(name)}" for name in NAMES if name not in found.unidentified))
@@ -238,7 +239,7 @@ def _tail(one: ColumnScore) -> str:
     """Return by which factor the 95th percentile of a latency is off, in the middle of the runs; nothing for other columns."""
     if isnan(one.log_ratio):
         return ""
-    floor = "" if isnan(one.log_ratio_floor) else f" (two runs of one plan: {exp(one.log_ratio_floor):.1f})"
+    floor = "" if isnan(one.log_ratio_floor) else f" (no model can be better than {exp(one.log_ratio_floor):.1f})"
     return f"; p95 off by a factor of {exp(one.log_ratio):.1f}{floor}"
 
 
@@ -251,6 +252,8 @@ def _in_short(evaluation: Evaluation) -> str:
             floor = "" if isnan(ours.floor) else f", where two runs of one plan differ so that no model can be better than {ours.floor:.1f}"
             beside = "" if best is None else f" (the best simple predictor by {best.rmse:.1f})"
             parts.append(f"{what} by {ours.rmse:.1f} points{beside}{floor}")
+    if not parts:
+        return "  in short: neither CPU nor memory was measured"
     return f"  in short: of a run that it has not seen, the twin is off in {'; in '.join(parts)}"
 
 

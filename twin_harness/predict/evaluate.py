@@ -14,7 +14,7 @@ from twin_harness.predict.calibration import ratios_of
 from twin_harness.predict.fit import LOG_COLUMNS, scored
 from twin_harness.predict.observation import COLUMNS, padded, start_of
 from twin_harness.predict.overload_scores import OverloadScore, score_overload
-from twin_harness.predict.runs import check_machines
+from twin_harness.predict.runs import check_machines, sides_of
 from twin_harness.predict.scores import ColumnScore, floor_of, replicate_width, score, skill, square_errors, tails_of
 from twin_harness.predict.splits import SPLITS, divide
 from twin_harness.predict.twin import Twin, ways_of
@@ -152,10 +152,11 @@ def evaluate_splits(
             say(f"{name}: {len(divided.train)} runs to train, {len(divided.test)} to test")
             kept = [one for one in observations if one.role == "calibrate" and one.plan not in {other.plan for other in (*divided.train, *divided.test)}]
             twin = Twin(starts).fit_observations([*divided.train, *kept], say)
+            fitted = sides_of([*divided.train, *kept])[0]
         except InvalidInput as error:
             missing.append(str(error))
             continue
-        found.append(evaluate(twin, divided.train, divided.test, name, floors_from=observations if name == "S1" else ()))
+        found.append(evaluate(twin, fitted, divided.test, name, floors_from=observations if name == "S1" else ()))
     return found, missing
 
 
@@ -235,7 +236,8 @@ def _coverage(twin: Twin, test: Sequence[Observation], free: FreeRun, members: S
         counts = known.sum(axis=1)
         inside = np.nanmean([np.nansum(row <= point) / count for row, count in zip(ratios, counts, strict=True) if count])
         whole = [bool(np.nanmax(row) <= joint) for row, count in zip(ratios, counts, strict=True) if count]
-        interval = binomtest(sum(whole), len(whole)).proportion_ci(0.95)
+        plans = len({one.plan for one in test})  # replicates of one are no independent runs
+        interval = binomtest(round(float(np.mean(whole)) * min(plans, len(whole))), min(plans, len(whole))).proportion_ci(0.95)
         crps = [_crps(scored(column, ways[:, index]), row[: ways.shape[2]]) for ways, row in zip(members, truth, strict=True)]
         is_known = np.isfinite(point)
         ends = [_in_unit(column, centre + part) if is_known else np.full_like(truth, np.nan) for part in (-point * sides[0], point * sides[1])]

@@ -46,6 +46,23 @@ def scored(name: str, values: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(values, 1e-4)) if name in LOG_COLUMNS else values
 
 
+def least_noise(column: str) -> float:
+    """Return the least deviation of a column's error that is claimed: a tenth of what no fit is to chase."""
+    return 0.1 * _LEAST_SCALES[column]
+
+
+def prior_reach() -> np.ndarray:
+    """Return how far from its usual value each parameter is held, weakly, on the scale of the fit."""
+    found: np.ndarray = np.where([parameter.is_log for parameter in PARAMETERS], _USUAL_REACH, inward(HIGH) - inward(LOW))
+    return found
+
+
+def prior(point: np.ndarray) -> np.ndarray:
+    """Return one weak residual a parameter, given a point on the scale of the fit."""
+    found: np.ndarray = (point - inward(START)) / prior_reach()
+    return found
+
+
 def rest_of(observations: Sequence[Observation]) -> np.ndarray:
     """Return in which state each run found the machine, (runs, the parameters of ``REST``)."""
     return np.array([[one.before[COLUMNS.index(column)] for column in REST.values()] for one in observations])
@@ -56,7 +73,8 @@ def at_rest(parameters: np.ndarray, rest: np.ndarray) -> np.ndarray:
     found = parameters.copy()
     for name, values in zip(REST, rest.T, strict=True):
         if np.isfinite(values).any():
-            found[NAMES.index(name)] = np.nanmedian(values)
+            index = NAMES.index(name)
+            found[index] = np.clip(np.nanmedian(values), LOW[index], HIGH[index])
     return found
 
 
@@ -66,7 +84,8 @@ class Fit:
 
     Attributes:
         parameters: (parameters,) in the order of ``NAMES``.
-        errors: (parameters,) their standard errors on the scale of the fit (relative for scales), NaN where the data tells nothing.
+        errors: (parameters,) their standard errors on the scale of the fit (relative for scales), NaN where the data tells nothing;
+            of what a run begins with the deviation between runs.
         scales: (columns,) what an error of one is, on the scale of ``scored``.
         unidentified: parameters that the data does not tell. at_bound: those that ended at a bound.
         cost: the sum that was made least. runs: how many runs it is of.
@@ -172,12 +191,10 @@ def _descend(problem: Problem, begin: np.ndarray) -> OptimizeResult:
     """Make the error least. One weak residual a parameter holds what the data does not tell at its usual value; what it tells outweighs that."""
     low, high = inward(LOW), inward(HIGH)
     margin = 1e-6 * (high - low)
-    usual = inward(START)
-    reach = np.where([parameter.is_log for parameter in PARAMETERS], _USUAL_REACH, high - low)
     result: OptimizeResult = least_squares(
-        lambda point: np.concatenate([problem.residuals(outward(point)[np.newaxis])[0], (point - usual) / reach]),
+        lambda point: np.concatenate([problem.residuals(outward(point)[np.newaxis])[0], prior(point)]),
         np.clip(begin, low + margin, high - margin),
-        jac=lambda point: np.vstack([problem.jacobian(point), np.diag(1.0 / reach)]),
+        jac=lambda point: np.vstack([problem.jacobian(point), np.diag(1.0 / prior_reach())]),
         bounds=(low, high),
         loss="soft_l1",
         x_scale="jac",

@@ -20,10 +20,12 @@ from twin_harness.schedule_file import read_json
 # History: 1: parameters, sets, spread, calibration, domain, training. 2: other parameters; the errors of runs.
 FORMAT = "twin-model/2"
 LARGEST_BYTES = 4 * 1024**2
-_MOST_SETS, _MOST_PLANS = 1_000, 100_000
+_MOST_SETS, _MOST_PLANS, _MOST_CELLS = 1_000, 100_000, 200_000
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1e15)]
+Size = Annotated[float, Field(ge=0, le=1e15)]
+Deviations = Annotated[float, Field(ge=-1e9, le=1e9)]
 Multiplier = Annotated[float, Field(gt=0, le=1e6)]
 Parameters = list[Literal[NAMES]]  # type: ignore[valid-type]  # NAMES is a tuple of words
 Text = Annotated[str, Field(max_length=500)]
@@ -44,7 +46,7 @@ class RunPart(_Part):
     """Errors of one run of the fit, in deviations, second by second; null where nothing was measured. ``regimes`` has a digit a second."""
 
     regimes: Annotated[str, Field(min_length=1, max_length=LONGEST_S, pattern=f"^[0-{len(REGIMES) - 1}]+$")]
-    errors: dict[str, Annotated[list[Finite | None], Field(max_length=LONGEST_S)]]
+    errors: dict[str, Annotated[list[Deviations | None], Field(max_length=LONGEST_S)]]
 
 
 class SpreadPart(_Part):
@@ -53,12 +55,12 @@ class SpreadPart(_Part):
     still_rest: dict[str, Positive]
     still_load: dict[str, Positive]
     still_full: dict[str, Positive]
-    moving: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+    moving: dict[str, Size]
     runs: Annotated[list[RunPart], Field(max_length=_MOST_SETS)]
 
 
 class CalibrationPart(_Part):
-    """See ``uncertainty.Calibration``; null where too few runs were there."""
+    """See ``calibration.Calibration``; null where too few runs were there."""
 
     pointwise: dict[str, Multiplier | None]
     simultaneous: dict[str, Multiplier | None]
@@ -121,6 +123,8 @@ class ModelFile(_Part):
         ):
             for name in names:
                 _same_names(f"{part}.{name}", getattr(getattr(self, part), name), COLUMNS)
+        if (cells := len(self.spread.runs) * max((len(run.regimes) for run in self.spread.runs), default=0)) > _MOST_CELLS:
+            refuse("spread.runs", f"{cells} seconds, were all as long as the longest; expected at most {_MOST_CELLS}")
         for index, run in enumerate(self.spread.runs):
             _same_names(f"spread.runs[{index}].errors", run.errors, COLUMNS)
             if odd := [name for name, row in run.errors.items() if len(row) != len(run.regimes)]:

@@ -18,7 +18,7 @@ from twin_harness.predict.parameters import NAMES
 _GIB, _GB = 2.0**30, 1e9
 _LONGEST_LOG_MS = 11.0  # a minute
 _STILL = 1e-3  # of a busy device: below it nothing bends
-_AWAKE = 8.0  # per CPU of load: a tenth of one keeps a machine awake half of the time that it would sleep for I/O
+_AWAKE = 8.0  # per share of the CPUs: a tenth of them keeps a machine awake half of the time that it would sleep for I/O
 _CATCHING_UP = 200.0  # a percent of pause is enough
 _FAIR_SHARE = 0.5  # of a CPU that two tasks of the same weight want (EEVDF, kernel/sched/fair.c)
 
@@ -123,7 +123,7 @@ def _backed(p: dict[str, np.ndarray], start: Start, shape: tuple[int, int]) -> n
         return warm.copy()
     for taken in np.diff(start.held_bytes, append=0.0).T[..., np.newaxis]:
         left = np.maximum(warm - np.maximum(taken, 0.0), 0.0) + np.maximum(-taken, 0.0)
-        warm = np.maximum(idle, left * keep)
+        warm = np.maximum(left * keep, np.minimum(idle, left))
     return warm
 
 

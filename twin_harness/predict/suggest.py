@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.predict.demand import demand_of, stacked
+from twin_harness.predict.fit import least_noise
+from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES, inward, outward
 from twin_harness.predict.simulate import simulate
 from twin_harness.predict.uncertainty import on_scale
@@ -39,10 +41,13 @@ def suggest(twin: Twin, candidates: Sequence[Experiment], usual: Sequence[Experi
         count: how many to choose.
     """
     known = _covariance(twin)
-    ordinary = _informations(twin, usual).mean(axis=0)
-    weights = ordinary / max(float(np.trace(ordinary)), 1e-300)
-    share = _worth(known, weights, ordinary, len(twin.file_.training.plans))
-    informations = share * _informations(twin, candidates)
+    slopes, spreads = _slopes(twin, usual)
+    noise = np.maximum(twin.spread_.still[1], [least_noise(name) for name in COLUMNS])
+    # Predictions are judged by their errors in deviations of each column; what a run tells is measured in its noise.
+    weights = _squared(slopes, np.maximum(spreads, noise)).mean(axis=0)
+    weights /= max(float(np.trace(weights)), 1e-300)
+    share = _worth(known, weights, _squared(slopes, noise).mean(axis=0), len(twin.file_.training.plans))
+    informations = share * _squared(_slopes(twin, candidates)[0], noise)
     first = float(np.trace(weights @ known))
     chosen: list[tuple[Experiment, float]] = []
     left = list(range(len(candidates)))
@@ -87,17 +92,23 @@ def _with(known: np.ndarray, information: np.ndarray) -> np.ndarray:
     return even
 
 
-def _informations(twin: Twin, experiments: Sequence[Experiment]) -> np.ndarray:
-    """Return what a run of each plan would tell of the parameters, (plans, parameters, parameters)."""
+def _slopes(twin: Twin, experiments: Sequence[Experiment]) -> tuple[np.ndarray, np.ndarray]:
+    """Return how predictions change by each parameter's range, (plans, parameters, columns, seconds), and how each column varies, (columns,)."""
     demands = [demand_of(experiment, twin.capacity_) for experiment in experiments]
     point = inward(twin.parameters_)
     steps = _STEP * np.maximum(1.0, np.abs(point))
     moved = point + np.diag(np.where(point + steps > inward(HIGH), -steps, steps))
     free = on_scale(simulate(outward(np.vstack([point, moved])), stacked(demands), twin.capacity_))
     taken = np.diagonal(inward(outward(moved))) - point
-    slopes = (free[:, 1:] - free[:, :1]) / np.where(taken == 0, 1.0, taken)[np.newaxis, :, np.newaxis, np.newaxis]
-    scaled = slopes * _SPANS[np.newaxis, :, np.newaxis, np.newaxis] / twin.spread_.still[1][np.newaxis, np.newaxis, :, np.newaxis]
-    for row, demand in zip(scaled, demands, strict=True):
+    slopes = (free[:, 1:] - free[:, :1]) * (_SPANS / np.where(taken == 0, 1.0, taken))[np.newaxis, :, np.newaxis, np.newaxis]
+    slopes[:, :, [name not in twin.domain_.measured for name in COLUMNS]] = 0.0
+    for row, demand in zip(slopes, demands, strict=True):
         row[..., demand.seconds :] = 0.0
-    found: np.ndarray = np.einsum("picx,pjcx->pij", scaled, scaled)
+    return slopes, free[:, 0].std(axis=(0, 2))
+
+
+def _squared(slopes: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Return the sums of squares and products of slopes in scales, (plans, parameters, parameters)."""
+    scaled = slopes / scales[np.newaxis, np.newaxis, :, np.newaxis]
+    found: np.ndarray = np.einsum("picx,pjcx->pij", scaled, scaled, optimize=True)
     return found

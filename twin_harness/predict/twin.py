@@ -134,7 +134,7 @@ class Twin:
     def fit(self, runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> Self:
         """Fit the model to every experiment of some runs of one machine.
 
-        Runs that a campaign has set aside for calibration calibrate; without such, a third of the plans does, where there are thirty or more.
+        Runs that a campaign has set aside for calibration calibrate; without such, three in ten plans do, where there are thirty or more.
 
         Args:
             runs: run folders, as ``load`` gives them.
@@ -167,6 +167,7 @@ class Twin:
         unknown = np.full(len(COLUMNS), np.nan)
         if not kept:
             return Calibration(unknown, unknown, 0)
+        kept = list({one.plan: one for one in reversed(kept)}.values())[::-1]  # replicates of a plan are no independent runs
         free = self.simulated([one.demand for one in kept])
         problem = Problem(kept, self.capacity_, np.ones(len(COLUMNS)))
         return calibrate(ratios_of(problem.measured, free.centre, self.spread_.reach(free)))
@@ -218,7 +219,9 @@ class Twin:
             free = FreeRun(scaled[:, 0], scaled[:, 1:], regimes(columns))
             reach = self.spread_.reach(free)
             for number, demand in enumerate(part):
-                own = {name: np.broadcast_to(values, scaled.shape[:2] + scaled.shape[3:])[number, 0, : demand.seconds] for name, values in columns.items()}
+                shape = scaled.shape[:2] + scaled.shape[3:]
+                told = {name: values for name, values in columns.items() if name != "load_share"}
+                own = {name: np.broadcast_to(values, shape)[number, 0, : demand.seconds] for name, values in told.items()}
                 alone = free.of(number, demand.seconds)
                 found.append(self._prediction(experiments[first + number], demand, alone, reach[:, number, :, : demand.seconds], own))
         return found
@@ -272,12 +275,6 @@ class Twin:
         twin.spread_ = spread_of_file(file)
         twin.calibration_, twin.usual_ = calibration_of_file(file), usual_of_file(file)
         return twin
-
-
-def foretold_members(twin: Twin, demands: Sequence[Demand]) -> list[np.ndarray]:
-    """Return, for each plan, ways in which it may go, (members, columns, seconds of the longest), in the columns' units."""
-    free = twin.simulated(demands)
-    return [ways_of(twin, free, plan) for plan in range(len(demands))]
 
 
 def ways_of(twin: Twin, free: FreeRun, plan: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
-from twin_harness.predict.fit import REST, at_rest, scored
+from twin_harness.predict.fit import REST, at_rest, least_noise, prior, prior_reach, scored
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES, inward, outward
 from twin_harness.predict.simulate import simulate
@@ -73,22 +73,26 @@ class Spread:
     regimes: np.ndarray
 
     @cached_property
-    def pools(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The errors by regime, (seconds, columns), run after run, and where each run begins in them; of all regimes where one has too few."""
+    def pools(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """The errors by regime, (seconds, columns), run after run, where each run with any begins in them, and how many it has.
+
+        Of all regimes where one has too few.
+        """
         found = []
         for number in range(len(REGIMES)):
             some = self.regimes == number
             if some.sum() < _LEAST_POOL:
                 some = self.regimes >= 0
-            begins = np.concatenate([[0], np.cumsum(some.sum(axis=1))[:-1]])
-            found.append((np.moveaxis(self.errors, 1, 2)[some], begins))
+            counts = some.sum(axis=1)
+            begins = np.cumsum(counts) - counts
+            found.append((np.moveaxis(self.errors, 1, 2)[some], begins[counts > 0], counts[counts > 0]))
         return found
 
     @cached_property
     def ends(self) -> np.ndarray:
         """Between which deviations 90 percent of the errors lie, (regimes, columns, 2), from 0 in each direction."""
-        sides = [np.abs(_quantiles(pool, (0.05, 0.95))) for pool, _ in self.pools]
-        found: np.ndarray = np.maximum(np.stack(sides), _LEAST_REACH)
+        sides = np.stack([_quantiles(pool, (0.05, 0.95)) for pool, _, _ in self.pools])
+        found: np.ndarray = np.maximum(sides * np.array([-1.0, 1.0]), _LEAST_REACH)
         return found
 
     def sizes(self, centre: np.ndarray, regime: np.ndarray) -> np.ndarray:
@@ -108,7 +112,7 @@ class Spread:
         """Return (members, columns, seconds) ways in which one plan may go: a parameter set, and the errors of a run, regime by regime in their order.
 
         What the seconds of a run have in common, and how errors of one second and column go with those of others, is so as it was recorded (a block
-        bootstrap with the run as the block).
+        bootstrap with the run as the block). They are errors of the runs of the fit; calibration scales bands, not these.
 
         Args:
             free: of that plan.
@@ -118,11 +122,12 @@ class Spread:
         regime = free.regime[0]
         drawn = np.zeros((count, len(COLUMNS), len(regime)))
         if len(self.regimes):
-            donors = np.random.default_rng(seed).permutation(max(count, len(self.regimes)))[:count] % len(self.regimes)
-            for number, (pool, begins) in enumerate(self.pools):
+            order = np.random.default_rng(seed).permutation(max(count, len(self.regimes)))[:count]
+            for number, (pool, begins, counts) in enumerate(self.pools):
                 seconds = np.flatnonzero(regime == number)
                 if len(seconds) and len(pool):
-                    rows = (begins[donors][:, np.newaxis] + np.arange(len(seconds))) % len(pool)
+                    donors = order % len(begins)
+                    rows = begins[donors][:, np.newaxis] + np.arange(len(seconds)) % counts[donors][:, np.newaxis]
                     drawn[:, :, seconds] = np.moveaxis(np.nan_to_num(pool[rows]), 2, 1)
         sizes = self.sizes(free.centre, free.regime)[0]
         found: np.ndarray = free.sets[0][np.arange(count) % free.sets.shape[1]] + sizes * drawn
@@ -144,16 +149,18 @@ def spread_of(problem: Problem, cold: Problem, found: Fit, rest: np.ndarray, cap
     sets = np.vstack([found.parameters, _resampled(problem, found, generator)])
     for name, values in zip(REST, rest.T, strict=True):
         if np.isfinite(values).any():
-            sets[:, NAMES.index(name)] = generator.choice(values[np.isfinite(values)], len(sets))
+            index = NAMES.index(name)
+            sets[:, index] = np.clip(generator.choice(values[np.isfinite(values)], len(sets)), LOW[index], HIGH[index])
     resting = at_rest(found.parameters, rest)[np.newaxis]
     columns = simulate(resting, cold.levels, capacity)
     errors, centre = cold.errors(resting)[0], held(on_scale(columns)[:, 0], cold.lengths)
     change, regime = _change(centre), regimes(columns)
-    parts = [_noise_of(errors[:, index], change[:, index], regime) for index in range(len(COLUMNS))]
+    parts = [_noise_of(errors[:, index], change[:, index], regime, least_noise(name)) for index, name in enumerate(COLUMNS)]
     still, moving, unit = (np.array([part[k] for part in parts]) for k in range(3))
     is_run = np.arange(regime.shape[1]) < cold.lengths[:, np.newaxis]
-    kept = np.cumsum(cold.lengths) <= max(_MOST_SECONDS, int(cold.lengths[0]))  # a file is to stay small
-    return Spread(sets, np.maximum(still.T, 1e-9), moving, np.round(-unit.swapaxes(0, 1)[kept], _DECIMALS), np.where(is_run, regime, -1)[kept])
+    # A file is to stay small: runs of all parts of a long campaign are kept, evenly.
+    kept = np.unique(np.linspace(0, len(regime) - 1, max(1, min(len(regime), _MOST_SECONDS // regime.shape[1]))).astype(int))
+    return Spread(sets, still.T, moving, np.round(-unit.swapaxes(0, 1)[kept], _DECIMALS), np.where(is_run, regime, -1)[kept])
 
 
 def regimes(columns: dict[str, np.ndarray]) -> np.ndarray:
@@ -185,6 +192,7 @@ def _resampled(problem: Problem, found: Fit, generator: np.random.Generator) -> 
     ranges = high - low
     slopes = problem.jacobian(point) * ranges
     residuals = problem.residuals(found.parameters[np.newaxis])[0]
+    pull, stiffness = prior(point), (ranges / prior_reach()) ** 2
     sets = []
     for _ in range(PARAMETER_SETS - 1):
         counts = np.bincount(generator.integers(0, problem.plans, problem.plans), minlength=problem.plans)[problem.plan_of]
@@ -192,29 +200,29 @@ def _resampled(problem: Problem, found: Fit, generator: np.random.Generator) -> 
         for _ in range(_NEWTON_STEPS):
             left = residuals + slopes @ moved
             weighted = slopes * (counts / np.sqrt(1.0 + left**2))[:, np.newaxis]
-            bend = weighted.T @ slopes
+            bend = weighted.T @ slopes + np.diag(stiffness)
             bend += _DAMPING * max(float(np.trace(bend)), 1.0) * np.eye(len(bend))
-            step = -np.linalg.solve(bend, weighted.T @ left)
+            step = -np.linalg.solve(bend, weighted.T @ left + stiffness * moved + pull * ranges / prior_reach())
             moved = np.clip(point + ranges * (moved + step), low, high)
             moved = (moved - point) / ranges
         sets.append(outward(point + ranges * moved))
     return np.array(sets)
 
 
-def _noise_of(errors: np.ndarray, change: np.ndarray, regime: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-    """Return of one column's errors, (runs, seconds), the deviation by regime, that per unit of change, and the errors in these deviations."""
+def _noise_of(errors: np.ndarray, change: np.ndarray, regime: np.ndarray, least: float = 1e-9) -> tuple[np.ndarray, float, np.ndarray]:
+    """Return of one column's errors, (runs, seconds), the deviation by regime, ``least`` or more, that per unit of change, and the errors in them."""
     known = ~np.isnan(errors)
     if not known.any():
-        return np.full(len(REGIMES), 1e-9), 0.0, errors
+        return np.full(len(REGIMES), least), 0.0, errors
     squares = np.minimum(errors**2, np.quantile(errors[known] ** 2, 0.995))
     is_still = known & (change <= np.quantile(change[known], 0.5))
     seconds = [known & (regime == number) for number in range(len(REGIMES))]
-    still = np.array([_root_mean(squares, [is_still & some, some, is_still]) for some in seconds])
+    still = np.maximum(least, [_root_mean(squares, [is_still & some, some, is_still]) for some in seconds])
     base = still[regime]
     moves = known & ~is_still
     excess, fast = (squares - base**2)[moves], change[moves] ** 2
     moving = float(np.sqrt(max(0.0, (excess * fast).sum() / max((fast**2).sum(), 1e-30)))) if fast.sum() > 0 else 0.0
-    return still, moving, errors / np.maximum(np.sqrt(base**2 + (moving * change) ** 2), 1e-12)
+    return still, moving, errors / np.sqrt(base**2 + (moving * change) ** 2)
 
 
 def _quantiles(pool: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:

@@ -13,6 +13,7 @@ from twin_harness.errors import Undecided
 from twin_harness.frames import LABELS
 from twin_harness.metrics import RESOURCE_COLUMNS, columns
 from twin_harness.predict.demand import LONGEST_S, demand_of, stacked
+from twin_harness.predict.domain import beyond
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.simulate import simulate
 from twin_harness.recording import Recording, compare
@@ -39,7 +40,7 @@ def virtual_columns(twin: Twin, experiment: Experiment, interval_s: float) -> tu
         interval_s: between two rows; the model steps by it, within 0.05 and 1 s.
 
     Raises:
-        Undecided: the plan asks for what the model knows nothing of, or lasts longer than six hours.
+        Undecided: the plan asks for what the model knows nothing of, lies beyond what it was fitted to, or lasts longer than six hours.
     """
     if experiment.duration_s > LONGEST_S:
         msg = f"experiment {experiment.name!r}: {experiment.duration_s:.0f} s; the twin foretells up to {LONGEST_S} s, run it on the server"
@@ -49,9 +50,13 @@ def virtual_columns(twin: Twin, experiment: Experiment, interval_s: float) -> tu
     if demand.unmodelled:
         msg = f"experiment {experiment.name!r}: the twin knows nothing of {', '.join(demand.unmodelled)}; run it on the server"
         raise Undecided(msg)
+    if reasons := beyond(demand_of(experiment, twin.capacity_), twin.domain_):
+        msg = f"experiment {experiment.name!r} lies beyond what the twin was fitted to: {'; '.join(reasons)}; run it on the server, or record such loads"
+        raise Undecided(msg)
     found = {
         name: np.broadcast_to(values, (1, 1, demand.seconds))[0, 0]
         for name, values in simulate(twin.parameters_[np.newaxis], stacked([demand]), twin.capacity_, step_s=step_s).items()
+        if name != "load_share"
     }
     for name in set(COLUMNS) - set(twin.domain_.measured):
         found[name] = np.full(demand.seconds, np.nan)
