@@ -116,7 +116,7 @@ def test_a_run_knows_what_was_held_before_it(tmp_path):
     before = _held_before(run.recordings[0], begin_s)
     assert len(before) == 90
     assert before.max() == 2e9
-    assert (before[-11:] == 0).all()
+    assert (before[-7:] == 0).all()
     assert len(_held_before(run.recordings[0], begin_s + 500.0)) == 0
     assert len(_held_before(None, begin_s)) == 0
 
