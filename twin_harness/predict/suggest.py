@@ -28,6 +28,7 @@ _STEP = 1e-4
 _SPANS = inward(HIGH) - inward(LOW)
 _WIDE = 0.25  # of what a parameter may be: nothing is known of it
 _BISECTIONS = 40
+_POINTS = 6  # parameter sets beside the centre, over which what a run would tell is averaged: slopes at one point are as wrong as it is
 _LEAST_SHARE, _MOST_SHARE = 1e-8, 1.0  # of the information that independent seconds of the right model would bear
 
 
@@ -41,13 +42,15 @@ def suggest(twin: Twin, candidates: Sequence[Experiment], usual: Sequence[Experi
         count: how many to choose.
     """
     known = _covariance(twin)
-    slopes, spreads = _slopes(twin, usual)
+    points = [twin.parameters_, *twin.spread_.parameters[1 : _POINTS + 1]]
+    slopes, spreads = _slopes(twin, usual, twin.parameters_)
     noise = np.maximum(twin.spread_.still[1], [least_noise(name) for name in COLUMNS])
     # Predictions are judged by their errors in deviations of each column; what a run tells is measured in its noise.
-    weights = _squared(slopes, np.maximum(spreads, noise)).mean(axis=0)
+    found = [_slopes(twin, usual, point)[0] for point in points]
+    weights = np.mean([_squared(part, np.maximum(spreads, noise)).mean(axis=0) for part in found], axis=0)
     weights /= max(float(np.trace(weights)), 1e-300)
-    share = _worth(known, weights, _squared(slopes, noise).mean(axis=0), len(twin.file_.training.plans))
-    informations = share * _squared(_slopes(twin, candidates)[0], noise)
+    share = _worth(known, weights, np.mean([_squared(part, noise).mean(axis=0) for part in found], axis=0), len(twin.file_.training.plans))
+    informations = share * np.mean([_squared(_slopes(twin, candidates, point)[0], noise) for point in points], axis=0)
     first = float(np.trace(weights @ known))
     chosen: list[tuple[Experiment, float]] = []
     left = list(range(len(candidates)))
@@ -92,10 +95,10 @@ def _with(known: np.ndarray, information: np.ndarray) -> np.ndarray:
     return even
 
 
-def _slopes(twin: Twin, experiments: Sequence[Experiment]) -> tuple[np.ndarray, np.ndarray]:
+def _slopes(twin: Twin, experiments: Sequence[Experiment], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return how predictions change by each parameter's range, (plans, parameters, columns, seconds), and how each column varies, (columns,)."""
     demands = [demand_of(experiment, twin.capacity_) for experiment in experiments]
-    point = inward(twin.parameters_)
+    point = inward(at)
     steps = _STEP * np.maximum(1.0, np.abs(point))
     moved = point + np.diag(np.where(point + steps > inward(HIGH), -steps, steps))
     free = on_scale(simulate(outward(np.vstack([point, moved])), stacked(demands), twin.capacity_))
