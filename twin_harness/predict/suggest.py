@@ -43,7 +43,7 @@ def suggest(twin: Twin, candidates: Sequence[Experiment], usual: Sequence[Experi
     """
     known = _covariance(twin)
     points = [twin.parameters_, *twin.spread_.parameters[1 : _POINTS + 1]]
-    slopes, spreads = _slopes(twin, usual, twin.parameters_)
+    spreads = _slopes(twin, usual, twin.parameters_)[1]
     noise = np.maximum(twin.spread_.still[1], [least_noise(name) for name in COLUMNS])
     # Predictions are judged by their errors in deviations of each column; what a run tells is measured in its noise.
     found = [_slopes(twin, usual, point)[0] for point in points]
