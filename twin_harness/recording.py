@@ -169,7 +169,8 @@ class Recording:
         values = frame[column].to_numpy(dtype=float)
         has_value = ~np.isnan(values)
         if not has_value.any():
-            reason = "the window holds no samples" if frame.empty else "it is empty: this machine or session does not measure it"
+            empty = "the twin does not foretell it" if self.machine.get("foretold_by") else "it is empty: this machine or session does not measure it"
+            reason = "the window holds no samples" if frame.empty else empty
             msg = f"column {column!r} of {self.name!r} cannot be judged: {reason}"
             raise Undecided(msg)
         # A row that straddles the start of the window stands for time before it as well.

@@ -54,7 +54,7 @@ def test_predict_tells_trajectories_and_overload(fitted, capsys):
         (["predict", "{plans}", "--model", "nowhere.json"], "expected a model that twin fit has made"),
         (["predict", "nowhere.json", "--model", "{model}"], "nowhere.json: cannot be read"),
         (["predict", "{plans}", "--model", "{model}", "--overload", "cpu"], "overload: expected <column>"),
-        (["predict", "{plans}", "--model", "{plans}"], "format 'twin-schedule/1' is not one this version reads"),
+        (["predict", "{plans}", "--model", "{plans}"], "this is a schedule; expected a model that twin fit has made"),
         (["score", "{model}", "{sample}"], "is of a plan that the model was fitted to"),
         (["score", "{model}", "{sample}", "--split", "S9"], "S9"),
         (["schedule", "suggest", "--model", "{model}", "-n", "0"], "expected -n of 1 or more but got 0"),

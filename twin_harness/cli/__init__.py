@@ -91,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return OK
     except (InvalidInput, UnreadableRun) as error:
-        complain(re.sub(r"(?<!pytest )--twin-", "--", str(error)))  # the same options have longer names under pytest
+        # The same options have longer names under pytest; what is to be typed there stays as it is.
+        complain(re.sub(r"(pytest [^;,]*)|--twin-", lambda found: found[1] or "--", str(error)))
         return USAGE
     except TwinError as error:
         complain(str(error))

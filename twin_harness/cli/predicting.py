@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from twin_harness.predict.simulate import Start
     from twin_harness.predict.twin import Prediction, Twin
 
+_NO_BETTER = 0.95  # of the best simple predictor's error
+_FEWEST_TIMES = 20  # ways in which it comes true, below which they tell no interval of when
 _BUSY_PERCENT = 5.0  # of CPU time: more than a machine at rest takes
 _SHOWN = ("cpu_percent", "memory_percent", "load1", "disk_write_bytes_per_s", "pressure_cpu_percent", "pressure_io_percent", "probe_wakeup_ms")
 
@@ -96,6 +98,8 @@ def predict(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give([_data(prediction, told) for prediction, told in zip(predictions, calls, strict=True)])
         return OK
+    file = twin.file_
+    say(f"twin of machine {file.fingerprint} ({file.capacity.cpus:g} CPUs, {file.capacity.memory_bytes / 2**30:.1f} GiB), fitted {file.created[:10]}")
     for prediction, told in zip(predictions, calls, strict=True):
         say(*_lines(prediction), *(_call_line(vars(call)) for call in told))
     return OK
@@ -125,9 +129,14 @@ def _now(twin: Twin) -> Start:
 def _draw(predictions: list[Prediction], path: Path) -> None:
     from twin_harness.report.foretold import foretold_png  # noqa: PLC0415 - matplotlib loads with it
 
+    if path.suffix not in ("", ".png"):
+        msg = f"--figure: expected a file that ends in .png but got {str(path)!r}"
+        raise InvalidInput(msg)
+
     for number, prediction in enumerate(predictions):
         place = path if len(predictions) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix or '.png'}")
         place.write_bytes(foretold_png(prediction))
+        complain(f"figure {place}")
 
 
 def _lines(prediction: Prediction) -> list[str]:
@@ -157,7 +166,7 @@ def _lines(prediction: Prediction) -> list[str]:
 
 def _call_line(call: dict[str, Any]) -> str:
     likely = f"  {call['condition']}: {100 * call['probability']:.0f} % likely (n = {call['members']} ways in which it may go)"
-    if call["time_s"] is None:
+    if call["time_s"] is None or call["probability"] * call["members"] < _FEWEST_TIMES:
         return likely
     return f"{likely}, after {call['time_s']:.0f} s [{call['low_s']:.0f} … {call['high_s']:.0f}], {call['binding']} binds"
 
@@ -223,8 +232,11 @@ def _score_lines(evaluation: Evaluation) -> list[str]:
         held = coverage[column].pointwise
         band = "unknown" if isnan(held) else f"{100 * held:.0f} % of seconds"
         errors = f"{scale * ours.rmse:>9.3g} {_plain(ours.nrmse):>7} {_plain(warm.nrmse) if warm else '':>9} {_plain(ours.to_floor):>8}"
-        lines.append(f"  {column:<24} {errors} {scale * ours.bias:>+9.2g}   {other:<28}  {band}{_tail(ours)}")
+        weak = "; no better than a simple predictor" if best and ours.nrmse > _NO_BETTER * best.nrmse else ""
+        lines.append(f"  {column:<24} {errors} {scale * ours.bias:>+9.2g}   {other:<28}  {band}{_tail(ours)}{weak}")
     lines.append(_in_short(evaluation))
+    lines.append("  (NRMSE: RMSE in deviations of the column, 1 is as good as its mean; as found: told load and memory before the run; ")
+    lines.append("  × floor: of what two runs of one plan differ by over √2; Brier skill: 1 is perfect, 0 as good as the share of events)")
     for call in evaluation.overload:
         counts = f"{call.events} of {call.events + call.others} runs"
         if not call.is_decided:

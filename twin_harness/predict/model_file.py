@@ -168,6 +168,9 @@ def read_model(path: str | Path) -> ModelFile:
         raise InvalidInput(msg)
     data = read_json(source, "a model that twin fit has made")
     if isinstance(data, dict) and data.get("format") != FORMAT:
+        if str(data.get("format")).startswith("twin-schedule"):
+            msg = f"model {str(path)!r}: this is a schedule; expected a model that twin fit has made, were the two files swapped?"
+            raise InvalidInput(msg)
         msg = f"model {str(path)!r}: format {short(data.get('format'))} is not one this version reads; expected {FORMAT!r}, fit it anew or upgrade"
         raise InvalidInput(msg)
     return checked(ModelFile, data, f"model {str(path)!r}")
