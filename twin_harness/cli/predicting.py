@@ -251,7 +251,7 @@ def _tail(one: ColumnScore) -> str:
     """Return by which factor the 95th percentile of a latency is off, in the middle of the runs; nothing for other columns."""
     if isnan(one.log_ratio):
         return ""
-    floor = "" if isnan(one.log_ratio_floor) else f" (no model can be better than {exp(one.log_ratio_floor):.1f})"
+    floor = "" if isnan(one.log_ratio_floor) else f" (a perfect model: about {exp(one.log_ratio_floor):.1f})"
     return f"; p95 off by a factor of {exp(one.log_ratio):.1f}{floor}"
 
 
@@ -261,7 +261,7 @@ def _in_short(evaluation: Evaluation) -> str:
     for column, what in (("cpu_percent", "CPU"), ("memory_percent", "memory")):
         ours, best = evaluation.score_of(column), evaluation.best_baseline(column)
         if ours is not None:
-            floor = "" if isnan(ours.floor) else f", where two runs of one plan differ so that no model can be better than {ours.floor:.1f}"
+            floor = "" if isnan(ours.floor) else f" (a perfect model, as two runs of one plan differ, by about {ours.floor:.1f})"
             beside = "" if best is None else f" (the best simple predictor by {best.rmse:.1f})"
             parts.append(f"{what} by {ours.rmse:.1f} points{beside}{floor}")
     if not parts:
