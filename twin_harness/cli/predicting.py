@@ -147,7 +147,7 @@ def _lines(prediction: Prediction) -> list[str]:
 
     lines = [f"{prediction.experiment.name}: {len(prediction.ends_s)} s"]
     lines += [f"  extrapolating: {reason}" for reason in prediction.extrapolating]
-    lines.append(f"  {'column':<24} {'mean':>10} {'peak':>10} {'at':>7}  90 % of seconds at the peak")
+    lines.append(f"  {'column':<24} {'mean':>10} {'peak':>10} {'at':>7}  90 % band at the peak")
     for name in _SHOWN:
         index = COLUMNS.index(name)
         values = prediction.centre[index]
