@@ -8,17 +8,21 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from twin_harness.errors import InvalidInput
 from twin_harness.variant import Variant, parse_variants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LARGEST_SIZE_BYTES = 1e21
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 _SIZES = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": KIB, "MIB": MIB, "GIB": GIB, "TIB": 1024**4}
 
 
+NO_TOLERANCE = "none"
 _GUARDED = ("memory_available", "disk_free", "temperature", "pressure_memory", "swap")
 
 
@@ -75,6 +79,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("gate-pairs", "int", None, "N", "with two variants: how many pairs of runs each gated test makes (default: 12)", minimum=1, maximum=64),
     Option("gate-resume", "str", "", "DIR", "with two variants: go on from the pairs that a run folder holds"),
     Option("variant", "variant", (), "NAME:KEY=VALUE,…", "given twice, base first: each gated test runs in pairs, once under each environment"),
+    Option(
+        "tolerance",
+        "tolerance",
+        "5%",
+        "PERCENT",
+        "how far the load delivered may be from the load requested, unless an experiment has a tolerance of its own: a percent, or none",
+    ),
     Option("undecided", "choice", "ignore", None, "what an UNDECIDED test does to the session", choices=("ignore", "fail")),
     Option("allow-commands", "flag", False, None, "let schedules and markers run programs as load (command line only)", has_ini=False),
     Option("no-report", "flag", False, None, "write no EDA report at the end of the session"),
@@ -154,9 +165,15 @@ class TwinConfig:
     gate_pairs: int = 12
     gate_resume: str = ""
     variants: tuple[Variant, ...] = ()
+    tolerance: str = "5%"
     undecided: str = "ignore"
     may_run_commands: bool = False
     has_report: bool = True
+
+    @property
+    def tolerance_percent(self) -> float | None:
+        """The session's tolerance as a number; None judges nothing but what has a tolerance of its own."""
+        return percent_of(self.tolerance)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: how a worker gets the configuration."""
@@ -203,6 +220,27 @@ def parse_size(text: str, *, argument: str) -> Limit:
     raise InvalidInput(msg)
 
 
+def percent_of(tolerance: str) -> float | None:
+    """Return a tolerance as a number of percent; None for ``none``."""
+    return None if tolerance == NO_TOLERANCE else float(tolerance.rstrip("% "))
+
+
+def parse_tolerance(text: str) -> str:
+    """Read ``5%``, ``2.5`` or ``none``, and return it as an experiment would write it.
+
+    Raises:
+        InvalidInput: the text is neither.
+    """
+    cleaned = text.strip()
+    if cleaned.lower() == NO_TOLERANCE:
+        return NO_TOLERANCE
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%?", cleaned, re.ASCII)
+    if match and float(match.group(1)) <= 100:  # noqa: PLR2004 - percent
+        return f"{match.group(1)}%"
+    msg = f"--twin-tolerance: expected a percent up to 100, or none, but got {text!r}; write e.g. 5%"
+    raise InvalidInput(msg)
+
+
 def parse_guard(text: str) -> GuardLimits:
     """Read the guard's limits from ``name=amount,…`` or ``off``.
 
@@ -239,6 +277,9 @@ def _parse_ceiling(name: str, text: str) -> float:
     raise InvalidInput(msg)
 
 
+_READERS: dict[str, Callable[[str], Any]] = {"guard": parse_guard, "tolerance": parse_tolerance}
+
+
 def parse_value(option: Option, value: object) -> Any:
     """Turn what the command line or an ini file gave into the option's value.
 
@@ -253,11 +294,11 @@ def parse_value(option: Option, value: object) -> Any:
         raise InvalidInput(msg)
     if option.kind == "variant":
         return parse_variants(value if isinstance(value, (list, tuple)) else text.splitlines())
-    if option.kind in ("guard", "url"):
-        return parse_guard(text) if option.kind == "guard" else _parse_url(option, text)
-    if option.kind == "seed" and text == "random":
-        return text
-    if option.kind in ("float", "int", "seed"):
+    if option.kind == "url":
+        return _parse_url(option, text)
+    if option.kind in _READERS:
+        return _READERS[option.kind](text)
+    if option.kind in ("float", "int") or (option.kind == "seed" and text != "random"):
         return _parse_number(option, text)
     return text
 

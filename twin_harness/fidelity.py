@@ -2,6 +2,9 @@
 
 The windows and tolerances are those of ``settled_s`` in the format of ``annotations.csv``: every 0.5 s mean (disk 1 s) within 1 point
 (cpu), 1 % or 16 MiB (memory) or 5 % (disk) of what was requested, with 0.5 s after each jump of the shape left out.
+
+The plateau of a memory event is what is left of it once the rows are taken out in which it was still filling: behind what was
+requested by more than that tolerance, and growing.
 """
 
 from __future__ import annotations
@@ -21,6 +24,49 @@ _CPU_POINTS = 1.0
 _MEMORY_SHARE, _MEMORY_BYTES = 0.01, 16 * 1024**2
 _DISK_SHARE = 0.05
 _EDGE_S = 1e-6
+_GROWING_BYTES = 1024**2  # within a window; a stressor grows by huge pages of 2 MiB
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """The part of an event in which its load was not filling any more.
+
+    Attributes:
+        seconds: how long it is, over its rows.
+        requested_mean: over these rows.
+        delivered_mean: over these rows.
+    """
+
+    seconds: float
+    requested_mean: float
+    delivered_mean: float
+
+    @property
+    def error_percent(self) -> float | None:
+        """Delivered less requested in percent of requested; None when nothing was requested."""
+        if self.requested_mean <= 0:
+            return None
+        return 100.0 * (self.delivered_mean - self.requested_mean) / self.requested_mean
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How memory filled.
+
+    Attributes:
+        seconds: in which it was behind, and growing.
+        bytes_per_s: how fast it grew meanwhile.
+        missing_bytes: what was missing when the event ended; 0 when it had caught up.
+    """
+
+    seconds: float
+    bytes_per_s: float
+    missing_bytes: float
+
+    @property
+    def needed_s(self) -> float:
+        """How much longer it would have taken at that pace."""
+        return self.missing_bytes / self.bytes_per_s if self.bytes_per_s > 0 else float("inf")
 
 
 @dataclass(frozen=True)
@@ -35,6 +81,8 @@ class Fidelity:
         settled_s: seconds from the start from which every window mean stays within the tolerance; None is never.
         overshoot: the largest window mean of delivered − requested, 0 when never above.
         rows: how many rows that rests on.
+        plateau: mean error where the event was not filling; None where it was all the while.
+        filling: how memory filled before; None where no row was taken while it did.
     """
 
     requested_mean: float
@@ -45,6 +93,8 @@ class Fidelity:
     settled_s: float | None
     overshoot: float
     rows: int
+    plateau: Plateau | None = None
+    filling: Filling | None = None
 
 
 def window_s(resource: str) -> float:
@@ -81,15 +131,20 @@ def measure(
         duration_s: how long the event lasted.
         jumps_s: when the shape jumps.
     """
+    held = delivered
     if resource == "memory" and len(delivered) > 1:
         delivered = np.concatenate([delivered[:1], (delivered[1:] + delivered[:-1]) / 2.0])
     inside = (lengths_s > 0) & (ends_s - lengths_s >= -_EDGE_S) & (ends_s <= duration_s + _EDGE_S) & np.isfinite(requested) & np.isfinite(delivered)
     if not inside.any():
         return None
+    held = held[inside]
     ends_s, lengths_s, requested, delivered = ends_s[inside], lengths_s[inside], requested[inside], delivered[inside]
     error = delivered - requested
     requested_mean = float(np.average(requested, weights=lengths_s))
     bias = float(np.average(error, weights=lengths_s))
+    is_filling = np.zeros(len(error), dtype=bool)
+    if resource == "memory":
+        is_filling = _is_filling(ends_s, lengths_s, requested, delivered, held)
     starts_s, window_requested, window_error = _windows(window_s(resource), ends_s, lengths_s, requested, error, jumps_s)
     return Fidelity(
         requested_mean=requested_mean,
@@ -100,7 +155,42 @@ def measure(
         settled_s=_settled_s(starts_s, np.abs(window_error) <= tolerance(resource, window_requested)),
         overshoot=float(max(0.0, window_error.max())) if len(window_error) else 0.0,
         rows=len(error),
+        plateau=_plateau(lengths_s, requested, error, ~is_filling),
+        filling=_filling(lengths_s, requested, held, is_filling),
     )
+
+
+def _is_filling(
+    ends_s: Array, lengths_s: Array, requested: Array, delivered: Array, held: Array
+) -> NDArray[np.bool_]:
+    """Tell in which rows memory was behind, and had grown within the last half second."""
+    is_behind = delivered < requested - tolerance("memory", requested)
+    before = np.searchsorted(ends_s, ends_s - lengths_s - window_s("memory") - _EDGE_S)
+    earlier = np.where(before > 0, held[np.maximum(before - 1, 0)], 0.0)
+    return np.asarray(is_behind & (held - earlier > _GROWING_BYTES))
+
+
+def _plateau(
+    lengths_s: Array, requested: Array, error: Array, is_chosen: NDArray[np.bool_]
+) -> Plateau | None:
+    seconds = float(lengths_s[is_chosen].sum())
+    if seconds <= 0:
+        return None
+    weights = lengths_s[is_chosen]
+    requested_mean = float(np.average(requested[is_chosen], weights=weights))
+    bias = float(np.average(error[is_chosen], weights=weights))
+    return Plateau(seconds, requested_mean, requested_mean + bias)
+
+
+def _filling(
+    lengths_s: Array, requested: Array, held: Array, is_filling: NDArray[np.bool_]
+) -> Filling | None:
+    seconds = float(lengths_s[is_filling].sum())
+    if seconds <= 0:
+        return None
+    grown = np.diff(held, prepend=0.0)[is_filling]
+    missing_bytes = max(0.0, float(requested[-1] - held[-1])) if is_filling[-1] else 0.0
+    return Filling(seconds, max(0.0, float(grown.sum())) / seconds, missing_bytes)
 
 
 def _windows(length_s: float, ends_s: Array, lengths_s: Array, requested: Array, error: Array, jumps_s: tuple[float, ...]) -> tuple[Array, Array, Array]:

@@ -216,17 +216,20 @@ class Recording:
         hypervisor took. A stressor that asks for too little waits for nothing and is never excused.
         """
         event = self.experiment.event(event_id)
-        if event.stressor not in RESOURCE_COLUMNS or event.is_of_system:
+        if event.stressor not in RESOURCE_COLUMNS:
             return ""
         window = self.during(event_id)
         seconds_s = float(window.samples["dt_s"].sum())
         if seconds_s <= 0:
             return ""
+        if event.is_of_system and (reason := _excess_of_others(window, event_id)):
+            return reason
         starved_s = float(json.loads(self.annotation(event_id).parameters).get("starved_s", 0.0))
         requested_column, delivered_column = RESOURCE_COLUMNS[event.stressor]
+        delivered = _total(window.samples) if event.is_of_system else window.samples[delivered_column]
         requested, short = (
             float((values * window.samples["dt_s"]).sum()) / seconds_s
-            for values in (window.samples[requested_column], window.samples[requested_column] - window.samples[delivered_column])
+            for values in (window.samples[requested_column], window.samples[requested_column] - delivered)
         )
         if event.stressor == "cpu":
             return self._lack_of_cpu(window, short, starved_s, seconds_s)
@@ -288,6 +291,29 @@ class Recording:
         return result
 
 
+def _total(samples: pd.DataFrame) -> pd.Series[float]:
+    """Return what a total of the machine counts: everything but what the hypervisor took."""
+    return samples["cpu_percent"] - samples["cpu_steal_percent"]
+
+
+def _excess_of_others(window: Recording, event_id: str) -> str:
+    """Return why a total of the machine was too high: others alone exceeded it; empty when they did not."""
+    samples = window.samples
+    total = _total(samples)
+    others = total - samples["cpu_delivered_percent"]
+    requested = samples["cpu_requested_percent"]
+    seconds = samples["dt_s"]
+    weight_s = float(seconds.sum())
+    beyond = float(((total - requested) * seconds).sum()) / weight_s
+    by_others = float(((others - requested).clip(lower=0.0) * seconds).sum()) / weight_s
+    if beyond <= _SHORT_POINTS or by_others < _LEAST_EXPLAINED * beyond:
+        return ""
+    return (
+        f"the machine had no room: others alone were {by_others:.1f} points above the total that {event_id} fills up to "
+        f"(n = {len(samples)} samples)"
+    )
+
+
 def compare(event: Event, scale: float, samples: pd.DataFrame, row: AnnotationRow) -> _fidelity.Fidelity | None:
     """Measure the fidelity of one event on rows of the dataset, in the unit of its columns; None when no whole row lies within it.
 
@@ -304,7 +330,7 @@ def compare(event: Event, scale: float, samples: pd.DataFrame, row: AnnotationRo
     ends_s = samples.index.to_numpy(dtype=float) - row.actual_start_s
     lengths_s = samples["dt_s"].fillna(0.0).to_numpy(dtype=float)
     own = np.array([_mean_level(event, end_s - length_s, end_s) for end_s, length_s in zip(ends_s, lengths_s, strict=True)]) * scale
-    delivered = samples["cpu_percent"] - samples["cpu_steal_percent"] if event.is_of_system else samples[delivered_column]
+    delivered = _total(samples) if event.is_of_system else samples[delivered_column]
     total_error = (delivered - samples[requested_column]).to_numpy(dtype=float)
     duration_s = row.actual_end_s - row.actual_start_s
     return _fidelity.measure(event.stressor, ends_s, lengths_s, own, own + total_error, duration_s, event.shape.discontinuities(event.duration_s))

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Strict, ValidationError, model_validator
 
 from twin_harness import shapes
+from twin_harness.config import NO_TOLERANCE, percent_of
 from twin_harness.errors import InvalidInput
 from twin_harness.event_options import UNITS, is_stressor, known_stressors, options_of, resolved
 from twin_harness.phrasing import checked, describe, refuse
@@ -24,6 +25,7 @@ from twin_harness.shape_models import FrozenModel, ShapeField, witnesses
 
 FORMAT = "twin-schedule/1"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:/#\[\]-]{0,119}")
+_PERCENT = re.compile(r"[0-9]+(\.[0-9]+)?\s*%")
 LONGEST_EVENT_S = 604_800
 SHORTEST_EVENT_S = 1e-6
 MOST_EVENTS = 1_000
@@ -141,7 +143,8 @@ class Experiment(FrozenModel):
     """A named set of events with quiet time around them.
 
     ``lead_s`` and ``tail_s`` are recorded before and after; ``settle_s`` is the longest wait before the lead for the machine to fall
-    idle; ``tolerance`` (``"5%"``) fails the experiment when any event's mean delivered load is further from the plan.
+    idle; ``tolerance`` (``"5%"``) fails the experiment when any event's mean delivered load is further from the plan. None is held
+    against the session's tolerance, ``"none"`` against nothing.
     """
 
     name: str = "experiment"
@@ -156,8 +159,8 @@ class Experiment(FrozenModel):
     def _is_consistent(self) -> Experiment:
         if not NAME_PATTERN.fullmatch(self.name):
             refuse("name", f"{self.name!r} is no name; expected letters, digits, blanks and _.,:/#[]-, at most 120 characters")
-        if self.tolerance is not None and not re.fullmatch(r"[0-9]+(\.[0-9]+)?\s*%", self.tolerance):
-            refuse("tolerance", f"{self.tolerance!r} is no percent; expected e.g. '5%'")
+        if self.tolerance not in (None, NO_TOLERANCE) and not _PERCENT.fullmatch(self.tolerance or ""):
+            refuse("tolerance", f"{self.tolerance!r} is no percent; expected e.g. '5%', or 'none'")
         if not self.events and self.lead_s + self.tail_s <= 0:
             refuse("events", "is empty and so are lead_s and tail_s; expected an event, or quiet time to record")
         object.__setattr__(self, "events", _with_ids(self.events))
@@ -175,8 +178,8 @@ class Experiment(FrozenModel):
 
     @property
     def tolerance_percent(self) -> float | None:
-        """The tolerance as a number."""
-        return float(self.tolerance.rstrip("% ")) if self.tolerance else None
+        """The experiment's own tolerance as a number; None where it has none."""
+        return percent_of(self.tolerance) if self.tolerance else None
 
     def event(self, event_id: str) -> Event:
         """Return the event of that id.
@@ -199,6 +202,8 @@ class Experiment(FrozenModel):
         """Return the SHA-256 of the canonical JSON without the name, traces inlined: equal plans have equal hashes."""
         data = self.to_json()
         del data["name"]
+        if data["tolerance"] == NO_TOLERANCE:
+            data["tolerance"] = None  # the load is the same, and nothing that was recorded before it could be said is orphaned
         for event, plain in zip(self.events, data["events"], strict=True):
             plain["options"] = options_of(event.stressor).model_validate(event.options).model_dump(exclude_defaults=True)
             if not plain["options"]:

@@ -109,7 +109,9 @@ class Session:
         from twin_harness.predict.twin import Twin  # noqa: PLC0415 - scipy loads with it
         from twin_harness.twin_runner import TwinRunner as _TwinRunner  # noqa: PLC0415 - as above
 
-        return _TwinRunner(Twin.load(self.config.model), self.folder, self.recorder, self.machine, self.config.interval_s, self.seat.worker)
+        return _TwinRunner(
+            Twin.load(self.config.model), self.folder, self.recorder, self.machine, self.config, self.seat.worker, self.note
+        )
 
     def _take_part(self) -> int | None:
         """Take a part of the machine, where it is cut and we are a worker: our machine is that part from now on, for all that we start."""
@@ -228,6 +230,7 @@ class Session:
             ensure_logger=self.ensure_logger,
             warn=self.note,
             admission=self.admission,
+            tolerance=self.config.tolerance,
             worker=self.seat.worker,
             is_scratch_named=bool(self.config.scratch_dir),
             may_run_commands=self.config.may_run_commands,

@@ -24,10 +24,11 @@ from twin_harness.recording import Recording
 from twin_harness.records import PlannedExperiment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
 
+    from twin_harness.config import TwinConfig
     from twin_harness.control.annotations import AnnotationRecorder
     from twin_harness.machine import Machine
     from twin_harness.predict.twin import Twin
@@ -41,16 +42,28 @@ class TwinRunner:
     Args:
         twin: the model.
         folder, recorder, machine: of this session and worker; the machine is the one that the twin is of.
-        interval_s: between two rows.
+        config: of the session; the seconds between two rows and the tolerance are its.
         worker: name of the worker.
+        warn: takes what the user should know, a sentence each.
     """
 
-    def __init__(self, twin: Twin, folder: RunFolder, recorder: AnnotationRecorder, machine: Machine, interval_s: float, worker: str) -> None:
+    def __init__(
+        self,
+        twin: Twin,
+        folder: RunFolder,
+        recorder: AnnotationRecorder,
+        machine: Machine,
+        config: TwinConfig,
+        worker: str,
+        warn: Callable[[str], None],
+    ) -> None:
         self._twin = twin
         self._folder = folder
         self._recorder = recorder
         self._machine = machine
-        self._interval_s = interval_s
+        self._interval_s = config.interval_s
+        self._tolerance = config.tolerance
+        self._warn = warn
         self._worker = worker
         self._columns = [metric.name for metric in columns(machine.possible_cpus)]
         self._wall_s = time.time() - time.monotonic()
@@ -92,11 +105,7 @@ class TwinRunner:
         for row in rows:
             self._recorder.record(row)
         recording = Recording.whole(self._folder, planned, rows)
-        try:
-            judge_tolerance(recording)
-        except Undecided as undecided:
-            undecided.recording = recording
-            raise
+        judge_tolerance(recording, self._tolerance, self._warn)
         return recording
 
     @contextmanager

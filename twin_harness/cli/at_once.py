@@ -29,8 +29,8 @@ MOST_AT_ONCE = 64
 _PATIENCE_S = 10.0
 
 
-def run_at_once(session: Session, planned: Sequence[tuple[Experiment, dict[str, Any] | None]], at_once: int, tell: Callable[[str], None]) -> int:
-    """Run experiments in up to ``at_once`` processes, and return the worst exit code.
+def run_at_once(session: Session, planned: Sequence[tuple[Experiment, dict[str, Any] | None]], at_once: int, tell: Callable[[str], None]) -> tuple[int, int]:
+    """Run experiments in up to ``at_once`` processes, and return the worst exit code and how many were UNDECIDED.
 
     Args:
         session: open; the caller closes it.
@@ -46,7 +46,7 @@ def run_at_once(session: Session, planned: Sequence[tuple[Experiment, dict[str, 
     }
     session.admission.release()
     words = [sys.executable, "-m", "twin_harness.cli.at_once"]
-    pipe, code = subprocess.PIPE, OK
+    pipe, code, undecided = subprocess.PIPE, OK, 0
     workers = [
         subprocess.Popen([*words, f"w{number}"], stdin=pipe, stdout=pipe, start_new_session=True)  # noqa: S603 - ourselves
         for number in range(at_once)
@@ -60,6 +60,7 @@ def run_at_once(session: Session, planned: Sequence[tuple[Experiment, dict[str, 
             for line in worker.stdout or ():
                 told = json.loads(line)
                 code = max(code, told["code"])
+                undecided += told["is_undecided"]
                 tell(told["message"])
             if worker.wait() != OK:
                 code = max(code, FAILED)
@@ -70,7 +71,7 @@ def run_at_once(session: Session, planned: Sequence[tuple[Experiment, dict[str, 
     finally:
         for worker in workers:
             end_child(worker, _PATIENCE_S)
-    return code
+    return code, undecided
 
 
 def main() -> int:
@@ -96,15 +97,15 @@ def _run(session: Session, experiment: Experiment, generator: dict[str, Any] | N
     except ExperimentError as error:
         _tell(ABORTED if isinstance(error, ExperimentAborted) else FAILED, str(error))
     except Undecided as error:
-        _tell(OK, f"UNDECIDED: {error}")
+        _tell(OK, f"UNDECIDED: {error}", is_undecided=True)
     except TwinError as error:
         _tell(FAILED, str(error))
     finally:
         session.admission.release()
 
 
-def _tell(code: int, message: str) -> None:
-    os.write(1, json.dumps({"code": code, "message": message}).encode() + b"\n")
+def _tell(code: int, message: str, *, is_undecided: bool = False) -> None:
+    os.write(1, json.dumps({"code": code, "message": message, "is_undecided": is_undecided}).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def _run_all(
     from twin_harness.status import StatusLine  # noqa: PLC0415 - psutil loads with it
 
     session = Session.open(settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), complain)
-    code, recordings, is_interrupted = OK, [], False
+    code, recordings, is_interrupted, undecided = OK, [], False, 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end by any signal: load stops, and what was recorded is written
     line = StatusLine.on(2)
     line.follow(session.folder.path / "run.json")
@@ -40,7 +40,7 @@ def _run_all(
         if at_once > 1:
             from twin_harness.cli.at_once import run_at_once  # noqa: PLC0415 - processes of its own
 
-            code = run_at_once(session, experiments, min(at_once, len(experiments)), complain)
+            code, undecided = run_at_once(session, experiments, min(at_once, len(experiments)), complain)
         for number, (experiment, generator) in enumerate(experiments if at_once == 1 else (), 1):
             if not is_quiet:
                 say(f"{number} of {len(experiments)}  {experiment.name}  {experiment.duration_s:.0f} s")
@@ -51,6 +51,8 @@ def _run_all(
                 recordings += [error.recording] if error.recording else []
                 complain(str(error))
             except Undecided as error:
+                undecided += 1
+                recordings += [error.recording] if error.recording else []
                 complain(f"UNDECIDED: {error}")
             finally:
                 session.admission.release()
@@ -62,6 +64,8 @@ def _run_all(
         report = session.close(is_interrupted=is_interrupted)
     if at_once > 1:
         recordings = list(load(session.folder.path).recordings)
+    if undecided == len(experiments):  # not one of them could be judged: that is no success
+        code = max(code, FAILED)
     return recordings, session.folder.path, code, report
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from twin_harness.config import TwinConfig
 
 SENSOR = ("interval", "source", "scratch-dir", "probe-disk", "probe-service")
-LOAD = (*SENSOR, "data-dir", "guard", "allow-commands")
+LOAD = (*SENSOR, "data-dir", "guard", "tolerance", "allow-commands")
 _OF_PYTEST = ("schedule", "seed", "random", "repeat", "undecided", "gate", "gate-save", "gate-pairs", "gate-resume", "variant")
 CHECK = ("scratch-dir", "guard", "allow-commands")
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twin_harness.builders import cpu, disk, memory, plan
+from twin_harness.config import NO_TOLERANCE
 from twin_harness.errors import InvalidInput, TwinError
 from twin_harness.run_folder import RunFolder
 from twin_harness.shapes import Shape, constant, ramp, sine, spikes, square, steps, trace
@@ -126,7 +127,7 @@ def _train(drawing: _Drawing, count: int) -> Iterator[Experiment]:
     """Give training runs, the most telling first; a fifth of them, at the end, make some of the first plans run three times."""
     repeated = count // 10
     made = [
-        plan(*events, name=f"train {number:02d} {name}", lead_s=LEAD_S, tail_s=TAIL_S if events else SPAN_S, settle_s=SETTLE_S)
+        plan(*events, name=f"train {number:02d} {name}", lead_s=LEAD_S, tail_s=TAIL_S if events else SPAN_S, settle_s=SETTLE_S, tolerance=NO_TOLERANCE)
         for number, (name, events) in zip(range(count - 2 * repeated), drawing.training(), strict=False)
     ]
     yield from made
@@ -138,7 +139,10 @@ def _train(drawing: _Drawing, count: int) -> Iterator[Experiment]:
 def _random_plans(drawing: _Drawing, role: str, count: int, different: int) -> Iterator[Experiment]:
     """Give random plans, every second one of which reaches for a limit; those beyond the number of different ones repeat the first."""
     drawn = [drawing.overload("memory" if number % 4 == 1 else "disk") if number % 2 else drawing.mixture() for number in range(different)]
-    made = [plan(*drawn[number], name=f"{role} {number:02d}", lead_s=LEAD_S, tail_s=TAIL_S, settle_s=SETTLE_S) for number in range(different)]
+    made = [
+        plan(*events, name=f"{role} {number:02d}", lead_s=LEAD_S, tail_s=TAIL_S, settle_s=SETTLE_S, tolerance=NO_TOLERANCE)
+        for number, events in enumerate(drawn)
+    ]
     yield from made
     yield from (one.model_copy(update={"name": f"{one.name} again"}) for one in made[: count - different])
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import FidelityMissed, Undecided
-from twin_harness.metrics import RESOURCE_COLUMNS
+from twin_harness.judgement import KEPT, MISSED, UNDECIDED, judge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twin_harness.recording import Recording
 
 
@@ -18,31 +20,29 @@ def describe_outcome(recording: Recording, status: str) -> str:
     return f"experiment {recording.name!r} {status}: {names}: {bad[0].message if bad else 'no reason known'}"
 
 
-def judge_tolerance(recording: Recording) -> None:
-    """Hold every event's delivered mean against the experiment's tolerance.
+def judge_tolerance(recording: Recording, session: str, warn: Callable[[str], None]) -> None:
+    """Hold every event's load against the tolerance of its experiment, else of the session.
+
+    Args:
+        recording: of the whole experiment.
+        session: the session's tolerance, ``"5%"`` or ``"none"``.
+        warn: takes what is to be known of an event that was within its tolerance all the same.
 
     Raises:
         FidelityMissed: an event is further from its plan than the tolerance.
-        Undecided: it is, and the machine had no room: others or the hypervisor took the CPU.
+        Undecided: it is, and the machine had no room; or the event cannot be judged. It carries the recording.
     """
-    tolerance = recording.experiment.tolerance_percent
-    if tolerance is None:
-        return
-    for row in recording.rows:
-        error = row.delivered_error_percent
-        if row.stressor not in RESOURCE_COLUMNS or (error is not None and abs(error) <= tolerance):
+    judged = [judge(recording, row.event, session) for row in recording.rows if row.stressor != "mark"]
+    for one in judged:
+        if one.verdict == KEPT and one.reason:
+            warn(f"experiment {recording.name!r}: {one.reason}")
+    for verdict in (MISSED, UNDECIDED):
+        reasons = [one.reason for one in judged if one.verdict == verdict]
+        if not reasons:
             continue
-        if error is None and recording.experiment.event(row.event).mean() <= 0:
-            continue
-        if error is None:
-            msg = f"experiment {recording.name!r}: {row.event} holds no whole sample, so its tolerance of {tolerance:g} % cannot be judged"
-            raise Undecided(msg)
-        msg = (
-            f"experiment {recording.name!r}: {row.event} delivered {row.delivered_mean:g} {row.unit} where {row.requested_mean:g} was asked for, "
-            f"an error of {error:+.2f} % against a tolerance of {tolerance:g} %"
-        )
-        reason = recording.lack_of_room(row.event)
-        if reason:
-            msg = f"{msg}; {reason}"
-            raise Undecided(msg)
-        raise FidelityMissed(msg, recording)
+        msg = f"experiment {recording.name!r}: {'; and '.join(reasons)}"
+        if verdict == MISSED:
+            raise FidelityMissed(msg, recording)
+        undecided = Undecided(msg)
+        undecided.recording = recording
+        raise undecided

@@ -15,7 +15,7 @@ from twin_harness.control import preflight
 from twin_harness.control.foreign import Clocks, busiest, read_clocks
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
-from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput, Undecided
+from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput
 from twin_harness.frames import read_frame
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.recording import Recording, compare
@@ -445,9 +445,5 @@ class ServerRunner:
             raise ExperimentAborted(describe_outcome(recording, "aborted"), recording)
         if status == "failed":
             raise ExperimentFailed(describe_outcome(recording, "failed"), recording)
-        try:
-            judge_tolerance(recording)
-        except Undecided as undecided:
-            undecided.recording = recording
-            raise
+        judge_tolerance(recording, self._site.tolerance, self._site.warn)
         return recording

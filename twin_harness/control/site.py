@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness import shapes
+from twin_harness.config import NO_TOLERANCE
 from twin_harness.control.preflight import memory_floor_bytes
 from twin_harness.event_options import custom_stressors
 
@@ -62,6 +63,7 @@ class Site:
         ensure_logger: makes sure that samples are taken.
         admission: who may load the machine now.
         warn: told what the user should know, a sentence each.
+        tolerance: the session's, which events of experiments without one of their own are held against.
         worker: name of the worker.
         is_scratch_named: the user chose the scratch folder.
         may_run_commands: programs may be run as load.
@@ -78,6 +80,7 @@ class Site:
     ensure_logger: Callable[[], None]
     warn: Callable[[str], None]
     admission: Admission
+    tolerance: str = NO_TOLERANCE
     worker: str = "main"
     is_scratch_named: bool = False
     may_run_commands: bool = False

@@ -142,35 +142,80 @@ class StressFixture:
         self._session = session
         self._name = name
 
-    def _plan(self, shape: Shape | float, duration_s: float, lead_s: float, tail_s: float, options: dict[str, Any]) -> Experiment:
+    def _plan(
+        self,
+        shape: Shape | float,
+        duration_s: float,
+        lead_s: float,
+        tail_s: float,
+        tolerance: str | None,
+        options: dict[str, Any],
+    ) -> Experiment:
         from twin_harness import builders  # noqa: PLC0415 - pydantic loads with it
 
         make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}[self._stressor]
-        return builders.plan(make(shape, duration_s=duration_s, **options), name=self._name, lead_s=lead_s, tail_s=tail_s)
+        event = make(shape, duration_s=duration_s, **options)
+        return builders.plan(event, name=self._name, lead_s=lead_s, tail_s=tail_s, tolerance=tolerance)
 
-    def __call__(self, shape: Shape | float, *, duration_s: float, lead_s: float = 1, tail_s: float = 1, **options: Any) -> Recording:
+    def __call__(
+        self,
+        shape: Shape | float,
+        *,
+        duration_s: float,
+        lead_s: float = 1,
+        tail_s: float = 1,
+        tolerance: str | None = None,
+        **options: Any,
+    ) -> Recording:
         """Run the load for ``duration_s`` seconds and return its recording.
+
+        Args:
+            shape: a level, or a shape of levels.
+            duration_s: how long.
+            lead_s: quiet seconds before.
+            tail_s: quiet seconds after.
+            tolerance: how far the load may be from its plan, ``"5%"``; the session's unless given, ``"none"`` judges nothing.
+            options: of the stressor.
 
         Raises:
             InvalidInput: an argument is out of range, or the machine cannot carry it.
-            ExperimentFailed, ExperimentAborted: as it went.
+            ExperimentFailed, ExperimentAborted, FidelityMissed, Undecided: as it went.
         """
-        return run_for(self._test, self._session, self._plan(shape, duration_s, lead_s, tail_s, options))
+        planned = self._plan(shape, duration_s, lead_s, tail_s, tolerance, options)
+        return run_for(self._test, self._session, planned)
 
     @contextmanager
-    def background(self, shape: Shape | float, *, at_most_s: float, lead_s: float = 0, tail_s: float = 0, **options: Any) -> Iterator[BackgroundLoad]:
+    def background(
+        self,
+        shape: Shape | float,
+        *,
+        at_most_s: float,
+        lead_s: float = 0,
+        tail_s: float = 0,
+        tolerance: str | None = None,
+        **options: Any,
+    ) -> Iterator[BackgroundLoad]:
         """Keep the load up while a block runs, ``at_most_s`` seconds at the longest; leaving the block ends it as completed.
+
+        Args:
+            shape: a level, or a shape of levels.
+            at_most_s: the longest it may last.
+            lead_s: quiet seconds before.
+            tail_s: quiet seconds after.
+            tolerance: as for calling it.
+            options: of the stressor.
 
         Raises:
             as calling it does, when the block is left.
         """
-        load, planned = BackgroundLoad(), self._plan(shape, at_most_s, lead_s, tail_s, options)
+        load, planned = BackgroundLoad(), self._plan(shape, at_most_s, lead_s, tail_s, tolerance, options)
         self._test.planned.append(planned)
         try:
             with self._session.runner.background(planned, load._recordings):  # noqa: SLF001 - its maker
                 yield load
-        except ExperimentError as error:
+        except (ExperimentError, Undecided) as error:
             if error.recording is not None:
+                load._recordings.append(error.recording)  # noqa: SLF001 - its maker
                 self._test.recordings.append(error.recording)
             raise
         finally:

@@ -150,6 +150,7 @@ def read_config(config: pytest.Config) -> TwinConfig:
             gate_pairs=values["gate-pairs"] or TwinConfig().gate_pairs,
             gate_resume=_folder(config, values["gate-resume"]),
             variants=_variants(config, values),
+            tolerance=values["tolerance"],
             undecided=values["undecided"],
             may_run_commands=values["allow-commands"],
             has_report=not values["no-report"],
