@@ -81,8 +81,8 @@ class Fidelity:
         settled_s: seconds from the start from which every window mean stays within the tolerance; None is never.
         overshoot: the largest window mean of delivered − requested, 0 when never above.
         rows: how many rows that rests on.
-        plateau: mean error where the event was not filling; None where it was all the while.
-        filling: how memory filled before; None where no row was taken while it did.
+        plateau: of memory, the rows in which it was not filling; None where there are none.
+        filling: of memory, how it filled; None where no row was taken while it did.
     """
 
     requested_mean: float
@@ -155,7 +155,7 @@ def measure(
         settled_s=_settled_s(starts_s, np.abs(window_error) <= tolerance(resource, window_requested)),
         overshoot=float(max(0.0, window_error.max())) if len(window_error) else 0.0,
         rows=len(error),
-        plateau=_plateau(lengths_s, requested, error, ~is_filling),
+        plateau=_plateau(lengths_s, requested, error, ~is_filling) if resource == "memory" else None,
         filling=_filling(lengths_s, requested, held, is_filling),
     )
 

@@ -131,7 +131,7 @@ class Victim:
         self.token = secrets.token_hex(8)
         self.output = project / "output.txt"
         project.mkdir(parents=True, exist_ok=True)
-        (project / "pytest.ini").write_text("[pytest]\n")
+        (project / "pytest.ini").write_text("[pytest]\ntwin_tolerance = none\n")
         (project / "conftest.py").write_text(CONFTEST)
         (project / "test_it.py").write_text(tests)
         (project / "test_next.py").write_text(NEXT)

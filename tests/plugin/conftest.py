@@ -5,9 +5,12 @@ import pytest
 
 @pytest.fixture
 def project(pytester, monkeypatch):
-    """A foreign project: its own rootdir, nothing of ours but the installed plugin."""
+    """A foreign project: its own rootdir, nothing of ours but the installed plugin.
+
+    Its loads are short and other workers are at work: what is delivered is what ``tests/real`` looks at.
+    """
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    pytester.makeini("[pytest]\n")
+    pytester.makeini("[pytest]\ntwin_tolerance = none\n")
     return pytester
 
 

@@ -22,6 +22,7 @@ WRONG = [
     ("--twin-repeat=1.5", "--twin-repeat: expected a whole number from 1 to 1000 but got '1.5'"),
     ("--twin-guard=memory=10%", "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got 'memory=10%'"),
     ("--twin-guard=memory_available=ten", "memory_available: expected a percent up to 100 or a size"),
+    ("--twin-tolerance=much", "--twin-tolerance: expected a percent up to 100, or none, but got 'much'; write e.g. 5%"),
     ("--twin-undecided=maybe", "--twin-undecided: expected one of ignore, fail but got 'maybe'"),
 ]
 
@@ -45,6 +46,7 @@ WRONG_BY_INI = {
     "random": "0",
     "repeat": "0",
     "guard": "x",
+    "tolerance": "much",
     "undecided": "maybe",
     "no-report": "perhaps",
 }

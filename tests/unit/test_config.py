@@ -33,6 +33,7 @@ DEFAULTS = {
     "gate-pairs": None,
     "gate-resume": "",
     "variant": (),
+    "tolerance": "5%",
     "undecided": "ignore",
     "probe-disk": False,
     "probe-service": "",

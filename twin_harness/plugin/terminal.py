@@ -40,7 +40,7 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
         f"twin: {len(planned)} experiments planned, {duration_text(total_s)} of {'virtual time' if settings.on == 'twin' else 'load and quiet'}{more}{where}",
         *([f"twin: {told}"] if told else []),
         f"twin: highest level asked for: {', '.join(peaks) or 'none'}",
-        f"twin: guard {settings.guard}; seed {settings.seed}; a sample every {settings.interval_s:g} s",
+        f"twin: guard {settings.guard}; tolerance {settings.tolerance}; seed {settings.seed}; a sample every {settings.interval_s:g} s",
         *([f"twin: {settings.parts} experiments at once, each with 1/{settings.parts} of CPUs, memory and guard"] if settings.parts else []),
         *gate.plan_line(state_of(config), items, total_s),
         f"twin: data goes to {settings.data_dir}/, {f'report to {settings.report_dir}/' if settings.has_report else 'no report'}",
