@@ -119,15 +119,22 @@ class EventFacts:
 
 @dataclass(frozen=True)
 class ExperimentFacts:
-    """One experiment and the numbers that every section repeats."""
+    """One experiment and the numbers that every section repeats.
+
+    Attributes:
+        number: its place in the run.
+        recording: what was recorded of it.
+        variant: what was under test, where a gate compares two; else empty.
+    """
 
     number: int
     recording: Recording
+    variant: str = ""
 
     @property
     def name(self) -> str:
-        """Its name in the run."""
-        return self.recording.name
+        """Its name in the run, with the variant where there is one: pairs bear one name and a number."""
+        return f"{self.recording.name} ({self.variant})" if self.variant else self.recording.name
 
     @property
     def anchor(self) -> str:

@@ -62,7 +62,7 @@ def section(evidence: Evidence) -> Section:
     if drawn:
         sample = f" A random sample of {MOST_POINTS:,} of {len(frame):,} rows is drawn; the table counts all." if len(frame) > MOST_POINTS else ""
         caption = (
-            f"Each point is one row ({quantity(evidence.interval_s, 's')}); its colour and sign tell which loads were asked for in that row; "
+            f"Each point is one row ({quantity(evidence.row_s, 's')}); its colour and sign tell which loads were asked for in that row; "
             f"idle means none, also between experiments.{sample}"
         )
         table = _regime_table(samples.assign(regime=frame["regime"]))
