@@ -128,8 +128,7 @@ def test_part_that_is_learned_later_counts_from_then_on(board):
 
 
 def test_harness_process_is_counted_while_it_starts(board):
-    """Who starts a process of the harness claims for it: its start is of the row in which it was spent, and not again of the row in which it
-    claims for itself."""
+    """Who starts a process of the harness claims for it: its start is of the row in which it was spent, and never of a later one again."""
     account = LoadAccount(board, 1.0)
     account.sample(0.0, 0.1)
     child = subprocess.Popen([sys.executable, "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -98,7 +98,7 @@ def _of_file(evidence: Evidence) -> Iterator[str]:
         yield f"{count(len(found), 'gap')} in the samples, the longest {quantity(float(found['dt_s'].max()), 's')}."
     faults = list(evidence.cleaning.faults) if evidence.cleaning else []
     damages = [fault for fault in faults if fault.kind not in ("gap", "missing column", "unknown column", TORN)]
-    torn = [f"{fault.column} {fault.count:,} times" for fault in faults if fault.kind == TORN]
+    torn = [f"{fault.column} {count(fault.count, 'time')}" for fault in faults if fault.kind == TORN]
     if torn:
         yield (
             f"Rows say more than {WHOLE_PERCENT:g} % of the time ({', '.join(torn)}): the logger was held up between its clock and "

@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
 from twin_harness.report import canvas
-from twin_harness.report.canvas import INK, QUIET, SMALL_PT, TEXT_PT, new_figure, plain, png, style
+from twin_harness.report.canvas import INK, QUIET, SMALL_PT, TEXT_PT, from_zero, new_figure, plain, png, style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,8 +134,8 @@ def _limit(axes: Axes, x: pd.Series[float], y: pd.Series[float]) -> None:
         axes.set_ylim(0.0, top)
         note = f"{int((y > top).sum()):,} of {int(y.notna().sum()):,} rows lie above, up to {peak:,.0f}"
         axes.text(0.02, 1.02, note, transform=axes.transAxes, fontsize=SMALL_PT, color=INK)
-    else:
-        axes.set_ylim(bottom=0.0 if float(y.min()) >= 0 else None)
+    elif float(y.min()) >= 0:
+        from_zero(axes)
 
 
 def fidelity_png(points: pd.DataFrame, labels: dict[str, str]) -> bytes:
@@ -244,7 +244,7 @@ def knee_png(
                 pair.axvline(knee, color=colour, linewidth=1.2, linestyle=(0, (4, 3)), label=f"knee of {line}: {knee:.0f} %")
         style(pair, "", labels[column], "CPU of the machine (%)")
         pair.set_xlim(0, 100)
-        pair.set_ylim(bottom=0.0)
+        from_zero(pair)
         pair.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, fontsize=SMALL_PT, frameon=False, borderaxespad=0.2)
     for pair in axes[len(steps) :]:
         pair.set_axis_off()
@@ -267,5 +267,5 @@ def level_png(rows: pd.DataFrame, labels: dict[str, str]) -> bytes:
             sns.boxplot(data=own, x="level", y="answer", color=REGIMES[stressor][0], linewidth=0.9, fliersize=2, width=0.6, ax=pair)
         style(pair, f"{stressor}, by level asked for", label, "")
         pair.tick_params(axis="x", labelrotation=90)
-        pair.set_ylim(bottom=0.0)
+        from_zero(pair)
     return png(figure)

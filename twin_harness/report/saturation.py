@@ -14,7 +14,7 @@ from twin_harness.report.relations import knee_png
 from twin_harness.report.response import regimes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -65,7 +65,7 @@ def steps_of(samples: pd.DataFrame, column: str) -> pd.DataFrame:
     return frame.assign(cpu=(frame.index + 0.5) * STEP_PERCENT)
 
 
-def rising_fit(values: Sequence[float]) -> NDArray[np.float64]:
+def rising_fit(values: Iterable[float]) -> NDArray[np.float64]:
     """Return the line that never falls and lies nearest to the values (isotonic regression, by pooling neighbours that fall)."""
     pools: list[tuple[float, int]] = []
     for value in values:
