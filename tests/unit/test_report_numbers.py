@@ -359,7 +359,8 @@ def test_levels_are_those_that_were_asked(sample, rows):
 @needs_sample
 def test_steps_of_saturation(sample, rows):
     """Median and 95 % of lateness and pressure in each step of CPU use, over rows with CPU load alone or none."""
-    plain = rows[(rows["memory_requested_bytes"] == 0) & (rows["disk_requested_bytes_per_s"] == 0) & ~(rows["cpu_side_percent"] >= 1)]
+    asked_nothing = (rows["active_events"] != "") & (rows["cpu_requested_percent"] == 0)
+    plain = rows[~asked_nothing & (rows["memory_requested_bytes"] == 0) & (rows["disk_requested_bytes_per_s"] == 0) & ~(rows["cpu_side_percent"] >= 1)]
     section = saturation.section(sample)
     for row in rows_of(section, "table-saturation"):
         low, high = (float(text) for text in re.fullmatch(r"(\d+) to (?:below )?(\d+) %", row[0]).groups())
@@ -396,8 +397,10 @@ def test_means_by_regime(sample, rows):
     section = response.section(sample)
     (table,) = [block for block in section.blocks if block.kind == "table"]
     for row in table.rows:
-        wanted = set() if row[0].text == "idle" else set(row[0].text.split(" + "))
-        own = rows[np.logical_and.reduce([asked[name] == (name in wanted) for name in asked])]
+        wanted = set() if row[0].text in ("idle", "other") else set(row[0].text.split(" + "))
+        is_active = rows["active_events"] != ""
+        own = rows if wanted else rows[is_active if row[0].text == "other" else ~is_active]
+        own = own[np.logical_and.reduce([asked[name][own.index] == (name in wanted) for name in asked])]
         assert int(row[1].text.replace(",", "")) == len(own)
         for cell, name in zip(row[2:], table.headings[2:], strict=True):
             mean, sd = cell.text.split(" ± ")
@@ -518,7 +521,8 @@ def test_no_line_lies_on_the_upper_edge(values):
 def rows_at(asked, answer=50.0):
     """Rows of CPU load that ask for these percents."""
     frame = pd.DataFrame({"cpu_requested_percent": asked, "cpu_percent": answer, "probe_wakeup_ms": 0.1})
-    return frame.assign(memory_requested_bytes=0.0, disk_requested_bytes_per_s=0.0, memory_percent=1.0, disk_busy_percent=0.0)
+    active = ["cpu-0" if level > 0 else "" for level in asked]
+    return frame.assign(active_events=active, memory_requested_bytes=0.0, disk_requested_bytes_per_s=0.0, memory_percent=1.0, disk_busy_percent=0.0)
 
 
 def test_levels_of_a_staircase_are_named():
@@ -606,6 +610,12 @@ def test_a_line_that_never_falls_lies_nearest():
     least = ((values - fitted) ** 2).sum()
     for _ in range(200):
         assert ((values - np.sort(fitted + random.normal(0, 1, 12))) ** 2).sum() >= least
+
+
+def test_a_program_is_not_idle():
+    """A row in which an event was active that asks for no level is not counted among the idle ones, in no section."""
+    frame = rows_at([0.0] * 4 + [30.0]).assign(active_events=["", "cmd-0", "cmd-0", "", "cpu-0"])
+    assert response.regimes(frame).tolist() == ["idle", "other", "other", "idle", "cpu"]
 
 
 def test_rows_with_other_loads_are_not_judged():

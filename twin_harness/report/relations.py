@@ -26,6 +26,7 @@ _LEVEL_LABELS_IN = 1.05
 # What was active in a row, always in the same colour and sign: told apart without colour too.
 REGIMES: dict[str, tuple[str, str]] = {
     "idle": (QUIET, "o"),
+    "other": (canvas.YELLOW, "p"),
     "cpu": (canvas.BLUE, "^"),
     "memory": (canvas.GREEN, "s"),
     "disk": (canvas.VERMILLION, "D"),
