@@ -212,12 +212,15 @@ NETWORK: tuple[Metric, ...] = (
     ),
     Metric("network_loopback_bytes_per_s", _BS, "Bytes over the loopback interface.", "network", better="", scale="difference"),
 )
+# Older rows hold more than 100 where the logger was held up between clock and counter: no maximum, or they would be emptied, and the
+# lower row after each, which makes up for it, would stand alone.
+_WAITED = "Time in which {}; at most 100: clock and counter are read a moment apart."
 PRESSURE: tuple[Metric, ...] = (
-    Metric("pressure_cpu_percent", _P, "Time in which some task waited for a CPU.", "pressure", 0, None, scale="difference"),
-    Metric("pressure_memory_percent", _P, "Time in which some task waited for memory.", "pressure", 0, None, scale="difference"),
-    Metric("pressure_io_percent", _P, "Time in which some task waited for I/O.", "pressure", 0, None, scale="difference"),
-    Metric("pressure_memory_full_percent", _P, "Time in which all tasks waited for memory.", "pressure", 0, None, scale="difference"),
-    Metric("pressure_io_full_percent", _P, "Time in which all tasks waited for I/O.", "pressure", 0, None, scale="difference"),
+    Metric("pressure_cpu_percent", _P, _WAITED.format("some task waited for a CPU"), "pressure", 0, None, scale="difference"),
+    Metric("pressure_memory_percent", _P, _WAITED.format("some task waited for memory"), "pressure", 0, None, scale="difference"),
+    Metric("pressure_io_percent", _P, _WAITED.format("some task waited for I/O"), "pressure", 0, None, scale="difference"),
+    Metric("pressure_memory_full_percent", _P, _WAITED.format("all tasks waited for memory"), "pressure", 0, None, scale="difference"),
+    Metric("pressure_io_full_percent", _P, _WAITED.format("all tasks waited for I/O"), "pressure", 0, None, scale="difference"),
 )
 SENSORS: tuple[Metric, ...] = (
     Metric("temperature_celsius", "Cel", "Hottest CPU sensor.", "sensor", None, is_slow=True, psutil="sensors_temperatures"),

@@ -337,10 +337,11 @@ def compare(event: Event, scale: float, samples: pd.DataFrame, row: AnnotationRo
 
 
 def _mean_level(event: Event, begin_s: float, end_s: float) -> float:
-    begin_s, end_s = max(begin_s, 0.0), min(end_s, event.duration_s)
-    if end_s <= begin_s:
+    """Return the mean over a row, 0 outside the event, as the logger writes it: what others asked for is the difference to its column."""
+    from_s, to_s = max(begin_s, 0.0), min(end_s, event.duration_s)
+    if to_s <= from_s:
         return 0.0
-    return (event.shape.area(end_s, event.duration_s) - event.shape.area(begin_s, event.duration_s)) / (end_s - begin_s)
+    return (event.shape.area(to_s, event.duration_s) - event.shape.area(from_s, event.duration_s)) / (end_s - begin_s)
 
 
 @dataclass(frozen=True)

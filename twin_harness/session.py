@@ -90,13 +90,19 @@ class Session:
             source=config.source,
             probe_disk=config.probe_disk,
             probe_service=config.probe_service,
-            on_start=lambda pid, role: reaper.register(board.path, pid, role),
+            on_start=self._register,
             before_start=self._before_logger,
         )
         self.admission = Admission(self._warn, part=part)
         self.recorder = AnnotationRecorder(folder, machine.host, seat.worker, self.machine.partition)
         self.runner = self._make_runner()
         board.claim_process(os.getpid(), "harness", plan=self.machine.part_number, base=process_cpu_ns(os.getpid()) or 0)
+
+    def _register(self, pid: int, role: str) -> None:
+        """Note a telemetry process for the reaper, and its cost from its start on; the logger counts its own from its first row on."""
+        reaper.register(self.board.path, pid, role)
+        if role == "probe":
+            self.board.claim_process(pid, "harness")
 
     @property
     def is_virtual(self) -> bool:

@@ -30,6 +30,9 @@ class GrowingSource:
     def start(self, now_s):
         self._before_s = now_s
 
+    def read(self):
+        pass
+
     def sample(self, now_s):
         rate = (100.0 * now_s - 100.0 * self._before_s) / (now_s - self._before_s)
         self._before_s = now_s

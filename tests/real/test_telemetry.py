@@ -100,3 +100,15 @@ def test_wait_for_an_idle_machine_is_bounded_and_recorded(session):
     session.close()
     (entry,) = load(session.folder.path).state["experiments"]
     assert entry["settled"] == settled
+
+
+def test_no_row_holds_more_than_all_of_the_time(session):
+    """Shares of time end at 100 %, also in the rows in which load host, guard and probe start: that is counted while it is spent."""
+    for number in range(3):
+        session.runner.run(plan(cpu(30, duration_s=0.3), name=f"short {number}", lead_s=0.2, tail_s=0.1))
+    session.close()
+    samples = load(session.folder.path).samples
+    shares = [name for name in samples.columns if name.startswith("pressure_")] + ["harness_cpu_percent", "cpu_percent"]
+    assert len(samples) > 10
+    assert (samples[shares].max().dropna() <= 100.0).all()
+    assert [process for process in samples["harness_cpu_percent"] if process > 0]

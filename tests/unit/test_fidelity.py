@@ -1,11 +1,15 @@
 """Requested against delivered, on series made up so that every figure is known exactly."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twin_harness import memory
 from twin_harness.fidelity import Fidelity, measure, tolerance, window_s
+from twin_harness.recording import compare
+from twin_harness.records import AnnotationRow
 
 MIB = 1024**2
 
@@ -241,3 +245,17 @@ def test_from_settled_on_every_window_is_within(drawn):
     near_the_edge = any(abs(error - 1.0) < 1e-9 for error in errors)
     assert near_the_edge or (found.settled_s is None) == (expected is None)
     assert near_the_edge or expected is None or found.settled_s == pytest.approx(expected / 10)
+
+
+def test_memory_of_an_event_that_begins_within_a_row_is_counted_from_what_was_held():
+    """The row that straddles the start gives the level before the first whole row, not that level and a share of the plan."""
+    event = memory(1000, duration_s=2.0, unit="bytes", id="m")
+    ends_s = np.arange(0.01, 2.1, 0.1)  # the first row began nine tenths before the event
+    held = np.minimum(1000.0, 1000.0 * ends_s)
+    requested = np.where(ends_s < 0.1, 100.0, 1000.0)
+    frame = pd.DataFrame({"dt_s": 0.1, "memory_requested_bytes": requested, "memory_delivered_bytes": held}, index=ends_s)
+    row = AnnotationRow("r", "x", "m", "memory", "constant", "bytes", 0.0, 2.0, actual_start_s=0.0, actual_end_s=2.0)
+    found = compare(event, 1.0, frame, row)
+    whole = ends_s[1:][ends_s[1:] <= 2.0]
+    true = np.mean([np.minimum(1000.0, 1000.0 * np.linspace(end_s - 0.1, end_s, 50)).mean() for end_s in whole])
+    assert found.delivered_mean == pytest.approx(true, abs=2.0)

@@ -15,7 +15,7 @@ from twin_harness.report.dynamics import dynamics_of
 from twin_harness.report.facts import EventFacts
 from twin_harness.report.lags import lagged
 from twin_harness.report.neighbours import busiest
-from twin_harness.report.saturation import knee_of, steps_of
+from twin_harness.report.saturation import Knee, knee_of, steps_of
 from twin_harness.report.summary import section as summary
 
 
@@ -62,9 +62,9 @@ def rows_of(latency_of):
 def test_knee_is_where_latency_takes_off():
     """Flat up to 70 %, steep after it: the knee is there. A straight line and a flat one have none."""
     knee = knee_of(steps_of(rows_of(lambda use: 1.0 if use < 70 else 1.0 + (use - 70) * 2), "probe_wakeup_ms"))
-    assert knee == pytest.approx(70, abs=5.1)
-    assert knee_of(steps_of(rows_of(lambda use: use / 10), "probe_wakeup_ms")) is None
-    assert knee_of(steps_of(rows_of(lambda _: 1.0), "probe_wakeup_ms")) is None
+    assert knee.cpu_percent == pytest.approx(70, abs=5.1)
+    assert knee_of(steps_of(rows_of(lambda use: use / 10), "probe_wakeup_ms")) == Knee()
+    assert knee_of(steps_of(rows_of(lambda _: 1.0), "probe_wakeup_ms")) == Knee()
 
 
 def test_busiest_processes_are_named():

@@ -1,13 +1,24 @@
 """Delivered is what the kernel says the load processes got, never what was planned."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
 
 from twin_harness.board import Board
 from twin_harness.shapes import constant, to_json
+from twin_harness.telemetry import load_account
 from twin_harness.telemetry.load_account import LoadAccount
+
+BURN = """
+import sys, time
+while time.process_time() < 0.05:
+    pass
+print("burned", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -114,3 +125,43 @@ def test_part_that_is_learned_later_counts_from_then_on(board):
     account._refresh_processes()  # before the plan
     first, second = account.sample(1.0, 2.0)
     assert (first.cpu_delivered, second.cpu_delivered > 0.0) == (0.0, True)
+
+
+def test_harness_process_is_counted_while_it_starts(board):
+    """Who starts a process of the harness claims for it: its start is of the row in which it was spent, and never of a later one again."""
+    account = LoadAccount(board, 1.0)
+    account.sample(0.0, 0.1)
+    child = subprocess.Popen([sys.executable, "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        slot = board.claim_process(child.pid, "harness", plan=0)
+        child.stdout.readline()  # it has burned 50 ms, and waits
+        assert account.sample(0.1, 1.1)[0].harness_cpu >= 5.0
+        assert board.claim_process(child.pid, "harness") == slot
+        assert [process.slot for process in board.processes()] == [slot]
+        assert account.sample(1.1, 2.1)[0].harness_cpu < 5.0
+    finally:
+        child.kill()
+        child.communicate()
+
+
+@pytest.mark.parametrize("kind", ["cpu", "memory", "harness"])
+def test_slot_of_another_process_with_the_same_pid_is_not_taken_over(board, kind):
+    """A pid alone names no process, and load is never taken for the harness's: each claim then has a slot of its own."""
+    first = board.claim_process(os.getpid(), kind)
+    if kind == "harness":
+        board.set_pid(first, 0)  # as if it had begun at another time
+        board.set_pid(first, 2**22 + 1)
+    assert board.claim_process(os.getpid(), "harness") != first
+
+
+def test_reading_again_counts_once(board, monkeypatch):
+    """What was read before a disturbance is forgotten: the row holds the last reading alone, and nothing of it is counted twice."""
+    clock_ns = iter([1_000_000_000, 1_010_000_000, 1_300_000_000, 1_350_000_000])
+    monkeypatch.setattr(load_account, "process_cpu_ns", lambda _pid: next(clock_ns))
+    account = LoadAccount(board, 1.0)
+    board.claim_process(os.getpid(), "cpu", base=0)
+    account.sample(0.0, 1.0)
+    account.read()
+    account.read()
+    assert account.sample(1.0, 2.0)[0].cpu_delivered == pytest.approx(30.0)
+    assert account.sample(2.0, 3.0)[0].cpu_delivered == pytest.approx(5.0)

@@ -288,7 +288,7 @@ def test_every_figure_tells_its_numbers(page):
 def test_alt_text_of_a_timeline_is_made_from_the_numbers(page):
     """It tells the level before, the mean with spread and count, and what was asked for."""
     alt = next(attributes["alt"] for attributes in page.all("img") if "cpu-0 asked for" in attributes["alt"])
-    assert re.search(r"CPU went from [23]\.\d\d % in the lead to a mean of 5[23]\.\d % \(SD \d\.\d\d %, n = 60\) while cpu-0 asked for 50\.0 %", alt), alt
+    assert re.search(r"CPU went from [23]\.\d\d % in the lead to a mean of 5[23]\.\d % \(SD \d\.\d\d %, n = 59\) while cpu-0 asked for 50\.0 %", alt), alt
 
 
 def test_bytes_are_shown_in_binary_units(page):
@@ -470,7 +470,8 @@ def test_many_experiments_are_drawn_with_trouble_first(tmp_path, monkeypatch, pi
     page = Page(write_report(synthetic.run, tmp_path / "report"))
     figures = [attributes["id"] for attributes in page.all("figure")]
     assert [name for name in figures if name.startswith("figure-experiment")] == ["figure-experiment-2"]
-    assert "1 of 3 experiments are drawn, those with trouble first; the tables are complete." in page.text
+    assert "1 of 3 experiments are drawn: those with trouble first" in page.text
+    assert "Not drawn: 1. load 0, 3. load 2." in page.text
 
 
 def test_files_that_were_edited_by_hand_are_named_not_fatal(tmp_path, pixels):

@@ -228,6 +228,9 @@ class Constant:
     def start(self, now_s):
         pass
 
+    def read(self):
+        pass
+
     def sample(self, now_s):
         return procfs_source.Sample(1.0, 0.0, 1.0, 1.0, (1.0,) * self._cells)
 
@@ -255,6 +258,46 @@ def test_suspend_is_a_gap_that_is_marked(logger):
     assert [float(value) for value in missed] == [0, 0, 70, 0]
     assert made.missed == 70
     assert [note for note in source.resets if "suspended for 7.0 s" in note]
+
+
+class Held:
+    """A source of a counter that grows by all of the time, and which is held up while it is read."""
+
+    def __init__(self, cells, clock, held_s):
+        self.resets, self._cells, self._clock, self._held_s = [], cells, clock, list(held_s)
+
+    def start(self, now_s):
+        self._before = now_s, self._clock.monotonic_s()
+
+    def read(self):
+        self._clock.advance(self._held_s.pop(0) if self._held_s else 0.0003)
+        self._counter = self._clock.monotonic_s()
+
+    def sample(self, now_s):
+        percent = 100.0 * (self._counter - self._before[1]) / (now_s - self._before[0])
+        self._before = now_s, self._counter
+        return procfs_source.Sample(percent, 0.0, 1.0, 1.0, (percent,) * self._cells)
+
+
+@pytest.mark.parametrize("held_s", [[0.0003] * 9, [0.0003, 0.152, 0.0003, 0.0003], [0.0003, 0.02, 0.2, 0.0003, 0.15]])
+def test_reading_that_was_held_up_is_taken_again(tmp_path, machine, held_s):
+    """No rate is of a longer time than its row: where the logger was held up between clock and counters, the row is taken later, and late."""
+    board, clock, path = Board.create(), FakeClock(1000.0), tmp_path / "d.csv"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        source = Held(len(columns(machine.possible_cpus)) - OTHERS, clock, held_s)
+        made = Logger({"interval_s": 0.1, "machine": machine.to_json()}, board, source, descriptor, clock)
+        made.open()
+        source.start(clock.monotonic_s())
+        for _ in range(6):
+            clock.sleep_until(made.next_s)
+            made.sample()
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        assert all(float(row["pressure_cpu_percent"]) == pytest.approx(100.0, abs=0.5) for row in rows)
+        assert (made.latest_s > 0.02) == (max(held_s) > 0.01)
+    finally:
+        os.close(descriptor)
+        board.close(unlink=True)
 
 
 @pytest.mark.parametrize("name", ["procfs", "psutil"])

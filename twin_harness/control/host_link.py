@@ -119,6 +119,11 @@ class HostLink:
         return found
 
     @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that were started: the load host, and the guard where there is one."""
+        return (self._host.pid, *([self._guard.pid] if self._guard else []))
+
+    @property
     def host_pid(self) -> int:
         """The load host, which is also the number of its process group."""
         return self._host.pid

@@ -159,6 +159,8 @@ class ServerRunner:
         experiment = experiment.model_copy(update={"name": site.folder.claim_name(experiment.name)})
         link = HostLink(site.host_plan(experiment), site.guard_limits(experiment) if experiment.events else None, site.admission.descriptors)
         try:
+            for pid in link.pids:
+                site.board.claim_process(pid, "harness", plan=site.machine.part_number)
             link.await_ready()
         except BaseException:
             link.close()

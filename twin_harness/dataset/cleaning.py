@@ -16,7 +16,7 @@ from twin_harness.dataset.faults import FaultLog
 from twin_harness.dataset.rows import typed_parts
 from twin_harness.errors import UnreadableRun
 from twin_harness.frames import LABELS
-from twin_harness.metrics import by_name, columns
+from twin_harness.metrics import PRESSURE, by_name, columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,8 @@ GAP_INTERVALS = 3.0
 STOLEN_PERCENT = 1.0  # below it, lateness and CPU figures of shared machines were found to be the machine's own
 FLAGS = ("is_first", "is_after_gap", "is_stolen")
 CLOCK_STEP_S = 1.0
+WHOLE_PERCENT, TORN = 100.0, "torn reading"
+SHARES_OF_TIME = ("harness_cpu_percent", *(metric.name for metric in PRESSURE))
 _HELD_ROWS = 256  # rows out of order are put back into order within so many
 
 
@@ -174,6 +176,22 @@ class Cleaning:
                 changed[name] = np.where(wrong, np.nan, values)
         return frame.assign(**changed) if changed else frame
 
+    def note_torn_readings(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Note shares of time above 100 percent: the logger was held up between its clock and those counters.
+
+        They are kept. The row after each holds as much less, so means over both are right, and emptying one would make them wrong.
+        """
+        for name in SHARES_OF_TIME:
+            values = frame[name].to_numpy()
+            with np.errstate(invalid="ignore"):
+                beyond = values > WHOLE_PERCENT
+            if beyond.any():
+                first = int(np.flatnonzero(beyond)[0])
+                where = f"{frame['monotonic_s'].iloc[first]:.3f} s"
+                action = "kept: rows after it make up for it, means over 1 s or more count"
+                self.faults.add(TORN, name, where, f"{values[first]:.1f} %", action, int(beyond.sum()))
+        return frame
+
     def flag_doubtful_rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Flag the first row of a part (its rates cover a time that nobody knows), rows after a gap, and rows in which time was stolen."""
         is_after_gap = frame["dt_s"] > GAP_INTERVALS * self.interval_s
@@ -191,6 +209,7 @@ AFTER: tuple[Callable[[Cleaning, pd.DataFrame], pd.DataFrame], ...] = (
     Cleaning.measure_intervals,
     Cleaning.note_clock_steps,
     Cleaning.empty_impossible_values,
+    Cleaning.note_torn_readings,
     Cleaning.flag_doubtful_rows,
 )
 

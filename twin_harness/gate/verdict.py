@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from math import inf, isfinite, sqrt
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import Undecided
@@ -210,8 +211,8 @@ def _judge(one: Evidence, values: list[float], fault: str, numbers: dict[str, fl
         "effect": effect,
         "lower": lower,
         "upper": upper,
-        "base": _median(one.base),
-        "candidate": _median(one.candidate),
+        "base": median(one.base),
+        "candidate": median(one.candidate),
         "n": count,
         "spread": spread,
         "visible": visible,
@@ -233,12 +234,6 @@ def _why_undecided(effect: float, least: float, p: float, alpha: float, visible:
     if p <= alpha:
         return "worse for sure, but by less than the threshold; the bound does not rule out more"
     return "it scatters too much to rule out the threshold"
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2.0
 
 
 def may_stop(evidence: Sequence[Evidence], confidence: float = 0.975) -> bool:

@@ -32,6 +32,7 @@ SMALL_PT, TEXT_PT, TITLE_PT = 8.0, 9.0, 10.0
 _DPI = 110
 _FONT = "DejaVu Sans"
 _MOST_POINTS = 1_500
+_ABOVE = 1.06
 
 
 def colour_of(stressor: str) -> str:
@@ -84,6 +85,15 @@ def style(axes: Axes, title: str = "", ylabel: str = "", xlabel: str = "") -> No
     axes.set_xlabel(plain(xlabel), fontsize=TEXT_PT, color=INK)
     if title:
         axes.set_title(plain(title), fontsize=TITLE_PT, color=INK, loc="left")
+
+
+def from_zero(axes: Axes) -> None:
+    """Let the y axis begin at 0 and end above the highest value drawn.
+
+    Matplotlib's margin is a share of the values' own range: a line of 0.90 to 0.94 over an axis from 0 would lie on the upper edge.
+    """
+    highest = float(axes.dataLim.ymax)
+    axes.set_ylim(0.0, _ABOVE * highest if np.isfinite(highest) and highest > 0 else 1.0)
 
 
 @dataclass(frozen=True)

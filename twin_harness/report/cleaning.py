@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from twin_harness.dataset.cleaning import FLAGS, GAP_INTERVALS
 from twin_harness.frames import LABELS
 from twin_harness.report.document import Bullets, Paragraph, Section, Table, number
@@ -29,13 +27,6 @@ def _sentences_of_file(evidence: Evidence, cleaning: Cleaning) -> list[str]:
     return [first, *(f"{fault.sentence[0].upper()}{fault.sentence[1:]}." for fault in cleaning.faults)]
 
 
-def gaps(samples: pd.DataFrame, interval_s: float) -> pd.DataFrame:
-    """Return the rows that came more than three intervals after the row before, or before it."""
-    if not np.isfinite(interval_s):
-        return samples.iloc[:0]
-    return samples[(samples["dt_s"] > GAP_INTERVALS * interval_s) | (samples["dt_s"] < 0)]
-
-
 def column_kinds(samples: pd.DataFrame) -> dict[str, list[str]]:
     """Return the names of numeric columns by kind: ``empty``, ``constant`` and ``varying``."""
     kinds: dict[str, list[str]] = {"empty": [], "constant": [], "varying": []}
@@ -49,9 +40,9 @@ def column_kinds(samples: pd.DataFrame) -> dict[str, list[str]]:
 
 def _sentences_of_rows(evidence: Evidence) -> list[str]:
     samples, interval_s = evidence.samples, evidence.interval_s
-    found, missed = gaps(samples, interval_s), float(samples["missed_samples"].sum())
+    found, missed = evidence.gap_rows, float(samples["missed_samples"].sum())
     kinds = column_kinds(samples)
-    slots = missed + len(samples)
+    slots = missed + evidence.moments
     return [
         f"{count(len(found), 'gap')} of more than {GAP_INTERVALS:g} intervals ({quantity(GAP_INTERVALS * interval_s, 's')}) lie between rows; "
         f"together they span {duration(float(found['dt_s'].clip(lower=0).sum()))}. No row was made up to fill them."
@@ -78,7 +69,7 @@ def section(evidence: Evidence) -> Section:
     else:
         blocks.append(Paragraph("The dataset itself is never rewritten. For the figures and tables of this report:"))
         blocks.append(Bullets(tuple(_sentences_of_file(evidence, cleaning) + (_sentences_of_rows(evidence) if len(evidence.samples) else []))))
-    found = gaps(evidence.samples, evidence.interval_s)
+    found = evidence.gap_rows
     if len(found):
         rows = tuple(
             (number(quantity(end_s - length_s, "s")), number(quantity(length_s, "s")), number(quantity(length_s / evidence.interval_s, "1")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twin_harness.dataset.cleaning import FLAGS
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence
 
 _HEADINGS = ("column", "unit", "definition", "count", "missing", "mean", "SD", "min", "median", "max")
+# A difference of clocks of unequal fineness: a single row says nothing, and its extremes less.
+OVER_1_S = ("cpu_background_percent",)
 _ADDED = {
     "dt_s": Metric("dt_s", "s", "Measured time since the row before; added when the dataset is read.", "identity"),
     "run_s": Metric("run_s", "s", "Time since the first sample; added when the dataset is read.", "identity"),
@@ -56,12 +59,18 @@ def section(evidence: Evidence) -> Section:
     rows = []
     for name in (name for name in samples.columns if name not in FLAGS):
         metric = _ADDED.get(name) or by_name(name) or Metric(name, "", "Not in the registry of this version.", "")
+        if name in OVER_1_S and not evidence.window_s:
+            about = f"{metric.definition} Here: of its 1 s means, which are counted."
+            rows.append(_number_row(name, replace(metric, definition=about), evidence.second_means[name]))
+            continue
         row = _label_row if name in LABELS else _number_row
         rows.append(row(name, metric, samples[name]))
     text = (
-        f"The dataset has {count(len(samples), 'row')} and {count(len(rows) - len(_ADDED), 'column')}. A rate is the difference of two counters over the "
+        f"The dataset has {count(evidence.moments, 'row')} and {count(len(rows) - len(_ADDED), 'column')}. A rate is the difference of two counters over the "
         "measured time between two rows; means in this table weigh every row alike, means of experiments and events weigh each by the time it stands for."
     )
+    if evidence.window_s:
+        text += f" The table is of {count(len(samples), 'mean')} over {quantity(evidence.window_s, 's')}; of lateness and probes, of the worst in each."
     table = Table("table-columns", "Every column: unit, definition and distribution over the whole run", _HEADINGS, tuple(rows))
     if samples.empty:
         return Section("description", "Data description", (Paragraph("The dataset holds no rows, so there is nothing to describe."),))

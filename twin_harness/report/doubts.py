@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.report.cleaning import column_kinds, gaps
+from twin_harness.dataset.cleaning import TORN, WHOLE_PERCENT
+from twin_harness.report.cleaning import column_kinds
 from twin_harness.report.facts import CLOSE_PERCENT
 from twin_harness.report.overview import spread
 from twin_harness.report.quantity import count, listed, quantity, signed
@@ -91,11 +92,18 @@ def _of_file(evidence: Evidence) -> Iterator[str]:
         return
     missed = float(samples["missed_samples"].sum())
     if missed:
-        yield f"{missed:,.0f} samples were missed ({100 * missed / (missed + len(samples)):.2g} %)."
-    found = gaps(samples, evidence.interval_s)
+        yield f"{missed:,.0f} samples were missed ({100 * missed / (missed + evidence.moments):.2g} %)."
+    found = evidence.gap_rows
     if len(found):
         yield f"{count(len(found), 'gap')} in the samples, the longest {quantity(float(found['dt_s'].max()), 's')}."
-    damages = [fault for fault in evidence.cleaning.faults if fault.kind not in ("gap", "missing column", "unknown column")] if evidence.cleaning else []
+    faults = list(evidence.cleaning.faults) if evidence.cleaning else []
+    damages = [fault for fault in faults if fault.kind not in ("gap", "missing column", "unknown column", TORN)]
+    torn = [f"{fault.column} {count(fault.count, 'time')}" for fault in faults if fault.kind == TORN]
+    if torn:
+        yield (
+            f"Rows say more than {WHOLE_PERCENT:g} % of the time ({', '.join(torn)}): the logger was held up between its clock and "
+            "those counters, and rows after them say as much less. Trust means over 1 s or more."
+        )
     if damages:
         yield f"The dataset was damaged: {'; '.join(fault.sentence for fault in damages)}."
     empty = [name for name in column_kinds(samples)["empty"] if name in _MAIN_COLUMNS]

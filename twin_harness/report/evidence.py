@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from twin_harness.dataset.cleaning import FLAGS, Cleaning, start_cleaning
+from twin_harness.dataset.cleaning import FLAGS, GAP_INTERVALS, Cleaning, start_cleaning
 from twin_harness.dataset.preparation import window_means
 from twin_harness.errors import TwinError
 from twin_harness.frames import whole_machine
@@ -33,6 +33,8 @@ class Evidence:
         samples: its clean rows, every column of the registry present; empty when nothing was recorded.
         cleaning: what was found in the file and done about it; None without a dataset.
         window_s: 0, or the length of the windows whose means the rows are, where the run has too many rows to show each.
+        moments: how many samples there were, before any means were made of them.
+        gap_rows: ``run_s`` and ``dt_s`` of those that came more than three intervals after the one before, or before it.
         experiments: the experiments begun; of very many those with trouble first.
         untold: how many experiments there are beside them.
         marks: marks and phases that belong to no experiment.
@@ -43,6 +45,8 @@ class Evidence:
     samples: pd.DataFrame
     cleaning: Cleaning | None
     window_s: float
+    moments: int
+    gap_rows: pd.DataFrame
     experiments: tuple[ExperimentFacts, ...]
     untold: int = 0
     marks: tuple[AnnotationRow, ...] = ()
@@ -71,6 +75,16 @@ class Evidence:
         known_s = self.cleaning.interval_s if self.cleaning else np.nan
         return float(self.samples["dt_s"].median()) if np.isnan(known_s) else known_s
 
+    @property
+    def row_s(self) -> float:
+        """The time that a row of ``samples`` stands for: an interval, or the window whose mean it is."""
+        return self.window_s or self.interval_s
+
+    @cached_property
+    def second_means(self) -> pd.DataFrame:
+        """Means over 1 s, for columns of which single rows mean nothing."""
+        return self.samples if self.window_s else window_means(self.samples, _WINDOW_S)
+
     def statistic(self, column: str) -> Statistic | None:
         """Return a column's statistic over the whole run, rows weighed by their time; None when it is empty."""
         values = self.samples[column].dropna()
@@ -94,13 +108,41 @@ def gather(run: Run) -> Evidence:
     """
     troubles: list[str] = []
     _ = run.state, run.machine
-    samples, cleaning, window_s = _samples(run, troubles)
+    rows = _samples(run, troubles)
     recordings, marks = _recordings(run, troubles)
-    experiments = [ExperimentFacts(number, recording) for number, recording in enumerate(recordings, 1)]
+    trials = _trials(run)
+    experiments = [ExperimentFacts(number, recording, _variant(recording, trials)) for number, recording in enumerate(recordings, 1)]
     told = sorted(sorted(experiments, key=lambda facts: not facts.has_trouble)[:MOST_TOLD], key=lambda facts: facts.number)
-    if not window_s:
-        _hand_out(samples, told)
-    return Evidence(run, samples, cleaning, window_s, tuple(told), len(experiments) - len(told), marks, tuple(troubles))
+    if not rows.window_s:
+        _hand_out(rows.samples, told)
+    return Evidence(
+        run,
+        rows.samples,
+        rows.cleaning,
+        rows.window_s,
+        rows.moments,
+        rows.gaps,
+        tuple(told),
+        len(experiments) - len(told),
+        marks,
+        tuple(troubles),
+    )
+
+
+def _trials(run: Run) -> list[dict[str, Any]]:
+    """Return the runs of gated tests, where variants were compared; none where that cannot be read, which the gate's own section says."""
+    try:
+        trials = run.folder.read_gate().get("trials")
+    except (TwinError, ValueError):
+        return []
+    found = [trial for trial in trials if isinstance(trial, dict)] if isinstance(trials, list) else []
+    return [trial for trial in found if trial.get("variant") and all(isinstance(trial.get(name), (int, float)) for name in ("begin_s", "end_s"))]
+
+
+def _variant(recording: Recording, trials: list[dict[str, Any]]) -> str:
+    """Return the variant that was under test when an experiment began; empty where none was."""
+    zero_s = recording.planned.zero_s
+    return next((str(trial["variant"]) for trial in trials if trial["begin_s"] <= zero_s <= trial["end_s"]), "")
 
 
 def _hand_out(samples: pd.DataFrame, told: list[ExperimentFacts]) -> None:
@@ -117,15 +159,28 @@ def _hand_out(samples: pd.DataFrame, told: list[ExperimentFacts]) -> None:
         recording.__dict__["samples"] = frame.set_index(pd.Index(frame["monotonic_s"] - zero_s, name="t_s"))
 
 
-def _samples(run: Run, troubles: list[str]) -> tuple[pd.DataFrame, Cleaning | None, float]:
+@dataclass(frozen=True)
+class _Rows:
+    """What ``gather`` reads of the dataset; see ``Evidence``."""
+
+    samples: pd.DataFrame
+    cleaning: Cleaning | None
+    window_s: float = 0.0
+    moments: int = 0
+    gaps: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["run_s", "dt_s"], dtype=float))
+
+
+def _samples(run: Run, troubles: list[str]) -> _Rows:
     """Return the clean rows, or their 1 s means where there are too many, and what cleaning did."""
     cleaning, kept, rows, window_s = start_cleaning(run), list[pd.DataFrame](), 0, 0.0
+    late = list[pd.DataFrame]()
 
     def take() -> None:
         nonlocal kept, rows, window_s
         for part in cleaning.parts(run):
             frame = whole_machine(part)
             rows += len(frame)
+            late.append(_gaps(frame, cleaning.interval_s))
             if rows > MOST_ROWS and not window_s:
                 window_s, kept = _WINDOW_S, [_thinned(own) for own in kept]
             kept.append(_thinned(frame) if window_s else frame)
@@ -133,14 +188,23 @@ def _samples(run: Run, troubles: list[str]) -> tuple[pd.DataFrame, Cleaning | No
     _, reason = ask(take)
     if reason:
         troubles.append(f"The dataset cannot be read: {reason}.")
-        return no_samples(), None, 0.0
+        return _Rows(no_samples(), None)
     missing = [fault.column for fault in cleaning.faults if fault.kind == "missing column"]
     if missing:
         troubles.append(f"The dataset has no column {', '.join(missing)}; what rests on them is left out.")
     if not kept:
-        return no_samples(), cleaning, 0.0
-    frame = pd.concat(kept, ignore_index=True)
-    return frame.assign(run_s=frame["monotonic_s"] - frame["monotonic_s"].min()), cleaning, window_s
+        return _Rows(no_samples(), cleaning)
+    frame, gaps = (pd.concat(parts, ignore_index=True) for parts in (kept, late))
+    first_s = frame["monotonic_s"].min()
+    gaps = gaps.assign(run_s=gaps["monotonic_s"] - first_s)[["run_s", "dt_s"]]
+    return _Rows(frame.assign(run_s=frame["monotonic_s"] - first_s), cleaning, window_s, rows, gaps)
+
+
+def _gaps(rows: pd.DataFrame, interval_s: float) -> pd.DataFrame:
+    """Return the rows that came more than three intervals after the row before, or before it."""
+    if not np.isfinite(interval_s):
+        return rows.iloc[:0][["monotonic_s", "dt_s"]]
+    return rows.loc[(rows["dt_s"] > GAP_INTERVALS * interval_s) | (rows["dt_s"] < 0), ["monotonic_s", "dt_s"]]
 
 
 def _thinned(rows: pd.DataFrame) -> pd.DataFrame:

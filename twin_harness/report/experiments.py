@@ -9,7 +9,7 @@ from twin_harness.report.facts import DISK_COLUMNS, ask, statistic
 from twin_harness.report.figures import timeline_png
 from twin_harness.report.marks import mark_table
 from twin_harness.report.overview import spread, tone
-from twin_harness.report.quantity import UNIT_OF_EVENT, count, duration, quantity, signed
+from twin_harness.report.quantity import UNIT_OF_EVENT, count, duration, listed, quantity, signed
 
 if TYPE_CHECKING:
     from twin_harness.records import AnnotationRow
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_TIMELINES = 16
 _MOST_TOLD = 4
+_MOST_OF_A_PLAN = 4
 _RESPONSE_OF = {
     "cpu": ("CPU", ("cpu_percent",), "percent"),
     "memory": ("memory", ("memory_percent",), "percent"),
@@ -31,15 +32,38 @@ _HEADINGS = (
 
 
 def sections(evidence: Evidence) -> Section:
-    """Return the section of all experiments; those beyond the 16th have no figure, troubled ones keep theirs."""
-    drawn = {facts.number for facts in sorted(evidence.experiments, key=lambda facts: not facts.has_trouble)[:MOST_TIMELINES]}
+    """Return the section of all experiments; of more than 16 some have no figure, troubled ones keep theirs."""
+    drawn = chosen(evidence.experiments)
     parts = tuple(_part(facts, is_drawn=facts.number in drawn) for facts in evidence.experiments)
     if not parts:
         return Section("experiments", "Each experiment", (Paragraph("No experiment had begun, so there is none to show."),))
     text = "Times are on the events' clock: it starts at 0 with the first event, and the lead before it is negative. Levels are in the event's own unit."
-    if len(parts) > MOST_TIMELINES:
-        text += f" {MOST_TIMELINES} of {len(parts)} experiments are drawn, those with trouble first; the tables are complete."
+    if len(parts) > len(drawn):
+        left_out = [f"{facts.number}. {facts.name}" for facts in evidence.experiments if facts.number not in drawn]
+        text += (
+            f" {len(drawn)} of {len(parts)} experiments are drawn: those with trouble first, then one of each plan, those of most kinds of load and most "
+            f"events first; the tables are complete. Not drawn: {listed(left_out)}."
+        )
     return Section("experiments", "Each experiment", (Paragraph(text),), parts)
+
+
+def chosen(experiments: tuple[ExperimentFacts, ...]) -> set[int]:
+    """Return the numbers of the experiments that are drawn: all, or those with trouble, then the most various.
+
+    Repetitions of a plan, as of a gate's pairs, come after the first of every other plan, and a plan that went well is drawn four times at most.
+    """
+    if len(experiments) <= MOST_TIMELINES:
+        return {facts.number for facts in experiments}
+    times: dict[str, int] = {}
+    ranked = []
+    for facts in experiments:
+        plan = facts.recording.experiment.hash()
+        times[plan] = times.get(plan, 0) + (not facts.has_trouble)
+        kinds = {item.event.stressor for item in facts.events}
+        if facts.has_trouble or times[plan] <= _MOST_OF_A_PLAN:
+            repetition = 0 if facts.has_trouble else times[plan]
+            ranked.append((not facts.has_trouble, repetition, -len(kinds), -len(facts.events), facts.number))
+    return {number for *_, number in sorted(ranked)[:MOST_TIMELINES]}
 
 
 def _part(facts: ExperimentFacts, *, is_drawn: bool) -> Section:

@@ -11,6 +11,8 @@ from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas as pd
+
     from twin_harness.fidelity import Fidelity
     from twin_harness.recording import Recording
     from twin_harness.records import AnnotationRow
@@ -54,8 +56,15 @@ def statistic(recording: Recording, *names: str) -> Statistic:
         Undecided, InvalidInput, UnreadableRun: as ``Recording.mean``.
     """
     mean = sum(recording.mean(name) for name in names)
-    values = recording.samples[list(names)].sum(axis=1, skipna=False).dropna()
+    # The rows that the mean is of: the one that straddles the start of the window stands for time before it as well.
+    each = [_weighing(*recording._values(name)) for name in names]  # noqa: SLF001 - of the same package
+    values = sum(each[1:], each[0]).dropna()
     return Statistic(mean, float(values.std()), float(values.min()), float(values.max()), len(values))
+
+
+def _weighing(values: pd.Series[float], seconds_s: pd.Series[float]) -> pd.Series[float]:
+    """Return the values that stand for some time, all where none does: a dataset's first row stands for a time that nobody knows."""
+    return values[seconds_s > 0] if (seconds_s > 0).any() else values
 
 
 @dataclass(frozen=True)
@@ -119,15 +128,22 @@ class EventFacts:
 
 @dataclass(frozen=True)
 class ExperimentFacts:
-    """One experiment and the numbers that every section repeats."""
+    """One experiment and the numbers that every section repeats.
+
+    Attributes:
+        number: its place in the run.
+        recording: what was recorded of it.
+        variant: what was under test, where a gate compares two; else empty.
+    """
 
     number: int
     recording: Recording
+    variant: str = ""
 
     @property
     def name(self) -> str:
-        """Its name in the run."""
-        return self.recording.name
+        """Its name in the run, with the variant where there is one: pairs bear one name and a number."""
+        return f"{self.recording.name} ({self.variant})" if self.variant else self.recording.name
 
     @property
     def anchor(self) -> str:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.errors import TwinError
+from twin_harness.metrics import by_name
 from twin_harness.report.document import Bullets, Cell, Notice, Paragraph, Picture, Section, Table, dash, number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twin_harness.predict.observation import Observation
     from twin_harness.predict.twin import Prediction, Twin
     from twin_harness.report.evidence import Evidence
@@ -52,12 +55,26 @@ def _section(twin: Twin, observations: list[Observation], evidence: Evidence, no
     told = _drift(twin, observations)
     table = Table(
         "twin-table",
-        "Error of what was foretold (RMSE over seconds), and the share of seconds within the 90 % band",
-        ("experiment", *(f"{name} (RMSE, in band)" for name in _JUDGED)),
+        _table_caption(compared),
+        ("experiment", *(_heading(compared, name) for name in _JUDGED)),
         tuple((Cell(one.name), *(_cell(one, prediction, name) for name in _JUDGED)) for one, prediction in compared),
     )
+    text = _TEXT
+    if len(compared) > _MOST_DRAWN:
+        text += f" The first {_MOST_DRAWN} of {len(compared)} experiments are drawn; the table holds all."
     pictures = tuple(_picture(number_, one, prediction) for number_, (one, prediction) in enumerate(compared[:_MOST_DRAWN]))
-    return Section("twin", "What the twin foretold", (*notices, Paragraph(_TEXT), told, *pictures, table))
+    return Section("twin", "What the twin foretold", (*notices, Paragraph(text), told, *pictures, table))
+
+
+def _table_caption(compared: Sequence[tuple[Observation, Prediction]]) -> str:
+    error = "Error of what was foretold (RMSE over seconds)"
+    has_band = any(_has_band(prediction, name) for _, prediction in compared for name in _JUDGED)
+    return f"{error}, and the share of seconds within the 90 % band" if has_band else f"{error}; the twin was not calibrated, so it has no band"
+
+
+def _heading(compared: Sequence[tuple[Observation, Prediction]], name: str) -> str:
+    """Return the heading of a column; of a band only where there is one."""
+    return f"{name} (RMSE, in band)" if any(_has_band(prediction, name) for _, prediction in compared) else f"{name} (RMSE)"
 
 
 def _drift(twin: Twin, observations: list[Observation]) -> Bullets | Paragraph:
@@ -86,10 +103,12 @@ def _cell(one: Observation, prediction: Prediction, name: str) -> Cell:
     errors, inside = _errors(one, prediction, name)
     if not len(errors):
         return dash("this column was not measured")
-    scale = 1e-6 if name.endswith("bytes_per_s") else 1.0
-    rmse = scale * float(np.sqrt(np.mean(errors**2)))
-    unit = " MB/s" if name.endswith("bytes_per_s") else ""
-    return number(f"{rmse:.3g}{unit}, {100 * inside.mean():.0f} %" if _has_band(prediction, name) else f"{rmse:.3g}{unit}")
+    rmse = float(np.sqrt(np.mean(errors**2)))
+    metric = by_name(name)
+    unit = metric.unit if metric else ""
+    unit = {"percent": " points", "bytes/s": " MB/s", "1": "", "": ""}.get(unit, f" {unit}")
+    text = f"{1e-6 * rmse if unit == ' MB/s' else rmse:.3g}{unit}"
+    return number(f"{text}, {100 * inside.mean():.0f} %" if _has_band(prediction, name) else text)
 
 
 def _has_band(prediction: Prediction, name: str) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from twin_harness.metrics import by_name
 from twin_harness.predict.observation import COLUMNS
-from twin_harness.report.canvas import BLUE, INK, SMALL_PT, TEXT_PT, VERMILLION, new_figure, plain, png, style
+from twin_harness.report.canvas import BLUE, INK, SMALL_PT, TEXT_PT, VERMILLION, from_zero, new_figure, plain, png, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +61,6 @@ def _draw(axis: Axes, prediction: Prediction, name: str, measured: Observation |
     if measured is not None:
         axis.plot(measured.demand.ends_s - 0.5, scale * measured.column(name), color=VERMILLION, linewidth=1.0, label="measured")
     shown = "" if unit in ("1", "") else f"\n{'%' if unit == 'percent' else unit}"
-    axis.set_ylim(bottom=0)
+    from_zero(axis)
     style(axis)
     axis.set_ylabel(f"{name.rsplit('_percent', 1)[0].rsplit('_bytes_per_s', 1)[0]}{shown}", fontsize=SMALL_PT, color=INK)

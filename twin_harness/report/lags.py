@@ -58,14 +58,20 @@ def section(evidence: Evidence) -> Section:
         return Section("lags", title, (Paragraph("No delivered load varies together with a column that it could move."),))
     rows = tuple(
         (Cell(cause), Cell(effect), number(f"{int(np.nanargmax(np.abs(curve)))} s"), number(signed(float(curve[int(np.nanargmax(np.abs(curve)))]), "1")),
-         number(signed(float(curve[0]), "1")), number(f"{len(means):,}"))
+         number(signed(float(curve[0]), "1")), number(f"{_pairs_at(means, cause, effect, int(np.nanargmax(np.abs(curve)))):,}"))
         for (cause, effect), curve in curves.items()
     )  # fmt: skip
-    table = Table("table-lags", "Where each correlation is largest", ("load", "answer", "lag of the largest", "r there", "r at lag 0", "windows"), rows)
+    table = Table("table-lags", "Where each correlation is largest", ("load", "answer", "lag of the largest", "r there", "r at lag 0", "pairs there"), rows)
     told = "; ".join(f"{effect} follows {cause} most after {row[2].text}, r {row[3].text}" for (cause, effect), row in zip(curves, rows, strict=True))
     caption = f"Correlation over lags of 0 to {MOST_LAG_S} s; the dot is the largest."
     picture = Picture("figure-lags", lag_png({_short(*pair): curve for pair, curve in curves.items()}), f"{told}.", caption, table.id)
     return Section("lags", title, (Paragraph(_TEXT), picture, table))
+
+
+def _pairs_at(means: pd.DataFrame, cause: str, effect: str, lag: int) -> int:
+    """Return how many pairs of windows, that many apart, hold both values."""
+    known = means[[cause, effect]].notna().to_numpy()
+    return int((known[: len(known) - lag, 0] & known[lag:, 1]).sum())
 
 
 def _short(cause: str, effect: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.report.canvas import INK, SMALL_PT, TEXT_PT, colour_of, new_figure, plain, png, shortened, style
+from twin_harness.report.canvas import INK, SMALL_PT, TEXT_PT, colour_of, from_zero, new_figure, plain, png, shortened, style
 from twin_harness.report.quantity import duration, quantity
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _draw(axes: Axes, experiment: Experiment, *, is_last: bool) -> None:
             side.plot(at_s, np.where((at_s >= event.start_s) & (at_s < event.end_s), values, np.nan), color=colour_of(event.stressor), label=plain(label))
             side.fill_between(at_s, values, color=colour_of(event.stressor), alpha=0.12, linewidth=0)
         if events:
-            side.set_ylim(bottom=0)
+            from_zero(side)
     handles = [entry for side in dict.fromkeys((axes, right)) for entry in side.get_legend_handles_labels()[0]]
     if handles:
         axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.07, 1.05), fontsize=SMALL_PT, frameon=False)

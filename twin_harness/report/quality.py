@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
 from twin_harness.report.quantity import quantity
 from twin_harness.report.relations import distribution_png
-from twin_harness.report.response import regimes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,16 +25,21 @@ _MEASURES = (
 _TEXT = (
     "Lateness is how long after its moment a sample was taken; the time between two samples is measured, so lateness makes no rate wrong. Steal is time the "
     "hypervisor gave to others: load then takes longer than asked. The probe is an ordinary process; its wake-up lateness is what a service would feel. "
-    "All figures are per row; rows under load are those for which some load was asked."
+    "Rows under load are those in which some event was active. "
 )
 
 
 def section(evidence: Evidence) -> Section:
     """Return the section on data quality and the harness's own cost."""
-    frame = evidence.samples.assign(is_loaded=regimes(evidence.samples) != "idle", dt_ms=evidence.samples["dt_s"] * 1e3)
+    # Of rows that are means, the time between two samples is not known any more.
+    dt_ms = evidence.samples["dt_s"] * (float("nan") if evidence.window_s else 1e3)
+    frame = evidence.samples.assign(is_loaded=evidence.samples["active_events"] != "", dt_ms=dt_ms)
+    per_row = "All figures are per row."
+    if evidence.window_s:
+        per_row = f"All figures are of {quantity(evidence.window_s, 's')}: means, of lateness and probe the worst."
     present = [measure for measure in _MEASURES if frame[measure[0]].notna().any()]
     missing = [label for column, _, label in _MEASURES if column not in {measure[0] for measure in present}]
-    blocks: list[Block] = [Paragraph(_TEXT)]
+    blocks: list[Block] = [Paragraph(_TEXT + per_row)]
     if missing:
         blocks.append(Paragraph(f"Not measured in this run: {'; '.join(missing)}."))
     if present:

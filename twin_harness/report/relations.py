@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
 from twin_harness.report import canvas
-from twin_harness.report.canvas import INK, QUIET, SMALL_PT, TEXT_PT, new_figure, plain, png, style
+from twin_harness.report.canvas import INK, QUIET, SMALL_PT, TEXT_PT, from_zero, new_figure, plain, png, style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 MOST_POINTS = 4_000
 _SEED = 2_025
 _LONG_TAIL, _BINS = 20.0, 40
+_LEVEL_LABELS_IN = 1.05
 # What was active in a row, always in the same colour and sign: told apart without colour too.
 REGIMES: dict[str, tuple[str, str]] = {
     "idle": (QUIET, "o"),
+    "other": (canvas.YELLOW, "p"),
     "cpu": (canvas.BLUE, "^"),
     "memory": (canvas.GREEN, "s"),
     "disk": (canvas.VERMILLION, "D"),
@@ -69,12 +71,17 @@ def heatmap_png(correlation: pd.DataFrame) -> bytes:
     return png(figure)
 
 
-def _grid(panels: int, columns: int, panel_in: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+def _grid(
+    panels: int,
+    columns: int,
+    panel_in: tuple[float, float],
+    below_in: float = 0.5,
+) -> tuple[Figure, list[Axes]]:
     rows = -(-panels // columns)
     width_in, height_in = panel_in[0] * columns, panel_in[1] * rows
     figure = new_figure(width_in, height_in)
     grid = figure.add_gridspec(rows, columns)
-    grid.update(left=0.65 / width_in, right=1 - 0.15 / width_in, bottom=0.5 / height_in, top=1 - 0.35 / height_in, wspace=0.32, hspace=0.5)
+    grid.update(left=0.65 / width_in, right=1 - 0.15 / width_in, bottom=below_in / height_in, top=1 - 0.35 / height_in, wspace=0.32, hspace=0.5)
     return figure, [figure.add_subplot(grid[index // columns, index % columns]) for index in range(panels)]
 
 
@@ -128,8 +135,8 @@ def _limit(axes: Axes, x: pd.Series[float], y: pd.Series[float]) -> None:
         axes.set_ylim(0.0, top)
         note = f"{int((y > top).sum()):,} of {int(y.notna().sum()):,} rows lie above, up to {peak:,.0f}"
         axes.text(0.02, 1.02, note, transform=axes.transAxes, fontsize=SMALL_PT, color=INK)
-    else:
-        axes.set_ylim(bottom=0.0 if float(y.min()) >= 0 else None)
+    elif float(y.min()) >= 0:
+        from_zero(axes)
 
 
 def fidelity_png(points: pd.DataFrame, labels: dict[str, str]) -> bytes:
@@ -217,25 +224,31 @@ def lag_png(curves: dict[str, np.ndarray]) -> bytes:
     return png(figure)
 
 
-def knee_png(steps: dict[str, pd.DataFrame], knees: dict[str, float | None], labels: dict[str, str]) -> bytes:
-    """Draw median and 95 % of each response against CPU use, with its knee, as a PNG.
+def knee_png(
+    steps: dict[str, pd.DataFrame],
+    knees: dict[str, dict[str, float | None]],
+    labels: dict[str, str],
+) -> bytes:
+    """Draw median and 95 % of each response against CPU use, with their knees, as a PNG.
 
     Args:
         steps: column to ``cpu``, ``median`` and ``high`` of each step.
-        knees: column to CPU percent, or None.
+        knees: column to the CPU percent of each line's knee, or None, by what the line is called.
         labels: column to the label of its axis.
     """
-    figure, axes = _grid(len(steps), max(len(steps), 2), (4.2, 3.0))
-    for (column, own), pair in zip(steps.items(), axes, strict=True):
-        pair.plot(own["cpu"], own["high"], color=canvas.SKY, linewidth=1.0, linestyle=(0, (1, 1)), label="95 %")
+    figure, axes = _grid(len(steps), max(len(steps), 2), (4.4, 3.4))
+    for (column, own), pair in zip(steps.items(), axes, strict=False):
+        pair.plot(own["cpu"], own["high"], color=canvas.ORANGE, linewidth=1.2, linestyle=(0, (1, 1)), marker=".", markersize=3.5, label="95 %")
         pair.plot(own["cpu"], own["median"], color=canvas.BLUE, linewidth=1.6, marker="o", markersize=3.5, label="median")
-        knee = knees[column]
-        if knee is not None:
-            pair.axvline(knee, color=canvas.VERMILLION, linewidth=1.2, linestyle=(0, (4, 3)), label=f"knee at {knee:.0f} %")
+        for (line, knee), colour in zip(knees[column].items(), (canvas.BLUE, canvas.ORANGE), strict=True):
+            if knee is not None:
+                pair.axvline(knee, color=colour, linewidth=1.2, linestyle=(0, (4, 3)), label=f"knee of {line}: {knee:.0f} %")
         style(pair, "", labels[column], "CPU of the machine (%)")
         pair.set_xlim(0, 100)
-        pair.set_ylim(bottom=0.0)
-        pair.legend(fontsize=SMALL_PT, frameon=False)
+        from_zero(pair)
+        pair.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, fontsize=SMALL_PT, frameon=False, borderaxespad=0.2)
+    for pair in axes[len(steps) :]:
+        pair.set_axis_off()
     return png(figure)
 
 
@@ -243,16 +256,17 @@ def level_png(rows: pd.DataFrame, labels: dict[str, str]) -> bytes:
     """Draw box plots of ``answer`` by ``level``, a panel a stressor, as a PNG.
 
     Args:
-        rows: ``stressor``, ``level``, ``order`` and ``answer``.
+        rows: ``stressor``, ``level`` and ``answer``, in the order of their levels.
         labels: stressor to the label of its axis.
     """
-    figure, axes = _grid(len(labels), max(len(labels), 2), (3.8, 3.4))
+    figure, axes = _grid(len(labels), max(len(labels), 2), (3.8, 3.9), _LEVEL_LABELS_IN)
     for (stressor, label), pair in zip(labels.items(), axes, strict=True):
-        own = rows[rows["stressor"] == stressor].sort_values("order")
+        own = rows[rows["stressor"] == stressor]
+        own = own.assign(level=own["level"].str.replace("to below ", "to <"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # seaborn 0.13 hands matplotlib an argument that goes with 3.13
             sns.boxplot(data=own, x="level", y="answer", color=REGIMES[stressor][0], linewidth=0.9, fliersize=2, width=0.6, ax=pair)
         style(pair, f"{stressor}, by level asked for", label, "")
-        pair.tick_params(axis="x", labelrotation=20)
-        pair.set_ylim(bottom=0.0)
+        pair.tick_params(axis="x", labelrotation=90)
+        from_zero(pair)
     return png(figure)

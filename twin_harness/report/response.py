@@ -33,12 +33,16 @@ _RESPONSES = (
 
 
 def regimes(samples: pd.DataFrame) -> pd.Series[str]:
-    """Return for each row which resources a load was requested of, as a name of ``REGIMES``."""
+    """Return for each row which resources a load was requested of, as a name of ``REGIMES``.
+
+    ``other`` is a row in which an event was active and asked none of the three for anything: a program, a stressor of one's own, a level of 0.
+    """
     active = pd.Series("", index=samples.index, dtype=object)
     for resource, (requested, _) in RESOURCE_COLUMNS.items():
         is_asked = samples[requested].fillna(0.0) > 0
         active[is_asked] = active[is_asked].map(lambda text, resource=resource: f"{text} + {resource}" if text else resource)
-    return active.replace("", "idle").astype(str)
+    is_other = (active == "") & (samples["active_events"] != "")
+    return active.mask(is_other, "other").replace("", "idle").astype(str)
 
 
 def section(evidence: Evidence) -> Section:
@@ -62,8 +66,8 @@ def section(evidence: Evidence) -> Section:
     if drawn:
         sample = f" A random sample of {MOST_POINTS:,} of {len(frame):,} rows is drawn; the table counts all." if len(frame) > MOST_POINTS else ""
         caption = (
-            f"Each point is one row ({quantity(evidence.interval_s, 's')}); its colour and sign tell which loads were asked for in that row; "
-            f"idle means none, also between experiments.{sample}"
+            f"Each point is one row ({quantity(evidence.row_s, 's')}); its colour and sign tell which loads were asked for in that row; "
+            f"idle means none, also between experiments; other, an event that asks for none of the three, such as a program.{sample}"
         )
         table = _regime_table(samples.assign(regime=frame["regime"]))
         alt = "Scatter plots of " + "; ".join(f"{ylabel} against {xlabel}" for _, _, xlabel, ylabel in drawn) + ". " + _regime_alt(samples, frame["regime"])

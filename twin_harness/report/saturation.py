@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
-from twin_harness.report.quantity import quantity
+from twin_harness.report.quantity import count, quantity
 from twin_harness.report.relations import knee_png
+from twin_harness.report.response import regimes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
     from twin_harness.report.evidence import Evidence
 
-STEP_PERCENT, _LEAST_ROWS, _LEAST_STEPS, _LEAST_BEND, _LEAST_RATIO = 5, 10, 6, 0.25, 2.0
+STEP_PERCENT, LEAST_ROWS, _LEAST_STEPS = 5, 20, 6
+_LEAST_BEND, _LEAST_RATIO, _LEAST_SHARE = 0.25, 2.0, 0.8
+_SIDE_PERCENT = 1.0
 _RESPONSES = (("probe_wakeup_ms", "ms", "wake-up lateness (ms)"), ("pressure_cpu_percent", "percent", "CPU pressure (%)"))
+_LINES = (("median", "median"), ("high", "95 %"))
 _TEXT = (
-    f"Rows in steps of {STEP_PERCENT} points of CPU use (steal included), medians and 95 % of each with at least {_LEAST_ROWS} rows. The knee is where the "
-    "medians bend away most from the straight line between their ends (Satopää and others 2011, Finding a Kneedle in a Haystack); it is named only where they "
-    "bend by at least a quarter of their range and at least double after it."
+    f"Rows in steps of {STEP_PERCENT} points of CPU use (steal included): the median and the 95 % quantile of each with at least {LEAST_ROWS} rows. Rows in "
+    "which memory, disk or a program was loaded as well are left out, for those raise pressure and lateness at any CPU use. Each line is judged for itself, "
+    "as the rising line that fits it best (isotonic regression; Barlow and others 1972). The knee is where that bends away most from the straight line "
+    "between its ends (Satopää and others 2011, Finding a Kneedle in a Haystack); it is named only where it bends by at least a quarter of its range and at "
+    f"least doubles after it, and cannot be told where rising with CPU use accounts for less than {100 * _LEAST_SHARE:.0f} % of the variance between steps."
 )
+
+
+@dataclass(frozen=True)
+class Knee:
+    """What is said of one line.
+
+    Attributes:
+        cpu_percent: the last step before it bends; None without a knee.
+        flat_percent: of a line without a knee that rises at once, the step from which it is flat; else None.
+        reason: why none can be told; empty where it was judged.
+    """
+
+    cpu_percent: float | None = None
+    flat_percent: float | None = None
+    reason: str = ""
+
+
+def of_cpu_alone(samples: pd.DataFrame) -> pd.Series[bool]:
+    """Return for each row whether nothing but CPU was loaded: no memory, no disk, and no program that costs CPU beside it."""
+    is_plain = regimes(samples).isin(("idle", "cpu"))
+    return is_plain & (samples["cpu_side_percent"].fillna(0.0) < _SIDE_PERCENT)
 
 
 def steps_of(samples: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -29,42 +61,86 @@ def steps_of(samples: pd.DataFrame, column: str) -> pd.DataFrame:
     step = (known["cpu_percent"].clip(0, 99.999) // STEP_PERCENT).astype(int)
     grouped = known.groupby(step)[column]
     frame = pd.DataFrame({"median": grouped.median(), "high": grouped.quantile(0.95), "n": grouped.count()})
-    frame = frame[frame["n"] >= _LEAST_ROWS]
+    frame = frame[frame["n"] >= LEAST_ROWS]
     return frame.assign(cpu=(frame.index + 0.5) * STEP_PERCENT)
 
 
-def knee_of(steps: pd.DataFrame) -> float | None:
-    """Return the CPU percent at which the medians bend, or None where they do not."""
+def rising_fit(values: Iterable[float]) -> NDArray[np.float64]:
+    """Return the line that never falls and lies nearest to the values (isotonic regression, by pooling neighbours that fall)."""
+    pools: list[tuple[float, int]] = []
+    for value in values:
+        mean, size = float(value), 1
+        while pools and pools[-1][0] > mean:
+            before, before_size = pools.pop()
+            mean, size = (before * before_size + mean * size) / (before_size + size), before_size + size
+        pools.append((mean, size))
+    return np.repeat([mean for mean, _ in pools], [size for _, size in pools])
+
+
+def knee_of(steps: pd.DataFrame, line: str = "median") -> Knee:
+    """Return the CPU percent after which a line bends, nothing where it does not, or the reason why that cannot be told.
+
+    Args:
+        steps: as of ``steps_of``.
+        line: ``median`` or ``high``.
+    """
     if len(steps) < _LEAST_STEPS:
-        return None
-    x, y = steps["cpu"].to_numpy(dtype=float), steps["median"].to_numpy(dtype=float)
-    if np.ptp(y) <= 0 or y[-1] <= y[0]:
-        return None
-    bend = (x - x[0]) / np.ptp(x) - (y - y[0]) / np.ptp(y)
+        return Knee(reason=f"{len(steps)} steps of CPU use hold enough rows, a knee takes {_LEAST_STEPS}")
+    x, y = steps["cpu"].to_numpy(dtype=float), steps[line].to_numpy(dtype=float)
+    if y.max() < _LEAST_RATIO * max(float(y.min()), 1e-9):
+        return Knee()
+    fitted = rising_fit(y)
+    share = 1.0 - float(((y - fitted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+    if share < _LEAST_SHARE:
+        return Knee(reason=f"rising with CPU use accounts for {100 * share:.0f} % of it, so something else moves it")
+    bend = (x - x[0]) / np.ptp(x) - (fitted - fitted[0]) / np.ptp(fitted)
     at = int(np.argmax(bend))
-    has_risen = y[at:].max() >= _LEAST_RATIO * max(float(np.median(y[: at + 1])), 1e-9)
-    return float(x[at]) if bend[at] >= _LEAST_BEND and has_risen else None
+    has_risen = fitted[at:].max() >= _LEAST_RATIO * max(float(np.median(fitted[: at + 1])), 1e-9)
+    if bend[at] >= _LEAST_BEND and has_risen:
+        return Knee(float(x[at]))
+    if bend.min() <= -_LEAST_BEND:
+        return Knee(flat_percent=float(x[int(np.argmin(bend))]))
+    return Knee()
 
 
 def section(evidence: Evidence) -> Section:
     """Return the section on saturation."""
     title = "Where more load begins to hurt"
-    found = {column: steps for column, _, _ in _RESPONSES if len(steps := steps_of(evidence.samples, column)) > 1}
+    samples = evidence.samples[of_cpu_alone(evidence.samples)]
+    found = {column: steps for column, _, _ in _RESPONSES if len(steps := steps_of(samples, column)) > 1}
     if not found:
-        return Section("saturation", title, (Paragraph("Too few rows at different CPU use to tell."),))
-    knees = {column: knee_of(steps) for column, steps in found.items()}
+        return Section("saturation", title, (Paragraph("Too few rows at different CPU use, with CPU load alone or none, to tell."),))
+    knees = {column: {line: knee_of(steps, line) for line, _ in _LINES} for column, steps in found.items()}
     shown = [(column, unit, label) for column, unit, label in _RESPONSES if column in found]
     names = {column: label.rpartition(" (")[0] for column, _, label in shown}
-    told = " ".join(
-        f"{names[column]} bends at {knees[column]:.0f} % of CPU." if knees[column] is not None else f"{names[column]} shows no knee." for column, _, _ in shown
-    )
+    told = " ".join(_sentence(names[column], knees[column]) for column, _, _ in shown)
     alt = " ".join(_range(names[column], unit, found[column]) for column, unit, _ in shown)
     rows = tuple(_row(step, found) for step in sorted({*(step for steps in found.values() for step in steps.index)}))
     headings = ("CPU use", *(f"{names[column]} {what}" for column, _, _ in shown for what in ("median", "95 %", "n")))
-    table = Table("table-saturation", "Answers by CPU use", headings, rows)
-    caption = "Median (line) and 95 % (thin line) of the rows in each step of CPU use; the dashed line is the knee."
-    picture = Picture("figure-saturation", knee_png(found, knees, {column: label for column, _, label in shown}), f"{told} {alt}", caption, table.id)
-    return Section("saturation", title, (Paragraph(_TEXT), Paragraph(told), picture, table))
+    table = Table("table-saturation", "Answers by CPU use, with CPU load alone or none", headings, rows)
+    caption = "Median (line) and 95 % (dotted) of the rows in each step of CPU use; a dashed line is a knee."
+    at_percent = {column: {label: knees[column][line].cpu_percent for line, label in _LINES} for column in found}
+    png = knee_png(found, at_percent, {column: label for column, _, label in shown})
+    left_out = len(evidence.samples) - len(samples)
+    rest = f" {count(left_out, 'row')} of {len(evidence.samples):,} were left out." if left_out else ""
+    picture = Picture("figure-saturation", png, f"{told} {alt}", caption, table.id)
+    return Section("saturation", title, (Paragraph(_TEXT + rest), Paragraph(told), picture, table))
+
+
+def _sentence(name: str, knees: dict[str, Knee]) -> str:
+    """Say of both lines whether they bend, and where."""
+    parts = []
+    for line, label in _LINES:
+        knee = knees[line]
+        if knee.reason:
+            parts.append(f"whether its {label} bends cannot be told: {knee.reason}")
+        elif knee.cpu_percent is not None:
+            parts.append(f"its {label} bends at {knee.cpu_percent:.0f} % of CPU")
+        elif knee.flat_percent is not None:
+            parts.append(f"its {label} shows no knee, it rises from the start and flattens at {knee.flat_percent:.0f} % of CPU")
+        else:
+            parts.append(f"its {label} shows no knee")
+    return f"{name[0].upper()}{name[1:]}: {'; '.join(parts)}."
 
 
 def _range(name: str, unit: str, steps: pd.DataFrame) -> str:
@@ -75,7 +151,9 @@ def _range(name: str, unit: str, steps: pd.DataFrame) -> str:
 
 
 def _row(step: int, found: dict[str, pd.DataFrame]) -> tuple[Cell, ...]:
-    cells = [Cell(f"{step * STEP_PERCENT} to {(step + 1) * STEP_PERCENT} %")]
+    end = f"{(step + 1) * STEP_PERCENT} %"
+    is_last = (step + 1) * STEP_PERCENT >= 100  # noqa: PLR2004 - percent
+    cells = [Cell(f"{step * STEP_PERCENT} to {end}" if is_last else f"{step * STEP_PERCENT} to below {end}")]
     for column, unit, _ in _RESPONSES:
         if column not in found:
             continue

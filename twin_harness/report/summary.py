@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.dataset.preparation import regimes
@@ -66,7 +67,7 @@ def _what_ran(evidence: Evidence) -> str:
     start = _text(state, "start", "start_time") or (str(samples["time"].iloc[0]) if len(samples) else "")
     when = f", begun {start[:19].replace('T', ' ')} UTC" if start else ""
     rows = (
-        f"The dataset holds {count(evidence.cleaning.rows_kept if evidence.cleaning else len(samples), 'sample')}{_interval(evidence)}."
+        f"The dataset holds {count(evidence.moments, 'sample')}{_interval(evidence)}."
         if len(samples)
         else "The dataset holds no samples."
     )
@@ -78,7 +79,7 @@ def _what_ran(evidence: Evidence) -> str:
 
 
 def _interval(evidence: Evidence) -> str:
-    return f", one every {quantity(evidence.interval_s, 's')} (median)" if len(evidence.samples) > 1 else ""
+    return f", one every {quantity(evidence.interval_s, 's')}" if len(evidence.samples) > 1 else ""
 
 
 def _machine(machine: dict[str, Any]) -> str:
@@ -104,7 +105,7 @@ def stood_out(evidence: Evidence) -> Iterator[str]:
     errors = [abs(item.error_percent) for item in evidence.events if item.error_percent is not None]
     if errors:
         close = sum(error <= 1 for error in errors)
-        middle = sorted(errors)[len(errors) // 2]
+        middle = statistics.median(errors)
         yield (
             f"{close} of {count(len(errors), 'event')} delivered within 1 % of what was requested; the median size of the error is {percent_digits(middle)} %, "
             f"the largest {percent_digits(max(errors))} %."

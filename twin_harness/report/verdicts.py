@@ -14,12 +14,13 @@ from twin_harness.report.document import Cell, Notice, Paragraph, Picture, Secti
 if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence
 
-_MOST_ROWS, _WIDEST = 40, 4.0
+_MOST_ROWS, _LEAST_WIDE, _WIDEST = 40, 2.0, 12.0
 _COLOURS = {"REGRESSED": canvas.VERMILLION, "UNDECIDED": canvas.ORANGE, "PASSED": canvas.BLUE, "IMPROVED": canvas.GREEN}
 _ORDER = tuple(_COLOURS)
 _TEXT = (
     "Each line is a measure: its change from base to candidate with the one-sided 95 % bounds, in units of its own threshold, worse to the right. REGRESSED is "
-    "worse for sure and by at least the threshold; PASSED has its upper bound below the threshold; anything else is UNDECIDED."
+    "worse for sure and by at least the threshold; PASSED has its upper bound below the threshold; anything else is UNDECIDED. The change is the mean over "
+    "pairs, on the ratio scale of the logarithms of their ratios, so it need not be the quotient of the two medians in the table."
 )
 
 
@@ -47,14 +48,17 @@ def _section(data: dict[str, Any], rows: list[tuple[dict[str, Any], Measure]]) -
     table = Table(
         "table-gate",
         "Verdicts of the gate",
-        ("Measure", "Verdict", base, candidate, "Change", "Adjusted p", "Visible from", "n"),
+        ("Measure", "Verdict", f"{base}, median", f"{candidate}, median", "Change", "Adjusted p", "Visible from", "n"),
         tuple(_row(verdict, measure) for verdict, measure in rows),
     )
     shown = [entry for entry in rows if _bounds(*entry) is not None][:_MOST_ROWS]
     blocks: list[Any] = [Paragraph(f"{headline} {told}".strip()), Paragraph(_TEXT)]
     if shown:
         alt = " ".join(f"{measure.name}: {verdict['word']}, {_change(verdict, 'effect')}." for verdict, measure in shown)
-        blocks.append(Picture("figure-gate", _draw(shown), alt, "Changes in units of the threshold (dashed line at 1); 0 is no change.", table.id))
+        caption = "Changes in units of the threshold (dashed line at 1); 0 is no change; an arrow is a bar that goes on beyond the picture."
+        if len(shown) < len(rows):
+            caption += f" {len(rows) - len(shown)} of {len(rows)} measures are in the table alone."
+        blocks.append(Picture("figure-gate", _draw(shown), alt, caption, table.id))
     return Section("gate", "The gate", (*blocks, table))
 
 
@@ -74,14 +78,21 @@ def _draw(rows: list[tuple[dict[str, Any], Measure]]) -> bytes:
     figure = new_figure(8.0, 1.1 + 0.34 * len(rows))
     figure.set_layout_engine("constrained")
     axes = figure.add_subplot()
+    widest = _reach(rows)
     for place, (verdict, measure) in enumerate(rows):
         found = _bounds(verdict, measure)
         if found is None:
             continue
-        effect, low, high = (max(-_WIDEST, min(_WIDEST, value)) for value in found)
+        effect, low, high = (max(-widest, min(widest, value)) for value in found)
         colour = _COLOURS[verdict["word"]]
         axes.plot([low, high], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
-        axes.plot([effect], [place], marker="o", markersize=5, color=colour)
+        if abs(found[0]) <= widest:
+            axes.plot([effect], [place], marker="o", markersize=5, color=colour)
+        else:  # the change itself lies outside, and says where
+            axes.text(0.9 * effect, place - 0.12, f"at {found[0]:+.0f}", fontsize=SMALL_PT, color=canvas.INK, ha="center", va="bottom")
+        for bound, is_open in ((low, found[1] < -widest), (high, found[2] > widest)):
+            if is_open:  # the bar goes on beyond the picture
+                axes.plot([bound], [place], marker="<" if bound < 0 else ">", markersize=6, color=colour)
         axes.text(
             1.02,
             place,
@@ -95,9 +106,15 @@ def _draw(rows: list[tuple[dict[str, Any], Measure]]) -> bytes:
     axes.axvline(1.0, color=canvas.VERMILLION, linewidth=1.2, linestyle=(0, (4, 3)))
     axes.set_yticks(range(len(rows)), [canvas.plain(_short(measure.name)) for _, measure in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlim(-_WIDEST - 0.2, _WIDEST + 0.2)
+    axes.set_xlim(-1.05 * widest, 1.05 * widest)
     style(axes, "", "", "change in units of the threshold, worse to the right")
     return png(figure)
+
+
+def _reach(rows: list[tuple[dict[str, Any], Measure]]) -> float:
+    """Return how far the picture reaches on both sides: to the furthest bound or change that is known, within reason."""
+    ends = [abs(value) for row in rows for value in _bounds(*row) or () if math.isfinite(value)]
+    return min(_WIDEST, max(_LEAST_WIDE, 1.1 * max(ends, default=0.0)))
 
 
 def _short(name: str) -> str:
@@ -112,7 +129,7 @@ def _change(verdict: dict[str, Any], key: str) -> str:
 def _row(verdict: dict[str, Any], measure: Measure) -> tuple[Cell, ...]:
     tone = {"REGRESSED": "bad", "UNDECIDED": "warn"}.get(verdict["word"], "")
     reason = str(verdict.get("reason") or "it was not measured")
-    figures = [number(f"{verdict[key]:.4g}") if verdict.get(key) is not None else dash(reason) for key in ("base", "candidate")]
+    figures = [number(f"{verdict[key]:.4g} {measure.unit}".strip()) if verdict.get(key) is not None else dash(reason) for key in ("base", "candidate")]
     change = number(_change(verdict, "effect"), tone) if verdict.get("effect") is not None else dash(reason)
     visible = number(_change(verdict, "visible")) if verdict.get("visible") is not None else dash("no change would have been called with so few")
     return (Cell(measure.name), Cell(verdict["word"], tone=tone), *figures, change, number(f"{verdict['p']:.2g}"), visible, number(str(verdict["n"])))

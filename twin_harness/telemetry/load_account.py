@@ -80,6 +80,14 @@ class _Known:
     part: int
 
 
+class _Reading(NamedTuple):
+    """Where the counters of a load process stand; None is what there is no answer to."""
+
+    cpu_ns: int | None
+    moved_bytes: int = 0
+    held_bytes: int = 0
+
+
 class Account(NamedTuple):
     """What one row says about load; percents are of the machine, rates over the time since the row before."""
 
@@ -130,11 +138,18 @@ class LoadAccount:
         self._generation = -1
         self._known: dict[int, _Known] = {}
         self._are_all_ours = False
+        self._readings: dict[int, _Reading] | None = None
 
-    def sample(self, begin_s: float, end_s: float) -> tuple[Account, ...]:
-        """Return requested and delivered between two instants, the second of which is now, of each part."""
+    def read(self) -> None:
+        """Read where the counters of every process stand now; what was read before without a sample is forgotten."""
         self._refresh_plans()  # first: they say which part a new process belongs to
         self._refresh_processes()
+        self._readings = {slot: self._reading(known) for slot, known in self._known.items()}
+
+    def sample(self, begin_s: float, end_s: float) -> tuple[Account, ...]:
+        """Return requested and delivered between two instants, the second of which is when ``read`` was called, else now, of each part."""
+        if self._readings is None:
+            self.read()
         if self._are_all_ours and not self._plans:  # most rows: no load at all
             ns_per_percent = self._ns_per_percent * (end_s - begin_s)
             return tuple(_IDLE._replace(harness_cpu=spent_ns / ns_per_percent) for spent_ns in self._harness_ns())
@@ -208,12 +223,26 @@ class LoadAccount:
         self._known = present
         self._are_all_ours = all(known.process.kind == "harness" and known.process.state != ENDED for known in present.values())
 
+    def _reading(self, known: _Known) -> _Reading:
+        """Read the counters of a process."""
+        process = known.process
+        moved_bytes = held_bytes = 0
+        if process.kind in ("disk", "disk_buffered"):
+            moved_bytes = self._moved_bytes(process)
+        elif process.kind == "memory" and process.state != ENDED and process.pid:
+            held_bytes = max(0, (resident_bytes(process.pid) or 0) - process.base)
+        return _Reading(self._cpu_ns(process), moved_bytes, held_bytes)
+
+    def _taken(self) -> dict[int, _Reading]:
+        """Return what was read, once."""
+        readings, self._readings = self._readings or {}, None
+        return readings
+
     def _harness_ns(self) -> list[float]:
         """Return what the harness has spent for each part since the sample before."""
         spent_ns = [0.0] * len(self._parts)
-        for known in self._known.values():
-            pid = known.process.pid
-            now_ns = process_cpu_ns(pid) if pid else None
+        for slot, (now_ns, _, _) in self._taken().items():
+            known = self._known[slot]
             if now_ns is not None and now_ns > known.cpu_ns:
                 self._charge(spent_ns, known.process.plan, now_ns - known.cpu_ns)
                 known.cpu_ns = now_ns
@@ -230,13 +259,12 @@ class LoadAccount:
     def _read_processes(self) -> list[_Got]:
         """Return what the load of each part got since the sample before, and what the harness spent for it."""
         parts, harness_ns = [_Got() for _ in self._parts], [0.0] * len(self._parts)
-        for slot, known in tuple(self._known.items()):
+        for slot, (now_ns, moved_bytes, held_bytes) in self._taken().items():
+            known = self._known[slot]
             process = known.process
             if known.part < 0:  # its plan had not been read yet
                 known.part = self._part_of_slot.get(process.plan, -1)
             got = parts[max(0, known.part)]
-            is_ended = process.state == ENDED
-            now_ns = self._cpu_ns(process)
             if now_ns is not None and now_ns > known.cpu_ns:
                 spent_ns, known.cpu_ns = now_ns - known.cpu_ns, now_ns
                 if process.kind == "harness":
@@ -245,11 +273,11 @@ class LoadAccount:
                     got.cpu_ns += spent_ns
                 else:
                     got.side_ns += spent_ns
-            if process.kind in ("disk", "disk_buffered"):
-                got.moved_bytes += self._moved(known)
-            elif process.kind == "memory" and not is_ended and process.pid:
-                got.held_bytes += max(0, (resident_bytes(process.pid) or 0) - process.base)
-            if is_ended:
+            if moved_bytes > known.moved_bytes:
+                got.moved_bytes += moved_bytes - known.moved_bytes
+                known.moved_bytes = moved_bytes
+            got.held_bytes += held_bytes
+            if process.state == ENDED:
                 self._board.consume_process(slot)
                 del self._known[slot]
         for part, spent in zip(parts, harness_ns, strict=True):
@@ -264,15 +292,10 @@ class LoadAccount:
             return process.final[0]
         return process_cpu_ns(process.pid) if process.pid else None
 
-    def _moved(self, known: _Known) -> int:
-        """Return the bytes that a disk load has moved since the sample before."""
-        process = known.process
+    def _moved_bytes(self, process: LoadProcess) -> int:
+        """Return the bytes that a disk load has moved since its start."""
         if process.kind == "disk_buffered":
-            now_bytes = self._board.fsynced_bytes(process.slot)
-        elif process.state == ENDED:
-            now_bytes = process.final[1]
-        else:
-            now_bytes = sum(process_io_bytes(process.pid) or (0, 0)) if process.pid else 0
-        moved = max(0, now_bytes - known.moved_bytes)
-        known.moved_bytes += moved
-        return moved
+            return self._board.fsynced_bytes(process.slot)
+        if process.state == ENDED:
+            return process.final[1]
+        return sum(process_io_bytes(process.pid) or (0, 0)) if process.pid else 0

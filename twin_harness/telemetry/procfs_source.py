@@ -165,6 +165,7 @@ class ProcfsSource:
         self._parts = Parts(machine)
         self._before = Counters()
         self._before_s = 0.0
+        self._now: Counters | None = None
 
     @property
     def _is_limited(self) -> bool:
@@ -175,9 +176,14 @@ class ProcfsSource:
         self._before, self._before_s = self._read(), now_s
         self._slow.refresh(now_s)
 
+    def read(self) -> None:
+        """Read where the counters of the next row stand."""
+        self._now = self._read()
+
     def sample(self, now_s: float) -> Sample:
-        """Read everything and return the row's figures; rates are over the time since the sample before."""
-        now, before, dt_s = self._read(), self._before, max(now_s - self._before_s, 1e-6)
+        """Return the row's figures, as ``read`` found them, else as they are now; rates are over the time since the sample before."""
+        now, self._now = self._now or self._read(), None
+        before, dt_s = self._before, max(now_s - self._before_s, 1e-6)
         slow = self._slow
         if slow.refresh(now_s):
             self._look_for_disks()
@@ -337,7 +343,12 @@ class ProcfsSource:
 
     @staticmethod
     def _share(start_us: float, end_us: float, dt_s: float) -> float:
-        return (end_us - start_us) / dt_s / 1e4 if end_us >= start_us else nan
+        """Return the slope of a ``total`` counter in percent.
+
+        The kernel brings the counter up to the moment of each reading (``psi_show``, kernel/sched/psi.c), so it never grows faster than
+        time; what is above 100 is the fraction of a millisecond between our clock and the counter.
+        """
+        return min(100.0, (end_us - start_us) / dt_s / 1e4) if end_us >= start_us else nan
 
 
 # The fields in the order that the kernel prints them (fs/proc/meminfo.c); a kernel that has others is read name by name.

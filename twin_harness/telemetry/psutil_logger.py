@@ -11,6 +11,7 @@ import ctypes
 import errno
 import gc
 import json
+import math
 import os
 import select
 import signal
@@ -39,6 +40,8 @@ _RUNAWAY_US = 500_000
 _MOST_NOTES = 20
 _MCL_CURRENT = 1
 _SHORTEST_SUSPEND_S = 0.05
+# A reading is torn that took this much longer than twice the shortest: its clock is not its counters'.
+_TORN_S, _MOST_READINGS = 0.001, 3
 
 
 class MetricSource(Protocol):
@@ -50,8 +53,12 @@ class MetricSource(Protocol):
         """Take the first reading, so that the first row has rates."""
         ...
 
+    def read(self) -> None:
+        """Read where the counters of the next row stand; called again, what was read before is forgotten."""
+        ...
+
     def sample(self, now_s: float) -> Sample:
-        """Return the figures of one row, in the order of the registry."""
+        """Return the figures of one row, in the order of the registry, as ``read`` found them at ``now_s``."""
         ...
 
 
@@ -84,6 +91,7 @@ class Logger:
         self._length_bytes = os.fstat(descriptor).st_size
         self._cost_us = nan
         self._asleep_s = clock.suspended_s()
+        self._shortest_reading_s = math.inf
         self.rows = 0
         self.missed = 0
         self.cpu_s = 0.0
@@ -113,7 +121,7 @@ class Logger:
         """
         began_cpu_s = time.process_time()
         due_s = self.next_s
-        now_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
+        now_s, utc_s = self._read()
         accounts = self._account.sample(self._before_s, now_s)
         figures = self._source.sample(now_s)
         late_s = max(0.0, now_s - due_s)
@@ -135,6 +143,22 @@ class Logger:
         cost_s = time.process_time() - began_cpu_s
         self._cost_us = cost_s * 1e6
         self.cpu_s += cost_s
+
+    def _read(self) -> tuple[float, float]:
+        """Read the clocks, then every counter, and return what the clocks said.
+
+        Where the logger was held up in between (a hypervisor took the CPU, memory had to be reclaimed), the counters cover a longer time
+        than the clock says, and every rate of the row would be too high. It is then read again, later: the row's lateness tells.
+        """
+        for _ in range(_MOST_READINGS):
+            now_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
+            self._account.read()
+            self._source.read()
+            took_s = self._clock.monotonic_s() - now_s
+            self._shortest_reading_s = min(self._shortest_reading_s, took_s)
+            if took_s <= 2.0 * self._shortest_reading_s + _TORN_S:
+                break
+        return now_s, utc_s
 
     def _line(self, stamp: str, partition: str, account: Account, own: tuple[float, ...], cells: tuple[float, ...], tail: tuple[float, ...]) -> str:
         """Return a row: of the machine, or of a part, whose own CPUs stand in place of the machine's."""

@@ -44,15 +44,21 @@ class PsutilSource:
         self._parts = Parts(machine)
         self._before = Counters()
         self._before_s = 0.0
+        self._now: Counters | None = None
 
     def start(self, now_s: float) -> None:
         """Take the first reading, so that the first row has rates."""
         self._before, self._before_s = self._read(), now_s
         self._slow.refresh(now_s)
 
+    def read(self) -> None:
+        """Read where the counters of the next row stand."""
+        self._now = self._read()
+
     def sample(self, now_s: float) -> Sample:
-        """Read everything and return the row's figures; rates are over the time since the sample before."""
-        now, before, dt_s = self._read(), self._before, max(now_s - self._before_s, 1e-6)
+        """Return the row's figures, as ``read`` found them, else as they are now; rates are over the time since the sample before."""
+        now, self._now = self._now or self._read(), None
+        before, dt_s = self._before, max(now_s - self._before_s, 1e-6)
         self._slow.refresh(now_s)
         self._before, self._before_s = now, now_s
         cpu = cpu_percents(before.cpu, now.cpu, self._to_capacity)

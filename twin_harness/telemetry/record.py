@@ -169,6 +169,7 @@ def _record(path: Path, workings: Path, config: TwinConfig, duration_s: float | 
         board.claim_process(os.getpid(), "harness", base=process_cpu_ns(os.getpid()) or 0)
         processes += [process for process in (telemetry.ensure_logger(),) if process]
         processes.append(telemetry.start_probe())
+        board.claim_process(processes[-1].pid, "harness")
         with contextlib.suppress(KeyboardInterrupt):
             _follow(tail, board, processes[0].poll, duration_s, display)
     finally:
