@@ -39,16 +39,22 @@ def read_samples(
     """
     if folder.is_packed:
         return _read_parquet_frame(folder, begin_s, end_s, partition)
+    faults: list[str] = []
     with folder.open_dataset(valid_bytes) as dataset:
-        return read_frame(dataset, begin_s, end_s, partition)
+        frame = read_frame(dataset, begin_s, end_s, partition, faults)
+    for fault in faults if folder.warns else ():
+        warnings.warn(f"{fault}; left out, see twin validate {folder.path}", stacklevel=3)
+    return frame
 
 
-def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float | None = None, partition: str = "") -> pd.DataFrame:
+def read_frame(
+    dataset: DatasetFile, begin_s: float | None = None, end_s: float | None = None, partition: str = "", faults: list[str] | None = None
+) -> pd.DataFrame:
     """Return rows of a dataset as a DataFrame with ``dt_s``, the measured seconds since the row before, as its last column.
 
     Of a machine in parts there is a row a part and moment; ``partition`` takes those of one, and ``dt_s`` is since the part's row before.
-    Numbers are float64 (missing is NaN), labels are strings. Rows that have not the heading's cells are left out, with a warning that names
-    their lines: half a row stands where a logger was killed and another one went on.
+    Numbers are float64 (missing is NaN), labels are strings. Rows that have not the heading's cells are left out, and ``faults`` takes a
+    sentence that names their lines: half a row stands where a logger was killed and another one went on.
     """
     import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is wanted
 
@@ -58,7 +64,7 @@ def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float 
     if "monotonic_s" not in dataset.columns:
         msg = f"{dataset.path}: its heading names no monotonic_s; the file is damaged, or no dataset"
         raise UnreadableRun(msg)
-    data = _fitting_rows(dataset, first, dataset.read(begin_s, end_s))
+    data = _fitting_rows(dataset, first, dataset.read(begin_s, end_s), faults)
     labels = [name for name in LABELS if name in dataset.columns]
     try:
         frame = _parse(data, {**dict.fromkeys(dataset.columns, "float64"), **dict.fromkeys(labels, "str")})
@@ -78,16 +84,17 @@ def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float 
     return frame
 
 
-def _fitting_rows(dataset: DatasetFile, offset: int, data: bytes) -> bytes:
-    """Return the heading and those rows that have its cells; the lines of others are named in a warning."""
+def _fitting_rows(dataset: DatasetFile, offset: int, data: bytes, faults: list[str] | None) -> bytes:
+    """Return the heading and those rows that have its cells; the lines of others are named."""
     lines, width = data.split(b"\n"), len(dataset.columns)
     wrong = [number for number, line in enumerate(lines) if line and count_cells(line) != width]
     if not wrong:
         return data
-    before = dataset.count_lines(offset)
-    named = ", ".join(f"line {before + number} has {count_cells(lines[number])} cells" for number in wrong[:_MOST_NAMED])
-    more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
-    warnings.warn(f"{dataset.path}: {named}{more}, the heading {width}; left out, see twin validate {dataset.path.parent}", stacklevel=4)
+    if faults is not None:
+        before = dataset.count_lines(offset)
+        named = ", ".join(f"line {before + number} has {count_cells(lines[number])} cells" for number in wrong[:_MOST_NAMED])
+        more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
+        faults.append(f"{dataset.path}: {named}{more}, the heading {width}")
     left_out = set(wrong)
     return b"\n".join(line for number, line in enumerate(lines) if number not in left_out)
 

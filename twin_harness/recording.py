@@ -408,4 +408,6 @@ def load(folder: str | Path) -> Run:
     Raises:
         UnreadableRun: there is no run in it.
     """
-    return Run(RunFolder.open(folder))
+    opened = RunFolder.open(folder)
+    opened.warns = True
+    return Run(opened)

@@ -45,6 +45,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.run_id = path.name
+        self.warns = False  # readers of a folder by hand are warned of damaged rows; a session says them in its notes
 
     @classmethod
     def create(cls, data_dir: Path, run_id: str = "") -> RunFolder:
@@ -335,8 +336,7 @@ class RunFolder:
         """Return the rows of the merged file and of the shards, in order of time, each once; a torn last line is left out.
 
         Args:
-            faults: takes a sentence for each row that is left out since it has not the heading's cells, or not readable ones; without it
-                a warning says so.
+            faults: takes a sentence for each row that is left out since it has not the heading's cells, or not readable ones.
         """
         self._check_table(self.annotations.name, ANNOTATIONS_VERSION)
         found: dict[tuple[str, str, str], AnnotationRow] = {}
@@ -346,7 +346,7 @@ class RunFolder:
                 found[row.experiment, row.event, cell(row.start_monotonic_s)] = row
         if faults is not None:
             faults += wrong
-        for fault in wrong if faults is None else ():
+        for fault in wrong if faults is None and self.warns else ():
             warnings.warn(f"{self.path}: {fault}; left out", stacklevel=3)
         return sorted(found.values(), key=lambda row: (row.start_monotonic_s or row.end_monotonic_s or 0.0, row.planned_start_s or 0.0))
 

@@ -533,6 +533,7 @@ def test_an_annotation_that_is_no_row_is_named(folder, damage, said):
     lines = path.read_text().splitlines()
     lines[2] = damage(lines[2])
     path.write_text("\n".join(lines) + "\n")
+    folder.warns = True
     with pytest.warns(match=re.escape(f"{said}; left out")):
         assert [row.event for row in folder.read_annotations()] == ["first", "third"]
     faults = []

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 LARGEST_CSV_BYTES = 512 * 1024**2
 MOST_POINTS = 20_000
+_FIRST_CHARACTERS = 4096
 _PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _THIS_AGE_S = (631_152_000.0, 4_102_444_800.0)  # 1990 to 2100 since 1970
 _COMPRESSED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -206,6 +207,9 @@ def _read_csv(path: Path, wanted: Sequence[str], notes: list[str]) -> pd.DataFra
     import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is read
 
     text = _text_of(path)
+    if "\0" in text[:_FIRST_CHARACTERS]:
+        msg = f"replay: {path} is no text (it holds NUL bytes); expected CSV as UTF-8, or as UTF-16 with a byte order mark"
+        raise InvalidInput(msg)
     try:
         rows = list(rows_of(text))
     except csv.Error as error:
