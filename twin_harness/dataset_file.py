@@ -102,6 +102,10 @@ class DatasetFile:
             yield block
             position += len(block)
 
+    def count_lines(self, offset: int) -> int:
+        """Return how many lines stand before an offset, the heading among them."""
+        return 1 + sum(block.count(b"\n") for block in self.blocks(1 << 20, end=offset))
+
     def heading(self) -> bytes:
         """Return the heading line."""
         return os.pread(self._descriptor, self.first_row, 0)

@@ -3,27 +3,58 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
+from twin_harness.csv_rows import count_cells
 from twin_harness.errors import UnreadableRun
-from twin_harness.metrics import IDENTITY
+from twin_harness.metrics import DATASET_VERSION, IDENTITY
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
+    import pyarrow.parquet as pq
 
     from twin_harness.dataset_file import DatasetFile
+    from twin_harness.run_folder import RunFolder
 
+_MOST_NAMED = 3
 LABELS = tuple(metric.name for metric in IDENTITY if metric.name != "monotonic_s")
 
 
-def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float | None = None, partition: str = "") -> pd.DataFrame:
+def read_samples(
+    folder: RunFolder, valid_bytes: int | None = None, begin_s: float | None = None, end_s: float | None = None, partition: str = ""
+) -> pd.DataFrame:
+    """Return the samples of a run, of its CSV, or of its Parquet where it keeps that alone: the same columns, types and rows either way.
+
+    Args:
+        folder: the run.
+        valid_bytes: how much of a CSV that is being written is whole.
+        begin_s: the first instant on CLOCK_MONOTONIC, itself included; None is open.
+        end_s: the last one.
+        partition: of a machine in parts, the rows of one.
+
+    Raises:
+        UnreadableRun: there is neither, or it is damaged, or a newer version wrote it.
+    """
+    if folder.is_packed:
+        return _read_parquet_frame(folder, begin_s, end_s, partition)
+    faults: list[str] = []
+    with folder.open_dataset(valid_bytes) as dataset:
+        frame = read_frame(dataset, begin_s, end_s, partition, faults)
+    for fault in faults if folder.warns else ():
+        warnings.warn(f"{fault}; left out, see twin validate {folder.path}", stacklevel=3)
+    return frame
+
+
+def read_frame(
+    dataset: DatasetFile, begin_s: float | None = None, end_s: float | None = None, partition: str = "", faults: list[str] | None = None
+) -> pd.DataFrame:
     """Return rows of a dataset as a DataFrame with ``dt_s``, the measured seconds since the row before, as its last column.
 
     Of a machine in parts there is a row a part and moment; ``partition`` takes those of one, and ``dt_s`` is since the part's row before.
-    Numbers are float64 (missing is NaN), labels are strings. Rows that do not parse are left out.
+    Numbers are float64 (missing is NaN), labels are strings. Rows that have not the heading's cells are left out, and ``faults`` takes a
+    sentence that names their lines: half a row stands where a logger was killed and another one went on.
     """
     import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is wanted
 
@@ -33,7 +64,7 @@ def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float 
     if "monotonic_s" not in dataset.columns:
         msg = f"{dataset.path}: its heading names no monotonic_s; the file is damaged, or no dataset"
         raise UnreadableRun(msg)
-    data = dataset.read(begin_s, end_s)
+    data = _fitting_rows(dataset, first, dataset.read(begin_s, end_s), faults)
     labels = [name for name in LABELS if name in dataset.columns]
     try:
         frame = _parse(data, {**dict.fromkeys(dataset.columns, "float64"), **dict.fromkeys(labels, "str")})
@@ -53,18 +84,69 @@ def read_frame(dataset: DatasetFile, begin_s: float | None = None, end_s: float 
     return frame
 
 
-def read_parquet_frame(path: Path, begin_s: float | None = None, end_s: float | None = None, partition: str = "") -> pd.DataFrame:
-    """Return the rows that ``system_metrics_dataset.parquet`` holds of a time, as ``read_frame`` has those of the CSV; they are cleaned already."""
-    import pyarrow.parquet as pq  # noqa: PLC0415 - heavy, needed where a run has no CSV
+def _fitting_rows(dataset: DatasetFile, offset: int, data: bytes, faults: list[str] | None) -> bytes:
+    """Return the heading and those rows that have its cells; the lines of others are named."""
+    lines, width = data.split(b"\n"), len(dataset.columns)
+    wrong = [number for number, line in enumerate(lines) if line and count_cells(line) != width]
+    if not wrong:
+        return data
+    if faults is not None:
+        before = dataset.count_lines(offset)
+        named = ", ".join(f"line {before + number} has {count_cells(lines[number])} cells" for number in wrong[:_MOST_NAMED])
+        more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
+        faults.append(f"{dataset.path}: {named}{more}, the heading {width}")
+    left_out = set(wrong)
+    return b"\n".join(line for number, line in enumerate(lines) if number not in left_out)
 
-    bounds = [("monotonic_s", sign, limit_s) for sign, limit_s in ((">=", begin_s), ("<=", end_s)) if limit_s is not None]
-    frame: pd.DataFrame = pq.read_table(path, filters=bounds or None).to_pandas()
+
+def open_parquet(folder: RunFolder) -> pq.ParquetFile:
+    """Open the Parquet of a run.
+
+    Raises:
+        UnreadableRun: it is none, or a newer version wrote it.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - heavy, needed where a run has no CSV
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+
+    try:
+        file = pq.ParquetFile(folder.parquet)
+    except (OSError, pa.ArrowException) as error:
+        raise damaged_parquet(folder, error) from None
+    version = (file.schema_arrow.metadata or {}).get(b"format", DATASET_VERSION.encode()).decode("utf-8", "replace")
+    folder.refuse_newer(folder.parquet.name, version, DATASET_VERSION)
+    if "monotonic_s" not in file.schema_arrow.names:
+        msg = f"{folder.parquet}: has no column monotonic_s; the file is damaged, or no dataset"
+        raise UnreadableRun(msg)
+    return file
+
+
+def damaged_parquet(folder: RunFolder, error: Exception) -> UnreadableRun:
+    """Return the error that says that the Parquet of a run cannot be read."""
+    return UnreadableRun(f"{folder.parquet}: cannot be read ({' '.join(str(error).split())}); expected the Parquet that a run leaves, copy it anew")
+
+
+def _read_parquet_frame(folder: RunFolder, begin_s: float | None, end_s: float | None, partition: str) -> pd.DataFrame:
+    """Return the rows that the Parquet holds of a time, as ``read_frame`` has those of the CSV; they are cleaned already."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+    import pyarrow.compute as pc  # noqa: PLC0415 - as above
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+
+    open_parquet(folder).close()
+    bounds: list[tuple[str, str, Any]] = [("monotonic_s", sign, limit_s) for sign, limit_s in ((">=", begin_s), ("<=", end_s)) if limit_s is not None]
+    if partition:
+        bounds.append(("partition", "==", partition))
+    try:
+        table = pq.read_table(folder.parquet, filters=bounds or None)
+    except (OSError, pa.ArrowException) as error:
+        raise damaged_parquet(folder, error) from None
+    table = table.drop_columns([field.name for field in table.schema if pa.types.is_boolean(field.type)])  # cleaning's flags
+    if "time" in table.column_names:  # as the logger writes it
+        texts = pc.strftime(table["time"].cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
+        table = table.set_column(table.column_names.index("time"), "time", texts)
+    frame: pd.DataFrame = table.to_pandas()
     for name in frame.columns:
-        if name in LABELS:
-            frame[name] = frame[name].astype(str)
-        elif frame[name].dtype != "bool":
-            frame[name] = frame[name].astype("float64")
-    return frame[frame["partition"] == partition].copy() if partition else frame
+        frame[name] = frame[name].astype("object").fillna("").astype("str") if name in LABELS else frame[name].astype("float64")
+    return frame
 
 
 _OF_PARTS = ("memory_requested_bytes", "memory_delivered_bytes", "disk_requested_bytes_per_s", "disk_delivered_bytes_per_s")
@@ -97,7 +179,7 @@ def whole_machine(frame: pd.DataFrame) -> pd.DataFrame:
 def _parse(data: bytes, types: dict[str, str]) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415 - as in read_frame
 
-    return pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False, na_values=[""], on_bad_lines="skip", encoding_errors="replace", index_col=False)
+    return pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False, na_values=[""], encoding_errors="replace", index_col=False)
 
 
 def _instant_before(dataset: DatasetFile, offset: int) -> float | None:
@@ -109,10 +191,13 @@ def _instant_before(dataset: DatasetFile, offset: int) -> float | None:
     with dataset.path.open("rb") as file:
         start = max(dataset.first_row, offset - 64 * 1024)
         lines = os.pread(file.fileno(), offset - start, start).splitlines()
-    try:
-        return float(lines[-1].split(b",")[dataset.columns.index("monotonic_s")])
-    except (ValueError, IndexError):
-        return None
+    for line in reversed(lines):
+        if count_cells(line) == len(dataset.columns):
+            try:
+                return float(line.split(b",")[dataset.columns.index("monotonic_s")])
+            except ValueError:
+                continue
+    return None
 
 
 def annotation_frame(rows: list[AnnotationRow]) -> pd.DataFrame:

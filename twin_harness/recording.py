@@ -13,7 +13,7 @@ import numpy as np
 from twin_harness import fidelity as _fidelity
 from twin_harness.board import Board
 from twin_harness.errors import HarnessFailure, InvalidInput, Undecided
-from twin_harness.frames import LABELS, annotation_frame, read_frame, read_parquet_frame
+from twin_harness.frames import LABELS, annotation_frame, read_samples
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.procfs import start_ticks
 from twin_harness.run_folder import RunFolder
@@ -84,12 +84,7 @@ class Recording:
     def samples(self) -> pd.DataFrame:
         """The rows of the window; index ``t_s``: seconds on the events' clock, at which each row was taken."""
         zero_s = self.planned.zero_s
-        begin_s, end_s, partition = zero_s + self.begin_s, zero_s + self.end_s, self.planned.partition
-        if not self.folder.dataset.exists() and self.folder.parquet.exists():  # a run that was packed away
-            frame = read_parquet_frame(self.folder.parquet, begin_s, end_s, partition)
-        else:
-            with self.folder.open_dataset(self.valid_bytes) as dataset:
-                frame = read_frame(dataset, begin_s, end_s, partition)
+        frame = read_samples(self.folder, self.valid_bytes, zero_s + self.begin_s, zero_s + self.end_s, self.planned.partition)
         frame.index = (frame["monotonic_s"] - zero_s).rename("t_s")
         return frame
 
@@ -401,8 +396,7 @@ class Run:
     @cached_property
     def samples(self) -> pd.DataFrame:
         """Every row of the dataset; index ``monotonic_s`` less that of the first row, in seconds."""
-        with self.folder.open_dataset(self.valid_bytes()) as dataset:
-            frame = read_frame(dataset)
+        frame = read_samples(self.folder, self.valid_bytes())
         first_s = frame["monotonic_s"].iloc[0] if len(frame) else 0.0
         frame.index = (frame["monotonic_s"] - first_s).rename("run_s")
         return frame
@@ -441,4 +435,6 @@ def load(folder: str | Path) -> Run:
     Raises:
         UnreadableRun: there is no run in it.
     """
-    return Run(RunFolder.open(folder))
+    opened = RunFolder.open(folder)
+    opened.warns = True
+    return Run(opened)

@@ -15,9 +15,11 @@ import json
 import os
 import re
 import secrets
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.csv_rows import rows_of
 from twin_harness.dataset_file import DatasetFile
 from twin_harness.errors import HarnessFailure, InvalidInput, UnreadableRun
 from twin_harness.metrics import ANNOTATIONS_VERSION, DATASET_VERSION
@@ -43,6 +45,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.run_id = path.name
+        self.warns = False  # readers of a folder by hand are warned of damaged rows; a session says them in its notes
 
     @classmethod
     def create(cls, data_dir: Path, run_id: str = "") -> RunFolder:
@@ -79,8 +82,8 @@ class RunFolder:
         if not folder.is_dir():
             msg = f"{path}: is no folder; expected the folder of a run, such as data/latest"
             raise UnreadableRun(msg)
-        if not (folder / "run.json").exists() and not (folder / "system_metrics_dataset.csv").exists():
-            msg = f"{path}: holds neither run.json nor system_metrics_dataset.csv; expected the folder of a run, such as data/latest"
+        if not any((folder / name).exists() for name in ("run.json", "system_metrics_dataset.csv", "system_metrics_dataset.parquet")):
+            msg = f"{path}: holds neither run.json nor system_metrics_dataset.csv or .parquet; expected the folder of a run, such as data/latest"
             raise UnreadableRun(msg)
         return cls(folder)
 
@@ -95,6 +98,11 @@ class RunFolder:
     def parquet(self) -> Path:
         """The samples cleaned and typed, at the end."""
         return self.path / "system_metrics_dataset.parquet"
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the run keeps its samples as Parquet alone: packed away, or its CSV is lost."""
+        return self.parquet.exists() and not self.dataset.exists()
 
     @property
     def annotations(self) -> Path:
@@ -222,7 +230,10 @@ class RunFolder:
 
     def merge(self, seed: int | None) -> None:
         """Merge the shards to ``annotations.csv`` and ``schedule.json``, and remove them."""
-        rows, planned = self.read_annotations(), self.read_plans()
+        faults: list[str] = []
+        rows, planned = self.read_annotations(faults), self.read_plans()
+        for fault in faults:
+            self.append_note("main", "partial", f"{fault}; left out of {self.annotations.name}")
         write_whole(self.annotations, _csv_text([list(ANNOTATION_COLUMNS), *(row.to_cells() for row in rows)]))
         if planned:
             generators = {plan.experiment.name: plan.generator for plan in planned if plan.generator}
@@ -290,10 +301,15 @@ class RunFolder:
             return {}
         if not isinstance(data, dict):
             return {}
-        self._refuse_newer(name, str(data.get("format", newest)), newest)
+        self.refuse_newer(name, str(data.get("format", newest)), newest)
         return data
 
-    def _refuse_newer(self, name: str, version: str, newest: str) -> None:
+    def refuse_newer(self, name: str, version: str, newest: str) -> None:
+        """Go on only with a file of the newest version or an older one.
+
+        Raises:
+            UnreadableRun: a newer version wrote it.
+        """
         base, _, number = version.rpartition("/")
         if base != newest.rpartition("/")[0] or not number.isdecimal() or int(number) > int(newest.rpartition("/")[2]):
             msg = f"{self.path / name}: format {version!r} is newer than this version reads ({newest}); upgrade twin-harness"
@@ -302,24 +318,36 @@ class RunFolder:
     def _check_table(self, name: str, newest: str) -> None:
         """Refuse a table that a newer version has written, as ``run.json`` says."""
         files = self.read_state().get("files")
-        self._refuse_newer(name, str(files.get(name, newest)) if isinstance(files, dict) else newest, newest)
+        self.refuse_newer(name, str(files.get(name, newest)) if isinstance(files, dict) else newest, newest)
 
     def open_dataset(self, valid_bytes: int | None = None) -> DatasetFile:
-        """Open the dataset; see ``DatasetFile``.
+        """Open the CSV of samples; see ``DatasetFile``. Readers of a run's samples ask ``frames`` or ``dataset.rows``, which read Parquet too.
 
         Raises:
             UnreadableRun: there is none, or a newer version wrote it.
         """
         self._check_table(self.dataset.name, DATASET_VERSION)
+        if not self.dataset.exists() and not self.parquet.exists():
+            msg = f"{self.path}: no samples were recorded: there is neither {self.dataset.name} nor .parquet; expected the folder of a run that began"
+            raise UnreadableRun(msg)
         return DatasetFile(self.dataset, valid_bytes)
 
-    def read_annotations(self) -> list[AnnotationRow]:
-        """Return the rows of the merged file and of the shards, in order of time, each once; a torn last line is left out."""
+    def read_annotations(self, faults: list[str] | None = None) -> list[AnnotationRow]:
+        """Return the rows of the merged file and of the shards, in order of time, each once; a torn last line is left out.
+
+        Args:
+            faults: takes a sentence for each row that is left out since it has not the heading's cells, or not readable ones.
+        """
         self._check_table(self.annotations.name, ANNOTATIONS_VERSION)
         found: dict[tuple[str, str, str], AnnotationRow] = {}
+        wrong: list[str] = []
         for path in (self.annotations, *sorted(self.path.glob("annotations.*.csv"))):
-            for row in _read_csv(path):
+            for row in _read_csv(path, wrong):
                 found[row.experiment, row.event, cell(row.start_monotonic_s)] = row
+        if faults is not None:
+            faults += wrong
+        for fault in wrong if faults is None and self.warns else ():
+            warnings.warn(f"{self.path}: {fault}; left out", stacklevel=3)
         return sorted(found.values(), key=lambda row: (row.start_monotonic_s or row.end_monotonic_s or 0.0, row.planned_start_s or 0.0))
 
     def read_plans(self) -> list[PlannedExperiment]:
@@ -377,21 +405,29 @@ def _csv_text(rows: list[list[str]]) -> str:
     return "".join(parts)
 
 
-def _read_csv(path: Path) -> list[AnnotationRow]:
-    """Return the whole rows of a file; a torn last one, and damaged ones, are left out."""
+def _read_csv(path: Path, faults: list[str]) -> list[AnnotationRow]:
+    """Return the whole rows of a file: a torn last one is left out, and damaged ones, each with a sentence in ``faults``."""
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             text = file.read()
     except OSError:
         return []
-    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a trace's points stand in one cell
-    rows = []
-    for cells in csv.DictReader(io.StringIO(_whole_rows(text), newline="")):
-        try:
-            rows.append(AnnotationRow.from_cells(cells))
-        except ValueError:
+    found: list[AnnotationRow] = []
+    try:
+        rows = list(rows_of(_whole_rows(text)))
+    except csv.Error as error:
+        faults.append(f"{path.name} is no CSV ({error})")
+        return []
+    for row in rows[1:]:
+        names = rows[0].cells
+        if len(row.cells) != len(names):
+            faults.append(f"{path.name}: line {row.line} has {len(row.cells)} cells, the heading {len(names)}")
             continue
-    return rows
+        try:
+            found.append(AnnotationRow.from_cells(dict(zip(names, row.cells, strict=True))))
+        except (ValueError, TypeError) as error:
+            faults.append(f"{path.name}: line {row.line} cannot be read ({error})")
+    return found
 
 
 def _whole_rows(text: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from twin_harness.csv_rows import decoded, has_empty_ends, rows_of
 from twin_harness.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -72,14 +74,26 @@ def inline_traces(data: object, folder: Path, source: str) -> None:
                     msg = f"{where}: {shape['file']!r} lies outside the schedule's own folder; copy it there"
                     raise InvalidInput(msg)
                 shape["points"] = read_trace(path, where)
+                _begins_within(shape, event, where)
                 del shape["file"]
 
 
+def _begins_within(shape: dict[str, Any], event: dict[str, Any], where: str) -> None:
+    """Refuse times of which the event sees the first level only: those since 1970, or in another unit."""
+    scale, duration_s, points = shape.get("time_scale", 1.0), event.get("duration_s"), shape["points"]
+    if len(points) > 1 and isinstance(scale, int | float) and isinstance(duration_s, int | float) and points[0][0] * scale >= duration_s:
+        msg = (
+            f"{where}: the times of {shape['file']!r} begin at {points[0][0]:.12g}, after the end of the event, so its first level would hold throughout; "
+            f"expected seconds from the start of the event, of {duration_s:g} s; subtract the first time from all"
+        )
+        raise InvalidInput(msg)
+
+
 def read_trace(path: Path, where: str) -> list[list[float]]:
-    """Read a trace: CSV lines of time in s and level, a heading line allowed.
+    """Read a trace: CSV lines of time in s and level; a heading line is allowed, which may name further columns.
 
     Raises:
-        InvalidInput: it is no regular file, too large, or a line is not two numbers.
+        InvalidInput: it is no regular file, too large, or a line is not two numbers, or has not the heading's cells.
     """
     try:
         if not path.is_file():
@@ -88,7 +102,7 @@ def read_trace(path: Path, where: str) -> list[list[float]]:
         if path.stat().st_size > LARGEST_TRACE_BYTES:
             msg = f"{where}: {path.name!r} has {path.stat().st_size} bytes; expected at most {LARGEST_TRACE_BYTES}"
             raise InvalidInput(msg)
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        text = decoded(path.read_bytes())
     except OSError as error:
         msg = f"{where}: {path.name!r} cannot be read ({error.strerror}); expected CSV lines of seconds,level"
         raise InvalidInput(msg) from None
@@ -96,17 +110,35 @@ def read_trace(path: Path, where: str) -> list[list[float]]:
 
 
 def _points(text: str, name: str, where: str) -> list[list[float]]:
+    """Return the points of a trace: two cells a row, or as many as a heading names, of which the first two count."""
+    try:
+        rows = list(rows_of(text))
+    except csv.Error as error:
+        msg = f"{where}: {name!r} is no CSV ({error}); expected CSV lines of seconds,level"
+        raise InvalidInput(msg) from None
+    has_heading = bool(rows) and _point(rows[0].cells) is None
+    width = max(2, len(rows[0].cells)) if has_heading else 2
+    rows = rows[1:] if has_heading else rows
+    ends = width + 1 if has_empty_ends(rows, width) else width
     points = []
-    for number, line in enumerate(text.splitlines()):
-        cells = line.split(",")
-        try:
-            points.append([float(cells[0]), float(cells[1])])
-        except (ValueError, IndexError):
-            if number == 0:
-                continue
-            msg = f"{where}: line {number + 1} of {name!r} is {line[:40]!r}; expected seconds,level"
-            raise InvalidInput(msg) from None
+    for row in rows:
+        point = _point(row.cells)
+        if point is None:
+            msg = f"{where}: line {row.line} of {name!r} is {','.join(row.cells)[:40]!r}; expected seconds,level"
+            raise InvalidInput(msg)
+        if len(row.cells) != ends:
+            expected = f"{width} as in its heading" if has_heading else "2, seconds,level"
+            msg = f"{where}: line {row.line} of {name!r} has {len(row.cells)} cells; expected {expected}, and a point in decimals"
+            raise InvalidInput(msg)
+        points.append(point)
     return points
+
+
+def _point(cells: list[str]) -> list[float] | None:
+    try:
+        return [float(cells[0]), float(cells[1])]
+    except (ValueError, IndexError):
+        return None
 
 
 def _resolve(folder: Path, name: str, where: str) -> Path:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _MOST_SPIKES = 5_000
 
@@ -15,6 +19,18 @@ def draw(seed: int, index: int) -> float:
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
     return ((z ^ (z >> 31)) >> 11) / float(1 << 53)
+
+
+def draws(seed: int, count: int) -> NDArray[np.float64]:
+    """Return ``draw`` for the indexes from 0 on, all at once."""
+    import numpy as np  # noqa: PLC0415 - load processes have none
+
+    index = np.arange(1, count + 1, dtype=np.uint64)
+    z = np.uint64(seed * 0x9E3779B97F4A7C15 & (1 << 64) - 1) + index * np.uint64(0xD1B54A32D192ED03)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    found: NDArray[np.float64] = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / float(1 << 53)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import pytest
 from twin_harness.builders import command, cpu, disk, memory, plan
 from twin_harness.report.plan_picture import plan_lines, plan_png
 from twin_harness.schedule import Schedule
-from twin_harness.shapes import ramp, steps
+from twin_harness.shapes import ramp, sine, steps, trace
 
 SCHEDULE = Schedule.of(
     plan(cpu(ramp(0, 80), duration_s=8), disk(20e6, start_s=4, duration_s=4), name="both at once"),
@@ -35,3 +35,17 @@ def test_figure_is_a_picture_of_bounded_size(count):
     assert picture.startswith(b"\x89PNG")
     assert int.from_bytes(picture[20:24], "big") < 2500
     assert picture == plan_png(schedule)
+
+
+def test_a_second_of_a_week_stands_in_the_bar():
+    """The bar shows the highest level of each of its cells, and what is said to be the highest is."""
+    points = [(60.0 * row, 80.0 if row == 5_000 else 10.0) for row in range(10_080)]
+    (_, line) = plan_lines(Schedule.of(plan(cpu(trace(points, interpolation="previous"), duration_s=604_800), name="week")))
+    bar = line.split("|")[1]
+    assert (bar.count("█"), bar.index("█"), line.endswith("trace, up to 80.0 %")) == (1, 56 * 5_000 // 10_080, True)
+
+
+def test_a_level_beyond_the_end_is_not_said():
+    """A wave that has no time to rise is not said to."""
+    (_, line) = plan_lines(Schedule.of(plan(cpu(sine(50, 40, 100, 0.75), duration_s=25), name="rise")))
+    assert line.endswith("sine, up to 50.0 %")

@@ -1,7 +1,9 @@
 """Recordings and runs: slices of a dataset by time, read at any stage, judged only where there is data."""
 
+import contextlib
 import json
 import math
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +14,7 @@ from twin_harness.board import SIZE, Board
 from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
 from twin_harness.frames import read_frame
-from twin_harness.recording import Recording
+from twin_harness.recording import Recording, Run
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow
 from twin_harness.run_folder import RunFolder
 from unit.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
@@ -80,12 +82,17 @@ def test_numbers_are_float64(folder):
 
 
 @pytest.mark.parametrize(
-    "broken", ["garbage\n", "\n", "\0\0\0\n", "2026-01-02T00:00:00,10", "a,b,c\n"], ids=["one cell", "empty", "NUL", "glued to the next", "three cells"]
+    ("broken", "cells"),
+    [("garbage\n", 1), ("\n", None), ("\0\0\0\n", 1), ("2026-01-02T00:00:00,10", 71), ("a,b,c\n", 3)],
+    ids=["one cell", "empty", "NUL", "glued to the next", "three cells"],
 )
-def test_rows_that_do_not_parse_are_left_out(folder, broken):
-    """A damaged row is not among the samples, and those around it keep their values."""
+def test_rows_that_do_not_parse_are_left_out(folder, broken, cells):
+    """A damaged row is not among the samples and is named by its line, and those around it keep their values."""
     lines = [csv_row(ZERO_S + k, cpu_percent=10 * k) for k in range(6)]
-    samples = record(folder, [*lines[:3], broken, *lines[3:]]).samples
+    folder.warns = True
+    recording = record(folder, [*lines[:3], broken, *lines[3:]])
+    with pytest.warns(match=rf"line 5 has {cells} cells, the heading 70; left out, see twin validate") if cells else contextlib.nullcontext():
+        samples = recording.samples
     assert not samples["monotonic_s"].isna().any()
     assert set(samples["cpu_percent"]) >= {0.0, 10.0, 20.0, 40.0, 50.0}
 
@@ -93,7 +100,12 @@ def test_rows_that_do_not_parse_are_left_out(folder, broken):
 def test_a_row_with_too_many_cells_is_left_out(folder):
     """Two rows in one line are nobody's."""
     lines = [csv_row(ZERO_S + k, cpu_percent=10 * k) for k in range(4)]
-    samples = record(folder, [*lines[:2], lines[2].replace("\n", ",") + lines[2], lines[3]]).samples
+    record(folder, [*lines[:2], lines[2].replace("\n", ",") + lines[2], lines[3]])
+    with pytest.warns(match="line 4 has 140 cells, the heading 70"):
+        samples = load(folder.path).samples
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a session says it in its notes instead, and goes on under -W error
+        assert Run(folder).samples.equals(samples)
     assert list(samples["cpu_percent"]) == [0.0, 10.0, 30.0]
 
 

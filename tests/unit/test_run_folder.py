@@ -116,7 +116,7 @@ def test_a_run_is_opened_by_latest(folder):
     ("name", "message"),
     [
         ("no", "is no folder; expected the folder of a run, such as data/latest"),
-        ("empty", "holds neither run.json nor system_metrics_dataset.csv; expected the folder of a run, such as data/latest"),
+        ("empty", "holds neither run.json nor system_metrics_dataset.csv or .parquet; expected the folder of a run, such as data/latest"),
     ],
 )
 def test_what_is_no_run_is_refused(tmp_path, name, message):
@@ -508,3 +508,36 @@ def test_scratch_is_private(folder):
     """The folder that disk load writes to is this user's alone."""
     assert stat.S_IMODE(folder.scratch().stat().st_mode) == 0o700
     assert folder.scratch() == folder.scratch()
+
+
+# -- rows that have not the heading's cells -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda line: line + ",more", "annotations.main.csv: line 3 has 30 cells, the heading 29"),
+        (lambda line: line.rsplit(",", 3)[0], "annotations.main.csv: line 3 has 26 cells, the heading 29"),
+        (
+            lambda line: line.replace("20.0", "soon").replace("20,", "soon,"),
+            "annotations.main.csv: line 3 cannot be read (could not convert string to float: 'soon')",
+        ),
+    ],
+    ids=["more", "fewer", "no number"],
+)
+def test_an_annotation_that_is_no_row_is_named(folder, damage, said):
+    """Left out with a warning that names file and line; merging keeps the word of it in the notes that make a run PARTIAL."""
+    for number, event in enumerate(("first", "second", "third")):
+        folder.append_annotation(annotation(event=event, start_s=10.0 * (number + 1), message=""))
+    path = folder.path / "annotations.main.csv"
+    lines = path.read_text().splitlines()
+    lines[2] = damage(lines[2])
+    path.write_text("\n".join(lines) + "\n")
+    folder.warns = True
+    with pytest.warns(match=re.escape(f"{said}; left out")):
+        assert [row.event for row in folder.read_annotations()] == ["first", "third"]
+    faults = []
+    folder.read_annotations(faults)
+    assert faults == [said]
+    folder.merge(0)
+    assert folder.read_notes("partial") == [f"{said}; left out of annotations.csv"]

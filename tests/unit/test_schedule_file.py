@@ -64,11 +64,44 @@ def by_trace(name):
     return one_event(shape={"kind": "trace", "file": name})
 
 
-@pytest.mark.parametrize("text", ["0,5\n2,30\n", "seconds,level\n0,5\n2,30", " 0 , 5 \r\n2,30,a remark\r\n"])
-def test_a_trace_file_is_read(tmp_path, text):
-    """A heading is allowed, further columns are left out, and the last line break is optional."""
-    (tmp_path / "load.csv").write_bytes(text.encode())
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0,5\n2,30\n",
+        "seconds,level\n0,5\n2,30",
+        " 0 , 5 \r\n\r\n2,30\r\n",
+        't,level,remark\n0,5,\n2,30,"a, b"\n',
+        "0,5,\n2,30,\n",
+        '"0","5"\n2,30\n',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_trace_file_is_read(tmp_path, text, encoding):
+    """A heading is allowed, further columns that it names are left out, and so are empty lines; the last line break is optional."""
+    (tmp_path / "load.csv").write_bytes(text.encode(encoding))
     assert read(tmp_path, by_trace("load.csv")).experiments[0].events[0].shape.points == ((0.0, 5.0), (2.0, 30.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0,5\n2,30,5\n", "line 2 of 'load.csv' has 3 cells; expected 2, seconds,level, and a point in decimals"),
+        ("0,30,5\n5,31,2\n", "line 1 of 'load.csv' has 3 cells; expected 2, seconds,level, and a point in decimals"),
+        ("t,level\n0,30,5\n5,31,2\n", "line 2 of 'load.csv' has 3 cells; expected 2 as in its heading, and a point in decimals"),
+        ("t,level,remark\n0,30,x\n\n5,31\n", "line 4 of 'load.csv' has 2 cells; expected 3 as in its heading, and a point in decimals"),
+        (
+            "1795994571.953,10\n1795994572.953,90\n",
+            (
+                "the times of 'load.csv' begin at 1795994571.95, after the end of the event, so its first level would hold throughout; "
+                "expected seconds from the start of the event, of 20 s; subtract the first time from all"
+            ),
+        ),
+    ],
+)
+def test_a_trace_file_is_never_read_as_something_else(tmp_path, text, message):
+    """Decimal commas, rows of another width and times since 1970 are refused by line and value."""
+    (tmp_path / "load.csv").write_text(text)
+    assert refusal(tmp_path, by_trace("load.csv")) == f"experiments[0].events[0].shape.file: {message}"
 
 
 def test_a_trace_file_with_a_byte_order_mark_keeps_its_first_point(tmp_path):
@@ -109,14 +142,14 @@ def test_a_trace_file_name_that_no_system_takes_is_refused(tmp_path, monkeypatch
     """Whatever the file system says about a trace's name, the schedule is refused in one line."""
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "secret.csv").write_text("0,5\n")
-    real_read = Path.read_text
+    real_read = Path.read_bytes
 
-    def deny(path, *arguments, **more):
+    def deny(path):
         if path.name == "secret.csv":
             raise PermissionError(13, "Permission denied", str(path))
-        return real_read(path, *arguments, **more)
+        return real_read(path)
 
-    monkeypatch.setattr(Path, "read_text", deny)
+    monkeypatch.setattr(Path, "read_bytes", deny)
     assert "shape.file" in refusal(tmp_path, by_trace(name))
 
 

@@ -73,16 +73,20 @@ def _replayed(arguments: argparse.Namespace) -> Schedule:
     if any(not equals or not column for _, equals, column in pairs):
         msg = f"schedule replay: --columns: expected e.g. cpu=usage,memory=mem but got {arguments.columns!r}"
         raise InvalidInput(msg)
-    return replay(
+    schedule = replay(
         arguments.recording,
         experiment=arguments.experiment,
         columns={resource.strip(): column for resource, _, column in pairs},
         time_column=arguments.time_column,
+        time_unit=arguments.time_unit,
         memory_unit=arguments.memory_unit,
         step_s=arguments.step,
         time_scale=arguments.time_scale,
         level_scale=arguments.level_scale,
     )
+    for note in schedule.generator.get("notes", ()):
+        complain(note)
+    return schedule
 
 
 def _suggested(arguments: argparse.Namespace) -> Schedule:
@@ -193,7 +197,9 @@ def add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
     replay.add_argument("recording", help="a run folder, or a CSV file")
     replay.add_argument("--experiment", metavar="NAME", help="of a run folder, the experiment to replay (default: the whole run)")
     replay.add_argument("--columns", metavar="MAP", help="of a CSV file, e.g. cpu=usage,memory=mem,disk=bytes_per_s")
-    replay.add_argument("--time-column", default="time", metavar="NAME", help="of a CSV file, seconds or ISO 8601 (default: time)")
+    replay.add_argument("--time-column", default="time", metavar="NAME", help="of a CSV file, numbers or ISO 8601 (default: time)")
+    text = "of its numbers (default: s, but times since 1970 in ms, us or ns are taken for what they are)"
+    replay.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help=text)
     replay.add_argument("--memory-unit", default="percent", choices=("percent", "bytes"), help="of a CSV file (default: percent)")
     replay.add_argument("--step", type=float, metavar="SECONDS", help="means over so many seconds of the recording (default: 1, or longer)")
     replay.add_argument("--time-scale", type=float, default=1.0, help="0.1 replays ten times as fast (default: 1)")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from twin_harness.run_folder import RunFolder
 
+LONGEST_CELL = 32_000  # characters; spreadsheets cut cells off at 32,767, and Python's csv stops at 131,072
+
 
 def utc_text(monotonic_s: float) -> str:
     """Return the wall clock at an instant of CLOCK_MONOTONIC, ISO 8601 with microseconds."""
@@ -48,6 +50,7 @@ class AnnotationRecorder:
 
     def record(self, row: AnnotationRow) -> None:
         """Write a row; it survives a crash from here on."""
+        row.parameters = within_a_cell(row.parameters)
         if row.start_monotonic_s is not None:
             row.start_time = utc_text(row.start_monotonic_s)
         if row.end_monotonic_s is not None:
@@ -103,6 +106,24 @@ class AnnotationRecorder:
             msg = f"mark({name!r}): parameters {sorted(parameters)} cannot be written as JSON ({error}); pass numbers and strings"
             raise InvalidInput(msg) from None
         self.record(row)
+
+
+def within_a_cell(parameters: str) -> str:
+    """Return parameters as they fit into a cell of a spreadsheet: of a long trace the number of points and what they span.
+
+    The points themselves stand in ``schedule.json``.
+    """
+    if len(parameters) <= LONGEST_CELL:
+        return parameters
+    data = json.loads(parameters)
+    shape = data.get("shape") if isinstance(data, dict) else None
+    if not isinstance(shape, dict):
+        return parameters
+    for name in ("points", "levels"):
+        if values := shape.pop(name, None):
+            levels = [value[1] if isinstance(value, list) else value for value in values]
+            shape[f"{name}_in_schedule_json"] = {"count": len(values), "lowest": min(levels), "highest": max(levels)}
+    return json.dumps(data)
 
 
 def _check_name(name: str) -> None:

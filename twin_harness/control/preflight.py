@@ -9,19 +9,22 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from twin_harness.errors import InvalidInput
 from twin_harness.machine import MEMORY_BACKED, NETWORK_BACKED
+from twin_harness.peaks import lines_of, peak
 from twin_harness.procfs import AvailableMemory, cpu_temperature_files, is_swap_active
+from twin_harness.shapes import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from twin_harness.config import GuardLimits
     from twin_harness.machine import Machine
     from twin_harness.schedule import Event, Experiment
 
 _ROUNDING = 1e-6
-_GRID = 400
 _MOST_LOAD_PROCESSES = 512
 COLD_FILL_BYTES_PER_S = 0.4 * 2**30
 
@@ -58,31 +61,16 @@ def _filesystem_bytes(folder: str) -> int:
     return status.f_blocks * status.f_frsize
 
 
-def peak(events: Iterable[Event], level: Callable[[Event, float], float]) -> tuple[float, float]:
-    """Return the highest sum of levels over time, and when it is reached.
-
-    Looked at on both sides of every start, end and jump, and on a grid of 400 points an event.
-    """
-    events = list(events)
-    instants = set()
-    for event in events:
-        instants |= {event.start_s, event.end_s - _ROUNDING}
-        jumps = event.shape.discontinuities(event.duration_s)[:1000]
-        instants |= {event.start_s + jump_s + side_s for jump_s in jumps for side_s in (0.0, -_ROUNDING)}
-        instants |= {event.start_s + event.duration_s * k / _GRID for k in range(1, _GRID)}
-    best = (0.0, 0.0)
-    for instant_s in instants:
-        total = sum(level(event, instant_s - event.start_s) for event in events)
-        best = max(best, (total, instant_s))
-    return best
+def _scaled(events: Iterable[Event], machine: Machine) -> list[tuple[Event, float]]:
+    """Return events, each with what one unit of its level is in the unit of its resource's column."""
+    return [(event, event.scale(machine.cpu_capacity, machine.memory_limit_bytes)) for event in events]
 
 
 def needs_of(experiment: Experiment, machine: Machine) -> dict[str, float]:
     """Return the highest sum of each resource's levels over time, in the units of the dataset's columns, and the space of its scratch files."""
 
     def highest(stressor: str) -> float:
-        events = [event for event in experiment.events if event.stressor == stressor]
-        return peak(events, lambda event, t_s: event.level(t_s) * event.scale(machine.cpu_capacity, machine.memory_limit_bytes))[0]
+        return peak(_scaled([event for event in experiment.events if event.stressor == stressor], machine))[0]
 
     space = sum(int(event.option("file_bytes")) for event in experiment.events if event.stressor == "disk")
     return {
@@ -119,7 +107,17 @@ def check(experiment: Experiment, machine: Machine, guard: GuardLimits, *, is_sc
     _check_commands(experiment, may_run_commands=may_run_commands)
     _check_cpu(experiment, by_stressor["cpu"], machine)
     _check_disk(experiment, by_stressor["disk"], machine, guard, is_scratch_named=is_scratch_named)
-    return [*_unwatched(guard), *_check_memory(experiment, by_stressor["memory"], machine, guard)]
+    return [*_unwatched(guard), *_late_traces(experiment), *_check_memory(experiment, by_stressor["memory"], machine, guard)]
+
+
+def _late_traces(experiment: Experiment) -> list[str]:
+    """Return a warning for each trace of which the event sees the first level only: times since 1970, or in another unit."""
+    return [
+        f"{experiment.name}: the trace of {event.id} begins at {event.shape.points[0][0] * event.shape.time_scale:.12g} s, after the {event.duration_s:g} s of "
+        f"the event, which so asks for {event.level(0):g} {event.unit} throughout; expected times from the start of the event"
+        for event in experiment.events
+        if isinstance(event.shape, Trace) and event.shape.points[0][0] * event.shape.time_scale >= event.duration_s and len(event.shape.points) > 1
+    ]
 
 
 def _unwatched(guard: GuardLimits) -> list[str]:
@@ -169,7 +167,8 @@ def _check_cpu(experiment: Experiment, events: list[Event], machine: Machine) ->
             msg = f"{experiment.name}: events[{index}].options.cpus: {strange} are not among the allowed CPUs {list(machine.cpus)}; name some of these"
             raise InvalidInput(msg)
     _check_system_target(experiment, events)
-    total, at_s = peak(events, lambda event, t_s: event.level(t_s) * event.scale(machine.cpu_capacity, machine.memory_limit_bytes))
+    scaled = _scaled(events, machine)
+    total, at_s = peak(scaled)
     if total > 100 + _ROUNDING * 100:
         msg = f"{experiment.name}: CPU events ask for {total:g} percent of the machine together at {at_s:g} s; expected at most 100, lower or separate them"
         raise InvalidInput(msg)
@@ -177,23 +176,32 @@ def _check_cpu(experiment: Experiment, events: list[Event], machine: Machine) ->
     if processes > _MOST_LOAD_PROCESSES:
         msg = f"{experiment.name}: CPU events would need {processes} load processes; expected at most {_MOST_LOAD_PROCESSES}, use fewer events or a trace"
         raise InvalidInput(msg)
+    looked_at = set()
     for cpu in machine.cpus:
-        own = [event for event in events if cpu in (event.options.get("cpus") or machine.cpus)]
-        busiest, at_s = peak(own, lambda event, t_s: _on_one_cpu(event, t_s, machine))
+        own = [
+            (event, factor * machine.cpu_capacity / len(_cpus_of(event, machine)))
+            for event, factor in scaled
+            if cpu in _cpus_of(event, machine)
+        ]
+        names = tuple(event.id for event, _ in own)
+        # Most CPUs have the same events; and those that are spread over all CPUs ask no more of one than of the machine.
+        if names in looked_at or not any(event.options.get("cpus") for event, _ in own):
+            continue
+        looked_at.add(names)
+        busiest, at_s = peak(own)
         if busiest > 100 + _ROUNDING * 100:
             msg = f"{experiment.name}: CPU events ask for {busiest:g} percent of CPU {cpu} together at {at_s:g} s; expected at most 100, lower or separate them"
             raise InvalidInput(msg)
 
 
-def _on_one_cpu(event: Event, t_s: float, machine: Machine) -> float:
-    cpus = event.options.get("cpus") or machine.cpus
-    return event.level(t_s) * event.scale(machine.cpu_capacity, machine.memory_limit_bytes) * machine.cpu_capacity / len(set(cpus))
+def _cpus_of(event: Event, machine: Machine) -> set[int]:
+    return set(event.options.get("cpus") or machine.cpus)
 
 
 def _check_memory(experiment: Experiment, events: list[Event], machine: Machine, guard: GuardLimits) -> list[str]:
     if not events:
         return []
-    total, at_s = peak(events, lambda event, t_s: event.level(t_s) * event.scale(machine.cpu_capacity, machine.memory_limit_bytes))
+    total, at_s = peak(_scaled(events, machine))
     floor = memory_floor_bytes(guard, machine) / machine.parts
     available = available_memory_bytes(machine)
     if total + floor > available:
@@ -203,12 +211,38 @@ def _check_memory(experiment: Experiment, events: list[Event], machine: Machine,
             f"which is the {available / 2**20:.0f} MiB available{of_part} less the guard's floor of {floor / 2**20:.0f} MiB; lower the level or --twin-guard"
         )
         raise InvalidInput(msg)
-    return [
-        f"{experiment.name}: {event.id} asks for {rise / 2**20:.0f} MiB within {event.duration_s:g} s; memory that the hypervisor has not backed yet fills "
-        f"at about {COLD_FILL_BYTES_PER_S / 2**20:.0f} MiB/s, so it may settle late or never"
-        for event in events
-        if (rise := event.shape.extremes(event.duration_s)[1] * event.scale(1.0, machine.memory_limit_bytes)) > COLD_FILL_BYTES_PER_S * event.duration_s
-    ]
+    warnings = []
+    for event, factor in _scaled(events, machine):
+        slow = _cannot_fill(event, factor)
+        if slow:
+            rise, within_s, from_s = slow
+            when = f" from {from_s:g} s on" if from_s > 0 else ""
+            warnings.append(
+                f"{experiment.name}: {event.id} asks for {rise / 2**20:.0f} MiB within {within_s:g} s{when}; "
+                "memory that the hypervisor has not backed yet fills "
+                f"at about {COLD_FILL_BYTES_PER_S / 2**20:.0f} MiB/s, so it may settle late or never"
+            )
+    return warnings
+
+
+def _cannot_fill(event: Event, factor: float) -> tuple[float, float, float] | None:
+    """Return the highest level of a memory event, for how long it can be filled and from when on, where that is too short; else None.
+
+    What is held follows the level down at once, and up no faster than cold memory fills.
+    """
+    lines = lines_of(event.shape, event.duration_s)
+    at_s = np.column_stack([lines.at_s[:-1], lines.at_s[1:]]).ravel()
+    levels = np.column_stack([lines.first, lines.last]).ravel() * factor
+    at_s, levels = np.append(0.0, at_s), np.append(0.0, levels)
+    # At no moment more than at an earlier one and what can be filled since: the lowest of these bounds is what is held.
+    lag = levels - COLD_FILL_BYTES_PER_S * at_s
+    lowest = np.minimum.accumulate(lag)
+    held = lowest + COLD_FILL_BYTES_PER_S * at_s
+    if held.max() >= levels.max() * (1 - _ROUNDING):
+        return None
+    top = int(np.flatnonzero(levels >= levels.max() * (1 - _ROUNDING))[-1])
+    since = int(np.flatnonzero(lag[: top + 1] <= lowest[top])[-1])
+    return float(levels.max()), float(at_s[top] - at_s[since]), float(event.start_s + at_s[since])
 
 
 def _check_disk(experiment: Experiment, events: list[Event], machine: Machine, guard: GuardLimits, *, is_scratch_named: bool) -> None:

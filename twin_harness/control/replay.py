@@ -6,7 +6,12 @@ and level are scaled afterwards: a day of five-minute values becomes minutes of 
 
 from __future__ import annotations
 
+import bz2
+import csv
+import gzip
+import lzma
 import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +20,7 @@ import numpy as np
 
 from twin_harness import __version__
 from twin_harness.builders import cpu, disk, memory, plan
+from twin_harness.csv_rows import decoded, has_empty_ends, misfit, rows_of
 from twin_harness.errors import InvalidInput
 from twin_harness.frames import whole_machine
 from twin_harness.recording import load
@@ -22,7 +28,7 @@ from twin_harness.schedule import Schedule
 from twin_harness.shapes import trace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -33,6 +39,10 @@ if TYPE_CHECKING:
 
 LARGEST_CSV_BYTES = 512 * 1024**2
 MOST_POINTS = 20_000
+_FIRST_CHARACTERS = 4096
+_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_THIS_AGE_S = (631_152_000.0, 4_102_444_800.0)  # 1990 to 2100 since 1970
+_COMPRESSED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _LEAST_LOAD = {"cpu": 0.5, "memory": 16e6, "disk": 1e5}
 
 
@@ -64,6 +74,7 @@ def replay(
     experiment: str | None = None,
     columns: Mapping[str, str] | None = None,
     time_column: str = "time",
+    time_unit: str | None = None,
     memory_unit: str = "percent",
     step_s: float | None = None,
     time_scale: float = 1.0,
@@ -77,7 +88,9 @@ def replay(
         experiment: of a run folder, the experiment to replay; the whole run unless given.
         columns: of a CSV file, the column for each of cpu (percent), memory and disk (bytes per second); of a run folder, what was
             delivered where load was, else the machine's own totals (memory above its lowest).
-        time_column: of a CSV file, seconds or ISO 8601.
+        time_column: of a CSV file, numbers or ISO 8601.
+        time_unit: of its numbers: ``s``, ``ms``, ``us`` or ``ns``; by default seconds, but what would be a time of this age as ms, us or ns
+            since 1970 is read so, and said in the schedule's ``generator.notes``.
         memory_unit: of a CSV file, ``percent`` or ``bytes``.
         step_s: means over so many seconds of the recording; 1, or as many as keep 20,000 points.
         time_scale: 0.1 replays ten times as fast.
@@ -97,7 +110,11 @@ def replay(
         msg = f"replay: {str(path)!r}: there is no such file or folder; expected a run folder or a CSV file"
         raise InvalidInput(msg)
     is_run = path.is_dir()
-    found = _of_run(path, experiment) if is_run else _of_csv(path, columns or {}, time_column)
+    if time_unit not in (None, *_PER_SECOND):
+        msg = f"replay: expected time_unit to be one of {', '.join(_PER_SECOND)} but got time_unit={time_unit!r}"
+        raise InvalidInput(msg)
+    notes: list[str] = []
+    found = _of_run(path, experiment) if is_run else _of_csv(path, columns or {}, time_column, time_unit, notes)
     if not found:
         msg = f"replay: {path}: no load to replay; expected a recording with load, or columns such as cpu=usage"
         raise InvalidInput(msg)
@@ -111,7 +128,9 @@ def replay(
     events = [_event(resource, series, step_s, time_scale, level_scale, units, first_s) for resource, series in found.items()]
     arguments: dict[str, Any] = {"path": path.name, "experiment": experiment, "columns": dict(columns or {}), "time_column": time_column}
     arguments |= {"memory_unit": units["memory"], "step_s": step_s, "time_scale": time_scale, "level_scale": level_scale}
-    return Schedule(generator={"name": "replay", "version": __version__, "arguments": arguments}, experiments=(plan(*events, name=name),))
+    arguments |= {"time_unit": time_unit} if time_unit else {}
+    generator = {"name": "replay", "version": __version__, "arguments": arguments, **({"notes": notes} if notes else {})}
+    return Schedule(generator=generator, experiments=(plan(*events, name=name),))
 
 
 def _event(resource: str, series: Series, step_s: float, time_scale: float, level_scale: float, units: dict[str, str], first_s: float) -> Event:
@@ -158,18 +177,14 @@ def _of_run(path: Path, experiment: str | None) -> dict[str, Series]:
     return found
 
 
-def _of_csv(path: Path, columns: Mapping[str, str], time_column: str) -> dict[str, Series]:
+def _of_csv(path: Path, columns: Mapping[str, str], time_column: str, time_unit: str | None, notes: list[str]) -> dict[str, Series]:
     strange = set(columns) - {"cpu", "memory", "disk"}
     if strange or not columns:
         got = f"{min(strange)!r}" if strange else "none"
         msg = f"replay: columns: expected a column for some of cpu, memory, disk but got {got}; write e.g. cpu=usage"
         raise InvalidInput(msg)
-    frame = _read_csv(path)
-    for column in (time_column, *columns.values()):
-        if column not in frame.columns:
-            msg = f"replay: column {column!r} is not in {path.name}; expected one of {', '.join(map(str, frame.columns[:20]))}"
-            raise InvalidInput(msg)
-    at_s = _seconds(frame[time_column], path, time_column)
+    frame = _read_csv(path, (time_column, *columns.values()), notes)
+    at_s = _seconds(frame[time_column], path, time_column, time_unit, notes)
     found = {}
     for resource, column in columns.items():
         values = _numbers(frame[column], path, column)
@@ -183,21 +198,55 @@ def _of_csv(path: Path, columns: Mapping[str, str], time_column: str) -> dict[st
     return found
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path, wanted: Sequence[str], notes: list[str]) -> pd.DataFrame:
+    """Return some columns of a CSV file as text, by the lines that its rows stand on; rows that have not the heading's cells are refused.
+
+    Raises:
+        InvalidInput: the file cannot be read or is no CSV, a column is not in it, or a row has more or fewer cells than the heading.
+    """
     import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is read
 
+    text = _text_of(path)
+    if "\0" in text[:_FIRST_CHARACTERS]:
+        msg = f"replay: {path} is no text (it holds NUL bytes); expected CSV as UTF-8, or as UTF-16 with a byte order mark"
+        raise InvalidInput(msg)
     try:
-        size = path.stat().st_size
-        if size > LARGEST_CSV_BYTES:
-            msg = f"replay: {path}: {size} bytes is above the limit of {LARGEST_CSV_BYTES}; cut the file"
-            raise InvalidInput(msg)
-        return pd.read_csv(path, dtype="str", keep_default_na=False, encoding_errors="replace", on_bad_lines="skip")
-    except OSError as error:
-        msg = f"replay: {str(path)!r} cannot be read ({error.strerror}); expected a run folder or a CSV file"
-        raise InvalidInput(msg) from None
-    except ValueError as error:
+        rows = list(rows_of(text))
+    except csv.Error as error:
         msg = f"replay: {path} is no CSV ({error}); expected a heading and rows"
         raise InvalidInput(msg) from None
+    if not rows:
+        msg = f"replay: {path} is no CSV (it is empty); expected a heading and rows"
+        raise InvalidInput(msg)
+    names, rows = rows[0].cells, rows[1:]
+    for column in wanted:
+        if names.count(column) != 1:
+            is_in = "stands twice in" if column in names else "is not in"
+            msg = f"replay: column {column!r} {is_in} {path.name}; expected one of {', '.join(names[:20])}"
+            raise InvalidInput(msg)
+    if rows and len(rows[-1].cells) < len(names) and not text.endswith(("\n", "\r")):
+        notes.append(f"{path.name}: its last row, {rows[-1].line}, was cut short and is left out")
+        rows = rows[:-1]
+    if has_empty_ends(rows, len(names)):
+        notes.append(f"{path.name}: all rows end in a comma, which the heading does not; read as if they did not")
+    elif fault := misfit(rows, len(names)):
+        msg = f"replay: {path.name}: {fault}; expected as many in each, quote cells that hold a comma, write decimals with a point, or mend the rows"
+        raise InvalidInput(msg)
+    return pd.DataFrame({name: [row.cells[names.index(name)] for row in rows] for name in wanted}, index=[row.line for row in rows], dtype="str")
+
+
+def _text_of(path: Path) -> str:
+    """Return a file's text, unpacked where its name says that it is packed."""
+    try:
+        with _COMPRESSED.get(path.suffix, Path.open)(path, "rb") as file:
+            data = file.read(LARGEST_CSV_BYTES + 1)
+    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+        msg = f"replay: {str(path)!r} cannot be read ({getattr(error, 'strerror', None) or error}); expected a run folder or a CSV file"
+        raise InvalidInput(msg) from None
+    if len(data) > LARGEST_CSV_BYTES:
+        msg = f"replay: {path}: {path.stat().st_size} bytes is above the limit of {LARGEST_CSV_BYTES}; cut the file"
+        raise InvalidInput(msg)
+    return decoded(data)
 
 
 def _numbers(column: pd.Series[str], path: Path, name: str) -> Array:
@@ -207,20 +256,42 @@ def _numbers(column: pd.Series[str], path: Path, name: str) -> Array:
     wrong = ~np.isfinite(values) & ~column.str.lower().isin(["", "nan", "null", "na"]).to_numpy()
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        msg = f"replay: {path.name}: row {row + 2} of {name!r} is {column.iloc[row][:40]!r}; expected a number"
+        msg = f"replay: {path.name}: row {column.index[row]} of {name!r} is {column.iloc[row][:40]!r}; expected a number"
         raise InvalidInput(msg)
     return values
 
 
-def _seconds(column: pd.Series[str], path: Path, name: str) -> Array:
+def _seconds(column: pd.Series[str], path: Path, name: str, time_unit: str | None, notes: list[str]) -> Array:
     import pandas as pd  # noqa: PLC0415 - as above
 
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.notna().all():
-        return numbers.to_numpy(dtype=float)
+        values = numbers.to_numpy(dtype=float)
+        unit = time_unit or _unit_since_1970(values)
+        if unit != (time_unit or "s"):
+            first = pd.Timestamp(values[0] / _PER_SECOND[unit], unit="s").isoformat(timespec="seconds")
+            notes.append(f"{path.name}: {name!r} begins at {values[0]:.0f}, which was read as {unit} since 1970 ({first} UTC); say otherwise with --time-unit")
+        # From the first on: of a number of nanoseconds since 1970 a float keeps no microseconds.
+        whole = pd.to_numeric(column, errors="coerce", downcast="integer")
+        since = (whole - whole.iloc[0]).to_numpy(dtype=float) if len(whole) else values
+        return since / _PER_SECOND[unit]
     instants = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
     if instants.isna().any():
-        row = int(np.flatnonzero(instants.isna().to_numpy())[0])
-        msg = f"replay: {path.name}: row {row + 2} of {name!r} is {column.iloc[row][:40]!r}; expected seconds or an ISO 8601 time"
+        row = _first_of_neither(numbers, instants)
+        msg = f"replay: {path.name}: row {column.index[row]} of {name!r} is {column.iloc[row][:40]!r}; expected seconds or an ISO 8601 time"
         raise InvalidInput(msg)
     return np.asarray((instants - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), dtype=np.float64)
+
+
+def _first_of_neither(numbers: pd.Series[float], instants: pd.Series[Any]) -> int:
+    """Return the first row to blame: where most cells are numbers one that is none, else one that is no instant."""
+    wrong = numbers.isna() if numbers.notna().sum() > instants.notna().sum() else instants.isna()
+    return int(np.flatnonzero(wrong.to_numpy())[0])
+
+
+def _unit_since_1970(values: Array) -> str:
+    """Return the unit in which all times are of this age; seconds where there is none: such files count from their start."""
+    for unit, per_second in _PER_SECOND.items():
+        if len(values) and np.all((values >= _THIS_AGE_S[0] * per_second) & (values <= _THIS_AGE_S[1] * per_second)):
+            return unit
+    return "s"

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from twin_harness.dataset.faults import FaultLog
-from twin_harness.dataset.rows import typed_parts
+from twin_harness.dataset.rows import open_parts
 from twin_harness.errors import UnreadableRun
 from twin_harness.frames import LABELS
 from twin_harness.metrics import PRESSURE, by_name, columns
@@ -56,10 +56,10 @@ class Cleaning:
         Raises:
             UnreadableRun: there is no dataset, or it holds rows of several hosts.
         """
-        with run.folder.open_dataset(run.valid_bytes()) as dataset:
-            self._note_columns(dataset.columns)
+        with open_parts(run, self.faults) as (names, parts):
+            self._note_columns(names)
             held: pd.DataFrame | None = None
-            for part in typed_parts(dataset, self.faults):
+            for part in parts:
                 self.rows_read += len(part)
                 joined = part if held is None else pd.concat([held, part])
                 for step in BEFORE:

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.dataset.cleaning import FLAGS
+from twin_harness.frames import open_parquet
 from twin_harness.metrics import by_name
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow
 from twin_harness.run_folder import write_whole
@@ -39,9 +40,10 @@ def describe(run: Run) -> dict[str, Any]:
         with run.folder.open_dataset() as dataset:
             names = dataset.columns
         found.append(_table(run.folder.dataset, "csv", "samples", "One row a sample, as the logger wrote it.", [sample_field(name) for name in names]))
-        if run.folder.parquet.exists():
-            fields = [sample_field(name) for name in (*names, "dt_s", *FLAGS)]
-            found.append(_table(run.folder.parquet, "parquet", "samples-clean", "The samples, cleaned and typed.", fields))
+    if run.folder.parquet.exists():
+        with open_parquet(run.folder) as file:
+            fields = [sample_field(name) for name in file.schema_arrow.names]
+        found.append(_table(run.folder.parquet, "parquet", "samples-clean", "The samples, cleaned and typed.", fields))
     if run.folder.annotations.exists():
         fields = [_annotation_field(name) for name in ANNOTATION_COLUMNS]
         found.append(_table(run.folder.annotations, "csv", "annotations", _ABOUT["annotations.csv"], fields))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from twin_harness.dataset.cleaning import Cleaning, start_cleaning
 from twin_harness.dataset.faults import FaultLog
 from twin_harness.dataset.package import digest_of
-from twin_harness.dataset.rows import typed_parts
+from twin_harness.dataset.rows import open_parts
 from twin_harness.dataset.schema import make_schema, note_failures
 from twin_harness.errors import Undecided, UnreadableRun
 
@@ -28,11 +28,11 @@ def validate(run: Run) -> pd.DataFrame:
     """
     faults = FaultLog()
     interval_s = start_cleaning(run).interval_s
-    with run.folder.open_dataset(run.valid_bytes()) as dataset:
-        columns, seen = dataset.columns, Cleaning(interval_s, faults)
+    with open_parts(run, faults) as (columns, parts):
+        seen = Cleaning(interval_s, faults)
         seen._note_columns(columns)  # noqa: SLF001 - of the same package
         schema, last = None, None
-        for part in typed_parts(dataset, faults):
+        for part in parts:
             if interval_s != interval_s:  # noqa: PLR0124 - NaN alone is unequal to itself
                 interval_s = float(part["monotonic_s"].diff().median())
             schema = schema or make_schema(columns, interval_s)
@@ -44,6 +44,10 @@ def validate(run: Run) -> pd.DataFrame:
                 seen.refuse_other_hosts(part)
             except UnreadableRun as error:
                 faults.add("rows of two hosts", "host", f"line {part.index[0]}", error, "refused")
+    unreadable: list[str] = []
+    run.folder.read_annotations(unreadable)
+    for fault in unreadable:
+        faults.add("damaged annotation", "", fault.partition(":")[0], fault, "left out")
     _note_backgrounds(run, faults)
     _note_files(run, faults)
     return faults.table()
@@ -59,6 +63,8 @@ def _note_files(run: Run, faults: FaultLog) -> None:
         faults.add("unreadable file", "", "datapackage.json", "missing, or it describes nothing", "checksums are unknown")
     for resource in described:
         path = run.path / Path(str(resource.get("path"))).name
+        if path == run.folder.dataset and run.folder.is_packed:
+            continue  # its clean rows are in the Parquet, which was read
         if not path.exists():
             faults.add("missing file", "", path.name, "described, and not there", "what it would tell is unknown")
         elif digest_of(path) != resource.get("hash"):

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin_harness import peaks
 from twin_harness.report.canvas import INK, SMALL_PT, TEXT_PT, colour_of, from_zero, new_figure, plain, png, shortened, style
 from twin_harness.report.quantity import duration, quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
     from twin_harness.schedule import Event, Experiment, Schedule
 
@@ -22,11 +22,6 @@ _POINTS = 800
 _ROW_IN, _WIDTH_IN, _MARGIN_IN = 1.5, 10.0, 0.75
 _AXIS_UNIT_OF = {"percent": "%", "bytes": "MiB", "bytes_per_s": "MiB/s", "operations_per_s": "op/s"}
 _UNIT_OF = {"percent": "percent", "bytes": "bytes", "bytes_per_s": "bytes/s", "operations_per_s": "1/s"}
-
-
-def levels(event: Event, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the planned level at instants of the events' clock; 0 outside the event."""
-    return np.array([event.level(instant_s - event.start_s) for instant_s in at_s])
 
 
 def plan_lines(schedule: Schedule) -> list[str]:
@@ -42,9 +37,10 @@ def plan_lines(schedule: Schedule) -> list[str]:
 def _event_line(experiment: Experiment, event: Event) -> str:
     edges_s = np.linspace(-experiment.lead_s, experiment.span_s + experiment.tail_s, _WIDTH + 1)
     middles_s = (edges_s[1:] + edges_s[:-1]) / 2.0
-    is_command = event.stressor == "command"
-    found = np.where((middles_s >= event.start_s) & (middles_s < event.end_s), 1.0, 0.0) if is_command else levels(event, middles_s)
-    highest = 1.0 if is_command else event.shape.extremes(event.duration_s)[1]
+    is_command, is_on = event.stressor == "command", (middles_s >= event.start_s) & (middles_s < event.end_s)
+    # The highest level of each cell, however short: what a bar leaves out is what hurts.
+    found = np.where(is_on, 1.0, 0.0) if is_command else peaks.highest_within(event, edges_s)
+    highest = 1.0 if is_command else peaks.highest(event)
     bar = "".join(_BARS[min(8, max(1, round(8 * level / highest)))] if level > 0 and highest > 0 else _BARS[0] for level in found)
     what = (
         shortened(str(event.options["argv"][0]), 20) if is_command else f"{event.shape.kind}, up to {quantity(highest, _UNIT_OF.get(event.unit, event.unit))}"
@@ -69,7 +65,8 @@ def plan_png(schedule: Schedule) -> bytes:
 def _draw(axes: Axes, experiment: Experiment, *, is_last: bool) -> None:
     style(axes, shortened(experiment.name, 80), "percent", "seconds on the events' clock" if is_last else "")
     begin_s, end_s = -experiment.lead_s, experiment.span_s + experiment.tail_s
-    at_s = np.linspace(begin_s, end_s, _POINTS)
+    edges_s = np.linspace(begin_s, end_s, _POINTS + 1)
+    at_s = (edges_s[1:] + edges_s[:-1]) / 2.0
     percents = [event for event in experiment.events if event.unit == "percent"]
     others = [event for event in experiment.events if event.unit != "percent"]
     right = axes.twinx() if others and percents else axes
@@ -80,9 +77,10 @@ def _draw(axes: Axes, experiment: Experiment, *, is_last: bool) -> None:
     for side, events in ((axes, percents), (right, others)):
         for event in events:
             factor = 1 / 2**20 if event.unit.startswith("bytes") else 1.0
-            values = levels(event, at_s) * factor if event.stressor != "command" else np.where((at_s >= event.start_s) & (at_s < event.end_s), 1.0, 0.0)
+            is_on = (at_s >= event.start_s) & (at_s < event.end_s)
+            values = np.where(is_on, 1.0, 0.0) if event.stressor == "command" else peaks.highest_within(event, edges_s) * factor
             label = f"{event.id} ({_AXIS_UNIT_OF.get(event.unit, event.unit or 'runs')})"
-            side.plot(at_s, np.where((at_s >= event.start_s) & (at_s < event.end_s), values, np.nan), color=colour_of(event.stressor), label=plain(label))
+            side.plot(at_s, np.where(is_on, values, np.nan), color=colour_of(event.stressor), label=plain(label))
             side.fill_between(at_s, values, color=colour_of(event.stressor), alpha=0.12, linewidth=0)
         if events:
             from_zero(side)

@@ -74,14 +74,14 @@ class CsvTail:
         return lines
 
     def rows(self) -> list[dict[str, str]]:
-        """Return the rows that have come since the last call."""
+        """Return the rows that have come since the last call; one that has not the heading's cells is none."""
         found = []
         for line in self.lines():
             cells = next(csv.reader([line]))
             if not self.heading:
                 self.heading = cells
-            else:
-                found.append(dict(zip(self.heading, cells, strict=False)))
+            elif len(cells) == len(self.heading):
+                found.append(dict(zip(self.heading, cells, strict=True)))
         return found
 
     def close(self) -> None:

@@ -1,0 +1,81 @@
+"""Rows of CSV as they stand in a file: a row that has not as many cells as the heading is named by its line, never shifted, filled or skipped."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cells of a row, and the line of the file on which it begins; the first is line 1."""
+
+    line: int
+    cells: list[str]
+
+
+def decoded(data: bytes) -> str:
+    """Return bytes as text: UTF-8, or what their byte order mark says; what is no text becomes U+FFFD."""
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
+    return data.decode(encoding, "replace")
+
+
+def rows_of(text: str) -> Iterator[Row]:
+    """Return the rows of a text, empty lines left out.
+
+    Raises:
+        csv.Error: it is no CSV.
+    """
+    allow_cells_of(len(text))
+    reader = csv.reader(io.StringIO(text, newline=""))
+    line = 1
+    for cells in reader:
+        if cells:
+            yield Row(line, cells)
+        line = reader.line_num + 1
+
+
+def allow_cells_of(length: int) -> None:
+    """Let Python's csv read cells of so many characters: a whole trace may stand in one, and its own limit is 131,072."""
+    csv.field_size_limit(max(csv.field_size_limit(), length))
+
+
+def has_empty_ends(rows: list[Row], width: int) -> bool:
+    """Tell whether every row ends in a comma that the heading has not: one empty cell more, in all of them."""
+    return bool(rows) and all(len(row.cells) == width + 1 and not row.cells[-1].strip() for row in rows)
+
+
+def misfit(rows: list[Row], width: int) -> str:
+    """Return what to say of the first row that has not ``width`` cells; empty when all have.
+
+    Args:
+        rows: those after the heading.
+        width: how many cells the heading has.
+    """
+    first = next((row for row in rows if len(row.cells) != width), None)
+    if first is None:
+        return ""
+    count = len(first.cells)
+    said = f"row {first.line} has {count} cell{'s' if count != 1 else ''}, the heading {width}"
+    wrong = sum(len(row.cells) != width for row in rows)
+    if len(rows) > 1 and all(len(row.cells) == count for row in rows):
+        return f"{said}, and all {len(rows)} rows have as many"
+    return f"{said}, and {wrong - 1} more do not fit it" if wrong > 1 else said
+
+
+def count_cells(line: bytes) -> int:
+    """Return how many cells a line of our own files has; they hold no line breaks. 0 for one that is no CSV."""
+    if b'"' not in line:
+        return line.count(b",") + 1
+    allow_cells_of(len(line))
+    try:
+        return len(next(csv.reader([line.decode("utf-8", "replace")], strict=True), []))
+    except csv.Error:
+        return 0
