@@ -44,7 +44,10 @@ _SHORTEST_SUSPEND_S = 0.05
 class MetricSource(Protocol):
     """Where samples come from: /proc, psutil, or a fake one."""
 
-    resets: list[str]
+    @property
+    def resets(self) -> list[str]:
+        """Notes on what could not be measured, and on counters that went back."""
+        ...
 
     def start(self, now_s: float) -> None:
         """Take the first reading, so that the first row has rates."""
