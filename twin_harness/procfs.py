@@ -100,9 +100,9 @@ def resident_bytes(pid: int) -> int | None:
     try:
         with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
             fields = file.read(128).split()
-    except OSError:
+            return (int(fields[1]) - int(fields[2])) * PAGE_BYTES
+    except (OSError, ValueError, IndexError):  # gone before, or between opening and reading
         return None
-    return (int(fields[1]) - int(fields[2])) * PAGE_BYTES
 
 
 def process_io_bytes(pid: int) -> tuple[int, int] | None:
@@ -113,9 +113,9 @@ def process_io_bytes(pid: int) -> tuple[int, int] | None:
     try:
         with open(f"/proc/{pid}/io", "rb", buffering=0) as file:
             lines = file.read(512).splitlines()
-    except OSError:
+            return int(lines[4].split()[1]), int(lines[5].split()[1])
+    except (OSError, ValueError, IndexError):
         return None
-    return int(lines[4].split()[1]), int(lines[5].split()[1])
 
 
 def start_ticks(pid: int) -> int | None:
@@ -123,9 +123,9 @@ def start_ticks(pid: int) -> int | None:
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             data = file.read(1024)
-    except OSError:
+            return int(data.rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
         return None
-    return int(data.rpartition(b")")[2].split()[19])
 
 
 def device_under(path: Path) -> str:
@@ -225,7 +225,9 @@ class AvailableMemory:
         """Return what is available now; None where the kernel does not tell."""
         if self._meminfo is None:
             return None
-        available = read_meminfo(self._meminfo.read())[b"MemAvailable"]
+        available = read_meminfo(self._meminfo.read()).get(b"MemAvailable")
+        if available is None:
+            return None
         if self._usage is not None and self._limit_bytes is not None:
             reclaimable = _inactive_file_bytes(self._stat.read()) if self._stat else 0
             available = min(available, self._limit_bytes - int(self._usage.read()) + reclaimable)

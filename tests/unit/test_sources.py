@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import product
+from itertools import count, product
 
 import psutil
 import pytest
@@ -52,17 +52,27 @@ def test_source_fills_the_columns_of_the_registry(machine, names, source_type):
 
 
 def counters(source):
-    now = source._read()
+    now = source._read(0.0) if isinstance(source, PsutilSource) else source._read()
     found = {f"cpu {index}": value for index, value in enumerate(now.cpu)}
     found |= {f"events {index}": value for index, value in enumerate(now.events[:2])}
-    found |= {f"disk {index}": value for index, value in enumerate(now.disk)}
-    found |= {f"network {index}": value for index, value in enumerate(now.network)}
-    return found
+    found |= {f"disk {name} {index}": value for name, fields in disks_of(source, now).items() for index, value in enumerate(fields)}
+    found |= {f"network {name} {index}": int(value) for name, fields in now.network.items() for index, value in enumerate(fields)}
+    return {name.replace("b'", "").replace("'", ""): value for name, value in found.items()} | {"loopback": now.loopback}
+
+
+def disks_of(source, now):
+    """Return bytes read and written, reads and writes of each disk, whichever source they are of."""
+    if isinstance(source, PsutilSource):
+        return now.disk
+    counters = {name: [int(value) for value in fields] for name, fields in now.disk.items()}
+    return {name: (read * 512, written * 512, reads, writes) for name, (reads, read, writes, written) in counters.items()}
 
 
 def test_proc_lies_between_two_readings_of_psutil(machine):
     """What /proc says is never before what psutil said just before, and never after what it says just after."""
     procfs, reference = ProcfsSource(machine.to_json()), PsutilSource(machine.to_json())
+    procfs.start(0.0)
+    reference.start(0.0)
     for _ in range(5):
         before, ours, after = counters(reference), counters(procfs), counters(reference)
         for name, value in ours.items():
@@ -139,13 +149,16 @@ class Machine:
 @pytest.fixture
 def made_up(tmp_path, monkeypatch, machine):
     """A source on a /proc made up for the test, of a machine with two CPUs."""
-    folder = tmp_path / "proc"
+    folder, new_names = tmp_path / "proc", ([str(number)] for number in count())  # devices are looked for each second
     folder.mkdir()
     proc = Machine(folder)
     for name in ("KeptFile", "keep"):
         original = getattr(procfs_source, name)
         monkeypatch.setattr(procfs_source, name, lambda path, size=4096, original=original: original(path.replace("/proc", str(folder)), size))
-    monkeypatch.setattr(procfs_source, "whole_device_names", lambda: frozenset({b"sda", b"sdb"}))
+    monkeypatch.setattr(procfs_source, "counted_disks", lambda _: frozenset({"sda", "sdb"}))
+    monkeypatch.setattr(procfs_source, "counted_interfaces", lambda listed: frozenset(listed - {"lo"}))
+    monkeypatch.setattr(procfs_source, "unlisted_interfaces", lambda _: frozenset())
+    monkeypatch.setattr(procfs_source, "_names_in", lambda folder: next(new_names))
     two = replace(machine, cpus=(0, 1), possible_cpus=(0, 1), cpu_capacity=2.0, scratch_device="sda", memory_total_bytes=2**30, memory_limit_bytes=2**30)
     names = [metric.name for metric in columns((0, 1)) if metric.group not in ("identity", "contract", "probe", "self")]
     source = ProcfsSource(two.to_json())

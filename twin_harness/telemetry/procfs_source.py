@@ -31,8 +31,6 @@ _DISK_LINE = re.compile(rb"^ *\d+ +\d+ (\S+) (\d+) \d+ (\d+) \d+ (\d+) \d+ (\d+)
 _NETWORK_NAME = re.compile(rb"^ *([^:\n]+): *\d", re.MULTILINE)
 
 
-NO_DISK = "no block device is shown by /proc/diskstats and /sys/block: the disk rates are empty"
-NO_NETWORK = "no network interface but loopback is shown by /proc/net/dev: network_* are empty"
 _OF_FILE = {"stat": "the CPU columns are", "meminfo": "the memory columns are", "loadavg": "load1, load5 and load15 are"}
 
 
@@ -188,9 +186,11 @@ class ProcfsSource:
     def _note_what_is_missing(self) -> None:
         """Say which columns will be empty, and why."""
         if not self._before.disk:
-            self.resets.once("no disk", NO_DISK)
+            sentence = "neither /proc/diskstats nor /sys/block shows a disk: the disk rates are empty"
+            self.resets.once("no disk", sentence)
         if not self._before.network:
-            self.resets.once("no network", NO_NETWORK)
+            sentence = "/proc/net/dev shows no interface but loopback: network_* are empty"
+            self.resets.once("no network", sentence)
         if not any(self._pressure):
             self.resets.once("no pressure", "the kernel tells no pressure (/proc/pressure): pressure_* are empty")
         for name, file in (("stat", self._stat), ("meminfo", self._meminfo), ("loadavg", self._loadavg)):

@@ -15,8 +15,6 @@ import psutil
 from twin_harness.devices import LOOPBACKS, counted_disks, counted_interfaces
 from twin_harness.procfs import AvailableMemory
 from twin_harness.telemetry.procfs_source import (
-    NO_DISK,
-    NO_NETWORK,
     Counters,
     Parts,
     Sample,
@@ -74,9 +72,9 @@ class PsutilSource:
         self._before, self._before_s = self._read(now_s), now_s
         self._slow.refresh(now_s)
         if not self._before.disk:
-            self.resets.once("no disk", NO_DISK)
+            self.resets.once("no disk", "psutil shows no block device: the disk rates are empty")
         if not self._before.network:
-            self.resets.once("no network", NO_NETWORK)
+            self.resets.once("no network", "psutil shows no interface but loopback: network_* are empty")
 
     def sample(self, now_s: float) -> Sample:
         """Read everything and return the row's figures; rates are over the time since the sample before."""
