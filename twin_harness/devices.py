@@ -102,8 +102,14 @@ def counted_interfaces(listed: frozenset[str], root: str = "/sys/class/net") -> 
             physical.add(name)
         elif not _has_below(folder):
             (bottom if looks_virtual else named).add(name)
-    uppers = {name: _uppers(f"{root}/{name}") & physical for name in physical} if len(physical) > 1 else {}
-    counted = {name for name in physical if not uppers.get(name) and not _is_inner_port(f"{root}/{name}")}
+    uppers = (
+        {name: _uppers(f"{root}/{name}") & physical for name in physical}
+        if len(physical) > 1
+        else {}
+    )
+    counted = {
+        name for name in physical if not uppers.get(name) and not _is_inner_port(f"{root}/{name}")
+    }
     return frozenset(counted or physical or named or bottom)
 
 
@@ -125,7 +131,11 @@ def _has_below(folder: str) -> bool:
 
 def _uppers(folder: str) -> set[str]:
     try:
-        return {entry.removeprefix("upper_") for entry in os.listdir(folder) if entry.startswith("upper_")}
+        return {
+            entry.removeprefix("upper_")
+            for entry in os.listdir(folder)
+            if entry.startswith("upper_")
+        }
     except OSError:
         return set()
 
@@ -174,6 +184,8 @@ def power_zones(root: str = "/sys/class/powercap") -> tuple[PowerZone, ...]:
         name = read_text(f"{root}/{entry}/name")
         if entry.count(":") == 1 and name not in zones:
             text = read_text(f"{root}/{entry}/max_energy_range_uj")
-            zones[name] = PowerZone(name, f"{root}/{entry}/energy_uj", int(text) if text.isdecimal() else 0)
+            zones[name] = PowerZone(
+                name, f"{root}/{entry}/energy_uj", int(text) if text.isdecimal() else 0
+            )
     packages = tuple(zone for name, zone in sorted(zones.items()) if name.startswith("package"))
     return packages or tuple(zone for name, zone in zones.items() if name == "psys")

@@ -397,7 +397,7 @@ def test_a_die_counts_once_by_its_own_temperature(tmp_path):
 
 
 def test_the_board_counts_where_there_is_no_cpu_sensor(tmp_path):
-    """acpitz is often a constant 27.8 °C."""
+    """The board's acpitz is often a constant 27.8 °C."""
     chip(tmp_path, 0, "acpitz", ("", 27800))
     chip(tmp_path, 1, "nvme", ("Composite", 60000))
     assert sensors_of(tmp_path) == [("hwmon0", "temp1_input")]

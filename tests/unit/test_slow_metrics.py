@@ -22,11 +22,21 @@ class Sensors:
         self.folder = folder
         (folder / "powercap").mkdir()
         self.refusing = {}
-        for name, text in (("vmstat", VMSTAT.format(0)), ("cpu0", "2000000"), ("cpu1", "3000000"), ("temp", "50000"), ("temp2", "40000")):
+        for name, text in (
+            ("vmstat", VMSTAT.format(0)),
+            ("cpu0", "2000000"),
+            ("cpu1", "3000000"),
+            ("temp", "50000"),
+            ("temp2", "40000"),
+        ):
             (folder / name).write_text(f"{text}\n")
         monkeypatch.setattr(slow_metrics, "keep", self.keep)
-        monkeypatch.setattr(slow_metrics, "power_zones", lambda: power_zones(str(folder / "powercap")))
-        monkeypatch.setattr(slow_metrics, "cpu_temperature_files", lambda: [("temp", math.nan), ("temp2", math.nan)])
+        monkeypatch.setattr(
+            slow_metrics, "power_zones", lambda: power_zones(str(folder / "powercap"))
+        )
+        monkeypatch.setattr(
+            slow_metrics, "cpu_temperature_files", lambda: [("temp", math.nan), ("temp2", math.nan)]
+        )
         monkeypatch.setattr(slow_metrics, "_FREQUENCY", "cpu{}")
         self.notes = Notes()
 
@@ -39,7 +49,11 @@ class Sensors:
     def zone(self, entry, name, energy_uj, range_uj=262_143_328_850):
         folder = self.folder / "powercap" / entry
         folder.mkdir(exist_ok=True)
-        for file, value in (("name", name), ("energy_uj", energy_uj), ("max_energy_range_uj", range_uj)):
+        for file, value in (
+            ("name", name),
+            ("energy_uj", energy_uj),
+            ("max_energy_range_uj", range_uj),
+        ):
             (folder / file).write_text(f"{value}\n")
 
     def start(self):
@@ -74,7 +88,12 @@ def sensors(tmp_path, monkeypatch):
 
 def test_power_is_that_of_the_packages(sensors):
     """40 W: the platform's 60 hold them, mmio shows them again, and a core's are within."""
-    watts = {"intel-rapl:0": ("package-0", 40), "intel-rapl:1": ("psys", 60), "intel-rapl-mmio:0": ("package-0", 40), "intel-rapl:0:0": ("core", 30)}
+    watts = {
+        "intel-rapl:0": ("package-0", 40),
+        "intel-rapl:1": ("psys", 60),
+        "intel-rapl-mmio:0": ("package-0", 40),
+        "intel-rapl:0:0": ("core", 30),
+    }
     for second in (0, 1):
         for entry, (name, power) in watts.items():
             sensors.zone(entry, name, second * power * 1_000_000)
@@ -86,8 +105,16 @@ def test_power_is_that_of_the_packages(sensors):
 
 ENERGIES = {
     "goes round at its range": ([262_143_000_000, 9_671_150], 10.0, None),
-    "is set back": ([150_000_000_000, 5], None, "an energy counter was set back from [150000000000] to [5] µJ"),
-    "goes round at a range that is not known": ([100, 5], None, "an energy counter was set back from [100] to [5] µJ"),
+    "is set back": (
+        [150_000_000_000, 5],
+        None,
+        "an energy counter was set back from [150000000000] to [5] µJ",
+    ),
+    "goes round at a range that is not known": (
+        [100, 5],
+        None,
+        "an energy counter was set back from [100] to [5] µJ",
+    ),
     "says what is no number": ([100, "<unknown>"], None, "the energy of package-0 cannot be read"),
     "is refused": ([100, ""], None, "the energy of package-0 cannot be read"),
     "goes on": ([100, 5_000_100], 5.0, None),
@@ -120,7 +147,9 @@ def test_half_of_the_packages_is_no_power(sensors):
         slow.refresh(float(second))
         watts.append(slow.power_watts)
     assert [None if math.isnan(value) else value for value in watts] == [3.0, 3.0, None, None, 3.0]
-    assert sensors.notes == ["the energy of package-1 cannot be read (the kernel lets root alone): power_watts is empty"]
+    assert sensors.notes == [
+        "the energy of package-1 cannot be read (the kernel lets root alone): power_watts is empty"
+    ]
 
 
 # -- sensors that answer rubbish ----------------------------------------------------------------------------------------------
@@ -130,7 +159,7 @@ ANSWERS = ["<unknown>", "", "0", "refused"]
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_a_cpu_that_is_offline_is_none_of_those_that_run(sensors, answer):
-    """cpufreq answers EBUSY, <unknown> or 0 for it: the frequency is that of the others, and it is said once."""
+    """The kernel's cpufreq answers EBUSY, <unknown> or 0 for it: the frequency is that of the others, and it is said once."""
     slow = sensors.start()
     assert slow.frequency_hz == 2.5e9
     sensors.refusing["cpu0"] = answer == "refused"
@@ -176,13 +205,21 @@ def test_a_line_that_vmstat_lacks_is_an_empty_cell(sensors, name):
     """A kernel without swap has no pswpin: its rate is empty and not 0, the others are measured."""
 
     def lacking(number):
-        return "\n".join(line for line in VMSTAT.format(number).splitlines() if not line.startswith(f"{name} "))
+        return "\n".join(
+            line for line in VMSTAT.format(number).splitlines() if not line.startswith(f"{name} ")
+        )
 
     sensors.put("vmstat", lacking(0))
     slow = sensors.start()
     sensors.put("vmstat", lacking(7))
     slow.refresh(1.0)
-    rates = dict(zip(("pswpin", "pswpout", "pgfault", "pgmajfault"), (slow.swap_in, slow.swap_out, slow.faults, slow.major_faults), strict=True))
+    rates = dict(
+        zip(
+            ("pswpin", "pswpout", "pgfault", "pgmajfault"),
+            (slow.swap_in, slow.swap_out, slow.faults, slow.major_faults),
+            strict=True,
+        )
+    )
     assert [key for key, value in rates.items() if math.isnan(value)] == [name]
     assert sensors.notes == [f"/proc/vmstat does not tell {name}: the columns made of it are empty"]
 
@@ -197,7 +234,9 @@ def test_a_second_without_vmstat_is_empty_and_so_is_the_one_after(sensors):
         slow.refresh(float(second))
         rates.append(slow.faults)
     assert [None if math.isnan(value) else value for value in rates] == [10.0, None, None, 10.0]
-    assert sensors.notes == ["swap and faults could not be read (Device or resource busy): swap_* and *page_faults_per_s are empty in such rows"]
+    assert sensors.notes == [
+        "swap and faults could not be read (Device or resource busy): swap_* and *page_faults_per_s are empty in such rows"
+    ]
 
 
 def test_notes_are_bounded():

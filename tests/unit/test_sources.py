@@ -21,7 +21,7 @@ from twin_harness.machine import inspect_machine
 from twin_harness.metrics import columns
 from twin_harness.telemetry import procfs_source
 from twin_harness.telemetry.procfs_source import Counters, ProcfsSource
-from twin_harness.telemetry.psutil_logger import DatasetUnwritable, Logger, make_source, replace_json
+from twin_harness.telemetry.psutil_logger import DatasetUnwritable, Logger, _bounded, make_source, replace_json
 from twin_harness.telemetry.psutil_source import PsutilSource
 
 OTHERS = 22  # columns that no source fills: identity, contract, probes and the logger's own
@@ -446,7 +446,7 @@ def test_a_line_that_meminfo_lacks_is_an_empty_cell(made_up, line, lost):
 
 
 def test_a_disk_is_read_from_its_own_file_where_diskstats_shows_none(fake_proc, monkeypatch):
-    """lxcfs shows an empty /proc/diskstats beside a whole /sys/block."""
+    """Some lxcfs shows an empty /proc/diskstats beside a whole /sys/block."""
     proc, make = fake_proc
     files = {b"sda": [10, 20], b"sdb": [5, 6]}
     monkeypatch.setattr(procfs_source, "keep", keep_of(proc, {f"/sys/block/{name.decode()}/stat": name for name in files}))
@@ -494,7 +494,7 @@ def test_what_psutil_cannot_say_costs_its_cells(machine, names, monkeypatch, nam
 
 @pytest.mark.parametrize("listed", [{}, None], ids=["empty", "none"])
 def test_psutil_without_disks_or_network_is_empty_and_says_so(machine, names, monkeypatch, listed):
-    """psutil answers {} or None where the kernel shows nothing: nothing was measured."""
+    """An answer of {} or None where the kernel shows nothing: nothing was measured."""
     for name in ("disk_io_counters", "net_io_counters"):
         monkeypatch.setattr(psutil, name, lambda **_: listed)
     source = PsutilSource(machine.to_json())
@@ -580,6 +580,13 @@ def test_a_source_that_fails_as_a_whole_costs_rows_not_the_logger(logger, error)
     assert {row["memory_percent"] for row in rows[1:4]} == {row["cpu_background_percent"] for row in rows[1:4]} == {""}
     assert [row["cpu_requested_percent"] for row in rows] == ["0"] * 5
     assert len([note for note in source.resets if note.startswith("a sample failed")]) == 1
+
+
+def test_notes_that_are_not_shown_are_counted():
+    """run.json holds the first twenty, and how many more there were."""
+    notes = [f"note {number}" for number in range(25)]
+    assert _bounded(notes[:20]) == notes[:20]
+    assert _bounded(notes) == [*notes[:20], "and 5 more notes of the logger"]
 
 
 def test_only_writing_the_dataset_is_called_so(logger):

@@ -29,7 +29,10 @@ class Notes(list[str]):
     def failed(self, what: str, error: Exception, cells: str) -> None:
         """Note that a reading failed, and which cells are empty therefore."""
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        self.once(f"failed {what}", f"{what} could not be read ({reason:.120}): {cells} empty in such rows")
+        self.once(
+            f"failed {what}",
+            f"{what} could not be read ({reason:.120}): {cells} empty in such rows",
+        )
 
 
 class Rates:
@@ -42,12 +45,17 @@ class Rates:
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
 
-    def of(self, group: str, before: Sequence[float], now: Sequence[float], dt_s: float) -> list[float]:
+    def of(
+        self, group: str, before: Sequence[float], now: Sequence[float], dt_s: float
+    ) -> list[float]:
         """Return the rate of each counter; NaN of one that is NaN, which is how a missing one is handed over."""
         rates = []
         for start, end in zip(before, now, strict=True):
             if end < start:
-                self._notes.once(f"back {group}", f"a {group} counter went back from {start} to {end}: one empty cell")
+                self._notes.once(
+                    f"back {group}",
+                    f"a {group} counter went back from {start} to {end}: one empty cell",
+                )
             rates.append((end - start) / dt_s if end >= start else nan)
         return rates
 
@@ -94,7 +102,9 @@ class DeviceRates:
             if start == end:  # most devices do nothing most of the time: nothing is parsed
                 continue
             try:
-                moved = [int(later) - int(earlier) for earlier, later in zip(start, end, strict=True)]
+                moved = [
+                    int(later) - int(earlier) for earlier, later in zip(start, end, strict=True)
+                ]
             except ValueError:
                 self._note(device, f"answered what is no number ({end!r:.80})")
                 left_out += 1
@@ -117,4 +127,7 @@ class DeviceRates:
     def _note(self, device: bytes | str, what: str) -> None:
         name = device.decode(errors="replace") if isinstance(device, bytes) else device
         cause = what.partition(" (")[0]
-        self._notes.once(f"{self._kind} {name} {cause}", f"{self._kind} {name} {what}: left out of the sums in such an interval")
+        self._notes.once(
+            f"{self._kind} {name} {cause}",
+            f"{self._kind} {name} {what}: left out of the sums in such an interval",
+        )
