@@ -235,7 +235,7 @@ def test_a_second_without_vmstat_is_empty_and_so_is_the_one_after(sensors):
         rates.append(slow.faults)
     assert [None if math.isnan(value) else value for value in rates] == [10.0, None, None, 10.0]
     assert sensors.notes == [
-        "swap and faults could not be read (Device or resource busy): swap_* and *page_faults_per_s are empty in such rows"
+        "swap and faults could not be read (Device or resource busy): its columns are empty"
     ]
 
 

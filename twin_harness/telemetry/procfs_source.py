@@ -31,7 +31,11 @@ _DISK_LINE = re.compile(rb"^ *\d+ +\d+ (\S+) (\d+) \d+ (\d+) \d+ (\d+) \d+ (\d+)
 _NETWORK_NAME = re.compile(rb"^ *([^:\n]+): *\d", re.MULTILINE)
 
 
-_OF_FILE = {"stat": "the CPU columns are", "meminfo": "the memory columns are", "loadavg": "load1, load5 and load15 are"}
+_OF_FILE = {
+    "stat": "the CPU columns are empty",
+    "meminfo": "the memory columns are empty",
+    "loadavg": "load1, load5 and load15 are empty",
+}
 
 
 @dataclass(slots=True)
@@ -195,7 +199,7 @@ class ProcfsSource:
             self.resets.once("no pressure", "the kernel tells no pressure (/proc/pressure): pressure_* are empty")
         for name, file in (("stat", self._stat), ("meminfo", self._meminfo), ("loadavg", self._loadavg)):
             if file is None:
-                self.resets.once(f"no {name}", f"/proc/{name} cannot be read: {_OF_FILE[name]} empty")
+                self.resets.once(f"no {name}", f"/proc/{name} cannot be read: {_OF_FILE[name]}")
 
     def sample(self, now_s: float) -> Sample:
         """Read everything and return the row's figures; rates are over the time since the sample before."""
@@ -266,7 +270,7 @@ class ProcfsSource:
             now.events = (int(tail[1]), int(rest[: rest.index(b" ")]), int(tail[5]))
             now.running, now.blocked = int(tail[7]), int(tail[9])
         except RUBBISH as error:
-            self.resets.failed("the events of /proc/stat", error, "context switches, interrupts, forks and what runs are")
+            self.resets.failed("the events of /proc/stat", error, "the columns made of them are empty")
 
     def _read_disk(self, now: Counters) -> None:
         if self._disk_files:
@@ -277,7 +281,7 @@ class ProcfsSource:
         try:
             lines = _DISK_LINE.findall(self._diskstats.read())
         except OSError as error:
-            self.resets.failed("/proc/diskstats", error, "disk_* are")
+            self.resets.failed("/proc/diskstats", error, "the disk rates are empty")
             return
         disks: dict[bytes, tuple[bytes, ...]] = {}
         for name, *fields in lines:
@@ -299,7 +303,7 @@ class ProcfsSource:
                     disks[name] = (fields[0], fields[2], fields[4], fields[6])
             except RUBBISH as error:
                 self._is_disk_lost = True  # it was taken out, and its file does not come back with it
-                self.resets.failed(f"the counters of disk {name.decode()}", error, "it is left out of disk_*, which are")
+                self.resets.failed(f"the counters of disk {name.decode()}", error, "it is left out of the disk rates")
         now.disk = disks
 
     def _look_for_disks(self) -> None:
@@ -354,7 +358,7 @@ class ProcfsSource:
         try:
             data = self._network.read()
         except OSError as error:
-            self.resets.failed("/proc/net/dev", error, "network_* are")
+            self.resets.failed("/proc/net/dev", error, "network_* are empty")
             return
         interfaces: dict[bytes, tuple[bytes, ...]] = {}
         for name in self._interfaces:
@@ -378,7 +382,7 @@ class ProcfsSource:
                 if len(lines) > 1 and lines[1]:
                     full[index] = float(lines[1].rpartition(b"=")[2])
             except RUBBISH as error:
-                self.resets.failed(file.path, error, "its cells are")
+                self.resets.failed(file.path, error, "its columns are empty")
         return some[0], some[1], some[2], full[1], full[2]
 
     def _load_averages(self) -> tuple[float, float, float]:

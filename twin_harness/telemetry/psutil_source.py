@@ -98,7 +98,7 @@ class PsutilSource:
             *self._rates.of("stat", before.events[:2], now.events[:2], dt_s),
             *(nan, nan, nan),  # forks, running and blocked: psutil has none of them
             slow.processes,
-            *(self._asked("the load averages", psutil.getloadavg, "load1, load5 and load15 are") or (nan, nan, nan)),
+            *(self._asked("the load averages", psutil.getloadavg, "load1, load5 and load15 are empty") or (nan, nan, nan)),
             *memory,
             *disk,
             busy,
@@ -122,7 +122,7 @@ class PsutilSource:
 
     def _read(self, now_s: float) -> Counters:
         now = Counters(cpu=[0] * len(_CPU_FIELDS))
-        listed = self._asked("the CPU times", lambda: [*zip(self._numbers(), psutil.cpu_times(percpu=True), strict=False)], "the CPU columns are")
+        listed = self._asked("the CPU times", lambda: [*zip(self._numbers(), psutil.cpu_times(percpu=True), strict=False)], "the CPU columns are empty")
         for number, times in listed or ():
             parts = [round(getattr(times, name, 0.0) * _PER_S) for name in _CPU_FIELDS]
             total = sum(parts)
@@ -130,7 +130,7 @@ class PsutilSource:
             now.per_cpu[number] = (total - parts[3] - parts[4], total)
             if number in self._allowed:
                 now.cpu = [a + b for a, b in zip(now.cpu, parts, strict=True)]
-        stats = self._asked("the CPU's events", psutil.cpu_stats, "context switches and interrupts are")
+        stats = self._asked("the CPU's events", psutil.cpu_stats, "they are empty")
         if stats is not None:
             now.events = (stats.ctx_switches, stats.interrupts, nan)
         is_due = now_s >= self._look_due_s
@@ -150,7 +150,7 @@ class PsutilSource:
         return [int(line.split(None, 1)[0][3:]) for line in lines if line.startswith(b"cpu") and line[3:4].isdigit()]
 
     def _read_disk(self, now: Counters, *, is_due: bool) -> None:
-        found = self._asked("the disks' counters", lambda: psutil.disk_io_counters(perdisk=True, nowrap=False), "disk_* are")
+        found = self._asked("the disks' counters", lambda: psutil.disk_io_counters(perdisk=True, nowrap=False), "the disk rates are empty")
         if found is None:
             return
         if is_due or found.keys() != self._disk_names:
@@ -166,7 +166,7 @@ class PsutilSource:
             now.device = (scratch.busy_time, 0)
 
     def _read_network(self, now: Counters, *, is_due: bool) -> None:
-        found = self._asked("the network's counters", lambda: psutil.net_io_counters(pernic=True, nowrap=False), "network_* are")
+        found = self._asked("the network's counters", lambda: psutil.net_io_counters(pernic=True, nowrap=False), "network_* are empty")
         if found is None:
             return
         if is_due or found.keys() != self._interface_names:
@@ -182,10 +182,10 @@ class PsutilSource:
 
     def _memory(self) -> tuple[tuple[float, ...], float]:
         total, slow = self._machine["memory_limit_bytes"], self._slow
-        found = self._asked("memory", psutil.virtual_memory, "the memory columns are")
+        found = self._asked("memory", psutil.virtual_memory, "the memory columns are empty")
         available: float = min(found.available, total) if found is not None else nan
         # Control groups are none of psutil's: where one bounds, what it leaves is asked of it.
-        own = self._asked("the control group", self._bounded.read_bytes, "what it leaves is") if self._bounded else None
+        own = self._asked("the control group", self._bounded.read_bytes, "the memory columns are those of the machine") if self._bounded else None
         if own is not None and found is not None:
             available = max(0, min(found.available, own))
         percent = within_percent(100.0 * (total - available) / total)

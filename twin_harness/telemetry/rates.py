@@ -26,13 +26,10 @@ class Notes(list[str]):
             self._causes.add(cause)
             self.append(sentence)
 
-    def failed(self, what: str, error: Exception, cells: str) -> None:
-        """Note that a reading failed, and which cells are empty therefore."""
+    def failed(self, what: str, error: Exception, consequence: str) -> None:
+        """Note that a reading failed, and what is empty or left out therefore."""
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        self.once(
-            f"failed {what}",
-            f"{what} could not be read ({reason:.120}): {cells} empty in such rows",
-        )
+        self.once(f"failed {what}", f"{what} could not be read ({reason:.120}): {consequence}")
 
 
 class Rates:

@@ -74,18 +74,18 @@ class SlowMetrics:
         except _UNREADABLE as error:
             self._vm = None
             self.swap_in = self.swap_out = self.faults = self.major_faults = nan
-            self._notes.failed("swap and faults", error, "swap_* and *page_faults_per_s are")
+            self._notes.failed("swap and faults", error, "its columns are empty")
         self._refresh_power(dt_s)
         try:
             self.frequency_hz = self._frequency_hz(now_s)
         except _UNREADABLE as error:
             self.frequency_hz = nan
-            self._notes.failed("the CPU frequency", error, "cpu_frequency_hz is")
+            self._notes.failed("the CPU frequency", error, "cpu_frequency_hz is empty")
         try:
             self.processes = float(self._count_processes(now_s))
         except _UNREADABLE as error:
             self.processes = nan
-            self._notes.failed("the number of processes", error, "processes_total is")
+            self._notes.failed("the number of processes", error, "processes_total is empty")
         self.disk_used_percent = _used_percent(self._scratch_dir)
         self.temperature_celsius = self._temperature_celsius()
         return True
@@ -121,7 +121,7 @@ class SlowMetrics:
                 kilohertz = int(file.read())
             except (OSError, ValueError) as error:
                 self._is_sensor_lost = True
-                self._notes.failed(file.path, error, "that CPU is left out of cpu_frequency_hz, which is")
+                self._notes.failed(file.path, error, "that CPU is left out of cpu_frequency_hz")
                 continue
             if kilohertz > 0:
                 found.append(kilohertz * 1e3)
@@ -137,7 +137,7 @@ class SlowMetrics:
                 data = file.read()
             except OSError as error:
                 self._is_sensor_lost = True
-                self._notes.failed(file.path, error, "that sensor is left out of temperature_celsius, which is")
+                self._notes.failed(file.path, error, "that sensor is left out of temperature_celsius")
                 continue
             celsius = believable_celsius(data)
             if celsius == celsius:  # noqa: PLR0124 - NaN alone is unequal to itself
