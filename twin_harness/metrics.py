@@ -81,7 +81,7 @@ _CPU_HEAD: tuple[Metric, ...] = (
     Metric("cpu_irq_percent", _P, "CPU time in hard and soft interrupts.", "cpu", 0, 100, scale="difference", psutil="cpu_times_percent.irq"),
 )
 _CPU_TAIL: tuple[Metric, ...] = (
-    Metric("cpu_frequency_hz", "Hz", "Mean frequency of the allowed CPUs.", "cpu", better="", is_slow=True, psutil="cpu_freq.current"),
+    Metric("cpu_frequency_hz", "Hz", "Mean frequency of the allowed CPUs that run.", "cpu", better="", is_slow=True, psutil="cpu_freq.current"),
     Metric("context_switches_per_s", _N, "Context switches.", "cpu", psutil="cpu_stats.ctx_switches"),
     Metric("interrupts_per_s", _N, "Interrupts served.", "cpu", psutil="cpu_stats.interrupts"),
     Metric("processes_created_per_s", _N, "Forks.", "cpu", scale="difference", opentelemetry="system.processes.created"),
@@ -118,7 +118,7 @@ DISK: tuple[Metric, ...] = (
     Metric(
         "disk_read_bytes_per_s",
         _BS,
-        "Bytes read, over whole block devices.",
+        "Bytes read, over whole block devices; partitions and what is stacked on other devices left out.",
         "disk",
         better="",
         scale="difference",
@@ -128,7 +128,7 @@ DISK: tuple[Metric, ...] = (
     Metric(
         "disk_write_bytes_per_s",
         _BS,
-        "Bytes written, over whole block devices.",
+        "Bytes written, over the same devices.",
         "disk",
         better="",
         scale="difference",
@@ -138,7 +138,7 @@ DISK: tuple[Metric, ...] = (
     Metric(
         "disk_reads_per_s",
         _N,
-        "Reads completed.",
+        "Reads completed, over the same devices.",
         "disk",
         better="",
         scale="difference",
@@ -148,7 +148,7 @@ DISK: tuple[Metric, ...] = (
     Metric(
         "disk_writes_per_s",
         _N,
-        "Writes completed.",
+        "Writes completed, over the same devices.",
         "disk",
         better="",
         scale="difference",
@@ -175,7 +175,7 @@ NETWORK: tuple[Metric, ...] = (
     Metric(
         "network_sent_bytes_per_s",
         _BS,
-        "Bytes sent, loopback left out.",
+        "Bytes sent, over interfaces with hardware behind them; without such, over those that are stacked on no other.",
         "network",
         better="",
         scale="difference",
@@ -185,7 +185,7 @@ NETWORK: tuple[Metric, ...] = (
     Metric(
         "network_received_bytes_per_s",
         _BS,
-        "Bytes received, loopback left out.",
+        "Bytes received, over the same interfaces.",
         "network",
         better="",
         scale="difference",
@@ -195,7 +195,7 @@ NETWORK: tuple[Metric, ...] = (
     Metric(
         "network_errors_per_s",
         _N,
-        "Errors in both directions.",
+        "Errors in both directions, over the same interfaces.",
         "network",
         scale="difference",
         psutil="net_io_counters.errin",
@@ -204,7 +204,7 @@ NETWORK: tuple[Metric, ...] = (
     Metric(
         "network_drops_per_s",
         _N,
-        "Packets dropped in both directions.",
+        "Packets dropped in both directions, over the same interfaces.",
         "network",
         scale="difference",
         psutil="net_io_counters.dropin",
@@ -223,8 +223,22 @@ PRESSURE: tuple[Metric, ...] = (
     Metric("pressure_io_full_percent", _P, _WAITED.format("all tasks waited for I/O"), "pressure", 0, None, scale="difference"),
 )
 SENSORS: tuple[Metric, ...] = (
-    Metric("temperature_celsius", "Cel", "Hottest CPU sensor.", "sensor", None, is_slow=True, psutil="sensors_temperatures"),
-    Metric("power_watts", "W", "Mean power of the CPU packages.", "sensor", is_slow=True),
+    Metric(
+        "temperature_celsius",
+        "Cel",
+        "Hottest CPU sensor between 0 and 150 °C; the board's where there is no other.",
+        "sensor",
+        None,
+        is_slow=True,
+        psutil="sensors_temperatures",
+    ),
+    Metric(
+        "power_watts",
+        "W",
+        "Mean power of the CPU packages, each once, without memory (dram); of the platform (psys) where no package is shown.",
+        "sensor",
+        is_slow=True,
+    ),
 )
 PROBES: tuple[Metric, ...] = (
     Metric("probe_wakeup_ms", "ms", "Worst wake-up lateness of an ordinary process since the row before.", "probe"),

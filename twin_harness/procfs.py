@@ -16,6 +16,8 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SECTOR_BYTES = 512
 _NO_LIMIT_BYTES = 1 << 60
 LEAST_CRITICAL_CELSIUS = 50.0
+# A sensor without a chip behind it says 0, -128 or 255.5; CPUs switch themselves off below 150 °C.
+_LEAST_CELSIUS, _MOST_CELSIUS = 0.0, 150.0
 
 
 class KeptFile:
@@ -76,7 +78,8 @@ def read_meminfo(data: bytes) -> dict[bytes, int]:
     for line in data.splitlines():
         name, _, rest = line.partition(b":")
         number = rest.split()
-        table[name] = int(number[0]) * (1024 if len(number) > 1 else 1)
+        if number and number[0].isdigit():
+            table[name] = int(number[0]) * (1024 if len(number) > 1 else 1)
     return table
 
 
@@ -97,9 +100,9 @@ def resident_bytes(pid: int) -> int | None:
     try:
         with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
             fields = file.read(128).split()
-    except OSError:
+            return (int(fields[1]) - int(fields[2])) * PAGE_BYTES
+    except (OSError, ValueError, IndexError):  # gone before, or between opening and reading
         return None
-    return (int(fields[1]) - int(fields[2])) * PAGE_BYTES
 
 
 def process_io_bytes(pid: int) -> tuple[int, int] | None:
@@ -110,9 +113,9 @@ def process_io_bytes(pid: int) -> tuple[int, int] | None:
     try:
         with open(f"/proc/{pid}/io", "rb", buffering=0) as file:
             lines = file.read(512).splitlines()
-    except OSError:
+            return int(lines[4].split()[1]), int(lines[5].split()[1])
+    except (OSError, ValueError, IndexError):
         return None
-    return int(lines[4].split()[1]), int(lines[5].split()[1])
 
 
 def start_ticks(pid: int) -> int | None:
@@ -120,20 +123,9 @@ def start_ticks(pid: int) -> int | None:
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             data = file.read(1024)
-    except OSError:
+            return int(data.rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
         return None
-    return int(data.rpartition(b")")[2].split()[19])
-
-
-def whole_devices(diskstats: bytes) -> tuple[str, ...]:
-    """Return the block devices that are no partition and nothing stacked on others (loop, ram, zram, dm, md)."""
-    names = []
-    for line in diskstats.splitlines():
-        name = line.split()[2].decode()
-        is_virtual = name.startswith(("loop", "ram", "zram", "dm-", "md", "sr", "fd"))
-        if not is_virtual and Path(f"/sys/block/{name.replace('/', '!')}").exists():
-            names.append(name)
-    return tuple(names)
 
 
 def device_under(path: Path) -> str:
@@ -233,7 +225,9 @@ class AvailableMemory:
         """Return what is available now; None where the kernel does not tell."""
         if self._meminfo is None:
             return None
-        available = read_meminfo(self._meminfo.read())[b"MemAvailable"]
+        available = read_meminfo(self._meminfo.read()).get(b"MemAvailable")
+        if available is None:
+            return None
         if self._usage is not None and self._limit_bytes is not None:
             reclaimable = _inactive_file_bytes(self._stat.read()) if self._stat else 0
             available = min(available, self._limit_bytes - int(self._usage.read()) + reclaimable)
@@ -254,18 +248,36 @@ def _inactive_file_bytes(stat: bytes) -> int:
     return 0
 
 
+def believable_celsius(data: bytes) -> float:
+    """Return a sensor's reading (millidegrees) in °C; NaN where it is no number, or none that a CPU that runs can have."""
+    try:
+        celsius = int(data) / 1000.0
+    except ValueError:
+        return float("nan")
+    return celsius if _LEAST_CELSIUS < celsius < _MOST_CELSIUS else float("nan")
+
+
 def cpu_temperature_files(root: str = "/sys/class/hwmon") -> list[tuple[str, float]]:
-    """Return the files of CPU temperatures (millidegrees) with the value in °C that each sensor calls critical, NaN where it names none."""
-    found = []
+    """Return the files of CPU temperatures (millidegrees) with the value in °C that each sensor calls critical, NaN where it names none.
+
+    Of AMD's two figures for one die, Tdie counts: Tctl, for fans, is up to 27 °C above it (hwmon/k10temp.rst). The board's own sensor
+    (acpitz), often a constant, counts where there is no other.
+    """
+    found: dict[bool, list[tuple[str, float]]] = {False: [], True: []}
     for chip in sorted(Path(root).glob("hwmon*")):
-        if read_text(chip / "name") in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz"):
-            for path in sorted(chip.glob("temp*_input")):
-                critical = read_text(str(path).replace("_input", "_crit"))
-                celsius = int(critical) / 1000.0 if critical.isdecimal() else float("nan")
-                # Boards are known to call 0 or 20 °C critical, above all by ACPI: such a value says nothing.
-                is_believable = celsius >= LEAST_CRITICAL_CELSIUS and read_text(chip / "name") != "acpitz"
-                found.append((str(path), celsius if is_believable else float("nan")))
-    return found
+        name = read_text(chip / "name")
+        if name not in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz"):
+            continue
+        labels = {path: read_text(str(path).replace("_input", "_label")) for path in sorted(chip.glob("temp*_input"))}
+        for path, label in labels.items():
+            if label == "Tctl" and "Tdie" in labels.values():
+                continue
+            critical = read_text(str(path).replace("_input", "_crit"))
+            celsius = int(critical) / 1000.0 if critical.isdecimal() else float("nan")
+            # Boards are known to call 0 or 20 °C critical, above all by ACPI: such a value says nothing.
+            is_believable = celsius >= LEAST_CRITICAL_CELSIUS and name != "acpitz"
+            found[name == "acpitz"].append((str(path), celsius if is_believable else float("nan")))
+    return found[False] or found[True]
 
 
 def is_swap_active() -> bool:

@@ -1,13 +1,16 @@
 """The guard's limits, each on files made up for it: crossed or not, and a sentence with both figures."""
 
+import errno
 import math
+import os
 import subprocess
 
 import pytest
 
 from twin_harness.control import guard
-from twin_harness.control.guard import DiskFloor, MemoryFloor, PressureCeiling, SwapCeiling, TemperatureCeiling, watched_limits
+from twin_harness.control.guard import DiskFloor, MemoryFloor, PressureCeiling, Seen, SwapCeiling, TemperatureCeiling, watched_limits
 from twin_harness.load_tree import await_dead
+from twin_harness.procfs import KeptFile
 
 LIMITS = {
     "memory_floor_bytes": 0,
@@ -55,6 +58,59 @@ def test_sensor_that_cannot_be_read_trips_nothing(tmp_path):
     ceiling = TemperatureCeiling(None, str(tmp_path))
     path.write_text("")
     assert ceiling.crossing() == ""
+
+
+@pytest.mark.parametrize("said", ["255500", "-128000", "<unknown>", "0"])
+def test_temperature_that_no_cpu_can_have_trips_nothing(tmp_path, said):
+    """A sensor that is not connected says 255.5 °C: that stops no load."""
+    path = sensor(tmp_path, 0, "coretemp", 60, critical=100)
+    path.write_text(f"{said}\n")
+    assert TemperatureCeiling(None, str(tmp_path)).crossing() == ""
+
+
+BLIND = {
+    "memory_available": (lambda path: MemoryFloor(1.0, None), "meminfo", "/proc/meminfo does not tell MemAvailable"),
+    "swap": (lambda path: SwapCeiling(50.0, str(path)), "meminfo", "/proc/meminfo does not tell SwapTotal and SwapFree"),
+    "pressure_memory": (lambda path: PressureCeiling(50.0, str(path)), "pressure", "could not convert string to float: b'<unknown>'"),
+}
+
+
+@pytest.mark.parametrize(("make", "what", "reason"), BLIND.values(), ids=list(BLIND))
+def test_a_limit_that_cannot_be_read_is_borne_for_a_second(tmp_path, monkeypatch, make, what, reason):
+    """A moment of rubbish stops nothing and ends no guard; a second of it does, for nobody would watch: in a sentence with the reason."""
+    now = [100.0]
+    monkeypatch.setattr(guard.time, "monotonic", lambda: now[0])
+    good = {"meminfo": "MemAvailable: 4000 kB\nSwapTotal: 1000 kB\nSwapFree: 1000 kB\n", "pressure": "some avg10=0 total=5\n"}[what]
+    path = tmp_path / what
+    path.write_text(good)
+    monkeypatch.setattr("twin_harness.procfs.keep", lambda *_: KeptFile(str(path)))
+    limit = Seen(make(path))
+    verdicts = []
+    for step in range(60):
+        rubbish = 10 <= step < 20 or step >= 30
+        path.write_text("some total=<unknown>\n" if rubbish else good)
+        verdicts.append(limit.crossing())
+        now[0] += 0.05
+    assert not any(verdicts[:49])
+    name = limit._limit.name
+    assert verdicts[-1] == f"{name} could not be read for 1.4 s ({reason}), so nothing watched it"
+
+
+def test_a_limit_whose_file_is_refused_is_borne_for_a_second(monkeypatch):
+    """A control group that is gone answers ENODEV."""
+    now = [100.0]
+    monkeypatch.setattr(guard.time, "monotonic", lambda: now[0])
+
+    class Refused:
+        name = "memory_available"
+
+        def crossing(self):
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    limit = Seen(Refused())
+    assert limit.crossing() == ""
+    now[0] += 1.0
+    assert limit.crossing() == "memory_available could not be read for 1.0 s (No such device), so nothing watched it"
 
 
 def test_pressure_is_judged_over_a_second(tmp_path, monkeypatch):

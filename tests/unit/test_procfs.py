@@ -154,54 +154,6 @@ def test_a_name_with_brackets_does_not_hide_the_start(monkeypatch, tmp_path):
 
 # -- devices ------------------------------------------------------------------------------------------------------------------
 
-DISKSTATS = b"""   7       0 loop0 11 0 28 0 0 0 0 0 0 4 0 0 0 0 0 0 0
-   1       0 ram0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
- 254       0 vda 53000 1 4000000 9000 88000 70000 9000000 50000 0 60000 60000 0 0 0 0 900 90
- 254       1 vda1 52000 1 4000000 9000 88000 70000 9000000 50000 0 60000 60000 0 0 0 0 0 0
- 259       0 nvme0n1 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
- 259       1 nvme0n1p1 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
- 179       0 mmcblk0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
- 253       0 dm-0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
-   9       0 md0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
- 251       0 zram0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
-  11       0 sr0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
-   8       0 sda 1 2 3 4 5 6 7 8 9 10 11
-"""
-
-
-@pytest.fixture
-def sys_block(tmp_path, monkeypatch):
-    """A /sys/block of our own; the real one is not looked at."""
-    block = tmp_path / "sys" / "block"
-    block.mkdir(parents=True)
-    monkeypatch.setattr(procfs, "Path", lambda path: Path(str(tmp_path) + str(path)))
-    return block
-
-
-def test_whole_devices_are_counted_once(sys_block):
-    """Partitions, and devices stacked on others, are left out; the order is the kernel's."""
-    for name in ("loop0", "ram0", "vda", "nvme0n1", "mmcblk0", "dm-0", "md0", "zram0", "sr0", "sda"):
-        (sys_block / name).mkdir()
-    assert procfs.whole_devices(DISKSTATS) == ("vda", "nvme0n1", "mmcblk0", "sda")
-
-
-def test_without_diskstats_there_are_no_devices(sys_block):
-    """A container may show nothing."""
-    assert procfs.whole_devices(b"") == ()
-
-
-def test_a_device_with_a_slash_in_its_name_is_found(sys_block):
-    """Old RAID controllers call their disks cciss/c0d0."""
-    (sys_block / "cciss!c0d0").mkdir()
-    assert procfs.whole_devices(b" 104 0 cciss/c0d0 1 2 3 4 5 6 7 8 9 10 11\n") == ("cciss/c0d0",)
-
-
-def test_this_machine_s_devices_are_whole():
-    """On the real machine no device is a partition of another."""
-    for name in procfs.whole_devices(Path("/proc/diskstats").read_bytes()):
-        assert not Path(f"/sys/block/{name}/partition").exists()
-
-
 def test_the_device_under_a_path_is_whole(tmp_path):
     """The device under the temporary folder is none, or one that /sys/block knows."""
     name = procfs.device_under(tmp_path)
@@ -418,3 +370,62 @@ def test_this_process_s_group_is_read():
     group = ControlGroup()
     assert group.memory_limit_bytes() is None or group.memory_limit_bytes() > 0
     assert group.cpu_quota() is None or group.cpu_quota() > 0
+
+
+# -- temperatures -------------------------------------------------------------------------------------------------------------
+
+
+def chip(root, number, name, *sensors):
+    folder = root / f"hwmon{number}"
+    folder.mkdir()
+    (folder / "name").write_text(f"{name}\n")
+    for index, (label, millidegrees) in enumerate(sensors, 1):
+        (folder / f"temp{index}_label").write_text(f"{label}\n")
+        (folder / f"temp{index}_input").write_text(f"{millidegrees}\n")
+    return folder
+
+
+def sensors_of(root):
+    return [(Path(path).parent.name, Path(path).name) for path, _ in procfs.cpu_temperature_files(str(root))]
+
+
+def test_a_die_counts_once_by_its_own_temperature(tmp_path):
+    """Tctl, which steers fans, is up to 27 °C above Tdie; a chip that shows Tctl alone has no offset."""
+    chip(tmp_path, 0, "k10temp", ("Tctl", 77000), ("Tdie", 50000), ("Tccd1", 49000))
+    chip(tmp_path, 1, "k10temp", ("Tctl", 51000))
+    assert sensors_of(tmp_path) == [("hwmon0", "temp2_input"), ("hwmon0", "temp3_input"), ("hwmon1", "temp1_input")]
+
+
+def test_the_board_counts_where_there_is_no_cpu_sensor(tmp_path):
+    """The board's acpitz is often a constant 27.8 °C."""
+    chip(tmp_path, 0, "acpitz", ("", 27800))
+    chip(tmp_path, 1, "nvme", ("Composite", 60000))
+    assert sensors_of(tmp_path) == [("hwmon0", "temp1_input")]
+    chip(tmp_path, 2, "coretemp", ("Package id 0", 20000))
+    assert sensors_of(tmp_path) == [("hwmon2", "temp1_input")]
+
+
+@pytest.mark.parametrize("said", [b"0\n", b"-128000\n", b"255500\n", b"-1\n", b"N/A\n", b"", b"150000\n"])
+def test_what_no_cpu_can_be_is_no_temperature(said):
+    """A sensor that says 0, -128 or 255.5 °C is not connected."""
+    assert procfs.believable_celsius(said) != procfs.believable_celsius(said)
+
+
+def test_a_cpu_s_temperature_is_in_degrees():
+    """The kernel says millidegrees."""
+    assert procfs.believable_celsius(b"61500\n") == 61.5
+
+
+@pytest.mark.parametrize("data", [b"MemAvailable:\nMemTotal: 4 kB\n", b"MemAvailable: <unknown> kB\nMemTotal: 4 kB\n"])
+def test_a_line_of_meminfo_that_is_no_number_is_left_out(data):
+    """The others are read."""
+    assert procfs.read_meminfo(data) == {b"MemTotal": 4096}
+
+
+@pytest.mark.parametrize("content", [b"", b"1\n", b"a b c d e f\n"])
+@pytest.mark.parametrize("ask", [procfs.resident_bytes, procfs.process_io_bytes, procfs.start_ticks])
+def test_a_process_that_ends_while_it_is_asked_is_gone(monkeypatch, tmp_path, ask, content):
+    """Its files are empty or cut between opening and reading."""
+    (tmp_path / "file").write_bytes(content)
+    monkeypatch.setattr("builtins.open", lambda *_, **__: os.fdopen(os.open(tmp_path / "file", os.O_RDONLY), "rb", buffering=0))
+    assert ask(1) is None

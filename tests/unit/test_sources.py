@@ -1,14 +1,16 @@
 """The sources of samples: /proc and psutil agree, and neither trips over counters that reset or things that come and go."""
 
 import csv
+import errno
 import gc
 import math
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
-from itertools import product
+from itertools import count, product
 
 import psutil
 import pytest
@@ -19,7 +21,7 @@ from twin_harness.machine import inspect_machine
 from twin_harness.metrics import columns
 from twin_harness.telemetry import procfs_source
 from twin_harness.telemetry.procfs_source import Counters, ProcfsSource
-from twin_harness.telemetry.psutil_logger import Logger, make_source, replace_json
+from twin_harness.telemetry.psutil_logger import DatasetUnwritable, Logger, _bounded, make_source, replace_json
 from twin_harness.telemetry.psutil_source import PsutilSource
 
 OTHERS = 22  # columns that no source fills: identity, contract, probes and the logger's own
@@ -52,17 +54,27 @@ def test_source_fills_the_columns_of_the_registry(machine, names, source_type):
 
 
 def counters(source):
-    now = source._read()
+    now = source._read(0.0) if isinstance(source, PsutilSource) else source._read()
     found = {f"cpu {index}": value for index, value in enumerate(now.cpu)}
     found |= {f"events {index}": value for index, value in enumerate(now.events[:2])}
-    found |= {f"disk {index}": value for index, value in enumerate(now.disk)}
-    found |= {f"network {index}": value for index, value in enumerate(now.network)}
-    return found
+    found |= {f"disk {name} {index}": value for name, fields in disks_of(source, now).items() for index, value in enumerate(fields)}
+    found |= {f"network {name} {index}": int(value) for name, fields in now.network.items() for index, value in enumerate(fields)}
+    return {name.replace("b'", "").replace("'", ""): value for name, value in found.items()} | {"loopback": now.loopback}
+
+
+def disks_of(source, now):
+    """Return bytes read and written, reads and writes of each disk, whichever source they are of."""
+    if isinstance(source, PsutilSource):
+        return now.disk
+    counters = {name: [int(value) for value in fields] for name, fields in now.disk.items()}
+    return {name: (read * 512, written * 512, reads, writes) for name, (reads, read, writes, written) in counters.items()}
 
 
 def test_proc_lies_between_two_readings_of_psutil(machine):
     """What /proc says is never before what psutil said just before, and never after what it says just after."""
     procfs, reference = ProcfsSource(machine.to_json()), PsutilSource(machine.to_json())
+    procfs.start(0.0)
+    reference.start(0.0)
     for _ in range(5):
         before, ours, after = counters(reference), counters(procfs), counters(reference)
         for name, value in ours.items():
@@ -110,16 +122,22 @@ NETWORK = (
 INTERFACE = "  {name}: {bytes} 1 0 0 0 0 0 0 {bytes} 1 0 0 0 0 0 0\n"
 
 
+LOADAVG = "0.5 0.4 0.3 1/100 4242\n"
+MEMINFO = (
+    "MemTotal: 1000000 kB\nMemFree: 1 kB\nMemAvailable:  500000 kB\nCached: 1 kB\n"
+    "Dirty: 0 kB\nWriteback: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"
+)
+
+
 class Machine:
     """A /proc made up for a test."""
 
     def __init__(self, folder):
         self.folder = folder
+        self.unreadable = set()
         (folder / "pressure").mkdir()
-        (folder / "loadavg").write_text("0.5 0.4 0.3 1/100 4242\n")
-        (folder / "meminfo").write_text(
-            "MemTotal: 1000000 kB\nMemFree: 1 kB\nMemAvailable:  500000 kB\nCached: 1 kB\nDirty: 0 kB\nWriteback: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"
-        )
+        (folder / "loadavg").write_text(LOADAVG)
+        (folder / "meminfo").write_text(MEMINFO)
         self.write()
 
     def write(self, *, cpus=(0, 1), busy=100, idle=100, events=1000, disks=(("sda", 10),), interfaces=(("eth0", 1000), ("lo", 5))):
@@ -136,21 +154,60 @@ class Machine:
             file.write(text)
 
 
+class Faulty(procfs_source.KeptFile):
+    """A kept file of such a /proc that may refuse to be read."""
+
+    unreadable: set[str]
+
+    def read(self):
+        if self.path in self.unreadable:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().read()
+
+
+def keep_of(proc, names=()):
+    """Return ``keep`` for a made-up /proc; further files by their names."""
+
+    def keep(path, size_bytes=4096):
+        inside = str(proc.folder / names[path].decode()) if path in names else path.replace("/proc", str(proc.folder))
+        try:
+            kept = type("Kept", (Faulty,), {"unreadable": proc.unreadable})(inside, size_bytes)
+            kept.read()
+        except OSError:
+            return None
+        return kept
+
+    return keep
+
+
 @pytest.fixture
-def made_up(tmp_path, monkeypatch, machine):
-    """A source on a /proc made up for the test, of a machine with two CPUs."""
-    folder = tmp_path / "proc"
+def fake_proc(tmp_path, monkeypatch, machine):
+    """A /proc made up for the test, and what makes a source on it, of a machine with two CPUs."""
+    folder, new_names = tmp_path / "proc", ([str(number)] for number in count())  # devices are looked for each second
     folder.mkdir()
     proc = Machine(folder)
-    for name in ("KeptFile", "keep"):
-        original = getattr(procfs_source, name)
-        monkeypatch.setattr(procfs_source, name, lambda path, size=4096, original=original: original(path.replace("/proc", str(folder)), size))
-    monkeypatch.setattr(procfs_source, "whole_device_names", lambda: frozenset({b"sda", b"sdb"}))
+    monkeypatch.setattr(procfs_source, "keep", keep_of(proc))
+    monkeypatch.setattr(procfs_source, "counted_disks", lambda _: frozenset({"sda", "sdb"}))
+    monkeypatch.setattr(procfs_source, "counted_interfaces", lambda listed: frozenset(listed - {"lo"}))
+    monkeypatch.setattr(procfs_source, "unlisted_interfaces", lambda _: frozenset())
+    monkeypatch.setattr(procfs_source, "_names_in", lambda folder: next(new_names))
     two = replace(machine, cpus=(0, 1), possible_cpus=(0, 1), cpu_capacity=2.0, scratch_device="sda", memory_total_bytes=2**30, memory_limit_bytes=2**30)
     names = [metric.name for metric in columns((0, 1)) if metric.group not in ("identity", "contract", "probe", "self")]
-    source = ProcfsSource(two.to_json())
+
+    def make():
+        source = ProcfsSource(two.to_json())
+        return source, lambda now_s: dict(zip(names, source.sample(now_s).cells, strict=True))
+
+    return proc, make
+
+
+@pytest.fixture
+def made_up(fake_proc):
+    """A source on a /proc made up for the test, after its first reading."""
+    proc, make = fake_proc
+    source, sample = make()
     source.start(0.0)
-    return proc, source, lambda now_s: dict(zip(names, source.sample(now_s).cells, strict=True))
+    return proc, source, sample
 
 
 def test_made_up_rates_are_right(made_up):
@@ -170,8 +227,7 @@ RESETS = {
     "counters of the kernel": {"events": 10},
     "disk counters": {"disks": (("sda", 1),)},
     "interface counters": {"interfaces": (("eth0", 10), ("lo", 5))},
-    "an interface that goes": {"interfaces": (("lo", 5),)},
-    "a disk that goes": {"disks": ()},
+    "loopback's counters": {"interfaces": (("eth0", 1000), ("lo", 1))},
 }
 
 
@@ -191,29 +247,282 @@ def test_counter_that_goes_back_is_an_empty_cell_and_a_note(made_up, change):
     assert row["disk_read_bytes_per_s"] == 0.0
 
 
-@pytest.mark.parametrize("change", [{"disks": (("sda", 10), ("sdb", 7))}, {"interfaces": (("eth0", 1000), ("eth1", 4), ("lo", 5))}], ids=["disk", "interface"])
-def test_what_is_plugged_in_adds_to_the_sums(made_up, change):
-    """A device that comes brings the counters that it has; nothing is negative or lost."""
+# What counts there second by second, and the true rates between; None is an empty cell.
+COMINGS = {
+    "a disk that comes": (
+        "disks",
+        [{"sda": 10}, {"sda": 20}, {"sda": 30, "sdb": 9000}, {"sda": 40, "sdb": 9005}],
+        [10, 10, 15],
+        "disk sdb came during the run",
+    ),
+    "a disk that goes": (
+        "disks",
+        [{"sda": 10, "sdb": 8}, {"sda": 20, "sdb": 9}, {"sda": 30}, {"sda": 40}],
+        [11, 10, 10],
+        "disk sdb went during the run",
+    ),
+    "a disk made anew": (
+        "disks",
+        [{"sda": 10, "sdb": 8}, {"sda": 20, "sdb": 2}, {"sda": 30, "sdb": 3}],
+        [10, 11],
+        "disk sdb has counters that went back",
+    ),
+    "the only disk goes and comes": (
+        "disks",
+        [{"sda": 10}, {}, {"sda": 5000}, {"sda": 5001}],
+        [None, None, 1],
+        "disk sda went during the run",
+    ),
+    "an interface that comes": (  # seen by the look after its first second
+        "interfaces",
+        [{"eth0": 10}, {"eth0": 20, "eth1": 10**9}, {"eth0": 30, "eth1": 10**9 + 7}, {"eth0": 40, "eth1": 10**9 + 8}],
+        [10, 10, 11],
+        "network interface eth1 came during the run",
+    ),
+    "an interface that goes": (
+        "interfaces",
+        [{"eth0": 10, "eth1": 7}, {"eth0": 20, "eth1": 8}, {"eth0": 30}],
+        [11, 10],
+        "network interface eth1 went during the run",
+    ),
+    "an interface made anew": (
+        "interfaces",
+        [{"eth0": 10, "eth1": 70}, {"eth0": 20, "eth1": 8}, {"eth0": 30, "eth1": 9}],
+        [10, 11],
+        "network interface eth1 has counters that went back",
+    ),
+}
+
+
+@pytest.mark.parametrize(("what", "seconds", "rates", "note"), COMINGS.values(), ids=list(COMINGS))
+def test_a_device_that_comes_or_goes_shows_in_no_rate(made_up, what, seconds, rates, note):
+    """It is left out of that one interval, the others go on, and a note says so once."""
     proc, source, sample = made_up
-    proc.write(**change)
-    row = sample(1.0)
-    assert min(value for name, value in row.items() if name.endswith("_per_s") and not math.isnan(value)) >= 0
-    assert source.resets == []
+    column = {"disks": "disk_writes_per_s", "interfaces": "network_sent_bytes_per_s"}[what]
+    loopback = {"interfaces": (("lo", 5),)}.get(what, ())
+    measured = []
+    for second, devices in enumerate(seconds):
+        proc.write(**{what: (*devices.items(), *loopback)})
+        if second == 0:
+            source.start(0.0)
+        else:
+            measured.append(sample(float(second))[column])
+    assert [None if math.isnan(value) else value for value in measured] == rates
+    sentence = f"{note}: left out of the sums in such an interval"
+    assert [text for text in source.resets if note in text] == [sentence]
 
 
-def test_cpu_that_goes_offline_is_an_empty_cell(made_up):
-    """Its column is empty while it is away, and the machine's percent is that of what is left; back, it is a number again."""
+def test_a_cpu_that_comes_back_brings_no_burst(made_up):
+    """Its column is empty while it is away and the machine's percent is that of the rest; back, its line counts since boot."""
     proc, _, sample = made_up
     proc.write(cpus=(0,), busy=150, idle=150)
     row = sample(1.0)
-    assert math.isnan(row["cpu1_percent"])
-    assert row["cpu0_percent"] == 50.0
-    assert math.isnan(row["cpu_percent"]) or 0 <= row["cpu_percent"] <= 100
-    proc.write(busy=200, idle=200)
-    sample(2.0)
-    proc.write(busy=250, idle=250)
+    assert (row["cpu_percent"], row["cpu0_percent"], math.isnan(row["cpu1_percent"])) == (50.0, 50.0, True)
+    proc.write(busy=200, idle=250)
+    row = sample(2.0)
+    assert (row["cpu_percent"], math.isnan(row["cpu1_percent"])) == (pytest.approx(100 / 3), True)
+    proc.write(busy=250, idle=300)
     row = sample(3.0)
     assert (row["cpu_percent"], row["cpu1_percent"]) == (50.0, 50.0)
+
+
+def test_idle_time_that_goes_back_is_no_time(made_up):
+    """The kernel's idle and iowait may fall by a tick (proc(5)): that interval was busy, and nothing is empty."""
+    proc, _, sample = made_up
+    proc.write(busy=110, idle=99)
+    row = sample(1.0)
+    assert (row["cpu_percent"], row["cpu0_percent"]) == (100.0, 100.0)
+
+
+def test_between_two_ticks_nothing_is_known(made_up):
+    """No time has passed on any CPU: the share of nothing is empty, not 0."""
+    _, _, sample = made_up
+    row = sample(0.001)
+    assert math.isnan(row["cpu_percent"])
+    assert math.isnan(row["cpu0_percent"])
+
+
+# -- what is not there, and what answers rubbish ----------------------------------------------------------------------------------
+
+# The file, the columns that are made of it, and a part of the note.
+FILES = {
+    "stat": (("cpu_percent", "cpu0_percent", "context_switches_per_s", "processes_running"), "/proc/stat"),
+    "meminfo": (("memory_percent", "memory_used_bytes", "memory_available_bytes", "memory_dirty_bytes"), "/proc/meminfo"),
+    "diskstats": (("disk_read_bytes_per_s", "disk_write_bytes_per_s", "disk_reads_per_s", "disk_busy_percent"), "disk"),
+    "net/dev": (("network_sent_bytes_per_s", "network_errors_per_s", "network_loopback_bytes_per_s"), "network"),
+    "loadavg": (("load1", "load15"), "/proc/loadavg"),
+    "pressure/cpu": (("pressure_cpu_percent",), "pressure"),
+}
+FAULTS = {
+    "cannot be read": None,
+    "empty": "",
+    "cut": "c",
+    "unknown": "<unknown>\n",
+    "other": "cpu  x\na b c d e f g h i j k l m n\nMemAvailable: x kB\neth0: x x\n",
+}
+
+
+def at_second(proc, second):
+    """Let the machine be half busy, and everything count."""
+    count, disks, interfaces = 100 + 50 * second, (("sda", 10 + second),), (("eth0", 1000 + second), ("lo", 5))
+    proc.write(busy=count, idle=count, events=1000 * (second + 1), disks=disks, interfaces=interfaces)
+    proc.put("loadavg", LOADAVG)
+    proc.put("meminfo", MEMINFO)
+    proc.put("pressure/cpu", f"some avg10=0 avg60=0 avg300=0 total={second}\nfull avg10=0 total={second}\n")
+
+
+def spoil(proc, name, fault):
+    """Have a file answer something else than ever before."""
+    if FAULTS[fault] is None:
+        proc.unreadable.add(str(proc.folder / name))
+    else:
+        proc.put(name, FAULTS[fault])
+
+
+def emptied(row, columns_of_file):
+    return [column for column in columns_of_file if math.isnan(row[column])]
+
+
+@pytest.mark.parametrize("name", list(FILES))
+@pytest.mark.parametrize("fault", list(FAULTS))
+def test_what_cannot_be_read_any_more_costs_its_cells(fake_proc, name, fault):
+    """All its cells are empty, none is 0, those of other files go on, and it is one sentence however long it lasts."""
+    proc, make = fake_proc
+    at_second(proc, 0)
+    source, sample = make()
+    source.start(0.0)
+    at_second(proc, 1)
+    assert not [column for lost, _ in FILES.values() for column in emptied(sample(1.0), lost)]
+    for second in range(2, 9):
+        at_second(proc, second)
+        spoil(proc, name, fault)
+        row = sample(float(second))
+    for other, (columns_of_file, _) in FILES.items():
+        assert emptied(row, columns_of_file) == (list(columns_of_file) if other == name else []), other
+    assert [text for text in source.resets if FILES[name][1] in text]
+    assert len(source.resets) <= 3
+    proc.unreadable.clear()
+    for second in range(9, 12):
+        at_second(proc, second)
+        row = sample(float(second))
+    assert not emptied(row, FILES[name][0])
+
+
+@pytest.mark.parametrize("name", list(FILES))
+@pytest.mark.parametrize("fault", ["gone", *FAULTS])
+def test_what_cannot_be_read_at_all_is_empty_and_said(fake_proc, name, fault):
+    """From the first sample on: containers hide files, show empty ones, or refuse them to a user."""
+    proc, make = fake_proc
+    at_second(proc, 0)
+    if fault == "gone":
+        (proc.folder / name).unlink()
+    else:
+        spoil(proc, name, fault)
+    source, sample = make()
+    source.start(0.0)
+    row = sample(1.0)
+    assert emptied(row, FILES[name][0]) == list(FILES[name][0])
+    assert [text for text in source.resets if FILES[name][1] in text]
+
+
+MEMINFO_COLUMNS = {
+    "MemAvailable": ("memory_percent", "memory_used_bytes", "memory_available_bytes"),
+    "Cached": ("memory_cached_bytes",),
+    "Dirty": ("memory_dirty_bytes",),
+    "Writeback": ("memory_writeback_bytes",),
+}
+
+
+@pytest.mark.parametrize(("line", "lost"), MEMINFO_COLUMNS.items(), ids=list(MEMINFO_COLUMNS))
+def test_a_line_that_meminfo_lacks_is_an_empty_cell(made_up, line, lost):
+    """MemAvailable came with Linux 3.14, and containers show what their lxcfs knows."""
+    proc, source, sample = made_up
+    text = (proc.folder / "meminfo").read_text()
+    proc.put("meminfo", "".join(f"{entry}\n" for entry in text.splitlines() if not entry.startswith(line)))
+    row = sample(1.0)
+    every = [column for columns_of_line in MEMINFO_COLUMNS.values() for column in columns_of_line]
+    assert emptied(row, every) == list(lost)
+    assert [text for text in source.resets if text.startswith("/proc/meminfo does not tell") and line in text]
+
+
+def test_a_disk_is_read_from_its_own_file_where_diskstats_shows_none(fake_proc, monkeypatch):
+    """Some lxcfs shows an empty /proc/diskstats beside a whole /sys/block."""
+    proc, make = fake_proc
+    files = {b"sda": [10, 20], b"sdb": [5, 6]}
+    monkeypatch.setattr(procfs_source, "keep", keep_of(proc, {f"/sys/block/{name.decode()}/stat": name for name in files}))
+    for second in (0, 1):
+        for name, counts in files.items():
+            (proc.folder / name.decode()).write_text(f"{counts[second]} 0 0 0 {counts[second]} 0 0 0 0 0 0 0 0 0 0 0 0\n")
+        at_second(proc, second)
+        proc.put("diskstats", "")
+        if second == 0:
+            source, sample = make()
+            source.start(0.0)
+    assert sample(1.0)["disk_writes_per_s"] == 11.0
+
+
+# What psutil is asked, and the columns that are made of its answer.
+ASKED = {
+    "cpu_times": ("cpu_percent", "cpu0_percent"),
+    "cpu_stats": ("context_switches_per_s", "interrupts_per_s"),
+    "virtual_memory": ("memory_percent", "memory_used_bytes", "memory_available_bytes"),
+    "swap_memory": ("swap_percent", "swap_in_bytes_per_s"),
+    "disk_io_counters": ("disk_read_bytes_per_s", "disk_writes_per_s"),
+    "net_io_counters": ("network_sent_bytes_per_s", "network_loopback_bytes_per_s"),
+    "getloadavg": ("load1", "load15"),
+    "cpu_freq": (),
+}
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), ValueError("<unknown>"), IndexError("x"), NotImplementedError("no")], ids=repr)
+@pytest.mark.parametrize("name", list(ASKED))
+def test_what_psutil_cannot_say_costs_its_cells(machine, names, monkeypatch, name, error):
+    """Whatever it raises: the cells are empty, one note says so, and the others go on."""
+
+    def refuse(**_):
+        raise error
+
+    source = PsutilSource(machine.to_json())
+    source.start(0.0)
+    monkeypatch.setattr(psutil, name, refuse)
+    rows = [dict(zip(names, source.sample(second).cells, strict=True)) for second in (1.0, 2.0, 3.0)]
+    assert emptied(rows[-1], ASKED[name]) == list(ASKED[name])
+    others = [column for other, lost in ASKED.items() if other not in (name, "cpu_freq", "swap_memory") for column in lost]
+    assert not set(emptied(rows[-1], others)) - {"cpu0_percent", "cpu_percent"}
+    assert len([text for text in source.resets if "could not be read" in text]) == bool(ASKED[name])
+
+
+@pytest.mark.parametrize("listed", [{}, None], ids=["empty", "none"])
+def test_psutil_without_disks_or_network_is_empty_and_says_so(machine, names, monkeypatch, listed):
+    """An answer of {} or None where the kernel shows nothing: nothing was measured."""
+    for name in ("disk_io_counters", "net_io_counters"):
+        monkeypatch.setattr(psutil, name, lambda **_: listed)
+    source = PsutilSource(machine.to_json())
+    source.start(0.0)
+    row = dict(zip(names, source.sample(1.0).cells, strict=True))
+    assert [name for name, value in row.items() if name.startswith(("disk_", "network_")) and not math.isnan(value)] == ["disk_used_percent"]
+    assert source.resets[:2] == ["psutil shows no block device: the disk rates are empty", "psutil shows no interface but loopback: network_* are empty"]
+
+
+def test_what_psutil_fills_with_zeros_is_empty(machine, names, monkeypatch):
+    """It warns that it did not find them and answers 0: those are empty."""
+    swap, memory = psutil.swap_memory(), psutil.virtual_memory()
+
+    def answer(value, text):
+        def ask():
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            return value
+
+        return ask
+
+    monkeypatch.setattr(psutil, "swap_memory", answer(swap, "'sin' and 'sout' swap memory stats couldn't be determined and were set to 0"))
+    monkeypatch.setattr(psutil, "virtual_memory", answer(memory, "'cached' memory stats couldn't be determined and was set to 0"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source = PsutilSource(machine.to_json())
+        source.start(0.0)
+        row = dict(zip(names, source.sample(1.0).cells, strict=True))
+    assert emptied(row, ["swap_in_bytes_per_s", "swap_out_bytes_per_s", "memory_cached_bytes"]) == ["swap_in_bytes_per_s", "swap_out_bytes_per_s", "memory_cached_bytes"]
 
 
 # -- the logger -------------------------------------------------------------------------------------------------------------------
@@ -228,7 +537,7 @@ class Constant:
     def start(self, now_s):
         pass
 
-    def read(self):
+    def read(self, now_s):
         pass
 
     def sample(self, now_s):
@@ -269,7 +578,7 @@ class Held:
     def start(self, now_s):
         self._before = now_s, self._clock.monotonic_s()
 
-    def read(self):
+    def read(self, now_s):
         self._clock.advance(self._held_s.pop(0) if self._held_s else 0.0003)
         self._counter = self._clock.monotonic_s()
 
@@ -298,6 +607,40 @@ def test_reading_that_was_held_up_is_taken_again(tmp_path, machine, held_s):
     finally:
         os.close(descriptor)
         board.close(unlink=True)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EBUSY, "busy"), ValueError("<unknown>"), KeyError("x"), TypeError("x"), ZeroDivisionError("x")], ids=repr)
+def test_a_source_that_fails_as_a_whole_costs_rows_not_the_logger(logger, error):
+    """What nobody thought of leaves rows with empty cells of the machine, and one note; the rows after are whole."""
+    made, clock, source, path = logger
+    sample = source.sample
+    for number in range(5):
+        source.sample = sample if number in (0, 4) else lambda _: (_ for _ in ()).throw(error)
+        clock.sleep_until(made.next_s)
+        made.sample()
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert [row["cpu_percent"] for row in rows] == ["1", "", "", "", "1"]
+    assert {row["memory_percent"] for row in rows[1:4]} == {row["cpu_background_percent"] for row in rows[1:4]} == {""}
+    assert [row["cpu_requested_percent"] for row in rows] == ["0"] * 5
+    assert len([note for note in source.resets if note.startswith("a sample failed")]) == 1
+
+
+def test_notes_that_are_not_shown_are_counted():
+    """run.json holds the first twenty, and how many more there were."""
+    notes = [f"note {number}" for number in range(25)]
+    assert _bounded(notes[:20]) == notes[:20]
+    assert _bounded(notes) == [*notes[:20], "and 5 more notes of the logger"]
+
+
+def test_only_writing_the_dataset_is_called_so(logger):
+    """A descriptor that cannot be written is the dataset's fault, and has a name of its own."""
+    made, clock, _, path = logger
+    read_only = os.open(path, os.O_RDONLY)
+    made._descriptor = read_only
+    clock.sleep_until(made.next_s)
+    with pytest.raises(DatasetUnwritable):
+        made.sample()
+    os.close(read_only)
 
 
 @pytest.mark.parametrize("name", ["procfs", "psutil"])
@@ -356,8 +699,8 @@ def test_psutil_of_today_has_what_the_source_asks_for():
 
 
 def test_counters_start_empty():
-    """A machine without a disk or network has zeros, not nothing."""
-    assert Counters().disk == (0, 0, 0, 0)
+    """What was not read is nothing, and no zeros."""
+    assert (Counters().disk, Counters().network, Counters().device) == (None, None, None)
 
 
 @pytest.mark.parametrize(("number", "goes_on"), [(signal.SIGXCPU, True), (signal.SIGTERM, False)])

@@ -7,6 +7,12 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.devices import (
+    counted_disks,
+    counted_interfaces,
+    power_zones,
+    unlisted_interfaces,
+)
 from twin_harness.machine import MEMORY_BACKED, NETWORK_BACKED, inspect_machine
 from twin_harness.procfs import ControlGroup, read_text
 
@@ -14,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twin_harness.machine import Machine
+
+_DISK_FIELDS = 13  # two numbers, the name and eleven counters (iostats.rst)
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,9 @@ def examine(scratch_dir: Path) -> list[Finding]:
         _real_time(machine),
         _scratch(machine),
         _pressure(),
+        _disks(),
+        _network(),
+        *_power(),
         _direct(scratch_dir),
         _room(),
     ]
@@ -102,6 +114,54 @@ def _pressure() -> Finding:
     if read_text("/proc/pressure/cpu"):
         return Finding("pressure", True, "the kernel tells pressure (PSI)")
     return Finding("pressure", False, "the kernel tells no pressure (PSI)", "pressure columns stay empty; boot with psi=1")
+
+
+def _disks() -> Finding:
+    """Say whose counters the disk columns are."""
+    lines = read_text("/proc/diskstats").splitlines()
+    listed = frozenset(words[2] for line in lines if len(words := line.split()) > _DISK_FIELDS)
+    counted = counted_disks(listed)
+    shown = [name for name in sorted(counted) if name in listed or read_text(_stat_path(name))]
+    if not shown:
+        found = "neither /proc/diskstats nor /sys/block shows a disk"
+        advice = "the disk rates stay empty: show one of the two to this user or container"
+        return Finding("disks", False, found, advice)
+    return Finding("disks", True, f"the disk rates are of {_listed(shown)}")
+
+
+def _stat_path(disk: str) -> str:
+    return f"/sys/block/{disk.replace('/', '!')}/stat"
+
+
+def _network() -> Finding:
+    """Say whose counters the network columns are."""
+    lines = read_text("/proc/net/dev").splitlines()[2:]
+    listed = frozenset(line.split(":")[0].strip() for line in lines)
+    counted = sorted(counted_interfaces(listed))
+    if not counted:
+        found = "/proc/net/dev shows no interface but loopback"
+        return Finding("network", False, found, "the network rates stay empty")
+    found = f"the network rates are of {_listed(counted)}"
+    unlisted = sorted(unlisted_interfaces(listed))
+    if not unlisted:
+        return Finding("network", True, found)
+    found += f", by their names: /sys/class/net does not show {_listed(unlisted)}"
+    advice = "one may be counted beside what it is stacked on; mount this network namespace's sysfs"
+    return Finding("network", False, found, advice)
+
+
+def _power() -> list[Finding]:
+    """Say why there is no power where the machine has counters of it."""
+    mute = [zone.name for zone in power_zones() if not read_text(zone.path)]
+    if not mute:
+        return []
+    advice = "power_watts stays empty; run as root, or chmod a+r /sys/class/powercap/*/energy_uj"
+    return [Finding("power", False, f"the energy of {_listed(mute)} is for root to read", advice)]
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_MOST_NAMED])} and {more} more"
 
 
 def _room() -> Finding:

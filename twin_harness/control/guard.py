@@ -19,18 +19,49 @@ from typing import Any, Protocol
 from twin_harness.board import Board
 from twin_harness.child import die_with_parent, read_line, run_in_real_time, run_on, watch_process
 from twin_harness.load_tree import await_dead, end_load
-from twin_harness.procfs import AvailableMemory, KeptFile, cpu_temperature_files, keep, read_meminfo
+from twin_harness.procfs import AvailableMemory, KeptFile, believable_celsius, cpu_temperature_files, keep, read_meminfo
 
 POLL_S = 0.050
+BLIND_S = 1.0
 BELOW_CRITICAL_CELSIUS = 5.0
 
 
 class Watched(Protocol):
     """One limit."""
 
+    name: str
+
     def crossing(self) -> str:
         """Return a sentence when it is crossed, else nothing."""
         ...
+
+
+class Seen:
+    """A limit that a reading may fail of: for a moment that is nothing, for longer nobody watches it, and the load is stopped.
+
+    Args:
+        limit: what is watched.
+    """
+
+    def __init__(self, limit: Watched) -> None:
+        self._limit = limit
+        self._blind_since_s: float | None = None
+
+    def crossing(self) -> str:
+        """Return a sentence when the limit is crossed, or could not be read for a second, else nothing."""
+        try:
+            sentence = self._limit.crossing()
+        except (OSError, ValueError, LookupError) as error:
+            now_s = time.monotonic()
+            if self._blind_since_s is None:
+                self._blind_since_s = now_s
+            if now_s - self._blind_since_s < BLIND_S:
+                return ""
+            reason = getattr(error, "strerror", None) or str(error)
+            name = self._limit.name
+            return f"{name} could not be read for {now_s - self._blind_since_s:.1f} s ({reason:.120}), so nothing watched it"
+        self._blind_since_s = None
+        return sentence
 
 
 class MemoryFloor:
@@ -48,9 +79,16 @@ class MemoryFloor:
         self._available = AvailableMemory(limit_bytes)
 
     def crossing(self) -> str:
-        """Return a sentence when the floor is crossed, else nothing."""
+        """Return a sentence when the floor is crossed, else nothing.
+
+        Raises:
+            ValueError: the kernel does not tell.
+        """
         available = self._available.read_bytes()
-        if available is None or available >= self._floor_bytes:
+        if available is None:
+            msg = "/proc/meminfo does not tell MemAvailable"
+            raise ValueError(msg)
+        if available >= self._floor_bytes:
             return ""
         return f"memory_available fell to {available / 2**20:.0f} MiB, below the floor of {self._floor_bytes / 2**20:.0f} MiB"
 
@@ -98,10 +136,10 @@ class TemperatureCeiling:
         """Return a sentence when a ceiling is crossed, else nothing."""
         for sensor, ceiling in self._sensors:
             try:
-                celsius = int(sensor.read()) / 1000.0
-            except (OSError, ValueError):
+                celsius = believable_celsius(sensor.read())
+            except OSError:
                 continue  # a sensor that sleeps, or is gone
-            if celsius > ceiling:
+            if celsius > ceiling:  # never of NaN: what no CPU can be stops nothing
                 return f"temperature rose to {celsius:.1f} °C, above the ceiling of {ceiling:.1f} °C"
         return ""
 
@@ -141,8 +179,15 @@ class SwapCeiling:
         self._file = keep(path, 8192)
 
     def crossing(self) -> str:
-        """Return a sentence when the ceiling is crossed, else nothing."""
+        """Return a sentence when the ceiling is crossed, else nothing.
+
+        Raises:
+            ValueError: the kernel does not tell.
+        """
         table = read_meminfo(self._file.read()) if self._file else {}
+        if self._file and not table.keys() >= {b"SwapTotal", b"SwapFree"}:
+            msg = "/proc/meminfo does not tell SwapTotal and SwapFree"
+            raise ValueError(msg)
         total = table.get(b"SwapTotal", 0)
         percent = 100.0 * (total - table[b"SwapFree"]) / total if total else 0.0
         return f"swap rose to {percent:.1f} %, above the ceiling of {self._ceiling_percent:g} %" if percent > self._ceiling_percent else ""
@@ -189,7 +234,7 @@ def main() -> int:
     limits = json.loads(read_line(0))
     board = Board.open(limits["board"])
     slot = board.claim_process(os.getpid(), "harness", plan=limits["part"])
-    watched_now = watched_limits(limits)
+    watched_now = [Seen(limit) for limit in watched_limits(limits)]
     controller = watch_process(limits["controller_pid"])
     group, mark = 0, f"{board.path.stem}." if limits["has_commands"] else ""
     run_on(limits["cpus"])  # its worker may be confined to the part that the load fills

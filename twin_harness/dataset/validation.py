@@ -18,6 +18,18 @@ if TYPE_CHECKING:
     from twin_harness.recording import Run
 
 LEAST_BACKGROUND_PERCENT = -1.0
+# Both sources measure these wherever the kernel shows them: without a single figure, nothing was measured there.
+_MEASURED_EVERYWHERE = (
+    "cpu_percent",
+    "load1",
+    "memory_percent",
+    "disk_read_bytes_per_s",
+    "disk_write_bytes_per_s",
+    "disk_reads_per_s",
+    "disk_writes_per_s",
+    "network_sent_bytes_per_s",
+    "network_received_bytes_per_s",
+)
 
 
 def validate(run: Run) -> pd.DataFrame:
@@ -32,6 +44,7 @@ def validate(run: Run) -> pd.DataFrame:
         seen = Cleaning(interval_s, faults)
         seen._note_columns(columns)  # noqa: SLF001 - of the same package
         schema, last = None, None
+        unmeasured = {name for name in _MEASURED_EVERYWHERE if name in columns}
         for part in parts:
             if interval_s != interval_s:  # noqa: PLR0124 - NaN alone is unequal to itself
                 interval_s = float(part["monotonic_s"].diff().median())
@@ -40,6 +53,7 @@ def validate(run: Run) -> pd.DataFrame:
 
             note_failures(schema, part if last is None else pd.concat([last, part]), faults, None if last is None else int(last.index[0]))
             last = part.iloc[-1:]
+            unmeasured -= {name for name in unmeasured if part[name].notna().any()}
             try:
                 seen.refuse_other_hosts(part)
             except UnreadableRun as error:
@@ -48,6 +62,8 @@ def validate(run: Run) -> pd.DataFrame:
     run.folder.read_annotations(unreadable)
     for fault in unreadable:
         faults.add("damaged annotation", "", fault.partition(":")[0], fault, "left out")
+    for name in sorted(unmeasured) if last is not None and len(last) else ():
+        faults.add("not measured", name, "every row", "no figure", "empty: the notes of run.json say why")
     _note_backgrounds(run, faults)
     _note_files(run, faults)
     return faults.table()

@@ -13,18 +13,29 @@ from math import nan
 from operator import add
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.devices import counted_disks, counted_interfaces, unlisted_interfaces
 from twin_harness.procfs import SECTOR_BYTES, ControlGroup, KeptFile, keep
+from twin_harness.telemetry.rates import DeviceRates, Notes, Rates
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _CPU_FIELDS = 8  # user nice system idle iowait irq softirq steal; guest time is within user
 _LOOPBACK = b"lo"
+_WIDEST_LINE = 400  # sixteen counters of 64 bits
+_RECOUNT_S = 10.0
+RUBBISH = (OSError, ValueError, LookupError)  # of a file that cannot be read, or holds something else than ever before
 # name; reads, sectors read, writes, sectors written, ms busy, weighted ms: fields 3, 4, 6, 8, 10, 13, 14 of a line (iostats.rst)
 _DISK_LINE = re.compile(rb"^ *\d+ +\d+ (\S+) (\d+) \d+ (\d+) \d+ (\d+) \d+ (\d+) \d+ \d+ (\d+) (\d+)", re.MULTILINE)
-# name; bytes, errors and drops received, bytes, errors and drops sent (proc(5), /proc/net/dev)
-_NETWORK_LINE = re.compile(rb"^ *([^:\n]+): *(\d+) +\d+ +(\d+) +(\d+) +\d+ +\d+ +\d+ +\d+ +(\d+) +\d+ +(\d+) +(\d+)", re.MULTILINE)
+_NETWORK_NAME = re.compile(rb"^ *([^:\n]+): *\d", re.MULTILINE)
+
+
+_OF_FILE = {
+    "stat": "the CPU columns are empty",
+    "meminfo": "the memory columns are empty",
+    "loadavg": "load1, load5 and load15 are empty",
+}
 
 
 @dataclass(slots=True)
@@ -32,14 +43,15 @@ class Counters:
     """One reading of everything that only grows, and of the gauges beside it."""
 
     cpu: list[int] = field(default_factory=list)
-    parts: list[list[int]] = field(default_factory=list)
     per_cpu: dict[int, tuple[int, int]] = field(default_factory=dict)
-    events: tuple[int, int, int] = (0, 0, 0)
-    running: int = 0
-    blocked: int = 0
-    disk: tuple[int, int, int, int] = (0, 0, 0, 0)
+    times: dict[int, list[int]] = field(default_factory=dict)
+    events: tuple[float, float, float] = (nan, nan, nan)
+    running: float = nan
+    blocked: float = nan
+    disk: Mapping[Any, Sequence[bytes | int]] | None = None
     device: tuple[int, int] | None = None
-    network: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    network: Mapping[Any, Sequence[bytes | int]] | None = None
+    loopback: float = nan
     pressure: tuple[float, float, float, float, float] = (nan,) * 5
 
 
@@ -72,19 +84,12 @@ class Parts:
         self._possible: tuple[int, ...] = tuple(machine["possible_cpus"])
         self._parts = [(frozenset(part["cpus"]), len(part["cpus"]) / part["cpu_capacity"]) for part in machine.get("parts_of", ())]
 
-    def add(self, now: Counters, number: int, times: list[int]) -> None:
-        """Add the times of a CPU to those of its part."""
-        if not now.parts:
-            now.parts = [[0] * _CPU_FIELDS for _ in self._parts]
-        for index, (cpus, _) in enumerate(self._parts):
-            if number in cpus:
-                now.parts[index] = list(map(add, now.parts[index], times))
-
     def cells(self, before: Counters, now: Counters) -> tuple[tuple[float, ...], ...]:
         """Return each part's CPU percents, then how busy each possible CPU was; NaN for those of other parts."""
         found = []
-        for (cpus, to_capacity), start, end in zip(self._parts, before.parts, now.parts, strict=False):
+        for cpus, to_capacity in self._parts:
             own = [number if number in cpus else -1 for number in self._possible]
+            start, end = common_times(before, now, cpus)
             found.append((*cpu_percents(start, end, to_capacity), *per_cpu_percents(before, now, own)))
         return tuple(found)
 
@@ -92,46 +97,45 @@ class Parts:
         return bool(self._parts)
 
 
+def common_times(before: Counters, now: Counters, cpus: frozenset[int]) -> tuple[list[int], list[int]]:
+    """Return the times of these CPUs, summed over those that stand in both readings.
+
+    A CPU that goes offline leaves /proc/stat and takes its times along; when it is back its line counts since boot.
+    """
+    start, end = [0] * _CPU_FIELDS, [0] * _CPU_FIELDS
+    for number in cpus & before.times.keys() & now.times.keys():
+        start = list(map(add, start, before.times[number]))
+        end = list(map(add, end, now.times[number]))
+    return start, end
+
+
 def cpu_percents(before: list[int], now: list[int], to_capacity: float) -> tuple[float, ...]:
-    """Return busy, user, system, iowait, steal and irq in percent of the machine (psutil: busy is all but idle and iowait)."""
-    user, nice, system, idle, iowait, irq, softirq, steal = (end - start for start, end in zip(before, now, strict=True))
-    total = user + nice + system + idle + iowait + irq + softirq + steal
-    if total <= 0:
-        return (0.0 if total == 0 else nan,) * 6
+    """Return busy, user, system, iowait, steal and irq in percent of the machine (psutil: busy is all but idle and iowait).
+
+    A time that went back, as idle and iowait may (proc(5)), has not advanced, as in psutil. NaN where none has: the kernel counts in
+    ticks, and between two of them nothing is known.
+    """
+    moved = [max(0, end - start) for start, end in zip(before, now, strict=True)]
+    total = sum(moved)
+    if total == 0:
+        return (nan,) * 6
+    user, nice, system, idle, iowait, irq, softirq, steal = moved
     to_percent = 100.0 * to_capacity / total
-    busy = min(100.0, max(0.0, (total - max(idle, 0) - max(iowait, 0)) * to_percent))
-    parts = (user + nice, system, iowait, steal, irq + softirq)
-    return (busy, *(min(100.0, max(0.0, part * to_percent)) for part in parts))
+    parts = (total - idle - iowait, user + nice, system, iowait, steal, irq + softirq)
+    return tuple(min(100.0, part * to_percent) for part in parts)
 
 
 def per_cpu_percents(before: Counters, now: Counters, possible: Sequence[int]) -> list[float]:
-    """Return how busy each possible CPU was; NaN for one that was not there all the time."""
+    """Return how busy each possible CPU was; NaN for one that was not there all the time, or whose times stood still."""
     cells = []
     for number in possible:
         start, end = before.per_cpu.get(number), now.per_cpu.get(number)
         total = end[1] - start[1] if start and end else 0
-        cells.append(min(100.0, max(0.0, 100.0 * (end[0] - start[0]) / total)) if start and end and total > 0 else (0.0 if start and end else nan))
+        if start and end and total > 0:
+            cells.append(min(100.0, max(0.0, 100.0 * (end[0] - start[0]) / total)))
+        else:
+            cells.append(nan)
     return cells
-
-
-class Rates:
-    """Differences of counters per second; a counter that went back gives NaN and a note, never a negative rate.
-
-    Args:
-        resets: where the notes go.
-    """
-
-    def __init__(self, resets: list[str]) -> None:
-        self._resets = resets
-
-    def of(self, group: str, before: Sequence[int], now: Sequence[int], dt_s: float) -> list[float]:
-        """Return the rate of each counter."""
-        rates = []
-        for start, end in zip(before, now, strict=True):
-            if end < start:
-                self._resets.append(f"a {group} counter went back from {start} to {end}: one empty cell")
-            rates.append((end - start) / dt_s if end >= start else nan)
-        return rates
 
 
 class ProcfsSource:
@@ -146,21 +150,26 @@ class ProcfsSource:
         self._allowed = frozenset(machine["cpus"])
         self._possible: tuple[int, ...] = tuple(machine["possible_cpus"])
         self._to_capacity = len(self._allowed) / machine["cpu_capacity"]
-        self._stat = KeptFile("/proc/stat", 16384)
-        self._meminfo = KeptFile("/proc/meminfo", 4096)
+        self._stat = keep("/proc/stat", 16384)
+        self._meminfo = keep("/proc/meminfo", 4096)
         self._diskstats = keep("/proc/diskstats", 8192)
         self._network = keep("/proc/net/dev", 8192)
-        self._loadavg = KeptFile("/proc/loadavg", 128)
+        self._loadavg = keep("/proc/loadavg", 128)
         self._pressure = tuple(keep(f"/proc/pressure/{name}", 256) for name in ("cpu", "memory", "io"))
         self._scratch_device = machine["scratch_device"].encode()
-        self._only_disk: KeptFile | None = None
-        self._is_only_scratch = self._has_looked = False
-        self._devices: frozenset[bytes] = frozenset()
-        self._look_for_disks()
+        self.resets = Notes()
+        self._disk_files: dict[bytes, KeptFile] = {}
+        self._disks: frozenset[bytes] = frozenset()
+        self._interfaces: frozenset[bytes] = frozenset()
+        self._block_names: list[str] | None = None
+        self._network_names: list[str] | None = None
+        self._is_disk_lost = False
+        self._interfaces_due_s = 0.0
         self._group_usage = keep(ControlGroup().memory_usage_path() or "/nonexistent", 64) if self._is_limited else None
         self._group_stat = keep(ControlGroup().memory_stat_path() or "/nonexistent", 8192) if self._is_limited else None
-        self.resets: list[str] = []
         self._rates = Rates(self.resets)
+        self._disk_rates = DeviceRates("disk", 4, self.resets)
+        self._network_rates = DeviceRates("network interface", 6, self.resets)
         self._slow = SlowMetrics(machine, self.resets)
         self._parts = Parts(machine)
         self._before = Counters()
@@ -173,11 +182,29 @@ class ProcfsSource:
 
     def start(self, now_s: float) -> None:
         """Take the first reading, so that the first row has rates."""
+        self._look_for_disks()
+        self._look_for_interfaces(now_s)
         self._before, self._before_s = self._read(), now_s
         self._slow.refresh(now_s)
+        self._note_what_is_missing()
 
-    def read(self) -> None:
+    def _note_what_is_missing(self) -> None:
+        """Say which columns will be empty, and why."""
+        if not self._before.disk:
+            sentence = "neither /proc/diskstats nor /sys/block shows a disk: the disk rates are empty"
+            self.resets.once("no disk", sentence)
+        if not self._before.network:
+            sentence = "/proc/net/dev shows no interface but loopback: network_* are empty"
+            self.resets.once("no network", sentence)
+        if not any(self._pressure):
+            self.resets.once("no pressure", "the kernel tells no pressure (/proc/pressure): pressure_* are empty")
+        for name, file in (("stat", self._stat), ("meminfo", self._meminfo), ("loadavg", self._loadavg)):
+            if file is None:
+                self.resets.once(f"no {name}", f"/proc/{name} cannot be read: {_OF_FILE[name]}")
+
+    def read(self, now_s: float) -> None:
         """Read where the counters of the next row stand."""
+        del now_s  # psutil's source needs it
         self._now = self._read()
 
     def sample(self, now_s: float) -> Sample:
@@ -187,8 +214,12 @@ class ProcfsSource:
         slow = self._slow
         if slow.refresh(now_s):
             self._look_for_disks()
+            self._look_for_interfaces(now_s)
         self._before, self._before_s = now, now_s
-        cpu = cpu_percents(before.cpu, now.cpu, self._to_capacity)
+        start, end = before.cpu, now.cpu
+        if before.times.keys() != now.times.keys():
+            start, end = common_times(before, now, self._allowed)
+        cpu = cpu_percents(start, end, self._to_capacity)
         memory, memory_percent = self._memory()
         disk, disk_bytes_per_s = self._disk(before, now, dt_s)
         cells = (
@@ -199,11 +230,14 @@ class ProcfsSource:
             now.running,
             now.blocked,
             slow.processes,
-            *(float(part) for part in self._loadavg.read().split(None, 3)[:3]),
+            *self._load_averages(),
             *memory,
             *disk,
-            *self._rates.of("network", before.network, now.network, dt_s),
-            *(self._share(start, end, dt_s) for start, end in zip(before.pressure, now.pressure, strict=True)),
+            *network_cells(self._network_rates.of(before.network, now.network, dt_s)),
+            *self._rates.of("loopback", (before.loopback,), (now.loopback,), dt_s),
+            # The kernel brings the counter up to the moment of each reading (psi_show, kernel/sched/psi.c), so it never grows faster
+            # than time: what is above 100 is the fraction of a millisecond between our clock and the counter.
+            *(within_percent(rate / 1e4) for rate in self._rates.of("pressure", before.pressure, now.pressure, dt_s)),
             slow.temperature_celsius,
             slow.power_watts,
         )
@@ -213,13 +247,19 @@ class ProcfsSource:
 
     def _read(self) -> Counters:
         now = Counters()
-        self._read_stat(now)
+        try:
+            self._read_stat(now)
+        except RUBBISH as error:
+            now = Counters()
+            self.resets.failed("/proc/stat", error, _OF_FILE["stat"])
         self._read_disk(now)
         self._read_network(now)
         now.pressure = self._read_pressure()
         return now
 
     def _read_stat(self, now: Counters) -> None:
+        if self._stat is None:
+            return
         cpus, _, rest = self._stat.read().partition(b"\nintr ")
         words = cpus.split()
         width = len(cpus[: cpus.index(b"\n")].split())
@@ -228,71 +268,116 @@ class ProcfsSource:
             number = int(words[at][3:])
             times = list(map(int, words[at + 1 : at + 1 + _CPU_FIELDS]))
             total = sum(times)
+            now.times[number] = times
             now.per_cpu[number] = (total - times[3] - times[4], total)
             if number in self._allowed:
                 totals = list(map(add, totals, times))
-            if self._parts:
-                self._parts.add(now, number, times)
         now.cpu = totals
-        # ctxt N btime N processes N procs_running N procs_blocked N, after a line of all interrupts
-        tail = rest[rest.rindex(b"\nctxt ") + 1 :].split(None, 10)
-        now.events = (int(tail[1]), int(rest[: rest.index(b" ")]), int(tail[5]))
-        now.running, now.blocked = int(tail[7]), int(tail[9])
+        try:
+            # ctxt N btime N processes N procs_running N procs_blocked N, after a line of all interrupts
+            tail = rest[rest.rindex(b"\nctxt ") + 1 :].split(None, 10)
+            now.events = (int(tail[1]), int(rest[: rest.index(b" ")]), int(tail[5]))
+            now.running, now.blocked = int(tail[7]), int(tail[9])
+        except RUBBISH as error:
+            self.resets.failed("the events of /proc/stat", error, "the columns made of them are empty")
 
     def _read_disk(self, now: Counters) -> None:
-        if self._only_disk is not None:
-            self._read_only_disk(now)
+        if self._disk_files:
+            self._read_disk_files(now)
             return
         if self._diskstats is None:
             return
-        read = write = reads = writes = 0
-        for name, *fields in _DISK_LINE.findall(self._diskstats.read()):
+        try:
+            lines = _DISK_LINE.findall(self._diskstats.read())
+        except OSError as error:
+            self.resets.failed("/proc/diskstats", error, "the disk rates are empty")
+            return
+        disks: dict[bytes, tuple[bytes, ...]] = {}
+        for name, *fields in lines:
             if name == self._scratch_device:  # may be a dm or md device, which the sums leave out
                 now.device = (int(fields[4]), int(fields[5]))
-            if name not in self._devices:
-                continue
-            reads += int(fields[0])
-            read += int(fields[1])
-            writes += int(fields[2])
-            write += int(fields[3])
-        now.disk = (read * SECTOR_BYTES, write * SECTOR_BYTES, reads, writes)
+            if name in self._disks:
+                disks[name] = tuple(fields[:4])
+        now.disk = disks
 
-    def _read_only_disk(self, now: Counters) -> None:
-        """Read the counters of the machine's one disk from a file of their own (Documentation/block/stat.rst)."""
-        try:
-            fields = self._only_disk.read().split() if self._only_disk else []
-        except OSError:  # it was taken out
-            return
-        now.disk = (int(fields[2]) * SECTOR_BYTES, int(fields[6]) * SECTOR_BYTES, int(fields[0]), int(fields[4]))
-        if self._is_only_scratch:
-            now.device = (int(fields[9]), int(fields[10]))
+    def _read_disk_files(self, now: Counters) -> None:
+        """Read the counters of each disk from a file of its own (Documentation/block/stat.rst)."""
+        disks: dict[bytes, tuple[bytes, ...]] = {}
+        for name, file in self._disk_files.items():
+            try:
+                fields = file.read().split()
+                if name == self._scratch_device:
+                    now.device = (int(fields[9]), int(fields[10]))
+                if name in self._disks:
+                    disks[name] = (fields[0], fields[2], fields[4], fields[6])
+            except RUBBISH as error:
+                self._is_disk_lost = True  # it was taken out, and its file does not come back with it
+                self.resets.failed(f"the counters of disk {name.decode()}", error, "it is left out of the disk rates")
+        now.disk = disks
 
     def _look_for_disks(self) -> None:
-        """Find out, once a second, whether there is one disk alone, which is read at a third of the cost."""
-        devices = whole_device_names()
-        if devices == self._devices and self._has_looked:
+        """Find out, once a second, which disks count, and where they are read.
+
+        One disk alone is read from its own file at a third of the cost; so are all where /proc/diskstats does not show them.
+        """
+        names = _names_in("/sys/block")
+        if names is not None and names == self._block_names and not self._is_disk_lost:
             return
-        self._devices, self._has_looked = devices, True
-        if self._only_disk is not None:
-            self._only_disk.close()
-        name = next(iter(devices)) if len(devices) == 1 else b""
-        is_enough = self._scratch_device in (name, b"")
-        self._only_disk = keep(f"/sys/block/{name.decode().replace('/', '!')}/stat", 512) if name and is_enough else None
-        self._is_only_scratch = self._scratch_device == name
+        listed = self._listed_disks()
+        self._block_names, self._is_disk_lost = names, False
+        self._disks = frozenset(name.encode() for name in counted_disks(listed))
+        for file in self._disk_files.values():
+            file.close()
+        self._disk_files = {}
+        is_enough = len(self._disks) == 1 and self._scratch_device in (*self._disks, b"")
+        if is_enough or not {name.encode() for name in listed} & self._disks:
+            for name in {*self._disks, self._scratch_device} - {b""}:
+                kept = keep(f"/sys/block/{name.decode().replace('/', '!')}/stat", 512)
+                if kept is not None:
+                    self._disk_files[name] = kept
+
+    def _listed_disks(self) -> frozenset[str]:
+        """Return the names of /proc/diskstats."""
+        try:
+            data = self._diskstats.read() if self._diskstats else b""
+        except OSError:
+            return frozenset()
+        return frozenset(line[0].decode() for line in _DISK_LINE.findall(data))
+
+    def _look_for_interfaces(self, now_s: float) -> None:
+        """Find out which network interfaces count: when some come or go, and every ten seconds, for they are stacked anew unseen."""
+        names = _names_in("/sys/class/net")
+        if names == self._network_names and now_s < self._interfaces_due_s:
+            return
+        self._network_names, self._interfaces_due_s = names, now_s + _RECOUNT_S
+        try:
+            names_read = _NETWORK_NAME.findall(self._network.read()) if self._network else []
+        except OSError:
+            return
+        listed = frozenset(name.decode() for name in names_read)
+        self._interfaces = frozenset(name.encode() for name in counted_interfaces(listed))
+        unlisted = unlisted_interfaces(listed)
+        if unlisted:
+            names_of = ", ".join(sorted(unlisted)[:5])
+            self.resets.once("unlisted interfaces", f"/sys/class/net does not show {names_of}: whether they count in network_* was judged by their names")
 
     def _read_network(self, now: Counters) -> None:
         if self._network is None:
             return
-        sent = received = errors = drops = loopback = 0
-        for name, *fields in _NETWORK_LINE.findall(self._network.read()):
-            if name == _LOOPBACK:
-                loopback = int(fields[0])
-                continue
-            received += int(fields[0])
-            errors += int(fields[1]) + int(fields[4])
-            drops += int(fields[2]) + int(fields[5])
-            sent += int(fields[3])
-        now.network = (sent, received, errors, drops, loopback)
+        try:
+            data = self._network.read()
+        except OSError as error:
+            self.resets.failed("/proc/net/dev", error, "network_* are empty")
+            return
+        interfaces: dict[bytes, tuple[bytes, ...]] = {}
+        for name in self._interfaces:
+            counters = _counters_of(data, name)
+            if counters:
+                interfaces[name] = counters
+        now.network = interfaces
+        loopback = _counters_of(data, _LOOPBACK)
+        if loopback and loopback[0].isdigit():
+            now.loopback = int(loopback[0])
 
     def _read_pressure(self) -> tuple[float, float, float, float, float]:
         """Return the ``total`` counters in µs: some cpu, memory, io, full memory, io (psi.rst)."""
@@ -300,27 +385,50 @@ class ProcfsSource:
         for index, file in enumerate(self._pressure):
             if file is None:
                 continue
-            lines = file.read().split(b"\n")
-            some[index] = float(lines[0].rpartition(b"=")[2])
-            if len(lines) > 1 and lines[1]:
-                full[index] = float(lines[1].rpartition(b"=")[2])
+            try:
+                lines = file.read().split(b"\n")
+                some[index] = float(lines[0].rpartition(b"=")[2])
+                if len(lines) > 1 and lines[1]:
+                    full[index] = float(lines[1].rpartition(b"=")[2])
+            except RUBBISH as error:
+                self.resets.failed(file.path, error, "its columns are empty")
         return some[0], some[1], some[2], full[1], full[2]
+
+    def _load_averages(self) -> tuple[float, float, float]:
+        try:
+            if self._loadavg is not None:
+                one, five, fifteen, _ = self._loadavg.read().split(None, 3)
+                return float(one), float(five), float(fifteen)
+        except RUBBISH as error:
+            self.resets.failed("/proc/loadavg", error, _OF_FILE["loadavg"])
+        return nan, nan, nan
 
     # -- figures --------------------------------------------------------------------------------------------------------------
 
     def _memory(self) -> tuple[tuple[float, ...], float]:
-        table = _meminfo_fields(self._meminfo.read())
+        table = self._meminfo_table()
         total = self._machine["memory_limit_bytes"]
-        available = table[b"MemAvailable"]
+        available = table.get(b"MemAvailable", nan)
         if self._group_usage is not None:
             available = min(available, max(0, total - self._group_used_bytes()))
-        percent = min(100.0, max(0.0, 100.0 * (total - available) / total))
+        percent = within_percent(100.0 * (total - available) / total)
         swap_total = table.get(b"SwapTotal", 0)
-        swap_percent = 100.0 * (swap_total - table[b"SwapFree"]) / swap_total if swap_total else nan
-        cached = table[b"Cached"] + table.get(b"SReclaimable", 0)
-        gauges = (percent, total - available, available, cached, table[b"Dirty"], table[b"Writeback"], swap_percent)
+        swap_percent = 100.0 * (swap_total - table.get(b"SwapFree", nan)) / swap_total if swap_total else nan
+        cached = table.get(b"Cached", nan) + table.get(b"SReclaimable", 0)
+        gauges = (percent, total - available, available, cached, table.get(b"Dirty", nan), table.get(b"Writeback", nan), swap_percent)
         slow = self._slow
         return (*gauges, slow.swap_in, slow.swap_out, slow.faults, slow.major_faults), percent
+
+    def _meminfo_table(self) -> dict[bytes, int]:
+        try:
+            table = _meminfo_fields(self._meminfo.read()) if self._meminfo else {}
+        except OSError as error:
+            self.resets.failed("/proc/meminfo", error, _OF_FILE["meminfo"])
+            return {}
+        if len(table) < len(_MEMINFO_NAMES) and self._meminfo is not None:
+            missing = ", ".join(name.decode() for name in _MEMINFO_NAMES if name not in table)
+            self.resets.once(f"meminfo {missing}", f"/proc/meminfo does not tell {missing}: the columns made of it are empty")
+        return table
 
     def _group_used_bytes(self) -> int:
         """Return what the control group cannot give back: its usage less inactive file pages, as kubelet counts it."""
@@ -333,7 +441,8 @@ class ProcfsSource:
         return used
 
     def _disk(self, before: Counters, now: Counters, dt_s: float) -> tuple[tuple[float, ...], float]:
-        read, write, reads, writes = self._rates.of("disk", before.disk, now.disk, dt_s)
+        reads, read_sectors, writes, written_sectors = self._disk_rates.of(before.disk, now.disk, dt_s)
+        read, write = read_sectors * SECTOR_BYTES, written_sectors * SECTOR_BYTES
         busy = depth = nan
         if before.device and now.device:
             busy_ms, weighted_ms = (end - start for start, end in zip(before.device, now.device, strict=True))
@@ -341,14 +450,33 @@ class ProcfsSource:
             depth = weighted_ms / dt_s / 1000.0 if weighted_ms >= 0 else nan
         return (read, write, reads, writes, busy, depth, self._slow.disk_used_percent), (read + write)
 
-    @staticmethod
-    def _share(start_us: float, end_us: float, dt_s: float) -> float:
-        """Return the slope of a ``total`` counter in percent.
 
-        The kernel brings the counter up to the moment of each reading (``psi_show``, kernel/sched/psi.c), so it never grows faster than
-        time; what is above 100 is the fraction of a millisecond between our clock and the counter.
-        """
-        return min(100.0, (end_us - start_us) / dt_s / 1e4) if end_us >= start_us else nan
+def _counters_of(data: bytes, name: bytes) -> tuple[bytes, ...]:
+    """Return an interface's bytes, errors and drops received, then sent (proc(5), /proc/net/dev); nothing where it is not.
+
+    By its name: a machine of containers has hundreds of lines, and one or two that count.
+    """
+    at = data.find(name + b":")
+    while at > 0 and data[at - 1] not in b" \n":  # the end of a longer name
+        at = data.find(name + b":", at + 1)
+    begin = at + len(name) + 1
+    fields = data[begin : begin + _WIDEST_LINE].split(None, 12) if at >= 0 else []
+    if len(fields) < 12:  # noqa: PLR2004 - sixteen counters, of which twelve are looked at
+        return ()
+    return fields[0], fields[2], fields[3], fields[8], fields[10], fields[11]
+
+
+def within_percent(value: float) -> float:
+    """Return the value between 0 and 100; NaN stays NaN, which ``max`` would make 0."""
+    if value != value:  # noqa: PLR0124 - NaN alone is unequal to itself
+        return value
+    return min(100.0, max(0.0, value))
+
+
+def network_cells(rates: Sequence[float]) -> tuple[float, float, float, float]:
+    """Return sent, received, errors and drops, of rates in the order of /proc/net/dev: bytes, errors, drops received, then sent."""
+    received, errors_in, drops_in, sent, errors_out, drops_out = rates
+    return sent, received, errors_in + errors_out, drops_in + drops_out
 
 
 # The fields in the order that the kernel prints them (fs/proc/meminfo.c); a kernel that has others is read name by name.
@@ -367,17 +495,15 @@ def _meminfo_fields(data: bytes) -> dict[bytes, int]:
         return dict(zip(_MEMINFO_NAMES, [int(value) * 1024 for value in found.groups()], strict=True))
     table = {}
     for name in _MEMINFO_NAMES:
-        at = data.find(b"\n" + name + b":")
-        if at >= 0:
-            start = at + len(name) + 2
-            table[name] = int(data[start : data.index(b" kB", start)]) * 1024
+        line = re.search(rb"^" + name + rb": +(\d+) kB$", data, re.MULTILINE)
+        if line is not None:
+            table[name] = int(line.group(1)) * 1024
     return table
 
 
-def whole_device_names() -> frozenset[bytes]:
-    """Return the block devices that are no partition and nothing stacked on others."""
+def _names_in(folder: str) -> list[str] | None:
+    """Return the names in a folder of sysfs; None where it cannot be read."""
     try:
-        names = os.listdir("/sys/block")
+        return os.listdir(folder)
     except OSError:
-        return frozenset()
-    return frozenset(name.replace("!", "/").encode() for name in names if not name.startswith(("loop", "ram", "zram", "dm-", "md", "sr", "fd")))
+        return None

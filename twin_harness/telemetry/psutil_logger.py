@@ -7,6 +7,7 @@ pause (RLIMIT_RTTIME) or has been 3 s late.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import gc
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from twin_harness.telemetry.load_account import Account
     from twin_harness.telemetry.procfs_source import Sample
 
+_CPU_CELLS = 6  # of the machine or a part, before those of each CPU
+_NOT_OF_SOURCE = ("identity", "contract", "probe", "self")
 _WHOLE_UNITS = ("bytes", "bytes/s", "Hz")
 LATENESS_EDGES_MS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _SLICE_S = 0.5
@@ -44,16 +47,27 @@ _SHORTEST_SUSPEND_S = 0.05
 _TORN_S, _MOST_READINGS = 0.001, 3
 
 
+# What a source may raise that has met something nobody thought of: it costs a row, and not the logger.
+_ROW_LOST = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError)
+
+
+class DatasetUnwritable(OSError):
+    """The dataset cannot be appended to."""
+
+
 class MetricSource(Protocol):
     """Where samples come from: /proc, psutil, or a fake one."""
 
-    resets: list[str]
+    @property
+    def resets(self) -> list[str]:
+        """Notes on what could not be measured, and on counters that went back."""
+        ...
 
     def start(self, now_s: float) -> None:
         """Take the first reading, so that the first row has rates."""
         ...
 
-    def read(self) -> None:
+    def read(self, now_s: float) -> None:
         """Read where the counters of the next row stand; called again, what was read before is forgotten."""
         ...
 
@@ -87,6 +101,9 @@ class Logger:
         # One format for all numbers: bytes, bytes/s and Hz whole, everything else to three decimals.
         self._format = "".join("%.0f," if metric.unit in _WHOLE_UNITS else "%.3f," for metric in metrics[len(IDENTITY) :])
         self._second, self._second_text = -1, ""
+        self._possible_cpus = len(settings["machine"]["possible_cpus"])
+        self._own_parts = len(parts)
+        self._cells = sum(metric.group not in _NOT_OF_SOURCE for metric in metrics)
         self._host = _quoted(settings["machine"]["host"])
         self._length_bytes = os.fstat(descriptor).st_size
         self._cost_us = nan
@@ -117,13 +134,13 @@ class Logger:
         """Take the sample that is due and append its row.
 
         Raises:
-            OSError: the dataset cannot be written.
+            DatasetUnwritable: the row cannot be appended.
         """
         began_cpu_s = time.process_time()
         due_s = self.next_s
         now_s, utc_s = self._read()
         accounts = self._account.sample(self._before_s, now_s)
-        figures = self._source.sample(now_s)
+        figures = self._figures(now_s)
         late_s = max(0.0, now_s - due_s)
         # How many slots of the grid have passed without a sample.
         passed = int((now_s - self._begin_s) / self._interval_s + 1e-9)
@@ -153,12 +170,26 @@ class Logger:
         for _ in range(_MOST_READINGS):
             now_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
             self._account.read()
-            self._source.read()
+            with contextlib.suppress(*_ROW_LOST):  # whoever makes the row tries again, and says what is wrong
+                self._source.read(now_s)
             took_s = self._clock.monotonic_s() - now_s
             self._shortest_reading_s = min(self._shortest_reading_s, took_s)
             if took_s <= 2.0 * self._shortest_reading_s + _TORN_S:
                 break
         return now_s, utc_s
+
+    def _figures(self, now_s: float) -> Sample:
+        """Return what the source measures; nothing, and a note, where it fails as a whole."""
+        try:
+            return self._source.sample(now_s)
+        except _ROW_LOST as error:
+            from twin_harness.telemetry.procfs_source import Sample  # noqa: PLC0415 - hardly ever needed
+
+            sentence = f"a sample failed ({type(error).__name__}: {error!s:.120}): its row has no figures of the machine"
+            if sentence not in self._source.resets:
+                self._source.resets.append(sentence)
+            own = (nan,) * (_CPU_CELLS + self._possible_cpus)
+            return Sample(nan, nan, nan, nan, (nan,) * self._cells, (own,) * self._own_parts)
 
     def _line(self, stamp: str, partition: str, account: Account, own: tuple[float, ...], cells: tuple[float, ...], tail: tuple[float, ...]) -> str:
         """Return a row: of the machine, or of a part, whose own CPUs stand in place of the machine's."""
@@ -199,11 +230,19 @@ class Logger:
         return int(gap_s / self._interval_s)
 
     def _write(self, data: bytes) -> None:
-        """Append whole lines in one write; half a line is taken back, so that no later row follows it."""
-        written = os.write(self._descriptor, data)
+        """Append whole lines in one write; half a line is taken back, so that no later row follows it.
+
+        Raises:
+            DatasetUnwritable: they cannot be appended.
+        """
+        try:
+            written = os.write(self._descriptor, data)
+            if written != len(data):
+                os.ftruncate(self._descriptor, self._length_bytes)
+        except OSError as error:
+            raise DatasetUnwritable(error.errno, error.strerror) from error
         if written != len(data):
-            os.ftruncate(self._descriptor, self._length_bytes)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise DatasetUnwritable(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._length_bytes += written
 
 
@@ -276,6 +315,12 @@ def _lock_memory() -> None:
         ctypes.CDLL(None).mlockall(_MCL_CURRENT)
 
 
+def _bounded(notes: list[str]) -> list[str]:
+    """Return the first notes, and how many more there are."""
+    more = len(notes) - _MOST_NOTES
+    return notes if more <= 0 else [*notes[:_MOST_NOTES], f"and {more} more notes of the logger"]
+
+
 def replace_json(path: str, data: dict[str, Any]) -> None:
     """Write a file so that readers see the old content or the new one.
 
@@ -321,7 +366,7 @@ def main() -> int:
             "mean_sample_cost_us": round(logger.cpu_s / logger.rows * 1e6, 1) if logger.rows else None,
             "worst_lateness_ms": round(logger.latest_s * 1e3, 3),
             "lateness_histogram": {"edges_ms": list(LATENESS_EDGES_MS), "counts": logger.histogram},
-            "notes": source.resets[:_MOST_NOTES],
+            "notes": _bounded(source.resets),
             "error": error,
         }
         replace_json(settings["account"], account)
@@ -343,9 +388,12 @@ def main() -> int:
             if now_s - told_s > _ACCOUNT_EVERY_S and logger.next_s - now_s > 0.01:  # noqa: PLR2004 - when there is time for it
                 told_s = now_s
                 write_account()
-    except OSError as failure:
+    except DatasetUnwritable as failure:
         error = f"the dataset cannot be written: {failure.strerror}"
         os.write(2, f"twin-harness logger: {error}; free some space, rows so far are intact\n".encode())
+    except OSError as failure:  # of the load board or of a clock: nothing that space would mend
+        error = f"sampling ended: {failure}"
+        os.write(2, f"twin-harness logger: {error}; rows so far are intact\n".encode())
     try:
         write_account()
     except OSError:

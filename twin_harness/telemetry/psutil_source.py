@@ -6,20 +6,34 @@ Chosen off Linux, or by ``--twin-source psutil``. It costs about three times wha
 from __future__ import annotations
 
 import sys
+import warnings
 from math import nan
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from twin_harness.devices import LOOPBACKS, counted_disks, counted_interfaces
 from twin_harness.procfs import AvailableMemory
-from twin_harness.telemetry.procfs_source import Counters, Parts, Rates, Sample, cpu_percents, per_cpu_percents, whole_device_names
+from twin_harness.telemetry.procfs_source import (
+    Counters,
+    Parts,
+    Sample,
+    common_times,
+    cpu_percents,
+    network_cells,
+    per_cpu_percents,
+    within_percent,
+)
+from twin_harness.telemetry.rates import DeviceRates, Notes, Rates
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _PER_S = 1_000_000  # CPU times are turned into whole microseconds, so that differences are exact
-_LOOPBACKS = ("lo", "lo0", "Loopback Pseudo-Interface 1")
+_LOOK_S = 10.0
+# What psutil raises where a file is not there, is not let read, or holds something else than ever before.
+_UNREADABLE = (OSError, ValueError, LookupError, RuntimeError, AttributeError)
 _CPU_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
@@ -36,8 +50,16 @@ class PsutilSource:
         self._possible: tuple[int, ...] = tuple(machine["possible_cpus"])
         self._to_capacity = len(self._allowed) / machine["cpu_capacity"]
         self._scratch_device: str = machine["scratch_device"]
-        self.resets: list[str] = []
+        self.resets = Notes()
         self._rates = Rates(self.resets)
+        self._disk_rates = DeviceRates("disk", 4, self.resets)
+        self._network_rates = DeviceRates("network interface", 6, self.resets)
+        self._zero_filled = _zero_filled_memory()
+        self._disk_names: frozenset[str] = frozenset()
+        self._interface_names: frozenset[str] = frozenset()
+        self._disks: frozenset[str] = frozenset()
+        self._interfaces: frozenset[str] = frozenset()
+        self._look_due_s = 0.0
         is_bounded = machine["memory_limit_bytes"] < machine["memory_total_bytes"]
         self._bounded = AvailableMemory(machine["memory_limit_bytes"]) if is_bounded else None
         self._slow = SlowMetrics(machine, self.resets, has_vmstat=False)
@@ -48,22 +70,29 @@ class PsutilSource:
 
     def start(self, now_s: float) -> None:
         """Take the first reading, so that the first row has rates."""
-        self._before, self._before_s = self._read(), now_s
+        self._before, self._before_s = self._read(now_s), now_s
         self._slow.refresh(now_s)
+        if not self._before.disk:
+            self.resets.once("no disk", "psutil shows no block device: the disk rates are empty")
+        if not self._before.network:
+            self.resets.once("no network", "psutil shows no interface but loopback: network_* are empty")
 
-    def read(self) -> None:
+    def read(self, now_s: float) -> None:
         """Read where the counters of the next row stand."""
-        self._now = self._read()
+        self._now = self._read(now_s)
 
     def sample(self, now_s: float) -> Sample:
         """Return the row's figures, as ``read`` found them, else as they are now; rates are over the time since the sample before."""
-        now, self._now = self._now or self._read(), None
+        now, self._now = self._now or self._read(now_s), None
         before, dt_s = self._before, max(now_s - self._before_s, 1e-6)
         self._slow.refresh(now_s)
         self._before, self._before_s = now, now_s
-        cpu = cpu_percents(before.cpu, now.cpu, self._to_capacity)
+        start, end = before.cpu, now.cpu
+        if before.times.keys() != now.times.keys():
+            start, end = common_times(before, now, self._allowed)
+        cpu = cpu_percents(start, end, self._to_capacity)
         memory, memory_percent = self._memory()
-        disk = self._rates.of("disk", before.disk, now.disk, dt_s)
+        disk = self._disk_rates.of(before.disk, now.disk, dt_s)
         busy = nan
         if before.device and now.device and now.device[0] >= before.device[0]:
             busy = min(100.0, (now.device[0] - before.device[0]) / dt_s / 10.0)
@@ -75,33 +104,46 @@ class PsutilSource:
             *self._rates.of("stat", before.events[:2], now.events[:2], dt_s),
             *(nan, nan, nan),  # forks, running and blocked: psutil has none of them
             slow.processes,
-            *psutil.getloadavg(),
+            *(self._asked("the load averages", psutil.getloadavg, "load1, load5 and load15 are empty") or (nan, nan, nan)),
             *memory,
             *disk,
             busy,
             nan,
             slow.disk_used_percent,
-            *self._rates.of("network", before.network, now.network, dt_s),
+            *network_cells(self._network_rates.of(before.network, now.network, dt_s)),
+            *self._rates.of("loopback", (before.loopback,), (now.loopback,), dt_s),
             *(nan,) * 5,
             slow.temperature_celsius,
             slow.power_watts,
         )
         return Sample(cpu[0], cpu[4], memory_percent, disk[0] + disk[1], cells, self._parts.cells(before, now) if self._parts else ())
 
-    def _read(self) -> Counters:
+    def _asked(self, what: str, ask: Callable[[], Any], cells: str) -> Any:
+        """Return what psutil answers; None, and a note, where it cannot."""
+        try:
+            return ask()
+        except _UNREADABLE as error:
+            self.resets.failed(what, error, cells)
+            return None
+
+    def _read(self, now_s: float) -> Counters:
         now = Counters(cpu=[0] * len(_CPU_FIELDS))
-        for number, times in zip(self._numbers(), psutil.cpu_times(percpu=True), strict=False):
+        listed = self._asked("the CPU times", lambda: [*zip(self._numbers(), psutil.cpu_times(percpu=True), strict=False)], "the CPU columns are empty")
+        for number, times in listed or ():
             parts = [round(getattr(times, name, 0.0) * _PER_S) for name in _CPU_FIELDS]
             total = sum(parts)
+            now.times[number] = parts
             now.per_cpu[number] = (total - parts[3] - parts[4], total)
             if number in self._allowed:
                 now.cpu = [a + b for a, b in zip(now.cpu, parts, strict=True)]
-            if self._parts:
-                self._parts.add(now, number, parts)
-        stats = psutil.cpu_stats()
-        now.events = (stats.ctx_switches, stats.interrupts, 0)
-        self._read_disk(now)
-        self._read_network(now)
+        stats = self._asked("the CPU's events", psutil.cpu_stats, "they are empty")
+        if stats is not None:
+            now.events = (stats.ctx_switches, stats.interrupts, nan)
+        is_due = now_s >= self._look_due_s
+        if is_due:
+            self._look_due_s = now_s + _LOOK_S
+        self._read_disk(now, is_due=is_due)
+        self._read_network(now, is_due=is_due)
         return now
 
     @staticmethod
@@ -113,33 +155,57 @@ class PsutilSource:
             lines = file.read(1 << 16).split(b"\n")
         return [int(line.split(None, 1)[0][3:]) for line in lines if line.startswith(b"cpu") and line[3:4].isdigit()]
 
-    def _read_disk(self, now: Counters) -> None:
-        devices = whole_device_names() if sys.platform == "linux" else None
-        found = psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
-        chosen = [entry for name, entry in found.items() if devices is None or name.encode() in devices]
-        read, write = sum(entry.read_bytes for entry in chosen), sum(entry.write_bytes for entry in chosen)
-        now.disk = (read, write, sum(entry.read_count for entry in chosen), sum(entry.write_count for entry in chosen))
+    def _read_disk(self, now: Counters, *, is_due: bool) -> None:
+        found = self._asked("the disks' counters", lambda: psutil.disk_io_counters(perdisk=True, nowrap=False), "the disk rates are empty")
+        if found is None:
+            return
+        if is_due or found.keys() != self._disk_names:
+            self._disk_names = frozenset(found)
+            self._disks = counted_disks(self._disk_names) if sys.platform == "linux" else self._disk_names
+        now.disk = {
+            name: (entry.read_bytes, entry.write_bytes, entry.read_count, entry.write_count)
+            for name, entry in found.items()
+            if name in self._disks
+        }
         scratch = found.get(self._scratch_device)
         if scratch is not None and hasattr(scratch, "busy_time"):
             now.device = (scratch.busy_time, 0)
 
-    @staticmethod
-    def _read_network(now: Counters) -> None:
-        sent = received = errors = drops = loopback = 0
-        for name, entry in (psutil.net_io_counters(pernic=True, nowrap=False) or {}).items():
-            if name in _LOOPBACKS:
-                loopback += entry.bytes_recv
-                continue
-            sent, received = sent + entry.bytes_sent, received + entry.bytes_recv
-            errors, drops = errors + entry.errin + entry.errout, drops + entry.dropin + entry.dropout
-        now.network = (sent, received, errors, drops, loopback)
+    def _read_network(self, now: Counters, *, is_due: bool) -> None:
+        found = self._asked("the network's counters", lambda: psutil.net_io_counters(pernic=True, nowrap=False), "network_* are empty")
+        if found is None:
+            return
+        if is_due or found.keys() != self._interface_names:
+            self._interface_names = frozenset(found)
+            self._interfaces = counted_interfaces(self._interface_names)
+        now.network = {
+            name: (entry.bytes_recv, entry.errin, entry.dropin, entry.bytes_sent, entry.errout, entry.dropout)
+            for name, entry in found.items()
+            if name in self._interfaces
+        }
+        loopbacks = [entry.bytes_recv for name, entry in found.items() if name in LOOPBACKS]
+        now.loopback = sum(loopbacks) if loopbacks else nan
 
     def _memory(self) -> tuple[tuple[float, ...], float]:
-        found, total = psutil.virtual_memory(), self._machine["memory_limit_bytes"]
+        total, slow = self._machine["memory_limit_bytes"], self._slow
+        found = self._asked("memory", psutil.virtual_memory, "the memory columns are empty")
+        available: float = min(found.available, total) if found is not None else nan
         # Control groups are none of psutil's: where one bounds, what it leaves is asked of it.
-        own = self._bounded.read_bytes() if self._bounded else None
-        available = min(found.available, total) if own is None else max(0, min(found.available, own))
-        percent = min(100.0, max(0.0, 100.0 * (total - available) / total))
-        slow = self._slow
-        gauges = (percent, total - available, available, getattr(found, "cached", nan), nan, nan, slow.swap_percent)
+        own = self._asked("the control group", self._bounded.read_bytes, "the memory columns are those of the machine") if self._bounded else None
+        if own is not None and found is not None:
+            available = max(0, min(found.available, own))
+        percent = within_percent(100.0 * (total - available) / total)
+        cached = getattr(found, "cached", nan) if "cached" not in self._zero_filled else nan
+        gauges = (percent, total - available, available, cached, nan, nan, slow.swap_percent)
         return (*gauges, slow.swap_in, slow.swap_out, nan, nan), percent
+
+
+def _zero_filled_memory() -> frozenset[str]:
+    """Return the memory figures that psutil says are 0 because it does not find them, which it warns of once asked."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        try:
+            psutil.virtual_memory()
+        except _UNREADABLE:
+            return frozenset()
+    return frozenset(name for name in ("cached", "buffers") for warning in heard if name in str(warning.message))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -183,7 +184,18 @@ def _record(path: Path, workings: Path, config: TwinConfig, duration_s: float | 
         tail.close()
     if is_named:
         say(f"{path}: {rows} samples every {config.interval_s:g} s")
+    for note in _notes(telemetry.account):
+        say(f"note: {note}")
     return 0 if processes[0].returncode == 0 else 1
+
+
+def _notes(account: Path) -> list[str]:
+    """Return what the logger could not measure, in its own words."""
+    try:
+        notes = json.loads(account.read_bytes()).get("notes", [])
+    except (OSError, ValueError):
+        return []
+    return [str(note) for note in notes]
 
 
 class Display(Protocol):
@@ -242,7 +254,8 @@ class _Words:
         if time.monotonic() - self._told_s >= (_PROGRESS_EVERY_S if elapsed_s < _FIRST_S else _LATER_EVERY_S):
             self._told_s = time.monotonic()
             _, _, rows, (cpu, memory, disk) = board.dataset_state()
-            self._say(f"{elapsed_s:.0f} s  {rows} samples  cpu {cpu:.0f} %  mem {memory:.0f} %  disk {disk / 2**20:.1f} MiB/s")
+            figures = f"cpu {cpu:.0f} %  mem {memory:.0f} %  disk {disk / 2**20:.1f} MiB/s"
+            self._say(f"{elapsed_s:.0f} s  {rows} samples  {figures.replace('nan', '–')}")
 
     def close(self) -> None:
         """Nothing is left to do."""

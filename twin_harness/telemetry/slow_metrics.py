@@ -5,17 +5,25 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from math import nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from twin_harness.procfs import PAGE_BYTES, cpu_temperature_files, keep, read_text
+from twin_harness.devices import PowerZone, power_zones
+from twin_harness.procfs import PAGE_BYTES, believable_celsius, cpu_temperature_files, keep, read_text
+
+if TYPE_CHECKING:
+    from twin_harness.procfs import KeptFile
+    from twin_harness.telemetry.rates import Notes
 
 _RECOUNT_S = 10.0
 PERIOD_S = 0.999  # just under a second, so that a 0.1 s grid meets it every tenth sample
 _FREQUENCY = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"  # in kHz
 _MEGAHERTZ = re.compile(rb"^processor\s*: (\d+)$.*?^cpu MHz\s*: ([0-9.]+)$", re.MULTILINE | re.DOTALL)
+_MOST_WATTS = 5000.0  # of one package; more is a counter that was set back, not one that went round
+_UNREADABLE = (OSError, ValueError, LookupError, RuntimeError, AttributeError)  # psutil raises the last two for what is not there
 _VM_COUNTERS = (b"\npswpin ", b"\npswpout ", b"\npgfault ", b"\npgmajfault ")
 
 
@@ -24,25 +32,28 @@ class SlowMetrics:
 
     Args:
         machine: ``machine.json``'s content.
-        resets: where notes on counters that went back are appended.
+        notes: where it is said what could not be read, and which counters went back.
         has_vmstat: read /proc/vmstat; else psutil's swap counters alone.
     """
 
-    def __init__(self, machine: dict[str, Any], resets: list[str], *, has_vmstat: bool = True) -> None:
+    def __init__(self, machine: dict[str, Any], notes: Notes, *, has_vmstat: bool = True) -> None:
         self._allowed = frozenset(machine["cpus"])
         self._scratch_dir: str = machine["scratch_dir"]
-        self._resets = resets
+        self._notes = notes
         self._has_vmstat = has_vmstat
         self._vmstat = keep("/proc/vmstat", 16384) if has_vmstat else None
-        self._energy = _energy_files()
-        self._frequency_files = tuple(filter(None, (keep(_FREQUENCY.format(number), 32) for number in sorted(self._allowed))))
+        self._zones = power_zones()
+        self._frequency_files: list[KeptFile] = []
+        self._temperatures: list[KeptFile] = []
+        self._look_for_sensors()
         self._cpuinfo = None if self._frequency_files else keep("/proc/cpuinfo", 1 << 16)
-        self._temperatures = tuple(filter(None, (keep(path, 32) for path, _ in cpu_temperature_files())))
         self._read_s = -1.0
-        self._cpuinfo_due_s = self._recount_due_s = -1.0
+        self._cpuinfo_due_s = self._recount_due_s = self._sensors_due_s = -1.0
+        self._is_sensor_lost = False
         self._links_beside = 0
-        self._vm: list[int] | None = None
-        self._energy_uj: list[int] | None = None
+        self._vm: list[float] | None = None
+        self._energy_uj: list[int | None] = []
+        self._zero_filled = frozenset[str]() if has_vmstat else _zero_filled_swap()
         self.swap_percent = nan
         self.swap_in = self.swap_out = self.faults = self.major_faults = nan
         self.frequency_hz = self.processes = self.disk_used_percent = self.temperature_celsius = self.power_watts = nan
@@ -52,16 +63,41 @@ class SlowMetrics:
         if now_s - self._read_s < PERIOD_S:
             return False
         dt_s, self._read_s = now_s - self._read_s, now_s
-        if self._has_vmstat:
-            self._refresh_vm(dt_s)
-        else:
-            self._refresh_swap(dt_s)
+        if self._is_sensor_lost and now_s >= self._sensors_due_s:
+            self._sensors_due_s = now_s + _RECOUNT_S
+            self._look_for_sensors()
+        try:
+            if self._has_vmstat:
+                self._refresh_vm(dt_s)
+            else:
+                self._refresh_swap(dt_s)
+        except _UNREADABLE as error:
+            self._vm = None
+            self.swap_in = self.swap_out = self.faults = self.major_faults = nan
+            self._notes.failed("swap and faults", error, "its columns are empty")
         self._refresh_power(dt_s)
-        self.frequency_hz = self._frequency_hz(now_s)
-        self.processes = float(self._count_processes(now_s))
+        try:
+            self.frequency_hz = self._frequency_hz(now_s)
+        except _UNREADABLE as error:
+            self.frequency_hz = nan
+            self._notes.failed("the CPU frequency", error, "cpu_frequency_hz is empty")
+        try:
+            self.processes = float(self._count_processes(now_s))
+        except _UNREADABLE as error:
+            self.processes = nan
+            self._notes.failed("the number of processes", error, "processes_total is empty")
         self.disk_used_percent = _used_percent(self._scratch_dir)
         self.temperature_celsius = self._temperature_celsius()
         return True
+
+    def _look_for_sensors(self) -> None:
+        """Open the sensors, again when some were lost: the file of a CPU that was offline is dead, and there is a new one."""
+        self._is_sensor_lost = False
+        for file in (*self._frequency_files, *self._temperatures):
+            file.close()
+        paths = [_FREQUENCY.format(number) for number in sorted(self._allowed)]
+        self._frequency_files = list(filter(None, (keep(path, 32) for path in paths)))
+        self._temperatures = list(filter(None, (keep(path, 32) for path, _ in cpu_temperature_files())))
 
     def _frequency_hz(self, now_s: float) -> float:
         """Return the mean frequency of the allowed CPUs: of cpufreq, else of /proc/cpuinfo, as psutil has it; psutil's off Linux."""
@@ -69,7 +105,7 @@ class SlowMetrics:
             return self.frequency_hz  # without cpufreq nothing scales: every ten seconds is often enough
         self._cpuinfo_due_s = now_s + _RECOUNT_S
         if self._frequency_files:
-            found = [int(file.read()) * 1e3 for file in self._frequency_files]
+            found = self._scaled_hz()
         elif self._cpuinfo is not None:
             megahertz = _MEGAHERTZ.findall(self._cpuinfo.read())
             found = [float(value) * 1e6 for number, value in megahertz if int(number) in self._allowed]
@@ -77,15 +113,38 @@ class SlowMetrics:
             return _psutil_frequency_hz(self._allowed)
         return sum(found) / len(found) if found else nan
 
+    def _scaled_hz(self) -> list[float]:
+        """Return what cpufreq answers; a CPU that is offline answers EBUSY, ``<unknown>`` or 0, and is none of those that run."""
+        found = []
+        for file in self._frequency_files:
+            try:
+                kilohertz = int(file.read())
+            except (OSError, ValueError) as error:
+                self._is_sensor_lost = True
+                self._notes.failed(file.path, error, "that CPU is left out of cpu_frequency_hz")
+                continue
+            if kilohertz > 0:
+                found.append(kilohertz * 1e3)
+        return found
+
     def _temperature_celsius(self) -> float:
-        """Return the hottest CPU sensor; one that cannot be read now does not count."""
+        """Return the hottest CPU sensor; one that cannot be read now, or says what no CPU can be, does not count."""
+        if sys.platform != "linux":
+            return _psutil_temperature_celsius()
         found = []
         for file in self._temperatures:
             try:
-                found.append(int(file.read()) / 1000.0)
-            except (OSError, ValueError):
+                data = file.read()
+            except OSError as error:
+                self._is_sensor_lost = True
+                self._notes.failed(file.path, error, "that sensor is left out of temperature_celsius")
                 continue
-        return max(found, default=nan) if sys.platform == "linux" else _psutil_temperature_celsius()
+            celsius = believable_celsius(data)
+            if celsius == celsius:  # noqa: PLR0124 - NaN alone is unequal to itself
+                found.append(celsius)
+            else:
+                self._notes.once(f"rubbish {file.path}", f"{file.path} says {data[:20]!r}, which is no CPU's temperature: left out of temperature_celsius")
+        return max(found, default=nan)
 
     def _count_processes(self, now_s: float) -> int:
         """Return how many processes there are.
@@ -106,48 +165,80 @@ class SlowMetrics:
         if self._vmstat is None:
             return
         data, before = self._vmstat.read(), self._vm
-        self._vm = []
-        for name in _VM_COUNTERS:
-            at = data.find(name)
-            self._vm.append(int(data[at + len(name) : data.index(b"\n", at + 1)]) if at >= 0 else 0)
-        if before is None:
-            return
-        rates = [(end - start) / dt_s if end >= start else nan for start, end in zip(before, self._vm, strict=True)]
-        if any(end < start for start, end in zip(before, self._vm, strict=True)):
-            self._resets.append(f"a vmstat counter went back from {before} to {self._vm}: empty cells for a second")
-        self.swap_in, self.swap_out = rates[0] * PAGE_BYTES, rates[1] * PAGE_BYTES
-        self.faults, self.major_faults = rates[2], rates[3]
+        self._vm = now = [_counter(data, name) for name in _VM_COUNTERS]
+        missing = [name.strip().decode() for name, value in zip(_VM_COUNTERS, now, strict=True) if value != value]  # noqa: PLR0124 - NaN
+        if missing:
+            self._notes.once("vmstat", f"/proc/vmstat does not tell {', '.join(missing)}: the columns made of it are empty")
+        if before is not None:
+            rates = self._rates("vmstat", before, now, dt_s)
+            self.swap_in, self.swap_out = rates[0] * PAGE_BYTES, rates[1] * PAGE_BYTES
+            self.faults, self.major_faults = rates[2], rates[3]
+
+    def _rates(self, group: str, before: list[float], now: list[float], dt_s: float) -> list[float]:
+        if any(end < start for start, end in zip(before, now, strict=True)):
+            self._notes.once(group, f"a {group} counter went back from {before} to {now}: empty cells for a second")
+        return [(end - start) / dt_s if end >= start else nan for start, end in zip(before, now, strict=True)]
 
     def _refresh_swap(self, dt_s: float) -> None:
-        found, before = psutil.swap_memory(), self._vm
-        self._vm = [found.sin, found.sout]
+        with warnings.catch_warnings():  # psutil warns of what it does not find, and says 0
+            warnings.simplefilter("ignore")
+            found, before = psutil.swap_memory(), self._vm
+        self._vm = now = [nan if name in self._zero_filled else float(getattr(found, name)) for name in ("sin", "sout")]
         self.swap_percent = float(found.percent) if found.total else nan
         if before is not None:
-            self.swap_in, self.swap_out = ((end - start) / dt_s if end >= start else nan for start, end in zip(before, self._vm, strict=True))
+            self.swap_in, self.swap_out = self._rates("swap", before, now, dt_s)
 
     def _refresh_power(self, dt_s: float) -> None:
-        """Mean power since the last reading; a counter that wrapped gives none."""
-        energy, before = [int(read_text(path) or 0) for path in self._energy], self._energy_uj
+        """Mean power since the last reading, over all zones or not at all; a counter that went round goes on from 0."""
+        energy, before = [_energy_uj(zone) for zone in self._zones], self._energy_uj
         self._energy_uj = energy
-        has_grown = bool(energy) and before is not None and all(end >= start for start, end in zip(before, energy, strict=True))
-        self.power_watts = (sum(energy) - sum(before or ())) / dt_s / 1e6 if has_grown else nan
+        if None in energy:
+            mute = ", ".join(zone.name for zone, value in zip(self._zones, energy, strict=True) if value is None)
+            self._notes.once("power", f"the energy of {mute} cannot be read (the kernel lets root alone): power_watts is empty")
+        watts = [_watts(zone, start, end, dt_s) for zone, start, end in zip(self._zones, before, energy, strict=False)]
+        self.power_watts = sum(watts) if watts else nan
+        if watts and self.power_watts != self.power_watts and None not in (*before, *energy):
+            self._notes.once("energy", f"an energy counter was set back from {before} to {energy} µJ: power_watts is empty for a second")
 
 
-def _energy_files() -> tuple[str, ...]:
-    """Return the energy counters of the CPU packages (Intel and AMD RAPL, powercap.rst)."""
-    try:
-        names = os.listdir("/sys/class/powercap")
-    except OSError:
-        return ()
-    packages = sorted(name for name in names if name.count(":") == 1)
-    paths = tuple(f"/sys/class/powercap/{name}/energy_uj" for name in packages)
-    return tuple(path for path in paths if read_text(path))
+def _energy_uj(zone: PowerZone) -> int | None:
+    """Return the counter; None where the zone is gone, is root's, or says what is no number."""
+    text = read_text(zone.path)
+    return int(text) if text.isdecimal() else None
+
+
+def _watts(zone: PowerZone, start_uj: int | None, end_uj: int | None, dt_s: float) -> float:
+    if start_uj is None or end_uj is None:
+        return nan
+    moved_uj = end_uj - start_uj if end_uj >= start_uj else end_uj - start_uj + zone.range_uj
+    watts = moved_uj / dt_s / 1e6
+    return watts if 0 <= watts <= _MOST_WATTS else nan
+
+
+def _counter(data: bytes, name: bytes) -> float:
+    """Return a line of /proc/vmstat; NaN where this kernel has none (one without swap has no ``pswpin``)."""
+    at = data.find(name)
+    if at < 0:
+        return nan
+    value = data[at + len(name) :].split(b"\n", 1)[0]
+    return float(value) if value.isdigit() else nan
+
+
+def _zero_filled_swap() -> frozenset[str]:
+    """Return the swap counters that psutil says are 0 because it does not find them, which it warns of once asked."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        try:
+            psutil.swap_memory()
+        except _UNREADABLE:
+            return frozenset(("sin", "sout"))
+    return frozenset(("sin", "sout")) if heard else frozenset()
 
 
 def _psutil_frequency_hz(allowed: frozenset[int]) -> float:
     try:
         frequencies = psutil.cpu_freq(percpu=True)
-    except (OSError, NotImplementedError, RuntimeError):
+    except _UNREADABLE:
         return nan
     chosen = [entry.current for number, entry in enumerate(frequencies or []) if number in allowed and entry.current]
     return sum(chosen) / len(chosen) * 1e6 if chosen else nan
@@ -156,11 +247,11 @@ def _psutil_frequency_hz(allowed: frozenset[int]) -> float:
 def _psutil_temperature_celsius() -> float:
     try:
         chips = psutil.sensors_temperatures()
-    except (OSError, AttributeError, RuntimeError):
+    except _UNREADABLE:
         return nan
     cpu_chips = [chip for chip in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz") if chips.get(chip)]
-    readings = [entry.current for chip in cpu_chips[:1] for entry in chips[chip]]
-    return max(readings, default=nan)
+    readings = [believable_celsius(b"%d" % round(entry.current * 1000)) for chip in cpu_chips[:1] for entry in chips[chip]]
+    return max((celsius for celsius in readings if celsius == celsius), default=nan)  # noqa: PLR0124 - NaN alone is unequal to itself
 
 
 def _used_percent(folder: str) -> float:

@@ -1,0 +1,191 @@
+"""Which devices are counted: a thing and what it is stacked on count once.
+
+Disks, network interfaces and power zones are listed by the kernel at every level: a partition beside its disk, a bond beside its
+ports, the platform's energy beside the package's. What is decided here is which of them are summed. It is decided by sysfs; a device
+that sysfs does not show (a container without /sys, a network namespace whose sysfs is another's) is judged by its name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from twin_harness.procfs import read_text
+
+LOOPBACKS = frozenset({"lo", "lo0", "Loopback Pseudo-Interface 1"})
+_VIRTUAL = "/devices/virtual/"
+# nbd and ScaleIO stand under virtual/, and below them is the network: no other device of this machine counts what goes through them.
+_REMOTE_DISK = re.compile(r"nbd\d+|scini\w+")
+# Files, memory, what is made of other disks, and drives whose medium is changed.
+_STACKED_DISK = re.compile(r"loop|ram|zram|dm-|md|bcache|drbd|zd\d|sr\d|fd\d")
+_NVME_PATH = re.compile(r"nvme(\d+)c\d+n(\d+)")
+# Bridges, bonds, tunnels and the ends of virtual cables, as the tools that make them call them; a dot or @ is a VLAN's.
+_VIRTUAL_INTERFACE = re.compile(
+    r"(veth|docker|br-|br\d|bridge|virbr|bond|team|dummy|ifb|tun|tap|wg|vlan|vnet|vmnet|vboxnet|cali|flannel|cni|cilium|lxc|lxd"
+    r"|mac(vlan|vtap)|ipvlan|vxlan|geneve|gre|erspan|sit\d|ip6tnl|tunl|ip6?_vti|ip6gre|nlmon|kube-|nodelocaldns|ovs-|ovn|podman"
+    r"|tailscale|zt|utun|awdl|llw|gif|stf)|.*[.@]"
+)
+_TUNNELS = frozenset({"DEVTYPE=wireguard", "DEVTYPE=vxlan", "DEVTYPE=geneve"})
+# A port of a switch on the card itself (devlink): what goes through it is counted by the card, or by the guest's function.
+_REPRESENTOR = re.compile(r"(c\d+)?pf\d+(vf|sf)\d+")
+
+
+def counted_disks(listed: frozenset[str], root: str = "/sys/block") -> frozenset[str]:
+    """Return the block devices that are whole and stacked on no other of this machine.
+
+    Of NVMe multipath the paths count, and not the head. Where everything is virtual, what is not known to be stacked counts.
+
+    Args:
+        listed: the names of /proc/diskstats; they alone are judged where there is no sysfs.
+        root: of sysfs.
+    """
+    try:
+        names = {name: _target(f"{root}/{name}") for name in os.listdir(root)}
+    except OSError:
+        return _disks_by_name(listed)
+    whole: set[str] = set()
+    virtual: set[str] = set()
+    for name, target in names.items():
+        if _STACKED_DISK.match(name):
+            continue
+        if _VIRTUAL not in target or _REMOTE_DISK.fullmatch(name):
+            whole.add(name.replace("!", "/"))
+        elif not _is_stacked(f"{root}/{name}"):
+            virtual.add(name.replace("!", "/"))
+    return frozenset(_without_heads(whole or virtual))
+
+
+def _is_stacked(folder: str) -> bool:
+    """Tell whether a block device has others below it (dm, md and bcache link them in ``slaves``)."""
+    try:
+        return bool(os.listdir(f"{folder}/slaves"))
+    except OSError:
+        return False
+
+
+def _disks_by_name(listed: frozenset[str]) -> frozenset[str]:
+    """Judge by names: a partition is called like another device and a number, after a ``p`` where that ends in a digit."""
+    whole = set()
+    for name in listed:
+        disk = re.sub(r"(?<=\d)p\d+$|(?<=[a-z])\d+$", "", name)
+        if not _STACKED_DISK.match(name) and (disk == name or disk not in listed):
+            whole.add(name)
+    return frozenset(_without_heads(whole))
+
+
+def _without_heads(names: set[str]) -> set[str]:
+    heads = {f"nvme{path[1]}n{path[2]}" for name in names if (path := _NVME_PATH.fullmatch(name))}
+    return names - heads
+
+
+def counted_interfaces(listed: frozenset[str], root: str = "/sys/class/net") -> frozenset[str]:
+    """Return the network interfaces whose counters are summed.
+
+    Those with hardware behind them; of two such that are stacked (a failover pair, the ports of a switch chip) the upper one, which
+    counts for both. A machine without any (a container) has those that are stacked on no other.
+
+    Args:
+        listed: the names of /proc/net/dev.
+        root: of sysfs; an interface that it does not show is judged by its name.
+    """
+    physical: set[str] = set()
+    bottom: set[str] = set()
+    named: set[str] = set()
+    for name in listed - LOOPBACKS:
+        folder = f"{root}/{name}"
+        target = _target(folder)
+        looks_virtual = bool(_VIRTUAL_INTERFACE.match(name))
+        if not target:
+            (bottom if looks_virtual else physical).add(name)
+        elif _VIRTUAL not in target:
+            physical.add(name)
+        elif not _has_below(folder):
+            (bottom if looks_virtual else named).add(name)
+    uppers = (
+        {name: _uppers(f"{root}/{name}") & physical for name in physical}
+        if len(physical) > 1
+        else {}
+    )
+    counted = {
+        name for name in physical if not uppers.get(name) and not _is_inner_port(f"{root}/{name}")
+    }
+    return frozenset(counted or physical or named or bottom)
+
+
+def unlisted_interfaces(listed: frozenset[str], root: str = "/sys/class/net") -> frozenset[str]:
+    """Return the interfaces that sysfs does not show: they are judged by their names."""
+    return frozenset(name for name in listed - LOOPBACKS if not _target(f"{root}/{name}"))
+
+
+def _has_below(folder: str) -> bool:
+    """Tell whether an interface carries what another of this machine counts too: stacked, a bridge, or a tunnel."""
+    try:
+        entries = os.listdir(folder)
+    except OSError:
+        return False
+    if {"tun_flags", "bridge"} & {*entries} or any(entry.startswith("lower_") for entry in entries):
+        return True
+    return bool(_TUNNELS & {*read_text(f"{folder}/uevent").split()})
+
+
+def _uppers(folder: str) -> set[str]:
+    try:
+        return {
+            entry.removeprefix("upper_")
+            for entry in os.listdir(folder)
+            if entry.startswith("upper_")
+        }
+    except OSError:
+        return set()
+
+
+def _is_inner_port(folder: str) -> bool:
+    """Tell whether an interface with hardware behind it is a guest's end in this machine: a Xen back end, a representor."""
+    is_back_end = _target(f"{folder}/device/subsystem").endswith("/xen-backend")
+    return is_back_end or bool(_REPRESENTOR.fullmatch(read_text(f"{folder}/phys_port_name")))
+
+
+def _target(link: str) -> str:
+    """Return what a link of sysfs points at; the path itself of a folder, as old kernels have it; nothing where nothing is."""
+    try:
+        return os.readlink(link)
+    except OSError:
+        return link if os.path.isdir(link) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerZone:
+    """An energy counter of powercap (power/powercap/powercap.rst).
+
+    Attributes:
+        name: as the kernel names the domain: package-0, psys.
+        path: the file with the energy in µJ.
+        range_uj: where the counter begins again at 0; 0 where the kernel does not say.
+    """
+
+    name: str
+    path: str
+    range_uj: int
+
+
+def power_zones(root: str = "/sys/class/powercap") -> tuple[PowerZone, ...]:
+    """Return the zones whose powers are summed: each CPU package once; the platform (psys) where no package is shown.
+
+    psys holds the packages, intel-rapl-mmio shows a package again, and core and uncore are parts of one (Intel SDM 3B, RAPL). Memory
+    (dram) is beside the package and not counted: clients show none, and a sum of machines with and without would be two quantities.
+    """
+    try:
+        entries = sorted(os.listdir(root))
+    except OSError:
+        return ()
+    zones: dict[str, PowerZone] = {}
+    for entry in sorted(entries, key=lambda entry: ("mmio" in entry, entry)):
+        name = read_text(f"{root}/{entry}/name")
+        if entry.count(":") == 1 and name not in zones:
+            text = read_text(f"{root}/{entry}/max_energy_range_uj")
+            zones[name] = PowerZone(
+                name, f"{root}/{entry}/energy_uj", int(text) if text.isdecimal() else 0
+            )
+    packages = tuple(zone for name, zone in sorted(zones.items()) if name.startswith("package"))
+    return packages or tuple(zone for name, zone in zones.items() if name == "psys")

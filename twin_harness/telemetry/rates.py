@@ -1,0 +1,130 @@
+"""Rates from counters, and the notes on what could not be measured."""
+
+from __future__ import annotations
+
+from math import nan
+from operator import add
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_MOST_CAUSES = 200
+Device = TypeVar("Device", bytes, str)
+
+
+class Notes(list[str]):
+    """What a run's notes will say, each cause once: a sensor that fails with every sample is one sentence."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._causes: set[str] = set()
+
+    def once(self, cause: str, sentence: str) -> None:
+        """Add a sentence unless its cause has one; causes are bounded, so that a long run does not grow."""
+        if cause not in self._causes and len(self._causes) < _MOST_CAUSES:
+            self._causes.add(cause)
+            self.append(sentence)
+
+    def failed(self, what: str, error: Exception, consequence: str) -> None:
+        """Note that a reading failed, and what is empty or left out therefore."""
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        self.once(f"failed {what}", f"{what} could not be read ({reason:.120}): {consequence}")
+
+
+class Rates:
+    """Differences of counters per second; a counter that went back gives NaN and a note, never a negative rate.
+
+    Args:
+        notes: where the notes go.
+    """
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+
+    def of(
+        self, group: str, before: Sequence[float], now: Sequence[float], dt_s: float
+    ) -> list[float]:
+        """Return the rate of each counter; NaN of one that is NaN, which is how a missing one is handed over."""
+        rates = []
+        for start, end in zip(before, now, strict=True):
+            if end < start:
+                self._notes.once(
+                    f"back {group}",
+                    f"a {group} counter went back from {start} to {end}: one empty cell",
+                )
+            rates.append((end - start) / dt_s if end >= start else nan)
+        return rates
+
+
+class DeviceRates:
+    """Rates summed over devices, each by its own counters.
+
+    A device that comes has counted long before, one that goes takes its counters along, and one that was made anew begins again:
+    none of the three may show in the sum, so each is left out of the one interval, and noted.
+
+    Args:
+        kind: what the devices are, for the notes.
+        width: how many counters each has.
+        notes: where the notes go.
+    """
+
+    def __init__(self, kind: str, width: int, notes: Notes) -> None:
+        self._kind = kind
+        self._width = width
+        self._notes = notes
+
+    def of(
+        self,
+        before: Mapping[Device, Sequence[bytes | int]] | None,
+        now: Mapping[Device, Sequence[bytes | int]] | None,
+        dt_s: float,
+    ) -> list[float]:
+        """Return the summed rate of each counter; NaN where no device stands in both readings, or there is no reading.
+
+        Args:
+            before: each device's counters, as numbers or as the kernel prints them; None is no reading.
+            now: the same, later.
+            dt_s: between the two.
+        """
+        if before is None or now is None:
+            return [nan] * self._width
+        sums, both, left_out = [0] * self._width, 0, 0
+        for device, end in now.items():
+            start = before.get(device)
+            if start is None:
+                self._note(device, "came during the run")
+                continue
+            both += 1
+            if start == end:  # most devices do nothing most of the time: nothing is parsed
+                continue
+            try:
+                moved = [
+                    int(later) - int(earlier) for earlier, later in zip(start, end, strict=True)
+                ]
+            except ValueError:
+                self._note(device, f"answered what is no number ({end!r:.80})")
+                left_out += 1
+                continue
+            if min(moved) < 0:
+                self._note(device, "has counters that went back")
+                left_out += 1
+                continue
+            sums = list(map(add, sums, moved))
+        if both < len(before):
+            self._note_gone(device for device in before if device not in now)
+        if both == left_out:
+            return [nan] * self._width
+        return [value / dt_s for value in sums]
+
+    def _note_gone(self, devices: Iterable[bytes | str]) -> None:
+        for device in devices:
+            self._note(device, "went during the run")
+
+    def _note(self, device: bytes | str, what: str) -> None:
+        name = device.decode(errors="replace") if isinstance(device, bytes) else device
+        cause = what.partition(" (")[0]
+        self._notes.once(
+            f"{self._kind} {name} {cause}",
+            f"{self._kind} {name} {what}: left out of the sums in such an interval",
+        )
