@@ -10,9 +10,11 @@ from typing import Any
 
 import psutil
 
+from twin_harness.deadline import PATIENCE_S, SpaceWatch
 from twin_harness.procfs import PAGE_BYTES, cpu_temperature_files, keep, read_text
 
 _RECOUNT_S = 10.0
+_ANSWER_S = 0.002
 PERIOD_S = 0.999  # just under a second, so that a 0.1 s grid meets it every tenth sample
 _FREQUENCY = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"  # in kHz
 _MEGAHERTZ = re.compile(rb"^processor\s*: (\d+)$.*?^cpu MHz\s*: ([0-9.]+)$", re.MULTILINE | re.DOTALL)
@@ -30,7 +32,8 @@ class SlowMetrics:
 
     def __init__(self, machine: dict[str, Any], resets: list[str], *, has_vmstat: bool = True) -> None:
         self._allowed = frozenset(machine["cpus"])
-        self._scratch_dir: str = machine["scratch_dir"]
+        self._space = SpaceWatch(machine["scratch_dir"])
+        self._is_space_said_missing = False
         self._resets = resets
         self._has_vmstat = has_vmstat
         self._vmstat = keep("/proc/vmstat", 16384) if has_vmstat else None
@@ -50,7 +53,10 @@ class SlowMetrics:
     def refresh(self, now_s: float) -> bool:
         """Read everything again if a second has passed, and return whether it has."""
         if now_s - self._read_s < PERIOD_S:
+            if self._space.is_open:
+                self._refresh_space(now_s, 0.0)
             return False
+        self._space.ask(now_s)
         dt_s, self._read_s = now_s - self._read_s, now_s
         if self._has_vmstat:
             self._refresh_vm(dt_s)
@@ -59,9 +65,25 @@ class SlowMetrics:
         self._refresh_power(dt_s)
         self.frequency_hz = self._frequency_hz(now_s)
         self.processes = float(self._count_processes(now_s))
-        self.disk_used_percent = _used_percent(self._scratch_dir)
         self.temperature_celsius = self._temperature_celsius()
+        self._refresh_space(now_s, _ANSWER_S)
         return True
+
+    def _refresh_space(self, now_s: float, wait_s: float) -> None:
+        """Take up how full the scratch filesystem is; while it does not answer, nothing is known."""
+        space = self._space
+        space.take(wait_s)
+        waited_s = space.waited_s(now_s)
+        if waited_s < PERIOD_S:
+            self.disk_used_percent = space.space.used_percent if space.space is not None else nan
+            return
+        self.disk_used_percent = nan
+        if waited_s >= PATIENCE_S and not self._is_space_said_missing:
+            self._is_space_said_missing = True
+            self._resets.append(
+                f"the filesystem of {space.folder} has not answered since {now_s - waited_s:.1f} s: "
+                "disk_used_percent is empty, and so is probe_disk_ms, until it does"
+            )
 
     def _frequency_hz(self, now_s: float) -> float:
         """Return the mean frequency of the allowed CPUs: of cpufreq, else of /proc/cpuinfo, as psutil has it; psutil's off Linux."""
@@ -161,12 +183,3 @@ def _psutil_temperature_celsius() -> float:
     cpu_chips = [chip for chip in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz") if chips.get(chip)]
     readings = [entry.current for chip in cpu_chips[:1] for entry in chips[chip]]
     return max(readings, default=nan)
-
-
-def _used_percent(folder: str) -> float:
-    try:
-        status = os.statvfs(folder)
-    except OSError:
-        return nan
-    used = status.f_blocks - status.f_bfree  # as psutil and df count it: of what users can have
-    return 100.0 * used / (used + status.f_bavail) if used + status.f_bavail else nan
