@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from twin_harness.deadline import PATIENCE_S, SpaceWatch
+from twin_harness.deadline import SpaceWatch
 from twin_harness.procfs import PAGE_BYTES, cpu_temperature_files, keep, read_text
 
 _RECOUNT_S = 10.0
@@ -78,7 +78,7 @@ class SlowMetrics:
             self.disk_used_percent = space.space.used_percent if space.space is not None else nan
             return
         self.disk_used_percent = nan
-        if waited_s >= PATIENCE_S and not self._is_space_said_missing:
+        if not self._is_space_said_missing:
             self._is_space_said_missing = True
             self._resets.append(
                 f"the filesystem of {space.folder} has not answered since {now_s - waited_s:.1f} s: "
