@@ -1,8 +1,9 @@
 """Questions to a filesystem that may never be answered, asked by a process of its own.
 
-Whoever asks a lost NFS server or a dead FUSE program waits where no signal reaches him. A thread is no way out: a process cannot be
-reaped before the last of its threads, and keeps its files and its locks until then. So a process waits that has nothing of ours,
-neither locks nor pipes, and that nobody waits for: it ends when the filesystem answers, or is given up by the kernel.
+Whoever asks a lost NFS server or a dead FUSE program waits where no signal reaches him. A thread is no
+way out: a process cannot be reaped before the last of its threads, and keeps its files and its locks
+until then. So a process waits that has nothing of ours, neither locks nor pipes, and that nobody waits
+for: it ends when the filesystem answers, or is given up by the kernel.
 """
 
 from __future__ import annotations
@@ -21,17 +22,18 @@ from twin_harness.child import child_environment
 from twin_harness.errors import HarnessFailure
 
 PATIENCE_S = 5.0
-_ANSWER = struct.Struct("<i4Q")  # errno; total, free, free for users, and the unit of these in bytes
+_ANSWER = struct.Struct("<i4Q")  # errno; total, free, free for users, and their unit in bytes
 _REAP_S = 0.05
 _MOST_BYTES = 1 << 20
 
 
 class Unanswered(HarnessFailure):
-    """A filesystem does not answer; the owner of the machine must mend it, or name a folder on another one."""
+    """A filesystem does not answer; the owner of the machine must mend it, or name another folder."""
 
     def __init__(self, folder: str, patience_s: float = PATIENCE_S) -> None:
         super().__init__(
-            f"{folder}: its filesystem has not answered for {patience_s:g} s (a lost network server, or a FUSE program that hangs); "
+            f"{folder}: its filesystem has not answered for {patience_s:g} s "
+            "(a lost network server, or a FUSE program that hangs); "
             "name a folder on another one with --twin-scratch-dir, or have it answer"
         )
 
@@ -60,18 +62,20 @@ def ask(question: str, folder: str, patience_s: float = PATIENCE_S) -> Any:
         bufsize=0,
     )
     output = process.stdout.fileno() if process.stdout is not None else -1
-    data, deadline_s = b"", time.monotonic() + 4 * patience_s  # the interpreter's start on a loaded machine
+    # An interpreter takes its time to start on a loaded machine; its first line says that it asks now.
+    data, is_heard, deadline_s = b"", True, time.monotonic() + 4 * patience_s
     while not data.endswith(b"}\n"):
-        left_s = deadline_s - time.monotonic()
-        more = os.read(output, _MOST_BYTES) if select.select([output], [], [], max(0.0, left_s))[0] else b""
+        left_s = max(0.0, deadline_s - time.monotonic())
+        is_heard = bool(select.select([output], [], [], left_s)[0])
+        more = os.read(output, _MOST_BYTES) if is_heard else b""
         if not more:
             break
         if not data:
-            deadline_s = time.monotonic() + patience_s  # its first words say that it asks from here on
+            deadline_s = time.monotonic() + patience_s
         data += more
     if process.stdout is not None:
         process.stdout.close()
-    if not data.endswith(b"}\n") and process.poll() is None:
+    if not is_heard:
         process.kill()
         process.poll()
         raise Unanswered(folder, patience_s)
@@ -106,14 +110,14 @@ class Space(NamedTuple):
 
 
 def space_from(total: int, free: int, available: int, unit_bytes: int) -> Space:
-    """Return the space that statvfs(3) tells; the used share is of what users can have, as psutil and df count it."""
+    """Return the space that statvfs(3) tells; the used share is of what users can have, as df has it."""
     used = total - free
     share = 100.0 * used / (used + available) if used + available else float("nan")
     return Space(total * unit_bytes, available * unit_bytes, share)
 
 
 class SpaceWatch:
-    """The space of a filesystem, for a loop that must not wait: asked now, taken up when the answer is there.
+    """The space of a filesystem, for a loop that must not wait: asked now, taken up when it is there.
 
     Args:
         folder: any folder of the filesystem.
@@ -220,7 +224,7 @@ def _answer_for_ever(folder: str, questions: int, answers: int, parent: int) -> 
 
 
 def _keep_only(questions: int, answers: int) -> None:
-    """Hold nothing of whom we were forked from: his locks, his pipes and his stderr would stay open as long as we wait."""
+    """Hold nothing of whom we were forked from: his locks and pipes would stay open while we wait."""
     signal.set_wakeup_fd(-1)
     questions, answers = os.dup(questions), os.dup(answers)
     nothing = os.open(os.devnull, os.O_RDWR)

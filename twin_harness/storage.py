@@ -1,11 +1,12 @@
-"""What keeps the bytes of a folder in the end: its filesystem, the devices below it, and whether that is a disk of this machine.
+"""What keeps the bytes of a folder in the end: a disk, memory, or another machine.
 
-A filesystem may stand on another one (overlay, a file mounted by loop), on several devices, or on none: what is written there reaches
-a disk, memory or somebody else's machine. Mounts are those of /proc/self/mountinfo (proc_pid_mountinfo(5)).
+A filesystem may stand on another one (overlay, a file mounted by loop), on several devices, or on
+none. Mounts are those of /proc/self/mountinfo (proc_pid_mountinfo(5)).
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import stat
@@ -16,7 +17,7 @@ from typing import Any
 from twin_harness.procfs import read_text
 
 MEMORY_BACKED = ("tmpfs", "ramfs", "devtmpfs", "hugetlbfs", "rootfs")
-# Filesystems of other machines, and folders that a hypervisor shares: by the names that mountinfo gives them.
+# Filesystems of other machines, and folders that a hypervisor shares, as mountinfo names them.
 NETWORK_BACKED = (
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "coda", "davfs"),
     *("ceph", "glusterfs", "lustre", "gpfs", "beegfs", "orangefs", "pvfs2", "panfs", "wekafs"),
@@ -28,6 +29,9 @@ NETWORK_BACKED = (
 _OF_MANY_DEVICES = ("btrfs", "bcachefs")
 _IN_MEMORY, _OVER_NETWORK = re.compile(r"z?ram\d+"), re.compile(r"(nbd|rbd)\d+|etherd!.*")
 _DEEPEST = 8
+_UNSEEN = "what cannot be seen from here"
+SYSFS = Path("/sys")
+_BLOCK_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Storage:
     """Where a folder's bytes go.
 
     Attributes:
-        kind: type of its filesystem. device: the whole block device whose counters tell of it; empty where no single one does.
+        kind: type of its filesystem.
+        device: the whole block device whose counters tell of it; empty where no single one does.
         backing: ``disk``, ``memory`` or ``network``; empty where it cannot be known.
         layers: filesystems and devices from the folder down, such as ``overlay on tmpfs``.
     """
@@ -57,7 +62,7 @@ class Storage:
 
 
 def describe(folder: str) -> dict[str, Any]:
-    """Return all that a session asks about its scratch folder, as plain data; a filesystem that hangs hangs this.
+    """Return what a session asks about its scratch folder; a filesystem that hangs hangs this.
 
     Raises:
         OSError: the folder is not there.
@@ -92,10 +97,11 @@ def _plain(text: str) -> str:
 
 
 def mount_of(path: str, mounts: list[Mount]) -> Mount | None:
-    """Return the mount that a resolved path lies on: the longest place by whole names, and of two on one place the later."""
+    """Return the mount that a resolved path lies on: the longest place, of two alike the later."""
     best: Mount | None = None
     for mount in mounts:
-        if Path(path).is_relative_to(mount.place) and (best is None or len(mount.place) >= len(best.place)):
+        is_nearer = best is None or len(mount.place) >= len(best.place)
+        if is_nearer and Path(path).is_relative_to(mount.place):
             best = mount
     return best
 
@@ -110,7 +116,7 @@ def storage_of(path: str) -> Storage:
 
 
 def _descend(path: str, mounts: list[Mount], depth: int) -> Storage:
-    mount, device_number = mount_of(path, mounts), Path(path).stat().st_dev
+    mount, device_number = mount_of(path, mounts), os.stat(path).st_dev
     if mount is None or depth > _DEEPEST:
         return Storage("", _device(device_number), "", "")
     kind = mount.kind
@@ -120,17 +126,26 @@ def _descend(path: str, mounts: list[Mount], depth: int) -> Storage:
     if below:
         under = _descend(below, mounts, depth + 1)
         return Storage(kind, under.device, under.backing, f"{kind} on {under.layers}")
+    if kind == "overlay":
+        return Storage(kind, "", _backing_by_trial(path), f"{kind} on {_UNSEEN}")
     devices = _devices(mount, device_number)
     found = [_backing_of(device, mounts, depth) for device in devices]
     if not found:
-        return Storage(kind, "", "", f"{kind} on what cannot be known")
-    backings = {backing for backing, _ in found}
+        return Storage(kind, "", "", f"{kind} on {_UNSEEN}")
     single = devices[0] if len(devices) == 1 else ""
-    return Storage(kind, single, backings.pop() if len(backings) == 1 else "", f"{kind} on {', '.join(layers for _, layers in found)}")
+    backing, layers = _together(found)
+    return Storage(kind, single, backing, f"{kind} on {layers}")
+
+
+def _together(found: list[tuple[str, str]]) -> tuple[str, str]:
+    """Return what several devices are together: what all of them are, else nothing."""
+    backings = {backing for backing, _ in found}
+    backing = backings.pop() if len(backings) == 1 else ""
+    return backing, ", ".join(layers for _, layers in found)
 
 
 def _folder_below(mount: Mount) -> str:
-    """Return the folder of another filesystem that keeps what is written here; empty where none is seen."""
+    """Return the folder of another filesystem that keeps the bytes; empty where none is seen."""
     if mount.kind == "ecryptfs":
         return os.path.realpath(mount.source) if os.path.isdir(mount.source) else ""
     if mount.kind != "overlay":
@@ -138,11 +153,44 @@ def _folder_below(mount: Mount) -> str:
     folders = {}
     for word in re.split(r"(?<!\\),", mount.options):
         name, _, value = word.partition("=")
-        folders[name] = re.sub(r"\\(.)", r"\1", _plain(value))  # commas and colons have an escape of overlay's own
+        # Commas and colons have an escape of overlay's own.
+        folders[name] = re.sub(r"\\(.)", r"\1", _plain(value))
     # In a container both are of the host: their names mean nothing here.
     upper, work = folders.get("upperdir", ""), folders.get("workdir", "")
     is_seen = os.path.isabs(upper) and os.path.isdir(upper) and os.path.isdir(work)
     return os.path.realpath(upper) if is_seen else ""
+
+
+def _backing_by_trial(folder: str) -> str:
+    """Return what a direct write shows: ``disk`` where the kernel counts it as I/O, else ``memory``.
+
+    task_io_account_write in fs/direct-io.c and fs/iomap/direct-io.c counts bytes to block devices;
+    tmpfs takes direct writes and counts none. Empty where it cannot be tried.
+    """
+    path, mine = f"{folder}/.twin-harness-{os.getpid()}-{os.urandom(8).hex()}", "/proc/self/io"
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_DIRECT
+        descriptor = os.open(path, flags, 0o600)
+    except OSError:
+        return ""
+    try:
+        os.unlink(path)
+        before = _written_bytes(read_text(mine))
+        with mmap.mmap(-1, _BLOCK_BYTES) as block:
+            os.pwrite(descriptor, block, 0)
+        after = _written_bytes(read_text(mine))
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+    if before is None or after is None:
+        return ""
+    return "disk" if after > before else "memory"
+
+
+def _written_bytes(account: str) -> int | None:
+    found = re.search(r"^write_bytes: (\d+)$", account, re.MULTILINE)
+    return int(found.group(1)) if found else None
 
 
 def _devices(mount: Mount, number: int) -> list[str]:
@@ -158,8 +206,8 @@ def _devices(mount: Mount, number: int) -> list[str]:
 
 
 def _btrfs_devices(named: list[str]) -> list[str]:
-    """Return all devices of the btrfs that one of the named devices belongs to (Documentation/ABI/testing/sysfs-fs-btrfs)."""
-    for folder in Path("/sys/fs/btrfs").glob("*/devices"):
+    """Return all devices of the btrfs to which one of these belongs (ABI/testing/sysfs-fs-btrfs)."""
+    for folder in (SYSFS / "fs/btrfs").glob("*/devices"):
         members = sorted(_whole(entry.resolve()) for entry in folder.iterdir())
         if set(members) & set(named):
             return list(dict.fromkeys(members))
@@ -176,7 +224,7 @@ def _device_of_file(path: str) -> str:
 
 def _device(number: int) -> str:
     """Return the whole block device of a number; empty when there is none."""
-    link = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+    link = SYSFS / f"dev/block/{os.major(number)}:{os.minor(number)}"
     return _whole(link.resolve()) if link.exists() else ""
 
 
@@ -190,17 +238,17 @@ def _backing_of(device: str, mounts: list[Mount], depth: int) -> tuple[str, str]
         return "memory", device
     if _OVER_NETWORK.fullmatch(device):
         return "network", device
-    folder = Path("/sys/block") / device
+    folder = SYSFS / "block" / device
     file = read_text(folder / "loop" / "backing_file").removesuffix(" (deleted)")
     if file:
         place = os.path.dirname(file)  # the file itself may be gone
         if depth > _DEEPEST or not os.path.isdir(place):
-            return "", f"{device} on {file}, which cannot be seen from here"
+            return "", f"{device} on {_UNSEEN}"
         under = _descend(os.path.realpath(place), mounts, depth + 1)
         return under.backing, f"{device} on {under.layers}"
-    slaves = sorted(entry.name for entry in (folder / "slaves").iterdir()) if (folder / "slaves").is_dir() else []
+    slaves = sorted((folder / "slaves").glob("*"))
     if not slaves or depth > _DEEPEST:
         return "disk", device
-    found = [_backing_of(_whole((folder / "slaves" / slave).resolve()), mounts, depth + 1) for slave in slaves]
-    backings = {backing for backing, _ in found}
-    return backings.pop() if len(backings) == 1 else "", f"{device} on {', '.join(layers for _, layers in found)}"
+    found = [_backing_of(_whole(slave.resolve()), mounts, depth + 1) for slave in slaves]
+    backing, layers = _together(found)
+    return backing, f"{device} on {layers}"

@@ -1,9 +1,10 @@
-"""A filesystem of our own that stops answering when it is asked to: what a lost NFS server or FUSE program looks like to who asks it.
+"""A filesystem of our own that stops answering when it is told to, as a lost NFS server does.
 
-``python mute_filesystem.py FOLDER`` mounts itself by /dev/fuse in a mount namespace of its own and says ``ready``. The line ``hang`` on
-stdin makes it take every question and answer none, so that whoever asks waits where no signal reaches; ``deaf`` makes it take none.
-The end of stdin, or its death however it comes, aborts the connection: the kernel then answers every waiting question with an error.
-The protocol is that of include/uapi/linux/fuse.h, version 7.31; names are kept in memory, contents are thrown away.
+``python mute_filesystem.py FOLDER`` mounts itself by /dev/fuse in a mount namespace of its own and says
+``ready``. The line ``hang`` on stdin makes it take every question and answer none, so that whoever asks
+waits where no signal reaches; ``deaf`` makes it take none. The end of stdin, or its death however it
+comes, aborts the connection: the kernel then answers every waiting question with an error. The protocol
+is that of include/uapi/linux/fuse.h, version 7.31; names are kept in memory, contents thrown away.
 """
 
 import contextlib
@@ -19,8 +20,9 @@ import time
 from contextlib import contextmanager
 
 _LOOKUP, _FORGET, _GETATTR, _SETATTR, _UNLINK, _READ, _WRITE, _STATFS = 1, 2, 3, 4, 10, 15, 16, 17
-_RELEASE, _FSYNC, _FLUSH, _INIT, _OPEN, _OPENDIR, _READDIR, _RELEASEDIR, _ACCESS, _CREATE, _INTERRUPT = 18, 20, 25, 26, 14, 27, 28, 29, 34, 35, 36
-_BATCH_FORGET, _FALLOCATE, _SYNCFS = 42, 43, 50
+_OPEN, _RELEASE, _FSYNC, _FLUSH, _INIT, _OPENDIR, _READDIR, _RELEASEDIR = 14, 18, 20, 25, 26, 27, 28, 29
+_ACCESS, _CREATE, _INTERRUPT = 34, 35, 36
+_BATCH_FORGET, _SYNCFS = 42, 50
 _CLONE_NEWNS, _MS_REC, _MS_PRIVATE, _MNT_DETACH = 0x20000, 0x4000, 0x40000, 2
 _IN, _OUT = struct.Struct("<IIQQIIIHH"), struct.Struct("<IiQ")
 _BLOCKS, _BLOCK_BYTES = 1 << 20, 4096  # 4 GiB
@@ -34,49 +36,80 @@ class MuteFilesystem:
         self._names = {}
         self._sizes = {1: 0}
         self._next = 2
+        self._calls = {
+            _INIT: self._init,
+            _LOOKUP: self._lookup,
+            _GETATTR: self._get_attributes,
+            _SETATTR: self._set_attributes,
+            _CREATE: self._create,
+            _UNLINK: self._unlink,
+            _WRITE: self._write,
+            _READ: self._read,
+            _STATFS: self._space,
+        }
+        self._calls |= dict.fromkeys((_OPEN, _OPENDIR), self._open)
+        quiet = (_RELEASE, _RELEASEDIR, _FLUSH, _FSYNC, _ACCESS, _READDIR, _SYNCFS)
+        self._calls |= dict.fromkeys(quiet, self._nothing)
 
     def _attributes(self, node):
         mode = stat.S_IFDIR | 0o777 if node == 1 else stat.S_IFREG | 0o600
         size = self._sizes.get(node, 0)
-        return struct.pack("<QQQQQQIIIIIIIIII", node, size, (size + 511) // 512, 0, 0, 0, 0, 0, 0, mode, 1, os.getuid(), os.getgid(), 0, _BLOCK_BYTES, 0)
+        blocks, owner = (size + 511) // 512, (os.getuid(), os.getgid())
+        times = [0] * 6
+        return struct.pack("<3Q3Q3I7I", node, size, blocks, *times, mode, 1, *owner, 0, _BLOCK_BYTES, 0)
 
     def _entry(self, node):
         return struct.pack("<QQQQII", node, 0, 0, 0, 0, 0) + self._attributes(node)
 
-    def _answer_of(self, opcode, node, body):
-        """Return the answer's content, or an error number."""
-        if opcode == _INIT:
-            return struct.pack("<IIIIHHIIHHIIHHIIIII", 7, 31, 0, 0, 12, 9, 1 << 17, 1, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-        if opcode == _LOOKUP:
-            found = self._names.get(body.rstrip(b"\0"))
-            return self._entry(found) if found else errno.ENOENT
-        if opcode == _GETATTR:
-            return struct.pack("<QII", 0, 0, 0) + self._attributes(node)
-        if opcode == _SETATTR:
-            valid, _, _, size = struct.unpack_from("<IIQQ", body)
-            if valid & 8:
-                self._sizes[node] = size
-            return struct.pack("<QII", 0, 0, 0) + self._attributes(node)
-        if opcode == _CREATE:
-            new, self._next = self._next, self._next + 1
-            self._names[body[16:].rstrip(b"\0")], self._sizes[new] = new, 0
-            return self._entry(new) + struct.pack("<QIi", new, 0, 0)
-        if opcode == _UNLINK:
-            self._names.pop(body.rstrip(b"\0"), None)
-            return b""
-        if opcode in (_OPEN, _OPENDIR):
-            return struct.pack("<QIi", node, 0, 0)
-        if opcode == _WRITE:
-            _, offset, size = struct.unpack_from("<QQI", body)
-            self._sizes[node] = max(self._sizes.get(node, 0), offset + size)
-            return struct.pack("<II", size, 0)
-        if opcode == _READ:
-            _, offset, size = struct.unpack_from("<QQI", body)
-            return bytes(max(0, min(size, self._sizes.get(node, 0) - offset)))
-        if opcode == _STATFS:
-            return struct.pack("<QQQQQIIII6I", _BLOCKS, _BLOCKS // 2, _BLOCKS // 2, 1000, 900, _BLOCK_BYTES, 255, _BLOCK_BYTES, 0, *([0] * 6))
-        if opcode in (_RELEASE, _RELEASEDIR, _FLUSH, _FSYNC, _ACCESS, _READDIR, _SYNCFS):
-            return b""
+    def _init(self, *_):
+        version, background, most_bytes, grain_ns, most_pages = (7, 31), (12, 9), 1 << 17, 1, 32
+        return struct.pack(
+            "<4I2H2I2H32x", *version, 0, 0, *background, most_bytes, grain_ns, most_pages, 0
+        )
+
+    def _lookup(self, _, body):
+        found = self._names.get(body.rstrip(b"\0"))
+        return self._entry(found) if found else errno.ENOENT
+
+    def _get_attributes(self, node, _):
+        return struct.pack("<QII", 0, 0, 0) + self._attributes(node)
+
+    def _set_attributes(self, node, body):
+        valid, _, _, size = struct.unpack_from("<IIQQ", body)
+        if valid & 8:
+            self._sizes[node] = size
+        return self._get_attributes(node, body)
+
+    def _create(self, _, body):
+        new, self._next = self._next, self._next + 1
+        self._names[body[16:].rstrip(b"\0")], self._sizes[new] = new, 0
+        return self._entry(new) + struct.pack("<QIi", new, 0, 0)
+
+    def _unlink(self, _, body):
+        self._names.pop(body.rstrip(b"\0"), None)
+        return b""
+
+    def _open(self, node, _):
+        return struct.pack("<QIi", node, 0, 0)
+
+    def _write(self, node, body):
+        _, offset, size = struct.unpack_from("<QQI", body)
+        self._sizes[node] = max(self._sizes.get(node, 0), offset + size)
+        return struct.pack("<II", size, 0)
+
+    def _read(self, node, body):
+        _, offset, size = struct.unpack_from("<QQI", body)
+        return bytes(max(0, min(size, self._sizes.get(node, 0) - offset)))
+
+    def _space(self, *_):
+        free = _BLOCKS // 2
+        blocks, files = (_BLOCKS, free, free), (1000, 900)
+        return struct.pack("<5Q3I28x", *blocks, *files, _BLOCK_BYTES, 255, _BLOCK_BYTES)
+
+    def _nothing(self, *_):
+        return b""
+
+    def _no_such_call(self, *_):
         return errno.ENOSYS
 
     def answer(self):
@@ -85,7 +118,7 @@ class MuteFilesystem:
         _, opcode, unique, node, *_ = _IN.unpack_from(request)
         if opcode in (_FORGET, _BATCH_FORGET, _INTERRUPT):
             return
-        answer = self._answer_of(opcode, node, request[_IN.size :])
+        answer = self._calls.get(opcode, self._no_such_call)(node, request[_IN.size :])
         content, error = (b"", -answer) if isinstance(answer, int) else (answer, 0)
         with contextlib.suppress(FileNotFoundError):  # whoever asked has been killed meanwhile
             os.write(self._device, _OUT.pack(_OUT.size + len(content), error, unique) + content)
@@ -162,7 +195,8 @@ def mute_filesystem(path):
         OSError: /dev/fuse or the right to mount is missing; the message says which.
     """
     path.mkdir()
-    server = subprocess.Popen([sys.executable, "-S", __file__, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command, pipe = [sys.executable, "-S", __file__, str(path)], subprocess.PIPE
+    server = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
     mounted = Mounted(path, server)
     try:
         if server.stdout.readline() != b"ready\n":

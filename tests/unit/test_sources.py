@@ -13,11 +13,12 @@ from itertools import product
 import psutil
 import pytest
 
+from twin_harness import deadline
 from twin_harness.board import Board
 from twin_harness.clock import FakeClock
 from twin_harness.machine import inspect_machine
 from twin_harness.metrics import columns
-from twin_harness.telemetry import procfs_source
+from twin_harness.telemetry import procfs_source, slow_metrics
 from twin_harness.telemetry.procfs_source import Counters, ProcfsSource
 from twin_harness.telemetry.psutil_logger import Logger, make_source, replace_json
 from twin_harness.telemetry.psutil_source import PsutilSource
@@ -328,3 +329,41 @@ def test_only_sigterm_ends_the_wait(number, goes_on):
         "goes_on = watch.wait_until(time.monotonic() + 0.3)\nboard.close(unlink=True)\nprint(goes_on)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == str(goes_on)
+
+
+# -- a filesystem that does not answer ------------------------------------------------------------------------------------------
+
+
+def test_scratch_that_does_not_answer_empties_its_column_alone(machine, monkeypatch, tmp_path):
+    """The other slow figures go on, the column is empty after two seconds, and one note says since when and where."""
+    monkeypatch.setattr(slow_metrics, "_FIRST_ANSWER_S", 0.0)
+    monkeypatch.setattr(deadline.os, "statvfs", lambda _: signal.pause())
+    monkeypatch.setattr(slow_metrics.time, "monotonic", lambda: 10.0)
+    notes = []
+    slow = slow_metrics.SlowMetrics(machine.to_json(), notes)
+    for now_s in (10.0, 11.0, 12.0, 13.0):
+        assert slow.refresh(now_s)
+        assert slow.processes > 0
+        assert math.isnan(slow.disk_used_percent)
+    assert notes == [
+        f"the filesystem of {tmp_path} has not answered since 10.0 s: "
+        "disk_used_percent is empty, and so is probe_disk_ms, until it does"
+    ]
+
+
+def test_scratch_that_falls_silent_keeps_its_last_figure_for_two_seconds(machine, monkeypatch):
+    """A moment's silence is none; longer, what was so is not known any more, and it is again when the answer comes."""
+    monkeypatch.setattr(slow_metrics.time, "monotonic", lambda: 10.0)
+    slow = slow_metrics.SlowMetrics(machine.to_json(), [])
+    slow._space.take(10.0)
+    monkeypatch.setattr(slow._space, "take", lambda _: None)
+    found = []
+    for now_s in (10.0, 11.0, 12.5):
+        slow.refresh(now_s)
+        found.append(slow.disk_used_percent)
+    assert found[0] == found[1] > 0
+    assert math.isnan(found[2])
+    monkeypatch.undo()
+    slow._space.take(10.0)
+    slow.refresh(13.5)
+    assert slow.disk_used_percent > 0

@@ -199,20 +199,24 @@ def _tell(message: dict[str, Any]) -> None:
         sys.exit(0)
 
 
+def _leave(board: Board, slots: list[int], watches: list[SpaceWatch]) -> None:
+    for watch in watches:
+        watch.close()
+    for slot in slots:
+        board.free_process(slot)
+
+
 def main() -> int:
     """Watch until stdin ends, or until a limit is crossed and the load is dead."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     limits = json.loads(read_line(0))
     board = Board.open(limits["board"])
-    slot = board.claim_process(os.getpid(), "harness", plan=limits["part"])
     run_on(limits["cpus"])  # its worker may be confined to the part that the load fills
     watched_now = watched_limits(limits)
-    askers = [
-        board.claim_process(limit.watch.pid, "harness", plan=limits["part"])
-        for limit in watched_now
-        if isinstance(limit, DiskFloor)
-    ]
+    watches = [limit.watch for limit in watched_now if isinstance(limit, DiskFloor)]
+    pids = [os.getpid(), *(watch.pid for watch in watches)]
+    slots = [board.claim_process(pid, "harness", plan=limits["part"]) for pid in pids]
     controller = watch_process(limits["controller_pid"])
     group, mark = 0, f"{board.path.stem}." if limits["has_commands"] else ""
     if len(limits["cpus"]) > 1:
@@ -237,11 +241,7 @@ def main() -> int:
             break
         if not reason:
             clean_s = looked_s
-    for limit in watched_now:
-        if isinstance(limit, DiskFloor):
-            limit.watch.close()
-    for number in (slot, *askers):
-        board.free_process(number)
+    _leave(board, slots, watches)
     return 0
 
 

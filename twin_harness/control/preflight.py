@@ -8,8 +8,8 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.errors import InvalidInput
 from twin_harness.deadline import space_from
+from twin_harness.errors import InvalidInput
 from twin_harness.machine import look_at_folder
 from twin_harness.procfs import AvailableMemory, cpu_temperature_files, is_swap_active
 
@@ -236,8 +236,9 @@ def _check_disk(experiment: Experiment, events: list[Event], machine: Machine, g
         )
         raise InvalidInput(msg)
     if machine.backing == "memory":
-        return [
+        warning = (
             f"{experiment.name}: the scratch folder {machine.scratch_dir} is on {layers}, which is memory: "
             "no byte of the disk load reaches a device, so none counts as delivered"
-        ]
+        )
+        return [warning]
     return []

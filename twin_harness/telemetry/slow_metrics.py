@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from math import nan
 from typing import Any
 
@@ -14,7 +15,8 @@ from twin_harness.deadline import SpaceWatch
 from twin_harness.procfs import PAGE_BYTES, cpu_temperature_files, keep, read_text
 
 _RECOUNT_S = 10.0
-_ANSWER_S = 0.002
+_ANSWER_S, _FIRST_ANSWER_S = 0.002, 0.25
+_STALE_S = 2.0  # what a filesystem said longer ago is not known any more
 PERIOD_S = 0.999  # just under a second, so that a 0.1 s grid meets it every tenth sample
 _FREQUENCY = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"  # in kHz
 _MEGAHERTZ = re.compile(rb"^processor\s*: (\d+)$.*?^cpu MHz\s*: ([0-9.]+)$", re.MULTILINE | re.DOTALL)
@@ -33,6 +35,8 @@ class SlowMetrics:
     def __init__(self, machine: dict[str, Any], resets: list[str], *, has_vmstat: bool = True) -> None:
         self._allowed = frozenset(machine["cpus"])
         self._space = SpaceWatch(machine["scratch_dir"])
+        self._space.ask(time.monotonic())
+        self._space.take(_FIRST_ANSWER_S)
         self._is_space_said_missing = False
         self._resets = resets
         self._has_vmstat = has_vmstat
@@ -74,7 +78,7 @@ class SlowMetrics:
         space = self._space
         space.take(wait_s)
         waited_s = space.waited_s(now_s)
-        if waited_s < PERIOD_S:
+        if waited_s < _STALE_S:
             self.disk_used_percent = space.space.used_percent if space.space is not None else nan
             return
         self.disk_used_percent = nan
