@@ -167,13 +167,17 @@ class Mounted:
     """A mute filesystem while it is mounted.
 
     Attributes:
-        path: where. prefix: words before a command that is to see it.
+        path: where.
     """
 
     def __init__(self, path, server):
         self.path = path
         self._server = server
-        self.prefix = ["nsenter", f"--mount=/proc/{server.pid}/ns/mnt", f"--wd={path.parent}"]
+
+    def entering(self, folder):
+        """Return the words before a command that is to see it, and to run in a folder."""
+        namespace = f"--mount=/proc/{self._server.pid}/ns/mnt"
+        return ["nsenter", namespace, "sh", "-c", 'cd "$0" && exec "$@"', str(folder)]
 
     def hang(self, how="hang"):
         """Stop answering."""
@@ -189,7 +193,7 @@ class Mounted:
 
 @contextmanager
 def mute_filesystem(path):
-    """Mount one on a new folder, seen by commands behind its ``prefix`` alone, while a block runs.
+    """Mount one on a new folder, seen by commands that enter it alone, while a block runs.
 
     Raises:
         OSError: /dev/fuse or the right to mount is missing; the message says which.

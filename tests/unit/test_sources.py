@@ -345,10 +345,11 @@ def test_scratch_that_does_not_answer_empties_its_column_alone(machine, monkeypa
         assert slow.refresh(now_s)
         assert slow.processes > 0
         assert math.isnan(slow.disk_used_percent)
-    assert notes == [
+    (note,) = notes
+    assert note == (
         f"the filesystem of {tmp_path} has not answered since 10.0 s: "
         "disk_used_percent is empty, and so is probe_disk_ms, until it does"
-    ]
+    )
 
 
 def test_scratch_that_falls_silent_keeps_its_last_figure_for_two_seconds(machine, monkeypatch):
