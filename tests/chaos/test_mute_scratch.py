@@ -25,7 +25,9 @@ from twin_harness import cpu
 def test_load(recording):
     pass
 """
-DISK = CPU.replace("import cpu", "import cpu, disk").replace("cpu(20, duration_s=20)", "cpu(20, duration_s=20), disk(2e6, duration_s=20, file_bytes=16 * 2**20)")
+DISK = CPU.replace("import cpu", "import cpu, disk").replace(
+    "cpu(20, duration_s=20)", "cpu(20, duration_s=20), disk(2e6, duration_s=20, file_bytes=16 * 2**20)"
+)
 
 
 @pytest.fixture
