@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_TO_KILL = "1000"
+KILLED_PATIENCE_S = 10.0
 
 
 def child_environment(*libraries: str) -> dict[str, str]:
@@ -98,7 +99,10 @@ def close_pipes(process: subprocess.Popen[bytes]) -> None:
 
 
 def end_child(process: subprocess.Popen[bytes], patience_s: float) -> None:
-    """Ask a child to stop by closing its stdin, kill its whole group after ``patience_s``, and reap it."""
+    """Ask a child to stop by closing its stdin, kill its whole group after ``patience_s``, and reap it.
+
+    One that a filesystem holds cannot be killed before that answers: it is left to the kernel.
+    """
     import subprocess  # noqa: PLC0415 - as above
 
     if process.stdin is not None:
@@ -107,7 +111,8 @@ def end_child(process: subprocess.Popen[bytes], patience_s: float) -> None:
         process.wait(patience_s)
     except subprocess.TimeoutExpired:
         kill_group(process.pid)
-        process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(KILLED_PATIENCE_S)
     if process.stdout is not None:
         process.stdout.close()
 

@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from twin_harness import deadline
 from twin_harness.errors import InvalidInput
-from twin_harness.procfs import ControlGroup, device_under, filesystem_under, read_meminfo, read_text
-
-MEMORY_BACKED = ("tmpfs", "ramfs", "devtmpfs")
-NETWORK_BACKED = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "fuse.sshfs", "glusterfs", "lustre", "afs")
+from twin_harness.procfs import ControlGroup, read_meminfo, read_text
+from twin_harness.storage import MEMORY_BACKED, NETWORK_BACKED
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class Machine:
         memory_total_bytes: of the whole machine; memory_limit_bytes: what is 100 percent (cgroup limit included).
         swap_bytes: size of swap.
         scratch_dir, scratch_filesystem, scratch_device: where disk load goes.
+        scratch_backing: what keeps its bytes in the end: disk, memory or network; empty where it cannot be known.
+        scratch_layers: its filesystems and devices from the top down, such as ``overlay on tmpfs``.
         group_limit_bytes: the control group's memory limit; None where it does not bound.
         partition: name of the part that this is of a machine cut into ``parts``; empty for a whole one.
         memory_share_bytes: of a part, the available memory that it may use up; None for a whole machine, which is asked when it matters.
@@ -53,6 +54,17 @@ class Machine:
     partition: str = ""
     parts: int = 1
     memory_share_bytes: int | None = None
+    scratch_backing: str = ""
+    scratch_layers: str = ""
+
+    @property
+    def backing(self) -> str:
+        """What keeps the bytes of scratch; by its filesystem alone where an older run did not look further."""
+        if self.scratch_backing or self.scratch_layers:
+            return self.scratch_backing
+        if self.scratch_filesystem in MEMORY_BACKED:
+            return "memory"
+        return "network" if self.scratch_filesystem in NETWORK_BACKED else ""
 
     @property
     def bounding_limit_bytes(self) -> int | None:
@@ -91,14 +103,18 @@ class Machine:
 
 
 def inspect_machine(scratch_dir: Path) -> Machine:
-    """Look at this machine; ``scratch_dir`` must exist."""
+    """Look at this machine.
+
+    Raises:
+        InvalidInput: there is no such scratch folder.
+        Unanswered: its filesystem does not answer.
+    """
     allowed = _allowed_cpus()
     group = ControlGroup()
     total_bytes, swap_bytes = _memory_bytes()
     limit_bytes = group.memory_limit_bytes()
     quota = group.cpu_quota()
-    kind, _ = filesystem_under(scratch_dir)
-    is_linux = platform.system() == "Linux"
+    scratch = look_at_folder(str(scratch_dir))
     return Machine(
         host=socket.gethostname(),
         cpu_model=_cpu_model(),
@@ -111,11 +127,29 @@ def inspect_machine(scratch_dir: Path) -> Machine:
         memory_total_bytes=total_bytes,
         memory_limit_bytes=min(total_bytes, limit_bytes) if limit_bytes else total_bytes,
         swap_bytes=swap_bytes,
-        scratch_dir=str(scratch_dir),
-        scratch_filesystem=kind,
-        scratch_device=device_under(scratch_dir) if is_linux else "",
+        scratch_dir=scratch["path"],
+        scratch_filesystem=scratch["kind"],
+        scratch_device=scratch["device"],
         group_limit_bytes=limit_bytes if limit_bytes and limit_bytes < total_bytes else None,
+        scratch_backing=scratch["backing"],
+        scratch_layers=scratch["layers"],
     )
+
+
+def look_at_folder(folder: str) -> dict[str, Any]:
+    """Return what ``storage.describe`` says of a folder, within seconds.
+
+    Raises:
+        InvalidInput: there is no such folder.
+        Unanswered: its filesystem does not answer.
+    """
+    try:
+        found: dict[str, Any] = deadline.ask("twin_harness.storage:describe", folder)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        msg = f"scratch folder {folder!r} cannot be looked at ({reason}); expected a folder"
+        raise InvalidInput(msg) from None
+    return found
 
 
 def cut(machine: Machine, count: int, available_bytes: int) -> tuple[Machine, ...]:

@@ -7,7 +7,6 @@ Documentation/admin-guide/iostats.rst and Documentation/accounting/psi.rst.
 from __future__ import annotations
 
 import os
-import re
 import time
 from pathlib import Path
 
@@ -126,28 +125,6 @@ def start_ticks(pid: int) -> int | None:
             return int(data.rpartition(b")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return None
-
-
-def device_under(path: Path) -> str:
-    """Return the name of the whole block device under a path; empty when it is on none (tmpfs, overlay, network)."""
-    device = path.stat().st_dev
-    link = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
-    if not link.exists():
-        return ""
-    folder = link.resolve()
-    return folder.parent.name if (folder / "partition").exists() else folder.name
-
-
-def filesystem_under(path: Path) -> tuple[str, str]:
-    """Return type and mount point of the filesystem under a path."""
-    resolved = path.resolve()
-    best = ("", "")
-    for line in read_text("/proc/self/mounts").splitlines():
-        _, mount, kind, *_ = line.split()
-        mount = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), mount)  # getmntent(3)
-        if resolved.is_relative_to(mount) and len(mount) >= len(best[1]):
-            best = (kind, mount)
-    return best
 
 
 class ControlGroup:

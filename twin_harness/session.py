@@ -34,7 +34,7 @@ from twin_harness.control.site import Site
 from twin_harness.dataset.package import write_package
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import HarnessFailure, InvalidInput, TwinError
-from twin_harness.machine import Machine, cut, inspect_machine
+from twin_harness.machine import Machine, cut, inspect_machine, look_at_folder
 from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
 from twin_harness.run_folder import RunFolder, make_output_folder, point_latest
@@ -423,11 +423,15 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def _named_scratch(config: TwinConfig) -> Path | None:
     if not config.scratch_dir:
         return None
-    path = Path(config.scratch_dir)
-    if not path.is_dir() or not os.access(path, os.W_OK):
-        msg = f"--twin-scratch-dir: expected a folder that can be written but got {str(path)!r}; make it first"
+    path = str(Path(config.scratch_dir))
+    try:
+        folder = look_at_folder(path)
+    except InvalidInput:
+        folder = {}
+    if not (folder.get("is_folder") and folder["is_writable"]):
+        msg = f"--twin-scratch-dir: expected a folder that can be written but got {path!r}; make it first"
         raise InvalidInput(msg)
-    return path.resolve()
+    return Path(folder["path"])
 
 
 def _as_fitted(machine: Machine, model: str) -> tuple[Machine, dict[str, str]]:

@@ -1,6 +1,7 @@
 """Small and read-only filesystems, mounted for one test."""
 
 import os
+import shutil
 import subprocess
 from contextlib import contextmanager
 
@@ -32,21 +33,45 @@ def small_filesystem(path, size_bytes):
 
 
 @contextmanager
-def small_disk(path, size_bytes):
-    """Mount a new ext4 in a file of that size on a folder while a block runs: a disk that direct I/O reaches."""
+def small_disk(path, size_bytes, kind="ext4"):
+    """Mount a new filesystem in a file of that size on a folder while a block runs: a disk that direct I/O reaches."""
     require_root()
     image = path.with_suffix(".image")
     with image.open("wb") as file:
         file.truncate(size_bytes)
-    made = subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], capture_output=True, text=True, check=False)
+    if shutil.which(f"mkfs.{kind}") is None:
+        pytest.skip(f"no mkfs.{kind} here")
+    more = ["-m", "0"] if kind.startswith("ext") else []
+    made = subprocess.run([f"mkfs.{kind}", "-q", *more, str(image)], capture_output=True, text=True, check=False)
     if made.returncode:
-        pytest.skip(f"mkfs.ext4 does not work here: {made.stderr.strip()}")
+        pytest.skip(f"mkfs.{kind} does not work here: {made.stderr.strip()}")
     path.mkdir()
     _mount("-o", "loop", image, path)
     try:
         yield path
     finally:
         subprocess.run(["umount", str(path)], check=False)
+
+
+@contextmanager
+def overlay_in_memory(path, size_bytes):
+    """Mount an overlay whose upper folder is on a tmpfs of that size while a block runs: no disk, by another name."""
+    with small_filesystem(path.with_name(f"{path.name}-memory"), size_bytes) as memory:
+        lower = path.with_name(f"{path.name}-lower")
+        for folder in (path, lower, memory / "upper", memory / "work"):
+            folder.mkdir()
+        _mount("-t", "overlay", "-o", f"lowerdir={lower},upperdir={memory}/upper,workdir={memory}/work", "overlay", path)
+        try:
+            yield path
+        finally:
+            subprocess.run(["umount", str(path)], check=False)
+
+
+@contextmanager
+def disk_in_memory(path, size_bytes):
+    """Mount a new ext4 in a file on tmpfs while a block runs: a block device that is none of a disk."""
+    with small_filesystem(path.with_name(f"{path.name}-memory"), 2 * size_bytes) as memory, small_disk(memory / path.name, size_bytes) as mounted:
+        yield mounted
 
 
 @contextmanager

@@ -148,3 +148,14 @@ def test_without_an_oom_score_nothing_happens(monkeypatch):
 
     monkeypatch.setattr(os, "open", refuse)
     child.be_first_to_kill()
+
+
+def test_a_child_that_cannot_be_killed_is_left_to_the_kernel(monkeypatch):
+    """One that a filesystem holds is waited for once more, and then no longer: its parent goes on."""
+    monkeypatch.setattr(child, "KILLED_PATIENCE_S", 0.01)
+    monkeypatch.setattr(child, "kill_group", lambda _: None)
+    process = subprocess.Popen([sys.executable, "-S", "-c", "import signal; signal.pause()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child.end_child(process, 0.01)
+    assert process.returncode is None
+    process.kill()
+    process.wait()

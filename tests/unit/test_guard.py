@@ -3,10 +3,12 @@
 import errno
 import math
 import os
+import signal
 import subprocess
 
 import pytest
 
+from twin_harness import deadline
 from twin_harness.control import guard
 from twin_harness.control.guard import DiskFloor, MemoryFloor, PressureCeiling, Seen, SwapCeiling, TemperatureCeiling, watched_limits
 from twin_harness.load_tree import await_dead
@@ -164,3 +166,57 @@ def test_dead_is_said_when_none_of_the_group_works_any_more():
     finally:
         child.kill()
         child.wait()
+
+
+# -- a filesystem that does not answer ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mute(monkeypatch):
+    """Filesystems whose processes wait for ever, and a clock of our own."""
+    now = [100.0]
+    monkeypatch.setattr(deadline.os, "statvfs", lambda _: signal.pause())
+    monkeypatch.setattr(guard.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_disk_floor_says_which_folder_does_not_answer(mute, tmp_path):
+    """After the patience, and never by waiting for it."""
+    floor = DiskFloor(1e9, str(tmp_path), patience_s=0.01)
+    verdicts = []
+    for now_s in (100.005, 100.02, 105.0):
+        mute[0] = now_s
+        verdicts.append(floor.crossing())
+    floor.watch.close()
+    assert verdicts == [
+        "",
+        f"disk_free cannot be read in {tmp_path}: it has not answered for 0 s",
+        f"disk_free cannot be read in {tmp_path}: it has not answered for 5 s",
+    ]
+
+
+def test_memory_is_watched_whatever_the_disk_does(mute, tmp_path, monkeypatch):
+    """With a scratch that never answers each look at all limits still sees memory fall."""
+    monkeypatch.setattr(guard, "PATIENCE_S", 0.01)
+    limits = {**LIMITS, "memory_floor_bytes": 1 << 30, "disk_floor_bytes": 1, "scratch_dir": str(tmp_path)}
+    memory, disk = watched_limits(limits)[:2]
+    assert (memory.name, disk.name) == ("memory_available", "disk_free")
+    monkeypatch.setattr(memory._available, "read_bytes", lambda: 1 << 20)
+    assert disk.crossing() == ""
+    assert memory.crossing() == "memory_available fell to 1 MiB, below the floor of 1024 MiB"
+    disk.watch.close()
+
+
+def test_disk_floor_is_judged_by_the_system_s_answer(tmp_path):
+    """Free space above the floor is fine, below it is a sentence with both figures."""
+    for floor_bytes, verdict in ((1, ""), (1 << 60, "below the floor of 1099511627776 MiB")):
+        floor = DiskFloor(floor_bytes, str(tmp_path))
+        assert floor.crossing().endswith(verdict)
+        assert bool(floor.crossing()) == bool(verdict)
+        floor.watch.close()
+
+
+def test_scratch_folder_that_is_gone_is_said(tmp_path):
+    floor = DiskFloor(1, str(tmp_path / "no"))
+    assert floor.crossing() == f"disk_free cannot be read in {tmp_path / 'no'}: No such file or directory"
+    floor.watch.close()

@@ -6,7 +6,7 @@ import pytest
 from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
 from twin_harness import command, cpu, disk, memory, plan, steps
-from twin_harness.config import TwinConfig, parse_tolerance, percent_of
+from twin_harness.config import TwinConfig, parse_tolerance
 from twin_harness.control.outcome import judge_tolerance
 from twin_harness.errors import FidelityMissed, InvalidInput, Undecided
 from twin_harness.fidelity import Filling
@@ -234,10 +234,11 @@ def test_memory_is_judged_once_it_has_filled(tmp_path):
     assert recording.rows[0].delivered_error_percent == pytest.approx(-15, abs=0.5)
     said = []
     judge_tolerance(recording, "5%", said.append)
-    assert said == [
+    (sentence,) = said
+    assert sentence == (
         "experiment 'one': mem-0 filled memory for 3.0 s, at 1000 MiB/s, before its plateau; its delivered_mean is of the whole event, "
         "-15.0 % of what was asked for"
-    ]
+    )
 
 
 def test_memory_that_never_filled_is_undecided_and_says_how_long_it_would_take(tmp_path):

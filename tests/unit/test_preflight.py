@@ -97,12 +97,8 @@ def test_disk_files_must_fit():
 
 def test_a_percent_of_disk_is_of_the_filesystem(monkeypatch, tmp_path):
     """A floor of 50 percent on a filesystem that is 40 percent free refuses every disk event."""
-    import os  # noqa: PLC0415 - patched here alone
-
-    class Status:
-        f_blocks, f_bfree, f_bavail, f_frsize = 1000 * MIB // 4096 * 10, 400 * MIB // 4096 * 10, 400 * MIB // 4096 * 10, 4096
-
-    monkeypatch.setattr(os, "statvfs", lambda _: Status)
+    space = [1000 * MIB // 4096 * 10, 400 * MIB // 4096 * 10, 400 * MIB // 4096 * 10, 4096]
+    monkeypatch.setattr(preflight, "look_at_folder", lambda _: {"space": space})
     monkeypatch.setattr(preflight, "free_disk_bytes", lambda _: 4000 * MIB)
     assert "disk events need" in refusal(plan(disk(1e6, duration_s=5), name="x"), replace(MACHINE, scratch_dir=str(tmp_path)), parse_guard("disk_free=50%"))
 
@@ -114,7 +110,28 @@ def test_scratch_must_be_a_disk(kind):
     assert (
         refusal(experiment, machine) == f"x: the scratch folder /data/scratch is on {kind}, which is no disk of this machine; name one with --twin-scratch-dir"
     )
-    assert preflight.check(experiment, machine, OFF, is_scratch_named=True) == []
+    warnings = preflight.check(experiment, machine, OFF, is_scratch_named=True)
+    why = (
+        f"x: the scratch folder /data/scratch is on {kind}, which is memory: "
+        "no byte of the disk load reaches a device, so none counts as delivered"
+    )
+    assert warnings == ([why] if kind in ("tmpfs", "ramfs") else [])
+
+
+@pytest.mark.parametrize("backing", ["memory", "network"])
+def test_scratch_is_judged_by_what_keeps_it_in_the_end(backing):
+    """An overlay, or a file mounted by loop, is no disk where what is under it is none."""
+    layers = f"overlay on ext4 on loop0 on {backing}"
+    machine = replace(MACHINE, scratch_filesystem="overlay", scratch_backing=backing, scratch_layers=layers)
+    assert refusal(plan(disk(1e6, duration_s=5), name="x"), machine) == (
+        f"x: the scratch folder /data/scratch is on {layers}, which is no disk of this machine; name one with --twin-scratch-dir"
+    )
+
+
+def test_scratch_that_cannot_be_known_is_taken():
+    """What is not known is not refused; the doctor says so."""
+    machine = replace(MACHINE, scratch_filesystem="zfs", scratch_layers="zfs on what cannot be seen from here")
+    assert preflight.check(plan(disk(1e6, duration_s=5), name="x"), machine, OFF) == []
 
 
 def test_commands_need_leave():

@@ -154,64 +154,6 @@ def test_a_name_with_brackets_does_not_hide_the_start(monkeypatch, tmp_path):
 
 # -- devices ------------------------------------------------------------------------------------------------------------------
 
-def test_the_device_under_a_path_is_whole(tmp_path):
-    """The device under the temporary folder is none, or one that /sys/block knows."""
-    name = procfs.device_under(tmp_path)
-    assert name == "" or Path(f"/sys/block/{name}").exists()
-
-
-def test_tmpfs_has_no_device():
-    """Memory-backed filesystems stand on no device."""
-    if procfs.filesystem_under(Path("/dev/shm"))[0] != "tmpfs":
-        pytest.skip("no tmpfs at /dev/shm")
-    assert procfs.device_under(Path("/dev/shm")) == ""
-
-
-# -- filesystems --------------------------------------------------------------------------------------------------------------
-
-MOUNTS = r"""/dev/vda / ext4 rw,relatime 0 0
-proc /proc proc rw 0 0
-tmpfs /tmp tmpfs rw 0 0
-/dev/vdb /data xfs rw 0 0
-server:/export /data/net nfs4 rw 0 0
-/dev/vdc /with\040blank btrfs rw 0 0
-tmpfs /data/over ext4 rw 0 0
-tmpfs /data/over tmpfs rw 0 0
-"""
-
-
-@pytest.mark.parametrize(
-    ("path", "kind", "mount"),
-    [
-        ("/", "ext4", "/"),
-        ("/home/x", "ext4", "/"),
-        ("/tmpfoo", "ext4", "/"),
-        ("/data", "xfs", "/data"),
-        ("/data/net/a/b", "nfs4", "/data/net"),
-        ("/database", "ext4", "/"),
-        ("/with blank/x", "btrfs", "/with blank"),
-        ("/data/over/x", "tmpfs", "/data/over"),
-    ],
-)
-def test_a_path_lies_on_its_nearest_mount(monkeypatch, path, kind, mount):
-    """The longest mount point counts, by whole names, and of two on one place the later."""
-    monkeypatch.setattr(procfs, "read_text", lambda _: MOUNTS)
-    assert procfs.filesystem_under(Path(path)) == (kind, mount)
-
-
-@pytest.mark.parametrize(("escaped", "plain"), [("/a\\011b", "/a\tb"), ("/a\\134b", "/a\\b"), ("/a\\012b", "/a\nb"), ("/a\\043b", "/a#b")])
-def test_every_escape_of_a_mount_point_is_read(monkeypatch, escaped, plain):
-    """Tabs, line breaks, backslashes and hashes in mount points are escaped like blanks."""
-    monkeypatch.setattr(procfs, "read_text", lambda _: f"/dev/vda / ext4 rw 0 0\nx {escaped} nfs rw 0 0\n")
-    assert procfs.filesystem_under(Path(plain)) == ("nfs", plain)
-
-
-def test_without_mounts_nothing_is_known(monkeypatch):
-    """A machine without /proc gives two empty texts."""
-    monkeypatch.setattr(procfs, "read_text", lambda _: "")
-    assert procfs.filesystem_under(Path("/")) == ("", "")
-
-
 # -- control groups -----------------------------------------------------------------------------------------------------------
 
 

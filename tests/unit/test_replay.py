@@ -192,7 +192,10 @@ def test_packed_files_are_unpacked(tmp_path, suffix, pack):
         levels_of(path)
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "is no CSV (it is empty)"), (b'"', "column 'time' is not in"), (b"PAR1\0\1\2", "is no text (it holds NUL bytes)")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is no CSV (it is empty)"), (b'"', "column 'time' is not in"), (b"PAR1\0\1\2", "is no text (it holds NUL bytes)")],
+)
 def test_what_is_no_csv_is_refused(tmp_path, content, message):
     (tmp_path / "prod.csv").write_bytes(content)
     with pytest.raises(InvalidInput) as caught:

@@ -15,14 +15,16 @@ from itertools import count, product
 import psutil
 import pytest
 
+from twin_harness import deadline
 from twin_harness.board import Board
 from twin_harness.clock import FakeClock
 from twin_harness.machine import inspect_machine
 from twin_harness.metrics import columns
-from twin_harness.telemetry import procfs_source
+from twin_harness.telemetry import procfs_source, slow_metrics
 from twin_harness.telemetry.procfs_source import Counters, ProcfsSource
 from twin_harness.telemetry.psutil_logger import DatasetUnwritable, Logger, _bounded, make_source, replace_json
 from twin_harness.telemetry.psutil_source import PsutilSource
+from twin_harness.telemetry.rates import Notes
 
 OTHERS = 22  # columns that no source fills: identity, contract, probes and the logger's own
 
@@ -522,7 +524,8 @@ def test_what_psutil_fills_with_zeros_is_empty(machine, names, monkeypatch):
         source = PsutilSource(machine.to_json())
         source.start(0.0)
         row = dict(zip(names, source.sample(1.0).cells, strict=True))
-    assert emptied(row, ["swap_in_bytes_per_s", "swap_out_bytes_per_s", "memory_cached_bytes"]) == ["swap_in_bytes_per_s", "swap_out_bytes_per_s", "memory_cached_bytes"]
+    unknown = ["swap_in_bytes_per_s", "swap_out_bytes_per_s", "memory_cached_bytes"]
+    assert emptied(row, unknown) == unknown
 
 
 # -- the logger -------------------------------------------------------------------------------------------------------------------
@@ -714,3 +717,42 @@ def test_only_sigterm_ends_the_wait(number, goes_on):
         "goes_on = watch.wait_until(time.monotonic() + 0.3)\nboard.close(unlink=True)\nprint(goes_on)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == str(goes_on)
+
+
+# -- a filesystem that does not answer ------------------------------------------------------------------------------------------
+
+
+def test_scratch_that_does_not_answer_empties_its_column_alone(machine, monkeypatch, tmp_path):
+    """The other slow figures go on, the column is empty after two seconds, and one note says since when and where."""
+    monkeypatch.setattr(slow_metrics, "_FIRST_ANSWER_S", 0.0)
+    monkeypatch.setattr(deadline.os, "statvfs", lambda _: signal.pause())
+    monkeypatch.setattr(slow_metrics.time, "monotonic", lambda: 10.0)
+    notes = Notes()
+    slow = slow_metrics.SlowMetrics(machine.to_json(), notes)
+    for now_s in (10.0, 11.0, 12.0, 13.0):
+        assert slow.refresh(now_s)
+        assert slow.processes > 0
+        assert math.isnan(slow.disk_used_percent)
+    (note,) = notes
+    assert note == (
+        f"the filesystem of {tmp_path} has not answered since 10.0 s: "
+        "disk_used_percent is empty, and so is probe_disk_ms, until it does"
+    )
+
+
+def test_scratch_that_falls_silent_keeps_its_last_figure_for_two_seconds(machine, monkeypatch):
+    """A moment's silence is none; longer, what was so is not known any more, and it is again when the answer comes."""
+    monkeypatch.setattr(slow_metrics.time, "monotonic", lambda: 10.0)
+    slow = slow_metrics.SlowMetrics(machine.to_json(), Notes())
+    slow._space.take(10.0)
+    monkeypatch.setattr(slow._space, "take", lambda _: None)
+    found = []
+    for now_s in (10.0, 11.0, 12.5):
+        slow.refresh(now_s)
+        found.append(slow.disk_used_percent)
+    assert found[0] == found[1] > 0
+    assert math.isnan(found[2])
+    monkeypatch.undo()
+    slow._space.take(10.0)
+    slow.refresh(13.5)
+    assert slow.disk_used_percent > 0

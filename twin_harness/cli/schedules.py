@@ -148,7 +148,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
 
     schedule, settings = Schedule.read(arguments.file), read_settings(arguments)
-    machine = inspect_machine(Path(settings.scratch_dir or ".").resolve())
+    machine = inspect_machine(Path(settings.scratch_dir or ".").absolute())
     refused, warnings, needs = [], [], []
     for experiment in schedule.experiments:
         needs.append({"experiment": experiment.name, "duration_s": experiment.duration_s, **preflight.needs_of(experiment, machine)})

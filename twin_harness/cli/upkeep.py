@@ -74,7 +74,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Say what this machine permits, and what is poorer for it."""
     from twin_harness.control.doctor import examine  # noqa: PLC0415 - psutil loads with it
 
-    findings = examine(Path(arguments.scratch_dir or ".").resolve())
+    findings = examine(Path(arguments.scratch_dir or ".").absolute())
     if arguments.json:
         give([finding.to_json() for finding in findings])
     else:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin_harness import deadline
 from twin_harness.devices import (
     counted_disks,
     counted_interfaces,
     power_zones,
     unlisted_interfaces,
 )
-from twin_harness.machine import MEMORY_BACKED, NETWORK_BACKED, inspect_machine
+from twin_harness.machine import inspect_machine, look_at_folder
 from twin_harness.procfs import ControlGroup, read_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from twin_harness.machine import Machine
 
 _DISK_FIELDS = 13  # two numbers, the name and eleven counters (iostats.rst)
@@ -46,18 +46,25 @@ class Finding:
 
 def examine(scratch_dir: Path) -> list[Finding]:
     """Look at the machine; ``scratch_dir`` is where disk load would go."""
-    machine = inspect_machine(scratch_dir)
+    try:
+        machine = inspect_machine(scratch_dir)
+        scratch, direct = _scratch(machine), _direct(machine)
+    except deadline.Unanswered as error:
+        machine = inspect_machine(Path("/"))
+        reason, _, advice = str(error).partition("; ")
+        scratch = Finding("scratch", False, reason, advice)
+        direct = Finding("direct I/O", False, f"not tried: {scratch_dir} does not answer")
     return [
         Finding("machine", True, f"{machine.host}: {machine.cpu_model}, Linux {machine.kernel}, fingerprint {machine.fingerprint}"),
         _cpus(machine),
         _memory(machine),
         _real_time(machine),
-        _scratch(machine),
+        scratch,
         _pressure(),
         _disks(),
         _network(),
         *_power(),
-        _direct(scratch_dir),
+        direct,
         _room(),
     ]
 
@@ -91,22 +98,48 @@ def _real_time(machine: Machine) -> Finding:
 
 
 def _scratch(machine: Machine) -> Finding:
-    status = os.statvfs(machine.scratch_dir)
-    free_gib = status.f_bavail * status.f_frsize / 2**30
-    free = f"{machine.scratch_filesystem or 'unknown filesystem'} on {machine.scratch_device or 'no block device'}, {free_gib:.1f} GiB free"
-    if machine.scratch_filesystem in MEMORY_BACKED + NETWORK_BACKED:
-        return Finding("scratch", False, free, "disk load is refused there; name a folder on a disk with --scratch-dir")
-    return Finding("scratch", True, free)
+    free_bytes = deadline.space_from(*look_at_folder(machine.scratch_dir)["space"]).free_bytes
+    layers = machine.scratch_layers or "unknown filesystem"
+    found = f"{layers}, {free_bytes / 2**30:.1f} GiB free"
+    if machine.backing in ("memory", "network"):
+        advice = "disk load is refused there; name a folder on a disk with --scratch-dir"
+        return Finding("scratch", False, f"{found}: no disk of this machine", advice)
+    if not machine.scratch_device:
+        advice = (
+            "disk load works, but disk_busy_percent and disk_queue_depth stay empty; "
+            "name a folder on a single disk with --scratch-dir"
+        )
+        return Finding("scratch", False, f"{found}: no single device tells of it", advice)
+    return Finding("scratch", True, found)
 
 
-def _direct(folder: Path) -> Finding:
+def try_direct(folder: str) -> str:
+    """Make a disk event's file in a folder; return why it cannot be made, or nothing. A filesystem that hangs hangs this."""
     from twin_harness.stress.disk_stress import open_scratch_file  # noqa: PLC0415 - the one check that writes
 
     try:
-        descriptor = open_scratch_file(str(folder), {"file_bytes": 1 << 20, "direct": True, "operation": "write"})
+        options = {"file_bytes": 1 << 20, "direct": True, "operation": "write"}
+        os.close(open_scratch_file(folder, options))
     except OSError as error:
-        return Finding("direct I/O", False, f"refused in {folder}: {error.strerror}", "use disk events with direct=false, or another --scratch-dir")
-    os.close(descriptor)
+        return error.strerror or str(error)
+    return ""
+
+
+def _direct(machine: Machine) -> Finding:
+    folder = machine.scratch_dir
+    refusal = deadline.ask("twin_harness.control.doctor:try_direct", folder)
+    if refusal:
+        advice = "use disk events with direct=false, or another --scratch-dir"
+        return Finding("direct I/O", False, f"refused in {folder}: {refusal}", advice)
+    if machine.backing == "memory":
+        advice = "disk load there would read as not delivered; name a folder on a disk with --scratch-dir"
+        return Finding("direct I/O", False, f"accepted, but {folder} is memory: no byte reaches a device", advice)
+    if machine.backing == "network":
+        advice = "the load is of the network and of another machine; name a folder on a disk with --scratch-dir"
+        return Finding("direct I/O", False, "accepted, but by a filesystem of another machine", advice)
+    if not machine.backing:
+        advice = "whether disk load reaches a disk cannot be known; name a folder on a single disk with --scratch-dir"
+        return Finding("direct I/O", False, f"accepted by {machine.scratch_layers or 'an unknown filesystem'}", advice)
     return Finding("direct I/O", True, "works: disk load reaches the device")
 
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from twin_harness.board import Board
 from twin_harness.child import die_with_parent, read_line, run_in_real_time, run_on, watch_process
+from twin_harness.deadline import PATIENCE_S, SpaceWatch
 from twin_harness.load_tree import await_dead, end_load
 from twin_harness.procfs import AvailableMemory, KeptFile, believable_celsius, cpu_temperature_files, keep, read_meminfo
 
@@ -94,24 +95,40 @@ class MemoryFloor:
 
 
 class DiskFloor:
-    """Free space of the scratch filesystem, as an ordinary user sees it."""
+    """Free space of the scratch filesystem, as an ordinary user sees it.
+
+    A process of its own asks, so that a filesystem which does not answer keeps the guard from no other limit.
+
+    Args:
+        floor_bytes: the least that must stay free.
+        folder: the scratch folder.
+        patience_s: how long an answer may take; the first is waited for.
+    """
 
     name = "disk_free"
 
-    def __init__(self, floor_bytes: float, folder: str) -> None:
+    def __init__(self, floor_bytes: float, folder: str, patience_s: float = PATIENCE_S) -> None:
         self._floor_bytes = floor_bytes
         self._folder = folder
+        self._patience_s = patience_s
+        self.watch = SpaceWatch(folder)
+        self.watch.ask(time.monotonic())
+        self.watch.take(patience_s)
 
     def crossing(self) -> str:
-        """Return a sentence when the floor is crossed, else nothing."""
-        try:
-            status = os.statvfs(self._folder)
-        except OSError as error:
-            return f"disk_free cannot be read in {self._folder}: {error.strerror}"
-        free_bytes = status.f_bavail * status.f_frsize
-        if free_bytes >= self._floor_bytes:
+        """Return a sentence when the floor is crossed or cannot be watched any more, else nothing."""
+        now_s, watch = time.monotonic(), self.watch
+        watch.take()
+        waited_s = watch.waited_s(now_s)
+        if waited_s >= self._patience_s:
+            return f"disk_free cannot be read in {self._folder}: it has not answered for {waited_s:.0f} s"
+        if watch.fault:
+            return f"disk_free cannot be read in {self._folder}: {watch.fault}"
+        watch.ask(now_s)
+        if watch.space is None or watch.space.free_bytes >= self._floor_bytes:
             return ""
-        return f"disk_free fell to {free_bytes / 2**20:.0f} MiB, below the floor of {self._floor_bytes / 2**20:.0f} MiB"
+        free_mib, floor_mib = watch.space.free_bytes / 2**20, self._floor_bytes / 2**20
+        return f"disk_free fell to {free_mib:.0f} MiB, below the floor of {floor_mib:.0f} MiB"
 
 
 class TemperatureCeiling:
@@ -227,17 +244,27 @@ def _tell(message: dict[str, Any]) -> None:
         sys.exit(0)
 
 
+def _leave(board: Board, slots: list[int], watches: list[SpaceWatch]) -> None:
+    for watch in watches:
+        watch.close()
+    for slot in slots:
+        board.free_process(slot)
+
+
 def main() -> int:
     """Watch until stdin ends, or until a limit is crossed and the load is dead."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     limits = json.loads(read_line(0))
     board = Board.open(limits["board"])
-    slot = board.claim_process(os.getpid(), "harness", plan=limits["part"])
-    watched_now = [Seen(limit) for limit in watched_limits(limits)]
+    run_on(limits["cpus"])  # its worker may be confined to the part that the load fills
+    limits_now = watched_limits(limits)
+    watches = [limit.watch for limit in limits_now if isinstance(limit, DiskFloor)]
+    watched_now = [Seen(limit) for limit in limits_now]
+    pids = [os.getpid(), *(watch.pid for watch in watches)]
+    slots = [board.claim_process(pid, "harness", plan=limits["part"]) for pid in pids]
     controller = watch_process(limits["controller_pid"])
     group, mark = 0, f"{board.path.stem}." if limits["has_commands"] else ""
-    run_on(limits["cpus"])  # its worker may be confined to the part that the load fills
     if len(limits["cpus"]) > 1:
         run_in_real_time()
     _tell({"state": "ready"})
@@ -260,7 +287,7 @@ def main() -> int:
             break
         if not reason:
             clean_s = looked_s
-    board.free_process(slot)
+    _leave(board, slots, watches)
     return 0
 
 

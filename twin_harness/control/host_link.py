@@ -36,7 +36,7 @@ class HostLink:
         self._guard = start_child("twin_harness.control.guard", limits) if limits else None
         watch_pids = [*plan["watch_pids"], *([self._guard.pid] if self._guard else [])]
         try:
-            self._host = start_child("twin_harness.stress", {**plan, "watch_pids": watch_pids}, pass_fds=locks)
+            self._host = start_child("twin_harness.stress", {**plan, "watch_pids": watch_pids, "locks": locks}, pass_fds=locks)
         except OSError:
             if self._guard:
                 end_child(self._guard, _STOP_PATIENCE_S)

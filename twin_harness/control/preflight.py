@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import defaultdict
 from math import inf
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin_harness.deadline import space_from
 from twin_harness.errors import InvalidInput
-from twin_harness.machine import MEMORY_BACKED, NETWORK_BACKED
+from twin_harness.machine import look_at_folder
 from twin_harness.peaks import lines_of, peak
 from twin_harness.procfs import AvailableMemory, cpu_temperature_files, is_swap_active
 from twin_harness.shapes import Trace
@@ -51,14 +51,16 @@ def disk_floor_bytes(guard: GuardLimits, machine: Machine) -> float:
 
 
 def free_disk_bytes(folder: str) -> int:
-    """Return the free space under a folder, as an ordinary user sees it."""
-    status = os.statvfs(folder)
-    return status.f_bavail * status.f_frsize
+    """Return the free space under a folder, as an ordinary user sees it.
+
+    Raises:
+        Unanswered: its filesystem does not answer.
+    """
+    return space_from(*look_at_folder(folder)["space"]).free_bytes
 
 
 def _filesystem_bytes(folder: str) -> int:
-    status = os.statvfs(folder)
-    return status.f_blocks * status.f_frsize
+    return space_from(*look_at_folder(folder)["space"]).total_bytes
 
 
 def _scaled(events: Iterable[Event], machine: Machine) -> list[tuple[Event, float]]:
@@ -106,8 +108,9 @@ def check(experiment: Experiment, machine: Machine, guard: GuardLimits, *, is_sc
         by_stressor[event.stressor].append(event)
     _check_commands(experiment, may_run_commands=may_run_commands)
     _check_cpu(experiment, by_stressor["cpu"], machine)
-    _check_disk(experiment, by_stressor["disk"], machine, guard, is_scratch_named=is_scratch_named)
-    return [*_unwatched(guard), *_late_traces(experiment), *_check_memory(experiment, by_stressor["memory"], machine, guard)]
+    warnings = _check_disk(experiment, by_stressor["disk"], machine, guard, is_scratch_named=is_scratch_named)
+    late = _late_traces(experiment)
+    return [*_unwatched(guard), *late, *warnings, *_check_memory(experiment, by_stressor["memory"], machine, guard)]
 
 
 def _late_traces(experiment: Experiment) -> list[str]:
@@ -245,12 +248,16 @@ def _cannot_fill(event: Event, factor: float) -> tuple[float, float, float] | No
     return float(levels.max()), float(at_s[top] - at_s[since]), float(event.start_s + at_s[since])
 
 
-def _check_disk(experiment: Experiment, events: list[Event], machine: Machine, guard: GuardLimits, *, is_scratch_named: bool) -> None:
+def _check_disk(experiment: Experiment, events: list[Event], machine: Machine, guard: GuardLimits, *, is_scratch_named: bool) -> list[str]:
+    """Return warnings; what must not run is refused."""
     if not events:
-        return
-    kind = machine.scratch_filesystem
-    if kind in MEMORY_BACKED + NETWORK_BACKED and not is_scratch_named:
-        msg = f"{experiment.name}: the scratch folder {machine.scratch_dir} is on {kind}, which is no disk of this machine; name one with --twin-scratch-dir"
+        return []
+    layers = machine.scratch_layers or machine.scratch_filesystem
+    if machine.backing in ("memory", "network") and not is_scratch_named:
+        msg = (
+            f"{experiment.name}: the scratch folder {machine.scratch_dir} is on {layers}, "
+            "which is no disk of this machine; name one with --twin-scratch-dir"
+        )
         raise InvalidInput(msg)
     needed = sum(int(event.option("file_bytes")) for event in events)
     floor = disk_floor_bytes(guard, machine)
@@ -263,3 +270,10 @@ def _check_disk(experiment: Experiment, events: list[Event], machine: Machine, g
             f"the {free / 2**20:.0f} MiB free less the guard's floor of {floor / 2**20:.0f} MiB{of_part}; lower file_bytes or name another --twin-scratch-dir"
         )
         raise InvalidInput(msg)
+    if machine.backing == "memory":
+        warning = (
+            f"{experiment.name}: the scratch folder {machine.scratch_dir} is on {layers}, which is memory: "
+            "no byte of the disk load reaches a device, so none counts as delivered"
+        )
+        return [warning]
+    return []

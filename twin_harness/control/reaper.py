@@ -16,6 +16,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from twin_harness import deadline
 from twin_harness.load_tree import kill_marked
 from twin_harness.procfs import start_ticks
 
@@ -152,16 +153,28 @@ def _kill_left(entries: list[Registered]) -> list[str]:
 
 def _remove_scratch(entries: list[Registered]) -> list[str]:
     done = []
-    for scratch_dir in {entry.scratch_dir for entry in entries if entry.scratch_dir}:
+    for scratch_dir in sorted({entry.scratch_dir for entry in entries if entry.scratch_dir}):
         try:
-            descriptor = os.open(scratch_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            done += deadline.ask("twin_harness.control.reaper:remove_scratch_files", scratch_dir)
+        except deadline.Unanswered as error:
+            done.append(f"{error}; scratch files of a session that is gone may be left there")
         except OSError:
             continue
-        try:
-            done += [f"removed {scratch_dir}/{name}" for name in os.listdir(descriptor) if SCRATCH_NAME.fullmatch(name) and _unlink(descriptor, name)]
-        finally:
-            os.close(descriptor)
     return done
+
+
+def remove_scratch_files(scratch_dir: str) -> list[str]:
+    """Remove the files of our pattern that are ours; return a sentence for each. A filesystem that hangs hangs this.
+
+    Raises:
+        OSError: the folder is not there.
+    """
+    descriptor = os.open(scratch_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        names = [name for name in os.listdir(descriptor) if SCRATCH_NAME.fullmatch(name)]
+        return [f"removed {scratch_dir}/{name}" for name in names if _unlink(descriptor, name)]
+    finally:
+        os.close(descriptor)
 
 
 def _unlink(folder: int, name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness import shapes
 from twin_harness.config import NO_TOLERANCE
-from twin_harness.control.preflight import memory_floor_bytes
+from twin_harness.control.preflight import disk_floor_bytes, memory_floor_bytes
 from twin_harness.event_options import custom_stressors
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ class Site:
             "cpus": list(machine.cpus),
             "cpu_capacity": machine.cpu_capacity,
             "scratch_dir": machine.scratch_dir,
+            "is_scratch_memory": machine.backing == "memory",
             "is_pinned": bool(machine.partition),
             "part": machine.part_number,
             "memory_floor_bytes": int(memory_floor_bytes(self.guard, machine)),
@@ -126,8 +127,7 @@ class Site:
         """Return the first line that a guard reads; None when the guard is off."""
         if not self.guard.is_on:
             return None
-        machine, disk = self.machine, self.guard.disk_free
-        space = os.statvfs(machine.scratch_dir)
+        machine = self.machine
         return {
             "board": str(self.board.path),
             "controller_pid": self.controller_pid,
@@ -139,7 +139,7 @@ class Site:
             "temperature_celsius": self.guard.temperature,
             "pressure_memory_percent": self.guard.pressure_memory,
             "swap_percent": self.guard.swap,
-            "disk_floor_bytes": int(disk.of(space.f_blocks * space.f_frsize)) if disk else 0,
+            "disk_floor_bytes": int(disk_floor_bytes(self.guard, machine)),
             "scratch_dir": machine.scratch_dir,
         }
 

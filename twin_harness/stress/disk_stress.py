@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CATCH_UP_S = 0.5
 _LONGEST_SLEEP_S = 0.020
 _PREPARE_BLOCK_BYTES = 4 * 1024**2
+_CANNOT_ALLOCATE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM)  # the last is a seccomp filter's
 
 
 def open_scratch_file(folder: str, options: dict[str, object], look: Callable[[], object] = lambda: None) -> int:
@@ -41,14 +42,36 @@ def open_scratch_file(folder: str, options: dict[str, object], look: Callable[[]
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_DIRECT if options["direct"] and hasattr(os, "O_DIRECT") else 0)
     descriptor = _open_nameless(folder, flags)
     try:
-        os.posix_fallocate(descriptor, 0, size_bytes)
-        if options["operation"] != "write":
+        is_allocated = _allocate(descriptor, size_bytes)
+        if options["operation"] != "write" or not is_allocated:
             _fill(descriptor, size_bytes, look)
             os.fsync(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _allocate(descriptor: int, size_bytes: int) -> bool:
+    """Set the file's space aside by fallocate(2); return whether the filesystem can (ext2, ext3, NFS before 4.2 cannot).
+
+    Not by posix_fallocate: where the filesystem cannot, glibc writes a byte into each block, which a file open for direct I/O
+    refuses with EINVAL (sysdeps/posix/posix_fallocate.c).
+
+    Raises:
+        OSError: there is no space.
+    """
+    if sys.platform != "linux":
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    allocate = getattr(libc, "fallocate64", None) or libc.fallocate  # musl has one name for both
+    while allocate(descriptor, 0, ctypes.c_int64(0), ctypes.c_int64(size_bytes)):
+        number = ctypes.get_errno()
+        if number in _CANNOT_ALLOCATE:
+            return False
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))
+    return True
 
 
 def sync_filesystem(descriptor: int) -> None:

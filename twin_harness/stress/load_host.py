@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 ARM_S = 0.25
 OVERSTAY_S = 0.5
+HELD_S = 1.0  # a killed process that writes to a healthy disk ends with the write
 RELEASE_S_PER_GIB = 0.5
 COMMAND_RELEASE_S = 4.0  # a program may hold gigabytes, which take their time to be freed
 STOP_PATIENCE_S = 0.5
@@ -52,6 +53,7 @@ class _Child:
     event: _Event
     kill_at_s: float
     buffer: bytes = b""
+    is_killed: bool = False
     final_line: dict[str, Any] | None = None
 
 
@@ -222,9 +224,13 @@ class LoadHost:
         pid = os.fork()
         if pid == 0:
             os.close(read_end)
+            self._leave_files_of_others(event)
             self._live_as_child(load, lambda: make(slot), write_end, host)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.close(write_end)
+        if event.descriptor is not None:
+            os.close(event.descriptor)  # the child's alone: closing it may take as long as the disk likes
+            event.descriptor = None
         self._board.set_pid(slot, pid)
         gib = load.highest() / 2**30 if kind == "memory" else 0.0
         release_s = COMMAND_RELEASE_S if kind == "command" else gib * RELEASE_S_PER_GIB
@@ -232,6 +238,12 @@ class LoadHost:
         self._children[read_end] = child
         event.children.append(child)
         event.forks += 1
+
+    def _leave_files_of_others(self, event: _Event) -> None:
+        """Hold no scratch file of another event: a filesystem that hangs would keep us from ending."""
+        for other in self._events:
+            if other is not event and other.descriptor is not None:
+                os.close(other.descriptor)
 
     def _live_as_child(self, load: Load, make: Callable[[], Stressor], pipe: int, host: int) -> NoReturn:
         """Be a load process; never returns into the host's code."""
@@ -266,7 +278,17 @@ class LoadHost:
             load.options["cwd"] = load.options["cwd"] or self._plan["scratch_dir"]
             given = self._plan["environments"][event.plan["id"]]
             return CommandStress(load, environment_of(f"{self._mark}{event.index}.", given), lambda total_ns: self._board.count_fsynced(slot, total_ns))
-        return DiskStress(load, event.descriptor if event.descriptor is not None else -1, lambda total: self._board.count_fsynced(slot, total))
+        # The disk may hold this process for ever: nobody is to wait with it for the machine, or for the end of our output.
+        # Every fault goes through the pipe to the host, so nothing is lost.
+        os.dup2(1, 2)
+        for descriptor in self._plan.get("locks", ()):
+            os.close(descriptor)
+        is_memory = bool(self._plan.get("is_scratch_memory"))  # what is written there reaches no device
+
+        def count_fsynced(total_bytes: int) -> None:
+            self._board.count_fsynced(slot, 0 if is_memory else total_bytes)
+
+        return DiskStress(load, event.descriptor if event.descriptor is not None else -1, count_fsynced)
 
     # -- waiting --------------------------------------------------------------------------------------------------------------
 
@@ -339,6 +361,8 @@ class LoadHost:
         kind = child.event.plan["stressor"]
         if kind == "memory":
             return resident_bytes(child.pid) or 0
+        if kind == "disk" and self._plan.get("is_scratch_memory"):
+            return UNCOUNTED
         return sum(process_io_bytes(child.pid) or (0, 0)) if kind == "disk" else 0
 
     # -- the end --------------------------------------------------------------------------------------------------------------
@@ -385,12 +409,28 @@ class LoadHost:
 
     def _kill_overstayers(self) -> None:
         now_s = time.monotonic()
-        for child in self._children.values():
+        for child in list(self._children.values()):
             if now_s >= child.kill_at_s:
+                if child.is_killed and child.event.plan["stressor"] == "disk":
+                    self._give_up(child)
+                    continue
                 if child.event.status == "completed":
                     child.event.status, child.event.message = "failed", "a load process overstayed its deadline and was killed"
                 _kill(child.pid)
-                child.kill_at_s = now_s + 60.0
+                is_on_disk = child.event.plan["stressor"] == "disk"
+                child.is_killed, child.kill_at_s = True, now_s + (HELD_S if is_on_disk else 60.0)
+
+    def _give_up(self, child: _Child) -> None:
+        """Go on without a killed process that the filesystem holds: it ends when that answers."""
+        os.close(child.pipe)
+        del self._children[child.pipe]
+        moved_bytes = sum(process_io_bytes(child.pid) or (0, 0))
+        self._board.end_process(child.slot, process_cpu_ns(child.pid) or 0, moved_bytes)
+        event = child.event
+        event.children.remove(child)
+        event.ends_s.append(time.monotonic())
+        event.message = f"scratch folder {self._plan['scratch_dir']} does not answer"
+        event.message += "; a load process was killed, and ends when it does"
 
     def _stop(self, status: str, why: str) -> None:
         """End all load: ask first, kill after half a second."""

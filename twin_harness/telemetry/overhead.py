@@ -110,7 +110,7 @@ def measure(config: TwinConfig, rounds: int, block_s: float, say: Callable[[str]
         block_s: length of a block.
         say: told how far it is.
     """
-    machine = inspect_machine(Path(config.scratch_dir or ".").resolve())
+    machine = inspect_machine(Path(config.scratch_dir or ".").absolute())
     costs, noises, wakeups, noise_wakeups = [], [], [], []
     for number in range(rounds):
         without, beside = [], []

@@ -28,6 +28,7 @@ WORK_EVERY = 10
 WORK_TURNS = 20_000  # about 0.2 ms on a machine of 2024
 WRITE_PERIOD_S, REQUEST_PERIOD_S = 0.2, 0.1
 SERVICE_PATIENCE_S = 5.0
+_REAP_S = 0.2
 _WRITE_BYTES, _FILE_BYTES = 4096, 1024**2
 
 
@@ -68,10 +69,10 @@ def main() -> int:
         wakeup.tell((time.monotonic() - next_s) * 1e3)
         if turn % WORK_EVERY == 0:
             work.tell(_work_ms())
+            _pass_on(helpers)
         turn += 1
-    for pid in helpers:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    for pid, _ in helpers:
+        _end(pid)
     board.free_process(slot)
     board.close()
     return 0
@@ -87,14 +88,40 @@ def _wanted(settings: dict[str, Any]) -> list[tuple[Callable[[Board, str], None]
     return found
 
 
-def _fork(board: Board, run: Callable[[Board, str], None], argument: str) -> int:
-    """Run a probe in a process of its own, which dies with this one, and return its pid."""
+def _fork(board: Board, run: Callable[[Board, str], None], argument: str) -> tuple[int, int]:
+    """Run a probe in a process of its own, which dies with this one; return its pid and where its complaints are read."""
     parent, slot = os.getpid(), board.claim_process(0, "harness")  # a fork would share the lock that claims are made under
+    complaints, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
+        # A filesystem may hold it for ever: whoever reads our output to its end must not wait for it.
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number, descriptor in enumerate((nothing, nothing, write_end)):
+            os.dup2(descriptor, number)
         _be_helper(board, run, argument, parent)
+    os.close(write_end)
+    os.set_blocking(complaints, False)
     board.set_pid(slot, pid)
-    return pid
+    return pid, complaints
+
+
+def _pass_on(helpers: list[tuple[int, int]]) -> None:
+    """Say on our stderr what the helpers have to complain of."""
+    for _, complaints in helpers:
+        try:
+            data = os.read(complaints, 4096)
+        except BlockingIOError:
+            continue
+        if data:
+            os.write(2, data)
+
+
+def _end(pid: int) -> None:
+    """Kill a helper and reap it; one that a filesystem holds is left to the kernel."""
+    os.kill(pid, signal.SIGKILL)
+    deadline_s = time.monotonic() + _REAP_S
+    while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline_s:
+        time.sleep(0.001)
 
 
 def _be_helper(board: Board, run: Callable[[Board, str], None], argument: str, parent: int) -> NoReturn:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from twin_harness.board import Board
 from twin_harness.child import end_child
 from twin_harness.errors import InvalidInput
-from twin_harness.machine import inspect_machine
+from twin_harness.machine import inspect_machine, look_at_folder
 from twin_harness.procfs import process_cpu_ns
 from twin_harness.telemetry.start import Telemetry
 
@@ -141,7 +141,7 @@ def record(out: Path | None, config: TwinConfig, duration_s: float | None, say: 
     if duration_s is not None and duration_s < config.interval_s:
         msg = f"log: --duration: expected at least one --interval ({config.interval_s:g} s) but got {duration_s:g}, in which no sample would be taken"
         raise InvalidInput(msg)
-    if config.scratch_dir and not Path(config.scratch_dir).is_dir():
+    if config.scratch_dir and not _is_folder(config.scratch_dir):
         msg = f"log: --scratch-dir: expected a folder but got {config.scratch_dir!r}; make it first"
         raise InvalidInput(msg)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where SIGINT is ignored, as of a job in the background
@@ -149,6 +149,13 @@ def record(out: Path | None, config: TwinConfig, duration_s: float | None, say: 
         path = _make(out) if out else Path(workings, "metrics.csv")
         path.touch(mode=0o600)
         return _record(path, Path(workings), config, duration_s, say, is_named=out is not None)
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return bool(look_at_folder(path)["is_folder"])
+    except InvalidInput:
+        return False
 
 
 def _make(out: Path) -> Path:
@@ -161,7 +168,7 @@ def _make(out: Path) -> Path:
 
 
 def _record(path: Path, workings: Path, config: TwinConfig, duration_s: float | None, say: Callable[[str], None], *, is_named: bool) -> int:
-    machine = inspect_machine(Path(config.scratch_dir or (path.parent if is_named else Path.cwd())).resolve())
+    machine = inspect_machine(Path(config.scratch_dir or (path.parent if is_named else Path.cwd())).absolute())
     board, processes = Board.create(), []
     telemetry = Telemetry(path, workings / "logger.json", workings / "logger.lock", board.path, config.interval_s, os.getpid(), machine.to_json())
     telemetry = replace(telemetry, source=config.source, probe_disk=config.probe_disk, probe_service=config.probe_service)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 import warnings
 from math import nan
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from twin_harness.deadline import SpaceWatch
 from twin_harness.devices import PowerZone, power_zones
 from twin_harness.procfs import PAGE_BYTES, believable_celsius, cpu_temperature_files, keep, read_text
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from twin_harness.telemetry.rates import Notes
 
 _RECOUNT_S = 10.0
+_ANSWER_S, _FIRST_ANSWER_S = 0.002, 0.25
+_STALE_S = 2.0  # what a filesystem said longer ago is not known any more
 PERIOD_S = 0.999  # just under a second, so that a 0.1 s grid meets it every tenth sample
 _FREQUENCY = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"  # in kHz
 _MEGAHERTZ = re.compile(rb"^processor\s*: (\d+)$.*?^cpu MHz\s*: ([0-9.]+)$", re.MULTILINE | re.DOTALL)
@@ -38,7 +42,9 @@ class SlowMetrics:
 
     def __init__(self, machine: dict[str, Any], notes: Notes, *, has_vmstat: bool = True) -> None:
         self._allowed = frozenset(machine["cpus"])
-        self._scratch_dir: str = machine["scratch_dir"]
+        self._space = SpaceWatch(machine["scratch_dir"])
+        self._space.ask(time.monotonic())
+        self._space.take(_FIRST_ANSWER_S)
         self._notes = notes
         self._has_vmstat = has_vmstat
         self._vmstat = keep("/proc/vmstat", 16384) if has_vmstat else None
@@ -61,7 +67,10 @@ class SlowMetrics:
     def refresh(self, now_s: float) -> bool:
         """Read everything again if a second has passed, and return whether it has."""
         if now_s - self._read_s < PERIOD_S:
+            if self._space.is_open:
+                self._refresh_space(now_s, 0.0)
             return False
+        self._space.ask(now_s)
         dt_s, self._read_s = now_s - self._read_s, now_s
         if self._is_sensor_lost and now_s >= self._sensors_due_s:
             self._sensors_due_s = now_s + _RECOUNT_S
@@ -86,8 +95,8 @@ class SlowMetrics:
         except _UNREADABLE as error:
             self.processes = nan
             self._notes.failed("the number of processes", error, "processes_total is empty")
-        self.disk_used_percent = _used_percent(self._scratch_dir)
         self.temperature_celsius = self._temperature_celsius()
+        self._refresh_space(now_s, _ANSWER_S)
         return True
 
     def _look_for_sensors(self) -> None:
@@ -98,6 +107,21 @@ class SlowMetrics:
         paths = [_FREQUENCY.format(number) for number in sorted(self._allowed)]
         self._frequency_files = list(filter(None, (keep(path, 32) for path in paths)))
         self._temperatures = list(filter(None, (keep(path, 32) for path, _ in cpu_temperature_files())))
+
+    def _refresh_space(self, now_s: float, wait_s: float) -> None:
+        """Take up how full the scratch filesystem is; while it does not answer, nothing is known."""
+        space = self._space
+        space.take(wait_s)
+        waited_s = space.waited_s(now_s)
+        if waited_s < _STALE_S:
+            self.disk_used_percent = space.space.used_percent if space.space is not None else nan
+            return
+        self.disk_used_percent = nan
+        self._notes.once(
+            "no space",
+            f"the filesystem of {space.folder} has not answered since {now_s - waited_s:.1f} s: "
+            "disk_used_percent is empty, and so is probe_disk_ms, until it does",
+        )
 
     def _frequency_hz(self, now_s: float) -> float:
         """Return the mean frequency of the allowed CPUs: of cpufreq, else of /proc/cpuinfo, as psutil has it; psutil's off Linux."""
@@ -252,12 +276,3 @@ def _psutil_temperature_celsius() -> float:
     cpu_chips = [chip for chip in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz") if chips.get(chip)]
     readings = [believable_celsius(b"%d" % round(entry.current * 1000)) for chip in cpu_chips[:1] for entry in chips[chip]]
     return max((celsius for celsius in readings if celsius == celsius), default=nan)  # noqa: PLR0124 - NaN alone is unequal to itself
-
-
-def _used_percent(folder: str) -> float:
-    try:
-        status = os.statvfs(folder)
-    except OSError:
-        return nan
-    used = status.f_blocks - status.f_bfree  # as psutil and df count it: of what users can have
-    return 100.0 * used / (used + status.f_bavail) if used + status.f_bavail else nan

@@ -1,0 +1,165 @@
+"""Questions to a filesystem that does not answer: who asks goes on, and nothing of his is held."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import twin_harness
+from twin_harness import child, deadline
+from twin_harness.deadline import SpaceWatch, Unanswered, ask
+
+PACKAGE = Path(twin_harness.__file__).parent
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+ASKS_AND_DIES = (
+    "from twin_harness.deadline import SpaceWatch; import sys; watch = SpaceWatch(sys.argv[1]); "
+    "print(watch.pid); sys.stdout.flush(); sys.stdin.read(1)"
+)
+
+
+@pytest.fixture
+def mute(monkeypatch):
+    """Filesystems whose processes wait for ever; the process that asks inherits it."""
+    monkeypatch.setattr(deadline.os, "statvfs", lambda _: signal.pause())
+
+
+@pytest.fixture
+def watch_of():
+    watches = []
+
+    def make(folder):
+        watches.append(SpaceWatch(str(folder)))
+        return watches[-1]
+
+    yield make
+    for watch in watches:
+        watch.close()
+
+
+def test_space_is_that_of_the_system(watch_of, tmp_path):
+    """Total, free and the used share are those of statvfs, the share as df counts it."""
+    watch = watch_of(tmp_path)
+    watch.ask(0.0)
+    watch.take(10.0)
+    status = os.statvfs(tmp_path)
+    assert watch.space.total_bytes == status.f_blocks * status.f_frsize
+    assert watch.space.free_bytes == pytest.approx(status.f_bavail * status.f_frsize, rel=0.05)
+    assert (watch.waited_s(5.0), watch.fault, watch.is_open) == (0.0, "", False)
+
+
+def test_used_share_is_of_what_users_can_have():
+    """What is kept for root counts neither as used nor as free."""
+    assert deadline.space_from(100, 40, 20, 4096) == (409600, 81920, 75.0)
+    assert deadline.space_from(0, 0, 0, 4096).used_percent != 0.0
+
+
+def test_mute_filesystem_delays_nobody(mute, watch_of, tmp_path):
+    """No look waits, one question stays open, and how long it has waited is known."""
+    watch = watch_of(tmp_path)
+    watch.ask(100.0)
+    for now_s in (100.05, 101.0, 107.0):
+        watch.take()
+        watch.ask(now_s)
+        assert watch.waited_s(now_s) == now_s - 100.0
+    assert (watch.space, watch.fault, watch.is_open) == (None, "", True)
+
+
+def test_folder_that_is_gone_is_a_fault_in_the_system_s_words(watch_of, tmp_path):
+    watch = watch_of(tmp_path / "no")
+    watch.ask(0.0)
+    watch.take(10.0)
+    assert (watch.fault, watch.space) == ("No such file or directory", None)
+
+
+def test_asker_that_was_killed_is_a_fault(mute, watch_of, tmp_path):
+    """Whoever asks again learns it, and nothing raises."""
+    watch = watch_of(tmp_path)
+    watch.ask(0.0)
+    os.kill(watch.pid, signal.SIGKILL)
+    watch.take(10.0)
+    assert watch.fault == "the process that asks has ended"
+    watch.ask(1.0)
+    assert not watch.is_open
+
+
+def test_asker_holds_nothing_of_whom_it_asks_for(mute, watch_of, tmp_path):
+    """Its two pipes and /dev/null are all it has: neither locks nor stdout nor stderr wait with it."""
+    with (tmp_path / "lock").open("w"):
+        watch = watch_of(tmp_path)
+        watch.ask(0.0)
+        status = os.waitpid(watch.pid, os.WNOHANG)
+        while len(os.listdir(f"/proc/{watch.pid}/fd")) != 3:
+            assert status == (0, 0)
+        links = [os.readlink(f"/proc/{watch.pid}/fd/{number}") for number in range(3)]
+    assert [link.partition(":")[0] for link in links] == ["pipe", "pipe", "/dev/null"]
+
+
+def test_closing_leaves_no_process(mute, tmp_path):
+    watch = SpaceWatch(str(tmp_path))
+    pid = watch.pid
+    watch.ask(0.0)
+    watch.close()
+    watch.close()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def test_asker_ends_with_whom_it_asks_for(tmp_path):
+    """A guard or a logger that is killed takes it along, by the end of its pipe."""
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", ASKS_AND_DIES, str(tmp_path)],
+        env=child.child_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    asker = int(process.stdout.readline())
+    end = child.watch_process(asker)
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+    if end is None:
+        pytest.skip("no pidfd here")
+    assert select.select([end], [], [], 10)[0] == [end]
+    os.close(end)
+
+
+# -- asked once ---------------------------------------------------------------------------------------------------------------
+
+
+def test_answer_is_plain_data(tmp_path):
+    """What the function returns comes back."""
+    (tmp_path / "a").write_text("é}\n{")
+    assert ask("twin_harness.procfs:read_text", str(tmp_path / "a")) == "é}\n{"
+
+
+def test_error_of_the_system_comes_back(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No such file or directory"):
+        ask("twin_harness.storage:describe", str(tmp_path / "no"))
+
+
+def test_question_that_is_never_answered_is_given_up(tmp_path):
+    """After the patience it is one sentence that names the folder and what to do; a FIFO that nobody writes keeps its reader for ever."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(Unanswered) as raised:
+        ask("twin_harness.procfs:read_text", str(fifo), patience_s=0.2)
+    assert str(raised.value) == (
+        f"{fifo}: its filesystem has not answered for 0.2 s (a lost network server, or a FUSE program that hangs); "
+        "name a folder on another one with --twin-scratch-dir, or have it answer"
+    )
+
+
+def test_question_that_nobody_has_an_answer_to_is_an_error(tmp_path):
+    with pytest.raises(OSError, match="ended with code 1"):
+        ask("twin_harness.procfs:no_such_function", str(tmp_path))
+
+
+def test_space_is_asked_in_two_modules_alone():
+    """Whoever else called statvfs would wait with the filesystem: guard, logger, runner and command ask through here."""
+    callers = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if "statvfs(" in path.read_text()}
+    assert callers == {"deadline.py", "storage.py"}

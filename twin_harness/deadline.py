@@ -1,0 +1,238 @@
+"""Questions to a filesystem that may never be answered, asked by a process of its own.
+
+Whoever asks a lost NFS server or a dead FUSE program waits where no signal reaches him. A thread is no
+way out: a process cannot be reaped before the last of its threads, and keeps its files and its locks
+until then. So a process waits that has nothing of ours, neither locks nor pipes, and that nobody waits
+for: it ends when the filesystem answers, or is given up by the kernel.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import select
+import signal
+import struct
+import sys
+import time
+from typing import Any, NamedTuple, NoReturn
+
+from twin_harness.child import child_environment
+from twin_harness.errors import HarnessFailure
+
+PATIENCE_S = 5.0
+_ANSWER = struct.Struct("<i4Q")  # errno; total, free, free for users, and their unit in bytes
+_REAP_S = 0.05
+_MOST_BYTES = 1 << 20
+
+
+class Unanswered(HarnessFailure):
+    """A filesystem does not answer; the owner of the machine must mend it, or name another folder."""
+
+    def __init__(self, folder: str, patience_s: float = PATIENCE_S) -> None:
+        super().__init__(
+            f"{folder}: its filesystem has not answered for {patience_s:g} s "
+            "(a lost network server, or a FUSE program that hangs); "
+            "name a folder on another one with --twin-scratch-dir, or have it answer"
+        )
+
+
+def ask(question: str, folder: str, patience_s: float = PATIENCE_S) -> Any:
+    """Ask ``module:function`` about a folder in a process of its own, and return the answer.
+
+    Args:
+        question: a function of ours that takes the folder and returns plain data.
+        folder: what is asked about.
+        patience_s: how long to wait once the process asks; its own start does not count.
+
+    Raises:
+        Unanswered: the filesystem does not answer.
+        OSError: the question cannot be asked, or the answer is an error of the system.
+    """
+    import subprocess  # noqa: PLC0415 - load processes import this module and start nothing so
+
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-S", "-s", "-m", "twin_harness.deadline", question, folder],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(),
+        start_new_session=True,
+        bufsize=0,
+    )
+    output = process.stdout.fileno() if process.stdout is not None else -1
+    # An interpreter takes its time to start on a loaded machine; its first line says that it asks now.
+    data, is_heard, deadline_s = b"", True, time.monotonic() + 4 * patience_s
+    while not data.endswith(b"}\n"):
+        left_s = max(0.0, deadline_s - time.monotonic())
+        is_heard = bool(select.select([output], [], [], left_s)[0])
+        more = os.read(output, _MOST_BYTES) if is_heard else b""
+        if not more:
+            break
+        if not data:
+            deadline_s = time.monotonic() + patience_s
+        data += more
+    if process.stdout is not None:
+        process.stdout.close()
+    if not is_heard:
+        process.kill()
+        process.poll()
+        raise Unanswered(folder, patience_s)
+    process.wait()
+    if not data.endswith(b"}\n"):
+        msg = f"the process that asks about {folder} ended with code {process.returncode}"
+        raise OSError(0, msg)
+    answer = json.loads(data.partition(b"\n")[2])
+    if "errno" in answer:
+        raise OSError(answer["errno"], os.strerror(answer["errno"]), folder)
+    return answer["answer"]
+
+
+def _answer_on_stdout(question: str, folder: str) -> int:
+    module, _, name = question.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    os.write(1, b"asking\n")
+    try:
+        answer = {"answer": function(folder)}
+    except OSError as error:
+        answer = {"errno": error.errno or 0}
+    os.write(1, json.dumps(answer).encode() + b"\n")
+    return 0
+
+
+class Space(NamedTuple):
+    """How much space a filesystem has."""
+
+    total_bytes: int
+    free_bytes: int
+    used_percent: float
+
+
+def space_from(total: int, free: int, available: int, unit_bytes: int) -> Space:
+    """Return the space that statvfs(3) tells; the used share is of what users can have, as df has it."""
+    used = total - free
+    share = 100.0 * used / (used + available) if used + available else float("nan")
+    return Space(total * unit_bytes, available * unit_bytes, share)
+
+
+class SpaceWatch:
+    """The space of a filesystem, for a loop that must not wait: asked now, taken up when it is there.
+
+    Args:
+        folder: any folder of the filesystem.
+
+    Attributes:
+        space: the last answer; None before the first, and while the filesystem does not answer.
+        fault: why it cannot be asked, as the system says it; empty while it can.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.space: Space | None = None
+        self.fault = ""
+        self._asked_s: float | None = None
+        question_end, self._questions = os.pipe()
+        self._answers, answer_end = os.pipe()
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _answer_for_ever(folder, question_end, answer_end, parent)
+        os.close(question_end)
+        os.close(answer_end)
+        os.set_blocking(self._answers, False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a question waits for its answer."""
+        return self._asked_s is not None
+
+    def ask(self, now_s: float) -> None:
+        """Ask, unless a question is open."""
+        if self._asked_s is not None or self.fault or self.pid == 0:
+            return
+        try:
+            os.write(self._questions, b"?")
+        except OSError as error:
+            self._lose(f"the process that asks has ended ({error.strerror})")
+            return
+        self._asked_s = now_s
+
+    def take(self, wait_s: float = 0.0) -> None:
+        """Take up the answer to the open question, if it has come or comes within ``wait_s``."""
+        if self._asked_s is None:
+            return
+        if wait_s > 0:
+            select.select([self._answers], [], [], wait_s)
+        try:
+            data = os.read(self._answers, _ANSWER.size)
+        except BlockingIOError:
+            return
+        if len(data) != _ANSWER.size:
+            self._lose("the process that asks has ended")
+            return
+        self._asked_s = None
+        number, *figures = _ANSWER.unpack(data)
+        self.fault = os.strerror(number) if number else ""
+        self.space = None if number else space_from(*figures)
+
+    def waited_s(self, now_s: float) -> float:
+        """Return how long the open question has waited for its answer; 0 where none is open."""
+        return max(0.0, now_s - self._asked_s) if self._asked_s is not None else 0.0
+
+    def close(self) -> None:
+        """End the process that asks; one that the filesystem holds is left to the kernel."""
+        pid, self.pid = self.pid, 0
+        if not pid:
+            return
+        os.close(self._questions)
+        os.close(self._answers)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        deadline_s = time.monotonic() + _REAP_S
+        try:
+            while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline_s:
+                time.sleep(0.001)
+        except ChildProcessError:
+            return
+
+    def __del__(self) -> None:
+        if getattr(self, "pid", 0):
+            self.close()
+
+    def _lose(self, why: str) -> None:
+        self.fault, self.space, self._asked_s = why, None, None
+
+
+def _answer_for_ever(folder: str, questions: int, answers: int, parent: int) -> NoReturn:
+    """Be the process that asks: until nobody is left who would hear."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _keep_only(questions, answers)
+        while os.getppid() == parent and os.read(0, 1):
+            try:
+                found = os.statvfs(folder)
+                figures = (0, found.f_blocks, found.f_bfree, found.f_bavail, found.f_frsize)
+            except OSError as error:
+                figures = (error.errno or 1, 0, 0, 0, 0)
+            os.write(1, _ANSWER.pack(*figures))
+    finally:
+        os._exit(0)
+
+
+def _keep_only(questions: int, answers: int) -> None:
+    """Hold nothing of whom we were forked from: his locks and pipes would stay open while we wait."""
+    signal.set_wakeup_fd(-1)
+    questions, answers = os.dup(questions), os.dup(answers)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(questions, 0)
+    os.dup2(answers, 1)
+    os.dup2(nothing, 2)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+
+
+if __name__ == "__main__":
+    raise SystemExit(_answer_on_stdout(sys.argv[1], sys.argv[2]))
