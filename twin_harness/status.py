@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+from math import isnan
 from typing import TYPE_CHECKING
 
 from twin_harness.board import PLAN_SLOTS, Board
@@ -118,7 +119,8 @@ def status_text(name: str, elapsed_s: float, planned_s: float, figures: tuple[fl
     """Return one line, what matters most first: it is cut at the terminal's width."""
     cpu_percent, memory_percent, disk_bytes_per_s = figures
     shown = name if len(name) <= 30 else f"{name[:29]}…"  # noqa: PLR2004 - leaves room for the figures at 80 columns
+    cpu = "  –" if isnan(cpu_percent) else f"{cpu_percent:3.0f}"
     return (
         f"{shown}  {max(0.0, min(elapsed_s, planned_s)):.0f} of {planned_s:.0f} s  "
-        f"cpu {cpu_percent:3.0f} %  mem {memory_percent:3.0f} %  disk {disk_bytes_per_s / 2**20:5.1f} MiB/s"
+        f"cpu {cpu} %  mem {memory_percent:3.0f} %  disk {disk_bytes_per_s / 2**20:5.1f} MiB/s"
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from twin_harness.errors import InvalidInput
 from twin_harness.machine import MEMORY_BACKED, NETWORK_BACKED
-from twin_harness.procfs import AvailableMemory, cpu_temperature_files, is_swap_active
+from twin_harness.procfs import AvailableMemory, ControlGroup, cpu_temperature_files, is_swap_active
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -148,8 +148,15 @@ def _check_commands(experiment: Experiment, *, may_run_commands: bool) -> None:
             raise InvalidInput(msg)
 
 
-def _check_system_target(experiment: Experiment, events: list[Event]) -> None:
+def _check_system_target(experiment: Experiment, events: list[Event], machine: Machine) -> None:
     for event in events:
+        if event.is_of_system and machine.is_within_quota and (machine.partition or ControlGroup().cpu_use() is None):
+            what = "of a part" if machine.partition else "of its control group"
+            msg = (
+                f"{experiment.name}: CPU event {event.id} has target system, but a CPU quota binds here and the total {what} cannot be read; "
+                f"expected target own, or a machine without a quota (`twin doctor` says more)"
+            )
+            raise InvalidInput(msg)
         for other in events if event.is_of_system else ():
             if other is not event and other.start_s < event.end_s and other.end_s > event.start_s:
                 msg = (
@@ -168,7 +175,7 @@ def _check_cpu(experiment: Experiment, events: list[Event], machine: Machine) ->
         if strange:
             msg = f"{experiment.name}: events[{index}].options.cpus: {strange} are not among the allowed CPUs {list(machine.cpus)}; name some of these"
             raise InvalidInput(msg)
-    _check_system_target(experiment, events)
+    _check_system_target(experiment, events, machine)
     total, at_s = peak(events, lambda event, t_s: event.level(t_s) * event.scale(machine.cpu_capacity, machine.memory_limit_bytes))
     if total > 100 + _ROUNDING * 100:
         msg = f"{experiment.name}: CPU events ask for {total:g} percent of the machine together at {at_s:g} s; expected at most 100, lower or separate them"

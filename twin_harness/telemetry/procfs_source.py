@@ -13,7 +13,8 @@ from math import nan
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.procfs import SECTOR_BYTES, ControlGroup, KeptFile, keep
+from twin_harness.metrics import is_within_quota
+from twin_harness.procfs import SECTOR_BYTES, ControlGroup, GroupMemory, KeptFile, keep, stat_value
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Counters:
     device: tuple[int, int] | None = None
     network: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
     pressure: tuple[float, float, float, float, float] = (nan,) * 5
+    group: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Parts:
     def __init__(self, machine: dict[str, Any]) -> None:
         self._possible: tuple[int, ...] = tuple(machine["possible_cpus"])
         self._parts = [(frozenset(part["cpus"]), len(part["cpus"]) / part["cpu_capacity"]) for part in machine.get("parts_of", ())]
+        self._has_quota = is_within_quota(machine)
 
     def add(self, now: Counters, number: int, times: list[int]) -> None:
         """Add the times of a CPU to those of its part."""
@@ -85,7 +88,10 @@ class Parts:
         found = []
         for (cpus, to_capacity), start, end in zip(self._parts, before.parts, now.parts, strict=False):
             own = [number if number in cpus else -1 for number in self._possible]
-            found.append((*cpu_percents(start, end, to_capacity), *per_cpu_percents(before, now, own)))
+            percents = cpu_percents(start, end, 1.0 if self._has_quota else to_capacity)
+            if self._has_quota:  # the group's account has no parts
+                percents = (nan, nan, nan, *percents[3:])
+            found.append((*percents, *per_cpu_percents(before, now, own)))
         return tuple(found)
 
     def __bool__(self) -> bool:
@@ -102,6 +108,40 @@ def cpu_percents(before: list[int], now: list[int], to_capacity: float) -> tuple
     busy = min(100.0, max(0.0, (total - max(idle, 0) - max(iowait, 0)) * to_percent))
     parts = (user + nice, system, iowait, steal, irq + softirq)
     return (busy, *(min(100.0, max(0.0, part * to_percent)) for part in parts))
+
+
+class QuotaCpu:
+    """CPU percents within a control group's quota: what the group used of it, whatever others do with the same CPUs.
+
+    Steal, I/O wait and interrupts are of the CPUs, as a share of their time: no group has an account of them. Steal counts as busy, as everywhere.
+
+    Args:
+        machine: ``machine.json``'s content.
+        notes: where it is said that the group's account cannot be read; busy, user and system are NaN then.
+    """
+
+    def __init__(self, machine: dict[str, Any], notes: list[str]) -> None:
+        self._us_per_percent_s = machine["cpu_capacity"] * 1e4
+        self._use = ControlGroup().cpu_use()
+        if self._use is None:
+            notes.append(f"cpu_percent, its user and system share and cpu_background_percent are empty: {NO_ACCOUNT}")
+        elif machine.get("parts_of"):
+            notes.append("cpu_percent and cpu_background_percent of parts are empty: a CPU quota binds, and its group's account has no parts")
+
+    def read_us(self) -> tuple[int, int, int] | None:
+        """Return what the group has used so far, in all, in user mode and in the kernel."""
+        return self._use.read_us() if self._use is not None else None
+
+    def percents(self, before: Counters, now: Counters, dt_s: float, rates: Rates) -> tuple[float, ...]:
+        """Return busy, user, system, iowait, steal and irq; a row's figures may exceed 100, for a quota is spent in bursts."""
+        _, _, _, iowait, steal, irq = cpu_percents(before.cpu, now.cpu, 1.0)
+        if before.group is None or now.group is None:
+            return nan, nan, nan, iowait, steal, irq
+        used, user, system = (rate / self._us_per_percent_s for rate in rates.of("cgroup CPU", before.group, now.group, dt_s))
+        return used + steal, user, system, iowait, steal, irq
+
+
+NO_ACCOUNT = "a CPU quota binds, and the CPU time of its control group cannot be read (cpuacct is mounted apart, or hidden)"
 
 
 def per_cpu_percents(before: Counters, now: Counters, possible: Sequence[int]) -> list[float]:
@@ -157,9 +197,9 @@ class ProcfsSource:
         self._is_only_scratch = self._has_looked = False
         self._devices: frozenset[bytes] = frozenset()
         self._look_for_disks()
-        self._group_usage = keep(ControlGroup().memory_usage_path() or "/nonexistent", 64) if self._is_limited else None
-        self._group_stat = keep(ControlGroup().memory_stat_path() or "/nonexistent", 8192) if self._is_limited else None
+        self._group = GroupMemory(limit_bytes=machine["memory_limit_bytes"]) if self._is_limited else None
         self.resets: list[str] = []
+        self._quota = QuotaCpu(machine, self.resets) if is_within_quota(machine) else None
         self._rates = Rates(self.resets)
         self._slow = SlowMetrics(machine, self.resets)
         self._parts = Parts(machine)
@@ -182,7 +222,7 @@ class ProcfsSource:
         if slow.refresh(now_s):
             self._look_for_disks()
         self._before, self._before_s = now, now_s
-        cpu = cpu_percents(before.cpu, now.cpu, self._to_capacity)
+        cpu = self._cpu(before, now, dt_s)
         memory, memory_percent = self._memory()
         disk, disk_bytes_per_s = self._disk(before, now, dt_s)
         cells = (
@@ -211,6 +251,8 @@ class ProcfsSource:
         self._read_disk(now)
         self._read_network(now)
         now.pressure = self._read_pressure()
+        if self._quota is not None:
+            now.group = self._quota.read_us()
         return now
 
     def _read_stat(self, now: Counters) -> None:
@@ -302,29 +344,26 @@ class ProcfsSource:
 
     # -- figures --------------------------------------------------------------------------------------------------------------
 
+    def _cpu(self, before: Counters, now: Counters, dt_s: float) -> tuple[float, ...]:
+        if self._quota is not None:
+            return self._quota.percents(before, now, dt_s, self._rates)
+        return cpu_percents(before.cpu, now.cpu, self._to_capacity)
+
     def _memory(self) -> tuple[tuple[float, ...], float]:
         table = _meminfo_fields(self._meminfo.read())
         total = self._machine["memory_limit_bytes"]
-        available = table[b"MemAvailable"]
-        if self._group_usage is not None:
-            available = min(available, max(0, total - self._group_used_bytes()))
+        available = min(table[b"MemAvailable"], total)
+        pages: tuple[float, ...] = (table[b"Cached"] + table.get(b"SReclaimable", 0), table[b"Dirty"], table[b"Writeback"])
+        left = self._group.left_bytes() if self._group is not None else None
+        if left is not None and self._group is not None:
+            available = min(available, max(0, left))
+            pages = group_pages(self._group.stat, pages)
         percent = min(100.0, max(0.0, 100.0 * (total - available) / total))
         swap_total = table.get(b"SwapTotal", 0)
         swap_percent = 100.0 * (swap_total - table[b"SwapFree"]) / swap_total if swap_total else nan
-        cached = table[b"Cached"] + table.get(b"SReclaimable", 0)
-        gauges = (percent, total - available, available, cached, table[b"Dirty"], table[b"Writeback"], swap_percent)
+        gauges = (percent, total - available, available, *pages, swap_percent)
         slow = self._slow
         return (*gauges, slow.swap_in, slow.swap_out, slow.faults, slow.major_faults), percent
-
-    def _group_used_bytes(self) -> int:
-        """Return what the control group cannot give back: its usage less inactive file pages, as kubelet counts it."""
-        used = int(self._group_usage.read()) if self._group_usage else 0
-        stat = self._group_stat.read() if self._group_stat else b""
-        for line in stat.split(b"\n"):
-            name, _, value = line.partition(b" ")
-            if name in (b"total_inactive_file", b"inactive_file"):
-                return max(0, used - int(value))
-        return used
 
     def _disk(self, before: Counters, now: Counters, dt_s: float) -> tuple[tuple[float, ...], float]:
         read, write, reads, writes = self._rates.of("disk", before.disk, now.disk, dt_s)
@@ -361,6 +400,16 @@ def _meminfo_fields(data: bytes) -> dict[bytes, int]:
             start = at + len(name) + 2
             table[name] = int(data[start : data.index(b" kB", start)]) * 1024
     return table
+
+
+def group_pages(stat: bytes, otherwise: tuple[float, ...]) -> tuple[float, ...]:
+    """Return cached, dirty and written-back bytes of a control group, its children's too, given its ``memory.stat``; as given where it has none."""
+    cached = stat_value(stat, b"total_cache", b"cache", b"file")
+    dirty = stat_value(stat, b"total_dirty", b"dirty", b"file_dirty")
+    writeback = stat_value(stat, b"total_writeback", b"writeback", b"file_writeback")
+    if cached is None or dirty is None or writeback is None:
+        return otherwise
+    return cached + (stat_value(stat, b"slab_reclaimable") or 0), dirty, writeback
 
 
 def whole_device_names() -> frozenset[bytes]:

@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from twin_harness.procfs import AvailableMemory
-from twin_harness.telemetry.procfs_source import Counters, Parts, Rates, Sample, cpu_percents, per_cpu_percents, whole_device_names
+from twin_harness.metrics import is_within_quota
+from twin_harness.procfs import GroupMemory
+from twin_harness.telemetry.procfs_source import (
+    Counters,
+    Parts,
+    QuotaCpu,
+    Rates,
+    Sample,
+    cpu_percents,
+    group_pages,
+    per_cpu_percents,
+    whole_device_names,
+)
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
 if TYPE_CHECKING:
@@ -39,7 +50,8 @@ class PsutilSource:
         self.resets: list[str] = []
         self._rates = Rates(self.resets)
         is_bounded = machine["memory_limit_bytes"] < machine["memory_total_bytes"]
-        self._bounded = AvailableMemory(machine["memory_limit_bytes"]) if is_bounded else None
+        self._group = GroupMemory(limit_bytes=machine["memory_limit_bytes"]) if is_bounded else None
+        self._quota = QuotaCpu(machine, self.resets) if is_within_quota(machine) else None
         self._slow = SlowMetrics(machine, self.resets, has_vmstat=False)
         self._parts = Parts(machine)
         self._before = Counters()
@@ -55,7 +67,7 @@ class PsutilSource:
         now, before, dt_s = self._read(), self._before, max(now_s - self._before_s, 1e-6)
         self._slow.refresh(now_s)
         self._before, self._before_s = now, now_s
-        cpu = cpu_percents(before.cpu, now.cpu, self._to_capacity)
+        cpu = self._cpu(before, now, dt_s)
         memory, memory_percent = self._memory()
         disk = self._rates.of("disk", before.disk, now.disk, dt_s)
         busy = nan
@@ -82,6 +94,11 @@ class PsutilSource:
         )
         return Sample(cpu[0], cpu[4], memory_percent, disk[0] + disk[1], cells, self._parts.cells(before, now) if self._parts else ())
 
+    def _cpu(self, before: Counters, now: Counters, dt_s: float) -> tuple[float, ...]:
+        if self._quota is not None:
+            return self._quota.percents(before, now, dt_s, self._rates)
+        return cpu_percents(before.cpu, now.cpu, self._to_capacity)
+
     def _read(self) -> Counters:
         now = Counters(cpu=[0] * len(_CPU_FIELDS))
         for number, times in zip(self._numbers(), psutil.cpu_times(percpu=True), strict=False):
@@ -96,6 +113,8 @@ class PsutilSource:
         now.events = (stats.ctx_switches, stats.interrupts, 0)
         self._read_disk(now)
         self._read_network(now)
+        if self._quota is not None:
+            now.group = self._quota.read_us()
         return now
 
     @staticmethod
@@ -131,9 +150,13 @@ class PsutilSource:
     def _memory(self) -> tuple[tuple[float, ...], float]:
         found, total = psutil.virtual_memory(), self._machine["memory_limit_bytes"]
         # Control groups are none of psutil's: where one bounds, what it leaves is asked of it.
-        own = self._bounded.read_bytes() if self._bounded else None
-        available = min(found.available, total) if own is None else max(0, min(found.available, own))
+        available = min(found.available, total)
+        pages: tuple[float, ...] = (getattr(found, "cached", nan), nan, nan)
+        left = self._group.left_bytes() if self._group is not None else None
+        if left is not None and self._group is not None:
+            available = min(available, max(0, left))
+            pages = group_pages(self._group.stat, pages)
         percent = min(100.0, max(0.0, 100.0 * (total - available) / total))
         slow = self._slow
-        gauges = (percent, total - available, available, getattr(found, "cached", nan), nan, nan, slow.swap_percent)
+        gauges = (percent, total - available, available, *pages, slow.swap_percent)
         return (*gauges, slow.swap_in, slow.swap_out, nan, nan), percent

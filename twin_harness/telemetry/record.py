@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import deque
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -241,7 +242,8 @@ class _Words:
         if time.monotonic() - self._told_s >= (_PROGRESS_EVERY_S if elapsed_s < _FIRST_S else _LATER_EVERY_S):
             self._told_s = time.monotonic()
             _, _, rows, (cpu, memory, disk) = board.dataset_state()
-            self._say(f"{elapsed_s:.0f} s  {rows} samples  cpu {cpu:.0f} %  mem {memory:.0f} %  disk {disk / 2**20:.1f} MiB/s")
+            percent = "–" if isnan(cpu) else f"{cpu:.0f}"
+            self._say(f"{elapsed_s:.0f} s  {rows} samples  cpu {percent} %  mem {memory:.0f} %  disk {disk / 2**20:.1f} MiB/s")
 
     def close(self) -> None:
         """Nothing is left to do."""
