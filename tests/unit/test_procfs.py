@@ -555,7 +555,7 @@ V1_PLACES = {
 
 @pytest.mark.parametrize(("members", "place"), V1_PLACES.values(), ids=list(V1_PLACES))
 def test_v1_cpu_time_is_read_where_it_is_counted(v1, members, place):
-    """ns and clock ticks become µs."""
+    """Nanoseconds and clock ticks become µs."""
     v1.put("cpuacct/app/job/tasks", "")
     v1.put("cpu/app/job/tasks", "")
     for name, content in ACCOUNT.items():

@@ -271,10 +271,9 @@ def test_a_group_whose_cpu_time_cannot_be_read_is_empty_and_said(tmp_path, monke
     row = dict(zip(names, source.sample(1.0).cells, strict=True))
     assert all(math.isnan(row[name]) for name in ("cpu_percent", "cpu_user_percent", "cpu_system_percent"))
     assert not math.isnan(row["cpu_steal_percent"])
-    assert source.resets == [
-        "cpu_percent, its user and system share and cpu_background_percent are empty: a CPU quota binds, and the CPU time of its control group "
-        "cannot be read (cpuacct is mounted apart, or hidden)"
-    ]
+    columns_of_it = "cpu_percent, its user and system share and cpu_background_percent are empty"
+    reason = "a CPU quota binds, and the CPU time of its control group cannot be read (cpuacct is mounted apart, or hidden)"
+    assert source.resets == [f"{columns_of_it}: {reason}"]
 
 
 @pytest.mark.parametrize("source_type", [ProcfsSource, PsutilSource])
