@@ -190,11 +190,11 @@ class ControlGroup:
                 self.version = self.version or 1
                 self._paths.update(dict.fromkeys(names, path))
             if "memory" in names:
-                self._memory_folders = _hierarchical(_with_parents(Path(root) / "memory", path))
+                self._memory_folders = _hierarchical(_with_parents(_mount(root, "memory", controllers), path))
             if "cpu" in names:
-                self._cpu_folders = _with_parents(Path(root) / "cpu", path)
+                self._cpu_folders = _with_parents(_mount(root, "cpu", controllers), path)
             if "cpuacct" in names:
-                self._account_folders = _with_parents(Path(root) / "cpuacct", path)
+                self._account_folders = _with_parents(_mount(root, "cpuacct", controllers), path)
 
     # -- memory ---------------------------------------------------------------------------------------------------------------
 
@@ -491,6 +491,12 @@ def _with_parents(root: Path, path: str) -> list[Path]:
     if not folder.exists():
         return [root]
     return [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
+
+
+def _mount(root: str, controller: str, controllers: str) -> Path:
+    """Return where a controller of version 1 is mounted: by its own name, or by those of all that share the hierarchy."""
+    folder = Path(root, controller)
+    return folder if folder.exists() else Path(root, controllers)
 
 
 def _usage_file(folder: Path) -> str:

@@ -564,6 +564,16 @@ def test_v1_cpu_time_is_read_where_it_is_counted(v1, members, place):
     assert v1.member(*members).cpu_use().read_us() == (5000, 3 * tick_us, tick_us)
 
 
+def test_v1_a_hierarchy_of_two_controllers_is_found_by_both_names(tree):
+    """Where nobody made a link for each of them."""
+    tree.put("cpu,cpuacct/app/cpu.cfs_quota_us", 50000)
+    tree.put("cpu,cpuacct/app/cpu.cfs_period_us", 100000)
+    for name, content in ACCOUNT.items():
+        tree.put(f"cpu,cpuacct/app/{name}", content)
+    group = tree.member("4:cpu,cpuacct:/app")
+    assert (group.cpu_quota(), group.cpu_use().read_us()[0]) == (0.5, 5000)
+
+
 V1_HIDDEN = {
     "mounted apart, another group": ("4:cpu:/app", "5:cpuacct:/"),
     "mounted apart, a sibling": ("4:cpu:/app", "5:cpuacct:/other"),
