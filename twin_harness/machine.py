@@ -7,14 +7,23 @@ import json
 import os
 import platform
 import socket
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twin_harness import deadline
+from twin_harness.cpu_model import cpu_model, model_key
 from twin_harness.errors import InvalidInput
 from twin_harness.procfs import ControlGroup, read_meminfo, read_text
 from twin_harness.storage import MEMORY_BACKED, NETWORK_BACKED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Memory counts in steps of 64 MiB; MemTotal moves by a few MiB from one kernel build to the next, so near the middle between two
+# steps a machine is known by both.
+_STEP_BYTES, _SLACK_BYTES = 2**26, 2**24
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,7 @@ class Machine:
         group_limit_bytes: the control group's memory limit; None where it does not bound.
         partition: name of the part that this is of a machine cut into ``parts``; empty for a whole one.
         memory_share_bytes: of a part, the available memory that it may use up; None for a whole machine, which is asked when it matters.
+        cpu_kinds: what the allowed CPUs are (cores shared, kinds of core), where others of that number would not be the same; else empty.
     """
 
     host: str
@@ -56,6 +66,7 @@ class Machine:
     memory_share_bytes: int | None = None
     scratch_backing: str = ""
     scratch_layers: str = ""
+    cpu_kinds: str = ""
 
     @property
     def backing(self) -> str:
@@ -77,13 +88,49 @@ class Machine:
         return int(self.partition[1:]) + 1 if self.partition else 0
 
     @property
+    def is_within_quota(self) -> bool:
+        """Whether a control group's CPU quota is less than the allowed CPUs, so that it is what 100 percent refers to."""
+        return self.cpu_capacity < len(self.cpus)
+
+    @property
     def fingerprint(self) -> str:
-        """Return 16 hex digits that name machines which may be compared with each other."""
+        """Return 16 hex digits that name machines which may be compared with each other.
+
+        It counts how many CPUs are allowed and of which kind, not which: a job that is given other CPUs each time is on one machine.
+        """
+        return self._fingerprint_of(self._equal_cpus(), self._memory_steps())
+
+    @property
+    def other_fingerprints(self) -> tuple[str, ...]:
+        """Return what else this machine is known by: the numbers of its CPUs, as before, and memory that is hardly another."""
+        exact, steps = self.memory_limit_bytes / _STEP_BYTES, self._memory_steps()
+        beside = steps + (1 if exact > steps else -1)
+        is_near = abs(exact - (steps + beside) / 2) * _STEP_BYTES <= _SLACK_BYTES
+        found = [
+            self._fingerprint_of(cpus, size)
+            for size in (steps, *([beside] if is_near else []))
+            for cpus in (self._equal_cpus(), list(self.cpus))
+        ]
+        return tuple(name for name in dict.fromkeys(found) if name != self.fingerprint)
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Return all that this machine is known by, the fingerprint first."""
+        return (self.fingerprint, *self.other_fingerprints)
+
+    def _memory_steps(self) -> int:
+        return round(self.memory_limit_bytes / _STEP_BYTES)
+
+    def _equal_cpus(self) -> list[int | str]:
+        """Return the first CPUs of that number, which stand for all that are like them; kinds where these are not."""
+        return [*range(len(self.cpus)), *([self.cpu_kinds] if self.cpu_kinds else [])]
+
+    def _fingerprint_of(self, cpus: Sequence[int | str], memory_steps: int) -> str:
         facts = [
-            self.cpu_model,
-            list(self.cpus),
+            model_key(self.cpu_model),
+            list(cpus),
             self.cpu_capacity,
-            round(self.memory_limit_bytes / 2**26),
+            memory_steps,
             self.virtualisation,
             ".".join(self.kernel.split(".")[:2]),
             self.governor,
@@ -102,6 +149,25 @@ class Machine:
         return cls(**known)
 
 
+def known_fingerprints(facts: dict[str, Any]) -> tuple[str, ...]:
+    """Return all that the machine of a ``machine.json`` is known by, the present fingerprint first.
+
+    Whoever compares two machines asks whether the fingerprint of one is among these of the other. What a twin foretold is of the
+    twin's machine, whatever it was computed on, and a file that does not tell enough has the fingerprint that stands in it.
+    """
+    stated = str(facts.get("fingerprint", ""))
+    try:
+        found = Machine.from_json(facts).fingerprints
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return (stated,)
+    return found if stated in found and "foretold_by" not in facts else (stated,)
+
+
+def is_same_machine(facts: dict[str, Any], others: dict[str, Any]) -> bool:
+    """Tell whether the machines of two ``machine.json`` may be compared with each other."""
+    return bool(set(known_fingerprints(facts)) & set(known_fingerprints(others)) - {""})
+
+
 def inspect_machine(scratch_dir: Path) -> Machine:
     """Look at this machine.
 
@@ -112,7 +178,7 @@ def inspect_machine(scratch_dir: Path) -> Machine:
     allowed = _allowed_cpus()
     group = ControlGroup()
     total_bytes, swap_bytes = _memory_bytes()
-    limit_bytes = group.memory_limit_bytes()
+    limit_bytes, swap_limit_bytes = group.memory_limit_bytes(), group.swap_limit_bytes()
     quota = group.cpu_quota()
     scratch = look_at_folder(str(scratch_dir))
     return Machine(
@@ -126,13 +192,14 @@ def inspect_machine(scratch_dir: Path) -> Machine:
         cpu_capacity=min(float(len(allowed)), quota) if quota else float(len(allowed)),
         memory_total_bytes=total_bytes,
         memory_limit_bytes=min(total_bytes, limit_bytes) if limit_bytes else total_bytes,
-        swap_bytes=swap_bytes,
+        swap_bytes=swap_bytes if swap_limit_bytes is None else min(swap_bytes, swap_limit_bytes),
         scratch_dir=scratch["path"],
         scratch_filesystem=scratch["kind"],
         scratch_device=scratch["device"],
         group_limit_bytes=limit_bytes if limit_bytes and limit_bytes < total_bytes else None,
         scratch_backing=scratch["backing"],
         scratch_layers=scratch["layers"],
+        cpu_kinds=_cpu_kinds(allowed),
     )
 
 
@@ -183,11 +250,38 @@ def cut(machine: Machine, count: int, available_bytes: int) -> tuple[Machine, ..
     )
 
 
-def _core_of(cpu: int) -> tuple[int, int, int]:
+def _core_of(cpu: int, root: str = "/sys/devices") -> tuple[int, int, int]:
     """Return package, core and number of a CPU, as far as the kernel tells (cputopology.rst)."""
-    folder = f"/sys/devices/system/cpu/cpu{cpu}/topology"
+    folder = f"{root}/system/cpu/cpu{cpu}/topology"
     package, core = (read_text(f"{folder}/{name}") for name in ("physical_package_id", "core_id"))
     return int(package or 0), int(core or cpu), cpu
+
+
+_PMUS = ("cpu_core", "cpu_atom", "cpu_lowpower")  # one a kind of core, on x86 machines of several (Documentation/ABI, event_source)
+
+
+def _cpu_kinds(allowed: tuple[int, ...], root: str = "/sys/devices") -> str:
+    """Return what the allowed CPUs are, where as many of the machine's first ones would be something else; empty where not.
+
+    Told apart are kinds of core (``cpu_capacity`` of arm64 and RISC-V, the PMUs of hybrid x86) and how many of the CPUs share a core.
+    """
+    online = parse_cpu_list(read_text(f"{root}/system/cpu/online"))
+    first = online[: len(allowed)]
+    if first == allowed or len(first) < len(allowed):
+        return ""
+    members = {pmu: parse_cpu_list(read_text(f"{root}/{pmu}/cpus")) for pmu in _PMUS}
+
+    def kind(cpu: int) -> str:
+        capacity = read_text(f"{root}/system/cpu/cpu{cpu}/cpu_capacity")
+        return "/".join([capacity, *(pmu for pmu in _PMUS if cpu in members[pmu])])
+
+    def signature(cpus: tuple[int, ...]) -> str:
+        cores = Counter(_core_of(cpu, root)[:2] for cpu in cpus)
+        kinds = Counter(f"{kind(cpu)}:{cores[_core_of(cpu, root)[:2]]}" for cpu in cpus)
+        return ",".join(f"{count}x{name}" for name, count in sorted(kinds.items()))
+
+    ours = signature(allowed)
+    return "" if ours == signature(first) else ours
 
 
 def parse_cpu_list(text: str) -> tuple[int, ...]:
@@ -215,11 +309,7 @@ def _memory_bytes() -> tuple[int, int]:
 
 
 def _cpu_model() -> str:
-    for line in read_text("/proc/cpuinfo").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() in ("model name", "Model", "cpu model"):
-            return value.strip()
-    return platform.processor() or platform.machine()
+    return cpu_model(read_text("/proc/cpuinfo")) or platform.processor() or platform.machine()
 
 
 def _virtualisation() -> str:

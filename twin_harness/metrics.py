@@ -6,6 +6,7 @@ Plain data, in the order of the CSV. Everything that names a column (logger, rea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ CONTRACT: tuple[Metric, ...] = (
     Metric(
         "cpu_background_percent",
         _P,
-        "CPU time of everybody else: total less steal, delivered, side and harness; means over 1 s or more count.",
+        "CPU time of everybody else: total less steal, delivered, side and harness; means over 1 s or more count. "
+        "Within a CPU quota: of everybody else in the control group whose quota binds.",
         "contract",
         None,
         scale="difference",
@@ -72,13 +74,64 @@ CONTRACT: tuple[Metric, ...] = (
 
 _CPU_HEAD: tuple[Metric, ...] = (
     Metric(
-        "cpu_percent", _P, "Busy CPU time, steal included, as psutil defines it.", "cpu", 0, 100, psutil="cpu_percent", opentelemetry="system.cpu.utilization"
+        "cpu_percent",
+        _P,
+        "Busy CPU time, steal included, as psutil defines it. Within a CPU quota: what the control group whose quota binds used of it, "
+        "and steal; it may exceed 100 in single rows, for a quota is spent in bursts.",
+        "cpu",
+        0,
+        100,
+        psutil="cpu_percent",
+        opentelemetry="system.cpu.utilization",
     ),
-    Metric("cpu_user_percent", _P, "CPU time in user mode, nice included.", "cpu", 0, 100, psutil="cpu_times_percent.user"),
-    Metric("cpu_system_percent", _P, "CPU time in the kernel.", "cpu", 0, 100, psutil="cpu_times_percent.system"),
-    Metric("cpu_iowait_percent", _P, "Idle time with I/O outstanding.", "cpu", 0, 100, scale="difference", psutil="cpu_times_percent.iowait"),
-    Metric("cpu_steal_percent", _P, "Time the hypervisor gave to others.", "cpu", 0, 100, scale="difference", psutil="cpu_times_percent.steal"),
-    Metric("cpu_irq_percent", _P, "CPU time in hard and soft interrupts.", "cpu", 0, 100, scale="difference", psutil="cpu_times_percent.irq"),
+    Metric(
+        "cpu_user_percent",
+        _P,
+        "CPU time in user mode, nice included; within a CPU quota the control group's.",
+        "cpu",
+        0,
+        100,
+        psutil="cpu_times_percent.user",
+    ),
+    Metric(
+        "cpu_system_percent",
+        _P,
+        "CPU time in the kernel; within a CPU quota the control group's.",
+        "cpu",
+        0,
+        100,
+        psutil="cpu_times_percent.system",
+    ),
+    Metric(
+        "cpu_iowait_percent",
+        _P,
+        "Idle time with I/O outstanding, of the allowed CPUs, also within a CPU quota.",
+        "cpu",
+        0,
+        100,
+        scale="difference",
+        psutil="cpu_times_percent.iowait",
+    ),
+    Metric(
+        "cpu_steal_percent",
+        _P,
+        "Time the hypervisor gave to others, of the allowed CPUs, also within a CPU quota.",
+        "cpu",
+        0,
+        100,
+        scale="difference",
+        psutil="cpu_times_percent.steal",
+    ),
+    Metric(
+        "cpu_irq_percent",
+        _P,
+        "CPU time in hard and soft interrupts, of the allowed CPUs, also within a CPU quota.",
+        "cpu",
+        0,
+        100,
+        scale="difference",
+        psutil="cpu_times_percent.irq",
+    ),
 )
 _CPU_TAIL: tuple[Metric, ...] = (
     Metric("cpu_frequency_hz", "Hz", "Mean frequency of the allowed CPUs that run.", "cpu", better="", is_slow=True, psutil="cpu_freq.current"),
@@ -90,13 +143,21 @@ _CPU_TAIL: tuple[Metric, ...] = (
     Metric("processes_total", "1", "Processes that exist.", "cpu", better="", is_slow=True, psutil="pids", opentelemetry="system.processes.count"),
     Metric("load1", "1", "Load average over 1 minute.", "cpu", scale="difference", psutil="getloadavg", opentelemetry="system.cpu.load_average.1m"),
     Metric("load5", "1", "Load average over 5 minutes.", "cpu", scale="difference", psutil="getloadavg", opentelemetry="system.cpu.load_average.5m"),
-    Metric("load15", "1", "Load average over 15 minutes.", "cpu", scale="difference", psutil="getloadavg", opentelemetry="system.cpu.load_average.15m"),
+    Metric(
+        "load15",
+        "1",
+        "Load average over 15 minutes.",
+        "cpu",
+        scale="difference",
+        psutil="getloadavg",
+        opentelemetry="system.cpu.load_average.15m",
+    ),
 )
 MEMORY: tuple[Metric, ...] = (
     Metric(
         "memory_percent",
         _P,
-        "(total − available) / total, within the cgroup's limit.",
+        "(total − available) / total, within the control groups' tightest limit (memory.max, memory.high).",
         "memory",
         0,
         100,
@@ -104,11 +165,34 @@ MEMORY: tuple[Metric, ...] = (
         opentelemetry="system.memory.utilization",
     ),
     Metric("memory_used_bytes", _B, "total − available.", "memory", psutil="virtual_memory.used", opentelemetry="system.memory.usage"),
-    Metric("memory_available_bytes", _B, "Memory that new work can have without swapping.", "memory", better="higher", psutil="virtual_memory.available"),
-    Metric("memory_cached_bytes", _B, "Page cache and reclaimable slab.", "memory", better="", psutil="virtual_memory.cached"),
-    Metric("memory_dirty_bytes", _B, "Pages waiting to be written.", "memory", scale="difference"),
-    Metric("memory_writeback_bytes", _B, "Pages being written.", "memory", scale="difference"),
-    Metric("swap_percent", _P, "Used share of swap; empty without swap.", "memory", 0, 100, scale="difference", psutil="swap_memory.percent"),
+    Metric(
+        "memory_available_bytes",
+        _B,
+        "Memory that new work can have without swapping, in the machine and in every control group that bounds it.",
+        "memory",
+        better="higher",
+        psutil="virtual_memory.available",
+    ),
+    Metric(
+        "memory_cached_bytes",
+        _B,
+        "Page cache and reclaimable slab; within a memory limit the control group's.",
+        "memory",
+        better="",
+        psutil="virtual_memory.cached",
+    ),
+    Metric("memory_dirty_bytes", _B, "Pages waiting to be written; within a memory limit the control group's.", "memory", scale="difference"),
+    Metric("memory_writeback_bytes", _B, "Pages being written; within a memory limit the control group's.", "memory", scale="difference"),
+    Metric(
+        "swap_percent",
+        _P,
+        "Used share of the whole machine's swap; empty without swap.",
+        "memory",
+        0,
+        100,
+        scale="difference",
+        psutil="swap_memory.percent",
+    ),
     Metric("swap_in_bytes_per_s", _BS, "Pages read back from swap.", "memory", scale="difference", is_slow=True, psutil="swap_memory.sin"),
     Metric("swap_out_bytes_per_s", _BS, "Pages written to swap.", "memory", scale="difference", is_slow=True, psutil="swap_memory.sout"),
     Metric("page_faults_per_s", _N, "Page faults, minor and major.", "memory", is_slow=True),
@@ -214,7 +298,7 @@ NETWORK: tuple[Metric, ...] = (
 )
 # Older rows hold more than 100 where the logger was held up between clock and counter: no maximum, or they would be emptied, and the
 # lower row after each, which makes up for it, would stand alone.
-_WAITED = "Time in which {}; at most 100: clock and counter are read a moment apart."
+_WAITED = "Time in which {}, in the whole machine, also within a control group; at most 100: clock and counter are read a moment apart."
 PRESSURE: tuple[Metric, ...] = (
     Metric("pressure_cpu_percent", _P, _WAITED.format("some task waited for a CPU"), "pressure", 0, None, scale="difference"),
     Metric("pressure_memory_percent", _P, _WAITED.format("some task waited for memory"), "pressure", 0, None, scale="difference"),
@@ -260,7 +344,7 @@ SELF: tuple[Metric, ...] = (
 
 def per_cpu(cpu: int) -> Metric:
     """Return the column of one CPU."""
-    return Metric(f"cpu{cpu}_percent", _P, f"Busy time of CPU {cpu}, steal included.", "cpu", 0, 100)
+    return Metric(f"cpu{cpu}_percent", _P, f"Busy time of CPU {cpu}, steal included, whoever used it, also within a CPU quota.", "cpu", 0, 100)
 
 
 def columns(cpus: tuple[int, ...]) -> tuple[Metric, ...]:
@@ -277,6 +361,20 @@ def by_name(name: str) -> Metric | None:
     digits = name.removeprefix("cpu").removesuffix("_percent")
     is_number = digits.isascii() and digits.isdecimal() and len(digits) <= len("8192")
     return per_cpu(int(digits)) if is_number and per_cpu(int(digits)).name == name else None
+
+
+_OF_THE_QUOTA = ("cpu_percent", "cpu_user_percent", "cpu_system_percent")
+
+
+def is_within_quota(machine: dict[str, Any]) -> bool:
+    """Tell whether a control group's CPU quota, not the CPUs, is what 100 percent refers to, given the content of ``machine.json``."""
+    capacity, cpus = machine.get("cpu_capacity"), machine.get("cpus")
+    return isinstance(capacity, int | float) and isinstance(cpus, list | tuple) and capacity < len(cpus)
+
+
+def maximum_of(metric: Metric, machine: dict[str, Any]) -> float | None:
+    """Return the highest valid value of a column on a machine: within a quota, single rows of the group's CPU time may exceed 100."""
+    return None if metric.name in _OF_THE_QUOTA and is_within_quota(machine) else metric.maximum
 
 
 RESOURCE_COLUMNS: dict[str, tuple[str, str]] = {

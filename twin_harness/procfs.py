@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -128,75 +133,261 @@ def start_ticks(pid: int) -> int | None:
 
 
 class ControlGroup:
-    """The control group of this process, version 1 or 2: limits and usage of memory, and the CPU quota."""
+    """The control group of this process, version 1 or 2: limits and usage of memory, the CPU quota and what was used of it.
+
+    Limits bind from the group itself up to the root of its hierarchy, as far as it is seen from here: inside a container the groups
+    above it are mostly hidden.
+
+    Args:
+        root: where the hierarchies are mounted.
+        membership: the file that says which groups this process is in.
+    """
 
     def __init__(self, root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> None:
         self._memory_folders: list[Path] = []
         self._cpu_folders: list[Path] = []
+        self._account_folders: list[Path] = []
+        self._paths: dict[str, str] = {}
         self.version = 0
         for line in read_text(membership).splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers == "" and (Path(root) / "cgroup.controllers").exists():
                 self.version = 2
                 self._memory_folders = self._cpu_folders = _with_parents(Path(root), path)
-            if "memory" in controllers.split(","):
+            names = controllers.split(",")
+            if {"memory", "cpu", "cpuacct"} & set(names):
                 self.version = self.version or 1
-                self._memory_folders = _with_parents(Path(root) / "memory", path)
-            if "cpu" in controllers.split(","):
-                self.version = self.version or 1
-                self._cpu_folders = _with_parents(Path(root) / "cpu", path)
+                self._paths.update(dict.fromkeys(names, path))
+            if "memory" in names:
+                self._memory_folders = _hierarchical(_with_parents(_mount(root, "memory", controllers), path))
+            if "cpu" in names:
+                self._cpu_folders = _with_parents(_mount(root, "cpu", controllers), path)
+            if "cpuacct" in names:
+                self._account_folders = _with_parents(_mount(root, "cpuacct", controllers), path)
 
-    def _limits(self) -> list[tuple[int, Path]]:
-        names = ("memory.max", "memory.limit_in_bytes")
-        found = [(int(text), folder) for folder in self._memory_folders for name in names if (text := read_text(folder / name)).isdecimal()]
-        return [(limit, folder) for limit, folder in found if limit < _NO_LIMIT_BYTES]
+    # -- memory ---------------------------------------------------------------------------------------------------------------
+
+    def memory_limits(self) -> list[MemoryLimit]:
+        """Return every memory limit on the way to the root, the tightest first.
+
+        ``memory.high`` bounds, too: beyond it the kernel slows the group down and takes its pages back (cgroup-v2.rst). The soft limit of
+        version 1 does neither. Groups above that are hidden are told of by ``hierarchical_memory_limit`` (version 1 alone).
+        """
+        found = [
+            MemoryLimit(int(text), folder, name)
+            for folder in self._memory_folders
+            for name in ("memory.max", "memory.limit_in_bytes", "memory.high")
+            if (text := read_text(folder / name)).isdecimal() and int(text) < _NO_LIMIT_BYTES
+        ]
+        if self._memory_folders:
+            stat = read_text(self._memory_folders[0] / "memory.stat").encode()
+            hidden_bytes = stat_value(stat, b"hierarchical_memory_limit")
+            if hidden_bytes is not None and hidden_bytes < min([_NO_LIMIT_BYTES, *(limit.limit_bytes for limit in found)]):
+                found.append(MemoryLimit(hidden_bytes, self._memory_folders[-1], "hierarchical_memory_limit"))
+        return sorted(found, key=lambda limit: limit.limit_bytes)
 
     def memory_limit_bytes(self) -> int | None:
         """Return the tightest limit on the way to the root; None when there is none."""
-        return min((limit for limit, _ in self._limits()), default=None)
+        return next((limit.limit_bytes for limit in self.memory_limits()), None)
+
+    def swap_limit_bytes(self) -> int | None:
+        """Return how much the group may have swapped out at most; None where nothing bounds that."""
+        found = []
+        for folder in self._memory_folders:
+            own, both, memory = (
+                read_text(folder / name)
+                for name in ("memory.swap.max", "memory.memsw.limit_in_bytes", "memory.limit_in_bytes")
+            )
+            if own.isdecimal():
+                found.append(int(own))
+            elif both.isdecimal() and memory.isdecimal() and int(both) < _NO_LIMIT_BYTES:
+                found.append(max(0, int(both) - int(memory)))
+        return min(found, default=None)
 
     def _usage_folders(self) -> list[Path]:
         """Return where usage is looked for: the group whose limit binds (siblings count there too), else our own."""
-        binding = min(self._limits(), key=lambda entry: entry[0], default=None)
-        return [binding[1]] if binding else self._memory_folders
+        limits = self.memory_limits()
+        return [limits[0].folder] if limits else self._memory_folders
 
     def memory_usage_path(self) -> str:
         """Return the file that tells the bytes in use, reclaimable cache included; empty when there is none."""
-        for folder in self._usage_folders():
-            for name in ("memory.current", "memory.usage_in_bytes"):
-                if (folder / name).exists():
-                    return str(folder / name)
-        return ""
+        return next(filter(None, map(_usage_file, self._usage_folders())), "")
 
     def memory_stat_path(self) -> str:
         """Return the file that tells what the usage is made of; empty when there is none."""
         return next((str(folder / "memory.stat") for folder in self._usage_folders() if (folder / "memory.stat").exists()), "")
 
-    def cpu_quota(self) -> float | None:
-        """Return the tightest CPU quota on the way to the root, in CPUs; None when there is none."""
-        quotas = []
+    # -- CPU ------------------------------------------------------------------------------------------------------------------
+
+    def _quotas(self) -> list[tuple[float, Path]]:
+        found = []
         for folder in self._cpu_folders:
             quota, _, period = read_text(folder / "cpu.max").partition(" ")
             if not quota:
                 quota, period = read_text(folder / "cpu.cfs_quota_us"), read_text(folder / "cpu.cfs_period_us")
             if quota.isdecimal() and period.isdecimal():
-                quotas.append(int(quota) / int(period))
-        return min(quotas) if quotas else None
+                found.append((int(quota) / int(period), folder))
+        return found
+
+    def cpu_quota(self) -> float | None:
+        """Return the tightest CPU quota on the way to the root, in CPUs; None when there is none."""
+        return min((quota for quota, _ in self._quotas()), default=None)
+
+    def quota_folder(self) -> Path | None:
+        """Return the group whose CPU quota binds: what its siblings use counts there, too. None when there is no quota."""
+        return min(self._quotas(), default=(0.0, None))[1]
+
+    def cpu_use(self) -> GroupCpu | None:
+        """Return what reads the CPU time of the group whose quota binds; None where that cannot be read, or nothing binds.
+
+        Version 1 counts it in a hierarchy of its own (``cpuacct``), where the group has to be the same one.
+        """
+        folder = self.quota_folder()
+        if folder is None:
+            return None
+        if (folder / "cpu.max").exists():
+            return GroupCpu.of(str(folder / "cpu.stat"))
+        if (folder / "cpuacct.usage").exists():
+            return GroupCpu.of(str(folder / "cpuacct.usage"), str(folder / "cpuacct.stat"))
+        if not self._account_folders:
+            return None
+        place = folder.relative_to(self._cpu_folders[-1])
+        account = self._account_folders[-1] / place
+        is_same = self._paths["cpu"] == self._paths["cpuacct"] or place != Path()
+        if account not in self._account_folders or not is_same:
+            return None
+        return GroupCpu.of(str(account / "cpuacct.usage"), str(account / "cpuacct.stat"))
+
+    def throttled(self) -> tuple[int, int] | None:
+        """Return in how many periods the quota held the group up, and how many there were; None without a quota."""
+        folder = self.quota_folder()
+        stat = read_text(folder / "cpu.stat").encode() if folder else b""
+        periods, throttled = stat_value(stat, b"nr_periods"), stat_value(stat, b"nr_throttled")
+        return (throttled, periods) if throttled is not None and periods is not None else None
+
+    def allows_real_time(self) -> bool:
+        """Tell whether the group may run real-time tasks at all (version 1, CONFIG_RT_GROUP_SCHED: ``cpu.rt_runtime_us`` of 0 refuses)."""
+        return all(read_text(folder / "cpu.rt_runtime_us") != "0" for folder in self._cpu_folders[:1])
+
+    def name_of(self, folder: Path) -> str:
+        """Return a group's path below the root of its hierarchy, as this process sees it."""
+        roots = [folders[-1] for folders in (self._cpu_folders, self._memory_folders) if folders and folder.is_relative_to(folders[-1])]
+        return f"/{folder.relative_to(roots[0])}".removesuffix("/.") or "/" if roots else str(folder)
+
+
+@dataclass(frozen=True)
+class MemoryLimit:
+    """One memory limit.
+
+    Attributes:
+        limit_bytes: what the group may have in all.
+        folder: of the group whose usage counts against it, as far as that is seen.
+        name: of the file, or of the line of ``memory.stat``, that it stands in.
+    """
+
+    limit_bytes: int
+    folder: Path
+    name: str
+
+
+class GroupCpu:
+    """CPU time that a control group has used since it was made, its children included.
+
+    Args:
+        files: ``cpu.stat`` of version 2; ``cpuacct.usage`` (ns) and ``cpuacct.stat`` (clock ticks) of version 1.
+    """
+
+    def __init__(self, files: Sequence[KeptFile]) -> None:
+        self._files = tuple(files)
+
+    @classmethod
+    def of(cls, *paths: str) -> GroupCpu | None:
+        """Return the reader of such files; None when one of them cannot be read."""
+        files = [kept for path in paths if (kept := keep(path, 1024)) is not None]
+        reader = cls(files)
+        if len(files) == len(paths) and reader.read_us() is not None:
+            return reader
+        reader.close()
+        return None
+
+    def read_us(self) -> tuple[int, int, int] | None:
+        """Return all of it, that in user mode and that in the kernel, in µs; None when it cannot be read (the group is gone)."""
+        try:
+            data = [file.read() for file in self._files]
+            if len(data) == 1:
+                found = [stat_value(data[0], name) for name in (b"usage_usec", b"user_usec", b"system_usec")]
+            else:
+                tick_us = 1_000_000 // CLOCK_TICKS_PER_S
+                user, system = (stat_value(data[1], name) for name in (b"user", b"system"))
+                found = [int(data[0]) // 1000, (user or 0) * tick_us, (system or 0) * tick_us]
+        except (OSError, ValueError):
+            return None
+        usage, user, system = found
+        return None if usage is None else (usage, user or 0, system or 0)
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        for kept in self._files:
+            kept.close()
+
+
+class GroupMemory:
+    """Memory of the control groups that bound this process, read again and again.
+
+    The groups above count for what is left as well as the one with the tightest limit: one whose other members have filled it leaves
+    nothing to this one.
+
+    Args:
+        group: whose limits; None is this process's.
+        limit_bytes: what is known of the tightest limit, which may have been raised since; None takes what stands there.
+    """
+
+    def __init__(self, group: ControlGroup | None = None, limit_bytes: int | None = None) -> None:
+        self._bounds: list[tuple[int, KeptFile, KeptFile | None]] = []
+        tightest: dict[Path, MemoryLimit] = {}
+        for limit in (group or ControlGroup()).memory_limits():
+            tightest.setdefault(limit.folder, limit)
+        for limit in tightest.values():
+            usage = keep(_usage_file(limit.folder) or "/nonexistent", 64)
+            if usage is not None:
+                bound_bytes = min(limit.limit_bytes, limit_bytes or limit.limit_bytes)
+                self._bounds.append((bound_bytes, usage, keep(str(limit.folder / "memory.stat"), 8192)))
+                limit_bytes = None
+        self.stat = b""
+
+    def left_bytes(self) -> int | None:
+        """Return what new work can have within the limits, below 0 where a limit is exceeded; None where none is read.
+
+        Usage less inactive file pages is what the kernel cannot take back at once, as kubelet counts it. ``stat`` keeps the tightest group's
+        ``memory.stat`` of this reading.
+        """
+        left = None
+        self.stat = b""
+        for limit_bytes, usage, stat in self._bounds:
+            content = stat.read() if stat is not None else b""
+            self.stat = self.stat or content
+            own = limit_bytes - max(0, int(usage.read()) - inactive_file_bytes(content))
+            left = own if left is None else min(left, own)
+        return left
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        for _, usage, stat in self._bounds:
+            usage.close()
+            if stat is not None:
+                stat.close()
 
 
 class AvailableMemory:
-    """What new work can have: MemAvailable, and within a control group its limit less what is in use and cannot be reclaimed.
+    """What new work can have: MemAvailable, and within control groups their limits less what is in use and cannot be reclaimed.
 
     Args:
         limit_bytes: what the control group allows in all; None when it does not bound.
     """
 
     def __init__(self, limit_bytes: int | None = None) -> None:
-        self._limit_bytes = limit_bytes
         self._meminfo = keep("/proc/meminfo", 8192)
-        group = ControlGroup() if limit_bytes is not None else None
-        self._usage = keep(group.memory_usage_path() or "/nonexistent", 64) if group else None
-        self._stat = keep(group.memory_stat_path() or "/nonexistent", 8192) if group else None
+        self._group = GroupMemory(limit_bytes=limit_bytes) if limit_bytes is not None else None
 
     def read_bytes(self) -> int | None:
         """Return what is available now; None where the kernel does not tell."""
@@ -205,24 +396,33 @@ class AvailableMemory:
         available = read_meminfo(self._meminfo.read()).get(b"MemAvailable")
         if available is None:
             return None
-        if self._usage is not None and self._limit_bytes is not None:
-            reclaimable = _inactive_file_bytes(self._stat.read()) if self._stat else 0
-            available = min(available, self._limit_bytes - int(self._usage.read()) + reclaimable)
-        return available
+        left = self._group.left_bytes() if self._group else None
+        return available if left is None else min(available, left)
 
     def close(self) -> None:
         """Close the descriptors."""
-        for kept in (self._meminfo, self._usage, self._stat):
-            if kept is not None:
-                kept.close()
+        if self._meminfo is not None:
+            self._meminfo.close()
+        if self._group is not None:
+            self._group.close()
 
 
-def _inactive_file_bytes(stat: bytes) -> int:
-    for line in stat.split(b"\n"):
-        name, _, value = line.partition(b" ")
-        if name in (b"inactive_file", b"total_inactive_file"):
-            return int(value)
-    return 0
+def stat_value(stat: bytes, *names: bytes) -> int | None:
+    """Return the number beside the first of some names that a file of ``name number`` lines has; None when it has none of them."""
+    for name in names:
+        at = 0 if stat.startswith(name + b" ") else stat.find(b"\n" + name + b" ") + 1
+        if at or stat.startswith(name + b" "):
+            return int(stat[at + len(name) :].split(None, 1)[0])
+    return None
+
+
+def inactive_file_bytes(stat: bytes) -> int:
+    """Return a group's inactive file pages, of its children too, given its ``memory.stat``.
+
+    Version 1 has lines of the group alone and, beginning with ``total_``, of all below it, which its usage counts
+    (cgroup-v1/memory.rst, 5.2); version 2 has lines of all below it and no others.
+    """
+    return stat_value(stat, b"total_inactive_file", b"inactive_file") or 0
 
 
 def believable_celsius(data: bytes) -> float:
@@ -258,8 +458,8 @@ def cpu_temperature_files(root: str = "/sys/class/hwmon") -> list[tuple[str, flo
 
 
 def is_swap_active() -> bool:
-    """Tell whether pages can be swapped out (/proc/swaps, proc(5))."""
-    return len(read_text("/proc/swaps").splitlines()) > 1
+    """Tell whether pages of this process can be swapped out (/proc/swaps, proc(5); the control group may forbid it)."""
+    return len(read_text("/proc/swaps").splitlines()) > 1 and ControlGroup().swap_limit_bytes() != 0
 
 
 def children_of(pid: int) -> list[int]:
@@ -280,3 +480,23 @@ def _with_parents(root: Path, path: str) -> list[Path]:
     if not folder.exists():
         return [root]
     return [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
+
+
+def _mount(root: str, controller: str, controllers: str) -> Path:
+    """Return where a controller of version 1 is mounted: by its own name, or by those of all that share the hierarchy."""
+    folder = Path(root, controller)
+    return folder if folder.exists() else Path(root, controllers)
+
+
+def _usage_file(folder: Path) -> str:
+    """Return the file that tells a group's bytes in use; empty when it has none."""
+    names = ("memory.current", "memory.usage_in_bytes")
+    return next((str(folder / name) for name in names if (folder / name).exists()), "")
+
+
+def _hierarchical(folders: list[Path]) -> list[Path]:
+    """Return the groups that memory of the first counts in: those above it up to one that does not count its children (version 1)."""
+    for index, folder in enumerate(folders[1:], 1):
+        if read_text(folder / "memory.use_hierarchy") == "0":
+            return folders[:index]
+    return folders

@@ -14,7 +14,7 @@ from twin_harness import fidelity as _fidelity
 from twin_harness.board import Board
 from twin_harness.errors import HarnessFailure, InvalidInput, Undecided
 from twin_harness.frames import LABELS, annotation_frame, read_samples
-from twin_harness.metrics import RESOURCE_COLUMNS
+from twin_harness.metrics import RESOURCE_COLUMNS, is_within_quota
 from twin_harness.procfs import start_ticks
 from twin_harness.run_folder import RunFolder
 
@@ -243,13 +243,18 @@ class Recording:
         capacity = float(self.machine.get("cpu_capacity", 1.0))
         missing_s = short / 100.0 * capacity * seconds_s
         steal = window.mean("cpu_steal_percent")
+        # Within a quota, steal is a share of the CPUs' time and not of the quota.
+        stolen_s = steal / 100.0 * (len(self.machine["cpus"]) if is_within_quota(self.machine) else capacity) * seconds_s
         own = window.samples.get("harness_cpu_percent")
         harness = 0.0 if own is None or own.isna().all() else float(own.mean())
-        if starved_s + steal / 100.0 * capacity * seconds_s < _LEAST_EXPLAINED * missing_s:
+        if starved_s + stolen_s < _LEAST_EXPLAINED * missing_s:
             return ""
+        is_known = not window.samples["cpu_background_percent"].isna().all()
+        took = f"{window.mean('cpu_background_percent'):.1f} %" if is_known else "an unknown part"
+        others = "others in its control group" if is_within_quota(self.machine) else "others"
         return (
             f"the machine had no room: {short:.1f} points short, that is {missing_s:.2f} s of CPU time, while the load stood {starved_s:.2f} s in run "
-            f"queues; others took {window.mean('cpu_background_percent'):.1f} %, the harness "
+            f"queues; {others} took {took}, the harness "
             f"{harness:.1f} % and the hypervisor {steal:.1f} % (n = {len(window.samples)} samples)"
         )
 

@@ -193,10 +193,10 @@ class Session:
         machine = inspect_machine(named_scratch or folder.scratch())
         twin_facts: dict[str, str] = {}
         if config.on == "twin":
-            here = machine.fingerprint
+            here = machine
             machine, twin_facts = _as_fitted(machine, config.model)
-            if twin_facts["fingerprint"] != here:
-                warn(f"the twin is of machine {twin_facts['fingerprint']}, this one is {here}: what follows is foretold for the other")
+            if twin_facts["fingerprint"] not in here.fingerprints:
+                warn(f"the twin is of machine {twin_facts['fingerprint']}, this one is {here.fingerprint}: what follows is foretold for the other")
         board = Board.create(seat.board)
         if not reaper.register(board.path, seat.controller_pid, "controller", machine.scratch_dir):
             board.close(unlink=True)  # without an entry of its controller nobody would ever remove it

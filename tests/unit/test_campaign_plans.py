@@ -103,15 +103,15 @@ def test_what_was_recorded_on_this_machine_is_not_run_again(tmp_path):
     recorded(tmp_path, runs[5:6], foretold_by="twin.json")
     now = recorded(tmp_path, runs[6:7])
     (tmp_path / "20260101T000000Z-000000").mkdir()
-    found = recorded_hashes(tmp_path, "f" * 16, skip=now.run_id)
+    found = recorded_hashes(tmp_path, {"fingerprint": "f" * 16}, skip=now.run_id)
     assert [run.name for run in remaining(runs, found)] == [run.name for run in runs[3:]]
-    assert remaining(runs, recorded_hashes(tmp_path / "none", "f" * 16)) == runs
+    assert remaining(runs, recorded_hashes(tmp_path / "none", {"fingerprint": "f" * 16})) == runs
 
 
 def test_a_changed_plan_is_run_again(tmp_path):
     """The hash counts, not the name alone: other bounds make other plans."""
     recorded(tmp_path, draw_campaign("10m"))
     others = draw_campaign("10m", bounds=Bounds(max_memory_percent=20))
-    left = [run.name for run in remaining(others, recorded_hashes(tmp_path, "f" * 16))]
+    left = [run.name for run in remaining(others, recorded_hashes(tmp_path, {"fingerprint": "f" * 16}))]
     assert "train 02 memory staircase" in left
     assert "train 00 rest" not in left

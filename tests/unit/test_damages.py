@@ -8,7 +8,7 @@ from runs import NAMES, ZERO_S, csv_row, make_folder
 
 from twin_harness.dataset import rows
 from twin_harness.dataset.cleaning import FLAGS, clean
-from twin_harness.dataset.package import write_package
+from twin_harness.dataset.package import describe, write_package
 from twin_harness.dataset.validation import validate
 from twin_harness.errors import UnreadableRun
 from twin_harness.metrics import by_name
@@ -124,6 +124,23 @@ def test_undamaged_dataset_has_no_fault(lines, run_of):
     assert list(frame.columns) == [*NAMES, "dt_s", *FLAGS]
     assert frame["is_first"].tolist() == [True] + [False] * (ROWS - 1)
     assert not frame[["is_after_gap", "is_stolen"]].to_numpy().any()
+
+
+@pytest.mark.parametrize(("capacity", "is_valid"), [(2.0, False), (0.5, True)], ids=["whole machine", "within a quota"])
+def test_bursts_of_a_quota_are_no_damage(lines, run_of, capacity, is_valid):
+    """Where a control group's quota is 100 percent a single row may exceed it: valid, kept, and described so; elsewhere it is impossible."""
+    cells = lines[500].rstrip("\n").split(",")
+    cpu, background = NAMES.index("cpu_percent"), NAMES.index("cpu_background_percent")
+    cells[background] = str(float(cells[background]) + 150.0 - float(cells[cpu]))
+    cells[cpu] = "150.0"
+    run = run_of([*lines[:500], ",".join(cells) + "\n", *lines[501:]])
+    run.folder.write_machine({"cpus": [0, 1], "cpu_capacity": capacity})
+    found, (frame, faults) = validate(run), clean(run)
+    assert ("impossible value" in set(found["kind"])) is not is_valid
+    assert (list(faults) == [], bool((frame["cpu_percent"] == 150.0).sum())) == (is_valid, is_valid)
+    constraints = {field["name"]: field["constraints"] for field in describe(run)["resources"][0]["schema"]["fields"] if "constraints" in field}
+    assert constraints["cpu_percent"].get("maximum") == (None if is_valid else 100)
+    assert constraints["memory_percent"]["maximum"] == 100
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)

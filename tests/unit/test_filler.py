@@ -2,9 +2,11 @@
 
 import os
 from array import array
+from types import SimpleNamespace
 
 import pytest
 
+from twin_harness.procfs import GroupCpu
 from twin_harness.shapes import constant
 from twin_harness.stress import cpu_stress
 from twin_harness.stress.cpu_stress import SLOT_S, Team
@@ -70,6 +72,17 @@ def test_load_falls_to_nothing_and_comes_back(monkeypatch):
     machine.run(1.0, (0.1, 0.1))
     assert machine.run(1.0, (0.1, 0.1))[1] == pytest.approx(0.50, abs=0.02)
     assert machine.run(5.0, (0.1, 0.1))[1] == pytest.approx(0.50, abs=0.01)
+
+
+def test_within_a_quota_the_total_is_what_the_group_used(tmp_path, monkeypatch):
+    """Neighbours outside the group leave its quota alone; others in it count."""
+    (tmp_path / "cpu.stat").write_text("usage_usec 3000000\nuser_usec 1\nsystem_usec 1\n")
+    monkeypatch.setattr(cpu_stress, "ControlGroup", lambda: SimpleNamespace(cpu_use=lambda: GroupCpu.of(str(tmp_path / "cpu.stat"))))
+    load, spent_s = Load(constant(50.0), 0.0, 1.0, 0.01, {}), memoryview(array("d", [0.0, 0.0]))
+    filler = cpu_stress._Filler(load, Team((0, 1), 0, spent_s, is_within_quota=True))
+    assert filler._busy_s() == [1.5, 1.5]
+    filler.close()
+    assert cpu_stress._Filler(load, Team((0, 1), 0, spent_s))._group is None
 
 
 def test_busy_time_of_few_cpus_among_many(tmp_path):

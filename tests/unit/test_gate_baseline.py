@@ -35,6 +35,17 @@ def test_one_new_session_is_judged_by_the_spread_between_sessions(value, status)
     assert baseline().judge(session(99, value), [MEASURE]).status == status
 
 
+def test_a_session_of_the_same_machine_by_another_fingerprint_is_judged_and_kept():
+    """A baseline of before a fingerprint changed goes on, and takes the new one; other names are kept in no file."""
+    new = session(99, 100.0, fingerprint="new", known_as=("f",))
+    assert baseline().judge(new, [MEASURE]).status == "PASSED"
+    after = baseline().with_session(new, [MEASURE])
+    assert after.fingerprint == "new"
+    assert "known_as" not in after.sessions[-1].to_json()
+    with pytest.raises(InvalidInput, match="is of machine f, the baseline of new"):
+        after.with_session(session(98, 100.0), [MEASURE])
+
+
 def test_seven_sessions_judge_nothing():
     """Below eight sessions every measure is UNDECIDED, and the sentence says how many there are."""
     judgement = baseline(7).judge(session(99, 300.0), [MEASURE])

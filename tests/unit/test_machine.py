@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 
 from twin_harness import machine as machine_module
 from twin_harness.errors import InvalidInput
-from twin_harness.machine import Machine, cut, inspect_machine, parse_cpu_list
+from twin_harness.machine import Machine, cut, inspect_machine, is_same_machine, known_fingerprints, parse_cpu_list
 from twin_harness.procfs import ControlGroup
 
 GIB = 1024**3
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 MACHINE = Machine(
     host="h",
     cpu_model="Some CPU @ 2 GHz",
@@ -44,7 +46,8 @@ def test_the_fingerprint_holds_for_ever():
     [
         {"cpu_model": "Another CPU"},
         {"cpus": (0,)},
-        {"cpus": (2, 3)},
+        {"cpus": (2, 3), "cpu_kinds": "2x/cpu_atom:1"},
+        {"cpu_model": "Neoverse-N1 (0x41/0xd0c/0x3)"},
         {"cpu_capacity": 1.5},
         {"memory_limit_bytes": 4 * GIB},
         {"virtualisation": ""},
@@ -63,6 +66,8 @@ def test_the_fingerprint_tells_machines_apart(change):
     "change",
     [
         {"host": "another"},
+        {"cpus": (2, 3)},
+        {"cpus": (1, 3)},
         {"kernel": "6.18.9-cloud"},
         {"possible_cpus": (0, 1)},
         {"memory_total_bytes": 64 * GIB},
@@ -77,6 +82,100 @@ def test_the_fingerprint_tells_machines_apart(change):
 def test_the_fingerprint_overlooks_what_does_not_matter(change):
     """Names, patch levels and a few MiB that the firmware keeps leave it alone."""
     assert replace(MACHINE, **change).fingerprint == MACHINE.fingerprint
+
+
+def facts(**change):
+    return json.loads(json.dumps(replace(MACHINE, **change).to_json()))
+
+
+def before(**change):
+    """The id that a machine was given when the numbers of its CPUs counted."""
+    one = replace(MACHINE, **change)
+    return one._fingerprint_of(list(one.cpus), round(one.memory_limit_bytes / 2**26))
+
+
+MIDDLE = 8 * GIB + 2**25  # half way between two steps of 64 MiB
+SAME = {
+    "the same": ({}, {}),
+    "another cpuset of the same size": ({"cpus": (2, 3)}, {"cpus": (0, 1)}),
+    "memory that an update moved over the middle between two steps": (
+        {"memory_limit_bytes": MIDDLE - 2**22},
+        {"memory_limit_bytes": MIDDLE + 2**22},
+    ),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), SAME.values(), ids=list(SAME))
+def test_a_machine_keeps_its_key(one, other):
+    """What changes from job to job and from update to update leaves a machine the one that it was."""
+    assert is_same_machine(facts(**one), facts(**other))
+    assert is_same_machine(facts(**other), facts(**one))
+
+
+@pytest.mark.parametrize("change", [{"cpus": (2, 3)}, {"cpus": (1, 2), "cpu_kinds": "2x512:1"}], ids=str)
+def test_a_fingerprint_of_before_is_known(change):
+    """A run, baseline or model that has the id of the numbers of its CPUs is still that machine's."""
+    old = before(**change)
+    assert old not in (MACHINE.fingerprint, replace(MACHINE, **change).fingerprint)
+    assert old in replace(MACHINE, **change).fingerprints
+    assert known_fingerprints({**facts(**change), "fingerprint": old})[0] == replace(MACHINE, **change).fingerprint
+
+
+def test_an_old_machine_file_needs_no_new_fields():
+    """One written before there were kinds of CPU is read, and its id is the same."""
+    old = facts()
+    del old["cpu_kinds"]
+    assert known_fingerprints(old)[0] == MACHINE.fingerprint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"foretold_by": "twin.json"}, {"cpus": None}, {"kernel": None}, {"cpu_model": None}, {"memory_limit_bytes": "much"}],
+    ids=str,
+)
+def test_what_cannot_be_computed_is_what_stands_there(change):
+    """A twin's run is of the twin's machine; a damaged file has the id that stands in it and no other."""
+    assert known_fingerprints({**facts(), "fingerprint": "f" * 16, **change}) == ("f" * 16,)
+    assert known_fingerprints({}) == ("",)
+    assert not is_same_machine({}, {})
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLE.rglob("machine.json")), ids=lambda path: path.parent.name)
+def test_committed_runs_keep_their_machine(path):
+    """Their stated id is the one that this version computes."""
+    stated = json.loads(path.read_text())
+    assert known_fingerprints(stated)[0] == stated["fingerprint"]
+
+
+HYBRID = {"system/cpu/online": "0-5", "cpu_core/cpus": "0-3", "cpu_atom/cpus": "4-5"} | {
+    f"system/cpu/cpu{cpu}/topology/{name}": value
+    for cpu, core in enumerate((0, 0, 1, 1, 8, 9))
+    for name, value in (("physical_package_id", 0), ("core_id", core))
+}
+BIG_LITTLE = {"system/cpu/online": "0-3"} | {f"system/cpu/cpu{cpu}/cpu_capacity": 1024 if cpu > 1 else 446 for cpu in range(4)}
+
+
+@pytest.mark.parametrize(
+    ("tree", "allowed", "kinds"),
+    [
+        ({"system/cpu/online": "0-7"}, (3,), ""),
+        ({}, (3,), ""),
+        (HYBRID, (0, 1), ""),
+        (HYBRID, (2, 3), ""),
+        (HYBRID, (0, 2), "2x/cpu_core:1"),
+        (HYBRID, (4, 5), "2x/cpu_atom:1"),
+        (HYBRID, tuple(range(6)), ""),
+        (BIG_LITTLE, (0, 1), ""),
+        (BIG_LITTLE, (2, 3), "2x1024:1"),
+        (BIG_LITTLE, (1, 2), "1x1024:1,1x446:1"),
+    ],
+)
+def test_cpus_of_another_kind_are_told_apart(tmp_path, tree, allowed, kinds):
+    """Performance and efficiency cores, big and little ones, threads of one core and of two; else the number of CPUs is enough."""
+    for name, value in tree.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{value}\n")
+    assert machine_module._cpu_kinds(allowed, str(tmp_path)) == kinds
 
 
 def test_a_machine_survives_json():

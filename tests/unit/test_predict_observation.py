@@ -10,8 +10,9 @@ from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.observation import _held_before, observe, start_of
-from twin_harness.predict.runs import gather
+from twin_harness.predict.runs import check_machines, gather
 from twin_harness.recording import load
+from unit.test_machine import MACHINE
 
 FACTS = {"fingerprint": "f" * 16, "cpus": [0, 1], "cpu_capacity": 2.0, "memory_limit_bytes": 2**30}
 EXPERIMENT = plan(cpu(50, duration_s=10), name="plateau", lead_s=2, tail_s=3)
@@ -91,6 +92,18 @@ def test_a_machine_that_is_not_told_is_refused_in_one_sentence(tmp_path, machine
     run = recorded(tmp_path, machine=machine)
     with pytest.raises(InvalidInput, match=r"machine.json does not tell fingerprint, CPUs and memory; record it anew"):
         observe(run.recordings[0])
+
+
+def test_runs_on_other_cpus_of_the_same_kind_are_of_one_machine(tmp_path):
+    """Also one that has the id of the numbers of its CPUs, as it was given before."""
+    first, other = MACHINE, dataclasses.replace(MACHINE, cpus=(2, 3))
+    old = other._fingerprint_of([2, 3], other._memory_steps())
+    runs = [recorded(tmp_path / "a", machine=first.to_json()), recorded(tmp_path / "b", machine={**other.to_json(), "fingerprint": old})]
+    observations = [observe(run.recordings[0]) for run in runs]
+    check_machines(observations)
+    assert [one.fingerprint for one in observations] == [MACHINE.fingerprint] * 2
+    assert observations[1].is_of(old)
+    assert not observations[1].is_of("f" * 16)
 
 
 def test_what_cannot_be_used_is_told_and_left_out(tmp_path):

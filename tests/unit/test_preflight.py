@@ -52,6 +52,24 @@ def test_peaks_of_shapes_are_found():
     assert "117 percent of the machine together at 9.5 s" in refusal(plan(cpu(ramp(0, 60), duration_s=10), cpu(square(0, 60, 5, 0.9), duration_s=10), name="x"))
 
 
+@pytest.mark.parametrize(
+    ("part", "has_account", "what"),
+    [("", True, ""), ("", False, "of its control group"), ("p0", True, "of a part")],
+)
+def test_a_total_that_nobody_can_read_is_refused(monkeypatch, part, has_account, what):
+    """Within a quota the total is the group's CPU time; where that is hidden, or is of several parts, nothing can be filled up to it."""
+    monkeypatch.setattr(preflight.ControlGroup, "cpu_use", lambda _: object() if has_account else None)
+    machine = replace(MACHINE, cpu_capacity=0.5, partition=part)
+    experiment = plan(cpu(50, duration_s=5, target="system"), name="x")
+    if not what:
+        assert preflight.check(experiment, machine, OFF) == []
+        return
+    assert refusal(experiment, machine) == (
+        f"x: CPU event cpu-0 has target system, but a CPU quota binds here and the total {what} cannot be read; "
+        "expected target own, or a machine without a quota (`twin doctor` says more)"
+    )
+
+
 def test_cpus_must_be_allowed():
     """A CPU that this process may not use is named."""
     assert refusal(plan(cpu(5, duration_s=1), cpu(5, duration_s=1, cpus=[1, 7]), name="x")) == (

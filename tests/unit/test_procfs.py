@@ -307,6 +307,213 @@ def test_v1_controllers_on_one_hierarchy_are_both_read(v1):
     assert (group.memory_limit_bytes(), group.cpu_quota()) == (300 * MIB, 2.5)
 
 
+V1_STAT = "cache 5\ninactive_file {local}\nhierarchical_memory_limit {bound}\ntotal_cache 5\ntotal_inactive_file {total}\n"
+NONE = 9223372036854771712
+
+
+@pytest.mark.parametrize(
+    ("stat", "expected"),
+    [
+        (b"inactive_file 7\ntotal_inactive_file 700\n", 700),
+        (b"anon 1\ninactive_file 7\nworkingset_x 1\n", 7),
+        (b"total_inactive_file 700", 700),
+        (b"anon 1\nxinactive_file 3\n", 0),
+        (b"", 0),
+    ],
+)
+def test_reclaimable_pages_are_those_of_the_whole_hierarchy(stat, expected):
+    """Of version 1 the total_ line, wherever it stands; version 2 has one line, which is it already."""
+    assert procfs.inactive_file_bytes(stat) == expected
+
+
+def left_of(group):
+    memory = procfs.GroupMemory(group)
+    try:
+        return memory.left_bytes()
+    finally:
+        memory.close()
+
+
+def test_v1_what_a_child_has_cached_is_not_in_use_in_its_parent(v1):
+    """The limit stands on the parent, the process and its page cache in the child."""
+    v1.put("memory/app/memory.usage_in_bytes", 290 * MIB)
+    v1.put("memory/app/memory.stat", V1_STAT.format(local=0, bound=300 * MIB, total=250 * MIB))
+    v1.put("memory/app/job/memory.limit_in_bytes", NONE)
+    v1.put("memory/app/job/memory.stat", V1_STAT.format(local=250 * MIB, bound=300 * MIB, total=250 * MIB))
+    assert left_of(v1.member("9:memory:/app/job")) == (300 - 290 + 250) * MIB
+
+
+def test_v1_a_limit_of_a_group_that_is_hidden_is_told_by_the_line(v1):
+    """A container sees its own group as the root; ``hierarchical_memory_limit`` knows of the pod's."""
+    v1.put("memory/memory.limit_in_bytes", 200 * MIB)
+    v1.put("memory/memory.usage_in_bytes", 30 * MIB)
+    v1.put("memory/memory.stat", V1_STAT.format(local=0, bound=100 * MIB, total=10 * MIB))
+    group = v1.member("9:memory:/kubepods/pod1/c1")
+    assert group.memory_limit_bytes() == 100 * MIB
+    assert group.memory_limits()[0].name == "hierarchical_memory_limit"
+    assert left_of(group) == 80 * MIB
+
+
+def test_v1_a_parent_that_counts_no_children_does_not_bind(v1):
+    """Kernels before 5.11: without use_hierarchy the limits above are of others."""
+    v1.put("memory/app/memory.use_hierarchy", 0)
+    v1.put("memory/app/job/memory.use_hierarchy", 0)
+    v1.put("memory/app/job/memory.limit_in_bytes", NONE)
+    assert v1.member("9:memory:/app/job").memory_limit_bytes() is None
+    v1.put("memory/app/memory.use_hierarchy", 1)
+    assert v1.member("9:memory:/app/job").memory_limit_bytes() == 300 * MIB
+
+
+def test_v1_the_soft_limit_binds_nobody(v1):
+    """It is a wish for the time when memory is short."""
+    v1.put("memory/app/memory.soft_limit_in_bytes", 10 * MIB)
+    assert v1.member("9:memory:/app").memory_limit_bytes() == 300 * MIB
+
+
+@pytest.mark.parametrize(
+    ("maximum", "high", "above", "expected"),
+    [
+        ("max", 100 * MIB, "max", (100 * MIB, "memory.high", "/pod/app")),
+        (50 * MIB, 100 * MIB, "max", (50 * MIB, "memory.max", "/pod/app")),
+        (200 * MIB, 100 * MIB, 90 * MIB, (90 * MIB, "memory.high", "/pod")),
+        ("max", "max", "max", None),
+    ],
+)
+def test_v2_where_the_kernel_throttles_is_a_limit(v2, maximum, high, above, expected):
+    """``memory.high`` bounds as ``memory.max`` does, on every level; the tightest is told by file and group."""
+    v2.put("pod/memory.high", above)
+    v2.put("pod/app/memory.max", maximum)
+    v2.put("pod/app/memory.high", high)
+    group = v2.member("0::/pod/app")
+    limits = [(limit.limit_bytes, limit.name, group.name_of(limit.folder)) for limit in group.memory_limits()]
+    assert next(iter(limits), None) == expected
+    assert group.memory_limit_bytes() == (expected[0] if expected else None)
+
+
+def test_what_siblings_have_filled_above_is_not_left(v2):
+    """A wide limit above that is nearly used up leaves less than the own one, of which nothing is used."""
+    for path, limit, usage, cached in (("pod", 1000, 950, 20), ("pod/app", 500, 10, 0)):
+        v2.put(f"{path}/memory.max", limit * MIB)
+        v2.put(f"{path}/memory.current", usage * MIB)
+        v2.put(f"{path}/memory.stat", f"anon 1\nfile 2\ninactive_file {cached * MIB}")
+    group = v2.member("0::/pod/app")
+    assert group.memory_limit_bytes() == 500 * MIB
+    assert left_of(group) == 70 * MIB
+
+
+def test_without_a_limit_nothing_is_said_to_be_left(v2):
+    """Groups that bound nothing are none, and neither is one whose usage cannot be read."""
+    assert left_of(v2.member("0::/app")) is None
+    v2.put("app/memory.max", MIB)
+    assert left_of(v2.member("0::/app")) is None
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"app/memory.swap.max": "max"}, None),
+        ({"app/memory.swap.max": 0}, 0),
+        ({"app/memory.swap.max": 7, "memory.swap.max": 3}, 3),
+        ({"app/memory.memsw.limit_in_bytes": 500, "app/memory.limit_in_bytes": 500}, 0),
+        ({"app/memory.memsw.limit_in_bytes": 900, "app/memory.limit_in_bytes": 500}, 400),
+        ({"app/memory.memsw.limit_in_bytes": NONE, "app/memory.limit_in_bytes": 500}, None),
+    ],
+    ids=str,
+)
+def test_swap_is_what_the_group_may_have(v2, files, expected):
+    """Both versions: of its own in version 2, what is beyond memory in version 1."""
+    for name, value in files.items():
+        v2.put(name, value)
+    assert v2.member("0::/app").swap_limit_bytes() == expected
+
+
+def test_v2_cpu_time_is_that_of_the_group_whose_quota_binds(v2):
+    """The parent has the quota, so its other children's use counts."""
+    v2.put("pod/cpu.max", "50000 100000")
+    v2.put("pod/cpu.stat", "usage_usec 900\nuser_usec 600\nsystem_usec 300\nnr_periods 8\nnr_throttled 3")
+    v2.put("pod/app/cpu.max", "max 100000")
+    v2.put("pod/app/cpu.stat", "usage_usec 1\nuser_usec 1\nsystem_usec 0")
+    group = v2.member("0::/pod/app")
+    assert group.cpu_use().read_us() == (900, 600, 300)
+    assert (group.throttled(), group.name_of(group.quota_folder())) == ((3, 8), "/pod")
+
+
+ACCOUNT = {"cpuacct.usage": 5_000_000, "cpuacct.stat": "user 3\nsystem 1"}
+V1_PLACES = {
+    "on one mount": (("4:cpu,cpuacct:/app",), "cpu/app"),
+    "mounted apart, the same group": (("4:cpu:/app", "5:cpuacct:/app"), "cpuacct/app"),
+    "mounted apart, in a group below it": (("4:cpu:/app/job", "5:cpuacct:/app/job"), "cpuacct/app"),
+}
+
+
+@pytest.mark.parametrize(("members", "place"), V1_PLACES.values(), ids=list(V1_PLACES))
+def test_v1_cpu_time_is_read_where_it_is_counted(v1, members, place):
+    """Nanoseconds and clock ticks become µs."""
+    v1.put("cpuacct/app/job/tasks", "")
+    v1.put("cpu/app/job/tasks", "")
+    for name, content in ACCOUNT.items():
+        v1.put(f"{place}/{name}", content)
+    tick_us = 1_000_000 // procfs.CLOCK_TICKS_PER_S
+    assert v1.member(*members).cpu_use().read_us() == (5000, 3 * tick_us, tick_us)
+
+
+def test_v1_a_hierarchy_of_two_controllers_is_found_by_both_names(tree):
+    """Where nobody made a link for each of them."""
+    tree.put("cpu,cpuacct/app/cpu.cfs_quota_us", 50000)
+    tree.put("cpu,cpuacct/app/cpu.cfs_period_us", 100000)
+    for name, content in ACCOUNT.items():
+        tree.put(f"cpu,cpuacct/app/{name}", content)
+    group = tree.member("4:cpu,cpuacct:/app")
+    assert (group.cpu_quota(), group.cpu_use().read_us()[0]) == (0.5, 5000)
+
+
+V1_HIDDEN = {
+    "mounted apart, another group": ("4:cpu:/app", "5:cpuacct:/"),
+    "mounted apart, a sibling": ("4:cpu:/app", "5:cpuacct:/other"),
+    "not mounted": ("4:cpu:/app",),
+    "only one of them hidden": ("4:cpu:/docker/1", "5:cpuacct:/"),
+}
+
+
+@pytest.mark.parametrize("members", V1_HIDDEN.values(), ids=list(V1_HIDDEN))
+def test_v1_the_account_of_another_group_is_never_taken(v1, members):
+    """Better none than that of the whole machine."""
+    v1.put("cpu/cpu.cfs_quota_us", 50000 if "/docker" in members[0] else -1)
+    for path in ("cpuacct", "cpuacct/other"):
+        for name, content in ACCOUNT.items():
+            v1.put(f"{path}/{name}", content)
+    assert v1.member(*members).cpu_quota() is not None
+    assert v1.member(*members).cpu_use() is None
+
+
+def test_without_a_quota_there_is_no_group_to_ask(v1, v2):
+    """Everybody else's CPU time is background then."""
+    assert v1.member("4:cpu,cpuacct:/").cpu_use() is None
+    assert v2.member("0::/app").cpu_use() is None
+
+
+def test_an_account_that_is_gone_gives_nothing(v2):
+    """A group may be removed, its file be empty, or say something else."""
+    v2.put("app/cpu.max", "50000 100000")
+    stat = v2.put("app/cpu.stat", "usage_usec 900")
+    use = v2.member("0::/app").cpu_use()
+    assert use.read_us() == (900, 0, 0)
+    for content in ("", "nr_periods 4\n", "usage_usec much\n"):
+        stat.write_text(content)
+        assert use.read_us() is None
+    stat.write_text("nr_periods 4\n")
+    assert v2.member("0::/app").cpu_use() is None
+
+
+@pytest.mark.parametrize(("runtime", "allowed"), [(0, False), (950000, True), (None, True)])
+def test_v1_a_group_may_refuse_real_time(v1, runtime, allowed):
+    """CONFIG_RT_GROUP_SCHED: a new group has no real-time budget, whatever its capabilities."""
+    if runtime is not None:
+        v1.put("cpu/app/cpu.rt_runtime_us", runtime)
+    assert v1.member("4:cpu:/app").allows_real_time() is allowed
+
+
 def test_this_process_s_group_is_read():
     """On the real machine the limits are positive or none."""
     group = ControlGroup()

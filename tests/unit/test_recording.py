@@ -368,6 +368,15 @@ def test_a_load_that_stood_in_run_queues_is_excused(folder):
         recording.require_room("cpu-0")
 
 
+def test_within_a_quota_others_are_those_in_the_group(folder):
+    """Steal is of the CPUs there, so that a little of it is much of a small quota; what is not measured is not called 0."""
+    recording = short(folder, cpu_steal_percent=1.0, cpu_background_percent=math.nan)
+    folder.write_machine({"cpu_capacity": 0.1, "cpus": [0, 1]})
+    assert recording.lack_of_room("cpu-0").endswith(
+        "others in its control group took an unknown part, the harness 0.0 % and the hypervisor 1.0 % (n = 9 samples)"
+    )
+
+
 def test_time_that_the_hypervisor_took_is_excused(folder):
     """Steal counts like waiting: nobody on this machine could have used it."""
     assert "the hypervisor 12.0 %" in short(folder, cpu_steal_percent=12).lack_of_room("cpu-0")

@@ -15,17 +15,19 @@ from itertools import count, product
 import psutil
 import pytest
 
-from twin_harness import deadline
+from twin_harness import deadline, procfs
 from twin_harness.board import Board
 from twin_harness.clock import FakeClock
 from twin_harness.machine import inspect_machine
 from twin_harness.metrics import columns
-from twin_harness.telemetry import procfs_source, slow_metrics
+from twin_harness.procfs import ControlGroup
+from twin_harness.telemetry import procfs_source, psutil_source, slow_metrics
 from twin_harness.telemetry.procfs_source import Counters, ProcfsSource
 from twin_harness.telemetry.psutil_logger import DatasetUnwritable, Logger, _bounded, make_source, replace_json
 from twin_harness.telemetry.psutil_source import PsutilSource
 from twin_harness.telemetry.rates import Notes
 
+MIB = 2**20
 OTHERS = 22  # columns that no source fills: identity, contract, probes and the logger's own
 
 
@@ -526,6 +528,109 @@ def test_what_psutil_fills_with_zeros_is_empty(machine, names, monkeypatch):
         row = dict(zip(names, source.sample(1.0).cells, strict=True))
     unknown = ["swap_in_bytes_per_s", "swap_out_bytes_per_s", "memory_cached_bytes"]
     assert emptied(row, unknown) == unknown
+
+
+# -- within a control group's limits ----------------------------------------------------------------------------------------------
+
+
+class Group:
+    """A control group of version 2, made up, with this process in it."""
+
+    def __init__(self, folder, monkeypatch, **files):
+        self.folder = folder / "cgroup"
+        self.folder.mkdir()
+        (folder / "membership").write_text("0::/\n")
+        self.put("cgroup.controllers", "cpu memory")
+        for name, content in files.items():
+            self.put(name.replace("_", ".", 1), content)
+        for module in (procfs, procfs_source):
+            monkeypatch.setattr(module, "ControlGroup", lambda: ControlGroup(str(self.folder), str(folder / "membership")))
+
+    def put(self, name, text):
+        with open(self.folder / name, "w") as file:
+            file.write(f"{text}\n")
+
+    def use(self, usage_s, user_s=0.0):
+        self.put("cpu.stat", f"usage_usec {usage_s * 1e6:.0f}\nuser_usec {user_s * 1e6:.0f}\nsystem_usec {(usage_s - user_s) * 1e6:.0f}")
+
+
+@pytest.fixture
+def ticking(monkeypatch):
+    """CPUs whose clocks move between any two readings: steal 4 %, I/O wait 3 %, interrupts 2 %."""
+    for module in (procfs_source, psutil_source):
+        monkeypatch.setattr(module, "cpu_percents", lambda *_: (50.0, 25.0, 16.0, 3.0, 4.0, 2.0))
+
+
+@pytest.mark.usefixtures("ticking")
+@pytest.mark.parametrize("source_type", [ProcfsSource, PsutilSource])
+def test_within_a_quota_cpu_is_what_the_group_used_of_it(tmp_path, monkeypatch, machine, names, source_type):
+    """Neighbours outside are neither busy nor background; bursts are not cut off; CPUs, steal and I/O wait are as everywhere."""
+    group = Group(tmp_path, monkeypatch, cpu_max="50000 100000")
+    group.use(10.0)
+    source = source_type(replace(machine, cpus=(0, 1), cpu_capacity=0.5).to_json())
+    source.start(0.0)
+    rows = []
+    for now_s, usage_s, user_s in ((1.0, 10.0, 0.0), (2.0, 10.1, 0.075), (2.1, 10.2, 0.15)):
+        group.use(usage_s, user_s)
+        rows.append(dict(zip(names, source.sample(now_s).cells, strict=True)))
+    busy = [row["cpu_percent"] - row["cpu_steal_percent"] for row in rows]
+    assert busy == pytest.approx([0.0, 20.0, 200.0])
+    assert [row["cpu_user_percent"] for row in rows] == pytest.approx([0.0, 15.0, 150.0])
+    assert [row["cpu_system_percent"] for row in rows] == pytest.approx([0.0, 5.0, 50.0])
+    of_cpus = [[row[f"cpu_{name}_percent"] for name in ("steal", "iowait", "irq")] for row in rows]
+    assert of_cpus == [[4.0, 3.0, 2.0]] * 3
+    assert source.resets == []
+
+
+@pytest.mark.usefixtures("ticking")
+@pytest.mark.parametrize("source_type", [ProcfsSource, PsutilSource])
+def test_a_group_whose_cpu_time_cannot_be_read_is_empty_and_said(tmp_path, monkeypatch, machine, names, source_type):
+    """What is not measured is no share of the whole machine's."""
+    Group(tmp_path, monkeypatch, cpu_max="50000 100000")
+    source = source_type(replace(machine, cpus=(0, 1), cpu_capacity=0.5).to_json())
+    source.start(0.0)
+    row = dict(zip(names, source.sample(1.0).cells, strict=True))
+    assert all(math.isnan(row[name]) for name in ("cpu_percent", "cpu_user_percent", "cpu_system_percent"))
+    assert not math.isnan(row["cpu_steal_percent"])
+    columns_of_it = "cpu_percent, its user and system share and cpu_background_percent are empty"
+    reason = "a CPU quota binds, and the CPU time of its control group cannot be read (cpuacct is mounted apart, or hidden)"
+    assert source.resets == [f"{columns_of_it}: {reason}"]
+
+
+@pytest.mark.usefixtures("ticking")
+@pytest.mark.parametrize("source_type", [ProcfsSource, PsutilSource])
+def test_parts_of_a_quota_have_no_cpu_figures_of_their_own(tmp_path, monkeypatch, machine, source_type):
+    """The group's account has no parts: their cells are empty, and a note says why."""
+    group = Group(tmp_path, monkeypatch, cpu_max="50000 100000")
+    group.use(1.0)
+    parts = [{"name": f"p{cpu}", "cpus": [cpu], "cpu_capacity": 0.25, "memory_limit_bytes": 1} for cpu in (0, 1)]
+    source = source_type({**replace(machine, cpus=(0, 1), cpu_capacity=0.5).to_json(), "parts_of": parts})
+    source.start(0.0)
+    sample = source.sample(1.0)
+    assert all(math.isnan(value) for part in sample.parts for value in part[:3])
+    assert not any(math.isnan(value) for part in sample.parts for value in part[3:6])
+    assert any("of parts are empty: a CPU quota binds" in note for note in source.resets)
+
+
+def test_without_a_quota_no_group_is_asked(made_up):
+    """The figures of a whole machine are what they were."""
+    proc, source, sample = made_up
+    proc.write(busy=150, idle=150)
+    assert sample(1.0)["cpu_percent"] == 50.0
+    assert source._read().group is None
+
+
+@pytest.mark.parametrize("source_type", [ProcfsSource, PsutilSource])
+def test_memory_and_its_pages_are_the_group_s(tmp_path, monkeypatch, machine, names, source_type):
+    """Percent, used and available within the limit; cached, dirty and written-back pages of the group and not of the machine."""
+    stat = f"anon 5\nfile {40 * MIB}\nfile_dirty {3 * MIB}\nfile_writeback {2 * MIB}\ninactive_file {30 * MIB}\nslab_reclaimable {MIB}"
+    Group(tmp_path, monkeypatch, memory_high=100 * MIB, memory_current=50 * MIB, memory_stat=stat)
+    source = source_type(replace(machine, memory_limit_bytes=100 * MIB).to_json())
+    source.start(0.0)
+    row = dict(zip(names, source.sample(1.0).cells, strict=True))
+    assert row["memory_percent"] == pytest.approx(20.0)
+    assert (row["memory_used_bytes"], row["memory_available_bytes"], row["memory_cached_bytes"]) == (20 * MIB, 80 * MIB, 41 * MIB)
+    assert (row["memory_dirty_bytes"], row["memory_writeback_bytes"]) == (3 * MIB, 2 * MIB)
 
 
 # -- the logger -------------------------------------------------------------------------------------------------------------------

@@ -118,9 +118,9 @@ def _now(twin: Twin) -> Start:
     from twin_harness.predict.simulate import Start  # noqa: PLC0415 - numpy loads with it
 
     machine = inspect_machine(Path())
-    here = machine.fingerprint
-    if here != twin.file_.fingerprint:
-        msg = f"--now: this machine is {here}, the twin is of {twin.file_.fingerprint}; leave --now out, or run it on the machine that was fitted"
+    if twin.file_.fingerprint not in machine.fingerprints:
+        here, fitted = machine.fingerprint, twin.file_.fingerprint
+        msg = f"--now: this machine is {here}, the twin is of {fitted}; leave --now out, or run it on the machine that was fitted"
         raise InvalidInput(msg)
     memory_percent = 100.0 * (1.0 - available_memory_bytes(machine) / machine.memory_limit_bytes)
     return Start.of(load1=psutil.getloadavg()[0], memory_percent=memory_percent)

@@ -15,11 +15,12 @@ import itertools
 import random as _random
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.config import NO_TOLERANCE
 from twin_harness.errors import InvalidInput, TwinError
+from twin_harness.machine import is_same_machine
 from twin_harness.run_folder import RunFolder
 from twin_harness.shapes import Shape, constant, ramp, sine, spikes, square, steps, trace
 
@@ -96,12 +97,12 @@ def role_of(name: str) -> str:
     return first if first in ROLES else "train"
 
 
-def recorded_hashes(data_dir: Path, fingerprint: str, skip: str = "") -> Counter[tuple[str, str]]:
+def recorded_hashes(data_dir: Path, here: dict[str, Any], skip: str = "") -> Counter[tuple[str, str]]:
     """Return how often each experiment (name without repetition, and hash) was run to its end on a machine, over all run folders.
 
     Args:
         data_dir: where run folders are.
-        fingerprint: of the machine.
+        here: what ``machine.json`` says of the machine.
         skip: a run that does not count: the one under way.
     """
     found: Counter[tuple[str, str]] = Counter()
@@ -111,7 +112,7 @@ def recorded_hashes(data_dir: Path, fingerprint: str, skip: str = "") -> Counter
         folder = RunFolder(path)
         try:
             machine = folder.read_machine()
-            if machine.get("fingerprint") == fingerprint and "foretold_by" not in machine:
+            if is_same_machine(machine, here) and "foretold_by" not in machine:
                 found.update((one.experiment.name, one.experiment.hash()) for one in folder.read_plans() if one.status == "completed")
         except TwinError:  # an old or damaged folder is no record of anything
             continue

@@ -60,7 +60,7 @@ def examine(scratch_dir: Path) -> list[Finding]:
         _memory(machine),
         _real_time(machine),
         scratch,
-        _pressure(),
+        _pressure(is_bounded=machine.is_within_quota or machine.group_limit_bytes is not None),
         _disks(),
         _network(),
         *_power(),
@@ -71,13 +71,29 @@ def examine(scratch_dir: Path) -> list[Finding]:
 
 def _cpus(machine: Machine) -> Finding:
     found = f"{len(machine.cpus)} allowed of {len(machine.possible_cpus)}; 100 percent is {machine.cpu_capacity:g} CPUs"
-    if machine.cpu_capacity < len(machine.cpus):
-        return Finding("cpus", False, found, "a cgroup quota bounds them: load comes in bursts of the quota's period")
-    return Finding("cpus", True, found)
+    if not machine.is_within_quota:
+        return Finding("cpus", True, found)
+    group = ControlGroup()
+    folder, throttled = group.quota_folder(), group.throttled()
+    where = f", the quota of control group {group.name_of(folder)}" if folder else ""
+    held = f"; it was held up in {throttled[0]} of {throttled[1]} periods so far" if throttled and throttled[1] else ""
+    bursts = "a cgroup quota bounds them: load comes in bursts of the quota's period"
+    if group.cpu_use() is None:
+        return Finding(
+            "cpus",
+            False,
+            f"{found}{where}{held}",
+            f"{bursts}; its CPU time cannot be read (cpuacct is mounted apart, or hidden), so cpu_percent and cpu_background_percent stay empty",
+        )
+    return Finding("cpus", False, f"{found}{where}{held}", f"{bursts}; cpu_percent and cpu_background_percent are that group's")
 
 
 def _memory(machine: Machine) -> Finding:
-    found = f"{machine.memory_limit_bytes / 2**30:.1f} GiB are 100 percent (cgroup version {ControlGroup().version or 'none'})"
+    group = ControlGroup()
+    found = f"{machine.memory_limit_bytes / 2**30:.1f} GiB are 100 percent (cgroup version {group.version or 'none'})"
+    limit = next(iter(group.memory_limits()), None)
+    if machine.group_limit_bytes is not None and limit is not None:
+        found = f"{found[:-1]}: {limit.name} of {group.name_of(limit.folder)})"
     if machine.swap_bytes:
         return Finding(
             "memory", False, f"{found}; {machine.swap_bytes / 2**30:.1f} GiB of swap", "memory load may be swapped out; switch swap off for experiments"
@@ -93,7 +109,10 @@ def _real_time(machine: Machine) -> Finding:
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
         os.sched_setscheduler(0, before[0] | os.SCHED_RESET_ON_FORK, before[1])
     except (OSError, AttributeError):
-        return Finding("logger", False, "SCHED_FIFO is not permitted", "samples may be 20 to 100 ms late under full load; grant CAP_SYS_NICE")
+        advice = "grant CAP_SYS_NICE"
+        if not ControlGroup().allows_real_time():
+            advice = "give its control group a cpu.rt_runtime_us (docker run --cpu-rt-runtime), and it CAP_SYS_NICE"
+        return Finding("logger", False, "SCHED_FIFO is not permitted", f"samples may be 20 to 100 ms late under full load; {advice}")
     return Finding("logger", True, "SCHED_FIFO is permitted: samples stay punctual under full load")
 
 
@@ -143,9 +162,10 @@ def _direct(machine: Machine) -> Finding:
     return Finding("direct I/O", True, "works: disk load reaches the device")
 
 
-def _pressure() -> Finding:
+def _pressure(*, is_bounded: bool) -> Finding:
     if read_text("/proc/pressure/cpu"):
-        return Finding("pressure", True, "the kernel tells pressure (PSI)")
+        whose = " of the whole machine, not of the control group" if is_bounded else ""
+        return Finding("pressure", True, f"the kernel tells pressure (PSI){whose}")
     return Finding("pressure", False, "the kernel tells no pressure (PSI)", "pressure columns stay empty; boot with psi=1")
 
 

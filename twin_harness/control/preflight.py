@@ -14,7 +14,7 @@ from twin_harness.deadline import space_from
 from twin_harness.errors import InvalidInput
 from twin_harness.machine import look_at_folder
 from twin_harness.peaks import lines_of, peak
-from twin_harness.procfs import AvailableMemory, cpu_temperature_files, is_swap_active
+from twin_harness.procfs import AvailableMemory, ControlGroup, cpu_temperature_files, is_swap_active
 from twin_harness.shapes import Trace
 
 if TYPE_CHECKING:
@@ -149,8 +149,15 @@ def _check_commands(experiment: Experiment, *, may_run_commands: bool) -> None:
             raise InvalidInput(msg)
 
 
-def _check_system_target(experiment: Experiment, events: list[Event]) -> None:
+def _check_system_target(experiment: Experiment, events: list[Event], machine: Machine) -> None:
     for event in events:
+        if event.is_of_system and machine.is_within_quota and (machine.partition or ControlGroup().cpu_use() is None):
+            what = "of a part" if machine.partition else "of its control group"
+            msg = (
+                f"{experiment.name}: CPU event {event.id} has target system, but a CPU quota binds here and the total {what} cannot be read; "
+                f"expected target own, or a machine without a quota (`twin doctor` says more)"
+            )
+            raise InvalidInput(msg)
         for other in events if event.is_of_system else ():
             if other is not event and other.start_s < event.end_s and other.end_s > event.start_s:
                 msg = (
@@ -169,7 +176,7 @@ def _check_cpu(experiment: Experiment, events: list[Event], machine: Machine) ->
         if strange:
             msg = f"{experiment.name}: events[{index}].options.cpus: {strange} are not among the allowed CPUs {list(machine.cpus)}; name some of these"
             raise InvalidInput(msg)
-    _check_system_target(experiment, events)
+    _check_system_target(experiment, events, machine)
     scaled = _scaled(events, machine)
     total, at_s = peak(scaled)
     if total > 100 + _ROUNDING * 100:

@@ -7,7 +7,7 @@ they cannot be true, and what is only doubtful (a row in which the hypervisor to
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from twin_harness.dataset.faults import FaultLog
 from twin_harness.dataset.rows import open_parts
 from twin_harness.errors import UnreadableRun
 from twin_harness.frames import LABELS
-from twin_harness.metrics import PRESSURE, by_name, columns
+from twin_harness.metrics import PRESSURE, by_name, columns, maximum_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,12 +40,14 @@ class Cleaning:
         interval_s: between two samples, as the logger was told; NaN takes the median of the first part.
         faults: what was found, with what was done about it.
         rows_read, rows_kept: counted as they pass.
+        machine: the content of ``machine.json``, which says what 100 percent refers to.
     """
 
     interval_s: float
     faults: FaultLog = field(default_factory=FaultLog)
     rows_read: int = 0
     rows_kept: int = 0
+    machine: dict[str, Any] = field(default_factory=dict)
     _host: str = ""
     _last_s: dict[str, float] = field(default_factory=dict)
     _offset_s: float = np.nan
@@ -165,7 +167,8 @@ class Cleaning:
                 continue
             values = frame[name].to_numpy()
             low = -np.inf if metric.minimum is None else metric.minimum
-            high = np.inf if metric.maximum is None else metric.maximum
+            maximum = maximum_of(metric, self.machine)
+            high = np.inf if maximum is None else maximum
             with np.errstate(invalid="ignore"):
                 wrong = (values < low) | (values > high) | np.isinf(values)
             if wrong.any():
@@ -218,7 +221,8 @@ def start_cleaning(run: Run) -> Cleaning:
     """Return the cleaning of a run, with its interval as the logger was told; ``parts`` then gives the rows."""
     settings = run.state.get("settings")
     interval_s = settings.get("interval_s") if isinstance(settings, dict) else None
-    return Cleaning(float(interval_s) if isinstance(interval_s, int | float) and interval_s > 0 else np.nan)
+    known_s = float(interval_s) if isinstance(interval_s, int | float) and interval_s > 0 else np.nan
+    return Cleaning(known_s, machine=run.machine)
 
 
 def clean(run: Run) -> tuple[pd.DataFrame, FaultLog]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness.dataset.cleaning import FLAGS
 from twin_harness.frames import open_parquet
-from twin_harness.metrics import by_name
+from twin_harness.metrics import by_name, maximum_of
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow
 from twin_harness.run_folder import write_whole
 
@@ -39,10 +39,11 @@ def describe(run: Run) -> dict[str, Any]:
     if run.folder.dataset.exists():
         with run.folder.open_dataset() as dataset:
             names = dataset.columns
-        found.append(_table(run.folder.dataset, "csv", "samples", "One row a sample, as the logger wrote it.", [sample_field(name) for name in names]))
+        fields = [sample_field(name, run.machine) for name in names]
+        found.append(_table(run.folder.dataset, "csv", "samples", "One row a sample, as the logger wrote it.", fields))
     if run.folder.parquet.exists():
         with open_parquet(run.folder) as file:
-            fields = [sample_field(name) for name in file.schema_arrow.names]
+            fields = [sample_field(name, run.machine) for name in file.schema_arrow.names]
         found.append(_table(run.folder.parquet, "parquet", "samples-clean", "The samples, cleaned and typed.", fields))
     if run.folder.annotations.exists():
         fields = [_annotation_field(name) for name in ANNOTATION_COLUMNS]
@@ -85,8 +86,8 @@ def _table(path: Path, kind: str, name: str, about: str, fields: list[dict[str, 
     return {**entry, "schema": {"fields": fields, "missingValues": [""]}}
 
 
-def sample_field(name: str) -> dict[str, Any]:
-    """Return the description of a column of the samples."""
+def sample_field(name: str, machine: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of a column of the samples, on a machine of which ``machine.json`` says this."""
     if name in FLAGS:
         return {"name": name, "type": "boolean", "description": _FLAGS[name]}
     if name == "dt_s":
@@ -98,7 +99,8 @@ def sample_field(name: str) -> dict[str, Any]:
         return {"name": name, "type": "datetime", "description": metric.definition}
     if not metric.unit:
         return {"name": name, "type": "string", "description": metric.definition}
-    limits = {key: limit for key, limit in (("minimum", metric.minimum), ("maximum", metric.maximum)) if limit is not None}
+    bounds = (("minimum", metric.minimum), ("maximum", maximum_of(metric, machine)))
+    limits = {key: limit for key, limit in bounds if limit is not None}
     return {"name": name, "type": "number", "description": metric.definition, "unit": metric.unit, **({"constraints": limits} if limits else {})}
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twin_harness.dataset.cleaning import CLOCK_STEP_S, GAP_INTERVALS
-from twin_harness.metrics import by_name
+from twin_harness.metrics import by_name, maximum_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 _ROUNDING = 0.01  # columns have three decimals, and background is made of five of them
 
 
-def make_schema(names: tuple[str, ...], interval_s: float) -> pa.DataFrameSchema:
+def make_schema(names: tuple[str, ...], interval_s: float, machine: dict[str, Any]) -> pa.DataFrameSchema:
     """Return the schema of rows with such columns: types and ranges of the registry, a clock that rises, no gaps, consistent background.
 
     Args:
         names: the columns that the file has.
         interval_s: between two samples.
+        machine: the content of ``machine.json``, which says what 100 percent refers to.
     """
     import pandera.pandas as pa  # noqa: PLC0415 - a second of import, paid where data is validated
 
     known = [metric for name in names if (metric := by_name(name)) is not None]
     return pa.DataFrameSchema(
-        {metric.name: _column(metric) for metric in known},
+        {metric.name: _column(metric, maximum_of(metric, machine)) for metric in known},
         checks=[
             pa.Check(lambda frame: _since_before(frame) >= 0, name="swapped rows", error="swapped rows"),
             pa.Check(lambda frame: _since_before(frame) != 0, name="duplicate row", error="duplicate row"),
@@ -40,7 +41,7 @@ def make_schema(names: tuple[str, ...], interval_s: float) -> pa.DataFrameSchema
     )
 
 
-def _column(metric: Metric) -> pa.Column:
+def _column(metric: Metric, maximum: float | None) -> pa.Column:
     import pandera.pandas as pa  # noqa: PLC0415 - as above
 
     if metric.name == "time":
@@ -51,8 +52,8 @@ def _column(metric: Metric) -> pa.Column:
     if metric.minimum is not None:
         kind = "counter reset" if metric.unit.endswith("/s") else "impossible value"
         checks.append(pa.Check.ge(metric.minimum, name=kind, error=kind))
-    if metric.maximum is not None:
-        checks.append(pa.Check.le(metric.maximum, name="impossible value", error="impossible value"))
+    if maximum is not None:
+        checks.append(pa.Check.le(maximum, name="impossible value", error="impossible value"))
     return pa.Column(float, checks, nullable=metric.name != "monotonic_s")
 
 

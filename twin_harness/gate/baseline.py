@@ -17,6 +17,7 @@ from twin_harness.gate.measures import Measure
 from twin_harness.gate.statistics import predict_session
 from twin_harness.gate.trials import family_of
 from twin_harness.gate.verdict import ALPHA, REGRESSED, UNDECIDED, Judgement, Verdict, judge_session
+from twin_harness.machine import known_fingerprints
 from twin_harness.run_folder import write_json
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class SessionFigures:
         run: id of the run. start: UTC. fingerprint: of the machine. versions: of the libraries. level: number of the accepted level.
         values: mean by measure name (geometric on a ratio scale). counts: runs by measure name. schedules: experiment hash by test.
         faults: why a measure has no value, by name.
+        known_as: other fingerprints of the same machine; kept in no file.
     """
 
     run: str
@@ -51,6 +53,15 @@ class SessionFigures:
     schedules: dict[str, str] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
     level: int = 0
+    known_as: tuple[str, ...] = ()
+
+    def is_of(self, fingerprint: str) -> bool:
+        """Tell whether the session ran on the machine of that fingerprint."""
+        return fingerprint in (self.fingerprint, *self.known_as)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a baseline keeps of it."""
+        return {name: value for name, value in vars(self).items() if name != "known_as"}
 
 
 def figures_of(folder: RunFolder, trials: Sequence[Trial]) -> SessionFigures:
@@ -75,7 +86,9 @@ def figures_of(folder: RunFolder, trials: Sequence[Trial]) -> SessionFigures:
         schedules.setdefault(trial.test, set()).add(trial.schedule)
     hashes = {test: next(iter(found)) if len(found) == 1 else "several" for test, found in schedules.items()}
     versions = {str(name): str(version) for name, version in (machine.get("versions") or {}).items()}
-    return SessionFigures(folder.run_id, str(state.get("start", "")), str(machine.get("fingerprint", "")), versions, values, counts, hashes, faults)
+    fingerprint, *others = known_fingerprints(machine)
+    start = str(state.get("start", ""))
+    return SessionFigures(folder.run_id, start, fingerprint, versions, values, counts, hashes, faults, known_as=tuple(others))
 
 
 @dataclass(frozen=True)
@@ -130,7 +143,7 @@ class Baseline:
             "format": FORMAT,
             "fingerprint": self.fingerprint,
             "measures": [measure.to_json() for measure in self.measures],
-            "sessions": [vars(session) for session in self.sessions],
+            "sessions": [session.to_json() for session in self.sessions],
             "notes": list(self.notes),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +160,7 @@ class Baseline:
         Raises:
             InvalidInput: the session is of another machine, is in it already, or gave no figures.
         """
-        if self.sessions and session.fingerprint != self.fingerprint:
+        if self.sessions and not session.is_of(self.fingerprint):
             msg = f"run {session.run} is of machine {session.fingerprint}, the baseline of {self.fingerprint}; keep a baseline a machine"
             raise InvalidInput(msg)
         if any(known.run == session.run for known in self.sessions):
@@ -213,7 +226,7 @@ class Baseline:
         return Judgement(whole, "baseline", self._doubts(session), ("baseline", session.run), self._facts(predicted, len(family)))
 
     def _reason_against(self, measure: Measure, known: dict[str, Measure], session: SessionFigures) -> str:
-        if session.fingerprint != self.fingerprint:
+        if not session.is_of(self.fingerprint):
             return f"the run is of machine {session.fingerprint}, the baseline of {self.fingerprint}"
         if measure.name not in known:
             return "the baseline does not know this measure; add sessions with pytest --twin-gate-save"

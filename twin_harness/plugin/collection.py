@@ -55,7 +55,7 @@ def _campaign(config: pytest.Config, mark: pytest.Mark) -> tuple[Experiment, ...
         data_dir = Path(state.seat.data_dir)
         machine = inspect_machine(data_dir if data_dir.is_dir() else config.rootpath)
         planned = draw_campaign(state.config.campaign, state.config.seed, Bounds(**bounds))
-        left = remaining(planned, recorded_hashes(data_dir, machine.fingerprint, state.seat.run_id))
+        left = remaining(planned, recorded_hashes(data_dir, machine.to_json(), state.seat.run_id))
         state.drawn[key] = left
         if len(left) < len(planned):
             state.campaign_line = f"campaign {state.config.campaign}: {len(planned) - len(left)} of {len(planned)} runs are recorded in {data_dir} already"

@@ -42,7 +42,7 @@ def check_files(settings: TwinConfig) -> None:
 
 
 def _check_resumed(settings: TwinConfig) -> None:
-    from twin_harness.machine import inspect_machine  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.machine import inspect_machine, is_same_machine  # noqa: PLC0415 - psutil loads with it
     from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
 
     folder = RunFolder.open(settings.gate_resume)
@@ -52,7 +52,7 @@ def _check_resumed(settings: TwinConfig) -> None:
             msg = f"--twin-gate-resume: {folder.path} ran with other {name}; expected the same options as then, or a new run"
             raise InvalidInput(msg)
     machine = inspect_machine(folder.path)
-    if folder.read_machine().get("fingerprint") != machine.fingerprint:
+    if not is_same_machine(folder.read_machine(), machine.to_json()):
         msg = f"--twin-gate-resume: {folder.path} is of another machine than this one ({machine.fingerprint}); start a new run"
         raise InvalidInput(msg)
 

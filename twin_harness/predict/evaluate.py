@@ -185,7 +185,7 @@ def check_held_out(twin: Twin, observations: Sequence[Observation]) -> None:
         if one.plan in known:
             msg = f"{where} is of a plan that the model was fitted to; expected others, leave the folder out or judge the design: --split S1,S2,S3"
             raise InvalidInput(msg)
-        if one.fingerprint != twin.file_.fingerprint:
+        if not one.is_of(twin.file_.fingerprint):
             msg = f"{where} is of machine {one.fingerprint}, the model of {twin.file_.fingerprint}; expected runs of the same machine"
             raise InvalidInput(msg)
         try:

@@ -10,6 +10,7 @@ import numpy as np
 
 from twin_harness.dataset.preparation import window_means
 from twin_harness.errors import InvalidInput
+from twin_harness.machine import known_fingerprints
 from twin_harness.predict.demand import Capacity, Demand, demand_of
 from twin_harness.predict.simulate import Start
 
@@ -52,6 +53,7 @@ class Observation:
         held_bytes: (seconds,) memory that stressors held in the seconds before the first, as the experiment before recorded it; the latest last.
         stressors, shapes: what the plan uses, by kind; a recorded series counts as ``holds`` where it jumps, as ``trace`` where it is a line.
         ended_early: the run was stopped or aborted; what came after is not in ``values`` (a censored observation).
+        known_as: other fingerprints of the same machine.
     """
 
     name: str
@@ -67,6 +69,11 @@ class Observation:
     stressors: frozenset[str] = frozenset()
     shapes: frozenset[str] = frozenset()
     ended_early: bool = False
+    known_as: tuple[str, ...] = ()
+
+    def is_of(self, fingerprint: str) -> bool:
+        """Tell whether it was recorded on the machine of that fingerprint."""
+        return fingerprint in (self.fingerprint, *self.known_as)
 
     @property
     def role(self) -> str:
@@ -107,14 +114,14 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
     for row, name in zip(values, COLUMNS, strict=True):
         if name in means.columns:
             row[:] = np.where(is_known, means[name].to_numpy(), np.nan)[:seconds]
-    first = samples.iloc[0]
+    first, names = samples.iloc[0], known_fingerprints(machine)
     before = np.array([float(first[name]) if name in samples.columns else np.nan for name in COLUMNS])
     return Observation(
         name=recording.name,
         run=recording.folder.run_id,
         began=str(samples["time"].iloc[0]).replace(" ", "T") if "time" in samples.columns else "",
         plan=recording.experiment.hash(),
-        fingerprint=str(machine["fingerprint"]),
+        fingerprint=names[0],
         capacity=capacity,
         demand=demand_of(recording.experiment, capacity, begin_s, seconds),
         values=values,
@@ -123,6 +130,7 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
         stressors=frozenset(event.stressor for event in recording.experiment.events),
         shapes=frozenset(_kind(event) for event in recording.experiment.events),
         ended_early=ended_early,
+        known_as=names[1:],
     )
 
 

@@ -59,8 +59,8 @@ def check_machines(observations: Sequence[Observation]) -> None:
     Raises:
         InvalidInput: they are of several.
     """
-    machines = sorted({one.fingerprint for one in observations})
-    if len(machines) > 1:
+    if not all(one.is_of(observations[0].fingerprint) for one in observations[1:]):
+        machines = sorted({one.fingerprint for one in observations})
         counts = ", ".join(f"{name} ({sum(one.fingerprint == name for one in observations)} runs)" for name in machines)
         msg = f"fit: the runs are of {len(machines)} machines, {counts}; expected those of one, fit a twin for each"
         raise InvalidInput(msg)

@@ -65,8 +65,8 @@ def _recovery_s(item: EventFacts, start_s: float, end_s: float) -> float | None:
     t_s = frame.index.to_numpy(dtype=float)
     response = frame[list(_RESPONSE_OF[event.stressor])].sum(axis=1, skipna=False).to_numpy(dtype=float)
     before, during, after = response[t_s <= start_s], response[(t_s > (start_s + end_s) / 2) & (t_s <= end_s)], t_s > end_s
-    if not (len(before) and len(during) and after.any()):
-        return None
+    if not (len(before) and len(during) and after.any()) or np.isnan(before).all() or np.isnan(during).all():
+        return None  # nothing to come back to, or a column that this machine does not measure
     rest, step = float(np.nanmedian(before)), float(np.nanmedian(during) - np.nanmedian(before))
     is_back = np.abs(response[after] - rest) <= max(0.1 * abs(step), 1e-9)
     if not is_back[-1]:

@@ -43,7 +43,7 @@ def sections(evidence: Evidence) -> tuple[Section, ...]:
         return (Section("twin", "What the twin foretold", (Notice("No model:", f"{error}"),)),)
     if not observations:
         return (Section("twin", "What the twin foretold", (Paragraph("No experiment of this run is long enough to be compared."),)),)
-    if twin.file_.fingerprint != observations[0].fingerprint:
+    if not observations[0].is_of(twin.file_.fingerprint):
         text = f"The model is of machine {twin.file_.fingerprint}, this run of {observations[0].fingerprint}: what follows compares two machines."
         return (_section(twin, observations, evidence, (Notice("Another machine:", text),)),)
     return (_section(twin, observations, evidence, ()),)

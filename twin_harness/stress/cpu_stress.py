@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from itertools import cycle, islice, repeat
 from typing import TYPE_CHECKING
 
+from twin_harness.procfs import ControlGroup
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -44,16 +46,19 @@ class Team:
         cpus: the CPU of each; None leaves the choice to the scheduler.
         index: which of them this process is.
         spent_s: what each of them has spent, in memory that they share; kept for a total of the machine alone.
+        is_within_quota: a control group's CPU quota is the machine, and the group's use its total.
     """
 
     cpus: tuple[int | None, ...] = (None,)
     index: int = 0
     spent_s: memoryview[float] | None = None
+    is_within_quota: bool = False
 
     @classmethod
-    def of(cls, cpus: Sequence[int]) -> Team:
+    def of(cls, cpus: Sequence[int], *, is_within_quota: bool = False) -> Team:
         """Return a team for some CPUs, as seen by the first of it."""
-        return cls(tuple(cpus), 0, memoryview(mmap.mmap(-1, 8 * len(cpus))).cast("d"))
+        shared = memoryview(mmap.mmap(-1, 8 * len(cpus))).cast("d")
+        return cls(tuple(cpus), 0, shared, is_within_quota)
 
 
 class CpuStress:
@@ -143,13 +148,15 @@ class _Filler:
     """Fills the machine up to a total: what all CPUs were busy with, less what the team spent, is others' work, and comes first.
 
     Each process of the team takes a part of what is missing in proportion to the room that others leave on its CPU. Busy time is that
-    of /proc/stat (user, nice, system, irq, softirq; proc(5)), which excludes steal and I/O wait.
+    of /proc/stat (user, nice, system, irq, softirq; proc(5)), which excludes steal and I/O wait. Within a CPU quota it is what the control
+    group has used, which no CPU has an account of: each stands for an equal share.
     """
 
     def __init__(self, load: Load, team: Team) -> None:
         self._load = load
         self._team = team
         self._stat = os.open("/proc/stat", os.O_RDONLY | os.O_CLOEXEC)
+        self._group = ControlGroup().cpu_use() if team.is_within_quota else None
         self._size_bytes = 256 * (max(cpu for cpu in team.cpus if cpu is not None) + 2) if team.cpus != (None,) else 4096
         self._seen: deque[tuple[float, list[float], list[float]]] = deque()
         self._begin_busy_s = 0.0
@@ -158,6 +165,9 @@ class _Filler:
 
     def _busy_s(self) -> list[float]:
         """Return the seconds that each CPU of the team has been busy since boot."""
+        used = self._group.read_us() if self._group is not None else None
+        if used is not None:
+            return [used[0] / 1e6 / len(self._team.cpus)] * len(self._team.cpus)
         found: dict[bytes, float] = {}
         for line in os.pread(self._stat, self._size_bytes, 0).rpartition(b"\n")[0].split(b"\n"):
             if not line.startswith(b"cpu"):
@@ -201,8 +211,10 @@ class _Filler:
         return self._rate * max(0.0, slot_end_s - now_s)
 
     def close(self) -> None:
-        """Close /proc/stat."""
+        """Close /proc/stat, and the group's account."""
         os.close(self._stat)
+        if self._group is not None:
+            self._group.close()
 
 
 def _spin(turns: int) -> None:

@@ -204,7 +204,8 @@ class LoadHost:
             load = Load(shape, start_s, plan["duration_s"], plan["scale"], plan["options"])
             yield load, lambda slot: self._make_stressor(event, load, slot)
             return
-        team = Team.of(sorted(set(plan["options"].get("cpus") or self._plan["cpus"])))
+        cpus = sorted(set(plan["options"].get("cpus") or self._plan["cpus"]))
+        team = Team.of(cpus, is_within_quota=self._plan["cpu_capacity"] < len(self._plan["cpus"]))
         for index in range(len(team.cpus)):
             # A child's share of one percent of the machine, in CPU seconds per second.
             scale = plan["scale"] * self._plan["cpu_capacity"] / 100.0 / len(team.cpus)

@@ -14,7 +14,8 @@ from operator import add
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.devices import counted_disks, counted_interfaces, unlisted_interfaces
-from twin_harness.procfs import SECTOR_BYTES, ControlGroup, KeptFile, keep
+from twin_harness.metrics import is_within_quota
+from twin_harness.procfs import SECTOR_BYTES, ControlGroup, GroupMemory, KeptFile, keep, stat_value
 from twin_harness.telemetry.rates import DeviceRates, Notes, Rates
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
@@ -53,6 +54,7 @@ class Counters:
     network: Mapping[Any, Sequence[bytes | int]] | None = None
     loopback: float = nan
     pressure: tuple[float, float, float, float, float] = (nan,) * 5
+    group: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Parts:
     def __init__(self, machine: dict[str, Any]) -> None:
         self._possible: tuple[int, ...] = tuple(machine["possible_cpus"])
         self._parts = [(frozenset(part["cpus"]), len(part["cpus"]) / part["cpu_capacity"]) for part in machine.get("parts_of", ())]
+        self._has_quota = is_within_quota(machine)
 
     def cells(self, before: Counters, now: Counters) -> tuple[tuple[float, ...], ...]:
         """Return each part's CPU percents, then how busy each possible CPU was; NaN for those of other parts."""
@@ -90,7 +93,10 @@ class Parts:
         for cpus, to_capacity in self._parts:
             own = [number if number in cpus else -1 for number in self._possible]
             start, end = common_times(before, now, cpus)
-            found.append((*cpu_percents(start, end, to_capacity), *per_cpu_percents(before, now, own)))
+            percents = cpu_percents(start, end, 1.0 if self._has_quota else to_capacity)
+            if self._has_quota:  # the group's account has no parts
+                percents = (nan, nan, nan, *percents[3:])
+            found.append((*percents, *per_cpu_percents(before, now, own)))
         return tuple(found)
 
     def __bool__(self) -> bool:
@@ -123,6 +129,49 @@ def cpu_percents(before: list[int], now: list[int], to_capacity: float) -> tuple
     to_percent = 100.0 * to_capacity / total
     parts = (total - idle - iowait, user + nice, system, iowait, steal, irq + softirq)
     return tuple(min(100.0, part * to_percent) for part in parts)
+
+
+class QuotaCpu:
+    """CPU percents within a control group's quota: what the group used of it, whatever others do with the same CPUs.
+
+    Steal, I/O wait and interrupts are of the CPUs, as a share of their time: no group has an account of them.
+    Steal counts as busy, as everywhere.
+
+    Args:
+        machine: ``machine.json``'s content.
+        notes: where it is said that the group's account cannot be read; busy, user and system are NaN then.
+    """
+
+    def __init__(self, machine: dict[str, Any], notes: Notes) -> None:
+        self._us_per_percent_s = machine["cpu_capacity"] * 1e4
+        self._use = ControlGroup().cpu_use()
+        if self._use is None:
+            columns = "cpu_percent, its user and system share and cpu_background_percent"
+            notes.once("no group account", f"{columns} are empty: {NO_ACCOUNT}")
+        elif machine.get("parts_of"):
+            notes.once(
+                "group account of parts",
+                "cpu_percent and cpu_background_percent of parts are empty: a CPU quota binds, and its group's account has no parts",
+            )
+
+    def read_us(self) -> tuple[int, int, int] | None:
+        """Return what the group has used so far, in all, in user mode and in the kernel."""
+        return self._use.read_us() if self._use is not None else None
+
+    def percents(
+        self, times: tuple[list[int], list[int]], before: Counters, now: Counters, dt_s: float, rates: Rates
+    ) -> tuple[float, ...]:
+        """Return busy, user, system, iowait, steal and irq; a row's figures may exceed 100, for a quota is spent in bursts."""
+        _, _, _, iowait, steal, irq = cpu_percents(*times, 1.0)
+        if before.group is None or now.group is None:
+            return nan, nan, nan, iowait, steal, irq
+        of_group = rates.of("cgroup CPU", before.group, now.group, dt_s)
+        used, user, system = (rate / self._us_per_percent_s for rate in of_group)
+        known_steal = 0.0 if steal != steal else steal  # noqa: PLR0124 - NaN alone is unequal to itself; between two ticks
+        return used + known_steal, user, system, iowait, steal, irq
+
+
+NO_ACCOUNT = "a CPU quota binds, and the CPU time of its control group cannot be read (cpuacct is mounted apart, or hidden)"
 
 
 def per_cpu_percents(before: Counters, now: Counters, possible: Sequence[int]) -> list[float]:
@@ -165,8 +214,8 @@ class ProcfsSource:
         self._network_names: list[str] | None = None
         self._is_disk_lost = False
         self._interfaces_due_s = 0.0
-        self._group_usage = keep(ControlGroup().memory_usage_path() or "/nonexistent", 64) if self._is_limited else None
-        self._group_stat = keep(ControlGroup().memory_stat_path() or "/nonexistent", 8192) if self._is_limited else None
+        self._group = GroupMemory(limit_bytes=machine["memory_limit_bytes"]) if self._is_limited else None
+        self._quota = QuotaCpu(machine, self.resets) if is_within_quota(machine) else None
         self._rates = Rates(self.resets)
         self._disk_rates = DeviceRates("disk", 4, self.resets)
         self._network_rates = DeviceRates("network interface", 6, self.resets)
@@ -220,6 +269,8 @@ class ProcfsSource:
         if before.times.keys() != now.times.keys():
             start, end = common_times(before, now, self._allowed)
         cpu = cpu_percents(start, end, self._to_capacity)
+        if self._quota is not None:
+            cpu = self._quota.percents((start, end), before, now, dt_s, self._rates)
         memory, memory_percent = self._memory()
         disk, disk_bytes_per_s = self._disk(before, now, dt_s)
         cells = (
@@ -252,6 +303,8 @@ class ProcfsSource:
         except RUBBISH as error:
             now = Counters()
             self.resets.failed("/proc/stat", error, _OF_FILE["stat"])
+        if self._quota is not None:
+            now.group = self._quota.read_us()
         self._read_disk(now)
         self._read_network(now)
         now.pressure = self._read_pressure()
@@ -408,14 +461,17 @@ class ProcfsSource:
     def _memory(self) -> tuple[tuple[float, ...], float]:
         table = self._meminfo_table()
         total = self._machine["memory_limit_bytes"]
-        available = table.get(b"MemAvailable", nan)
-        if self._group_usage is not None:
-            available = min(available, max(0, total - self._group_used_bytes()))
+        available = min(table.get(b"MemAvailable", nan), total)
+        cached = table.get(b"Cached", nan) + table.get(b"SReclaimable", 0)
+        pages: tuple[float, ...] = (cached, table.get(b"Dirty", nan), table.get(b"Writeback", nan))
+        left = left_in(self._group, self.resets)
+        if left is not None and self._group is not None:
+            available = min(available, max(0, left))
+            pages = group_pages(self._group.stat, pages)
         percent = within_percent(100.0 * (total - available) / total)
         swap_total = table.get(b"SwapTotal", 0)
         swap_percent = 100.0 * (swap_total - table.get(b"SwapFree", nan)) / swap_total if swap_total else nan
-        cached = table.get(b"Cached", nan) + table.get(b"SReclaimable", 0)
-        gauges = (percent, total - available, available, cached, table.get(b"Dirty", nan), table.get(b"Writeback", nan), swap_percent)
+        gauges = (percent, total - available, available, *pages, swap_percent)
         slow = self._slow
         return (*gauges, slow.swap_in, slow.swap_out, slow.faults, slow.major_faults), percent
 
@@ -430,16 +486,6 @@ class ProcfsSource:
             self.resets.once(f"meminfo {missing}", f"/proc/meminfo does not tell {missing}: the columns made of it are empty")
         return table
 
-    def _group_used_bytes(self) -> int:
-        """Return what the control group cannot give back: its usage less inactive file pages, as kubelet counts it."""
-        used = int(self._group_usage.read()) if self._group_usage else 0
-        stat = self._group_stat.read() if self._group_stat else b""
-        for line in stat.split(b"\n"):
-            name, _, value = line.partition(b" ")
-            if name in (b"total_inactive_file", b"inactive_file"):
-                return max(0, used - int(value))
-        return used
-
     def _disk(self, before: Counters, now: Counters, dt_s: float) -> tuple[tuple[float, ...], float]:
         reads, read_sectors, writes, written_sectors = self._disk_rates.of(before.disk, now.disk, dt_s)
         read, write = read_sectors * SECTOR_BYTES, written_sectors * SECTOR_BYTES
@@ -449,6 +495,34 @@ class ProcfsSource:
             busy = min(100.0, busy_ms / dt_s / 10.0) if busy_ms >= 0 else nan
             depth = weighted_ms / dt_s / 1000.0 if weighted_ms >= 0 else nan
         return (read, write, reads, writes, busy, depth, self._slow.disk_used_percent), (read + write)
+
+
+def left_in(group: GroupMemory | None, notes: Notes) -> int | None:
+    """Return what control groups leave; None, and a note, where they cannot be read any more."""
+    if group is None:
+        return None
+    try:
+        return group.left_bytes()
+    except RUBBISH as error:
+        notes.failed("the control group's memory", error, "the memory columns are those of the machine")
+        return None
+
+
+def group_pages(stat: bytes, otherwise: tuple[float, ...]) -> tuple[float, ...]:
+    """Return cached, dirty and written-back bytes of a control group, its children's too, given its ``memory.stat``.
+
+    As given where it has none.
+    """
+    try:
+        cached = stat_value(stat, b"total_cache", b"cache", b"file")
+        dirty = stat_value(stat, b"total_dirty", b"dirty", b"file_dirty")
+        writeback = stat_value(stat, b"total_writeback", b"writeback", b"file_writeback")
+        slab = stat_value(stat, b"slab_reclaimable") or 0
+    except RUBBISH:
+        return otherwise
+    if cached is None or dirty is None or writeback is None:
+        return otherwise
+    return cached + slab, dirty, writeback
 
 
 def _counters_of(data: bytes, name: bytes) -> tuple[bytes, ...]:

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from twin_harness.devices import LOOPBACKS, counted_disks, counted_interfaces
-from twin_harness.procfs import AvailableMemory
+from twin_harness.metrics import is_within_quota
+from twin_harness.procfs import GroupMemory
 from twin_harness.telemetry.procfs_source import (
     Counters,
     Parts,
+    QuotaCpu,
     Sample,
     common_times,
     cpu_percents,
+    group_pages,
+    left_in,
     network_cells,
     per_cpu_percents,
     within_percent,
@@ -61,7 +65,8 @@ class PsutilSource:
         self._interfaces: frozenset[str] = frozenset()
         self._look_due_s = 0.0
         is_bounded = machine["memory_limit_bytes"] < machine["memory_total_bytes"]
-        self._bounded = AvailableMemory(machine["memory_limit_bytes"]) if is_bounded else None
+        self._group = GroupMemory(limit_bytes=machine["memory_limit_bytes"]) if is_bounded else None
+        self._quota = QuotaCpu(machine, self.resets) if is_within_quota(machine) else None
         self._slow = SlowMetrics(machine, self.resets, has_vmstat=False)
         self._parts = Parts(machine)
         self._before = Counters()
@@ -91,6 +96,8 @@ class PsutilSource:
         if before.times.keys() != now.times.keys():
             start, end = common_times(before, now, self._allowed)
         cpu = cpu_percents(start, end, self._to_capacity)
+        if self._quota is not None:
+            cpu = self._quota.percents((start, end), before, now, dt_s, self._rates)
         memory, memory_percent = self._memory()
         disk = self._disk_rates.of(before.disk, now.disk, dt_s)
         busy = nan
@@ -144,6 +151,8 @@ class PsutilSource:
             self._look_due_s = now_s + _LOOK_S
         self._read_disk(now, is_due=is_due)
         self._read_network(now, is_due=is_due)
+        if self._quota is not None:
+            now.group = self._quota.read_us()
         return now
 
     @staticmethod
@@ -191,12 +200,14 @@ class PsutilSource:
         found = self._asked("memory", psutil.virtual_memory, "the memory columns are empty")
         available: float = min(found.available, total) if found is not None else nan
         # Control groups are none of psutil's: where one bounds, what it leaves is asked of it.
-        own = self._asked("the control group", self._bounded.read_bytes, "the memory columns are those of the machine") if self._bounded else None
-        if own is not None and found is not None:
-            available = max(0, min(found.available, own))
-        percent = within_percent(100.0 * (total - available) / total)
         cached = getattr(found, "cached", nan) if "cached" not in self._zero_filled else nan
-        gauges = (percent, total - available, available, cached, nan, nan, slow.swap_percent)
+        pages: tuple[float, ...] = (cached, nan, nan)
+        left = left_in(self._group, self.resets)
+        if left is not None and self._group is not None and found is not None:
+            available = max(0, min(available, left))
+            pages = group_pages(self._group.stat, pages)
+        percent = within_percent(100.0 * (total - available) / total)
+        gauges = (percent, total - available, available, *pages, slow.swap_percent)
         return (*gauges, slow.swap_in, slow.swap_out, nan, nan), percent
 
 
