@@ -15,13 +15,14 @@ import json
 import mmap
 import os
 import struct
-import time
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import HarnessFailure
 from twin_harness.procfs import start_ticks
 
@@ -87,6 +88,7 @@ class Board:
         self.path = path
         self._descriptor = descriptor
         self._map = mmap.mmap(descriptor, SIZE)
+        self._entering = threading.Lock()
 
     @classmethod
     def create(cls, name: str = "") -> Board:
@@ -220,11 +222,13 @@ class Board:
     @contextmanager
     def _claiming(self) -> Iterator[None]:
         """Hold the board's claim lock: for a few microseconds, while a slot changes its owner."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        # Threads of one process share the descriptor, and so would share the kernel's lock.
+        with self._entering:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def publish_plan(self, plan: dict[str, Any], slot: int | None = None) -> int:
         """Write a running experiment's plan into a slot (a free one unless given) and return the slot.
@@ -291,7 +295,7 @@ class Board:
             data = self._map[offset + 8 : offset + 8 + length]
             if before % 2 == 0 and before == _U32.unpack_from(self._map, offset)[0]:
                 return self._parse_plan(data)
-            time.sleep(0)
+            sleep_s(0)
         return None
 
     @staticmethod
@@ -324,7 +328,7 @@ class Board:
             HarnessFailure: every slot is taken.
         """
         with self._claiming():
-            now_ns = time.monotonic_ns()
+            now_ns = int(monotonic_s() * 1e9)
             # Free slots first; only then those that nobody read the end of, and those of processes that were killed with their host.
             for is_scarce, slot in ((is_scarce, slot) for is_scarce in (False, True) for slot in range(PROCESS_SLOTS)):
                 offset = _PROCESSES_AT + slot * _PROCESS_SIZE
@@ -362,7 +366,7 @@ class Board:
         """Leave the kernel's last account of an ended process for the logger to read once."""
         offset = _PROCESSES_AT + slot * _PROCESS_SIZE
         self._put(offset + 32, struct.pack("<QQ", cpu_ns, io_bytes))
-        self._put(offset + _PROCESS.size - 8, _U64.pack(time.monotonic_ns()))
+        self._put(offset + _PROCESS.size - 8, _U64.pack(int(monotonic_s() * 1e9)))
         self._map[offset + 4] = ENDED
         self._next_generation()
 

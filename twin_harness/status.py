@@ -6,10 +6,10 @@ import json
 import os
 import shutil
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from twin_harness.board import PLAN_SLOTS, Board
+from twin_harness.clock import monotonic_s
 from twin_harness.errors import HarnessFailure
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class StatusLine:
             self._board.close()
 
     def _show(self) -> None:
-        board, now_s = self._board, time.monotonic()
+        board, now_s = self._board, monotonic_s()
         if board is None:
             return
         plans = [plan for slot in range(PLAN_SLOTS) if (plan := board.read_plan(slot))]

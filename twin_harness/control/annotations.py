@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from twin_harness import clock
 from twin_harness.errors import InvalidInput
 from twin_harness.records import AnnotationRow
 from twin_harness.schedule import NAME_PATTERN
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 
 def utc_text(monotonic_s: float) -> str:
     """Return the wall clock at an instant of CLOCK_MONOTONIC, ISO 8601 with microseconds."""
-    utc_s = time.time() - (time.monotonic() - monotonic_s)
-    return datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return clock.utc_text(clock.utc_s() - (clock.monotonic_s() - monotonic_s))
 
 
 class AnnotationRecorder:
@@ -73,7 +71,7 @@ class AnnotationRecorder:
         Raises:
             InvalidInput: the name or a parameter cannot stand in a file.
         """
-        now_s = time.monotonic()
+        now_s = clock.monotonic_s()
         self._write_mark(name, now_s, now_s, parameters)
 
     @contextmanager
@@ -84,11 +82,11 @@ class AnnotationRecorder:
             InvalidInput: the name or a parameter cannot stand in a file.
         """
         _check_name(name)
-        begin_s = time.monotonic()
+        begin_s = clock.monotonic_s()
         try:
             yield
         finally:
-            self._write_mark(name, begin_s, time.monotonic(), parameters)
+            self._write_mark(name, begin_s, clock.monotonic_s(), parameters)
 
     def _write_mark(self, name: str, begin_s: float, end_s: float, parameters: dict[str, Any]) -> None:
         _check_name(name)

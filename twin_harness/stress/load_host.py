@@ -13,7 +13,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import select
 import signal
 import sys
 import time
@@ -22,8 +21,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from twin_harness import shapes
 from twin_harness.board import UNCOUNTED, Board
-from twin_harness.child import be_first_to_kill, die_with_parent, read_line, run_on, watch_process
+from twin_harness.child import be_first_to_kill, die_with_parent, read_line, readable_of, run_on
 from twin_harness.load_tree import descendants, kill_marked, send
+from twin_harness.process_watch import ProcessWatch
 from twin_harness.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 from twin_harness.stress.command_stress import CommandStress, environment_of
 from twin_harness.stress.cpu_stress import CpuStress, Team
@@ -110,7 +110,7 @@ class LoadHost:
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         self._mark = f"{self._board.path.stem}.{os.getpid()}."
         self._has_commands = any(event["stressor"] == "command" for event in plan["events"])
-        self._watched = [fd for pid in plan["watch_pids"] if (fd := watch_process(pid)) is not None]
+        self._watch = ProcessWatch(plan["watch_pids"])
 
     def run(self) -> int:
         """Prepare, run every event, and return an exit code."""
@@ -277,18 +277,17 @@ class LoadHost:
 
     def _wait(self, timeout_s: float | None) -> None:
         """Wait for a child, the runner, or the end of a process we live with; handle what came."""
-        poll = select.poll()
-        for descriptor in (0, self._wake_read, *self._watched, *self._children):
-            poll.register(descriptor, select.POLLIN | select.POLLHUP)
-        for descriptor, _ in poll.poll(None if timeout_s is None else timeout_s * 1000 + 1):
+        watched = (0, self._wake_read, *self._watch.descriptors, *self._children)
+        readable = readable_of(watched, self._watch.shortened(None if timeout_s is None else timeout_s + 0.001))
+        if self._watch.has_ended(readable):
+            self._die()
+        for descriptor in readable:
             if descriptor == 0:
                 self._read_input()
             elif descriptor == self._wake_read:
                 os.read(self._wake_read, 4096)
                 if self._was_signalled and not self._is_stopping:
                     self._stop("stopped", "the load host was asked to stop")
-            elif descriptor in self._watched:
-                self._die()
             else:
                 self._read_child(self._children[descriptor])
 
@@ -438,12 +437,14 @@ def _kill(pid: int) -> None:
 def main() -> int:
     """Read the plan from stdin and be its host."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent()
     be_first_to_kill()
     line = read_line(0)
     if not line:
         return 2
+    plan = json.loads(line)
+    if plan["dies_with_starter"]:
+        die_with_parent()
     # What a project's module prints when it is imported goes to stderr, not into the runner's line.
     answers = os.dup(1)
     os.dup2(2, 1)
-    return LoadHost(json.loads(line), answers).run()
+    return LoadHost(plan, answers).run()
