@@ -10,6 +10,7 @@ its figures; the logger the dataset length, ``acknowledged`` and the state CONSU
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import mmap
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.clock import monotonic_s, sleep_s
-from twin_harness.errors import HarnessFailure
+from twin_harness.errors import HarnessFailure, advise
 from twin_harness.procfs import start_ticks
 
 if TYPE_CHECKING:
@@ -106,9 +107,12 @@ class Board:
                 continue
             try:
                 os.posix_fallocate(descriptor, 0, SIZE)  # a hole on a full tmpfs would be a bus error at the first write
-            except OSError:
+            except OSError as error:
                 os.close(descriptor)
                 path.unlink()
+                if error.errno == errno.EFBIG:
+                    msg = f"the load board takes {SIZE / 2**20:.1f} MiB, more than a file of this process may have; {advise(error)}"
+                    raise HarnessFailure(msg) from None
                 continue
             board = cls(path, descriptor)
             board._map[0:8] = MAGIC

@@ -35,10 +35,10 @@ def utc_s() -> float:
     if not _HAS_KERNEL_CLOCKS:
         return _time()
     while True:
-        before_s = time.clock_gettime(_MONOTONIC_COARSE)
-        wall_s = time.clock_gettime(_REALTIME_COARSE)
-        if time.clock_gettime(_MONOTONIC_COARSE) == before_s:
-            return wall_s - before_s + time.clock_gettime(time.CLOCK_MONOTONIC)
+        before_ns = time.clock_gettime_ns(_MONOTONIC_COARSE)
+        wall_ns = time.clock_gettime_ns(_REALTIME_COARSE)
+        if time.clock_gettime_ns(_MONOTONIC_COARSE) == before_ns:
+            return (wall_ns - before_ns + time.clock_gettime_ns(time.CLOCK_MONOTONIC)) / 1e9
 
 
 def sleep_s(seconds_s: float) -> None:

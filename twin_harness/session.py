@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from twin_harness.board import SERVICE_PROBE, Board
 from twin_harness.child import run_on
-from twin_harness.clock import monotonic_s, now_text, sleep_s
+from twin_harness.clock import is_standing, monotonic_s, now_text, sleep_s
 from twin_harness.config import TwinConfig
 from twin_harness.control import losses, reaper
 from twin_harness.control.annotations import AnnotationRecorder
@@ -51,6 +51,10 @@ _STOP_PATIENCE_S = 5.0
 _MUTE_S = 3.0
 _MOST_FAULTS = 10
 _PART_POLL_S = 0.02
+_NO_TIME = (
+    "the clock of this process stands still (CLOCK_MONOTONIC, as libfaketime freezes it), so nothing could be waited for; "
+    "run without it, or let its time go on and set FAKETIME_DONT_FAKE_MONOTONIC=1"
+)
 _NO_CONTROLLER = "the controller of this session has ended; a worker begins nothing without it"
 
 
@@ -156,6 +160,8 @@ class Session:
             HarnessFailure: there is no place for the load board, or the session has ended.
         """
         warn = warn or (lambda _: None)
+        if is_standing():
+            raise HarnessFailure(_NO_TIME)
         try:
             make_output_folder(Path(seat.data_dir))
         except OSError as error:

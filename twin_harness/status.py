@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -50,8 +51,10 @@ class StatusLine:
 
     def follow(self, state_file: Path) -> None:
         """Begin to show what runs, once the session's ``run.json`` names its board."""
-        self._thread = threading.Thread(target=self._run, args=(state_file,), name="twin-status", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, args=(state_file,), name="twin-status", daemon=True)
+        with contextlib.suppress(RuntimeError):  # no further thread is permitted (pids.max): then nothing is shown
+            thread.start()
+            self._thread = thread
 
     def clear(self) -> None:
         """Wipe the line before pytest writes its next one, which would come to stand on it."""

@@ -20,7 +20,7 @@ from twin_harness.control.machine_lock import MachineLock
 folder, name, again, hold_s, *resources = sys.argv[1:]
 log = os.open(os.path.join(folder, "log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 say = lambda word: os.write(log, f"{word} {name}\\n".encode())
-lock = MachineLock([folder], on_wait=lambda: say("waits"))
+lock = MachineLock([folder], on_wait=lambda _: say("waits"))
 for _ in range(1 + int(again)):
     lock.take(shared_resources=resources or None)
     say("takes")
@@ -199,7 +199,7 @@ def test_who_wants_the_machine_alone_waits_for_sharers(takers, lock):
 def test_waiting_is_told_before_it_begins(takers, tmp_path):
     """``on_wait`` is called by who has to wait, and by nobody else."""
     told = []
-    free = MachineLock([str(tmp_path)], on_wait=lambda: told.append("free"))
+    free = MachineLock([str(tmp_path)], on_wait=lambda _: told.append("free"))
     free.take()
     assert told == []
     takers.start("waiter")
@@ -234,11 +234,11 @@ def test_what_is_no_plain_file_is_passed_over(tmp_path, kind):
         name.mkdir()
     else:
         os.mkfifo(name)
-    descriptor = open_lock("machine", [str(bad), str(good)])
+    lock = open_lock("machine", [str(bad), str(good)])
     try:
-        assert os.path.realpath(f"/proc/self/fd/{descriptor}") == str(good / name.name)
+        assert os.path.realpath(f"/proc/self/fd/{lock.descriptor}") == str(good / name.name)
     finally:
-        os.close(descriptor)
+        lock.close()
     assert (target.read_text() if kind == "link" else target.exists()) == ("not ours" if kind == "link" else False)
 
 

@@ -16,7 +16,7 @@ from twin_harness.control import preflight
 from twin_harness.control.foreign import Clocks, busiest, read_clocks
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
-from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput, Undecided
+from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput, Undecided, advise
 from twin_harness.frames import read_frame
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.recording import Recording, compare
@@ -65,7 +65,7 @@ def _as_harness_failure() -> Iterator[None]:
         yield
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        msg = f"the harness could not go on: {error.strerror or error}{where}; look at the space, the descriptors and the rights of the data folder"
+        msg = f"the harness could not go on: {error.strerror or error}{where}; {advise(error)}"
         raise HarnessFailure(msg) from None
 
 

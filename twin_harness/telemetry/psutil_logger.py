@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twin_harness.board import Board
 from twin_harness.child import leave_parent, run_as_ordinary, run_in_real_time, run_on
 from twin_harness.clock import Clock, SystemClock
+from twin_harness.errors import advise
 from twin_harness.metrics import IDENTITY, columns
 from twin_harness.process_watch import ProcessWatch
 from twin_harness.telemetry.load_account import LoadAccount
@@ -311,7 +312,7 @@ def main() -> int:
                 write_account()
     except OSError as failure:
         error = f"the dataset cannot be written: {failure.strerror}"
-        os.write(2, f"twin-harness logger: {error}; free some space, rows so far are intact\n".encode())
+        os.write(2, f"twin-harness logger: {error}; {advise(failure)}; rows so far are intact\n".encode())
     try:
         write_account()
     except OSError:
