@@ -376,9 +376,11 @@ class Session:
         """Write the samples cleaned and typed, and return what cleaning found, a sentence each; the CSV is the record, so a failure is a note."""
         if not self.folder.dataset.exists():
             return []
+        from pyarrow import ArrowException  # noqa: PLC0415 - write_parquet has loaded it or will
+
         try:
             faults = write_parquet(Run(self.folder), self.folder.parquet)
-        except (OSError, TwinError) as error:
+        except (OSError, TwinError, ArrowException) as error:  # also where no further thread is permitted
             return [f"{self.folder.parquet.name} was not written: {error}; the CSV is whole"]
         return [fault.sentence for fault in faults][:_MOST_FAULTS]
 
