@@ -1,7 +1,7 @@
 """Whatever a test does to the clocks of its process: ours go on, and nothing of ours that runs there waits by another."""
 
 import ast
-import datetime
+import datetime as dt
 import time
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_the_search_finds_each_kind(source):
 def frozen(monkeypatch):
     """Freeze and replace what freezegun, time-machine and impatient tests replace."""
 
-    class Frozen(datetime.datetime):
+    class Frozen(dt.datetime):
         @classmethod
         def now(cls, tz=None):
             return cls(2020, 1, 1, tzinfo=tz)
@@ -76,7 +76,7 @@ def frozen(monkeypatch):
     monkeypatch.setattr(time, "clock_gettime", lambda number: 1_577_836_800.0 if number == time.CLOCK_REALTIME else real[0](number))
     monkeypatch.setattr(time, "clock_gettime_ns", lambda number: 1_577_836_800 * 10**9 if number == time.CLOCK_REALTIME else real[1](number))
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    monkeypatch.setattr(datetime, "datetime", Frozen)
+    monkeypatch.setattr(dt, "datetime", Frozen)
     return real
 
 

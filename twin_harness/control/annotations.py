@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ class AnnotationRecorder:
         self._partition = partition
         self._rows: list[AnnotationRow] = []
         self._experiments: list[tuple[str, float]] = []
+        self._writing = threading.Lock()  # loads of one test may end in threads, and a shard has one heading
 
     def new_row(self, experiment: str, event: str, stressor: str) -> AnnotationRow:
         """Return a row with this run's own fields filled in."""
@@ -50,16 +52,19 @@ class AnnotationRecorder:
             row.start_time = utc_text(row.start_monotonic_s)
         if row.end_monotonic_s is not None:
             row.end_time = utc_text(row.end_monotonic_s)
-        self._folder.append_annotation(row)
-        self._rows.append(row)
+        with self._writing:
+            self._folder.append_annotation(row)
+            self._rows.append(row)
 
     def begin_experiment(self, name: str, zero_s: float) -> None:
         """Say that marks belong to an experiment from now on."""
-        self._experiments.append((name, zero_s))
+        with self._writing:
+            self._experiments.append((name, zero_s))
 
     def end_experiment(self, name: str) -> None:
         """Say that it is over."""
-        self._experiments = [entry for entry in self._experiments if entry[0] != name]
+        with self._writing:
+            self._experiments = [entry for entry in self._experiments if entry[0] != name]
 
     def rows_of(self, experiment: str) -> tuple[AnnotationRow, ...]:
         """Return the rows of an experiment so far."""

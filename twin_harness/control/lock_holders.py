@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import HarnessFailure
-from twin_harness.load_tree import descendants
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,28 +25,40 @@ _LONGEST_COMMAND = 60
 _OUR_LOAD = "twin_harness.stress"
 
 
-def holders_of(path: str) -> list[int]:
-    """Return the processes that hold a lock on a file, as far as we may look: fdinfo names the locks of each descriptor (proc(5))."""
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds a lock: taken by itself, or inherited from ``taker``."""
+
+    pid: int
+    taker: int
+
+
+def holders_of(path: str) -> list[Holder]:
+    """Return who holds a lock on a file, as far as we may look: fdinfo names the locks of each descriptor, and who took them (proc(5))."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             links = list((folder / "fd").iterdir())
         except OSError:
             continue  # it has ended, or is another user's
-        if any(_is_held(folder, link, path) for link in links):
-            found.append(int(folder.name))
+        takers = [taker for link in links if (taker := _taker(folder, link, path)) is not None]
+        found += [Holder(int(folder.name), takers[0])] if takers else []
     return found or _recorded(path)
 
 
-def _is_held(folder: Path, link: Path, path: str) -> bool:
-    """Tell whether a descriptor holds a lock on a file; by its name, for asking the file itself may hang (a lost NFS server)."""
+def _taker(folder: Path, link: Path, path: str) -> int | None:
+    """Return who took the lock that a descriptor holds on a file; by the file's name, for asking the file itself may hang (a lost NFS server)."""
     try:
-        return str(link.readlink()) == path and b"FLOCK" in (folder / "fdinfo" / link.name).read_bytes()
+        if str(link.readlink()) != path:
+            return None
+        lines = (folder / "fdinfo" / link.name).read_text(encoding="ascii").splitlines()
     except OSError:
-        return False
+        return None
+    locks = [line.split() for line in lines if line.startswith("lock:") and "FLOCK" in line]
+    return int(locks[0][5]) if locks else None
 
 
-def _recorded(path: str) -> list[int]:
+def _recorded(path: str) -> list[Holder]:
     """Return who took a lock on a file, by the kernel's own list: of another user's, which alone may have ended since."""
     try:
         status = Path(path).stat()
@@ -55,7 +67,8 @@ def _recorded(path: str) -> list[int]:
         return []
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     taken = [line.split() for line in lines if "->" not in line]
-    return [int(words[4]) for words in taken if len(words) > 5 and words[1] == "FLOCK" and words[5] == place and words[4].isdecimal()]  # noqa: PLR2004 - proc(5)
+    pids = [int(words[4]) for words in taken if words[1:2] == ["FLOCK"] and words[5] == place and words[4].isdecimal()]
+    return [Holder(pid, pid) for pid in pids if pid]
 
 
 def command_of(pid: int) -> str:
@@ -67,13 +80,14 @@ def command_of(pid: int) -> str:
     return words if len(words) <= _LONGEST_COMMAND else f"{words[: _LONGEST_COMMAND - 1]}…"
 
 
-def describe(pids: list[int]) -> str:
-    """Return who holds the lock, as a sentence has it; nothing when nobody is found."""
-    if not pids:
+def describe(holders: list[Holder]) -> str:
+    """Return who holds the lock, who took it first, as a sentence has it; nothing when nobody is found."""
+    if not holders:
         return ""
-    told = [f"process {pid}" + (f", {command}" if (command := command_of(pid)) else "") for pid in pids[:1]]
-    more = f" and {len(pids) - 1} more" if len(pids) > 1 else ""
-    return f" ({told[0]}{more})"
+    first = next((holder for holder in holders if holder.pid == holder.taker), holders[0])
+    command = command_of(first.pid)
+    more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
+    return f" (process {first.pid}{f', {command}' if command else ''}{more})"
 
 
 class Waiting:
@@ -119,10 +133,10 @@ class Waiting:
             self._say()
 
     def _is_freed_by_own(self, lock: FileLock, *, is_shared: bool) -> bool:
-        """Take a lock that processes of our own hold and nobody else; return False when there are none, so that it can be waited for.
+        """Take a lock that is held by us, or by forks of ours that inherited it; return False where it is not, so that it can be waited for.
 
         Raises:
-            HarnessFailure: they do not let go within ten seconds, and would not ever: we would wait for ourselves.
+            HarnessFailure: it is not let go within ten seconds, and would not ever be: we would wait for ourselves.
         """
         deadline_s = monotonic_s() + _FORK_PATIENCE_S
         while own := self._own_holders():
@@ -133,22 +147,21 @@ class Waiting:
             sleep_s(_POLL_S)
         return False
 
-    def _own_holders(self) -> list[int]:
-        """Return who holds the lock, if all of them are processes that we have started, and none is load of ours, which ends as planned."""
+    def _own_holders(self) -> list[Holder]:
+        """Return who holds the lock, if it is we who took it, and none of them is load of ours, which ends as planned."""
         holders = holders_of(self._path)
-        ours = {os.getpid(), *descendants(os.getpid())}
-        if not set(holders) <= ours or any(_OUR_LOAD in command_of(pid) for pid in holders):
+        if any(holder.taker != os.getpid() or _OUR_LOAD in command_of(holder.pid) for holder in holders):
             return []
         return holders
 
 
-def _own_sentence(own: list[int]) -> str:
-    if os.getpid() in own:
+def _own_sentence(own: list[Holder]) -> str:
+    if any(holder.pid == os.getpid() for holder in own):
         return (
             f"the machine is held by this process itself (process {os.getpid()}), in another session or test of it that has not ended; "
             "run experiments through this test's own fixtures"
         )
     return (
-        f"the machine is held by what this process has started itself{describe(own)}, which keeps a lock of an earlier test; "
+        f"the machine is held by a fork of this process{describe(own)}, made while a test had the machine; "
         "end it before the next test begins, or start it with subprocess"
     )
