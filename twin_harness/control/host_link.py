@@ -49,7 +49,7 @@ class HostLink:
             register(board, self._guard.pid, "guard")
             send_line(self._guard, {"group": self._host.pid})
         self._buffers: dict[int, bytes] = {_output(process): b"" for process in (self._host, self._guard) if process}
-        self.is_over = False
+        self.is_over = self._is_done = False
         self.tripped: dict[str, Any] | None = None
 
     def await_ready(self) -> None:
@@ -85,7 +85,7 @@ class HostLink:
             if message["state"] in ("tripped", "dead"):
                 self._hear_guard(message)
             elif message["state"] == "done":
-                self.is_over = True
+                self.is_over = self._is_done = True
             else:
                 messages.append(message)
         return messages
@@ -128,8 +128,11 @@ class HostLink:
 
     @property
     def is_clean(self) -> bool:
-        """Whether the host has ended by itself, after all that it had started; known once the link is closed."""
-        return self._host.returncode == 0
+        """Whether the host has said that all is done, and ended by itself, after all that it had started; known once the link is closed.
+
+        Its exit code alone does not tell: where SIGCHLD is ignored every child seems to have ended well.
+        """
+        return self._is_done and self._host.returncode == 0
 
     @property
     def has_guard_died(self) -> bool:
