@@ -26,7 +26,6 @@ from stress_fidelity import Ours
 
 from twin_harness import builders
 from twin_harness.board import Board
-from twin_harness.child import end_child
 from twin_harness.machine import inspect_machine
 from twin_harness.telemetry.start import Telemetry
 
@@ -50,7 +49,7 @@ def our_logger(folder, interval_s, source="auto"):
     finally:
         board.ask_to_stop()
         for process in processes:
-            end_child(process, 5.0)
+            process.end(5.0)
         board.close(unlink=True)
 
 

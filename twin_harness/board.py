@@ -10,19 +10,21 @@ its figures; the logger the dataset length, ``acknowledged`` and the state CONSU
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import mmap
 import os
 import struct
-import time
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.errors import HarnessFailure
+from twin_harness.clock import monotonic_s, sleep_s
+from twin_harness.errors import HarnessFailure, advise
 from twin_harness.procfs import start_ticks
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ class Board:
         self.path = path
         self._descriptor = descriptor
         self._map = mmap.mmap(descriptor, SIZE)
+        self._entering = threading.Lock()
 
     @classmethod
     def create(cls, name: str = "") -> Board:
@@ -104,9 +107,12 @@ class Board:
                 continue
             try:
                 os.posix_fallocate(descriptor, 0, SIZE)  # a hole on a full tmpfs would be a bus error at the first write
-            except OSError:
+            except OSError as error:
                 os.close(descriptor)
                 path.unlink()
+                if error.errno == errno.EFBIG:
+                    msg = f"the load board takes {SIZE / 2**20:.1f} MiB, more than a file of this process may have; {advise(error)}"
+                    raise HarnessFailure(msg) from None
                 continue
             board = cls(path, descriptor)
             board._map[0:8] = MAGIC
@@ -220,11 +226,13 @@ class Board:
     @contextmanager
     def _claiming(self) -> Iterator[None]:
         """Hold the board's claim lock: for a few microseconds, while a slot changes its owner."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        # Threads of one process share the descriptor, and so would share the kernel's lock.
+        with self._entering:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def publish_plan(self, plan: dict[str, Any], slot: int | None = None) -> int:
         """Write a running experiment's plan into a slot (a free one unless given) and return the slot.
@@ -291,7 +299,7 @@ class Board:
             data = self._map[offset + 8 : offset + 8 + length]
             if before % 2 == 0 and before == _U32.unpack_from(self._map, offset)[0]:
                 return self._parse_plan(data)
-            time.sleep(0)
+            sleep_s(0)
         return None
 
     @staticmethod
@@ -330,7 +338,7 @@ class Board:
             known = self._slot_of_harness(pid) if kind == "harness" and pid else None
             if known is not None:
                 return known
-            now_ns = time.monotonic_ns()
+            now_ns = int(monotonic_s() * 1e9)
             # Free slots first; only then those that nobody read the end of, and those of processes that were killed with their host.
             for is_scarce, slot in ((is_scarce, slot) for is_scarce in (False, True) for slot in range(PROCESS_SLOTS)):
                 offset = _PROCESSES_AT + slot * _PROCESS_SIZE
@@ -377,7 +385,7 @@ class Board:
         """Leave the kernel's last account of an ended process for the logger to read once."""
         offset = _PROCESSES_AT + slot * _PROCESS_SIZE
         self._put(offset + 32, struct.pack("<QQ", cpu_ns, io_bytes))
-        self._put(offset + _PROCESS.size - 8, _U64.pack(time.monotonic_ns()))
+        self._put(offset + _PROCESS.size - 8, _U64.pack(int(monotonic_s() * 1e9)))
         self._map[offset + 4] = ENDED
         self._next_generation()
 

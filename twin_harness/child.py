@@ -1,7 +1,8 @@
 """Processes of our own: how they are started, talked to, and how they die with those they serve.
 
 A child gets one JSON line on stdin and answers in JSON lines on stdout. It is started without ``site`` (no start-up files, a third
-of the time) and finds the package by PYTHONPATH. End of stdin means stop. Nothing here runs between fork and exec.
+of the time) and finds the package by PYTHONPATH, after the standard library: a backport (enum34, typing) or a student's ``select.py``
+beside the package must not take the place of the real one. End of stdin means stop. Nothing here runs between fork and exec.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import contextlib
 import ctypes
 import json
 import os
+import select
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from twin_harness.clock import monotonic_s, sleep_s
+from twin_harness.forks import close_in_forks
 
 if TYPE_CHECKING:
     import subprocess
@@ -22,18 +27,33 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 _FIRST_TO_KILL = "1000"
 KILLED_PATIENCE_S = 10.0
+_REAP_POLL_S = 0.005
+# What a child would take from the caller: coverage and pytest of its own, or an interactive prompt at its end.
+_LEFT_BEHIND = ("COV_", "PYTEST_", "PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONPROFILEIMPORTTIME")
 
 
 def child_environment(*libraries: str) -> dict[str, str]:
-    """Return the environment of a child: ours, with a PYTHONPATH that holds the package and ``libraries``."""
-    folders = [str(Path(__file__).resolve().parent.parent)]
+    """Return the environment of a child: ours, with a PYTHONPATH of the standard library, then the package and ``libraries``."""
+    folders = [*standard_library(), str(Path(__file__).resolve().parent.parent)]
     for library in libraries:
         spec_file = sys.modules[library].__file__ if library in sys.modules else _find(library)
         if spec_file:
             folders.append(str(Path(spec_file).resolve().parent.parent))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_BEHIND)}
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))
     return environment
+
+
+def standard_library() -> list[str]:
+    """Return the folders of the standard library, in the order in which Python looks there: PYTHONPATH comes before them."""
+    home = Path(os.__file__).parent
+    zipped = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
+    found = [entry for entry in dict.fromkeys(sys.path) if Path(entry).name == zipped or _is_within(Path(entry), home)]
+    return found if str(home) in found else [str(home), *found]
+
+
+def _is_within(folder: Path, home: Path) -> bool:
+    return folder == home or (folder.name == "lib-dynload" and folder.is_absolute())
 
 
 def _find(library: str) -> str:
@@ -58,7 +78,7 @@ def start_child(
     import subprocess  # noqa: PLC0415 - load processes import this module and start nothing
 
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-S", "-s", "-m", module, *filter(None, [title])],
+        [sys.executable, "-S", "-s", "-P", "-m", module, *filter(None, [title])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=child_environment(*libraries),
@@ -67,6 +87,9 @@ def start_child(
         start_new_session=True,
         bufsize=0,
     )
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            close_in_forks(pipe)
     send_line(process, message)
     return process
 
@@ -103,16 +126,16 @@ def end_child(process: subprocess.Popen[bytes], patience_s: float) -> None:
 
     One that a filesystem holds cannot be killed before that answers: it is left to the kernel.
     """
-    import subprocess  # noqa: PLC0415 - as above
-
     if process.stdin is not None:
         process.stdin.close()
-    try:
-        process.wait(patience_s)
-    except subprocess.TimeoutExpired:
+    deadline_s = monotonic_s() + patience_s  # Popen.wait takes its time from a clock that a test may have frozen
+    while process.poll() is None and monotonic_s() < deadline_s:
+        sleep_s(_REAP_POLL_S)
+    if process.poll() is None:
         kill_group(process.pid)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(KILLED_PATIENCE_S)
+        deadline_s = monotonic_s() + KILLED_PATIENCE_S
+        while process.poll() is None and monotonic_s() < deadline_s:
+            sleep_s(_REAP_POLL_S)
     if process.stdout is not None:
         process.stdout.close()
 
@@ -131,6 +154,16 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
+def leave_parent() -> None:
+    """Go on in a fork, and let the process that was started end: nobody's child is not ended by a suite that kills all of pytest's.
+
+    Where no further process is permitted, stay who we are.
+    """
+    with contextlib.suppress(OSError):
+        if os.fork() != 0:
+            os._exit(0)
+
+
 def be_first_to_kill() -> None:
     """Stand first in line for the kernel's out-of-memory killer; raising the score needs no privilege (proc(5))."""
     try:
@@ -144,14 +177,30 @@ def be_first_to_kill() -> None:
 
 
 def watch_process(pid: int) -> int | None:
-    """Return a descriptor that becomes readable when the process ends; None where the kernel has none. The caller closes it.
+    """Return a descriptor that becomes readable when the process ends; None where the kernel gives none. The caller closes it.
 
     Raises:
         ProcessLookupError: it is gone already.
     """
     if not hasattr(os, "pidfd_open"):
         return None
-    return os.pidfd_open(pid)
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except OSError:  # an older kernel, a seccomp filter, no descriptor left
+        return None
+
+
+def readable_of(descriptors: Iterable[int], wait_s: float | None) -> list[int]:
+    """Return which descriptors can be read, or have been closed at the other end, within ``wait_s`` (None: for ever).
+
+    By poll(2): select(2) knows no descriptor above 1,023, and a user's process may have thousands open.
+    """
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN | select.POLLHUP)
+    return [descriptor for descriptor, _ in poll.poll(None if wait_s is None else max(0.0, wait_s) * 1e3)]
 
 
 def run_on(cpus: Iterable[int]) -> None:

@@ -1,9 +1,72 @@
-"""The time that the harness lives by: CLOCK_MONOTONIC, and a clock that tests move by hand."""
+"""The time that the harness lives by: CLOCK_MONOTONIC, and a clock that tests move by hand.
+
+Sessions live in a user's process, whose tests may freeze or replace ``time.monotonic``, ``time.time``, ``time.sleep`` and ``datetime``
+(freezegun, time-machine, monkeypatch). What waits by a frozen clock waits for ever, so whatever runs in such a process takes the time
+from here: ``time.clock_gettime`` asks the kernel, and what replaces clocks leaves the monotonic ones of it alone.
+"""
 
 from __future__ import annotations
 
 import time
 from typing import Protocol
+
+# Bound before any test can replace it. Tools that freeze time leave sleeping alone; tests that spare themselves a sleep do not.
+_sleep = time.sleep
+# Linux numbers them so (clock_gettime(2)); Python names neither.
+_REALTIME_COARSE, _MONOTONIC_COARSE = 5, 6
+_HAS_KERNEL_CLOCKS = hasattr(time, "clock_gettime") and hasattr(time, "CLOCK_BOOTTIME")  # Linux alone has the latter
+_time = time.time
+_LOOKS, _LOOK_S = 5, 0.002
+
+
+def monotonic_s() -> float:
+    """Read CLOCK_MONOTONIC, in seconds: what ``time.monotonic`` reads, whoever has replaced that."""
+    if not hasattr(time, "clock_gettime"):  # Windows, where nothing is loaded or sampled
+        return time.monotonic()
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def utc_s() -> float:
+    """Read the wall clock, in seconds since the epoch; it may step.
+
+    time-machine replaces CLOCK_REALTIME inside ``time.clock_gettime``, too. The coarse clocks are not replaced and are set by the
+    kernel in one step, so that their difference is exactly what separates wall clock and CLOCK_MONOTONIC.
+    """
+    if not _HAS_KERNEL_CLOCKS:
+        return _time()
+    while True:
+        before_ns = time.clock_gettime_ns(_MONOTONIC_COARSE)
+        wall_ns = time.clock_gettime_ns(_REALTIME_COARSE)
+        if time.clock_gettime_ns(_MONOTONIC_COARSE) == before_ns:
+            return (wall_ns - before_ns + time.clock_gettime_ns(time.CLOCK_MONOTONIC)) / 1e9
+
+
+def sleep_s(seconds_s: float) -> None:
+    """Sleep, whoever has replaced ``time.sleep``; give way to others for a length that is past."""
+    _sleep(max(0.0, seconds_s))
+
+
+def utc_text(instant_utc_s: float) -> str:
+    """Return an instant of the wall clock, ISO 8601 with microseconds; by no class that a test may have replaced."""
+    whole_us = round(instant_utc_s * 1e6)
+    day = time.gmtime(whole_us // 1_000_000)
+    date = f"{day.tm_year:04d}-{day.tm_mon:02d}-{day.tm_mday:02d}"
+    return f"{date}T{day.tm_hour:02d}:{day.tm_min:02d}:{day.tm_sec:02d}.{whole_us % 1_000_000:06d}Z"
+
+
+def now_text() -> str:
+    """Return the wall clock, ISO 8601 with microseconds."""
+    return utc_text(utc_s())
+
+
+def is_standing() -> bool:
+    """Tell whether CLOCK_MONOTONIC stands still, as a library that is loaded before all others (libfaketime) can make it."""
+    before_s = monotonic_s()
+    for _ in range(_LOOKS):
+        if monotonic_s() > before_s:
+            return False
+        _sleep(_LOOK_S)
+    return True
 
 
 class Clock(Protocol):
@@ -31,23 +94,21 @@ class SystemClock:
 
     def monotonic_s(self) -> float:
         """Read CLOCK_MONOTONIC, in seconds."""
-        return time.monotonic()
+        return monotonic_s()
 
     def utc_s(self) -> float:
         """Read the wall clock, in seconds since the epoch."""
-        return time.time()
+        return utc_s()
 
     def suspended_s(self) -> float:
         """Return CLOCK_BOOTTIME less CLOCK_MONOTONIC, in seconds; 0 where the kernel has no such clock."""
         if not hasattr(time, "CLOCK_BOOTTIME"):
             return 0.0
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - monotonic_s()
 
     def sleep_until(self, instant_s: float) -> None:
         """Sleep until ``instant_s``; the kernel's high resolution timers wake within about 60 µs."""
-        remaining_s = instant_s - time.monotonic()
-        if remaining_s > 0:
-            time.sleep(remaining_s)
+        sleep_s(instant_s - monotonic_s())
 
 
 class FakeClock:

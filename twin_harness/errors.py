@@ -5,6 +5,7 @@ Every message is one sentence that names the argument, its value, what was expec
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,25 @@ if TYPE_CHECKING:
 
 
 _LONGEST, _KEPT = 900, 440
+_SPACE = "free some space, or name a folder on another disk"
+_ADVICE = {
+    errno.EAGAIN: "no further process or thread is permitted: raise pids.max of the control group, or ulimit -u",
+    errno.ENOMEM: "the kernel has no memory for it: free some, or raise the limit of the control group",
+    errno.EMFILE: "this process has no descriptor left: raise ulimit -n",
+    errno.ENFILE: "the machine has no descriptor left: raise the sysctl fs.file-max",
+    errno.EFBIG: "files may not become that long here: raise ulimit -f",
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EROFS: "it is mounted read-only: name another folder",
+    errno.EACCES: "look at the rights of the folder and of the file",
+    errno.EPERM: "look at the rights of the folder and of the file, and at the seccomp filter of the container",
+    errno.ENOLCK: "its filesystem has no locks, or none are left: use a folder on a local filesystem",
+}
+
+
+def advise(error: OSError) -> str:
+    """Return what to do about what the operating system refused, by its number (errno(3))."""
+    return _ADVICE.get(error.errno or 0, "look at the space, the descriptors and the rights of the data folder")
 
 
 class TwinError(Exception):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.child import kill_group
+from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.procfs import children_of, start_ticks
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def marked_processes(mark: str) -> list[int]:
 def kill_marked(mark: str) -> int:
     """Kill all of them, and what they start meanwhile, for a second at most; return how many were killed."""
     killed: set[int] = set()
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < deadline_s and (found := marked_processes(mark)):
+    deadline_s = monotonic_s() + _PATIENCE_S
+    while monotonic_s() < deadline_s and (found := marked_processes(mark)):
         killed |= {pid for pid in found if send(pid, signal.SIGKILL)}
-        time.sleep(0.002)
+        sleep_s(0.002)
     return len(killed)
 
 
@@ -73,11 +73,11 @@ def await_dead(group: int, others: Sequence[int] = (), patience_s: float = _PATI
     What is left are zombies at most. A process becomes a zombie after it has given its memory back
     (do_exit in kernel/exit.c: exit_mm comes before exit_notify).
     """
-    deadline_s = time.monotonic() + patience_s
+    deadline_s = monotonic_s() + patience_s
     while any(_is_alive(Path(f"/proc/{pid}")) for pid in others) or any(_is_alive(folder, group) for folder in Path("/proc").glob("[0-9]*")):
-        if time.monotonic() > deadline_s:
+        if monotonic_s() > deadline_s:
             return False
-        time.sleep(0.001)
+        sleep_s(0.001)
     return True
 
 

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.clock import utc_s
+
 if TYPE_CHECKING:
     from twin_harness.config import TwinConfig
 
@@ -25,7 +27,7 @@ def cut_secrets(text: str) -> str:
 
 def draw_run_id(now: datetime | None = None) -> str:
     """Return the id of a new run: the second it begins in, and six hex digits."""
-    return f"{(now or datetime.now(UTC)).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(3)}"
+    return f"{(now or datetime.fromtimestamp(utc_s(), UTC)).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(3)}"
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,20 @@ Only the controller closes it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
 import signal
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.board import SERVICE_PROBE, Board
-from twin_harness.child import end_child, run_on
+from twin_harness.child import run_on
+from twin_harness.clock import is_standing, monotonic_s, now_text, sleep_s
 from twin_harness.config import TwinConfig
 from twin_harness.control import losses, reaper
 from twin_harness.control.annotations import AnnotationRecorder
@@ -34,15 +32,15 @@ from twin_harness.control.site import Site
 from twin_harness.dataset.package import write_package
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import HarnessFailure, InvalidInput, TwinError
+from twin_harness.file_lock import FileLock
 from twin_harness.machine import Machine, cut, inspect_machine, look_at_folder
 from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
 from twin_harness.run_folder import RunFolder, make_output_folder, point_latest
 from twin_harness.seat import Seat, cut_secrets
-from twin_harness.telemetry.start import Telemetry
+from twin_harness.telemetry.start import Telemetry, TelemetryProcess
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterator
 
     from twin_harness.schedule import Experiment
@@ -53,12 +51,11 @@ _STOP_PATIENCE_S = 5.0
 _MUTE_S = 3.0
 _MOST_FAULTS = 10
 _PART_POLL_S = 0.02
+_NO_TIME = (
+    "the clock of this process stands still (CLOCK_MONOTONIC, as libfaketime freezes it), so nothing could be waited for; "
+    "run without it, or let its time go on and set FAKETIME_DONT_FAKE_MONOTONIC=1"
+)
 _NO_CONTROLLER = "the controller of this session has ended; a worker begins nothing without it"
-
-
-def now_text() -> str:
-    """Return the wall clock, ISO 8601 with microseconds."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class Session:
@@ -77,8 +74,8 @@ class Session:
         self._whole = machine
         self._warn = warn
         part = self._take_part()
-        self._children: list[subprocess.Popen[bytes]] = []
-        self._machine_lock = MachineLock(on_wait=lambda: self._warn("waiting for the machine: another session has it; next is this one, in parts"))
+        self._children: list[TelemetryProcess] = []
+        self._machine_lock = MachineLock(on_wait=self._tell_waiting)
         self._telemetry = Telemetry(
             dataset=folder.dataset,
             account=folder.logger_account,
@@ -90,6 +87,7 @@ class Session:
             source=config.source,
             probe_disk=config.probe_disk,
             probe_service=config.probe_service,
+            leaves_parent=True,
             on_start=self._register,
             before_start=self._before_logger,
         )
@@ -103,6 +101,9 @@ class Session:
         reaper.register(self.board.path, pid, role)
         if role == "probe":
             self.board.claim_process(pid, "harness")
+
+    def _tell_waiting(self, holder: str) -> None:
+        self._warn(f"waiting for the machine: another session has it{holder}; next is this one, in parts")
 
     @property
     def is_virtual(self) -> bool:
@@ -119,20 +120,20 @@ class Session:
             Twin.load(self.config.model), self.folder, self.recorder, self.machine, self.config, self.seat.worker, self.note
         )
 
-    def _take_part(self) -> int | None:
+    def _take_part(self) -> FileLock | None:
         """Take a part of the machine, where it is cut and we are a worker: our machine is that part from now on, for all that we start."""
         number = self.seat.worker.removeprefix("gw")
         if not self.config.parts or not number.isdecimal():
             return None
         whole = self.machine
         parts = cut(whole, self.config.parts, int(self.folder.read_machine()["memory_available_bytes"]))
-        index, descriptor = claim_part([self.folder.part_lock(part.partition) for part in parts], int(number) % len(parts))
+        index, lock = claim_part([self.folder.part_lock(part.partition) for part in parts], int(number) % len(parts))
         self.machine = parts[index]
         run_on(self.machine.cpus)
         if hasattr(os, "sched_getaffinity") and os.sched_getaffinity(0) != set(self.machine.cpus):
             msg = f"part {self.machine.partition}: this process cannot be confined to CPUs {list(self.machine.cpus)}; run without --twin-partition"
             raise HarnessFailure(msg)
-        return descriptor
+        return lock
 
     def _before_logger(self) -> tuple[int, ...]:
         """Note that the logger before this one died, if there was one, and hold the machine for all its parts, where it is cut.
@@ -153,7 +154,7 @@ class Session:
             self.board.logger_pid = 0
         if not self.config.parts:
             return ()
-        begin_s = time.monotonic()
+        begin_s = monotonic_s()
         self._machine_lock.take(shared_resources=RESOURCES, is_ours_already=self.admission.has_joined)
         self.admission.note_wait(begin_s)
         return self._machine_lock.descriptors
@@ -167,6 +168,8 @@ class Session:
             HarnessFailure: there is no place for the load board, or the session has ended.
         """
         warn = warn or (lambda _: None)
+        if is_standing():
+            raise HarnessFailure(_NO_TIME)
         try:
             make_output_folder(Path(seat.data_dir))
         except OSError as error:
@@ -277,11 +280,17 @@ class Session:
         if logger is not None:
             self._children.append(logger)
             if not had_rows and not reaper.is_role_alive(self.board.path, "probe"):
-                self._children.append(self._telemetry.start_probe())
+                self._start_probe()
         elif self.config.parts:
             self._await_machine()
         if self.config.parts:
             self.admission.join()
+
+    def _start_probe(self) -> None:
+        try:
+            self._children.append(self._telemetry.start_probe())
+        except HarnessFailure as error:
+            self.note(f"{error}; the columns of the probe are empty")
 
     def _await_machine(self) -> None:
         """Wait for the logger that another worker starts: it holds the machine for all parts, and may have to wait for it.
@@ -289,7 +298,7 @@ class Session:
         Raises:
             KeyboardInterrupt: the session was interrupted meanwhile.
         """
-        begin_s = time.monotonic()
+        begin_s = monotonic_s()
         while self.board.logger_pid == 0:
             if self.board.is_load_stopping or self.board.is_stopping:
                 msg = "the controller was interrupted"
@@ -297,18 +306,18 @@ class Session:
             if not self._telemetry.has_logger():
                 self.ensure_logger()
                 return
-            time.sleep(_PART_POLL_S)
+            sleep_s(_PART_POLL_S)
         self.admission.note_wait(begin_s)
 
     def _end_mute_logger(self) -> None:
         """Kill a logger that lives and writes nothing (stopped, or stuck): it counts as dead."""
         patience_s = _MUTE_S + 2 * self.config.interval_s
-        if not reaper.is_role_alive(self.board.path, "logger") or time.monotonic() - self.board.dataset_state()[1] < patience_s:
+        if not reaper.is_role_alive(self.board.path, "logger") or monotonic_s() - self.board.dataset_state()[1] < patience_s:
             return
         self._kill_logger()
-        deadline_s = time.monotonic() + _STOP_PATIENCE_S
-        while self._telemetry.has_logger() and time.monotonic() < deadline_s:
-            time.sleep(0.01)
+        deadline_s = monotonic_s() + _STOP_PATIENCE_S
+        while self._telemetry.has_logger() and monotonic_s() < deadline_s:
+            sleep_s(0.01)
 
     def _kill_logger(self) -> None:
         """Kill the logger that samples; one that has not come up yet has no pid on the board, and is a child of ours."""
@@ -376,25 +385,27 @@ class Session:
         """Write the samples cleaned and typed, and return what cleaning found, a sentence each; the CSV is the record, so a failure is a note."""
         if not self.folder.dataset.exists():
             return []
+        from pyarrow import ArrowException  # noqa: PLC0415 - write_parquet has loaded it or will
+
         try:
             faults = write_parquet(Run(self.folder), self.folder.parquet)
-        except (OSError, TwinError) as error:
+        except (OSError, TwinError, ArrowException) as error:  # also where no further thread is permitted
             return [f"{self.folder.parquet.name} was not written: {error}; the CSV is whole"]
         return [fault.sentence for fault in faults][:_MOST_FAULTS]
 
     def _stop_telemetry(self) -> None:
         """End logger and probe, whoever started them; one that does not listen is killed and the run is PARTIAL."""
         self.board.ask_to_stop()
-        deadline_s = time.monotonic() + _STOP_PATIENCE_S
-        while self._telemetry.has_logger() and time.monotonic() < deadline_s:
+        deadline_s = monotonic_s() + _STOP_PATIENCE_S
+        while self._telemetry.has_logger() and monotonic_s() < deadline_s:
             for child in self._children:
                 child.poll()
-            time.sleep(0.02)
+            sleep_s(0.02)
         was_mute = self._telemetry.has_logger()
         if was_mute:
             self._kill_logger()
         for child in self._children:
-            end_child(child, _STOP_PATIENCE_S)
+            child.end(_STOP_PATIENCE_S)
         if was_mute:
             self.lose("the telemetry logger did not end when asked, and was killed; the last samples may be missing")
 
@@ -412,12 +423,12 @@ class Session:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold a lock on a folder itself: of several workers one makes the session, the others join it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lock = FileLock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), f"folder {str(folder)!r}")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock.take()
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
 def _named_scratch(config: TwinConfig) -> Path | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from twin_harness.board import PLAN_SLOTS, Board
+from twin_harness.clock import monotonic_s
 from twin_harness.errors import HarnessFailure
 
 if TYPE_CHECKING:
@@ -50,8 +51,10 @@ class StatusLine:
 
     def follow(self, state_file: Path) -> None:
         """Begin to show what runs, once the session's ``run.json`` names its board."""
-        self._thread = threading.Thread(target=self._run, args=(state_file,), name="twin-status", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, args=(state_file,), name="twin-status", daemon=True)
+        with contextlib.suppress(RuntimeError):  # no further thread is permitted (pids.max): then nothing is shown
+            thread.start()
+            self._thread = thread
 
     def clear(self) -> None:
         """Wipe the line before pytest writes its next one, which would come to stand on it."""
@@ -75,7 +78,7 @@ class StatusLine:
             self._board.close()
 
     def _show(self) -> None:
-        board, now_s = self._board, time.monotonic()
+        board, now_s = self._board, monotonic_s()
         if board is None:
             return
         plans = [plan for slot in range(PLAN_SLOTS) if (plan := board.read_plan(slot))]

@@ -7,17 +7,16 @@ rows, plan and annotations are written as those of a real one; what the model do
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import os
-import time
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.clock import monotonic_s, utc_s, utc_text
 from twin_harness.control.outcome import judge_tolerance
 from twin_harness.errors import Undecided
+from twin_harness.file_lock import FileLock
 from twin_harness.metrics import columns
 from twin_harness.predict.virtual import annotate, virtual_columns
 from twin_harness.recording import Recording
@@ -66,7 +65,7 @@ class TwinRunner:
         self._warn = warn
         self._worker = worker
         self._columns = [metric.name for metric in columns(machine.possible_cpus)]
-        self._wall_s = time.time() - time.monotonic()
+        self._wall_s = utc_s() - monotonic_s()
 
     def begin(self) -> None:
         """Write the dataset's heading, unless another worker has."""
@@ -123,18 +122,19 @@ class TwinRunner:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the run folder: rows of several workers stand in the order of their virtual time."""
-        descriptor = os.open(self._folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        path = self._folder.path
+        lock = FileLock(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), f"run folder {str(path)!r}")
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock.take()
             yield
         finally:
-            os.close(descriptor)
+            lock.release()
 
     def _newest_s(self) -> float:
         """Return when the last row was taken; now, before the first one."""
         with self._folder.open_dataset() as dataset:
             newest = [planned.end_s for planned in self._folder.read_plans()]
-            return max(newest, default=time.monotonic()) if dataset.valid_bytes > dataset.first_row else time.monotonic()
+            return max(newest, default=monotonic_s()) if dataset.valid_bytes > dataset.first_row else monotonic_s()
 
     def _rows(self, planned: PlannedExperiment, offsets_s: np.ndarray, found: dict[str, np.ndarray]) -> str:
         """Return rows as CSV lines."""
@@ -145,7 +145,7 @@ class TwinRunner:
         for number, offset_s in enumerate(offsets_s):
             at_s = planned.zero_s + float(offset_s)
             active = "+".join(event.id for event in events if event.start_s < offset_s and event.end_s > offset_s - step_s)
-            moment = datetime.fromtimestamp(self._wall_s + at_s, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+            moment = utc_text(self._wall_s + at_s)
             labels = {"time": moment, "monotonic_s": f"{at_s:.6f}", "host": self._machine.host, "experiment": planned.experiment.name, "active_events": active}
             writer.writerow([labels.get(name) or _cell(found, name, number) for name in self._columns])
         return text.getvalue()

@@ -5,7 +5,6 @@ import signal
 import time
 
 from twin_harness.board import Board
-from twin_harness.child import end_child
 from twin_harness.dataset_file import DatasetFile
 from twin_harness.machine import inspect_machine
 from twin_harness.telemetry.start import Telemetry
@@ -24,7 +23,7 @@ def test_dataset_is_readable_whenever_the_logger_dies(tmp_path, chance, pytestco
             logger = telemetry.ensure_logger()
             time.sleep(chance.uniform(0.0, 0.3))
             os.kill(logger.pid, signal.SIGKILL)
-            end_child(logger, 5.0)
+            logger.end(5.0)
             with DatasetFile(folder / "dataset.csv") as dataset:
                 lines = dataset.read().decode().splitlines()
                 torn += dataset.torn_bytes > 0

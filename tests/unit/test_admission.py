@@ -5,7 +5,7 @@ import os
 import pytest
 
 from twin_harness import Experiment, cpu, disk, memory
-from twin_harness.control.machine_lock import MachineLock
+from twin_harness.control.machine_lock import MachineLock, open_lock
 from twin_harness.control.runner_parallel import Admission, claim_part
 from twin_harness.errors import HarnessFailure, InvalidInput
 
@@ -55,7 +55,7 @@ def test_whole_machine_after_a_shared_one_keeps_others_out(admission, tmp_path):
     admission.take(WHOLE)
     waits = []
 
-    def refuse():
+    def refuse(_):
         waits.append(True)
         raise InterruptedError
 
@@ -70,19 +70,21 @@ def test_each_worker_gets_a_part_of_its_own(tmp_path):
     first, held = claim_part(paths, 1)
     second, other = claim_part(paths, 1)
     assert (first, second) == (1, 0)
-    inherited = os.dup(held)
-    os.close(held)
+    inherited = os.dup(held.descriptor)
+    held.close()
     with pytest.raises(HarnessFailure, match="all 2 parts"):
         claim_part(paths, 1, patience_s=0.0)
     os.close(inherited)
     third, again = claim_part(paths, 0)
     assert third == 1
-    for descriptor in (other, again):
-        os.close(descriptor)
+    for lock in (other, again):
+        lock.close()
 
 
 def test_owner_of_a_part_takes_no_turns(tmp_path):
     """Whoever has a part of the machine waits for nobody, and its load inherits the part's lock."""
-    admission = Admission(lambda _: None, [str(tmp_path)], part=5)
+    part = open_lock("part", [str(tmp_path)])
+    admission = Admission(lambda _: None, [str(tmp_path)], part=part)
     assert admission.take(WHOLE) is False
-    assert admission.descriptors == (5,)
+    assert admission.descriptors == (part.descriptor,)
+    part.close()

@@ -319,7 +319,7 @@ def test_a_reader_waits_for_a_writer(board, other, monkeypatch):
         if sequence % 2:
             struct.pack_into("<I", board._map, counter_offset(slot), sequence + 1)
 
-    monkeypatch.setattr(board_module.time, "sleep", finish)
+    monkeypatch.setattr(board_module, "sleep_s", finish)
     assert other.read_plan(slot) == {"a": 1}
 
 
@@ -426,7 +426,7 @@ def test_abandoned_slots_are_taken_when_none_is_free(board, monkeypatch):
     """On a full board the account that nobody read for 60 s, and the slot of a process that was killed with its host, are taken; others stay."""
     monkeypatch.setattr(board_module, "PROCESS_SLOTS", 4)
     now_ns = 10**12
-    monkeypatch.setattr(board_module.time, "monotonic_ns", lambda: now_ns)
+    monkeypatch.setattr(board_module, "monotonic_s", lambda: now_ns / 1e9)
     ended, live, unborn, gone = (board.claim_process(pid, "cpu") for pid in (os.getpid(), os.getpid(), 0, os.getpid()))
     board.end_process(ended, 1, 1)
     board_module._U64.pack_into(board._map, board_module._PROCESSES_AT + gone * board_module._PROCESS_SIZE + 48, 1)  # its pid is another's by now

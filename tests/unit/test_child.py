@@ -18,15 +18,18 @@ ECHO = "json.tool"  # a module of the standard library that reads JSON to the en
 
 
 def test_a_child_s_environment_finds_the_package(monkeypatch):
-    """PYTHONPATH is the package's home alone, whatever the caller had."""
+    """PYTHONPATH is the standard library, then the package's home alone, whatever the caller had."""
     monkeypatch.setenv("PYTHONPATH", "/somewhere/else")
-    assert child.child_environment()["PYTHONPATH"] == PACKAGE_HOME
+    *before, home = child.child_environment()["PYTHONPATH"].split(os.pathsep)
+    assert home == PACKAGE_HOME
+    assert before == child.standard_library()
+    assert str(Path(os.__file__).parent) in before
 
 
 def test_a_child_s_environment_finds_its_libraries():
     """The homes of named libraries follow, each once, whether loaded yet or not."""
     folders = child.child_environment("psutil", "pytest", "psutil")["PYTHONPATH"].split(os.pathsep)
-    assert folders[0] == PACKAGE_HOME
+    assert folders[len(child.standard_library())] == PACKAGE_HOME
     assert len(set(folders)) == len(folders)
     assert any((Path(folder) / "psutil").is_dir() for folder in folders)
 
@@ -34,7 +37,7 @@ def test_a_child_s_environment_finds_its_libraries():
 def test_a_library_that_is_missing_adds_no_folder(monkeypatch, tmp_path):
     """What cannot be found is left out, and the working folder has nothing to do with it."""
     monkeypatch.chdir(tmp_path)
-    assert child.child_environment("no_such_library")["PYTHONPATH"] == PACKAGE_HOME
+    assert child.child_environment("no_such_library") == child.child_environment()
 
 
 def test_a_child_does_not_inherit_what_belongs_to_the_session(monkeypatch):

@@ -1,5 +1,6 @@
 """The machine's locks: taken in turn, shared by resource, let go by any death, and never found by following a link."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -9,7 +10,8 @@ import time
 import pytest
 
 from twin_harness.child import child_environment
-from twin_harness.control.machine_lock import MachineLock, open_lock
+from twin_harness.control import lock_holders, machine_lock
+from twin_harness.control.machine_lock import MACHINE, MachineLock, find_lock_place, lock_folders, open_lock
 from twin_harness.errors import HarnessFailure
 
 PATIENCE_S = 20.0
@@ -20,7 +22,7 @@ from twin_harness.control.machine_lock import MachineLock
 folder, name, again, hold_s, *resources = sys.argv[1:]
 log = os.open(os.path.join(folder, "log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 say = lambda word: os.write(log, f"{word} {name}\\n".encode())
-lock = MachineLock([folder], on_wait=lambda: say("waits"))
+lock = MachineLock([folder], on_wait=lambda _: say("waits"))
 for _ in range(1 + int(again)):
     lock.take(shared_resources=resources or None)
     say("takes")
@@ -199,7 +201,7 @@ def test_who_wants_the_machine_alone_waits_for_sharers(takers, lock):
 def test_waiting_is_told_before_it_begins(takers, tmp_path):
     """``on_wait`` is called by who has to wait, and by nobody else."""
     told = []
-    free = MachineLock([str(tmp_path)], on_wait=lambda: told.append("free"))
+    free = MachineLock([str(tmp_path)], on_wait=lambda _: told.append("free"))
     free.take()
     assert told == []
     takers.start("waiter")
@@ -234,11 +236,11 @@ def test_what_is_no_plain_file_is_passed_over(tmp_path, kind):
         name.mkdir()
     else:
         os.mkfifo(name)
-    descriptor = open_lock("machine", [str(bad), str(good)])
+    lock = open_lock("machine", [str(bad), str(good)])
     try:
-        assert os.path.realpath(f"/proc/self/fd/{descriptor}") == str(good / name.name)
+        assert os.path.realpath(f"/proc/self/fd/{lock.descriptor}") == str(good / name.name)
     finally:
-        os.close(descriptor)
+        lock.close()
     assert (target.read_text() if kind == "link" else target.exists()) == ("not ours" if kind == "link" else False)
 
 
@@ -265,3 +267,167 @@ def test_lock_files_are_never_written(lock, tmp_path):
     lock.take(shared_resources=["cpu", "memory"])
     names = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert names == {f"twin-harness.{name}.lock": 0 for name in ("turnstile", "machine", "cpu", "memory")}
+
+
+@pytest.fixture
+def machine_folders(tmp_path, monkeypatch):
+    """A machine whose lock folders are made up; returns what makes one, given its mode (None: it is missing)."""
+    names = [tmp_path / name for name in ("run-lock", "var-lock", "shm", "tmp")]
+    monkeypatch.setattr(machine_lock, "_PUBLIC_FOLDERS", tuple(map(str, names)))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+
+    def make(*modes):
+        for folder, mode in zip(names, modes, strict=True):
+            if mode is not None:
+                folder.mkdir()
+                folder.chmod(mode)
+        return [str(folder) for folder in names]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("modes", "place"),
+    [
+        ((0o1777, 0o1777, 0o1777, 0o1777), "run-lock"),  # Debian
+        ((None, None, 0o1777, 0o1777), "shm"),  # Alpine's image: /run is empty, and /var/lock points into it
+        ((0o755, None, 0o1777, 0o1777), "shm"),  # Fedora: root alone may write there
+        ((0o777, None, None, 0o1777), "tmp"),  # anybody may remove anybody's file there
+    ],
+    ids=["debian", "alpine", "fedora", "not-sticky"],
+)
+def test_the_folder_is_one_that_every_user_comes_to(machine_folders, modes, place):
+    """The choice looks at the folder, not at who asks: root, who may write everywhere, comes to the same one."""
+    machine_folders(*modes)
+    found = find_lock_place()
+    assert os.path.basename(found.folder) == place
+    assert found.is_for_all_users
+
+
+def test_a_folder_of_one_s_own_is_the_last_choice_and_said(machine_folders, tmp_path, monkeypatch):
+    """Where no folder is everybody's, one takes what one may write to, and knows that others do not come there."""
+    own = tmp_path / "own"
+    own.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(own))
+    folders = machine_folders(None, None, None, None)
+    assert lock_folders() == (*folders, str(own))
+    found = find_lock_place()
+    assert found.folder == str(own)
+    assert not found.is_for_all_users
+
+
+def test_a_strict_umask_keeps_nobody_out(tmp_path):
+    """A lock file is readable by all whatever the umask of who made it, else others would come to another one."""
+    before = os.umask(0o077)
+    try:
+        lock = open_lock(MACHINE, [str(tmp_path)])
+    finally:
+        os.umask(before)
+    assert os.stat(lock.path).st_mode & 0o777 == 0o644
+    lock.close()
+
+
+@pytest.mark.parametrize("kind", ["linked", "filled"])
+def test_a_file_that_may_be_another_one_s_secret_stays_private(tmp_path, kind):
+    """What has a second name or holds something may have been linked there by somebody else: its mode is left alone."""
+    secret = tmp_path / "twin-harness.machine.lock"
+    secret.touch(mode=0o600)
+    if kind == "linked":
+        os.link(secret, tmp_path / "other")
+    else:
+        secret.write_text("secret")
+    lock = open_lock(MACHINE, [str(tmp_path)])
+    lock.close()
+    assert secret.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
+    """In another folder one would meet nobody: who owns the file has to let others read it."""
+    bad, good = tmp_path / "bad", tmp_path / "good"
+    for folder in (bad, good):
+        folder.mkdir()
+    (bad / "twin-harness.machine.lock").touch()
+
+    def refuse(path, *rest, **more):
+        if str(path).startswith(str(bad)):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *rest, **more)
+
+    real = os.open
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(HarnessFailure, match=r"is another user's and cannot be read; have its owner or root run: chmod a\+r "):
+        open_lock(MACHINE, [str(bad), str(good)])
+
+
+def test_who_waits_is_told_who_has_the_machine(takers, tmp_path):
+    """Pid and command of the holder, also of one who waits at the turnstile, and again every so often."""
+    holder = takers.start("holder", hold_s="stdin")
+    takers.wait_for(lambda: takers.said("takes") == ["holder"])
+    said = []
+
+    def tell(text):
+        said.append(text)
+        if len(said) == 3:
+            holder.stdin.write(b"x")
+
+    lock = MachineLock([str(tmp_path)], on_wait=tell)
+    before, lock_holders.AGAIN_EVERY_S = lock_holders.AGAIN_EVERY_S, 0.02
+    try:
+        lock.take()
+    finally:
+        lock_holders.AGAIN_EVERY_S = before
+    lock.release()
+    assert said[0] == said[1] == said[2]
+    assert said[0].startswith(f" (process {holder.pid}, {sys.executable}")
+    assert len(said[0]) < 120
+
+
+def test_nobody_waits_for_himself(tmp_path, monkeypatch):
+    """A process that holds the machine in another session of its own is told so, and does not wait for ever."""
+    monkeypatch.setattr(lock_holders, "_FORK_PATIENCE_S", 0.0)
+    first, second = (MachineLock([str(tmp_path)]) for _ in range(2))
+    first.take()
+    with pytest.raises(HarnessFailure) as failure:
+        second.take()
+    assert str(failure.value) == (
+        f"the machine is held by this process itself (process {os.getpid()}), in another session or test of it that has not ended; "
+        "run experiments through this test's own fixtures"
+    )
+    first.release()
+
+
+def test_nobody_waits_for_a_fork_of_his_own(tmp_path, monkeypatch):
+    """A process that a C library forked keeps what it inherited: it is named, and not waited for; load of ours would be, as it ends by its plan."""
+    monkeypatch.setattr(lock_holders, "_FORK_PATIENCE_S", 0.0)
+    lock = MachineLock([str(tmp_path)])
+    lock.take()
+    libc = ctypes.CDLL(None)
+    pid = libc.fork()
+    if pid == 0:
+        libc.pause()
+        os._exit(0)
+    lock.release()
+    try:
+        with pytest.raises(HarnessFailure) as failure:
+            lock.take()
+        assert lock_holders.Waiting(str)._own_holders() == []
+        monkeypatch.setattr(lock_holders, "_OUR_LOAD", "py")
+        waiting = lock_holders.Waiting(str)
+        waiting._path = str(tmp_path / "twin-harness.machine.lock")
+        assert [holder.pid for holder in lock_holders.holders_of(waiting._path)] == [pid]
+        assert waiting._own_holders() == []
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert str(failure.value).startswith(f"the machine is held by a fork of this process (process {pid}, ")
+    assert str(failure.value).endswith("made while a test had the machine; end it before the next test begins, or start it with subprocess")
+
+
+def test_a_child_that_took_the_machine_itself_is_waited_for(takers, tmp_path, monkeypatch):
+    """A run that a test has started in a process of its own ends by itself."""
+    monkeypatch.setattr(lock_holders, "_FORK_PATIENCE_S", -1.0)
+    holder = takers.start("holder", hold_s="stdin")
+    takers.wait_for(lambda: takers.said("takes") == ["holder"])
+    lock = MachineLock([str(tmp_path)], on_wait=lambda _: holder.stdin.write(b"x"))
+    lock.take()
+    lock.release()

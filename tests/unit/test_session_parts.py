@@ -1,6 +1,5 @@
 """A session in parts, without load: who holds the machine, when it lets go, and what a dead logger leaves."""
 
-import fcntl
 import os
 
 import pytest
@@ -30,14 +29,11 @@ def session(tmp_path, monkeypatch):
 
 def is_free(folder):
     """Whether nobody has the machine."""
-    descriptor = open_lock(MACHINE, [str(folder)])
+    lock = open_lock(MACHINE, [str(folder)])
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return lock.try_take()
     finally:
-        os.close(descriptor)
-    return True
+        lock.close()
 
 
 def test_machine_is_let_go_when_the_logger_does_not_start(session, tmp_path, monkeypatch):
@@ -68,7 +64,7 @@ def test_load_keeps_the_machine_taken_when_the_logger_is_gone(tmp_path):
     folders = [str(tmp_path)]
     logger, other = MachineLock(folders), MachineLock(folders)
     logger.take(shared_resources=RESOURCES)
-    worker = Admission(lambda _: None, folders, part=os.open(tmp_path / "part", os.O_RDWR | os.O_CREAT))
+    worker = Admission(lambda _: None, folders, part=open_lock("part", folders))
     worker.join()
     assert worker.has_joined
     assert len(worker.descriptors) == 2
@@ -76,7 +72,7 @@ def test_load_keeps_the_machine_taken_when_the_logger_is_gone(tmp_path):
     worker.release()  # the end of a test: a part is kept
     assert not is_free(tmp_path)
     turnstile = open_lock(machine_lock.TURNSTILE, folders)
-    fcntl.flock(turnstile, fcntl.LOCK_EX)  # somebody waits for the machine
+    turnstile.take()  # somebody waits for the machine
     logger.take(shared_resources=RESOURCES, is_ours_already=worker.has_joined)
     assert logger.is_held
     assert not other.is_held

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from twin_harness.cli import loads, upkeep
 from twin_harness.cli.gating import add_gate
-from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, complain
+from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, complain, open_closed_streams
 from twin_harness.cli.predicting import add_predicting
 from twin_harness.cli.schedules import add_schedule
 from twin_harness.cli.settings import LOAD, SENSOR, add_settings
-from twin_harness.errors import InvalidInput, TwinError, UnreadableRun
+from twin_harness.errors import InvalidInput, TwinError, UnreadableRun, advise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 fine, 1 failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted."""
+    open_closed_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     end = words.index("--") if "--" in words and words[0] == "stress" else len(words)
     parsed = _parser().parse_args(words[:end])
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
         return FAILED
     except OSError as error:
-        complain(f"{error.filename or 'a file'}: {error.strerror or error}; look at its folder, rights and space")
+        complain(f"{error.filename or 'a file'}: {error.strerror or error}; {advise(error)}")
         return USAGE if error.filename else FAILED
     except KeyboardInterrupt:
         complain("interrupted")

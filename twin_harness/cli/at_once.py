@@ -45,7 +45,7 @@ def run_at_once(session: Session, planned: Sequence[tuple[Experiment, dict[str, 
         "generators": [generator for _, generator in planned],
     }
     session.admission.release()
-    words = [sys.executable, "-m", "twin_harness.cli.at_once"]
+    words = [sys.executable, "-P", "-m", "twin_harness.cli.at_once"]  # -P: no module of the working folder takes the place of one of ours
     pipe, code, undecided = subprocess.PIPE, OK, 0
     workers = [
         subprocess.Popen([*words, f"w{number}"], stdin=pipe, stdout=pipe, start_new_session=True)  # noqa: S603 - ourselves

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from twin_harness import clock
 from twin_harness.errors import InvalidInput
 from twin_harness.records import AnnotationRow
 from twin_harness.schedule import NAME_PATTERN
@@ -22,8 +22,7 @@ LONGEST_CELL = 32_000  # characters; spreadsheets cut cells off at 32,767, and P
 
 def utc_text(monotonic_s: float) -> str:
     """Return the wall clock at an instant of CLOCK_MONOTONIC, ISO 8601 with microseconds."""
-    utc_s = time.time() - (time.monotonic() - monotonic_s)
-    return datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return clock.utc_text(clock.utc_s() - (clock.monotonic_s() - monotonic_s))
 
 
 class AnnotationRecorder:
@@ -41,6 +40,7 @@ class AnnotationRecorder:
         self._partition = partition
         self._rows: list[AnnotationRow] = []
         self._experiments: list[tuple[str, float]] = []
+        self._writing = threading.Lock()  # loads of one test may end in threads, and a shard has one heading
 
     def new_row(self, experiment: str, event: str, stressor: str) -> AnnotationRow:
         """Return a row with this run's own fields filled in."""
@@ -55,16 +55,19 @@ class AnnotationRecorder:
             row.start_time = utc_text(row.start_monotonic_s)
         if row.end_monotonic_s is not None:
             row.end_time = utc_text(row.end_monotonic_s)
-        self._folder.append_annotation(row)
-        self._rows.append(row)
+        with self._writing:
+            self._folder.append_annotation(row)
+            self._rows.append(row)
 
     def begin_experiment(self, name: str, zero_s: float) -> None:
         """Say that marks belong to an experiment from now on."""
-        self._experiments.append((name, zero_s))
+        with self._writing:
+            self._experiments.append((name, zero_s))
 
     def end_experiment(self, name: str) -> None:
         """Say that it is over."""
-        self._experiments = [entry for entry in self._experiments if entry[0] != name]
+        with self._writing:
+            self._experiments = [entry for entry in self._experiments if entry[0] != name]
 
     def rows_of(self, experiment: str) -> tuple[AnnotationRow, ...]:
         """Return the rows of an experiment so far."""
@@ -76,7 +79,7 @@ class AnnotationRecorder:
         Raises:
             InvalidInput: the name or a parameter cannot stand in a file.
         """
-        now_s = time.monotonic()
+        now_s = clock.monotonic_s()
         self._write_mark(name, now_s, now_s, parameters)
 
     @contextmanager
@@ -87,11 +90,11 @@ class AnnotationRecorder:
             InvalidInput: the name or a parameter cannot stand in a file.
         """
         _check_name(name)
-        begin_s = time.monotonic()
+        begin_s = clock.monotonic_s()
         try:
             yield
         finally:
-            self._write_mark(name, begin_s, time.monotonic(), parameters)
+            self._write_mark(name, begin_s, clock.monotonic_s(), parameters)
 
     def _write_mark(self, name: str, begin_s: float, end_s: float, parameters: dict[str, Any]) -> None:
         _check_name(name)

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness import deadline
+from twin_harness.clock import is_standing
+from twin_harness.control.machine_lock import find_lock_place
 from twin_harness.devices import (
     counted_disks,
     counted_interfaces,
     power_zones,
     unlisted_interfaces,
 )
+from twin_harness.errors import HarnessFailure
 from twin_harness.machine import inspect_machine, look_at_folder
+from twin_harness.process_watch import LOOK_EVERY_S
 from twin_harness.procfs import ControlGroup, read_text
 
 if TYPE_CHECKING:
@@ -66,7 +70,59 @@ def examine(scratch_dir: Path) -> list[Finding]:
         *_power(),
         direct,
         _room(),
+        *examine_process(),
     ]
+
+
+def examine_process() -> list[Finding]:
+    """Look at what this process may do: take the machine, watch others, write and compute without a limit, trust its clock."""
+    return [_lock(), _watching(), _limits(), _clock()]
+
+
+def _lock() -> Finding:
+    try:
+        place = find_lock_place()
+    except HarnessFailure as failure:
+        return Finding("machine lock", False, str(failure), "no experiment can run until there is one")
+    if not place.is_for_all_users:
+        advice = "experiments of other users may run at the same time; have root run: install -d -m 1777 /run/lock"
+        return Finding("machine lock", False, f"in {place.folder}, which not every user of the machine comes to", advice)
+    return Finding("machine lock", True, f"in {place.folder}: all users of the machine take turns")
+
+
+def _watching() -> Finding:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (OSError, AttributeError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not in this Python"
+        found = f"pidfd_open is refused ({reason}): kernel before 5.3, or a seccomp filter"
+        return Finding("process watch", False, found, f"the end of a session is noticed within {LOOK_EVERY_S:g} s, not at once")
+    return Finding("process watch", True, "pidfd_open is permitted: load ends at once with its session")
+
+
+def _limits() -> Finding:
+    """Look at the limits of processes that cut load or recording short (setrlimit(2))."""
+    if sys.platform == "win32":
+        return Finding("limits", True, "none are known here")
+    import resource  # noqa: PLC0415 - Unix alone has it
+
+    units = {"RLIMIT_FSIZE": ("-f", "bytes a file"), "RLIMIT_CPU": ("-t", "s of CPU time a process"), "RLIMIT_AS": ("-v", "bytes of addresses")}
+    found = []
+    for name, (option, unit) in units.items():
+        limit = resource.getrlimit(getattr(resource, name))[0]
+        if limit != resource.RLIM_INFINITY:
+            found.append(f"{limit} {unit} (ulimit {option})")
+    if not found:
+        return Finding("limits", True, "no limit on file length, CPU time and addresses of a process")
+    return Finding("limits", False, ", ".join(found), "a run or load that needs more ends there and says so; raise them for experiments")
+
+
+def _clock() -> Finding:
+    if is_standing():
+        return Finding("clock", False, "CLOCK_MONOTONIC of this process stands still", "no experiment can run; start without libfaketime")
+    if "faketime" in os.environ.get("LD_PRELOAD", ""):
+        return Finding("clock", False, "libfaketime is loaded", "set FAKETIME_DONT_FAKE_MONOTONIC=1, or times and rates are the faked ones")
+    return Finding("clock", True, "goes on")
 
 
 def _cpus(machine: Machine) -> Finding:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import sys
 import time
@@ -17,9 +16,10 @@ from math import inf
 from typing import Any, Protocol
 
 from twin_harness.board import Board
-from twin_harness.child import die_with_parent, read_line, run_in_real_time, run_on, watch_process
+from twin_harness.child import die_with_parent, read_line, readable_of, run_in_real_time, run_on
 from twin_harness.deadline import PATIENCE_S, SpaceWatch
 from twin_harness.load_tree import await_dead, end_load
+from twin_harness.process_watch import ProcessWatch
 from twin_harness.procfs import AvailableMemory, KeptFile, believable_celsius, cpu_temperature_files, keep, read_meminfo
 
 POLL_S = 0.050
@@ -254,8 +254,12 @@ def _leave(board: Board, slots: list[int], watches: list[SpaceWatch]) -> None:
 def main() -> int:
     """Watch until stdin ends, or until a limit is crossed and the load is dead."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent()
-    limits = json.loads(read_line(0))
+    line = read_line(0)
+    if not line:
+        return 0
+    limits = json.loads(line)
+    if limits["dies_with_starter"]:
+        die_with_parent()
     board = Board.open(limits["board"])
     run_on(limits["cpus"])  # its worker may be confined to the part that the load fills
     limits_now = watched_limits(limits)
@@ -263,21 +267,21 @@ def main() -> int:
     watched_now = [Seen(limit) for limit in limits_now]
     pids = [os.getpid(), *(watch.pid for watch in watches)]
     slots = [board.claim_process(pid, "harness", plan=limits["part"]) for pid in pids]
-    controller = watch_process(limits["controller_pid"])
+    controller = ProcessWatch([limits["controller_pid"], limits["starter_pid"]])
     group, mark = 0, f"{board.path.stem}." if limits["has_commands"] else ""
     if len(limits["cpus"]) > 1:
         run_in_real_time()
     _tell({"state": "ready"})
-    watched = [0, *([controller] if controller is not None else [])]
+    watched = [0, *controller.descriptors]
     clean_s = time.monotonic()
     while True:
-        readable = select.select(watched, [], [], POLL_S)[0]
+        readable = readable_of(watched, POLL_S)
         if 0 in readable:
             line = os.read(0, 4096)
             if not line:
                 break
             group = json.loads(line)["group"]
-        if controller in readable:
+        if controller.has_ended(readable):
             _end(group, mark)
             break
         looked_s = time.monotonic()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import select
-import time
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.child import close_pipes, end_child, send_line, start_child
+from twin_harness.child import close_pipes, end_child, readable_of, send_line, start_child
+from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.control.reaper import register
 from twin_harness.errors import HarnessFailure
 from twin_harness.load_tree import end_load, kill_marked
@@ -33,10 +33,13 @@ class HostLink:
     def __init__(self, plan: dict[str, Any], limits: dict[str, Any] | None, locks: tuple[int, ...] = ()) -> None:
         board = Path(plan["board"])
         self._stem, self._has_commands = board.stem, bool(plan["environments"])
-        self._guard = start_child("twin_harness.control.guard", limits) if limits else None
-        watch_pids = [*plan["watch_pids"], *([self._guard.pid] if self._guard else [])]
+        # The kernel's death signal follows the thread that starts a process. One of a pool may end while the load is meant to go on;
+        # our own end, and the controller's, both are watched in any case.
+        tie = {"dies_with_starter": threading.current_thread() is threading.main_thread()}
+        self._guard = start_child("twin_harness.control.guard", {**limits, **tie, "starter_pid": os.getpid()}) if limits else None
+        plan = {**plan, "watch_pids": [*plan["watch_pids"], *([self._guard.pid] if self._guard else [])], **tie}
         try:
-            self._host = start_child("twin_harness.stress", {**plan, "watch_pids": watch_pids, "locks": locks}, pass_fds=locks)
+            self._host = start_child("twin_harness.stress", {**plan, "locks": locks}, pass_fds=locks)
         except OSError:
             if self._guard:
                 end_child(self._guard, _STOP_PATIENCE_S)
@@ -46,7 +49,7 @@ class HostLink:
             register(board, self._guard.pid, "guard")
             send_line(self._guard, {"group": self._host.pid})
         self._buffers: dict[int, bytes] = {_output(process): b"" for process in (self._host, self._guard) if process}
-        self.is_over = False
+        self.is_over = self._is_done = False
         self.tripped: dict[str, Any] | None = None
 
     def await_ready(self) -> None:
@@ -56,16 +59,16 @@ class HostLink:
             HarnessFailure: one of them did not come up.
         """
         missing = {_output(process) for process in (self._host, self._guard) if process}
-        deadline_s = time.monotonic() + READY_PATIENCE_S
+        deadline_s = monotonic_s() + READY_PATIENCE_S
         while missing:
-            for descriptor, message in self._read(max(0.0, deadline_s - time.monotonic())):
+            for descriptor, message in self._read(max(0.0, deadline_s - monotonic_s())):
                 if message["state"] == "ready":
                     missing.discard(descriptor)
                 else:
                     self._hear_guard(message)
             if self.tripped is not None:
                 return
-            if self.is_over or time.monotonic() > deadline_s:
+            if self.is_over or monotonic_s() > deadline_s:
                 who = "load host" if _output(self._host) in missing else "guard"
                 self.close()
                 msg = f"the {who} did not start; its own message stands above, on stderr"
@@ -82,7 +85,7 @@ class HostLink:
             if message["state"] in ("tripped", "dead"):
                 self._hear_guard(message)
             elif message["state"] == "done":
-                self.is_over = True
+                self.is_over = self._is_done = True
             else:
                 messages.append(message)
         return messages
@@ -95,9 +98,9 @@ class HostLink:
 
     def await_dead_load(self, patience_s: float) -> None:
         """Once the guard has tripped: wait until it says when the last of the load was gone."""
-        deadline_s = time.monotonic() + patience_s
+        deadline_s = monotonic_s() + patience_s
         while self.tripped is not None and "dead_s" not in self.tripped:
-            left_s = deadline_s - time.monotonic()
+            left_s = deadline_s - monotonic_s()
             is_last_look = self.has_guard_died or left_s <= 0  # it says so, and ends: what it said may still be unread
             self.poll(0.0 if is_last_look else left_s)
             if is_last_look:
@@ -105,10 +108,10 @@ class HostLink:
 
     def _read(self, timeout_s: float) -> list[tuple[int, dict[str, Any]]]:
         if not self._buffers:
-            time.sleep(timeout_s)
+            sleep_s(timeout_s)
             return []
         found = []
-        for descriptor in select.select(list(self._buffers), [], [], timeout_s)[0]:
+        for descriptor in readable_of(self._buffers, timeout_s):
             data = os.read(descriptor, 1 << 16)
             if not data:
                 del self._buffers[descriptor]
@@ -127,6 +130,14 @@ class HostLink:
     def host_pid(self) -> int:
         """The load host, which is also the number of its process group."""
         return self._host.pid
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the host has said that all is done, and ended by itself, after all that it had started; known once the link is closed.
+
+        Its exit code alone does not tell: where SIGCHLD is ignored every child seems to have ended well.
+        """
+        return self._is_done and self._host.returncode == 0
 
     @property
     def has_guard_died(self) -> bool:

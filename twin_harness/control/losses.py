@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twin_harness.board import LIVE
 from twin_harness.child import kill_group
+from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.load_tree import kill_marked
 from twin_harness.procfs import start_ticks
 from twin_harness.records import AnnotationRow
@@ -23,9 +23,9 @@ _POLL_S = 0.02
 def end_leftover_load(board: Board, patience_s: float) -> None:
     """Have every load of the session end: ask its runner, and kill what is left after ``patience_s``."""
     board.ask_load_to_stop()
-    deadline_s = time.monotonic() + patience_s
-    while (left := _load_groups(board)) and time.monotonic() < deadline_s:
-        time.sleep(_POLL_S)
+    deadline_s = monotonic_s() + patience_s
+    while (left := _load_groups(board)) and monotonic_s() < deadline_s:
+        sleep_s(_POLL_S)
     for group in left:
         kill_group(group)
     kill_marked(f"{board.path.stem}.")

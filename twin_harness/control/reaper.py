@@ -12,11 +12,11 @@ import os
 import re
 import signal
 import stat
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twin_harness import deadline
+from twin_harness.clock import sleep_s
 from twin_harness.load_tree import kill_marked
 from twin_harness.procfs import start_ticks
 
@@ -67,7 +67,7 @@ def register(board: Path, pid: int, role: str, scratch_dir: str = "") -> bool:
     for _ in range(_EXEC_PATIENCE_MS):
         if found is None or found[2]:
             break
-        time.sleep(0.001)  # the command line is empty for a moment while the process is executed
+        sleep_s(0.001)  # the command line is empty for a moment while the process is executed
         found = _describe(pid)
     if found is None:
         return False

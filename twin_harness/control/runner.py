@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from contextlib import contextmanager
+import threading
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
 from twin_harness import shapes
+from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.control import preflight
 from twin_harness.control.foreign import Clocks, busiest, read_clocks
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
-from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput
+from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput, advise
 from twin_harness.frames import read_frame
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.recording import Recording, compare
@@ -64,7 +65,7 @@ def _as_harness_failure() -> Iterator[None]:
         yield
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        msg = f"the harness could not go on: {error.strerror or error}{where}; look at the space, the descriptors and the rights of the data folder"
+        msg = f"the harness could not go on: {error.strerror or error}{where}; {advise(error)}"
         raise HarnessFailure(msg) from None
 
 
@@ -104,6 +105,7 @@ class ServerRunner:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._under_way = 0
+        self._entering = threading.Lock()  # a test may begin loads in threads: one of them at a time takes the machine, or starts the logger
 
     def run(self, experiment: Experiment, generator: dict[str, Any] | None = None) -> Recording:
         """Run one experiment and return its recording.
@@ -114,7 +116,7 @@ class ServerRunner:
             ExperimentAborted: the guard stopped it.
             FidelityMissed, Undecided: ``tolerance`` was missed, or could not be judged.
         """
-        with _as_harness_failure():
+        with _as_harness_failure(), self._counted(experiment):
             running = self._start(experiment, generator)
             try:
                 self._watch(running, running.planned.end_s)
@@ -124,25 +126,45 @@ class ServerRunner:
             return self._conclude(running)
 
     @contextmanager
+    def _counted(self, experiment: Experiment) -> Iterator[None]:
+        """Take the machine for an experiment, and count it as under way until the block is left.
+
+        Raises:
+            as ``run``, before anything is started.
+        """
+        site = self._site
+        _refuse_inside_given(experiment)
+        for warning in preflight.check(experiment, site.machine, site.guard, is_scratch_named=site.is_scratch_named, may_run_commands=site.may_run_commands):
+            site.warn(warning)
+        with self._entering:
+            site.admission.take(experiment, is_nested=self._under_way > 0)
+            site.ensure_logger()
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._entering:
+                self._under_way -= 1
+
+    @contextmanager
     def background(self, experiment: Experiment, recordings: list[Recording]) -> Iterator[None]:
         """Run an experiment while a block runs; leaving the block ends it, completed. Its recording is appended to ``recordings``.
 
         Raises:
             as ``run``, when the block is left.
         """
-        with _as_harness_failure():
-            running = self._start(experiment, None)
-        self._under_way += 1
-        try:
-            self._watch(running, running.planned.zero_s)
-            yield
-            self._cut(running)
-            self._watch(running, time.monotonic() + experiment.tail_s)
-        except BaseException as reason:
-            self._break_off(running, reason)
-            raise
-        finally:
-            self._under_way -= 1
+        with ExitStack() as under_way:
+            with _as_harness_failure():
+                under_way.enter_context(self._counted(experiment))
+                running = self._start(experiment, None)
+            try:
+                self._watch(running, running.planned.zero_s)
+                yield
+                self._cut(running)
+                self._watch(running, monotonic_s() + experiment.tail_s)
+            except BaseException as reason:
+                self._break_off(running, reason)
+                raise
         with _as_harness_failure():
             recordings.append(self._conclude(running))
 
@@ -150,27 +172,22 @@ class ServerRunner:
 
     def _start(self, experiment: Experiment, generator: dict[str, Any] | None) -> _Running:
         site = self._site
-        _refuse_inside_given(experiment)
-        for warning in preflight.check(experiment, site.machine, site.guard, is_scratch_named=site.is_scratch_named, may_run_commands=site.may_run_commands):
-            site.warn(warning)
-        site.admission.take(experiment, is_nested=self._under_way > 0)
-        site.ensure_logger()
         settled = self._settle(experiment.settle_s) if experiment.settle_s else None
         experiment = experiment.model_copy(update={"name": site.folder.claim_name(experiment.name)})
-        link = HostLink(site.host_plan(experiment), site.guard_limits(experiment) if experiment.events else None, site.admission.descriptors)
+        link = self._link(experiment)
         try:
             for pid in link.pids:
                 site.board.claim_process(pid, "harness", plan=site.machine.part_number)
             link.await_ready()
         except BaseException:
-            link.close()
+            self._close_link(link)
             raise
         planned = PlannedExperiment(experiment, 0.0, 0.0, 0.0, site.worker, generator=generator, partition=site.machine.partition, settled=settled)
         running = _Running(planned, link, -1, {event.id: event for event in experiment.events}, clocks=read_clocks())
         try:
             for ahead_s in _AHEAD_S:
                 self._announce(running, ahead_s)
-                if time.monotonic() < running.planned.begin_s:  # every row from the first on bears the experiment's name
+                if monotonic_s() < running.planned.begin_s:  # every row from the first on bears the experiment's name
                     break
             site.recorder.begin_experiment(experiment.name, running.planned.zero_s)
             link.begin(running.planned.zero_s, running.plan_slot)
@@ -179,10 +196,27 @@ class ServerRunner:
             raise
         return running
 
+    def _link(self, experiment: Experiment) -> HostLink:
+        """Start the load host of an experiment, and its guard."""
+        site = self._site
+        site.admission.note_load()
+        try:
+            limits = site.guard_limits(experiment) if experiment.events else None
+            return HostLink(site.host_plan(experiment), limits, site.admission.descriptors)
+        except BaseException:
+            site.admission.note_load_gone(is_clean=False)
+            raise
+
+    def _close_link(self, link: HostLink) -> None:
+        try:
+            link.close()
+        finally:
+            self._site.admission.note_load_gone(is_clean=link.is_clean)
+
     def _announce(self, running: _Running, ahead_s: float) -> None:
         """Give the events' clock its zero, so that the experiment begins ``ahead_s`` from now, and say so in the shard and on the board."""
         experiment = running.planned.experiment
-        zero_s = time.monotonic() + ahead_s + max(experiment.lead_s, LEAST_LEAD_S if experiment.events else 0.0)
+        zero_s = monotonic_s() + ahead_s + max(experiment.lead_s, LEAST_LEAD_S if experiment.events else 0.0)
         end_s = zero_s + experiment.span_s + experiment.tail_s
         running.planned = replace(running.planned, begin_s=zero_s - experiment.lead_s, zero_s=zero_s, end_s=end_s)
         self._site.folder.append_plan(running.planned)
@@ -191,9 +225,9 @@ class ServerRunner:
 
     def _settle(self, longest_s: float) -> dict[str, Any]:
         """Wait until CPU and disk have been idle for a second on end, at most ``longest_s``, and return how that went."""
-        site, begin_s = self._site, time.monotonic()
+        site, begin_s = self._site, monotonic_s()
         while True:
-            waited_s = time.monotonic() - begin_s
+            waited_s = monotonic_s() - begin_s
             valid_bytes, newest_s, _, _ = site.board.dataset_state()
             busy_percent = moved = nan
             if newest_s >= begin_s + _IDLE_FOR_S:
@@ -208,21 +242,21 @@ class ServerRunner:
             if site.board.is_load_stopping:
                 msg = "the controller was interrupted"
                 raise KeyboardInterrupt(msg)
-            time.sleep(min(_SETTLE_POLL_S, longest_s - waited_s))
+            sleep_s(min(_SETTLE_POLL_S, longest_s - waited_s))
 
     # -- under way ------------------------------------------------------------------------------------------------------------
 
     def _watch(self, running: _Running, until_s: float) -> None:
         """Follow events until an instant, and until all that have ended are annotated; return early when load was lost."""
         while True:
-            now_s = time.monotonic()
+            now_s = monotonic_s()
             for message in running.link.poll(min(_POLL_S, max(0.001, until_s - now_s))):
                 self._hear(running, message)
             self._annotate_known(running)
             if self._site.board.is_load_stopping:
                 msg = "the controller was interrupted"
                 raise KeyboardInterrupt(msg)
-            now_s = time.monotonic()
+            now_s = monotonic_s()
             due = [event for event in running.waiting.values() if running.planned.zero_s + event.end_s <= now_s]
             is_mute = any(now_s > running.planned.zero_s + event.end_s + self._patience_s(event) for event in due)
             if running.link.tripped or (running.link.is_over and running.waiting) or self._has_bad_end(running) or is_mute:
@@ -244,7 +278,7 @@ class ServerRunner:
             HarnessFailure: the logger has written nothing for seconds.
         """
         patience_s = _ROW_PATIENCE_S + 2 * self._site.interval_s
-        silent_s = time.monotonic() - max(self._site.board.dataset_state()[1], running.planned.begin_s)
+        silent_s = monotonic_s() - max(self._site.board.dataset_state()[1], running.planned.begin_s)
         if silent_s > patience_s:
             msg = f"the telemetry logger has written nothing for {silent_s:.1f} s; the experiment was ended, look at the logger's message on stderr"
             raise HarnessFailure(msg)
@@ -280,7 +314,7 @@ class ServerRunner:
 
     def _is_beside_others(self, planned: PlannedExperiment, row: AnnotationRow) -> bool:
         """Tell whether an event ran at the same time as an event of another experiment of this run: experiments that share may."""
-        begin_s, end_s = row.start_monotonic_s or 0.0, row.end_monotonic_s or time.monotonic()
+        begin_s, end_s = row.start_monotonic_s or 0.0, row.end_monotonic_s or monotonic_s()
         return any(
             other.zero_s + event.start_s < end_s and min(other.zero_s + event.end_s, other.end_s) > begin_s
             for other in self._site.folder.read_plans()
@@ -328,8 +362,8 @@ class ServerRunner:
         """End all load now, as planned so from the beginning."""
         running.is_cut = True
         running.link.ask_to_stop("the block was left")
-        deadline_s = time.monotonic() + _ROW_PATIENCE_S
-        while running.waiting and not running.link.is_over and time.monotonic() < deadline_s:
+        deadline_s = monotonic_s() + _ROW_PATIENCE_S
+        while running.waiting and not running.link.is_over and monotonic_s() < deadline_s:
             for message in running.link.poll(_POLL_S):
                 if message["state"] == "ended" and message["status"] == "stopped":
                     message.update(status="completed", message="")
@@ -363,7 +397,7 @@ class ServerRunner:
             status, why, end_s = "aborted", _tripped_text(link.tripped), link.tripped["killed_s"]
         else:
             reason = "its load host did not answer" if is_mute else "its guard died" if link.has_guard_died else "its load host died"
-            status, why, end_s = "failed", f"the load was stopped because {reason}", time.monotonic()
+            status, why, end_s = "failed", f"the load was stopped because {reason}", monotonic_s()
         for event in list(running.waiting.values()):
             start_s = running.starts_s.get(event.id)
             was_to_run = start_s is not None or not running.starts_s
@@ -379,8 +413,8 @@ class ServerRunner:
 
     def _stop_rest(self, running: _Running, why: str) -> None:
         running.link.ask_to_stop(why)
-        deadline_s = time.monotonic() + _ROW_PATIENCE_S
-        while running.waiting and not running.link.is_over and time.monotonic() < deadline_s:
+        deadline_s = monotonic_s() + _ROW_PATIENCE_S
+        while running.waiting and not running.link.is_over and monotonic_s() < deadline_s:
             for message in running.link.poll(_POLL_S):
                 self._hear(running, message)
 
@@ -392,19 +426,19 @@ class ServerRunner:
             self._stop_rest(running, why)
             for event in list(running.waiting.values()):  # its host is gone or does not answer
                 start_s = running.starts_s.get(event.id)
-                lost = {"event": event.id, "state": "ended", "start_s": start_s, "end_s": time.monotonic(), "status": "stopped", "message": why}
+                lost = {"event": event.id, "state": "ended", "start_s": start_s, "end_s": monotonic_s(), "status": "stopped", "message": why}
                 self._hear(running, lost)
             for _, row in running.ended:
                 if row.status == "stopped":
                     row.status, row.message = ("failed" if is_fault else "stopped"), why
             self._annotate_known(running, is_last_chance=True)
         finally:
-            running.planned = replace(running.planned, end_s=time.monotonic())
+            running.planned = replace(running.planned, end_s=monotonic_s())
             self._close(running, "failed" if is_fault else "stopped")
 
     def _close(self, running: _Running, status: str) -> None:
         running.own_pids |= {process.pid for process in self._site.board.processes()}
-        running.link.close()
+        self._close_link(running.link)
         if running.plan_slot >= 0:
             self._site.board.remove_plan(running.plan_slot)
         self._site.recorder.end_experiment(running.planned.experiment.name)
@@ -419,18 +453,18 @@ class ServerRunner:
             HarnessFailure: no sample came.
         """
         patience_s = _ROW_PATIENCE_S + 2 * self._site.interval_s
-        deadline_s = max(time.monotonic(), until_s) + patience_s
+        deadline_s = max(monotonic_s(), until_s) + patience_s
         while self._site.board.dataset_state()[1] < until_s:
-            if time.monotonic() > deadline_s:
+            if monotonic_s() > deadline_s:
                 msg = f"the telemetry logger has written nothing for {patience_s:.1f} s; the run is PARTIAL, look at its stderr above"
                 raise HarnessFailure(msg)
-            time.sleep(min(_POLL_S, self._site.interval_s / 2))
+            sleep_s(min(_POLL_S, self._site.interval_s / 2))
 
     def _conclude(self, running: _Running) -> Recording:
         statuses = {row.status for row in (*running.rows, *(row for _, row in running.ended))}
         status = next((name for name in ("aborted", "failed", "stopped") if name in statuses), "completed")
         if status in ("aborted", "failed"):
-            running.planned = replace(running.planned, end_s=min(running.planned.end_s, time.monotonic()))
+            running.planned = replace(running.planned, end_s=min(running.planned.end_s, monotonic_s()))
         try:
             self._await_rows(running.planned.end_s)
         except HarnessFailure as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import time
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.clock import monotonic_s, utc_s
 from twin_harness.errors import TwinError
 from twin_harness.plugin import allure_files
 from twin_harness.plugin.state import state_of
@@ -63,7 +63,7 @@ def _waiting_step(begin_s: float, end_s: float) -> Any:
     """Return a step for the time in which another experiment had the machine."""
     from allure_commons.model2 import TestStepResult  # noqa: PLC0415 - only where Allure is on
 
-    now_s, now_ms = time.monotonic(), time.time() * 1000
+    now_s, now_ms = monotonic_s(), utc_s() * 1000
     start, stop = (round(now_ms - (now_s - instant_s) * 1000) for instant_s in (begin_s, end_s))
     return TestStepResult(name=f"waiting for the machine: {end_s - begin_s:.1f} s", start=start, stop=stop, status="passed")
 
@@ -89,7 +89,7 @@ def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:
     file, _, name = nodeid.partition("::")
     full_name = f"{file.removesuffix('.py').replace('/', '.')}#{name}"
     identity = hashlib.md5(full_name.encode(), usedforsecurity=False).hexdigest()  # as allure-pytest does, so that history finds it
-    moment = round(time.time() * 1000)
+    moment = round(utc_s() * 1000)
     result = TestResult(uuid=str(uuid.uuid4()), name=name, fullName=full_name, start=moment, stop=moment, status="broken")
     result.historyId = result.testCaseId = identity
     result.titlePath = file.split("/")

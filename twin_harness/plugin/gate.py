@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest.runner import runtestprotocol
 
+from twin_harness.clock import monotonic_s
 from twin_harness.errors import InvalidInput, TwinError
 from twin_harness.plugin import workers
 from twin_harness.plugin.markers import call_marker, name_of
@@ -234,7 +234,7 @@ def take_machine(item: pytest.Item) -> None:
     session.ensure_logger()
     session.admission.hold(name_of(item.name))
     test.note_waits(session.admission.take_waits())
-    test.begin_s = time.monotonic()
+    test.begin_s = monotonic_s()
 
 
 def give_machine_back(item: pytest.Item) -> None:
@@ -250,7 +250,7 @@ def _give_machine_back(state: PluginState) -> None:
 
 def _tell_progress(state: PluginState, number: int) -> None:
     """Say how many pairs are done and how long the rest may take, when a new one begins; one worker alone does."""
-    now_s = time.monotonic()
+    now_s = monotonic_s()
     if state.seat.worker not in ("main", "gw0") or number in state.pairs_begun:
         return
     state.pairs_begun.setdefault(number, now_s)
@@ -341,7 +341,7 @@ def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, sta
                 values[measure.short_name] = _figure(measure, test)
             except TwinError as error:
                 faults[measure.short_name] = str(error)
-    end_s, session = time.monotonic(), state.session
+    end_s, session = monotonic_s(), state.session
     environment = Environment()
     if session is not None and (valid_bytes := session.board.dataset_state()[0]):
         with contextlib.suppress(OSError, TwinError), session.folder.open_dataset(valid_bytes) as dataset:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
+from twin_harness.clock import monotonic_s
 from twin_harness.variant import Variant
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class TestState:
     pair: int = -1
     position: int = 0
     recorded: dict[str, tuple[Measure, float]] = field(default_factory=dict)
-    begin_s: float = field(default_factory=time.monotonic)
+    begin_s: float = field(default_factory=monotonic_s)
 
     def note_waits(self, waits: list[tuple[float, float]]) -> None:
         """Take up that the test waited for the machine."""

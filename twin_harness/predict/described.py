@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin_harness.clock import utc_s
 from twin_harness.predict.calibration import Calibration
 from twin_harness.predict.model_file import CalibrationPart, CapacityPart, DriftPart, ModelFile, RunPart, SpreadPart, TrainingPart
 from twin_harness.predict.observation import COLUMNS
@@ -33,7 +34,7 @@ def described(twin: Twin, training: Sequence[Observation], kept: Sequence[Observ
     plans = sorted({one.plan for one in training})
     digest = hashlib.sha256("\n".join(sorted(f"{one.run} {one.name} {one.plan}" for one in training)).encode()).hexdigest()
     return ModelFile(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.fromtimestamp(utc_s(), UTC).isoformat(timespec="seconds"),
         fingerprint=training[0].fingerprint,
         capacity=CapacityPart(cpus=twin.capacity_.cpus, memory_bytes=twin.capacity_.memory_bytes),
         parameters=dict(zip(NAMES, map(float, twin.parameters_), strict=True)),

@@ -12,13 +12,12 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import select
 import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.child import die_with_parent
+from twin_harness.child import die_with_parent, readable_of
 from twin_harness.load_tree import MARK, descendants, send
 from twin_harness.procfs import CLOCK_TICKS_PER_S, children_of, process_cpu_ns, process_io_bytes, resident_bytes
 from twin_harness.stress.load import LoadFailed
@@ -160,7 +159,7 @@ class CommandStress:
             time.sleep(timeout_s)
             return
         deadline_s = time.monotonic() + timeout_s
-        while select.select([self._output], [], [], max(0.0, deadline_s - time.monotonic()))[0]:
+        while readable_of([self._output], deadline_s - time.monotonic()):
             data = os.read(self._output, 1 << 16)
             if not data:
                 os.close(self._output)

@@ -10,10 +10,11 @@ kernel's last account of each on the board before it reaps it.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
-import select
+import resource
 import signal
 import sys
 import time
@@ -22,8 +23,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from twin_harness import shapes
 from twin_harness.board import UNCOUNTED, Board
-from twin_harness.child import be_first_to_kill, die_with_parent, read_line, run_on, watch_process
+from twin_harness.child import be_first_to_kill, die_with_parent, read_line, readable_of, run_on
+from twin_harness.errors import advise
 from twin_harness.load_tree import descendants, kill_marked, send
+from twin_harness.process_watch import ProcessWatch
 from twin_harness.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 from twin_harness.stress.command_stress import CommandStress, environment_of
 from twin_harness.stress.cpu_stress import CpuStress, Team
@@ -41,6 +44,7 @@ HELD_S = 1.0  # a killed process that writes to a healthy disk ends with the wri
 RELEASE_S_PER_GIB = 0.5
 COMMAND_RELEASE_S = 4.0  # a program may hold gigabytes, which take their time to be freed
 STOP_PATIENCE_S = 0.5
+_OF_CPU_LIMIT = 0.9  # the kernel counts ticks for the limit, 3 % more than the clock in one try
 
 
 @dataclass
@@ -112,7 +116,7 @@ class LoadHost:
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         self._mark = f"{self._board.path.stem}.{os.getpid()}."
         self._has_commands = any(event["stressor"] == "command" for event in plan["events"])
-        self._watched = [fd for pid in plan["watch_pids"] if (fd := watch_process(pid)) is not None]
+        self._watch = ProcessWatch(plan["watch_pids"])
 
     def run(self) -> int:
         """Prepare, run every event, and return an exit code."""
@@ -151,10 +155,8 @@ class LoadHost:
             try:
                 self._prepare_event(event)
             except OSError as error:
-                event.status, event.message = (
-                    "failed",
-                    f"scratch folder {self._plan['scratch_dir']}: {error.strerror}; name another one with --twin-scratch-dir",
-                )
+                way_out = advise(error) if error.errno == errno.EFBIG else "name another one with --twin-scratch-dir"
+                event.status, event.message = "failed", f"scratch folder {self._plan['scratch_dir']}: {error.strerror}; {way_out}"
             except _Stopping:
                 return
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a project's module does when it is imported
@@ -192,9 +194,17 @@ class LoadHost:
             is_due = now_s >= self._zero_s + event.plan["start_s"] - ARM_S
             if is_due and not event.is_forked and not self._is_stopping and event.status == "completed":
                 event.is_forked = True
-                for load, make in self._make_stressors(event):
-                    if not self._is_stopping:
-                        self._fork(event, load, make)
+                self._fork_event(event)
+
+    def _fork_event(self, event: _Event) -> None:
+        """Fork the processes of an event; where the kernel refuses one the event has failed, and those that there are end."""
+        try:
+            for load, make in self._make_stressors(event):
+                if not self._is_stopping:
+                    self._fork(event, load, make)
+        except OSError as error:
+            event.status, event.message = "failed", f"a load process cannot be started: {error.strerror}; {advise(error)}"
+            self._end_children(event.children)
 
     def _make_stressors(self, event: _Event) -> Iterator[tuple[Load, Callable[[int], Stressor]]]:
         """Return the load of each process of an event, and what makes its stressor there, given the process's slot."""
@@ -222,7 +232,14 @@ class LoadHost:
         sys.stdout.flush()
         host = os.getpid()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until the child has a handler of its own
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            self._board.free_process(slot)
+            os.close(read_end)
+            os.close(write_end)
+            raise
         if pid == 0:
             os.close(read_end)
             self._leave_files_of_others(event)
@@ -300,18 +317,17 @@ class LoadHost:
 
     def _wait(self, timeout_s: float | None) -> None:
         """Wait for a child, the runner, or the end of a process we live with; handle what came."""
-        poll = select.poll()
-        for descriptor in (0, self._wake_read, *self._watched, *self._children):
-            poll.register(descriptor, select.POLLIN | select.POLLHUP)
-        for descriptor, _ in poll.poll(None if timeout_s is None else timeout_s * 1000 + 1):
+        watched = (0, self._wake_read, *self._watch.descriptors, *self._children)
+        readable = readable_of(watched, self._watch.shortened(None if timeout_s is None else timeout_s + 0.001))
+        if self._watch.has_ended(readable):
+            self._die()
+        for descriptor in readable:
             if descriptor == 0:
                 self._read_input()
             elif descriptor == self._wake_read:
                 os.read(self._wake_read, 4096)
                 if self._was_signalled and not self._is_stopping:
                     self._stop("stopped", "the load host was asked to stop")
-            elif descriptor in self._watched:
-                self._die()
             else:
                 self._read_child(self._children[descriptor])
 
@@ -373,7 +389,8 @@ class LoadHost:
         os.close(child.pipe)
         del self._children[child.pipe]
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        self._board.end_process(child.slot, process_cpu_ns(child.pid) or 0, sum(process_io_bytes(child.pid) or (0, 0)))
+        cpu_ns = process_cpu_ns(child.pid) or 0
+        self._board.end_process(child.slot, cpu_ns, sum(process_io_bytes(child.pid) or (0, 0)))
         _, status = os.waitpid(child.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         event = child.event
@@ -383,7 +400,7 @@ class LoadHost:
         if child.final_line is None:
             event.ends_s.append(time.monotonic())
         if code != 0 and event.status == "completed":
-            event.status, event.message = "failed", _cause_of(code)
+            event.status, event.message = "failed", _cause_of(code, cpu_ns / 1e9)
             self._end_children(event.children)  # an event of which a part is gone is not the one that was asked for
 
     def _tell_ended(self) -> None:
@@ -464,12 +481,20 @@ def end_others(mark: str) -> NoReturn:
     os._exit(1)
 
 
-def _cause_of(code: int) -> str:
-    """Return why a load process ended, given its exit code."""
+def _cause_of(code: int, cpu_s: float) -> str:
+    """Return why a load process ended, given its exit code and the CPU time that it had."""
     if code > 0:
         return f"a load process ended with code {code}"
+    name = signal.Signals(-code).name
+    soft_s, hard_s = resource.getrlimit(resource.RLIMIT_CPU)
+    limit_s = soft_s if -code == signal.SIGXCPU else hard_s
+    # Both limits are usually one, and the kernel then looks at the hard one first, which kills (kernel/time/posix-cpu-timers.c).
+    if -code in (signal.SIGXCPU, signal.SIGKILL) and limit_s != resource.RLIM_INFINITY and cpu_s > limit_s * _OF_CPU_LIMIT:
+        return f"a load process died of {name} after {cpu_s:.1f} s of CPU time, all that a process may have here; raise ulimit -t"
+    if -code == signal.SIGXFSZ:
+        return f"a load process died of {name}: its file became longer than files may be here; raise ulimit -f"
     killer = "the kernel ran out of memory" if -code == signal.SIGKILL else "it was killed"
-    return f"a load process died of {signal.Signals(-code).name} ({killer}, or somebody sent it)"
+    return f"a load process died of {name} ({killer}, or somebody sent it)"
 
 
 def _kill(pid: int) -> None:
@@ -479,12 +504,14 @@ def _kill(pid: int) -> None:
 def main() -> int:
     """Read the plan from stdin and be its host."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent()
     be_first_to_kill()
     line = read_line(0)
     if not line:
         return 2
+    plan = json.loads(line)
+    if plan["dies_with_starter"]:
+        die_with_parent()
     # What a project's module prints when it is imported goes to stderr, not into the runner's line.
     answers = os.dup(1)
     os.dup2(2, 1)
-    return LoadHost(json.loads(line), answers).run()
+    return LoadHost(plan, answers).run()

@@ -13,14 +13,14 @@ import os
 import signal
 import statistics
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.board import Board
-from twin_harness.child import die_with_parent, end_child
+from twin_harness.child import die_with_parent
+from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.machine import inspect_machine
 from twin_harness.telemetry.start import Telemetry
 
@@ -146,18 +146,18 @@ def _beside_the_harness(folder: Path, config: TwinConfig, machine: dict[str, Any
     try:
         processes += [process for process in (telemetry.ensure_logger(),) if process]
         processes.append(telemetry.start_probe())
-        time.sleep(_SETTLE_S)
+        sleep_s(_SETTLE_S)
         return _block(cpus, block_s)
     finally:
         board.ask_to_stop()
         for process in processes:
-            end_child(process, 5.0)
+            process.end(5.0)
         board.close(unlink=True)
 
 
 def _block(cpus: Sequence[int], block_s: float) -> tuple[float, float]:
     """Return the pieces of work that one worker a CPU did in a block, and the sleeper's 99th percentile of lateness in ms."""
-    begin_s = time.monotonic() + 0.05
+    begin_s = monotonic_s() + 0.05
     pipes = [_fork(_work, cpu, begin_s, begin_s + block_s) for cpu in cpus]
     pipes.append(_fork(_sleep, None, begin_s, begin_s + block_s))
     answers = []
@@ -186,12 +186,12 @@ def _fork(run: Callable[[float, float], float], cpu: int | None, begin_s: float,
 
 def _work(begin_s: float, end_s: float) -> float:
     """Do the piece of work until the end, and return how often, the last one in part."""
-    time.sleep(max(0.0, begin_s - time.monotonic()))
-    done, before_s, now_s = 0, begin_s, time.monotonic()
+    sleep_s(begin_s - monotonic_s())
+    done, before_s, now_s = 0, begin_s, monotonic_s()
     while now_s < end_s:
         for _ in repeat(None, _TURNS):
             pass
-        before_s, now_s = now_s, time.monotonic()
+        before_s, now_s = now_s, monotonic_s()
         done += 1
     return done - 1 + (end_s - before_s) / max(now_s - before_s, 1e-9)
 
@@ -199,9 +199,9 @@ def _work(begin_s: float, end_s: float) -> float:
 def _sleep(begin_s: float, end_s: float) -> float:
     """Sleep 2 ms at a time until the end, and return the 99th percentile of how much longer it took, in ms."""
     late_ms = []
-    time.sleep(max(0.0, begin_s - time.monotonic()))
-    while (now_s := time.monotonic()) < end_s:
-        time.sleep(_SLEEP_S)
-        late_ms.append((time.monotonic() - now_s - _SLEEP_S) * 1e3)
+    sleep_s(begin_s - monotonic_s())
+    while (now_s := monotonic_s()) < end_s:
+        sleep_s(_SLEEP_S)
+        late_ms.append((monotonic_s() - now_s - _SLEEP_S) * 1e3)
     late_ms.sort()
     return late_ms[int(0.99 * len(late_ms))] if late_ms else 0.0

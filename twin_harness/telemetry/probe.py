@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import sys
 import time
@@ -18,7 +17,8 @@ from math import nan
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from twin_harness.board import CPU_PROBE, DISK_PROBE, SERVICE_PROBE, WAKEUP_PROBE, Board
-from twin_harness.child import die_with_parent, run_on, watch_process
+from twin_harness.child import die_with_parent, leave_parent, readable_of, run_on
+from twin_harness.process_watch import ProcessWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,16 +54,19 @@ def main() -> int:
     """Read the settings from stdin and probe until told to stop, or the controller is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = json.loads(sys.stdin.buffer.readline())
+    if settings["leaves_parent"]:
+        leave_parent()
     board = Board.open(settings["board"])
     run_on(settings["machine"]["cpus"])
-    controller = watch_process(settings["controller_pid"])
+    controller = ProcessWatch([settings["controller_pid"]])
     if not settings.get("outlives_starter"):
         die_with_parent()
     helpers = [_fork(board, run, argument) for run, argument in _wanted(settings)]
     slot = board.claim_process(os.getpid(), "harness")
     wakeup, work = _Worst(board, WAKEUP_PROBE), _Worst(board, CPU_PROBE)
+    os.write(1, json.dumps({"state": "ready", "pid": os.getpid()}).encode() + b"\n")
     turn, next_s = 0, time.monotonic()
-    while not board.is_stopping and not _is_gone(controller, settings["controller_pid"], turn):
+    while not board.is_stopping and not _is_gone(controller, turn):
         next_s = max(next_s + PERIOD_S, time.monotonic())
         time.sleep(max(0.0, next_s - time.monotonic()))
         wakeup.tell((time.monotonic() - next_s) * 1e3)
@@ -213,14 +216,6 @@ def _read(answer: IO[bytes], until_s: float) -> None:
             return
 
 
-def _is_gone(descriptor: int | None, pid: int, turn: int) -> bool:
+def _is_gone(controller: ProcessWatch, turn: int) -> bool:
     """Tell whether the controller has ended; asked five times a second."""
-    if turn % WORK_EVERY:
-        return False
-    if descriptor is None:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        return False
-    return bool(select.select([descriptor], [], [], 0)[0])
+    return turn % WORK_EVERY == 0 and controller.has_ended(readable_of(controller.descriptors, 0.0))

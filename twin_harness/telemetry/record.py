@@ -11,14 +11,13 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from twin_harness.board import Board
-from twin_harness.child import end_child
+from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import InvalidInput
 from twin_harness.machine import inspect_machine, look_at_folder
 from twin_harness.procfs import process_cpu_ns
@@ -183,7 +182,7 @@ def _record(path: Path, workings: Path, config: TwinConfig, duration_s: float | 
     finally:
         board.ask_to_stop()
         for process in processes:
-            end_child(process, 5.0)
+            process.end(5.0)
         display.show(tail, board, 0.0)
         rows = board.dataset_state()[2]
         display.close()
@@ -254,12 +253,12 @@ class _Words:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._told_s = time.monotonic()
+        self._told_s = monotonic_s()
 
     def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:  # noqa: ARG002 - a display
         """Say how far it is."""
-        if time.monotonic() - self._told_s >= (_PROGRESS_EVERY_S if elapsed_s < _FIRST_S else _LATER_EVERY_S):
-            self._told_s = time.monotonic()
+        if monotonic_s() - self._told_s >= (_PROGRESS_EVERY_S if elapsed_s < _FIRST_S else _LATER_EVERY_S):
+            self._told_s = monotonic_s()
             _, _, rows, (cpu, memory, disk) = board.dataset_state()
             figures = f"cpu {cpu:.0f} %  mem {memory:.0f} %  disk {disk / 2**20:.1f} MiB/s"
             self._say(f"{elapsed_s:.0f} s  {rows} samples  {figures.replace('nan', '–')}")
@@ -284,7 +283,7 @@ class _Lines:
 
 def _follow(tail: CsvTail, board: Board, poll: Callable[[], int | None], duration_s: float | None, display: Display) -> None:
     """Show rows until the time is over or the logger has ended."""
-    begin_s = time.monotonic()
-    while poll() is None and (duration_s is None or time.monotonic() - begin_s < duration_s):
-        time.sleep(_POLL_S)
-        display.show(tail, board, time.monotonic() - begin_s)
+    begin_s = monotonic_s()
+    while poll() is None and (duration_s is None or monotonic_s() - begin_s < duration_s):
+        sleep_s(_POLL_S)
+        display.show(tail, board, monotonic_s() - begin_s)

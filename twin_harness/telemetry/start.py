@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
 import os
-import select
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.child import start_child
+from twin_harness.child import close_pipes, kill_group, readable_of, start_child
+from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import HarnessFailure
+from twin_harness.file_lock import FileLock
+from twin_harness.process_watch import ProcessWatch
 
 if TYPE_CHECKING:
     import subprocess
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _MODULE = "twin_harness.telemetry"
 START_PATIENCE_S = 20.0
+_POLL_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Telemetry:
         interval_s: between two samples. controller_pid: the process that it ends with. machine: content of ``machine.json``.
         source: where samples come from: auto, procfs or psutil. probe_disk: probe the scratch folder. probe_service: its address, if any.
         on_start: told pid and role of each process that is started.
+        leaves_parent: have both processes be nobody's children, for a starter whose children others may kill.
         before_start: called before the logger is started, by one worker at a time; the descriptors that it returns the logger holds while it lives.
     """
 
@@ -44,6 +48,7 @@ class Telemetry:
     probe_disk: bool = False
     probe_service: str = ""
     on_start: Callable[[int, str], object] = lambda _pid, _role: None
+    leaves_parent: bool = False
     before_start: Callable[[], tuple[int, ...]] = tuple
 
     def _settings(self) -> dict[str, Any]:
@@ -58,9 +63,10 @@ class Telemetry:
             "probe_disk": self.probe_disk,
             "probe_service": self.probe_service,
             "outlives_starter": True,
+            "leaves_parent": self.leaves_parent,
         }
 
-    def ensure_logger(self) -> subprocess.Popen[bytes] | None:
+    def ensure_logger(self) -> TelemetryProcess | None:
         """Start the logger unless one lives, and return it once it samples; None when somebody else's lives.
 
         The living logger holds the lock through a descriptor it inherits, so the lock tells whether one lives.
@@ -68,18 +74,15 @@ class Telemetry:
         Raises:
             HarnessFailure: it does not come up.
         """
-        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        lock = FileLock(os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), str(self.lock))
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not lock.try_take():
                 return None
-            process = start_child(_MODULE, self._settings(), title="logger", libraries=("psutil",), pass_fds=(descriptor, *self.before_start()))
+            descriptors = (lock.descriptor, *self.before_start())
+            starter = start_child(_MODULE, self._settings(), title="logger", libraries=("psutil",), pass_fds=descriptors)
         finally:
-            os.close(descriptor)
-        self.on_start(process.pid, "logger")
-        _await_ready(process)
-        return process
+            lock.close()
+        return self._await_ready(starter, "logger")
 
     def has_logger(self) -> bool:
         """Tell whether a logger lives, whoever started it."""
@@ -87,31 +90,82 @@ class Telemetry:
             descriptor = os.open(self.lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        lock = FileLock(descriptor, str(self.lock))
+        if not lock.try_take():
+            lock.close()
             return True
-        finally:
-            os.close(descriptor)
+        lock.release()
         return False
 
-    def start_probe(self) -> subprocess.Popen[bytes]:
-        """Start the probe."""
-        process = start_child(_MODULE, self._settings(), title="probe")
-        self.on_start(process.pid, "probe")
+    def start_probe(self) -> TelemetryProcess:
+        """Start the probe.
+
+        Raises:
+            HarnessFailure: it does not come up.
+        """
+        return self._await_ready(start_child(_MODULE, self._settings(), title="probe"), "probe")
+
+    def _await_ready(self, starter: subprocess.Popen[bytes], role: str) -> TelemetryProcess:
+        """Wait for the first line of a process, register it, and return it.
+
+        Raises:
+            HarnessFailure: it ended, or says nothing for 20 s.
+        """
+        output = starter.stdout
+        is_telling = output is not None and bool(readable_of([output.fileno()], START_PATIENCE_S))
+        line = output.readline() if is_telling and output is not None else b""
+        message = json.loads(line) if line else {}
+        if message.get("state") != "ready":
+            kill_group(starter.pid)
+            code = starter.wait()
+            close_pipes(starter)
+            how = f" (exit code {code})" if code else ""
+            msg = f"the telemetry {role} did not start{how}; its own message stands above, on stderr"
+            raise HarnessFailure(msg)
+        process = TelemetryProcess(starter, message["pid"])
+        self.on_start(process.pid, role)
         return process
 
 
-def _await_ready(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the logger's first line.
+class TelemetryProcess:
+    """The logger or the probe, a child of ours or nobody's: then a suite that kills all children of pytest after each test leaves it alone.
 
-    Raises:
-        HarnessFailure: it ended, or says nothing for 20 s.
+    Args:
+        starter: the process that was started and has left it behind; its group and the ends of its pipes are this one's.
+        pid: of the process itself.
     """
-    output = process.stdout
-    is_telling = output is not None and bool(select.select([output], [], [], START_PATIENCE_S)[0])
-    line = output.readline() if is_telling and output is not None else b""
-    if not line or json.loads(line).get("state") != "ready":
-        process.kill()
-        msg = f"the telemetry logger did not start (exit code {process.wait()}); its own message stands above, on stderr"
-        raise HarnessFailure(msg)
+
+    def __init__(self, starter: subprocess.Popen[bytes], pid: int) -> None:
+        self._starter = starter
+        self._watch = ProcessWatch([pid])
+        self.pid = pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code as far as we are told: nobody's child counts as having ended well."""
+        return self._starter.returncode
+
+    def poll(self) -> int | None:
+        """Return None while it lives; it is reaped where it has become our child again (of a subreaper, of process 1)."""
+        if not self._watch.has_ended(readable_of(self._watch.descriptors, 0.0)):
+            self._starter.poll()
+            return None
+        if self.pid != self._starter.pid:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid, os.WNOHANG)
+        return self._starter.wait()
+
+    def end(self, patience_s: float) -> None:
+        """Wait for it to end, as it has been asked to, and kill it after ``patience_s``."""
+        if self._starter.stdin is not None:
+            self._starter.stdin.close()
+        deadline_s = monotonic_s() + patience_s
+        while self.poll() is None and monotonic_s() < deadline_s:
+            sleep_s(_POLL_S)
+        if self.poll() is None:
+            kill_group(self._starter.pid)
+        self._starter.wait()
+        close_pipes(self._starter)
+        for descriptor in self._watch.descriptors:
+            os.close(descriptor)
+        self._watch = ProcessWatch(())

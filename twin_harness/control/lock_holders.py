@@ -1,0 +1,167 @@
+"""Who holds a lock file, and how a wait for it is told: by the process, found in /proc, and again every minute."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from twin_harness.clock import monotonic_s, sleep_s
+from twin_harness.errors import HarnessFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from twin_harness.file_lock import FileLock
+
+AGAIN_EVERY_S = 60.0
+_FORK_PATIENCE_S = 10.0
+_POLL_S = 0.05
+_LONGEST_COMMAND = 60
+_OUR_LOAD = "twin_harness.stress"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds a lock: taken by itself, or inherited from ``taker``."""
+
+    pid: int
+    taker: int
+
+
+def holders_of(path: str) -> list[Holder]:
+    """Return who holds a lock on a file, as far as we may look: fdinfo names the locks of each descriptor, and who took them (proc(5))."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            links = list((folder / "fd").iterdir())
+        except OSError:
+            continue  # it has ended, or is another user's
+        takers = [taker for link in links if (taker := _taker(folder, link, path)) is not None]
+        found += [Holder(int(folder.name), takers[0])] if takers else []
+    return found or _recorded(path)
+
+
+def _taker(folder: Path, link: Path, path: str) -> int | None:
+    """Return who took the lock that a descriptor holds on a file; by the file's name, for asking the file itself may hang (a lost NFS server)."""
+    try:
+        if str(link.readlink()) != path:
+            return None
+        lines = (folder / "fdinfo" / link.name).read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    locks = [line.split() for line in lines if line.startswith("lock:") and "FLOCK" in line]
+    return int(locks[0][5]) if locks else None
+
+
+def _recorded(path: str) -> list[Holder]:
+    """Return who took a lock on a file, by the kernel's own list: of another user's, which alone may have ended since."""
+    try:
+        status = Path(path).stat()
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    taken = [line.split() for line in lines if "->" not in line]
+    pids = [int(words[4]) for words in taken if words[1:2] == ["FLOCK"] and words[5] == place and words[4].isdecimal()]
+    return [Holder(pid, pid) for pid in pids if pid]
+
+
+def command_of(pid: int) -> str:
+    """Return a process's command line, shortened; nothing when it is gone or hidden."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+    return words if len(words) <= _LONGEST_COMMAND else f"{words[: _LONGEST_COMMAND - 1]}…"
+
+
+def describe(holders: list[Holder]) -> str:
+    """Return who holds the lock, who took it first, as a sentence has it; nothing when nobody is found."""
+    if not holders:
+        return ""
+    first = next((holder for holder in holders if holder.pid == holder.taker), holders[0])
+    command = command_of(first.pid)
+    more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
+    return f" (process {first.pid}{f', {command}' if command else ''}{more})"
+
+
+class Waiting:
+    """A wait for locks: told once when it begins, and again every minute, each time with who holds what is waited for.
+
+    Args:
+        tell: takes who holds it, as ``describe`` has it.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._path = ""
+        self._tell = tell
+        self._is_over = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._is_over.set()
+
+    def take(self, lock: FileLock, path: str, *, is_shared: bool = False) -> None:
+        """Take a lock, waiting for it in turn; ``path`` is the file whose holder keeps us waiting.
+
+        Raises:
+            HarnessFailure: this process, or one that it has forked, is who keeps us waiting.
+        """
+        if lock.try_take(is_shared=is_shared):
+            return
+        if not self._path:
+            self._path = path
+            self._say()
+            with contextlib.suppress(RuntimeError):  # no further thread is permitted: then it is said once
+                threading.Thread(target=self._repeat, name="twin-waiting", daemon=True).start()
+        self._path = path
+        if not self._is_freed_by_own(lock, is_shared=is_shared):
+            lock.take(is_shared=is_shared)
+
+    def _say(self) -> None:
+        self._tell(describe(holders_of(self._path)))
+
+    def _repeat(self) -> None:
+        while not self._is_over.wait(AGAIN_EVERY_S):
+            self._say()
+
+    def _is_freed_by_own(self, lock: FileLock, *, is_shared: bool) -> bool:
+        """Take a lock that is held by us, or by forks of ours that inherited it; return False where it is not, so that it can be waited for.
+
+        Raises:
+            HarnessFailure: it is not let go within ten seconds, and would not ever be: we would wait for ourselves.
+        """
+        deadline_s = monotonic_s() + _FORK_PATIENCE_S
+        while own := self._own_holders():
+            if lock.try_take(is_shared=is_shared):
+                return True
+            if monotonic_s() > deadline_s:
+                raise HarnessFailure(_own_sentence(own))
+            sleep_s(_POLL_S)
+        return False
+
+    def _own_holders(self) -> list[Holder]:
+        """Return who holds the lock, if it is we who took it, and none of them is load of ours, which ends as planned."""
+        holders = holders_of(self._path)
+        if any(holder.taker != os.getpid() or _OUR_LOAD in command_of(holder.pid) for holder in holders):
+            return []
+        return holders
+
+
+def _own_sentence(own: list[Holder]) -> str:
+    if any(holder.pid == os.getpid() for holder in own):
+        return (
+            f"the machine is held by this process itself (process {os.getpid()}), in another session or test of it that has not ended; "
+            "run experiments through this test's own fixtures"
+        )
+    return (
+        f"the machine is held by a fork of this process{describe(own)}, made while a test had the machine; "
+        "end it before the next test begins, or start it with subprocess"
+    )
