@@ -11,14 +11,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import select
 import signal
 import struct
 import sys
-import time
 from typing import Any, NamedTuple, NoReturn
 
-from twin_harness.child import child_environment
+from twin_harness.child import child_environment, readable_of
+from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import HarnessFailure
 
 PATIENCE_S = 5.0
@@ -63,15 +62,15 @@ def ask(question: str, folder: str, patience_s: float = PATIENCE_S) -> Any:
     )
     output = process.stdout.fileno() if process.stdout is not None else -1
     # An interpreter takes its time to start on a loaded machine; its first line says that it asks now.
-    data, is_heard, deadline_s = b"", True, time.monotonic() + 4 * patience_s
+    data, is_heard, deadline_s = b"", True, monotonic_s() + 4 * patience_s
     while not data.endswith(b"}\n"):
-        left_s = max(0.0, deadline_s - time.monotonic())
-        is_heard = bool(select.select([output], [], [], left_s)[0])
+        left_s = max(0.0, deadline_s - monotonic_s())
+        is_heard = bool(readable_of([output], left_s))
         more = os.read(output, _MOST_BYTES) if is_heard else b""
         if not more:
             break
         if not data:
-            deadline_s = time.monotonic() + patience_s
+            deadline_s = monotonic_s() + patience_s
         data += more
     if process.stdout is not None:
         process.stdout.close()
@@ -163,7 +162,7 @@ class SpaceWatch:
         if self._asked_s is None:
             return
         if wait_s > 0:
-            select.select([self._answers], [], [], wait_s)
+            readable_of([self._answers], wait_s)
         try:
             data = os.read(self._answers, _ANSWER.size)
         except BlockingIOError:
@@ -191,10 +190,10 @@ class SpaceWatch:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             return
-        deadline_s = time.monotonic() + _REAP_S
+        deadline_s = monotonic_s() + _REAP_S
         try:
-            while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline_s:
-                time.sleep(0.001)
+            while os.waitpid(pid, os.WNOHANG)[0] == 0 and monotonic_s() < deadline_s:
+                sleep_s(0.001)
         except ChildProcessError:
             return
 

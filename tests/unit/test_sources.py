@@ -831,7 +831,7 @@ def test_scratch_that_does_not_answer_empties_its_column_alone(machine, monkeypa
     """The other slow figures go on, the column is empty after two seconds, and one note says since when and where."""
     monkeypatch.setattr(slow_metrics, "_FIRST_ANSWER_S", 0.0)
     monkeypatch.setattr(deadline.os, "statvfs", lambda _: signal.pause())
-    monkeypatch.setattr(slow_metrics.time, "monotonic", lambda: 10.0)
+    monkeypatch.setattr(slow_metrics, "monotonic_s", lambda: 10.0)
     notes = Notes()
     slow = slow_metrics.SlowMetrics(machine.to_json(), notes)
     for now_s in (10.0, 11.0, 12.0, 13.0):
@@ -847,7 +847,7 @@ def test_scratch_that_does_not_answer_empties_its_column_alone(machine, monkeypa
 
 def test_scratch_that_falls_silent_keeps_its_last_figure_for_two_seconds(machine, monkeypatch):
     """A moment's silence is none; longer, what was so is not known any more, and it is again when the answer comes."""
-    monkeypatch.setattr(slow_metrics.time, "monotonic", lambda: 10.0)
+    monkeypatch.setattr(slow_metrics, "monotonic_s", lambda: 10.0)
     slow = slow_metrics.SlowMetrics(machine.to_json(), Notes())
     slow._space.take(10.0)
     monkeypatch.setattr(slow._space, "take", lambda _: None)

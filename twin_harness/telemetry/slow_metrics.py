@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 import warnings
 from math import nan
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from twin_harness.clock import monotonic_s
 from twin_harness.deadline import SpaceWatch
 from twin_harness.devices import PowerZone, power_zones
 from twin_harness.procfs import PAGE_BYTES, believable_celsius, cpu_temperature_files, keep, read_text
@@ -43,7 +43,7 @@ class SlowMetrics:
     def __init__(self, machine: dict[str, Any], notes: Notes, *, has_vmstat: bool = True) -> None:
         self._allowed = frozenset(machine["cpus"])
         self._space = SpaceWatch(machine["scratch_dir"])
-        self._space.ask(time.monotonic())
+        self._space.ask(monotonic_s())
         self._space.take(_FIRST_ANSWER_S)
         self._notes = notes
         self._has_vmstat = has_vmstat
