@@ -13,6 +13,7 @@ import os
 import platform
 import signal
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twin_harness import newest
 from twin_harness.board import SERVICE_PROBE, Board
 from twin_harness.child import end_child, run_on
 from twin_harness.config import TwinConfig
@@ -37,7 +39,7 @@ from twin_harness.errors import HarnessFailure, InvalidInput, TwinError
 from twin_harness.machine import Machine, cut, inspect_machine
 from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
-from twin_harness.run_folder import RunFolder, make_output_folder, point_latest
+from twin_harness.run_folder import RunFolder, make_output_folder
 from twin_harness.seat import Seat, cut_secrets
 from twin_harness.telemetry.start import Telemetry
 
@@ -53,6 +55,7 @@ _STOP_PATIENCE_S = 5.0
 _MUTE_S = 3.0
 _MOST_FAULTS = 10
 _PART_POLL_S = 0.02
+INTERRUPTED = "interrupted"
 _NO_CONTROLLER = "the controller of this session has ended; a worker begins nothing without it"
 
 
@@ -66,6 +69,7 @@ class Session:
 
     Attributes:
         config, seat, folder, board, machine, recorder, runner, admission: of this session and process.
+        report_fault: why a report that was due was not drawn; empty before, and when all went well.
     """
 
     def __init__(self, config: TwinConfig, seat: Seat, folder: RunFolder, board: Board, machine: Machine, warn: Callable[[str], None]) -> None:
@@ -76,6 +80,7 @@ class Session:
         self.machine = machine
         self._whole = machine
         self._warn = warn
+        self.report_fault = ""
         part = self._take_part()
         self._children: list[subprocess.Popen[bytes]] = []
         self._machine_lock = MachineLock(on_wait=lambda: self._warn("waiting for the machine: another session has it; next is this one, in parts"))
@@ -214,7 +219,15 @@ class Session:
                 "settings": json.loads(cut_secrets(json.dumps(config.to_record()))),
             }
         )
-        return cls(config, seat, folder, board, machine, warn)
+        # The report of this run is not drawn yet: until then no report is the latest, rather than that of another run.
+        newest.unpoint(Path(seat.report_dir))
+        session = cls(config, seat, folder, board, machine, warn)
+        if not (folder.path.parent / newest.NAME).is_symlink():
+            session.note(
+                f"{folder.path.parent} is on a filesystem without symbolic links: the file {newest.TEXT_NAME} there names the newest run,"
+                f" and twin, pytest and load() understand {folder.path.parent.name}/{newest.NAME} all the same"
+            )
+        return session
 
     def _site(self) -> Site:
         return Site(
@@ -317,6 +330,8 @@ class Session:
     def close(self, *, is_interrupted: bool = False) -> Path | None:
         """Stop what still runs, merge the shards, write every file, and return the report's path (None without one).
 
+        An interrupt (Ctrl-C, or what the controller treats alike) waits until the files are written; then the report is left out.
+
         Raises:
             OSError: a file could not be written; nothing runs any more, and board and registry are gone, all the same.
         """
@@ -337,12 +352,43 @@ class Session:
                     losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
                 finally:
                     self._stop_telemetry()
-            self._write_all(is_interrupted=is_interrupted)
+            with _interrupts_put_off() as interrupts:
+                self._write_all(is_interrupted=is_interrupted)
         finally:
             self.board.close(unlink=True)
             reaper.registry_path(self.board.path).unlink(missing_ok=True)
         self.folder.remove_workings()
-        return self._write_report() if self.config.has_report and has_samples else None
+        if not self.config.has_report or not has_samples:
+            return None
+        if interrupts:
+            self._note_no_report(INTERRUPTED)
+            return None
+        if is_interrupted:
+            self._warn(f"drawing the report; Ctrl-C leaves it out, and `{self._report_command}` draws it later")
+        return self._try_report()
+
+    @property
+    def _report_command(self) -> str:
+        return f"twin report {_seen_from_here(self.folder.path)}"
+
+    def _try_report(self) -> Path | None:
+        """Render the report; what goes wrong there, or a Ctrl-C, costs the report alone: the run is whole on disk."""
+        try:
+            return self._write_report()
+        except KeyboardInterrupt:
+            self._note_no_report(INTERRUPTED)
+        except Exception as error:  # noqa: BLE001 - of a dozen libraries, their settings and fonts; it is named, and the run stands
+            self._note_no_report(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return None
+
+    def _note_no_report(self, why: str) -> None:
+        """Say, now and in ``run.json``, that this run has no report, and how to get one."""
+        self.report_fault = why
+        with _interrupts_put_off():
+            sentence = f"no report of this run ({why}): `{self._report_command}` draws it"
+            state = self.folder.read_state()
+            self.folder.write_state({**state, "notes": [*state.get("notes", []), sentence]})
+            self._warn(sentence)
 
     def _write_all(self, *, is_interrupted: bool) -> None:
         """Account for what was lost, merge the shards, and write ``run.json`` and ``machine.json``."""
@@ -396,7 +442,8 @@ class Session:
         root = Path(self.seat.report_dir)
         make_output_folder(root)
         path = write_report(Run(self.folder), root / self.folder.run_id)
-        point_latest(root / self.folder.run_id)
+        if newest.led_to_by(self.folder.path.parent) == self.folder.run_id:  # else a newer run has begun, and its report will be the latest
+            newest.point(path.parent)
         return path
 
 
@@ -409,6 +456,30 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _interrupts_put_off() -> Iterator[list[int]]:
+    """Let SIGINT and SIGTERM wait, where they raise KeyboardInterrupt, and give the list of those that came."""
+    came: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is signal.default_int_handler:
+                before[number] = signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _seen_from_here(path: Path) -> Path:
+    """Return a path as it is typed in the present folder."""
+    try:
+        return path.relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path
 
 
 def _named_scratch(config: TwinConfig) -> Path | None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.cli.output import ABORTED, FAILED, INTERRUPTED, OK, complain, give, say
+from twin_harness.cli.output import ABORTED, FAILED, INTERRUPTED, OK, complain, give, say, stdout, unread
 from twin_harness.cli.settings import read_settings
 from twin_harness.errors import ExperimentAborted, ExperimentError, InvalidInput, Undecided
 
@@ -59,8 +59,12 @@ def _run_all(
         complain("interrupted: load stopped, writing what was recorded")
     finally:
         line.close()
+        if unread():
+            session.note(f"stdout: {stdout().fault}; what was to be shown there is not, and the run went on to its end")
         report = session.close(is_interrupted=is_interrupted)
-    if at_once > 1:
+    if session.report_fault:
+        code = INTERRUPTED if session.report_fault == "interrupted" else max(code, FAILED)
+    if at_once > 1 or is_interrupted:
         recordings = list(load(session.folder.path).recordings)
     return recordings, session.folder.path, code, report
 
@@ -85,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give({"run": str(folder), "report": str(report) if report else None, "events": [_row_facts(row) for r in recordings for row in r.rows]})
     else:
-        say(*_table(recordings), f"data    {folder}/", *([f"report  {report}"] if report else []))
+        say(*_table(recordings), f"data    {folder}/", f"report  {report or _no_report(folder)}")
     return code
 
 
@@ -99,7 +103,7 @@ def stress(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give({"run": str(folder), "events": rows})
     else:
-        say(*_table(recordings), f"data    {folder}/")
+        say(*_table(recordings), f"data    {folder}/", f"report  {_no_report(folder)}")
     return code
 
 
@@ -162,6 +166,11 @@ def _parse_shape(text: str) -> Any:
 def _row_facts(row: Any) -> dict[str, Any]:
     names = ("experiment", "event", "status", "unit", "requested_mean", "delivered_mean", "delivered_error_percent", "delivered_rmse", "settled_s")
     return {name: getattr(row, name) for name in (*names, "actual_start_s", "actual_end_s", "release_s", "message")}
+
+
+def _no_report(folder: Path) -> str:
+    """Return the line that stands in place of a report's path."""
+    return f"none of this run; `twin report {folder}` draws it"
 
 
 def _table(recordings: list[Recording]) -> list[str]:

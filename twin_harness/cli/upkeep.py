@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.cli.output import FAILED, OK, complain, give, say
+from twin_harness import newest
+from twin_harness.cli.output import FAILED, OK, complain, give, say, stdout
 from twin_harness.cli.settings import read_settings
 from twin_harness.errors import InvalidInput, UnreadableRun
 
@@ -19,7 +20,8 @@ def log(arguments: argparse.Namespace) -> int:
     """Sample this machine into a CSV file, without load."""
     from twin_harness.telemetry.record import record  # noqa: PLC0415 - psutil loads with it
 
-    return record(Path(arguments.out) if arguments.out else None, read_settings(arguments), arguments.duration, complain)
+    settings = read_settings(arguments)
+    return record(Path(arguments.out) if arguments.out else None, settings, arguments.duration, complain, stdout())
 
 
 def overhead(arguments: argparse.Namespace) -> int:
@@ -47,6 +49,8 @@ def report(arguments: argparse.Namespace) -> int:
 
     run = load(arguments.run)
     path = write_report(run, Path(arguments.out) if arguments.out else Path("reports") / run.folder.run_id)
+    if not arguments.out and newest.led_to_by(run.path.parent) == run.folder.run_id:
+        newest.point(path.parent)  # both name the same run again
     say(str(path))
     return OK
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.child import close_pipes, end_child, send_line, start_child
-from twin_harness.control.reaper import register
 from twin_harness.errors import HarnessFailure
 from twin_harness.load_tree import end_load, kill_marked
+from twin_harness.registry import register
 
 if TYPE_CHECKING:
     import subprocess

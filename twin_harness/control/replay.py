@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twin_harness import __version__
+from twin_harness import __version__, newest
 from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.errors import InvalidInput
 from twin_harness.frames import whole_machine
@@ -23,6 +22,7 @@ from twin_harness.shapes import trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -92,7 +92,7 @@ def replay(
         if value is not None and not (math.isfinite(value) and value > 0):
             msg = f"replay: expected {argument} above 0 but got {argument}={value!r}"
             raise InvalidInput(msg)
-    path = Path(path)
+    path = newest.follow(path)
     if not path.exists():
         msg = f"replay: {str(path)!r}: there is no such file or folder; expected a run folder or a CSV file"
         raise InvalidInput(msg)

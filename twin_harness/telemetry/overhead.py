@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.board import Board
 from twin_harness.child import die_with_parent, end_child
 from twin_harness.machine import inspect_machine
+from twin_harness.registry import register, registry_path
 from twin_harness.telemetry.start import Telemetry
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def measure(config: TwinConfig, rounds: int, block_s: float, say: Callable[[str]
 
 def _beside_the_harness(folder: Path, config: TwinConfig, machine: dict[str, Any], cpus: Sequence[int], block_s: float) -> tuple[float, float]:
     board = Board.create()
+    register(board.path, os.getpid(), "controller", workings_dir=str(folder))
     telemetry = Telemetry(
         dataset=folder / "dataset.csv",
         account=folder / "logger.json",
@@ -141,6 +143,7 @@ def _beside_the_harness(folder: Path, config: TwinConfig, machine: dict[str, Any
         source=config.source,
         probe_disk=config.probe_disk,
         probe_service=config.probe_service,
+        on_start=lambda pid, role: register(board.path, pid, role),
     )
     processes = []
     try:
@@ -153,6 +156,7 @@ def _beside_the_harness(folder: Path, config: TwinConfig, machine: dict[str, Any
         for process in processes:
             end_child(process, 5.0)
         board.close(unlink=True)
+        registry_path(board.path).unlink(missing_ok=True)
 
 
 def _block(cpus: Sequence[int], block_s: float) -> tuple[float, float]:
