@@ -41,6 +41,19 @@ class _Parser(argparse.ArgumentParser):
             output.stdout().write(message)
 
 
+_CLEAN_EXAMPLES = """Without options: what killed sessions left. With --keep or --older: old runs, each with its report, and
+nothing else; with both, a run goes that is beyond the N newest and older than AGE.
+
+Never removed: the newest run, one whose session still runs, a folder that is no run, anything behind a link.
+Baselines and models hold their figures themselves and need no run; what fit, compare or replay shall read
+again must stay.
+
+examples:
+  twin clean
+  twin clean --older 30d --dry-run
+  twin clean --keep 20"""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="twin", description="A digital twin of this server: stress it, record it, label it.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -78,9 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(has_work=True)
     run.add_argument("schedule", help="a schedule.json")
     run.add_argument("--parallel", type=int, default=1, metavar="N", help="up to N at once of those that share the machine (default: 1)")
-    clean = add("clean", upkeep.clean, "remove what killed sessions left: processes, boards, scratch files")
-    clean.set_defaults(has_work=True)
-    clean.add_argument("--data-dir", default="data", metavar="DIR", help="where run folders are (default: data)")
+    _add_clean(add)
     runs = add("runs", upkeep.runs, "list runs: when, how they went, what they hold", example="example: twin runs")
     runs.add_argument("--data-dir", default="data", metavar="DIR", help="where run folders are (default: data)")
     check = add("validate", upkeep.validate, "every fault of a run's dataset, in one table", example="example: twin validate data/latest")
@@ -98,6 +109,17 @@ def _parser() -> argparse.ArgumentParser:
     allure.add_argument("--out", default="reports/allure", metavar="DIR", help="where the report goes (default: reports/allure)")
     allure.add_argument("--no-open", action="store_true", help="render it, and open nothing")
     return parser
+
+
+def _add_clean(add: Callable[..., argparse.ArgumentParser]) -> None:
+    text = "remove what killed sessions left: processes, boards, scratch files; or runs that are old"
+    clean = add("clean", upkeep.clean, text, example=_CLEAN_EXAMPLES)
+    clean.add_argument("--keep", metavar="N", help="remove all runs but the N newest")
+    clean.add_argument("--older", metavar="AGE", help="remove runs that began longer ago than AGE: 12h, 30d, 2w")
+    clean.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
+    clean.add_argument("--report-dir", default="reports", metavar="DIR", help="where reports are (default: reports)")
+    clean.set_defaults(has_work=True)
+    clean.add_argument("--data-dir", default="data", metavar="DIR", help="where run folders are (default: data)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
