@@ -73,7 +73,8 @@ def led_to_by(folder: Path) -> str:
             name = file.read(_LONGEST_NAME_BYTES + 1).strip()
     except (OSError, ValueError):
         return ""
-    return name if name == Path(name).name and name not in ("", ".", "..") else ""
+    is_name = name == Path(name).name and name not in ("", ".", "..")
+    return name if is_name and len(name) <= _LONGEST_NAME_BYTES else ""
 
 
 def follow(path: str | Path) -> Path:

@@ -369,7 +369,7 @@ class Session:
 
     @property
     def _report_command(self) -> str:
-        return f"twin report {_seen_from_here(self.folder.path)}"
+        return f"twin report {seen_from_here(self.folder.path)}"
 
     def _try_report(self) -> Path | None:
         """Render the report; what goes wrong there, or a Ctrl-C, costs the report alone: the run is whole on disk."""
@@ -474,7 +474,7 @@ def _interrupts_put_off() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _seen_from_here(path: Path) -> Path:
+def seen_from_here(path: Path) -> Path:
     """Return a path as it is typed in the present folder."""
     try:
         return path.relative_to(Path.cwd())

@@ -170,7 +170,9 @@ def _row_facts(row: Any) -> dict[str, Any]:
 
 def _no_report(folder: Path) -> str:
     """Return the line that stands in place of a report's path."""
-    return f"none of this run; `twin report {folder}` draws it"
+    from twin_harness.session import seen_from_here  # noqa: PLC0415 - loaded by now
+
+    return f"none of this run; `twin report {seen_from_here(folder)}` draws it"
 
 
 def _table(recordings: list[Recording]) -> list[str]:

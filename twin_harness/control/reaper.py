@@ -88,11 +88,12 @@ def _open_boards() -> set[str]:
     """Return the names of the boards that any process we may look at has open."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            links = [os.readlink(link) for link in (process / "fd").iterdir()]
-        except OSError:
-            continue  # not ours, or gone meanwhile
-        found |= {name for link in links if BOARD_NAME.fullmatch(name := link.rpartition("/")[2])}
+        with contextlib.suppress(OSError):  # not ours, or gone meanwhile
+            for link in os.listdir(process / "fd"):
+                with contextlib.suppress(OSError):  # closed meanwhile
+                    name = os.readlink(process / "fd" / link).rpartition("/")[2]
+                    if BOARD_NAME.fullmatch(name):
+                        found.add(name)
     return found
 
 
