@@ -53,8 +53,12 @@ _STOP_TELEMETRY, _STOP_LOAD = 1, 2
 
 
 def board_folders() -> list[Path]:
-    """Return where a board may be made, the first choice first; it is looked for in all of them when it has to be removed."""
-    return [Path("/dev/shm"), Path(os.environ.get("XDG_RUNTIME_DIR") or "/run"), Path("/tmp")]  # noqa: S108 - 0600, random name, O_EXCL
+    """Return where a board may be made, the first choice first.
+
+    It is looked for in all of them when it has to be removed.
+    """
+    own = Path(os.environ.get("XDG_RUNTIME_DIR") or "/run")
+    return [Path("/dev/shm"), own, Path("/tmp")]  # noqa: S108 - 0600, random name, O_EXCL
 
 
 @dataclass(frozen=True, slots=True)

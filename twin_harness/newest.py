@@ -1,7 +1,8 @@
-"""``latest``: the name beside the folders of runs, or of their reports, that leads to the newest one.
+"""``latest``: the name beside the folders of runs, or of reports, that leads to the newest one.
 
-A symbolic link; where the filesystem has none (vfat, exFAT, some network and container mounts) a file ``latest.txt`` that holds the
-folder's name. Whoever reads ``data/latest``, or a path through it, goes through ``follow``, which knows both.
+A symbolic link; where the filesystem has none (vfat, exFAT, some network and container mounts) a
+file ``latest.txt`` that holds the folder's name. Whoever reads ``data/latest``, or a path through
+it, goes through ``follow``, which knows both.
 """
 
 from __future__ import annotations
@@ -14,8 +15,17 @@ from pathlib import Path
 
 NAME, TEXT_NAME = "latest", "latest.txt"
 _LONGEST_NAME_BYTES = 255
-# What symlink(2) answers where there are none: the filesystem (EPERM, EOPNOTSUPP, EINVAL), a filter (ENOSYS, EACCES), FUSE (EIO).
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EINVAL, errno.EIO)
+# What symlink(2) answers where there are none: the filesystem (EPERM, EOPNOTSUPP, EINVAL), a filter
+# (ENOSYS, EACCES), FUSE (EIO).
+_NO_LINKS = (
+    errno.EPERM,
+    errno.EOPNOTSUPP,
+    errno.ENOTSUP,
+    errno.ENOSYS,
+    errno.EACCES,
+    errno.EINVAL,
+    errno.EIO,
+)
 
 
 def point(path: Path) -> bool:
@@ -51,7 +61,10 @@ def _move(draft: Path, target: Path, text: str = "") -> None:
 
 
 def unpoint(folder: Path) -> str:
-    """Take ``latest`` away from a folder, and return what it led to; nothing else of that name is touched."""
+    """Take ``latest`` away from a folder, and return what it led to.
+
+    Nothing else of that name is touched.
+    """
     led_to = led_to_by(folder)
     for path in (folder / NAME, folder / TEXT_NAME):
         if led_to and (path.is_symlink() or path.name == TEXT_NAME):
@@ -61,7 +74,10 @@ def unpoint(folder: Path) -> str:
 
 
 def led_to_by(folder: Path) -> str:
-    """Return the name of the folder that ``latest`` in a folder leads to, whether or not that is there; empty without one."""
+    """Return the name of the folder that ``latest`` in a folder leads to.
+
+    Whether or not that is there; empty without one.
+    """
     try:
         return (folder / NAME).readlink().name
     except OSError:
@@ -78,7 +94,10 @@ def led_to_by(folder: Path) -> str:
 
 
 def follow(path: str | Path) -> Path:
-    """Return a path with every ``latest`` in it that is a file ``latest.txt`` replaced by what that names; links are left as they are."""
+    """Return a path with every ``latest`` that is a file replaced by what that file names.
+
+    Links are left as they are.
+    """
     followed = Path()
     for part in Path(path).parts:
         name = part

@@ -1,8 +1,9 @@
-"""A stream that somebody else reads: one who goes away, or stops reading, neither ends nor holds up who writes.
+"""A stream whose reader may go away, or stop reading, and neither ends nor holds up who writes.
 
-Text goes out as far as the descriptor takes it at once: what poll(2) calls ready takes PIPE_BUF bytes of a pipe without blocking.
-The rest waits here, and goes with the next writing or with ``flush``. The descriptor's own flags stay as they are: O_NONBLOCK would
-hold for everybody who shares the pipe or terminal, the user's shell included.
+Text goes out as far as the descriptor takes it at once: what poll(2) calls ready takes PIPE_BUF
+bytes of a pipe without blocking. The rest waits here, and goes with the next writing or with
+``flush``. The descriptor's own flags stay as they are: O_NONBLOCK would hold for everybody who
+shares the pipe or terminal, the user's shell included.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import TextIO
 
-_PIECE_BYTES = 4096  # PIPE_BUF of Linux; POSIX promises 512, and there a write may wait for the reader's next read
+_PIECE_BYTES = 4096  # PIPE_BUF of Linux; where it is less a write may wait for the next read
 _REFUSED_S = 0.01
 # What we print ourselves in its plain form, of the same width where a figure is drawn with it.
 _PLAIN = str.maketrans({
-    "█": "#", "▁": "_", "▂": "_", "▃": "-", "▄": "-", "▅": "=", "▆": "=", "▇": "#", "–": "-", "−": "-", "…": "~", "×": "x", "→": ">",
+    "█": "#", "▁": "_", "▂": "_", "▃": "-", "▄": "-", "▅": "=", "▆": "=", "▇": "#",
+    "–": "-", "−": "-", "…": "~", "×": "x", "→": ">",
     "±": "+-", "·": ".", "°": "deg ", "µ": "u", "≥": ">=", "≤": "<=",
 })  # fmt: skip
 
@@ -48,14 +50,19 @@ class Outlet:
         self.lost_lines = 0
         self._descriptor = descriptor
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
-        is_escaping = getattr(stream, "errors", None) == "surrogateescape"  # of a C locale: bytes of file names come out as they came in
+        is_escaping = (
+            getattr(stream, "errors", None) == "surrogateescape"
+        )  # of a C locale: bytes of file names come out as they came in
         self._errors = "surrogateescape" if is_escaping else "strict"
         self._waiting = bytearray()
         self._lock = threading.Lock()
 
     @classmethod
     def of(cls, stream: TextIO | None) -> Outlet:
-        """Return the outlet of ``sys.stdout`` or ``sys.stderr``; None is what Python makes of one that was closed from the start."""
+        """Return the outlet of ``sys.stdout`` or ``sys.stderr``.
+
+        None is what Python makes of one that was closed from the start.
+        """
         descriptor = None
         with contextlib.suppress(OSError, ValueError, AttributeError):
             descriptor = stream.fileno() if stream is not None else None
@@ -71,7 +78,10 @@ class Outlet:
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing can go out any more, looked up now: a reader's end is seen before the next line meets it."""
+        """Whether nothing can go out any more, looked up now.
+
+        A reader's end is seen before the next line meets it.
+        """
         if not self.fault and self._descriptor is not None and hasattr(select, "poll"):
             poll = select.poll()
             poll.register(self._descriptor, 0)
@@ -80,7 +90,10 @@ class Outlet:
         return bool(self.fault)
 
     def write(self, text: str) -> None:
-        """Hand text on, now or as soon as the reader takes it; nothing is raised, and nothing waited for."""
+        """Hand text on, now or as soon as the reader takes it.
+
+        Nothing is raised, and nothing waited for.
+        """
         if self.fault:
             self.lost_lines += _lines_in(text)
         elif self._descriptor is None:
@@ -91,7 +104,11 @@ class Outlet:
                 self._push(0.0)
 
     def flush(self, patience_s: float | None = None) -> None:
-        """Wait for the reader to take what is left, ``patience_s`` seconds at most (None: for ever); then it counts as lost."""
+        """Wait for the reader to take what is left, and count as lost what it does not take.
+
+        Args:
+            patience_s: how long at most, in seconds; None waits for ever.
+        """
         with self._lock:
             self._push(patience_s)
             if self._waiting and not self.fault:
@@ -118,7 +135,7 @@ class Outlet:
                 del self._waiting[:written_bytes]
 
     def _takes(self, patience_s: float | None) -> bool:
-        """Tell whether the descriptor takes a piece, or has a fault to tell, within ``patience_s`` seconds."""
+        """Tell whether within the time the descriptor takes a piece, or has a fault to tell."""
         if self._descriptor is None or not hasattr(select, "poll"):
             return True
         poll = select.poll()
@@ -127,22 +144,36 @@ class Outlet:
 
     def _write_to_stream(self, text: str) -> None:
         try:
-            self.stream.write(self._encode(text).decode(self._encoding, self._errors))  # type: ignore[union-attr]  # None has a fault
+            plain = self._encode(text).decode(self._encoding, self._errors)
+            self.stream.write(plain)  # type: ignore[union-attr]  # None has a fault
             self.stream.flush()  # type: ignore[union-attr]  # as above
         except (OSError, ValueError) as error:
             self._fail(error, text)
 
     def _encode(self, text: str) -> bytes:
-        """Return the bytes of a text; what the stream's encoding has not is put plainly, or by its number."""
+        """Return the bytes of a text.
+
+        What the stream's encoding has not is put plainly, or by its number.
+        """
         try:
             return text.encode(self._encoding, self._errors)
         except UnicodeEncodeError:
             return text.translate(_PLAIN).encode(self._encoding, "backslashreplace")
 
     def _fail(self, error: Exception, text: str = "") -> None:
-        self.is_reader_gone = isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EIO, errno.ECONNRESET)
-        self.fault = "its reader went away" if self.is_reader_gone else str(getattr(error, "strerror", None) or error)
-        self.lost_lines += _lines_in(text) + _lines_in(self._waiting.decode(self._encoding, "replace"))
+        self.is_reader_gone = isinstance(error, OSError) and error.errno in (
+            errno.EPIPE,
+            errno.EIO,
+            errno.ECONNRESET,
+        )
+        self.fault = (
+            "its reader went away"
+            if self.is_reader_gone
+            else str(getattr(error, "strerror", None) or error)
+        )
+        self.lost_lines += _lines_in(text) + _lines_in(
+            self._waiting.decode(self._encoding, "replace")
+        )
         self._waiting.clear()
 
 

@@ -1,7 +1,7 @@
-"""The registry of a board: which processes and folders belong to its session, for whoever has to remove them after a death.
+"""The registry of a board: which processes and folders go with it, for who has to remove them.
 
-A file beside the board, one JSON line a process: pid, creation time, uid, command line. It is written when the board is made, so that
-no board is without one for longer than that takes.
+A file beside the board, one JSON line a process: pid, creation time, uid, command line. It is
+written when the board is made, so that no board is without one for longer than that takes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Registered:
         uid: whose it is.
         command: its command line.
         scratch_dir: where its session's load writes; empty where there is none.
-        workings_dir: a folder of temporary files that goes with the session; empty where there is none.
+        workings_dir: a folder of temporary files that goes with the session; empty where there is
+            none.
     """
 
     role: str
@@ -43,7 +44,8 @@ class Registered:
     def is_alive(self) -> bool:
         """Whether the very same process still runs: pid, creation time, uid and command line all match.
 
-        A controller is alive when pid and creation time match: libraries rename processes, and a live session is never reaped.
+        A controller is alive when pid and creation time match: libraries rename processes, and a
+        live session is never reaped.
         """
         if self.role == "controller":
             return start_ticks(self.pid) == self.start_ticks
@@ -53,7 +55,13 @@ class Registered:
 def _describe(pid: int) -> tuple[int, int, str] | None:
     try:
         uid = Path(f"/proc/{pid}").stat().st_uid
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        command = (
+            Path(f"/proc/{pid}/cmdline")
+            .read_bytes()
+            .replace(b"\0", b" ")
+            .decode("utf-8", "replace")
+            .strip()
+        )
     except OSError:
         return None
     ticks = start_ticks(pid)
@@ -65,8 +73,13 @@ def registry_path(board: Path) -> Path:
     return board.with_suffix(".registry")
 
 
-def register(board: Path, pid: int, role: str, scratch_dir: str = "", workings_dir: str = "") -> bool:
-    """Register a process of ours and return whether it is there; one that is gone already needs no entry."""
+def register(
+    board: Path, pid: int, role: str, scratch_dir: str = "", workings_dir: str = ""
+) -> bool:
+    """Register a process of ours and return whether it is there.
+
+    One that is gone already needs no entry.
+    """
     found = _describe(pid)
     for _ in range(_EXEC_PATIENCE_MS):
         if found is None or found[2]:
@@ -88,9 +101,14 @@ def register(board: Path, pid: int, role: str, scratch_dir: str = "", workings_d
 
 
 def read_registry(folder: int, name: str) -> list[Registered]:
-    """Return a registry's entries, given the folder's descriptor; none for a file that is not ours or not regular."""
+    """Return a registry's entries, given the folder's descriptor.
+
+    None for a file that is not ours or not regular.
+    """
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
+        descriptor = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder
+        )
     except OSError:
         return []
     with os.fdopen(descriptor, "rb") as file:

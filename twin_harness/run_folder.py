@@ -64,8 +64,9 @@ class RunFolder:
         except OSError as error:
             path.rmdir()
             msg = (
-                f"data folder {str(data_dir)!r}: its link to the newest run, latest, cannot be written ({error.strerror});"
-                " move what bears that name, or name another folder with --twin-data-dir"
+                f"data folder {str(data_dir)!r}: its link to the newest run, latest, cannot be"
+                f" written ({error.strerror}); move what bears that name, or name another folder"
+                " with --twin-data-dir"
             )
             raise InvalidInput(msg) from None
         return cls(path)

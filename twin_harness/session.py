@@ -219,13 +219,16 @@ class Session:
                 "settings": json.loads(cut_secrets(json.dumps(config.to_record()))),
             }
         )
-        # The report of this run is not drawn yet: until then no report is the latest, rather than that of another run.
+        # The report of this run is not drawn yet: until then no report is the latest, rather than
+        # that of another run.
         newest.unpoint(Path(seat.report_dir))
         session = cls(config, seat, folder, board, machine, warn)
         if not (folder.path.parent / newest.NAME).is_symlink():
+            data_dir = folder.path.parent
             session.note(
-                f"{folder.path.parent} is on a filesystem without symbolic links: the file {newest.TEXT_NAME} there names the newest run,"
-                f" and twin, pytest and load() understand {folder.path.parent.name}/{newest.NAME} all the same"
+                f"{data_dir} is on a filesystem without symbolic links: the file {newest.TEXT_NAME}"
+                " there names the newest run, and twin, pytest and load() understand"
+                f" {data_dir.name}/{newest.NAME} all the same"
             )
         return session
 
@@ -330,7 +333,8 @@ class Session:
     def close(self, *, is_interrupted: bool = False) -> Path | None:
         """Stop what still runs, merge the shards, write every file, and return the report's path (None without one).
 
-        An interrupt (Ctrl-C, or what the controller treats alike) waits until the files are written; then the report is left out.
+        An interrupt (Ctrl-C, or what the controller treats alike) waits until the files are
+        written; then the report is left out.
 
         Raises:
             OSError: a file could not be written; nothing runs any more, and board and registry are gone, all the same.
@@ -364,7 +368,10 @@ class Session:
             self._note_no_report(INTERRUPTED)
             return None
         if is_interrupted:
-            self._warn(f"drawing the report; Ctrl-C leaves it out, and `{self._report_command}` draws it later")
+            self._warn(
+                "drawing the report; Ctrl-C leaves it out,"
+                f" and `{self._report_command}` draws it later"
+            )
         return self._try_report()
 
     @property
@@ -372,12 +379,12 @@ class Session:
         return f"twin report {seen_from_here(self.folder.path)}"
 
     def _try_report(self) -> Path | None:
-        """Render the report; what goes wrong there, or a Ctrl-C, costs the report alone: the run is whole on disk."""
+        """Render the report; what goes wrong there, or a Ctrl-C, costs the report alone."""
         try:
             return self._write_report()
         except KeyboardInterrupt:
             self._note_no_report(INTERRUPTED)
-        except Exception as error:  # noqa: BLE001 - of a dozen libraries, their settings and fonts; it is named, and the run stands
+        except Exception as error:  # noqa: BLE001 - of many libraries; it is named, the run stands
             self._note_no_report(f"{type(error).__name__}: {' '.join(str(error).split())}")
         return None
 
@@ -442,7 +449,8 @@ class Session:
         root = Path(self.seat.report_dir)
         make_output_folder(root)
         path = write_report(Run(self.folder), root / self.folder.run_id)
-        if newest.led_to_by(self.folder.path.parent) == self.folder.run_id:  # else a newer run has begun, and its report will be the latest
+        # Else a newer run has begun meanwhile, and its report will be the latest.
+        if newest.led_to_by(self.folder.path.parent) == self.folder.run_id:
             newest.point(path.parent)
         return path
 
@@ -460,7 +468,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _interrupts_put_off() -> Iterator[list[int]]:
-    """Let SIGINT and SIGTERM wait, where they raise KeyboardInterrupt, and give the list of those that came."""
+    """Let SIGINT and SIGTERM wait, where they raise KeyboardInterrupt, and list those that came."""
     came: list[int] = []
     before = {}
     if threading.current_thread() is threading.main_thread():

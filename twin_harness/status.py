@@ -25,7 +25,8 @@ _BELOW, _BACK = "\x1bD\x1bM\x1b7\x1b[1B\r\x1b[2K", "\x1b8"
 class StatusLine:
     """Writes to a duplicate of stderr, from a thread that reads the board of the session.
 
-    Nobody ever waits for who reads it: a line of the moment is left out when it would not go out now, a sentence that is to stay waits.
+    Nobody ever waits for who reads it: a line of the moment is left out when it would not go out
+    now, a sentence that is to stay waits.
 
     Args:
         descriptor: where to write.

@@ -1,4 +1,7 @@
-"""Commands of ``twin`` that end in every way a command can: nothing of them is left after the next ``twin clean``."""
+"""Commands of ``twin`` that end in every way a command can.
+
+Nothing of them is left after the next ``twin clean``.
+"""
 
 import os
 import secrets
@@ -11,7 +14,9 @@ import pytest
 
 from chaos.victim import BOARDS, TOKEN, processes_with
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="boards on tmpfs, processes in /proc")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="boards on tmpfs, processes in /proc"
+)
 TWIN = [sys.executable, "-m", "twin_harness.cli"]
 PATIENCE_S = 30.0
 COMMANDS = {
@@ -25,7 +30,7 @@ BY_SIGNAL = [(command, name) for command in COMMANDS for name in SIGNALS]
 
 
 def board_of(pid):
-    """Return the name that the files of a command's board begin with, once it has one; else None."""
+    """Return the name that the files of a command's board begin with, or None."""
     try:
         descriptors = os.listdir(f"/proc/{pid}/fd")
     except OSError:
@@ -76,7 +81,10 @@ class Lab:
         subprocess.run(words, cwd=self.path, check=True, capture_output=True, timeout=PATIENCE_S)
 
     def left(self, stem):
-        """Return all that is left of a command: files beside its board, temporary files, scratch files, processes."""
+        """Return all that is left of a command.
+
+        Files beside its board, temporary files, scratch files, processes.
+        """
         boards = [name for name in os.listdir(BOARDS) if name.startswith(f"{stem}.")]
         temporary = os.listdir(self.path / "tmp")
         scratch = [path.name for path in self.path.rglob(".twin-harness-*")]

@@ -1,4 +1,7 @@
-"""Whoever reads a run's output, and however he stops: every experiment runs, the data is whole, and what was not shown is said."""
+"""Whoever reads a run's output, and however he stops.
+
+Every experiment runs, the data is whole, and what was not shown is said.
+"""
 
 import fcntl
 import json
@@ -61,7 +64,10 @@ def test_a_reader_that_went_away_shortens_no_run(lab):
 
 
 def test_a_full_pipe_neither_shortens_nor_holds_up_a_run(lab):
-    """Neither stdout nor stderr is read: the run ends while they are still full; then they are read."""
+    """Neither stdout nor stderr is read: the run ends while they are still full.
+
+    Then they are read.
+    """
     read_end, write_end = os.pipe()
     fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
     os.set_blocking(write_end, False)

@@ -1,4 +1,4 @@
-"""``latest``: it leads to one run, whatever the filesystem has, and what it leads to is never another run's."""
+"""``latest`` leads to one run, whatever the filesystem has, and for data and report to the same."""
 
 import errno
 import os
@@ -147,7 +147,7 @@ def latest_of(folder):
 
 
 def test_both_latest_lead_to_the_same_run(open_session, monkeypatch, tmp_path):
-    """As long as a run has no report, there is no latest report, rather than that of the run before."""
+    """As long as a run has no report, no report is the latest, the one before neither."""
     monkeypatch.setattr("twin_harness.report.html.write_report", draw)
     first = open_session()
     report = first.close()
@@ -184,7 +184,10 @@ def test_a_run_that_ends_after_a_newer_one_has_begun_is_not_the_latest(
 def test_a_report_that_is_not_drawn_costs_the_report_alone(
     open_session, monkeypatch, tmp_path, fault, why
 ):
-    """The run is closed and whole; one sentence, in run.json too, says why and what draws it later."""
+    """The run is closed and whole.
+
+    One sentence, in run.json too, says why and what draws it later.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("twin_harness.report.html.write_report", fault)
     session = open_session()

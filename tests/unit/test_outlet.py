@@ -1,4 +1,7 @@
-"""A stream that somebody else reads: whatever its reader does, who writes is neither ended nor held up, and what was lost is known."""
+"""A stream that somebody else reads.
+
+Whatever its reader does, who writes is neither ended nor held up, and what was lost is known.
+"""
 
 import ast
 import fcntl
@@ -61,7 +64,11 @@ def test_a_reader_that_reads_nothing_is_given_up_in_the_end(pipe):
     outlet = Outlet(write_end)
     outlet.write("one\ntwo\nthr")
     outlet.flush(0.0)
-    assert (outlet.fault, outlet.lost_lines, outlet.is_reader_gone) == ("its reader reads nothing", 3, False)
+    assert (outlet.fault, outlet.lost_lines, outlet.is_reader_gone) == (
+        "its reader reads nothing",
+        3,
+        False,
+    )
 
 
 def test_a_reader_that_goes_away_is_seen_and_nothing_is_raised(pipe):
@@ -74,7 +81,11 @@ def test_a_reader_that_goes_away_is_seen_and_nothing_is_raised(pipe):
     assert outlet.is_gone
     outlet.write("two\nthree\n")
     outlet.flush()
-    assert (outlet.fault, outlet.lost_lines, outlet.is_reader_gone) == ("its reader went away", 2, True)
+    assert (outlet.fault, outlet.lost_lines, outlet.is_reader_gone) == (
+        "its reader went away",
+        2,
+        True,
+    )
 
 
 def test_a_descriptor_that_others_made_non_blocking_loses_nothing(pipe):
@@ -94,7 +105,11 @@ def test_a_full_disk_is_a_fault_with_its_own_name():
     with Path("/dev/full").open("w", encoding="utf-8") as file:
         outlet = Outlet.of(file)
         outlet.write("one\n")
-        assert (outlet.fault, outlet.lost_lines, outlet.is_reader_gone) == ("No space left on device", 1, False)
+        assert (outlet.fault, outlet.lost_lines, outlet.is_reader_gone) == (
+            "No space left on device",
+            1,
+            False,
+        )
 
 
 def test_a_stream_that_was_closed_from_the_start_takes_nothing():
@@ -133,7 +148,10 @@ def test_what_others_wrote_to_the_stream_comes_first(tmp_path):
 
 
 def test_a_status_line_waits_for_nobody(pipe):
-    """Sentences that are to stay come when there is room again; the thread that shows lines of the moment never blocks."""
+    """Sentences that are to stay come when there is room again.
+
+    The thread that shows lines of the moment never blocks.
+    """
     read_end, write_end = pipe
     fill(write_end)
     line = StatusLine(write_end, is_terminal=False)
@@ -154,7 +172,7 @@ def test_a_status_line_outlives_its_reader(pipe):
     line.close()
 
 
-# -- the command --------------------------------------------------------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -162,7 +180,9 @@ def stdout_to(monkeypatch):
     """Have the command write to a descriptor, or to none."""
 
     def make(descriptor):
-        stream = None if descriptor is None else os.fdopen(os.dup(descriptor), "w", encoding="utf-8")
+        stream = (
+            None if descriptor is None else os.fdopen(os.dup(descriptor), "w", encoding="utf-8")
+        )
         monkeypatch.setattr(sys, "stdout", stream)
         return stream
 
@@ -171,7 +191,8 @@ def stdout_to(monkeypatch):
 
 
 GONE, FULL, CLOSED = "gone", "full", "closed"
-# What became of stdout; whether the command has other work; whether its output is data; the work's code; the command's code.
+# What became of stdout; whether the command has other work; whether its output is data; the work's
+# code; the command's code.
 ENDINGS = [
     (GONE, False, False, 0, 141),
     (GONE, True, False, 0, 0),
@@ -189,8 +210,10 @@ ENDINGS = [
 
 
 @pytest.mark.parametrize(("end", "has_work", "is_data", "code", "ends_with"), ENDINGS)
-def test_exit_code_says_what_became_of_the_output(pipe, stdout_to, capsys, end, has_work, is_data, code, ends_with):
-    """A load's or verdict's code stays; output that was all is 141 for a reader that left and 1 for what could not be written; and it is said."""
+def test_exit_code_says_what_became_of_the_output(
+    pipe, stdout_to, capsys, end, has_work, is_data, code, ends_with
+):
+    """A load's or verdict's code stays; for a command that only prints it is 141 or 1."""
     read_end, write_end = pipe
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         stdout_to({GONE: write_end, FULL: full.fileno(), CLOSED: None}[end])
@@ -200,8 +223,12 @@ def test_exit_code_says_what_became_of_the_output(pipe, stdout_to, capsys, end, 
         output.say("one", "two")
         assert output.finish(code, has_work=has_work, is_for_machines=is_data) == ends_with
     told = capsys.readouterr().err
-    why = {GONE: "its reader went away", FULL: "No space left on device", CLOSED: "it is closed"}[end]
-    expected = "" if end == GONE and not has_work else f"twin: stdout: {why}; 2 lines were not written\n"
+    why = {GONE: "its reader went away", FULL: "No space left on device", CLOSED: "it is closed"}[
+        end
+    ]
+    expected = (
+        "" if end == GONE and not has_work else f"twin: stdout: {why}; 2 lines were not written\n"
+    )
     assert told == expected
 
 
@@ -249,19 +276,35 @@ def calls():
 
 def test_nothing_goes_to_stdout_or_stderr_but_through_an_outlet():
     """No print, and no write to the streams themselves, anywhere in the package."""
-    streams = [f"sys.{name}.{verb}" for name in ("stdout", "stderr") for verb in ("write", "writelines")]
+    streams = [
+        f"sys.{name}.{verb}" for name in ("stdout", "stderr") for verb in ("write", "writelines")
+    ]
     assert [place for place, name, _ in calls() if name in ("print", *streams)] == []
 
 
-OPENERS = ("os.open", "Board.open", "RunFolder.open", "Session.open", "_Session.open", "opener.open", "logger.open")
+OPENERS = (
+    "os.open",
+    "Board.open",
+    "RunFolder.open",
+    "Session.open",
+    "_Session.open",
+    "opener.open",
+    "logger.open",
+)
 
 
 def test_every_text_file_is_read_and_written_in_an_encoding_of_our_own():
-    """The locale's is another one on the next machine: each call in text mode names its encoding."""
+    """The locale's is another one on the next machine.
+
+    Each call in text mode names its encoding.
+    """
     found = []
     for place, name, call in calls():
         verb = name.rpartition(".")[2]
-        if verb not in ("open", "read_text", "write_text", "fdopen") or name in (*OPENERS, "read_text"):
+        if verb not in ("open", "read_text", "write_text", "fdopen") or name in (
+            *OPENERS,
+            "read_text",
+        ):
             continue
         values = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
         is_binary = any(isinstance(value, str) and value in ("rb", "wb", "ab") for value in values)

@@ -1,4 +1,4 @@
-"""What is reaped: what a dead session registered, and what nobody registered and nobody uses; nothing of a living one."""
+"""What is reaped: what a dead session registered, and what nobody registered or uses."""
 
 import os
 import subprocess
@@ -48,13 +48,18 @@ def age(path, seconds, monkeypatch):
         found = real(name, **more)
         if name != path.name:
             return found
-        return os.stat_result((*found[:9], found.st_ctime - seconds), {"st_ctime": found.st_ctime - seconds})
+        return os.stat_result(
+            (*found[:9], found.st_ctime - seconds), {"st_ctime": found.st_ctime - seconds}
+        )
 
     monkeypatch.setattr(reaper.os, "stat", stat)
 
 
 def make_session(shared, pid, workings):
-    """Leave what a session leaves: board, registry, the file of a long plan, the plan's lines, temporary files."""
+    """Leave what a session leaves.
+
+    Board, registry, the file of a long plan, the plan's lines, temporary files.
+    """
     board = Board.create(f"{STEM}.board")
     register(board.path, pid, "controller", workings_dir=str(workings))
     board.close()
@@ -67,7 +72,13 @@ def test_all_that_a_dead_session_named_goes(shared, ended, tmp_path):
     """And nothing else that stands beside it."""
     workings = tmp_path / "twin-log-abcd_123"
     workings.mkdir()
-    for name in ("metrics.csv", "logger.json", "logger.lock", "dataset.csv", ".logger.json.0123abcd"):
+    for name in (
+        "metrics.csv",
+        "logger.json",
+        "logger.lock",
+        "dataset.csv",
+        ".logger.json.0123abcd",
+    ):
         (workings / name).write_text("")
     make_session(shared, ended.pid, workings)
     assert reaper.reap() == []  # it lives
@@ -106,9 +117,13 @@ def test_a_file_that_is_not_ours_keeps_its_folder(shared, ended, tmp_path):
     assert other.read_text() == "mine"
 
 
-@pytest.mark.parametrize(("seconds", "is_open", "is_reaped"), [(61, False, True), (61, True, False), (0, False, False)])
-def test_a_board_without_registry_goes_once_it_is_old_and_nobody_has_it_open(shared, monkeypatch, seconds, is_open, is_reaped):
-    """Of a session that was killed as it began, or of a version whose ``twin log`` kept no registry; one that is in use stays."""
+@pytest.mark.parametrize(
+    ("seconds", "is_open", "is_reaped"), [(61, False, True), (61, True, False), (0, False, False)]
+)
+def test_a_board_without_registry_goes_once_it_is_old_and_nobody_has_it_open(
+    shared, monkeypatch, seconds, is_open, is_reaped
+):
+    """A session killed as it began left it, or an older ``twin log``; one in use stays."""
     board = Board.create(f"{STEM}.board")
     if not is_open:
         board.close()
@@ -137,7 +152,9 @@ def test_boards_are_looked_for_wherever_they_may_be_made(tmp_path, monkeypatch, 
     (tmp_path / f"{STEM}.board").write_text("")
     register(tmp_path / f"{STEM}.board", ended.pid, "controller")
     end(ended)
-    assert reaper.reap() == [f"removed {tmp_path / STEM}.{ending}" for ending in ("board", "registry")]
+    assert reaper.reap() == [
+        f"removed {tmp_path / STEM}.{ending}" for ending in ("board", "registry")
+    ]
 
 
 def test_a_registry_of_a_process_without_workings_reads_in_every_version(shared):

@@ -41,12 +41,12 @@ class _Parser(argparse.ArgumentParser):
             output.stdout().write(message)
 
 
-_CLEAN_EXAMPLES = """Without options: what killed sessions left. With --keep or --older: old runs, each with its report, and
-nothing else; with both, a run goes that is beyond the N newest and older than AGE.
+_CLEAN_EXAMPLES = """Without options: what killed sessions left. With --keep or --older: old runs, each with
+its report, and nothing else; with both, a run goes that is beyond the N newest and older than AGE.
 
-Never removed: the newest run, one whose session still runs, a folder that is no run, anything behind a link.
-Baselines and models hold their figures themselves and need no run; what fit, compare or replay shall read
-again must stay.
+Never removed: the newest run, one whose session still runs, a folder that is no run, anything
+behind a link. Baselines and models hold their figures themselves and need no run; what fit, compare
+or replay shall read again must stay.
 
 examples:
   twin clean
@@ -55,7 +55,8 @@ examples:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="twin", description="A digital twin of this server: stress it, record it, label it.")
+    about = "A digital twin of this server: stress it, record it, label it."
+    parser = _Parser(prog="twin", description=about)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(
@@ -112,21 +113,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_clean(add: Callable[..., argparse.ArgumentParser]) -> None:
-    text = "remove what killed sessions left: processes, boards, scratch files; or runs that are old"
+    text = "remove what killed sessions left: processes, boards, scratch files; or old runs"
     clean = add("clean", upkeep.clean, text, example=_CLEAN_EXAMPLES)
     clean.add_argument("--keep", metavar="N", help="remove all runs but the N newest")
-    clean.add_argument("--older", metavar="AGE", help="remove runs that began longer ago than AGE: 12h, 30d, 2w")
-    clean.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
-    clean.add_argument("--report-dir", default="reports", metavar="DIR", help="where reports are (default: reports)")
+    text = "remove runs that began longer ago than AGE: 12h, 30d, 2w"
+    clean.add_argument("--older", metavar="AGE", help=text)
+    text = "say what would be removed, and remove nothing"
+    clean.add_argument("--dry-run", action="store_true", help=text)
+    for name, default, what in (("report", "reports", "reports"), ("data", "data", "run folders")):
+        text = f"where {what} are (default: {default})"
+        clean.add_argument(f"--{name}-dir", default=default, metavar="DIR", help=text)
     clean.set_defaults(has_work=True)
-    clean.add_argument("--data-dir", default="data", metavar="DIR", help="where run folders are (default: data)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
-    0 fine, 1 failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted, 141 when the reader of its output went away and
-    output was all that the command is for.
+    0 fine, 1 failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted, 141 when the
+    reader of its output went away and output was all that the command is for.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     output.begin()
@@ -140,16 +144,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _ended_in_order():
             code = _run_command(parsed)
-        return output.finish(code, has_work=has_work, is_for_machines=getattr(parsed, "json", False))
+        is_for_machines = getattr(parsed, "json", False)
+        return output.finish(code, has_work=has_work, is_for_machines=is_for_machines)
     except KeyboardInterrupt:  # while the reader of stdout was waited for
         return INTERRUPTED
 
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP end a command as Ctrl-C does: what it has made is removed, what it has recorded is written.
+    """Have SIGTERM and SIGHUP end a command as Ctrl-C does.
 
-    One that is ignored stays so: that is what nohup is for.
+    What it has made is removed, what it has recorded is written. One that is ignored stays so:
+    that is what nohup is for.
     """
     before = {}
     if threading.current_thread() is threading.main_thread():

@@ -9,7 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.cli.output import ABORTED, FAILED, INTERRUPTED, OK, complain, give, say, stdout, unread
+from twin_harness.cli.output import (
+    ABORTED,
+    FAILED,
+    INTERRUPTED,
+    OK,
+    complain,
+    give,
+    say,
+    stdout,
+    unread,
+)
 from twin_harness.cli.settings import read_settings
 from twin_harness.errors import ExperimentAborted, ExperimentError, InvalidInput, Undecided
 
@@ -60,7 +70,10 @@ def _run_all(
     finally:
         line.close()
         if unread():
-            session.note(f"stdout: {stdout().fault}; what was to be shown there is not, and the run went on to its end")
+            session.note(
+                f"stdout: {stdout().fault}; what was to be shown there is not,"
+                " and the run went on to its end"
+            )
         report = session.close(is_interrupted=is_interrupted)
     if session.report_fault:
         code = INTERRUPTED if session.report_fault == "interrupted" else max(code, FAILED)

@@ -1,8 +1,8 @@
-"""``twin clean --keep N`` and ``--older AGE``: run folders that are not wanted any more go, each with its report.
+"""``twin clean --keep N`` and ``--older AGE``: old run folders go, each with its report.
 
-What goes is a folder that bears a run id and holds the ``run.json`` of that run; never the newest, never one whose session lives, never
-through a link. A folder is renamed to ``.<run-id>.removed`` first, so that no reader meets half a run; what an interrupted removal
-left is finished by the next one.
+What goes is a folder that bears a run id and holds the ``run.json`` of that run; never the newest,
+never one whose session lives, never through a link. A folder is renamed to ``.<run-id>.removed``
+first, so that no reader meets half a run; what an interrupted removal left is finished by the next.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Removal:
 
     Attributes:
         run: id of the run.
-        folders: the run's own, and its report's where there is one; or what an interrupted removal left.
+        folders: the run's own, and its report's where there is one; or what an interrupted removal
+            left.
         size_bytes: of all files in them.
         experiments: how many the run holds; None where that is not known any more.
         age_s: since the run began.
@@ -52,23 +53,39 @@ class Removal:
     def line(self) -> str:
         """What goes, for people."""
         number = self.experiments
-        held = "left by an interrupted removal" if number is None else f"{number} experiment{'' if number == 1 else 's'}"
+        held = (
+            "left by an interrupted removal"
+            if number is None
+            else f"{number} experiment{'' if number == 1 else 's'}"
+        )
         places = " and ".join(f"{folder}/" for folder in self.folders)
-        return f"{places}  {self.size_bytes / 2**20:.1f} MiB, {held}, began {age_text(self.age_s)} ago"
+        return (
+            f"{places}  {self.size_bytes / 2**20:.1f} MiB, {held}, began {age_text(self.age_s)} ago"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         folders = [str(folder) for folder in self.folders]
-        return {"run": self.run, "folders": folders, "bytes": self.size_bytes, "experiments": self.experiments}
+        return {
+            "run": self.run,
+            "folders": folders,
+            "bytes": self.size_bytes,
+            "experiments": self.experiments,
+        }
 
     def carry_out(self) -> None:
         """Remove the folders.
 
         Raises:
-            OSError: one cannot be removed; what is left of it bears the name that the next removal looks for.
+            OSError: one cannot be removed; what is left of it bears the name that the next removal
+                looks for.
         """
         for folder in self.folders:
-            doomed = folder if _REMOVED.fullmatch(folder.name) else folder.with_name(f".{folder.name}.removed")
+            doomed = (
+                folder
+                if _REMOVED.fullmatch(folder.name)
+                else folder.with_name(f".{folder.name}.removed")
+            )
             if doomed != folder:
                 folder.rename(doomed)
             shutil.rmtree(doomed)  # by descriptors; links are removed, not followed
@@ -96,7 +113,10 @@ def parse_keep(text: str | None) -> int:
     if text is None:
         return 0
     if not text.isdecimal() or int(text) < 1:
-        msg = f"clean: --keep: expected a whole number of 1 or more but got {text!r}; the newest run always stays"
+        msg = (
+            f"clean: --keep: expected a whole number of 1 or more but got {text!r};"
+            " the newest run always stays"
+        )
         raise InvalidInput(msg)
     return int(text)
 
@@ -111,7 +131,10 @@ def parse_age(text: str | None) -> float:
         return 0.0
     found = _AGE.fullmatch(text.strip())
     if found is None or float(found[1]) == 0.0:
-        msg = f"clean: --older: expected an age in hours, days or weeks above 0, such as 12h, 30d or 2w, but got {text!r}"
+        msg = (
+            "clean: --older: expected an age in hours, days or weeks above 0,"
+            f" such as 12h, 30d or 2w, but got {text!r}"
+        )
         raise InvalidInput(msg)
     return float(found[1]) * _UNIT_S[found[2]]
 
@@ -122,8 +145,10 @@ def age_text(age_s: float) -> str:
     return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"  # noqa: PLR2004 - two days
 
 
-def select(data_dir: Path, report_dir: Path, keep: int, older_s: float, now: datetime | None = None) -> Selection:
-    """Return what goes: runs beyond the ``keep`` newest (1 at least) that began more than ``older_s`` seconds ago."""
+def select(
+    data_dir: Path, report_dir: Path, keep: int, older_s: float, now: datetime | None = None
+) -> Selection:
+    """Return what goes: runs beyond the ``keep`` newest, 1 at least, and older than ``older_s``."""
     now = now or datetime.now(UTC)
     selection = Selection()
     for folder in (data_dir, report_dir):
@@ -179,7 +204,13 @@ def _removal_of(path: Path, report_dir: Path, age_s: float, selection: Selection
     sizes = [_size_bytes(place, selection) for place in places]
     if None in sizes:
         return None
-    return Removal(path.name, places, sum(size or 0 for size in sizes), len(state.get("experiments") or ()), age_s)
+    return Removal(
+        path.name,
+        places,
+        sum(size or 0 for size in sizes),
+        len(state.get("experiments") or ()),
+        age_s,
+    )
 
 
 def _why_running(state: dict[str, Any], host: str) -> str:
@@ -201,7 +232,10 @@ def _age_s(run: str, now: datetime) -> float:
 
 
 def _size_bytes(folder: Path, selection: Selection) -> int | None:
-    """Return the size of all files in a folder; None, with the reason noted, when another filesystem is mounted in it."""
+    """Return the size of all files in a folder.
+
+    None, with the reason noted, when another filesystem is mounted in it.
+    """
     device, size_bytes = folder.lstat().st_dev, 0
     for place, _, names in os.walk(folder):
         if os.lstat(place).st_dev != device:

@@ -1,7 +1,8 @@
-"""Where the command writes: lines for people and data for machines to stdout, complaints to stderr; and its exit codes.
+"""Where the command writes: lines and data to stdout, complaints to stderr; and its exit codes.
 
-Writing never waits for a reader, and raises nothing, while a command works: what it is for goes on to its end. ``finish`` waits once,
-when all is done, as any program does, and makes of what could not be written a sentence and an exit code.
+Writing never waits for a reader, and raises nothing, while a command works: what it is for goes on
+to its end. ``finish`` waits once, when all is done, as any program does, and makes of what could
+not be written a sentence and an exit code.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import sys
 from twin_harness.outlet import Outlet
 
 OK, FAILED, USAGE, ABORTED, INTERRUPTED = 0, 1, 2, 3, 130
-CUT_OFF = 141  # 128 + SIGPIPE, as a shell has it: the reader went away before it had all, and reading was what the command was for
+# 128 + SIGPIPE, as a shell has it: the reader left before it had all, and the command is for it.
+CUT_OFF = 141
 _COMPLAINTS_PATIENCE_S = 2.0
 _outlets: dict[str, Outlet] = {}
 
@@ -22,8 +24,9 @@ _outlets: dict[str, Outlet] = {}
 def begin() -> None:
     """Make stdout and stderr safe to write to, whatever they are.
 
-    A standard descriptor that is closed is taken by nothing: else the next file that is opened, a board or a dataset, would get its
-    number, and what is written to stderr by number, here or in a child, would be written into that file.
+    A standard descriptor that is closed leads to /dev/null: else the next file that is opened, a
+    board or a dataset, would get its number, and what is written to stderr by number, here or in a
+    child, would be written into that file.
     """
     for number in range(3):
         try:
@@ -31,9 +34,9 @@ def begin() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     for stream in (sys.stdout, sys.stderr):
-        if getattr(stream, "errors", "") == "strict":  # for what others write there: argparse, rich, warnings
-            with contextlib.suppress(AttributeError, OSError, ValueError):
-                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # one that cannot is left as it is
+        if getattr(stream, "errors", "") == "strict":  # for what others write there: rich, warnings
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # else it stays so
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # suppressed
     _outlets.clear()
 
 
@@ -83,8 +86,10 @@ def finish(code: int, *, has_work: bool, is_for_machines: bool = False) -> int:
 
     Args:
         code: as the command's work went.
-        has_work: whether the command is for something else than its output: a load, a file, a verdict. Its code stays then.
-        is_for_machines: whether the output is data; half of it is no success, whatever else was done.
+        has_work: whether the command is for something else than its output: a load, a file, a
+            verdict. Its code stays then.
+        is_for_machines: whether the output is data; half of it is no success, whatever else was
+            done.
     """
     outlet = stdout()
     outlet.flush()

@@ -21,7 +21,8 @@ def log(arguments: argparse.Namespace) -> int:
     from twin_harness.telemetry.record import record  # noqa: PLC0415 - psutil loads with it
 
     settings = read_settings(arguments)
-    return record(Path(arguments.out) if arguments.out else None, settings, arguments.duration, complain, stdout())
+    out = Path(arguments.out) if arguments.out else None
+    return record(out, settings, arguments.duration, complain, stdout())
 
 
 def overhead(arguments: argparse.Namespace) -> int:
@@ -56,11 +57,17 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 def clean(arguments: argparse.Namespace) -> int:
-    """Remove what sessions left that are gone: processes, boards, scratch files, workings of run folders; or runs that are old."""
+    """Remove what sessions left that are gone.
+
+    Processes, boards, scratch files, workings of run folders; or runs that are old.
+    """
     if arguments.keep is not None or arguments.older is not None:
         return _clean_old(arguments)
     if arguments.dry_run:
-        msg = "clean: --dry-run: expected --keep N or --older AGE with it but got neither; write e.g. twin clean --older 30d --dry-run"
+        msg = (
+            "clean: --dry-run: expected --keep N or --older AGE with it but got neither;"
+            " write e.g. twin clean --older 30d --dry-run"
+        )
         raise InvalidInput(msg)
     from twin_harness.control.reaper import reap  # noqa: PLC0415 - as above
     from twin_harness.recording import Run  # noqa: PLC0415 - numpy loads with it
@@ -92,7 +99,10 @@ def _clean_old(arguments: argparse.Namespace) -> int:
             if not arguments.dry_run:
                 removal.carry_out()
         except OSError as error:
-            complain(f"{error.filename or removal.folders[0]}: cannot be removed ({error.strerror}); look at its rights, and clean again")
+            complain(
+                f"{error.filename or removal.folders[0]}: cannot be removed ({error.strerror});"
+                " look at its rights, and clean again"
+            )
             code = FAILED
             continue
         done.append(removal)
@@ -108,7 +118,10 @@ def _clean_old(arguments: argparse.Namespace) -> int:
         return code
     say(*(f"kept {path}: {reason}" for path, reason in selection.kept.items()))
     amount = f"{len(done)} run{'' if len(done) == 1 else 's'}, {total_bytes / 2**20:.1f} MiB"
-    say(f"{amount} would be removed; with --dry-run nothing is" if arguments.dry_run else f"{amount} removed")
+    if arguments.dry_run:
+        say(f"{amount} would be removed; with --dry-run nothing is")
+    else:
+        say(f"{amount} removed")
     return code
 
 

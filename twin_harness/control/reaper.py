@@ -25,7 +25,8 @@ BOARD_NAME = re.compile(r"twin-harness-[0-9a-f]{16}\.(board|plan\d{1,2}|registry
 SCRATCH_NAME = re.compile(r"\.twin-harness-\d+-[0-9a-f]{16}")
 WORKINGS_NAME = re.compile(r"twin-(log|overhead)-[0-9a-z_]{8}")
 _WORKINGS = re.compile(r"\.?(metrics|dataset)\.csv|\.?logger\.(json|lock)(\.[0-9a-f]{8})?")
-# A board is registered at once and stays open; the lines of a session that has no board yet may wait for its first load for long.
+# A board is registered at once and stays open; the lines of a session that has no board yet may
+# wait for its first load for long.
 _UNREGISTERED_S, _LINES_S = 60.0, 86_400.0
 
 
@@ -34,7 +35,8 @@ def reap(folder: Path | None = None, ended_board: str = "") -> list[str]:
 
     Args:
         folder: where boards stand; None looks at every folder in which a board may have been made.
-        ended_board: the board of our own session, which is over although its controller lives, because its run folder is lost.
+        ended_board: the board of our own session, which is over although its controller lives,
+            because its run folder is lost.
     """
     done: list[str] = []
     for place in (folder,) if folder is not None else board_folders():
@@ -64,17 +66,28 @@ def _reap_in(folder: Path, descriptor: int, ended_board: str) -> list[str]:
             done.append(f"killed {count} processes of commands that a session ran as load which is gone")
         done += _remove_scratch(entries)
         done += _remove_workings(entries)
-        done += [f"removed {folder / other}" for other in names if other.startswith(f"{stem}.") and _unlink(descriptor, other)]
-    return done + _remove_unregistered(folder, descriptor, [name for name in names if name.partition(".")[0] not in registered])
+        for name in names:
+            if name.startswith(f"{stem}.") and _unlink(descriptor, name):
+                done.append(f"removed {folder / name}")
+    others = [name for name in names if name.partition(".")[0] not in registered]
+    return done + _remove_unregistered(folder, descriptor, others)
 
 
 def _remove_unregistered(folder: Path, descriptor: int, names: list[str]) -> list[str]:
-    """Remove what no registry names: of a session that died as it began, or of a version whose ``twin log`` kept none."""
-    old = [name for name in names if _age_s(descriptor, name) > (_LINES_S if name.endswith(".lines") else _UNREGISTERED_S)]
+    """Remove what no registry names.
+
+    Of a session that died as it began, or of a version whose ``twin log`` kept none.
+    """
+    old = []
+    for name in names:
+        patience_s = _LINES_S if name.endswith(".lines") else _UNREGISTERED_S
+        if _age_s(descriptor, name) > patience_s:
+            old.append(name)
     if not old:
         return []
     used = {name.partition(".")[0] for name in _open_boards()}
-    return [f"removed {folder / name}" for name in old if name.partition(".")[0] not in used and _unlink(descriptor, name)]
+    old = [name for name in old if name.partition(".")[0] not in used]
+    return [f"removed {folder / name}" for name in old if _unlink(descriptor, name)]
 
 
 def _age_s(folder: int, name: str) -> float:
@@ -124,11 +137,17 @@ def _remove_scratch(entries: list[Registered]) -> list[str]:
 
 
 def _remove_workings(entries: list[Registered]) -> list[str]:
-    """Remove the folders of temporary files that sessions named: ours, of our pattern, with nothing in them but our files."""
+    """Remove the folders of temporary files that sessions named.
+
+    Ours, of our pattern, with nothing in them but our files.
+    """
     done = []
-    for workings_dir in {entry.workings_dir for entry in entries if WORKINGS_NAME.fullmatch(Path(entry.workings_dir).name)}:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    for workings_dir in {entry.workings_dir for entry in entries}:
+        if not WORKINGS_NAME.fullmatch(Path(workings_dir).name):
+            continue
         try:
-            descriptor = os.open(workings_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(workings_dir, flags)
         except OSError:
             continue
         try:

@@ -144,7 +144,8 @@ def planned_of(item: pytest.Item) -> Experiment | None:
 
 def replay_alone(config: pytest.Config) -> None:
     """Collect the schedule file, and it alone unless paths were named on the command line."""
-    path = str(newest.follow(config.invocation_params.dir / state_of(config).config.schedule).resolve())
+    named = config.invocation_params.dir / state_of(config).config.schedule
+    path = str(newest.follow(named).resolve())
     is_alone = config.args_source is not pytest.Config.ArgsSource.ARGS
     config.args[:] = [path] if is_alone else [*config.args, path]
 
@@ -159,7 +160,8 @@ def campaign_alone(config: pytest.Config) -> None:
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScheduleFile | None:
     """Collect the experiments of the file that --twin-schedule names."""
     wanted = state_of(parent.config).config.schedule
-    if wanted and file_path == newest.follow(parent.config.invocation_params.dir / wanted).resolve():
+    named = parent.config.invocation_params.dir / wanted
+    if wanted and file_path == newest.follow(named).resolve():
         return ScheduleFile.from_parent(parent, path=file_path)
     return None
 

@@ -22,8 +22,8 @@ from twin_harness.child import end_child
 from twin_harness.errors import InvalidInput
 from twin_harness.machine import inspect_machine
 from twin_harness.procfs import process_cpu_ns
-from twin_harness.registry import register, registry_path
-from twin_harness.telemetry.start import Telemetry
+from twin_harness.registry import register
+from twin_harness.telemetry.start import Telemetry, remove_registered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,7 +139,8 @@ def record(
         config: interval, source and probes.
         duration_s: how long.
         say: told how far it is, where neither table nor CSV is shown.
-        outlet: where table or CSV go; sampling ends on time however slowly they are read, and at once when nobody reads any more.
+        outlet: where table or CSV go; sampling ends on time however slowly they are read, and at
+            once when nobody reads any more.
 
     Raises:
         InvalidInput: ``out`` exists or cannot be written, or the duration is none.
@@ -180,9 +181,10 @@ def _record(
     is_named = workings not in path.parents
     with ExitStack() as ending:  # whatever fails on the way, everything before it is undone
         board = Board.create()
-        ending.callback(_remove, board)
+        ending.callback(remove_registered, board)
         register(board.path, os.getpid(), "controller", workings_dir=str(workings))
-        machine = inspect_machine(Path(config.scratch_dir or (path.parent if is_named else Path.cwd())).resolve())
+        folder = path.parent if is_named else Path.cwd()
+        machine = inspect_machine(Path(config.scratch_dir or folder).resolve())
         telemetry = Telemetry(
             dataset=path,
             account=workings / "logger.json",
@@ -211,17 +213,11 @@ def _record(
             board.ask_to_stop()
             for process in processes:
                 end_child(process, 5.0)
-            display.show(tail, board, 0.0, is_last=True)
+            display.finish(tail, board)
         rows = board.dataset_state()[2]
     if is_named:
         say(f"{path}: {rows} samples every {config.interval_s:g} s")
     return 0 if processes[0].returncode == 0 else 1
-
-
-def _remove(board: Board) -> None:
-    """Remove a board, and the registry last: while it stands, a death in between leaves nothing that nobody finds."""
-    board.close(unlink=True)
-    registry_path(board.path).unlink(missing_ok=True)
 
 
 class Display(Protocol):
@@ -232,8 +228,12 @@ class Display(Protocol):
         """Whether nobody looks any more."""
         ...
 
-    def show(self, tail: CsvTail, board: Board, elapsed_s: float, *, is_last: bool = False) -> None:
+    def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:
         """Show what is new."""
+        ...
+
+    def finish(self, tail: CsvTail, board: Board) -> None:
+        """Show the rest."""
         ...
 
     def close(self) -> None:
@@ -241,7 +241,9 @@ class Display(Protocol):
         ...
 
 
-def _display(say: Callable[[str], None], outlet: Outlet, interval_s: float, *, is_named: bool) -> Display:
+def _display(
+    say: Callable[[str], None], outlet: Outlet, interval_s: float, *, is_named: bool
+) -> Display:
     """Return what shows the present state: a table on a terminal, CSV on any other stdout, words where a file is written anyway."""
     if outlet.stream is not None and outlet.stream.isatty():
         return _TableDisplay(f"{platform.node()}, every {interval_s:g} s", outlet)
@@ -265,8 +267,11 @@ class _TableDisplay:
         """Whether the terminal is gone."""
         return self._outlet.is_gone
 
-    def show(self, tail: CsvTail, board: Board, elapsed_s: float, *, is_last: bool = False) -> None:  # noqa: ARG002 - a display
-        """Draw the table anew when there are new rows; a terminal that is held (Ctrl-S) is left alone until it goes on."""
+    def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:  # noqa: ARG002 - a display
+        """Draw the table anew when there are new rows.
+
+        A terminal that is held (Ctrl-S) is left alone until it goes on.
+        """
         rows = tail.rows()
         self._newest.extend(rows)
         if rows and self._outlet.is_ready:
@@ -274,6 +279,10 @@ class _TableDisplay:
             newest = list(self._newest)[-max(1, min(_LONGEST_TABLE, size.lines - 4)) :]
             title = f"{self._title}, {board.dataset_state()[2]} samples; Ctrl-C ends"
             self._live.update(make_table(newest, title, size.columns), refresh=True)
+
+    def finish(self, tail: CsvTail, board: Board) -> None:
+        """Draw the last rows."""
+        self.show(tail, board, 0.0)
 
     def close(self) -> None:
         """Leave the last table, and the cursor below it."""
@@ -290,12 +299,15 @@ class _Words:
         self._say = say
         self._told_s = time.monotonic()
 
-    def show(self, tail: CsvTail, board: Board, elapsed_s: float, *, is_last: bool = False) -> None:  # noqa: ARG002 - a display
+    def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:  # noqa: ARG002 - a display
         """Say how far it is."""
         if time.monotonic() - self._told_s >= (_PROGRESS_EVERY_S if elapsed_s < _FIRST_S else _LATER_EVERY_S):
             self._told_s = time.monotonic()
             _, _, rows, (cpu, memory, disk) = board.dataset_state()
             self._say(f"{elapsed_s:.0f} s  {rows} samples  cpu {cpu:.0f} %  mem {memory:.0f} %  disk {disk / 2**20:.1f} MiB/s")
+
+    def finish(self, tail: CsvTail, board: Board) -> None:
+        """Leave the last word to who has made the file."""
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -312,11 +324,15 @@ class _Lines:
         """Whether the reader is gone."""
         return self._outlet.is_gone
 
-    def show(self, tail: CsvTail, board: Board, elapsed_s: float, *, is_last: bool = False) -> None:  # noqa: ARG002 - a display
-        """Hand new lines on; the last ones whether or not they are taken at once."""
+    def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:  # noqa: ARG002 - a display
+        """Hand new lines on, if they are taken at once."""
         self._outlet.write("")  # what is left of the lines before
-        if is_last or self._outlet.is_ready:
-            self._outlet.write("".join(f"{line}\n" for line in tail.lines()))
+        if self._outlet.is_ready:
+            self.finish(tail, board)
+
+    def finish(self, tail: CsvTail, board: Board) -> None:  # noqa: ARG002 - a display
+        """Hand all lines on, whether or not they are taken at once."""
+        self._outlet.write("".join(f"{line}\n" for line in tail.lines()))
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -325,6 +341,8 @@ class _Lines:
 def _follow(tail: CsvTail, board: Board, poll: Callable[[], int | None], duration_s: float | None, display: Display) -> None:
     """Show rows until the time is over, the logger has ended, or nobody looks any more."""
     begin_s = time.monotonic()
-    while poll() is None and not display.is_over and (duration_s is None or time.monotonic() - begin_s < duration_s):
+    while poll() is None and not display.is_over:
+        if duration_s is not None and time.monotonic() - begin_s >= duration_s:
+            return
         time.sleep(_POLL_S)
         display.show(tail, board, time.monotonic() - begin_s)

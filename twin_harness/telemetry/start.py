@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness.child import start_child
 from twin_harness.errors import HarnessFailure
+from twin_harness.registry import registry_path
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
     from pathlib import Path
+
+    from twin_harness.board import Board
 
 _MODULE = "twin_harness.telemetry"
 START_PATIENCE_S = 20.0
@@ -100,6 +103,15 @@ class Telemetry:
         process = start_child(_MODULE, self._settings(), title="probe")
         self.on_start(process.pid, "probe")
         return process
+
+
+def remove_registered(board: Board) -> None:
+    """Remove a board, and the registry last.
+
+    While it stands, a death in between leaves nothing that nobody finds.
+    """
+    board.close(unlink=True)
+    registry_path(board.path).unlink(missing_ok=True)
 
 
 def _await_ready(process: subprocess.Popen[bytes]) -> None:
