@@ -103,7 +103,14 @@ def _shapes():
 
 
 def _command():
-    parts = ["# The command `twin`\n\nExit codes: 0 fine, 1 a check failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted.\n"]
+    codes = "0 fine, 1 a check failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted"
+    text = (
+        f"Exit codes: {codes}, 141 when the reader of the output went away and the command is for nothing but its output "
+        "(`twin runs | head -1`). What is not shown costs no run: `twin run plan.json | head -1` runs every experiment, ends as these "
+        "went, and says on stderr what was not written. Where output cannot be written (a full disk), a command that is for its output "
+        "ends with 1, `--json` included."
+    )
+    parts = [f"# The command `twin`\n\n{text}\n"]
     for command in _COMMANDS:
         text = io.StringIO()
         with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):

@@ -54,6 +54,15 @@ _STALE_S = 60.0
 _STOP_TELEMETRY, _STOP_LOAD = 1, 2
 
 
+def board_folders() -> list[Path]:
+    """Return where a board may be made, the first choice first.
+
+    It is looked for in all of them when it has to be removed.
+    """
+    own = Path(os.environ.get("XDG_RUNTIME_DIR") or "/run")
+    return [Path("/dev/shm"), own, Path("/tmp")]  # noqa: S108 - 0600, random name, O_EXCL
+
+
 @dataclass(frozen=True, slots=True)
 class LoadProcess:
     """A process slot.
@@ -98,7 +107,7 @@ class Board:
         Raises:
             HarnessFailure: there is no tmpfs to put it on.
         """
-        folders = [Path("/dev/shm"), Path(os.environ.get("XDG_RUNTIME_DIR") or "/run"), Path("/tmp")]  # noqa: S108 - 0600, random name, O_EXCL
+        folders = board_folders()
         for folder in folders:
             path = folder / (name or f"twin-harness-{os.urandom(8).hex()}.board")
             try:

@@ -19,6 +19,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin_harness import newest
 from twin_harness.csv_rows import rows_of
 from twin_harness.dataset_file import DatasetFile
 from twin_harness.errors import HarnessFailure, InvalidInput, UnreadableRun
@@ -58,13 +59,18 @@ class RunFolder:
             make_output_folder(data_dir)
             path = data_dir / (run_id or draw_run_id())
             path.mkdir(mode=0o700)
-            try:
-                point_latest(path)
-            except OSError:
-                path.rmdir()
-                raise
         except OSError as error:
             msg = f"data folder {str(data_dir)!r} cannot be written ({error.strerror}); name another one with --twin-data-dir"
+            raise InvalidInput(msg) from None
+        try:
+            newest.point(path)
+        except OSError as error:
+            path.rmdir()
+            msg = (
+                f"data folder {str(data_dir)!r}: its link to the newest run, latest, cannot be"
+                f" written ({error.strerror}); move what bears that name, or name another folder"
+                " with --twin-data-dir"
+            )
             raise InvalidInput(msg) from None
         return cls(path)
 
@@ -76,7 +82,7 @@ class RunFolder:
             UnreadableRun: there is no such folder, or it is none of a run.
         """
         try:
-            folder = Path(path).resolve()
+            folder = newest.follow(path).resolve()
         except (OSError, RuntimeError):  # a link to itself
             folder = Path(path, "nowhere")
         if not folder.is_dir():
@@ -484,14 +490,3 @@ def make_output_folder(path: Path) -> None:
             raise
         return
     (path / ".gitignore").write_text(_IGNORE, encoding="utf-8")
-
-
-def point_latest(path: Path) -> None:
-    """Point ``latest`` beside a folder at it, in one step."""
-    draft = path.parent / f".latest.{secrets.token_hex(4)}"
-    draft.symlink_to(path.name)
-    try:
-        draft.replace(path.parent / "latest")
-    except OSError:
-        draft.unlink()
-        raise

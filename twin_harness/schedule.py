@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, ValidationError, model_validator
 
-from twin_harness import shapes
+from twin_harness import newest, shapes
 from twin_harness.config import NO_TOLERANCE, percent_of
 from twin_harness.errors import InvalidInput
 from twin_harness.event_options import UNITS, is_stressor, known_stressors, options_of, resolved
@@ -269,7 +269,7 @@ class Schedule(FrozenModel):
         Raises:
             InvalidInput: the file is missing, too large, no JSON, or no schedule; one sentence that names path and value.
         """
-        path = Path(path)
+        path = newest.follow(path)
         return cls.from_json(read_json(path), folder=path.resolve().parent, source=str(path))
 
     def to_json(self) -> dict[str, Any]:

@@ -12,12 +12,14 @@ import os
 import platform
 import signal
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twin_harness import newest
 from twin_harness.board import SERVICE_PROBE, Board
 from twin_harness.child import run_on
 from twin_harness.clock import is_standing, monotonic_s, now_text, sleep_s
@@ -36,7 +38,7 @@ from twin_harness.file_lock import FileLock
 from twin_harness.machine import Machine, cut, inspect_machine, look_at_folder
 from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
-from twin_harness.run_folder import RunFolder, make_output_folder, point_latest
+from twin_harness.run_folder import RunFolder, make_output_folder
 from twin_harness.seat import Seat, cut_secrets
 from twin_harness.telemetry.start import Telemetry, TelemetryProcess
 
@@ -55,6 +57,7 @@ _NO_TIME = (
     "the clock of this process stands still (CLOCK_MONOTONIC, as libfaketime freezes it), so nothing could be waited for; "
     "run without it, or let its time go on and set FAKETIME_DONT_FAKE_MONOTONIC=1"
 )
+INTERRUPTED = "interrupted"
 _NO_CONTROLLER = "the controller of this session has ended; a worker begins nothing without it"
 
 
@@ -63,6 +66,7 @@ class Session:
 
     Attributes:
         config, seat, folder, board, machine, recorder, runner, admission: of this session and process.
+        report_fault: why a report that was due was not drawn; empty before, and when all went well.
     """
 
     def __init__(self, config: TwinConfig, seat: Seat, folder: RunFolder, board: Board, machine: Machine, warn: Callable[[str], None]) -> None:
@@ -73,6 +77,7 @@ class Session:
         self.machine = machine
         self._whole = machine
         self._warn = warn
+        self.report_fault = ""
         part = self._take_part()
         self._children: list[TelemetryProcess] = []
         self._machine_lock = MachineLock(on_wait=self._tell_waiting)
@@ -225,7 +230,18 @@ class Session:
                 "settings": json.loads(cut_secrets(json.dumps(config.to_record()))),
             }
         )
-        return cls(config, seat, folder, board, machine, warn)
+        # The report of this run is not drawn yet: until then no report is the latest, rather than
+        # that of another run.
+        newest.unpoint(Path(seat.report_dir))
+        session = cls(config, seat, folder, board, machine, warn)
+        if not (folder.path.parent / newest.NAME).is_symlink():
+            data_dir = folder.path.parent
+            session.note(
+                f"{data_dir} is on a filesystem without symbolic links: the file {newest.TEXT_NAME}"
+                " there names the newest run, and twin, pytest and load() understand"
+                f" {data_dir.name}/{newest.NAME} all the same"
+            )
+        return session
 
     def _site(self) -> Site:
         return Site(
@@ -335,6 +351,9 @@ class Session:
     def close(self, *, is_interrupted: bool = False) -> Path | None:
         """Stop what still runs, merge the shards, write every file, and return the report's path (None without one).
 
+        An interrupt (Ctrl-C, or what the controller treats alike) waits until the files are
+        written; then the report is left out.
+
         Raises:
             OSError: a file could not be written; nothing runs any more, and board and registry are gone, all the same.
         """
@@ -355,12 +374,46 @@ class Session:
                     losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
                 finally:
                     self._stop_telemetry()
-            self._write_all(is_interrupted=is_interrupted)
+            with _interrupts_put_off() as interrupts:
+                self._write_all(is_interrupted=is_interrupted)
         finally:
             self.board.close(unlink=True)
             reaper.registry_path(self.board.path).unlink(missing_ok=True)
         self.folder.remove_workings()
-        return self._write_report() if self.config.has_report and has_samples else None
+        if not self.config.has_report or not has_samples:
+            return None
+        if interrupts:
+            self._note_no_report(INTERRUPTED)
+            return None
+        if is_interrupted:
+            self._warn(
+                "drawing the report; Ctrl-C leaves it out,"
+                f" and `{self._report_command}` draws it later"
+            )
+        return self._try_report()
+
+    @property
+    def _report_command(self) -> str:
+        return f"twin report {seen_from_here(self.folder.path)}"
+
+    def _try_report(self) -> Path | None:
+        """Render the report; what goes wrong there, or a Ctrl-C, costs the report alone."""
+        try:
+            return self._write_report()
+        except KeyboardInterrupt:
+            self._note_no_report(INTERRUPTED)
+        except Exception as error:  # noqa: BLE001 - of many libraries; it is named, the run stands
+            self._note_no_report(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return None
+
+    def _note_no_report(self, why: str) -> None:
+        """Say, now and in ``run.json``, that this run has no report, and how to get one."""
+        self.report_fault = why
+        with _interrupts_put_off():
+            sentence = f"no report of this run ({why}): `{self._report_command}` draws it"
+            state = self.folder.read_state()
+            self.folder.write_state({**state, "notes": [*state.get("notes", []), sentence]})
+            self._warn(sentence)
 
     def _write_all(self, *, is_interrupted: bool) -> None:
         """Account for what was lost, merge the shards, and write ``run.json`` and ``machine.json``."""
@@ -416,7 +469,9 @@ class Session:
         root = Path(self.seat.report_dir)
         make_output_folder(root)
         path = write_report(Run(self.folder), root / self.folder.run_id)
-        point_latest(root / self.folder.run_id)
+        # Else a newer run has begun meanwhile, and its report will be the latest.
+        if newest.led_to_by(self.folder.path.parent) == self.folder.run_id:
+            newest.point(path.parent)
         return path
 
 
@@ -429,6 +484,30 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _interrupts_put_off() -> Iterator[list[int]]:
+    """Let SIGINT and SIGTERM wait, where they raise KeyboardInterrupt, and list those that came."""
+    came: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is signal.default_int_handler:
+                before[number] = signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def seen_from_here(path: Path) -> Path:
+    """Return a path as it is typed in the present folder."""
+    try:
+        return path.relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path
 
 
 def _named_scratch(config: TwinConfig) -> Path | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from twin_harness.board import PLAN_SLOTS, Board
 from twin_harness.clock import monotonic_s
 from twin_harness.errors import HarnessFailure
+from twin_harness.outlet import Outlet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,13 +26,16 @@ _BELOW, _BACK = "\x1bD\x1bM\x1b7\x1b[1B\r\x1b[2K", "\x1b8"
 class StatusLine:
     """Writes to a duplicate of stderr, from a thread that reads the board of the session.
 
+    Nobody ever waits for who reads it: a line of the moment is left out when it would not go out
+    now, a sentence that is to stay waits.
+
     Args:
         descriptor: where to write.
         is_terminal: whether a line can be drawn over.
     """
 
     def __init__(self, descriptor: int, *, is_terminal: bool) -> None:
-        self._descriptor = descriptor
+        self._outlet = Outlet(descriptor)
         self._is_terminal = is_terminal
         self._board: Board | None = None
         self._end = threading.Event()
@@ -81,6 +85,9 @@ class StatusLine:
         board, now_s = self._board, monotonic_s()
         if board is None:
             return
+        self._write("")  # what waits
+        if not self._outlet.is_ready:
+            return
         plans = [plan for slot in range(PLAN_SLOTS) if (plan := board.read_plan(slot))]
         if not plans:
             self._clear()
@@ -102,9 +109,8 @@ class StatusLine:
             self._is_drawn = False
 
     def _write(self, text: str) -> None:
-        try:
-            os.write(self._descriptor, text.encode(errors="replace"))
-        except OSError:
+        self._outlet.write(text)
+        if self._outlet.fault:
             self._end.set()
 
 

@@ -26,7 +26,7 @@ def add_gate(add: Callable[..., argparse.ArgumentParser]) -> None:
         import argparse as _argparse  # noqa: PLC0415 - for the formatter alone
 
         one = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}", formatter_class=_argparse.RawDescriptionHelpFormatter)
-        one.set_defaults(run_command=run)
+        one.set_defaults(run_command=run, has_work=run is not show)
         one.add_argument("baseline", metavar="BASELINE.json", help="what pytest --twin-gate-save FILE has collected")
         one.add_argument("--json", action="store_true", help="machine output on stdout")
         return one

@@ -9,7 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.cli.output import ABORTED, FAILED, INTERRUPTED, OK, complain, give, say
+from twin_harness.cli.output import (
+    ABORTED,
+    FAILED,
+    INTERRUPTED,
+    OK,
+    complain,
+    give,
+    say,
+    stdout,
+    unread,
+)
 from twin_harness.cli.settings import read_settings
 from twin_harness.errors import ExperimentAborted, ExperimentError, InvalidInput, Undecided
 
@@ -20,6 +30,7 @@ if TYPE_CHECKING:
     from twin_harness.config import TwinConfig
     from twin_harness.recording import Recording
     from twin_harness.schedule import Event, Experiment
+    from twin_harness.session import Session
 
 
 def _run_all(
@@ -32,7 +43,8 @@ def _run_all(
     from twin_harness.status import StatusLine  # noqa: PLC0415 - psutil loads with it
 
     session = Session.open(settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), complain)
-    code, recordings, is_interrupted, undecided = OK, [], False, 0
+    recordings: list[Recording] = []
+    code, is_interrupted, undecided = OK, False, 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end by any signal: load stops, and what was recorded is written
     line = StatusLine.on(2)
     line.follow(session.folder.path / "run.json")
@@ -41,32 +53,53 @@ def _run_all(
             from twin_harness.cli.at_once import run_at_once  # noqa: PLC0415 - processes of its own
 
             code, undecided = run_at_once(session, experiments, min(at_once, len(experiments)), complain)
-        for number, (experiment, generator) in enumerate(experiments if at_once == 1 else (), 1):
-            if not is_quiet:
-                say(f"{number} of {len(experiments)}  {experiment.name}  {experiment.duration_s:.0f} s")
-            try:
-                recordings.append(session.runner.run(experiment, generator))
-            except ExperimentError as error:
-                code = ABORTED if isinstance(error, ExperimentAborted) else max(code, FAILED)
-                recordings += [error.recording] if error.recording else []
-                complain(str(error))
-            except Undecided as error:
-                undecided += 1
-                recordings += [error.recording] if error.recording else []
-                complain(f"UNDECIDED: {error}")
-            finally:
-                session.admission.release()
+        else:
+            code, undecided = _run_in_turn(session, experiments, recordings, is_quiet=is_quiet)
     except KeyboardInterrupt:
         is_interrupted, code = True, INTERRUPTED
         complain("interrupted: load stopped, writing what was recorded")
     finally:
         line.close()
+        if unread():
+            session.note(
+                f"stdout: {stdout().fault}; what was to be shown there is not,"
+                " and the run went on to its end"
+            )
         report = session.close(is_interrupted=is_interrupted)
-    if at_once > 1:
+    if session.report_fault:
+        code = INTERRUPTED if session.report_fault == "interrupted" else max(code, FAILED)
+    if at_once > 1 or is_interrupted:
         recordings = list(load(session.folder.path).recordings)
     if undecided == len(experiments):  # not one of them could be judged: that is no success
         code = max(code, FAILED)
     return recordings, session.folder.path, code, report
+
+
+def _run_in_turn(
+    session: Session,
+    experiments: Sequence[tuple[Experiment, dict[str, Any] | None]],
+    recordings: list[Recording],
+    *,
+    is_quiet: bool,
+) -> tuple[int, int]:
+    """Run experiments one after another, and return the worst exit code and how many were UNDECIDED."""
+    code, undecided = OK, 0
+    for number, (experiment, generator) in enumerate(experiments, 1):
+        if not is_quiet:
+            say(f"{number} of {len(experiments)}  {experiment.name}  {experiment.duration_s:.0f} s")
+        try:
+            recordings.append(session.runner.run(experiment, generator))
+        except ExperimentError as error:
+            code = ABORTED if isinstance(error, ExperimentAborted) else max(code, FAILED)
+            recordings += [error.recording] if error.recording else []
+            complain(str(error))
+        except Undecided as error:
+            undecided += 1
+            recordings += [error.recording] if error.recording else []
+            complain(f"UNDECIDED: {error}")
+        finally:
+            session.admission.release()
+    return code, undecided
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -89,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give({"run": str(folder), "report": str(report) if report else None, "events": [_row_facts(row) for r in recordings for row in r.rows]})
     else:
-        say(*_table(recordings), f"data    {folder}/", *([f"report  {report}"] if report else []))
+        say(*_table(recordings), f"data    {folder}/", f"report  {report or _no_report(folder)}")
     return code
 
 
@@ -103,7 +136,7 @@ def stress(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give({"run": str(folder), "events": rows})
     else:
-        say(*_table(recordings), f"data    {folder}/")
+        say(*_table(recordings), f"data    {folder}/", f"report  {_no_report(folder)}")
     return code
 
 
@@ -166,6 +199,13 @@ def _parse_shape(text: str) -> Any:
 def _row_facts(row: Any) -> dict[str, Any]:
     names = ("experiment", "event", "status", "unit", "requested_mean", "delivered_mean", "delivered_error_percent", "delivered_rmse", "settled_s")
     return {name: getattr(row, name) for name in (*names, "actual_start_s", "actual_end_s", "release_s", "message")}
+
+
+def _no_report(folder: Path) -> str:
+    """Return the line that stands in place of a report's path."""
+    from twin_harness.session import seen_from_here  # noqa: PLC0415 - loaded by now
+
+    return f"none of this run; `twin report {seen_from_here(folder)}` draws it"
 
 
 def _table(recordings: list[Recording]) -> list[str]:

@@ -1,12 +1,55 @@
-"""Where the command writes: lines for people and data for machines to stdout, complaints to stderr; and its exit codes."""
+"""Where the command writes: lines and data to stdout, complaints to stderr; and its exit codes.
+
+Writing never waits for a reader, and raises nothing, while a command works: what it is for goes on
+to its end. ``finish`` waits once, when all is done, as any program does, and makes of what could
+not be written a sentence and an exit code.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 
+from twin_harness.outlet import Outlet
+
 OK, FAILED, USAGE, ABORTED, INTERRUPTED = 0, 1, 2, 3, 130
+# 128 + SIGPIPE, as a shell has it: the reader left before it had all, and the command is for it.
+CUT_OFF = 141
+_COMPLAINTS_PATIENCE_S = 2.0
+_outlets: dict[str, Outlet] = {}
+
+
+def begin() -> None:
+    """Make stdout and stderr safe to write to, whatever they are.
+
+    A standard descriptor that is closed leads to /dev/null: else the next file that is opened, a
+    board or a dataset, would get its number, and what is written to stderr by number, here or in a
+    child, would be written into that file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", "") == "strict":  # for what others write there: rich, warnings
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # else it stays so
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # suppressed
+    _outlets.clear()
+
+
+def stdout() -> Outlet:
+    """Return what the command's output goes to."""
+    return _outlet("stdout")
+
+
+def _outlet(name: str) -> Outlet:
+    stream = getattr(sys, name)
+    if name not in _outlets or _outlets[name].stream is not stream:
+        _outlets[name] = Outlet.of(stream)
+    return _outlets[name]
 
 
 def open_closed_streams() -> None:
@@ -26,15 +69,50 @@ def open_closed_streams() -> None:
 
 def say(*lines: str) -> None:
     """Write lines for people."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+    stdout().write("".join(f"{line}\n" for line in lines))
 
 
 def complain(text: str) -> None:
     """Write a complaint."""
-    sys.stderr.write(f"twin: {text}\n")
+    _outlet("stderr").write(f"twin: {text}\n")
+
+
+def complain_as_is(text: str) -> None:
+    """Write a complaint that has its own form."""
+    _outlet("stderr").write(text)
 
 
 def give(data: object) -> None:
     """Write machine output."""
-    sys.stdout.write(json.dumps(data, indent=1, default=str) + "\n")
+    stdout().write(json.dumps(data, indent=1, default=str) + "\n")
+
+
+def unread() -> str:
+    """Return what became of output that could not be written, in words; empty while all could."""
+    outlet = stdout()
+    if not outlet.lost_lines:
+        return ""
+    lines = "1 line was" if outlet.lost_lines == 1 else f"{outlet.lost_lines:,} lines were"
+    return f"stdout: {outlet.fault}; {lines} not written"
+
+
+def finish(code: int, *, has_work: bool, is_for_machines: bool = False) -> int:
+    """Wait for stdout's reader, say what could not be written, and return the exit code.
+
+    Args:
+        code: as the command's work went.
+        has_work: whether the command is for something else than its output: a load, a file, a
+            verdict. Its code stays then.
+        is_for_machines: whether the output is data; half of it is no success, whatever else was
+            done.
+    """
+    outlet = stdout()
+    outlet.flush()
+    is_cut = bool(outlet.lost_lines) or outlet.is_reader_gone
+    is_product = not has_work or (is_for_machines and not outlet.is_reader_gone)
+    if outlet.lost_lines and (has_work or not outlet.is_reader_gone):
+        complain(unread())
+    _outlet("stderr").flush(_COMPLAINTS_PATIENCE_S)
+    if code != OK or not is_cut or not is_product:
+        return code
+    return CUT_OFF if outlet.is_reader_gone else FAILED

@@ -216,6 +216,7 @@ def add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
     show.add_argument("file", help="a schedule.json")
     show.add_argument("--figure", metavar="PNG", help="where the figure goes")
     check = actions.add_parser("check", help="what this machine would make of a schedule", description="what this machine would make of a schedule")
+    check.set_defaults(has_work=True)  # its verdict
     check.add_argument("file", help="a schedule.json")
     check.add_argument("--json", action="store_true", help="machine output on stdout")
     add_settings(check, CHECK)

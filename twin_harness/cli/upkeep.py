@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.cli.output import FAILED, OK, complain, give, say
+from twin_harness import newest
+from twin_harness.cli.output import FAILED, OK, complain, give, say, stdout
 from twin_harness.cli.settings import read_settings
 from twin_harness.errors import InvalidInput, UnreadableRun
 
@@ -19,7 +20,9 @@ def log(arguments: argparse.Namespace) -> int:
     """Sample this machine into a CSV file, without load."""
     from twin_harness.telemetry.record import record  # noqa: PLC0415 - psutil loads with it
 
-    return record(Path(arguments.out) if arguments.out else None, read_settings(arguments), arguments.duration, complain)
+    settings = read_settings(arguments)
+    out = Path(arguments.out) if arguments.out else None
+    return record(out, settings, arguments.duration, complain, stdout())
 
 
 def overhead(arguments: argparse.Namespace) -> int:
@@ -47,12 +50,25 @@ def report(arguments: argparse.Namespace) -> int:
 
     run = load(arguments.run)
     path = write_report(run, Path(arguments.out) if arguments.out else Path("reports") / run.folder.run_id)
+    if not arguments.out and newest.led_to_by(run.path.parent) == run.folder.run_id:
+        newest.point(path.parent)  # both name the same run again
     say(str(path))
     return OK
 
 
 def clean(arguments: argparse.Namespace) -> int:
-    """Remove what sessions left that are gone: processes, boards, scratch files, workings of run folders."""
+    """Remove what sessions left that are gone.
+
+    Processes, boards, scratch files, workings of run folders; or runs that are old.
+    """
+    if arguments.keep is not None or arguments.older is not None:
+        return _clean_old(arguments)
+    if arguments.dry_run:
+        msg = (
+            "clean: --dry-run: expected --keep N or --older AGE with it but got neither;"
+            " write e.g. twin clean --older 30d --dry-run"
+        )
+        raise InvalidInput(msg)
     from twin_harness.control.reaper import reap  # noqa: PLC0415 - as above
     from twin_harness.recording import Run  # noqa: PLC0415 - numpy loads with it
     from twin_harness.run_folder import RUN_ID, RunFolder  # noqa: PLC0415 - as above
@@ -68,6 +84,45 @@ def clean(arguments: argparse.Namespace) -> int:
     else:
         say(*done, f"{len(done)} things removed" if done else "nothing was left behind")
     return OK
+
+
+def _clean_old(arguments: argparse.Namespace) -> int:
+    """Remove the runs beyond a number or an age, or say which these are."""
+    from twin_harness.cli import old_runs  # noqa: PLC0415 - numpy and pydantic load with it
+
+    keep, older_s = old_runs.parse_keep(arguments.keep), old_runs.parse_age(arguments.older)
+    data_dir, report_dir = Path(arguments.data_dir), Path(arguments.report_dir)
+    selection = old_runs.select(data_dir, report_dir, keep, older_s)
+    done, code = [], OK
+    for removal in selection.removals:
+        try:
+            if not arguments.dry_run:
+                removal.carry_out()
+        except OSError as error:
+            complain(
+                f"{error.filename or removal.folders[0]}: cannot be removed ({error.strerror});"
+                " look at its rights, and clean again"
+            )
+            code = FAILED
+            continue
+        done.append(removal)
+        if not arguments.json:
+            say(removal.line)
+    if not arguments.dry_run and newest.led_to_by(report_dir) in {removal.run for removal in done}:
+        newest.unpoint(report_dir)
+    total_bytes = sum(removal.size_bytes for removal in done)
+    if arguments.json:
+        kept = [{"path": path, "reason": reason} for path, reason in selection.kept.items()]
+        removed = [removal.to_json() for removal in done]
+        give({"dry_run": arguments.dry_run, "removed": removed, "kept": kept, "bytes": total_bytes})
+        return code
+    say(*(f"kept {path}: {reason}" for path, reason in selection.kept.items()))
+    amount = f"{len(done)} run{'' if len(done) == 1 else 's'}, {total_bytes / 2**20:.1f} MiB"
+    if arguments.dry_run:
+        say(f"{amount} would be removed; with --dry-run nothing is")
+    else:
+        say(f"{amount} removed")
+    return code
 
 
 def doctor(arguments: argparse.Namespace) -> int:

@@ -7,136 +7,108 @@ opened once and files unlinked relative to the descriptor, links not followed.
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import re
 import signal
 import stat
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twin_harness import deadline
-from twin_harness.clock import sleep_s
+from twin_harness.board import board_folders
+from twin_harness.clock import utc_s
 from twin_harness.load_tree import kill_marked
-from twin_harness.procfs import start_ticks
+from twin_harness.registry import Registered, is_role_alive, read_registry, register, registry_path
+
+__all__ = ["is_role_alive", "reap", "register", "registry_path"]
 
 BOARD_NAME = re.compile(r"twin-harness-[0-9a-f]{16}\.(board|plan\d{1,2}|registry|lines)")
-_EXEC_PATIENCE_MS = 200
 SCRATCH_NAME = re.compile(r"\.twin-harness-\d+-[0-9a-f]{16}")
+WORKINGS_NAME = re.compile(r"twin-(log|overhead)-[0-9a-z_]{8}")
+_WORKINGS = re.compile(r"\.?(metrics|dataset)\.csv|\.?logger\.(json|lock)(\.[0-9a-f]{8})?")
+# A board is registered at once and stays open; the lines of a session that has no board yet may
+# wait for its first load for long.
+_UNREGISTERED_S, _LINES_S = 60.0, 86_400.0
 
 
-@dataclass(frozen=True)
-class Registered:
-    """A process as it was when it was registered; role is controller, logger, probe, host or guard."""
-
-    role: str
-    pid: int
-    start_ticks: int
-    uid: int
-    command: str
-    scratch_dir: str = ""
-
-    def is_alive(self) -> bool:
-        """Whether the very same process still runs: pid, creation time, uid and command line all match.
-
-        A controller is alive when pid and creation time match: libraries rename processes, and a live session is never reaped.
-        """
-        if self.role == "controller":
-            return start_ticks(self.pid) == self.start_ticks
-        return _describe(self.pid) == (self.start_ticks, self.uid, self.command)
-
-
-def _describe(pid: int) -> tuple[int, int, str] | None:
-    try:
-        uid = os.stat(f"/proc/{pid}").st_uid
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
-    except OSError:
-        return None
-    ticks = start_ticks(pid)
-    return (ticks, uid, command) if ticks is not None else None
-
-
-def registry_path(board: Path) -> Path:
-    """Return where the registry of a board's session stands."""
-    return board.with_suffix(".registry")
-
-
-def register(board: Path, pid: int, role: str, scratch_dir: str = "") -> bool:
-    """Register a process of ours and return whether it is there; one that is gone already needs no entry."""
-    found = _describe(pid)
-    for _ in range(_EXEC_PATIENCE_MS):
-        if found is None or found[2]:
-            break
-        sleep_s(0.001)  # the command line is empty for a moment while the process is executed
-        found = _describe(pid)
-    if found is None:
-        return False
-    line = json.dumps(asdict(Registered(role, pid, *found, scratch_dir))) + "\n"
-    descriptor = os.open(registry_path(board), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
-    return True
-
-
-def _read(folder: int, name: str) -> list[Registered]:
-    """Return a registry's entries; none for a file that is not ours or not regular."""
-    try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
-    except OSError:
-        return []
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid():
-            return []
-        entries = []
-        for line in file.read(1 << 20).split(b"\n")[:-1]:
-            try:
-                entries.append(Registered(**json.loads(line)))
-            except (ValueError, TypeError):
-                continue
-        return entries
-
-
-def is_role_alive(board: Path, role: str) -> bool:
-    """Tell whether any process that a session registered under a role still runs."""
-    folder = os.open(board.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return any(entry.role == role and entry.is_alive() for entry in _read(folder, registry_path(board).name))
-    finally:
-        os.close(folder)
-
-
-def reap(folder: Path = Path("/dev/shm"), ended_board: str = "") -> list[str]:  # noqa: S108 - where boards stand
+def reap(folder: Path | None = None, ended_board: str = "") -> list[str]:
     """Kill and remove what sessions left whose controller is gone; return a sentence for each thing done.
 
     Args:
-        folder: where boards stand.
-        ended_board: the board of our own session, which is over although its controller lives, because its run folder is lost.
+        folder: where boards stand; None looks at every folder in which a board may have been made.
+        ended_board: the board of our own session, which is over although its controller lives,
+            because its run folder is lost.
     """
     done: list[str] = []
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return done
-    try:
-        names = [name for name in os.listdir(descriptor) if BOARD_NAME.fullmatch(name)]
-        for name in sorted(name for name in names if name.endswith(".registry")):
-            entries = _read(descriptor, name)
-            controllers = [entry for entry in entries if entry.role == "controller"]
-            is_over = bool(controllers) and not any(entry.is_alive() for entry in controllers)
-            if not is_over and name.removesuffix(".registry") != ended_board.removesuffix(".board"):
-                continue
-            done += _kill_left(entries)
-            if count := kill_marked(f"{name.removesuffix('.registry')}."):
-                done.append(f"killed {count} processes of commands that a session ran as load which is gone")
-            done += _remove_scratch(entries)
-            stem = name.removesuffix(".registry")
-            done += [f"removed {folder / other}" for other in names if other.startswith(f"{stem}.") and _unlink(descriptor, other)]
-    finally:
-        os.close(descriptor)
+    for place in (folder,) if folder is not None else board_folders():
+        try:
+            descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            done += _reap_in(place, descriptor, ended_board)
+        finally:
+            os.close(descriptor)
     return done
+
+
+def _reap_in(folder: Path, descriptor: int, ended_board: str) -> list[str]:
+    done: list[str] = []
+    names = sorted(name for name in os.listdir(descriptor) if BOARD_NAME.fullmatch(name))
+    registered = {name.removesuffix(".registry") for name in names if name.endswith(".registry")}
+    for stem in sorted(registered):
+        entries = read_registry(descriptor, f"{stem}.registry")
+        controllers = [entry for entry in entries if entry.role == "controller"]
+        is_over = bool(controllers) and not any(entry.is_alive() for entry in controllers)
+        if not is_over and stem != ended_board.removesuffix(".board"):
+            continue
+        done += _kill_left(entries)
+        if count := kill_marked(f"{stem}."):
+            done.append(f"killed {count} processes of commands that a session ran as load which is gone")
+        done += _remove_scratch(entries)
+        done += _remove_workings(entries)
+        for name in names:
+            if name.startswith(f"{stem}.") and _unlink(descriptor, name):
+                done.append(f"removed {folder / name}")
+    others = [name for name in names if name.partition(".")[0] not in registered]
+    return done + _remove_unregistered(folder, descriptor, others)
+
+
+def _remove_unregistered(folder: Path, descriptor: int, names: list[str]) -> list[str]:
+    """Remove what no registry names.
+
+    Of a session that died as it began, or of a version whose ``twin log`` kept none.
+    """
+    old = []
+    for name in names:
+        patience_s = _LINES_S if name.endswith(".lines") else _UNREGISTERED_S
+        if _age_s(descriptor, name) > patience_s:
+            old.append(name)
+    if not old:
+        return []
+    used = {name.partition(".")[0] for name in _open_boards()}
+    old = [name for name in old if name.partition(".")[0] not in used]
+    return [f"removed {folder / name}" for name in old if _unlink(descriptor, name)]
+
+
+def _age_s(folder: int, name: str) -> float:
+    try:
+        return utc_s() - os.stat(name, dir_fd=folder, follow_symlinks=False).st_ctime
+    except OSError:
+        return 0.0
+
+
+def _open_boards() -> set[str]:
+    """Return the names of the boards that any process we may look at has open."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # not ours, or gone meanwhile
+            for link in os.listdir(process / "fd"):
+                with contextlib.suppress(OSError):  # closed meanwhile
+                    name = os.readlink(process / "fd" / link).rpartition("/")[2]
+                    if BOARD_NAME.fullmatch(name):
+                        found.add(name)
+    return found
 
 
 def _kill_left(entries: list[Registered]) -> list[str]:
@@ -175,6 +147,33 @@ def remove_scratch_files(scratch_dir: str) -> list[str]:
         return [f"removed {scratch_dir}/{name}" for name in names if _unlink(descriptor, name)]
     finally:
         os.close(descriptor)
+
+
+def _remove_workings(entries: list[Registered]) -> list[str]:
+    """Remove the folders of temporary files that sessions named.
+
+    Ours, of our pattern, with nothing in them but our files.
+    """
+    done = []
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    for workings_dir in {entry.workings_dir for entry in entries}:
+        if not WORKINGS_NAME.fullmatch(Path(workings_dir).name):
+            continue
+        try:
+            descriptor = os.open(workings_dir, flags)
+        except OSError:
+            continue
+        try:
+            if os.fstat(descriptor).st_uid == os.getuid():
+                for name in os.listdir(descriptor):
+                    if _WORKINGS.fullmatch(name):
+                        _unlink(descriptor, name)
+        finally:
+            os.close(descriptor)
+        with contextlib.suppress(OSError):  # something else stands in it
+            os.rmdir(workings_dir)
+            done.append(f"removed {workings_dir}")
+    return done
 
 
 def _unlink(folder: int, name: str) -> bool:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twin_harness import __version__
+from twin_harness import __version__, newest
 from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.csv_rows import decoded, has_empty_ends, misfit, rows_of
 from twin_harness.errors import InvalidInput
@@ -105,7 +105,7 @@ def replay(
         if value is not None and not (math.isfinite(value) and value > 0):
             msg = f"replay: expected {argument} above 0 but got {argument}={value!r}"
             raise InvalidInput(msg)
-    path = Path(path)
+    path = newest.follow(path)
     if not path.exists():
         msg = f"replay: {str(path)!r}: there is no such file or folder; expected a run folder or a CSV file"
         raise InvalidInput(msg)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from twin_harness import newest
 from twin_harness.errors import InvalidInput
 from twin_harness.plugin import gate
 from twin_harness.plugin.markers import DRAWING, call_marker, name_of, planned_experiment
@@ -143,7 +144,8 @@ def planned_of(item: pytest.Item) -> Experiment | None:
 
 def replay_alone(config: pytest.Config) -> None:
     """Collect the schedule file, and it alone unless paths were named on the command line."""
-    path = str((config.invocation_params.dir / state_of(config).config.schedule).resolve())
+    named = config.invocation_params.dir / state_of(config).config.schedule
+    path = str(newest.follow(named).resolve())
     is_alone = config.args_source is not pytest.Config.ArgsSource.ARGS
     config.args[:] = [path] if is_alone else [*config.args, path]
 
@@ -158,7 +160,8 @@ def campaign_alone(config: pytest.Config) -> None:
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScheduleFile | None:
     """Collect the experiments of the file that --twin-schedule names."""
     wanted = state_of(parent.config).config.schedule
-    if wanted and file_path == (parent.config.invocation_params.dir / wanted).resolve():
+    named = parent.config.invocation_params.dir / wanted
+    if wanted and file_path == newest.follow(named).resolve():
         return ScheduleFile.from_parent(parent, path=file_path)
     return None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from twin_harness import newest
 from twin_harness.config import OPTIONS, TwinConfig, parse_value
 from twin_harness.errors import InvalidInput
 
@@ -65,7 +66,7 @@ def _path(config: pytest.Config, text: str) -> str:
 
 def _folder(config: pytest.Config, text: str) -> str:
     """Return a run folder that was named on the command line, links resolved: ``latest`` is another one as soon as this session begins."""
-    return str((config.invocation_params.dir / text).resolve()) if text else ""
+    return str(newest.follow(config.invocation_params.dir / text).resolve()) if text else ""
 
 
 def _model(config: pytest.Config, values: dict[str, Any]) -> str:

@@ -92,10 +92,16 @@ def closing_lines(folder: Path, run: dict[str, Any], report: Path | None) -> lis
     return [
         f"{run.get('status')}: {len(experiments)} experiments, {duration_text(load_s)}, {samples}",
         f"data    {_relative(folder)}/",
-        *([f"report  {_relative(report)}"] if report else []),
+        _report_line(folder, report),
         *(f"partial {reason}" for reason in run.get("partial", [])[:_MOST_SHOWN]),
         *(f"note    {note}" for note in run.get("notes", [])[:_MOST_SHOWN]),
     ]
+
+
+def _report_line(folder: Path, report: Path | None) -> str:
+    if report:
+        return f"report  {_relative(report)}"
+    return f"report  none of this run; `twin report {_relative(folder)}` draws it"
 
 
 def _relative(path: Path) -> str:

@@ -13,6 +13,7 @@ import os
 import signal
 import statistics
 import tempfile
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import repeat
 from pathlib import Path
@@ -22,7 +23,8 @@ from twin_harness.board import Board
 from twin_harness.child import die_with_parent
 from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.machine import inspect_machine
-from twin_harness.telemetry.start import Telemetry
+from twin_harness.registry import register
+from twin_harness.telemetry.start import Telemetry, remove_registered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,30 +131,30 @@ def measure(config: TwinConfig, rounds: int, block_s: float, say: Callable[[str]
 
 
 def _beside_the_harness(folder: Path, config: TwinConfig, machine: dict[str, Any], cpus: Sequence[int], block_s: float) -> tuple[float, float]:
-    board = Board.create()
-    telemetry = Telemetry(
-        dataset=folder / "dataset.csv",
-        account=folder / "logger.json",
-        lock=folder / "logger.lock",
-        board=board.path,
-        interval_s=config.interval_s,
-        controller_pid=os.getpid(),
-        machine=machine,
-        source=config.source,
-        probe_disk=config.probe_disk,
-        probe_service=config.probe_service,
-    )
-    processes = []
-    try:
-        processes += [process for process in (telemetry.ensure_logger(),) if process]
-        processes.append(telemetry.start_probe())
+    with ExitStack() as ending:  # an interrupt, also one in the midst of this, leaves nothing
+        board = Board.create()
+        ending.callback(remove_registered, board)
+        register(board.path, os.getpid(), "controller", workings_dir=str(folder))
+        telemetry = Telemetry(
+            dataset=folder / "dataset.csv",
+            account=folder / "logger.json",
+            lock=folder / "logger.lock",
+            board=board.path,
+            interval_s=config.interval_s,
+            controller_pid=os.getpid(),
+            machine=machine,
+            source=config.source,
+            probe_disk=config.probe_disk,
+            probe_service=config.probe_service,
+            on_start=lambda pid, role: register(board.path, pid, role),
+        )
+        for start in (telemetry.ensure_logger, telemetry.start_probe):
+            process = start()
+            if process is not None:
+                ending.callback(process.end, 5.0)
+        ending.callback(board.ask_to_stop)
         sleep_s(_SETTLE_S)
         return _block(cpus, block_s)
-    finally:
-        board.ask_to_stop()
-        for process in processes:
-            process.end(5.0)
-        board.close(unlink=True)
 
 
 def _block(cpus: Sequence[int], block_s: float) -> tuple[float, float]:

@@ -7,12 +7,13 @@ import csv
 import ctypes
 import json
 import os
+import platform
 import shutil
 import signal
 import sys
 import tempfile
 from collections import deque
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,7 +22,8 @@ from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import InvalidInput
 from twin_harness.machine import inspect_machine, look_at_folder
 from twin_harness.procfs import process_cpu_ns
-from twin_harness.telemetry.start import Telemetry
+from twin_harness.registry import register
+from twin_harness.telemetry.start import Telemetry, remove_registered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from twin_harness.config import TwinConfig
+    from twin_harness.outlet import Outlet
 
 _POLL_S = 0.1
 _PROGRESS_EVERY_S, _FIRST_S, _LATER_EVERY_S = 2.0, 60.0, 30.0
@@ -122,7 +125,13 @@ def make_table(rows: list[dict[str, str]], title: str, width: int = 1000) -> Tab
     return table
 
 
-def record(out: Path | None, config: TwinConfig, duration_s: float | None, say: Callable[[str], None]) -> int:
+def record(
+    out: Path | None,
+    config: TwinConfig,
+    duration_s: float | None,
+    say: Callable[[str], None],
+    outlet: Outlet,
+) -> int:
     """Sample for ``duration_s`` seconds (None: until Ctrl-C or SIGTERM), and return an exit code.
 
     Args:
@@ -130,6 +139,8 @@ def record(out: Path | None, config: TwinConfig, duration_s: float | None, say: 
         config: interval, source and probes.
         duration_s: how long.
         say: told how far it is, where neither table nor CSV is shown.
+        outlet: where table or CSV go; sampling ends on time however slowly they are read, and at
+            once when nobody reads any more.
 
     Raises:
         InvalidInput: ``out`` exists or cannot be written, or the duration is none.
@@ -147,7 +158,7 @@ def record(out: Path | None, config: TwinConfig, duration_s: float | None, say: 
     with tempfile.TemporaryDirectory(prefix="twin-log-") as workings:
         path = _make(out) if out else Path(workings, "metrics.csv")
         path.touch(mode=0o600)
-        return _record(path, Path(workings), config, duration_s, say, is_named=out is not None)
+        return _record(path, Path(workings), config, duration_s, say, outlet)
 
 
 def _is_folder(path: str) -> bool:
@@ -166,28 +177,52 @@ def _make(out: Path) -> Path:
     return out.resolve()
 
 
-def _record(path: Path, workings: Path, config: TwinConfig, duration_s: float | None, say: Callable[[str], None], *, is_named: bool) -> int:
-    machine = inspect_machine(Path(config.scratch_dir or (path.parent if is_named else Path.cwd())).absolute())
-    board, processes = Board.create(), []
-    telemetry = Telemetry(path, workings / "logger.json", workings / "logger.lock", board.path, config.interval_s, os.getpid(), machine.to_json())
-    telemetry = replace(telemetry, source=config.source, probe_disk=config.probe_disk, probe_service=config.probe_service)
-    tail, display = CsvTail(path, is_kept=is_named), _display(say, f"{machine.host}, every {config.interval_s:g} s", is_named=is_named)
-    try:
+def _record(
+    path: Path,
+    workings: Path,
+    config: TwinConfig,
+    duration_s: float | None,
+    say: Callable[[str], None],
+    outlet: Outlet,
+) -> int:
+    is_named = workings not in path.parents
+    with ExitStack() as ending:  # whatever fails on the way, everything before it is undone
+        board = Board.create()
+        ending.callback(remove_registered, board)
+        register(board.path, os.getpid(), "controller", workings_dir=str(workings))
+        folder = path.parent if is_named else Path.cwd()
+        machine = inspect_machine(Path(config.scratch_dir or folder).absolute())
+        telemetry = Telemetry(
+            dataset=path,
+            account=workings / "logger.json",
+            lock=workings / "logger.lock",
+            board=board.path,
+            interval_s=config.interval_s,
+            controller_pid=os.getpid(),
+            machine=machine.to_json(),
+            source=config.source,
+            probe_disk=config.probe_disk,
+            probe_service=config.probe_service,
+            on_start=lambda pid, role: register(board.path, pid, role),
+        )
+        tail = CsvTail(path, is_kept=is_named)
+        ending.callback(tail.close)
+        display = _display(say, outlet, config.interval_s, is_named=is_named)
+        ending.callback(display.close)
         board.claim_process(os.getpid(), "harness", base=process_cpu_ns(os.getpid()) or 0)
-        processes += [process for process in (telemetry.ensure_logger(),) if process]
-        processes.append(telemetry.start_probe())
-        board.claim_process(processes[-1].pid, "harness")
-        with contextlib.suppress(KeyboardInterrupt):
-            _follow(tail, board, processes[0].poll, duration_s, display)
-    finally:
-        board.ask_to_stop()
-        for process in processes:
-            process.end(5.0)
-        display.show(tail, board, 0.0)
+        processes = []
+        try:
+            processes += [process for process in (telemetry.ensure_logger(),) if process]
+            processes.append(telemetry.start_probe())
+            board.claim_process(processes[-1].pid, "harness")
+            with contextlib.suppress(KeyboardInterrupt):
+                _follow(tail, board, processes[0].poll, duration_s, display)
+        finally:
+            board.ask_to_stop()
+            for process in processes:
+                process.end(5.0)
+            display.finish(tail, board)
         rows = board.dataset_state()[2]
-        display.close()
-        board.close(unlink=True)
-        tail.close()
     if is_named:
         say(f"{path}: {rows} samples every {config.interval_s:g} s")
     for note in _notes(telemetry.account):
@@ -207,8 +242,17 @@ def _notes(account: Path) -> list[str]:
 class Display(Protocol):
     """What shows the present state."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody looks any more."""
+        ...
+
     def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:
         """Show what is new."""
+        ...
+
+    def finish(self, tail: CsvTail, board: Board) -> None:
+        """Show the rest."""
         ...
 
     def close(self) -> None:
@@ -216,40 +260,59 @@ class Display(Protocol):
         ...
 
 
-def _display(say: Callable[[str], None], title: str, *, is_named: bool) -> Display:
+def _display(
+    say: Callable[[str], None], outlet: Outlet, interval_s: float, *, is_named: bool
+) -> Display:
     """Return what shows the present state: a table on a terminal, CSV on any other stdout, words where a file is written anyway."""
-    if sys.stdout.isatty():
-        return _TableDisplay(title)
-    return _Words(say) if is_named else _Lines()
+    if outlet.stream is not None and outlet.stream.isatty():
+        return _TableDisplay(f"{platform.node()}, every {interval_s:g} s", outlet)
+    return _Words(say) if is_named else _Lines(outlet)
 
 
 class _TableDisplay:
     """A table of the newest rows, drawn over once a poll."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, outlet: Outlet) -> None:
         from rich.live import Live  # noqa: PLC0415 - only where a terminal shows it
 
         self._title = title
+        self._outlet = outlet
         self._newest: deque[dict[str, str]] = deque(maxlen=_LONGEST_TABLE)
         self._live = Live(auto_refresh=False, transient=False)
         self._live.start()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the terminal is gone."""
+        return self._outlet.is_gone
+
     def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:  # noqa: ARG002 - a display
-        """Draw the table anew when there are new rows."""
+        """Draw the table anew when there are new rows.
+
+        A terminal that is held (Ctrl-S) is left alone until it goes on.
+        """
         rows = tail.rows()
         self._newest.extend(rows)
-        if rows:
+        if rows and self._outlet.is_ready:
             size = shutil.get_terminal_size()
             newest = list(self._newest)[-max(1, min(_LONGEST_TABLE, size.lines - 4)) :]
-            self._live.update(make_table(newest, f"{self._title}, {board.dataset_state()[2]} samples; Ctrl-C ends", size.columns), refresh=True)
+            title = f"{self._title}, {board.dataset_state()[2]} samples; Ctrl-C ends"
+            self._live.update(make_table(newest, title, size.columns), refresh=True)
+
+    def finish(self, tail: CsvTail, board: Board) -> None:
+        """Draw the last rows."""
+        self.show(tail, board, 0.0)
 
     def close(self) -> None:
         """Leave the last table, and the cursor below it."""
-        self._live.stop()
+        if not self._outlet.is_gone:
+            self._live.stop()
 
 
 class _Words:
     """A line every two seconds in the first minute, then one every thirty."""
+
+    is_over = False  # the file is what it is for
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -263,27 +326,43 @@ class _Words:
             figures = f"cpu {cpu:.0f} %  mem {memory:.0f} %  disk {disk / 2**20:.1f} MiB/s"
             self._say(f"{elapsed_s:.0f} s  {rows} samples  {figures.replace('nan', '–')}")
 
+    def finish(self, tail: CsvTail, board: Board) -> None:
+        """Leave the last word to who has made the file."""
+
     def close(self) -> None:
         """Nothing is left to do."""
 
 
 class _Lines:
-    """The CSV itself, whole lines."""
+    """The CSV itself, whole lines; what a slow reader has not taken yet waits in the file."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the reader is gone."""
+        return self._outlet.is_gone
 
     def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:  # noqa: ARG002 - a display
-        """Hand new lines on."""
-        lines = tail.lines()
-        if lines:
-            sys.stdout.write("\n".join(lines) + "\n")
-            sys.stdout.flush()
+        """Hand new lines on, if they are taken at once."""
+        self._outlet.write("")  # what is left of the lines before
+        if self._outlet.is_ready:
+            self.finish(tail, board)
+
+    def finish(self, tail: CsvTail, board: Board) -> None:  # noqa: ARG002 - a display
+        """Hand all lines on, whether or not they are taken at once."""
+        self._outlet.write("".join(f"{line}\n" for line in tail.lines()))
 
     def close(self) -> None:
         """Nothing is left to do."""
 
 
 def _follow(tail: CsvTail, board: Board, poll: Callable[[], int | None], duration_s: float | None, display: Display) -> None:
-    """Show rows until the time is over or the logger has ended."""
+    """Show rows until the time is over, the logger has ended, or nobody looks any more."""
     begin_s = monotonic_s()
-    while poll() is None and (duration_s is None or monotonic_s() - begin_s < duration_s):
+    while poll() is None and not display.is_over:
+        if duration_s is not None and monotonic_s() - begin_s >= duration_s:
+            return
         sleep_s(_POLL_S)
         display.show(tail, board, monotonic_s() - begin_s)

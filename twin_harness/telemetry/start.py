@@ -13,11 +13,14 @@ from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import HarnessFailure
 from twin_harness.file_lock import FileLock
 from twin_harness.process_watch import ProcessWatch
+from twin_harness.registry import registry_path
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
     from pathlib import Path
+
+    from twin_harness.board import Board
 
 _MODULE = "twin_harness.telemetry"
 START_PATIENCE_S = 20.0
@@ -125,6 +128,15 @@ class Telemetry:
         process = TelemetryProcess(starter, message["pid"])
         self.on_start(process.pid, role)
         return process
+
+
+def remove_registered(board: Board) -> None:
+    """Remove a board, and the registry last.
+
+    While it stands, a death in between leaves nothing that nobody finds.
+    """
+    board.close(unlink=True)
+    registry_path(board.path).unlink(missing_ok=True)
 
 
 class TelemetryProcess:

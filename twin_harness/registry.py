@@ -1,0 +1,134 @@
+"""The registry of a board: which processes and folders go with it, for who has to remove them.
+
+A file beside the board, one JSON line a process: pid, creation time, uid, command line. It is
+written when the board is made, so that no board is without one for longer than that takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from twin_harness.procfs import start_ticks
+
+_EXEC_PATIENCE_MS = 200
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A process as it was when it was registered.
+
+    Attributes:
+        role: controller, logger, probe, host or guard.
+        pid: the process.
+        start_ticks: when it began, in clock ticks since boot.
+        uid: whose it is.
+        command: its command line.
+        scratch_dir: where its session's load writes; empty where there is none.
+        workings_dir: a folder of temporary files that goes with the session; empty where there is
+            none.
+    """
+
+    role: str
+    pid: int
+    start_ticks: int
+    uid: int
+    command: str
+    scratch_dir: str = ""
+    workings_dir: str = ""
+
+    def is_alive(self) -> bool:
+        """Whether the very same process still runs: pid, creation time, uid and command line all match.
+
+        A controller is alive when pid and creation time match: libraries rename processes, and a
+        live session is never reaped.
+        """
+        if self.role == "controller":
+            return start_ticks(self.pid) == self.start_ticks
+        return _describe(self.pid) == (self.start_ticks, self.uid, self.command)
+
+
+def _describe(pid: int) -> tuple[int, int, str] | None:
+    try:
+        uid = Path(f"/proc/{pid}").stat().st_uid
+        command = (
+            Path(f"/proc/{pid}/cmdline")
+            .read_bytes()
+            .replace(b"\0", b" ")
+            .decode("utf-8", "replace")
+            .strip()
+        )
+    except OSError:
+        return None
+    ticks = start_ticks(pid)
+    return (ticks, uid, command) if ticks is not None else None
+
+
+def registry_path(board: Path) -> Path:
+    """Return where the registry of a board's session stands."""
+    return board.with_suffix(".registry")
+
+
+def register(
+    board: Path, pid: int, role: str, scratch_dir: str = "", workings_dir: str = ""
+) -> bool:
+    """Register a process of ours and return whether it is there.
+
+    One that is gone already needs no entry.
+    """
+    found = _describe(pid)
+    for _ in range(_EXEC_PATIENCE_MS):
+        if found is None or found[2]:
+            break
+        time.sleep(0.001)  # the command line is empty for a moment while the process is executed
+        found = _describe(pid)
+    if found is None:
+        return False
+    entry = asdict(Registered(role, pid, *found, scratch_dir, workings_dir))
+    if not workings_dir:
+        del entry["workings_dir"]  # a version that does not know the key reads the others
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(registry_path(board), flags, 0o600)
+    try:
+        os.write(descriptor, (json.dumps(entry) + "\n").encode())
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def read_registry(folder: int, name: str) -> list[Registered]:
+    """Return a registry's entries, given the folder's descriptor.
+
+    None for a file that is not ours or not regular.
+    """
+    try:
+        descriptor = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder
+        )
+    except OSError:
+        return []
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid():
+            return []
+        entries = []
+        for line in file.read(1 << 20).split(b"\n")[:-1]:
+            try:
+                entries.append(Registered(**json.loads(line)))
+            except (ValueError, TypeError):
+                continue
+        return entries
+
+
+def is_role_alive(board: Path, role: str) -> bool:
+    """Tell whether any process that a session registered under a role still runs."""
+    folder = os.open(board.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        entries = read_registry(folder, registry_path(board).name)
+    finally:
+        os.close(folder)
+    return any(entry.role == role and entry.is_alive() for entry in entries)
