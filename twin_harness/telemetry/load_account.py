@@ -80,14 +80,6 @@ class _Known:
     part: int
 
 
-class _Reading(NamedTuple):
-    """Where the counters of a load process stand; None is what there is no answer to."""
-
-    cpu_ns: int | None
-    moved_bytes: int = 0
-    held_bytes: int = 0
-
-
 class Account(NamedTuple):
     """What one row says about load; percents are of the machine, rates over the time since the row before."""
 
@@ -138,13 +130,17 @@ class LoadAccount:
         self._generation = -1
         self._known: dict[int, _Known] = {}
         self._are_all_ours = False
-        self._readings: dict[int, _Reading] | None = None
+        # Of each process: where its CPU time, its moved bytes and its held bytes stand.
+        self._readings: list[tuple[_Known, int | None, int, int]] | None = None
 
     def read(self) -> None:
         """Read where the counters of every process stand now; what was read before without a sample is forgotten."""
         self._refresh_plans()  # first: they say which part a new process belongs to
         self._refresh_processes()
-        self._readings = {slot: self._reading(known) for slot, known in self._known.items()}
+        if self._are_all_ours and not self._plans:  # most rows
+            self._readings = [(known, process_cpu_ns(known.process.pid) if known.process.pid else None, 0, 0) for known in self._known.values()]
+        else:
+            self._readings = [self._reading(known) for known in self._known.values()]
 
     def sample(self, begin_s: float, end_s: float) -> tuple[Account, ...]:
         """Return requested and delivered between two instants, the second of which is when ``read`` was called, else now, of each part."""
@@ -223,7 +219,7 @@ class LoadAccount:
         self._known = present
         self._are_all_ours = all(known.process.kind == "harness" and known.process.state != ENDED for known in present.values())
 
-    def _reading(self, known: _Known) -> _Reading:
+    def _reading(self, known: _Known) -> tuple[_Known, int | None, int, int]:
         """Read the counters of a process."""
         process = known.process
         moved_bytes = held_bytes = 0
@@ -231,18 +227,17 @@ class LoadAccount:
             moved_bytes = self._moved_bytes(process)
         elif process.kind == "memory" and process.state != ENDED and process.pid:
             held_bytes = max(0, (resident_bytes(process.pid) or 0) - process.base)
-        return _Reading(self._cpu_ns(process), moved_bytes, held_bytes)
+        return known, self._cpu_ns(process), moved_bytes, held_bytes
 
-    def _taken(self) -> dict[int, _Reading]:
+    def _taken(self) -> list[tuple[_Known, int | None, int, int]]:
         """Return what was read, once."""
-        readings, self._readings = self._readings or {}, None
+        readings, self._readings = self._readings or [], None
         return readings
 
     def _harness_ns(self) -> list[float]:
         """Return what the harness has spent for each part since the sample before."""
         spent_ns = [0.0] * len(self._parts)
-        for slot, (now_ns, _, _) in self._taken().items():
-            known = self._known[slot]
+        for known, now_ns, _, _ in self._taken():
             if now_ns is not None and now_ns > known.cpu_ns:
                 self._charge(spent_ns, known.process.plan, now_ns - known.cpu_ns)
                 known.cpu_ns = now_ns
@@ -259,8 +254,7 @@ class LoadAccount:
     def _read_processes(self) -> list[_Got]:
         """Return what the load of each part got since the sample before, and what the harness spent for it."""
         parts, harness_ns = [_Got() for _ in self._parts], [0.0] * len(self._parts)
-        for slot, (now_ns, moved_bytes, held_bytes) in self._taken().items():
-            known = self._known[slot]
+        for known, now_ns, moved_bytes, held_bytes in self._taken():
             process = known.process
             if known.part < 0:  # its plan had not been read yet
                 known.part = self._part_of_slot.get(process.plan, -1)
@@ -278,8 +272,8 @@ class LoadAccount:
                 known.moved_bytes = moved_bytes
             got.held_bytes += held_bytes
             if process.state == ENDED:
-                self._board.consume_process(slot)
-                del self._known[slot]
+                self._board.consume_process(process.slot)
+                del self._known[process.slot]
         for part, spent in zip(parts, harness_ns, strict=True):
             part.harness_ns = spent
         return parts

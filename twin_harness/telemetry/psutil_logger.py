@@ -169,12 +169,15 @@ class Logger:
         Where the logger was held up in between (a hypervisor took the CPU, memory had to be reclaimed), the counters cover a longer time
         than the clock says, and every rate of the row would be too high. It is then read again, later: the row's lateness tells.
         """
+        clock = self._clock
         for _ in range(_MOST_READINGS):
-            now_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
+            now_s, utc_s = clock.monotonic_s(), clock.utc_s()
             self._account.read()
-            with contextlib.suppress(*_ROW_LOST):  # whoever makes the row tries again, and says what is wrong
+            try:
                 self._source.read(now_s)
-            took_s = self._clock.monotonic_s() - now_s
+            except _ROW_LOST:
+                pass  # whoever makes the row tries again, and says what is wrong
+            took_s = clock.monotonic_s() - now_s
             self._shortest_reading_s = min(self._shortest_reading_s, took_s)
             if took_s <= 2.0 * self._shortest_reading_s + _TORN_S:
                 break
