@@ -17,7 +17,8 @@ class Fault:
 
     Attributes:
         kind: what it is: ``torn line``, ``damaged line``, ``unreadable value``, ``duplicate row``, ``swapped rows``, ``clock step``, ``gap``,
-            ``counter reset``, ``impossible value``, ``unknown column``, ``missing column``, ``background``, ``damaged annotation``.
+            ``counter reset``, ``impossible value``, ``unknown column``, ``missing column``,
+            ``background``, ``damaged annotation``.
         column: where it is of one column; empty for whole rows.
         where: the first place, in words.
         found: what was there, shortened.

@@ -43,7 +43,15 @@ def describe(run: Run) -> dict[str, Any]:
     if run.folder.parquet.exists():
         with open_parquet(run.folder) as file:
             fields = [sample_field(name) for name in file.schema_arrow.names]
-        found.append(_table(run.folder.parquet, "parquet", "samples-clean", "The samples, cleaned and typed.", fields))
+        found.append(
+            _table(
+                run.folder.parquet,
+                "parquet",
+                "samples-clean",
+                "The samples, cleaned and typed.",
+                fields,
+            )
+        )
     if run.folder.annotations.exists():
         fields = [_annotation_field(name) for name in ANNOTATION_COLUMNS]
         found.append(_table(run.folder.annotations, "csv", "annotations", _ABOUT["annotations.csv"], fields))
