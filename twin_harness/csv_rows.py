@@ -1,4 +1,8 @@
-"""Rows of CSV as they stand in a file: a row that has not as many cells as the heading is named by its line, never shifted, filled or skipped."""
+"""Rows of CSV as they stand in a file.
+
+A row that has not as many cells as the heading is named by its line, never shifted, filled or
+skipped.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_BYTE_ORDER_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,10 @@ class Row:
 
 
 def decoded(data: bytes) -> str:
-    """Return bytes as text: UTF-8, or what their byte order mark says; what is no text becomes U+FFFD."""
+    """Return bytes as text: UTF-8, or what their byte order mark says.
+
+    What is no text becomes U+FFFD.
+    """
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     return data.decode(encoding, "replace")
 
@@ -37,19 +50,27 @@ def rows_of(text: str) -> Iterator[Row]:
     reader = csv.reader(io.StringIO(text, newline=""))
     line = 1
     for cells in reader:
-        if cells:
+        if len(cells) > 1 or "".join(cells).strip():
             yield Row(line, cells)
         line = reader.line_num + 1
 
 
 def allow_cells_of(length: int) -> None:
-    """Let Python's csv read cells of so many characters: a whole trace may stand in one, and its own limit is 131,072."""
+    """Let Python's csv read cells of so many characters: a whole trace may stand in one.
+
+    Its own limit is 131,072.
+    """
     csv.field_size_limit(max(csv.field_size_limit(), length))
 
 
 def has_empty_ends(rows: list[Row], width: int) -> bool:
-    """Tell whether every row ends in a comma that the heading has not: one empty cell more, in all of them."""
-    return bool(rows) and all(len(row.cells) == width + 1 and not row.cells[-1].strip() for row in rows)
+    """Tell whether every row ends in a comma that the heading has not.
+
+    One empty cell more, in all of them.
+    """
+    return bool(rows) and all(
+        len(row.cells) == width + 1 and not row.cells[-1].strip() for row in rows
+    )
 
 
 def misfit(rows: list[Row], width: int) -> str:
@@ -71,7 +92,10 @@ def misfit(rows: list[Row], width: int) -> str:
 
 
 def count_cells(line: bytes) -> int:
-    """Return how many cells a line of our own files has; they hold no line breaks. 0 for one that is no CSV."""
+    """Return how many cells a line of our own files has.
+
+    They hold no line breaks. 0 for one that is no CSV.
+    """
     if b'"' not in line:
         return line.count(b",") + 1
     allow_cells_of(len(line))

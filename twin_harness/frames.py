@@ -23,9 +23,15 @@ LABELS = tuple(metric.name for metric in IDENTITY if metric.name != "monotonic_s
 
 
 def read_samples(
-    folder: RunFolder, valid_bytes: int | None = None, begin_s: float | None = None, end_s: float | None = None, partition: str = ""
+    folder: RunFolder,
+    valid_bytes: int | None = None,
+    begin_s: float | None = None,
+    end_s: float | None = None,
+    partition: str = "",
 ) -> pd.DataFrame:
-    """Return the samples of a run, of its CSV, or of its Parquet where it keeps that alone: the same columns, types and rows either way.
+    """Return the samples of a run, of its CSV, or of its Parquet where it keeps that alone.
+
+    The same columns, types and rows either way.
 
     Args:
         folder: the run.
@@ -48,13 +54,19 @@ def read_samples(
 
 
 def read_frame(
-    dataset: DatasetFile, begin_s: float | None = None, end_s: float | None = None, partition: str = "", faults: list[str] | None = None
+    dataset: DatasetFile,
+    begin_s: float | None = None,
+    end_s: float | None = None,
+    partition: str = "",
+    faults: list[str] | None = None,
 ) -> pd.DataFrame:
     """Return rows of a dataset as a DataFrame with ``dt_s``, the measured seconds since the row before, as its last column.
 
     Of a machine in parts there is a row a part and moment; ``partition`` takes those of one, and ``dt_s`` is since the part's row before.
-    Numbers are float64 (missing is NaN), labels are strings. Rows that have not the heading's cells are left out, and ``faults`` takes a
-    sentence that names their lines: half a row stands where a logger was killed and another one went on.
+    Numbers are float64 (missing is NaN), labels are strings. Rows that have not the heading's cells
+    are left out, and ``faults`` takes a
+    sentence that names their lines: half a row stands where a logger was killed and another one
+    went on.
     """
     import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is wanted
 
@@ -84,7 +96,9 @@ def read_frame(
     return frame
 
 
-def _fitting_rows(dataset: DatasetFile, offset: int, data: bytes, faults: list[str] | None) -> bytes:
+def _fitting_rows(
+    dataset: DatasetFile, offset: int, data: bytes, faults: list[str] | None
+) -> bytes:
     """Return the heading and those rows that have its cells; the lines of others are named."""
     lines, width = data.split(b"\n"), len(dataset.columns)
     wrong = [number for number, line in enumerate(lines) if line and count_cells(line) != width]
@@ -92,7 +106,10 @@ def _fitting_rows(dataset: DatasetFile, offset: int, data: bytes, faults: list[s
         return data
     if faults is not None:
         before = dataset.count_lines(offset)
-        named = ", ".join(f"line {before + number} has {count_cells(lines[number])} cells" for number in wrong[:_MOST_NAMED])
+        named = ", ".join(
+            f"line {before + number} has {count_cells(lines[number])} cells"
+            for number in wrong[:_MOST_NAMED]
+        )
         more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
         faults.append(f"{dataset.path}: {named}{more}, the heading {width}")
     left_out = set(wrong)
@@ -112,7 +129,11 @@ def open_parquet(folder: RunFolder) -> pq.ParquetFile:
         file = pq.ParquetFile(folder.parquet)
     except (OSError, pa.ArrowException) as error:
         raise damaged_parquet(folder, error) from None
-    version = (file.schema_arrow.metadata or {}).get(b"format", DATASET_VERSION.encode()).decode("utf-8", "replace")
+    version = (
+        (file.schema_arrow.metadata or {})
+        .get(b"format", DATASET_VERSION.encode())
+        .decode("utf-8", "replace")
+    )
     folder.refuse_newer(folder.parquet.name, version, DATASET_VERSION)
     if "monotonic_s" not in file.schema_arrow.names:
         msg = f"{folder.parquet}: has no column monotonic_s; the file is damaged, or no dataset"
@@ -122,30 +143,48 @@ def open_parquet(folder: RunFolder) -> pq.ParquetFile:
 
 def damaged_parquet(folder: RunFolder, error: Exception) -> UnreadableRun:
     """Return the error that says that the Parquet of a run cannot be read."""
-    return UnreadableRun(f"{folder.parquet}: cannot be read ({' '.join(str(error).split())}); expected the Parquet that a run leaves, copy it anew")
+    return UnreadableRun(
+        f"{folder.parquet}: cannot be read ({' '.join(str(error).split())}); expected the Parquet "
+        "that a run leaves, copy it anew"
+    )
 
 
-def _read_parquet_frame(folder: RunFolder, begin_s: float | None, end_s: float | None, partition: str) -> pd.DataFrame:
-    """Return the rows that the Parquet holds of a time, as ``read_frame`` has those of the CSV; they are cleaned already."""
+def _read_parquet_frame(
+    folder: RunFolder, begin_s: float | None, end_s: float | None, partition: str
+) -> pd.DataFrame:
+    """Return the rows that the Parquet holds of a time, as ``read_frame`` has those of the CSV.
+
+    They are cleaned already.
+    """
     import pyarrow as pa  # noqa: PLC0415 - as above
     import pyarrow.compute as pc  # noqa: PLC0415 - as above
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     open_parquet(folder).close()
-    bounds: list[tuple[str, str, Any]] = [("monotonic_s", sign, limit_s) for sign, limit_s in ((">=", begin_s), ("<=", end_s)) if limit_s is not None]
+    bounds: list[tuple[str, str, Any]] = [
+        ("monotonic_s", sign, limit_s)
+        for sign, limit_s in ((">=", begin_s), ("<=", end_s))
+        if limit_s is not None
+    ]
     if partition:
         bounds.append(("partition", "==", partition))
     try:
         table = pq.read_table(folder.parquet, filters=bounds or None)
     except (OSError, pa.ArrowException) as error:
         raise damaged_parquet(folder, error) from None
-    table = table.drop_columns([field.name for field in table.schema if pa.types.is_boolean(field.type)])  # cleaning's flags
+    table = table.drop_columns(
+        [field.name for field in table.schema if pa.types.is_boolean(field.type)]
+    )  # cleaning's flags
     if "time" in table.column_names:  # as the logger writes it
         texts = pc.strftime(table["time"].cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
         table = table.set_column(table.column_names.index("time"), "time", texts)
     frame: pd.DataFrame = table.to_pandas()
     for name in frame.columns:
-        frame[name] = frame[name].astype("object").fillna("").astype("str") if name in LABELS else frame[name].astype("float64")
+        frame[name] = (
+            frame[name].astype("object").fillna("").astype("str")
+            if name in LABELS
+            else frame[name].astype("float64")
+        )
     return frame
 
 
@@ -179,7 +218,14 @@ def whole_machine(frame: pd.DataFrame) -> pd.DataFrame:
 def _parse(data: bytes, types: dict[str, str]) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415 - as in read_frame
 
-    return pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False, na_values=[""], encoding_errors="replace", index_col=False)
+    return pd.read_csv(
+        io.BytesIO(data),
+        dtype=types,
+        keep_default_na=False,
+        na_values=[""],
+        encoding_errors="replace",
+        index_col=False,
+    )
 
 
 def _instant_before(dataset: DatasetFile, offset: int) -> float | None:

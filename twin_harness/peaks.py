@@ -1,8 +1,13 @@
-"""How high a plan goes: the highest sum of the levels of events that overlap, from the shapes themselves.
+"""How high a plan goes.
 
-No grid of instants: a spike of one second in a week is met as surely as a constant. Every shape but the sine is a chain of straight lines, so
-a sum of them is highest at the end of a line. Between those ends sums of sines are bounded by their steepest bend, and halved where the bound
-leaves doubt. Where a plan has more lines than can be added up, neighbours count as their highest: the peak is never below the truth.
+The highest sum of the levels of events that overlap, from the shapes themselves.
+
+No grid of instants: a spike of one second in a week is met as surely as a constant. Every shape but
+the sine is a chain of straight lines, so
+a sum of them is highest at the end of a line. Between those ends sums of sines are bounded by their
+steepest bend, and halved where the bound
+leaves doubt. Where a plan has more lines than can be added up, neighbours count as their highest:
+the peak is never below the truth.
 """
 
 from __future__ import annotations
@@ -28,7 +33,8 @@ if TYPE_CHECKING:
 MOST_LINES = 2**21  # of one event: a week of spikes or of a square by the second has 1.2 million
 MOST_OF_ALL = 2**22  # of all events together: some 200 MiB
 MOST_WORK = 2**25  # lines times events, and halves of sines: some seconds
-_DECIMALS = 9  # instants within a nanosecond are one: events that follow each other do not overlap by rounding
+# instants within a nanosecond are one: events that follow each other do not overlap by rounding
+_DECIMALS = 9
 _DOUBT = 1e-9
 _MOST_HALVINGS = 60
 _PER_PERIOD = 64
@@ -55,9 +61,15 @@ class Lines:
     def until(self, end_s: float) -> Lines:
         """Return what of it lies before an instant, which it reaches."""
         count = max(1, int(np.searchsorted(self.at_s[:-1], end_s)))
-        at_s, first, last = self.at_s[: count + 1].copy(), self.first[:count], self.last[:count].copy()
+        at_s, first, last = (
+            self.at_s[: count + 1].copy(),
+            self.first[:count],
+            self.last[:count].copy(),
+        )
         if at_s[-1] > at_s[-2]:
-            last[-1] = first[-1] + (last[-1] - first[-1]) * (end_s - at_s[-2]) / (at_s[-1] - at_s[-2])
+            last[-1] = first[-1] + (last[-1] - first[-1]) * (end_s - at_s[-2]) / (
+                at_s[-1] - at_s[-2]
+            )
         at_s[-1] = end_s
         return Lines(at_s, first, last)
 
@@ -71,7 +83,7 @@ class Lines:
         return Lines(np.append(self.at_s[:-1][starts], self.at_s[-1]), held, held)
 
     def placed(self, start_s: float, end_s: float, factor: float) -> Lines:
-        """Return it from ``start_s`` to ``end_s`` on the events' clock, levels times ``factor``, instants to the nanosecond.
+        """Return it between two instants of the events' clock, its levels times ``factor``.
 
         Of lines shorter than that the highest level counts where they begin.
         """
@@ -85,13 +97,20 @@ class Lines:
             owner = np.minimum(np.searchsorted(kept, np.arange(len(first))), len(kept) - 1)
             top = np.full(len(kept), -np.inf)
             np.maximum.at(top, owner[~is_line], np.maximum(first, last)[~is_line])
-            at_s, first, last = np.append(at_s[:-1][kept], end_s), np.maximum(first[kept], top), last[kept]
+            at_s, first, last = (
+                np.append(at_s[:-1][kept], end_s),
+                np.maximum(first[kept], top),
+                last[kept],
+            )
         return Lines(at_s, first, last)
 
 
 @dataclass(frozen=True)
 class Wave:
-    """A sine of the plan on the events' clock: it is added to the lines as ``amplitude`` · sin(``per_s`` · t + ``angle``)."""
+    """A sine of the plan on the events' clock.
+
+    It is added to the lines as ``amplitude`` · sin(``per_s`` · t + ``angle``).
+    """
 
     begin_s: float
     end_s: float
@@ -122,7 +141,10 @@ def count_of(shape: Shape, duration_s: float) -> float:
 
 
 def lines_of(shape: Shape, duration_s: float, most: int = MOST_LINES) -> Lines:
-    """Return a shape as straight lines over an event, ``most`` at most: of what is finer the highest levels; of a sine a polygon."""
+    """Return a shape as straight lines over an event, ``most`` at most.
+
+    Of what is finer the highest levels; of a sine a polygon.
+    """
     make = _MAKERS.get(type(shape))
     if make is None or (isinstance(shape, Square | Spikes) and count_of(shape, duration_s) > most):
         return _hold(shape.extremes(duration_s)[1], duration_s)
@@ -143,7 +165,9 @@ def _square(shape: Square, duration_s: float) -> Lines:
     if shape.duty in (0.0, 1.0):
         return _hold(shape.high if shape.duty else shape.low, duration_s)
     starts_s = shape.period_s * np.arange(np.floor(duration_s / shape.period_s) + 1.0)
-    return _alternating(starts_s, shape.high, starts_s + shape.duty * shape.period_s, shape.low).until(duration_s)
+    return _alternating(
+        starts_s, shape.high, starts_s + shape.duty * shape.period_s, shape.low
+    ).until(duration_s)
 
 
 def _spikes(shape: Spikes, duration_s: float) -> Lines:
@@ -157,12 +181,19 @@ def _spikes(shape: Spikes, duration_s: float) -> Lines:
 
 
 def _sine(shape: Sine, duration_s: float) -> Lines:
-    """Return a sine as straight lines between levels that it has; as its highest where they would be too many."""
-    count = max(_PER_PERIOD, int(np.ceil(min(_PER_PERIOD * duration_s / shape.period_s, MOST_LINES + 1.0))))
+    """Return a sine as straight lines between levels that it has.
+
+    As its highest where they would be too many.
+    """
+    count = max(
+        _PER_PERIOD, int(np.ceil(min(_PER_PERIOD * duration_s / shape.period_s, MOST_LINES + 1.0)))
+    )
     if count > MOST_LINES:
         return _hold(shape.extremes(duration_s)[1], duration_s)
     at_s = np.linspace(0.0, duration_s, 1 + count)
-    levels = shape.mean + shape.amplitude * np.sin(2 * np.pi * (at_s / shape.period_s + shape.phase))
+    levels = shape.mean + shape.amplitude * np.sin(
+        2 * np.pi * (at_s / shape.period_s + shape.phase)
+    )
     return Lines(at_s, levels[:-1], levels[1:])
 
 
@@ -172,7 +203,10 @@ def _hold(level: float, duration_s: float) -> Lines:
 
 
 def _alternating(starts_s: Array, level: float, ends_s: Array, between: float) -> Lines:
-    """Return a level held from each start to its end, and another one between; the last one between has no length."""
+    """Return a level held from each start to its end, and another one between.
+
+    The last one between has no length.
+    """
     edges_s = np.maximum.accumulate(np.column_stack([starts_s, ends_s]).ravel())
     levels = np.tile([level, between], len(starts_s))
     return Lines(np.append(edges_s, np.inf), levels, levels)
@@ -183,7 +217,11 @@ def _trace(shape: Trace, duration_s: float) -> Lines:
     at_s, levels = points[:, 0] * shape.time_scale, points[:, 1] * shape.level_scale
     # Both ends hold on.
     first = np.concatenate([levels[:1], levels])
-    last = first if shape.interpolation == "previous" else np.concatenate([levels[:1], levels[1:], levels[-1:]])
+    last = (
+        first
+        if shape.interpolation == "previous"
+        else np.concatenate([levels[:1], levels[1:], levels[-1:]])
+    )
     edges_s = np.maximum.accumulate(np.concatenate([[0.0], at_s, [np.inf]]))
     if at_s[0] <= 0:
         edges_s, first, last = edges_s[1:], first[1:], last[1:]
@@ -191,7 +229,8 @@ def _trace(shape: Trace, duration_s: float) -> Lines:
 
 
 _MAKERS: dict[type, Callable[[Any, float], Lines]] = {
-    Ramp: _ramp, Leak: _ramp, Steps: _steps, Sine: _sine, Square: _square, Spikes: _spikes, Trace: _trace,
+    Ramp: _ramp, Leak: _ramp, Steps: _steps, Sine: _sine, Square: _square, Spikes: _spikes, Trace:
+        _trace,
 }  # fmt: skip
 
 
@@ -201,13 +240,21 @@ def highest(event: Event) -> float:
 
 
 def highest_within(event: Event, edges_s: Array) -> Array:
-    """Return the highest level that an event asks for between each two edges on the events' clock, in its unit; 0 where it does not run."""
+    """Return the highest level of an event between each two edges on the events' clock.
+
+    In its unit; 0 where it does not run.
+    """
     lines = lines_of(event.shape, event.duration_s).placed(event.start_s, event.end_s, 1.0)
     # Lines that begin or end between two edges, and what the lines are at the edges themselves.
-    inside_s = np.unique(np.concatenate([lines.at_s, edges_s[(edges_s > event.start_s) & (edges_s < event.end_s)]]))
+    inside_s = np.unique(
+        np.concatenate([lines.at_s, edges_s[(edges_s > event.start_s) & (edges_s < event.end_s)]])
+    )
     line = np.searchsorted(lines.at_s, inside_s[:-1], side="right") - 1
     slope = ((lines.last - lines.first) / np.diff(lines.at_s))[line]
-    ends = [lines.first[line] + slope * (instants_s - lines.at_s[line]) for instants_s in (inside_s[:-1], inside_s[1:])]
+    ends = [
+        lines.first[line] + slope * (instants_s - lines.at_s[line])
+        for instants_s in (inside_s[:-1], inside_s[1:])
+    ]
     slot = np.searchsorted(edges_s, inside_s[:-1], side="right") - 1
     found = np.zeros(len(edges_s) - 1)
     is_seen = (slot >= 0) & (slot < len(found))
@@ -216,7 +263,9 @@ def highest_within(event: Event, edges_s: Array) -> Array:
 
 
 def peak(loads: Iterable[tuple[Event, float]]) -> tuple[float, float]:
-    """Return the highest sum of levels over time, and when it is reached on the events' clock; nothing is asked for by no events.
+    """Return the highest sum of levels over time, and when it is reached on the events' clock.
+
+    Nothing is asked for by no events.
 
     Args:
         loads: each event with what one unit of its level counts.
@@ -232,7 +281,15 @@ def peak(loads: Iterable[tuple[Event, float]]) -> tuple[float, float]:
         shape = event.shape
         if isinstance(shape, Sine) and count <= most:
             per_s = 2 * np.pi / shape.period_s
-            waves.append(Wave(begin_s, end_s, shape.amplitude * factor, per_s, 2 * np.pi * shape.phase - per_s * event.start_s))
+            waves.append(
+                Wave(
+                    begin_s,
+                    end_s,
+                    shape.amplitude * factor,
+                    per_s,
+                    2 * np.pi * shape.phase - per_s * event.start_s,
+                )
+            )
             lines.append(_hold(shape.mean, event.duration_s).placed(begin_s, end_s, factor))
         else:
             lines.append(lines_of(shape, event.duration_s, most).placed(begin_s, end_s, factor))
@@ -267,15 +324,26 @@ def _highest_sum(lines: list[Lines], waves: list[Wave]) -> tuple[float, float]:
     return float(last[best_last]), float(edges_s[best_last + 1])
 
 
-def _highest_with_waves(begin_s: Array, end_s: Array, first: Array, last: Array, waves: list[Wave]) -> tuple[float, float]:
-    """Return the highest of lines and waves: pieces whose bound is above the best known value are halved until none is left.
+def _highest_with_waves(
+    begin_s: Array, end_s: Array, first: Array, last: Array, waves: list[Wave]
+) -> tuple[float, float]:
+    """Return the highest of lines and waves.
 
-    Within a piece every wave rises or falls throughout, so it lies below its higher end; and a sum of waves lies above the line between its
-    ends by no more than an eighth of length² × its greatest bend. The lower of the two bounds holds.
+    Pieces whose bound is above the best known value are halved until none is left.
+
+    Within a piece every wave rises or falls throughout, so it lies below its higher end; and a sum
+    of waves lies above the line between its
+    ends by no more than an eighth of length² × its greatest bend. The lower of the two bounds
+    holds.
     """
     best, best_s, work = -np.inf, 0.0, 0
     for _ in range(_MOST_HALVINGS):
-        at_begin, at_end, of_waves, bend = first.copy(), last.copy(), np.zeros(len(first)), np.zeros(len(first))
+        at_begin, at_end, of_waves, bend = (
+            first.copy(),
+            last.copy(),
+            np.zeros(len(first)),
+            np.zeros(len(first)),
+        )
         for wave in waves:
             is_on = (begin_s >= wave.begin_s) & (end_s <= wave.end_s)
             low, high = wave.at(begin_s) * is_on, wave.at(end_s) * is_on
@@ -285,7 +353,10 @@ def _highest_with_waves(begin_s: Array, end_s: Array, first: Array, last: Array,
         for values, instants_s in ((at_begin, begin_s), (at_end, end_s)):
             if values.max() > best:
                 best, best_s = float(values.max()), float(instants_s[values.argmax()])
-        bound = np.minimum(np.maximum(first, last) + of_waves, np.maximum(at_begin, at_end) + (end_s - begin_s) ** 2 * bend / 8.0)
+        bound = np.minimum(
+            np.maximum(first, last) + of_waves,
+            np.maximum(at_begin, at_end) + (end_s - begin_s) ** 2 * bend / 8.0,
+        )
         is_open = bound > best + _DOUBT * max(1.0, abs(best))
         if not is_open.any():
             return best, best_s
@@ -293,7 +364,12 @@ def _highest_with_waves(begin_s: Array, end_s: Array, first: Array, last: Array,
         work += int(is_open.sum()) * len(waves)
         if work > MOST_WORK:
             break
-        begin_s, end_s, first, last = begin_s[is_open], end_s[is_open], first[is_open], last[is_open]
+        begin_s, end_s, first, last = (
+            begin_s[is_open],
+            end_s[is_open],
+            first[is_open],
+            last[is_open],
+        )
         middle_s, middle = (begin_s + end_s) / 2.0, (first + last) / 2.0
         begin_s, end_s = np.concatenate([begin_s, middle_s]), np.concatenate([middle_s, end_s])
         first, last = np.concatenate([first, middle]), np.concatenate([middle, last])

@@ -84,7 +84,13 @@ class Recording:
     def samples(self) -> pd.DataFrame:
         """The rows of the window; index ``t_s``: seconds on the events' clock, at which each row was taken."""
         zero_s = self.planned.zero_s
-        frame = read_samples(self.folder, self.valid_bytes, zero_s + self.begin_s, zero_s + self.end_s, self.planned.partition)
+        frame = read_samples(
+            self.folder,
+            self.valid_bytes,
+            zero_s + self.begin_s,
+            zero_s + self.end_s,
+            self.planned.partition,
+        )
         frame.index = (frame["monotonic_s"] - zero_s).rename("t_s")
         return frame
 

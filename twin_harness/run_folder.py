@@ -46,7 +46,8 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.run_id = path.name
-        self.warns = False  # readers of a folder by hand are warned of damaged rows; a session says them in its notes
+        # readers of a folder by hand are warned of damaged rows; a session says them in its notes
+        self.warns = False
 
     @classmethod
     def create(cls, data_dir: Path, run_id: str = "") -> RunFolder:
@@ -88,8 +89,14 @@ class RunFolder:
         if not folder.is_dir():
             msg = f"{path}: is no folder; expected the folder of a run, such as data/latest"
             raise UnreadableRun(msg)
-        if not any((folder / name).exists() for name in ("run.json", "system_metrics_dataset.csv", "system_metrics_dataset.parquet")):
-            msg = f"{path}: holds neither run.json nor system_metrics_dataset.csv or .parquet; expected the folder of a run, such as data/latest"
+        if not any(
+            (folder / name).exists()
+            for name in ("run.json", "system_metrics_dataset.csv", "system_metrics_dataset.parquet")
+        ):
+            msg = (
+                f"{path}: holds neither run.json nor system_metrics_dataset.csv or .parquet; "
+                "expected the folder of a run, such as data/latest"
+            )
             raise UnreadableRun(msg)
         return cls(folder)
 
@@ -324,25 +331,36 @@ class RunFolder:
     def _check_table(self, name: str, newest: str) -> None:
         """Refuse a table that a newer version has written, as ``run.json`` says."""
         files = self.read_state().get("files")
-        self.refuse_newer(name, str(files.get(name, newest)) if isinstance(files, dict) else newest, newest)
+        self.refuse_newer(
+            name, str(files.get(name, newest)) if isinstance(files, dict) else newest, newest
+        )
 
     def open_dataset(self, valid_bytes: int | None = None) -> DatasetFile:
-        """Open the CSV of samples; see ``DatasetFile``. Readers of a run's samples ask ``frames`` or ``dataset.rows``, which read Parquet too.
+        """Open the CSV of samples.
+
+        See ``DatasetFile``. Readers of a run's samples ask ``frames`` or ``dataset.rows``, which
+        read Parquet too.
 
         Raises:
             UnreadableRun: there is none, or a newer version wrote it.
         """
         self._check_table(self.dataset.name, DATASET_VERSION)
         if not self.dataset.exists() and not self.parquet.exists():
-            msg = f"{self.path}: no samples were recorded: there is neither {self.dataset.name} nor .parquet; expected the folder of a run that began"
+            msg = (
+                f"{self.path}: no samples were recorded: there is neither {self.dataset.name} nor "
+                ".parquet; expected the folder of a run that began"
+            )
             raise UnreadableRun(msg)
         return DatasetFile(self.dataset, valid_bytes)
 
     def read_annotations(self, faults: list[str] | None = None) -> list[AnnotationRow]:
-        """Return the rows of the merged file and of the shards, in order of time, each once; a torn last line is left out.
+        """Return the rows of the merged file and of the shards, in order of time, each once.
+
+        A torn last line is left out.
 
         Args:
-            faults: takes a sentence for each row that is left out since it has not the heading's cells, or not readable ones.
+            faults: takes a sentence for each row that is left out since it has not the heading's
+                cells, or not readable ones.
         """
         self._check_table(self.annotations.name, ANNOTATIONS_VERSION)
         found: dict[tuple[str, str, str], AnnotationRow] = {}
@@ -412,7 +430,10 @@ def _csv_text(rows: list[list[str]]) -> str:
 
 
 def _read_csv(path: Path, faults: list[str]) -> list[AnnotationRow]:
-    """Return the whole rows of a file: a torn last one is left out, and damaged ones, each with a sentence in ``faults``."""
+    """Return the whole rows of a file: a torn last one is left out.
+
+    Damaged ones, each with a sentence in ``faults``.
+    """
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             text = file.read()
@@ -427,7 +448,9 @@ def _read_csv(path: Path, faults: list[str]) -> list[AnnotationRow]:
     for row in rows[1:]:
         names = rows[0].cells
         if len(row.cells) != len(names):
-            faults.append(f"{path.name}: line {row.line} has {len(row.cells)} cells, the heading {len(names)}")
+            faults.append(
+                f"{path.name}: line {row.line} has {len(row.cells)} cells, the heading {len(names)}"
+            )
             continue
         try:
             found.append(AnnotationRow.from_cells(dict(zip(names, row.cells, strict=True))))

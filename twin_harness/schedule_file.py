@@ -79,21 +79,38 @@ def inline_traces(data: object, folder: Path, source: str) -> None:
 
 
 def _begins_within(shape: dict[str, Any], event: dict[str, Any], where: str) -> None:
-    """Refuse times of which the event sees the first level only: those since 1970, or in another unit."""
-    scale, duration_s, points = shape.get("time_scale", 1.0), event.get("duration_s"), shape["points"]
-    if len(points) > 1 and isinstance(scale, int | float) and isinstance(duration_s, int | float) and points[0][0] * scale >= duration_s:
+    """Refuse times of which the event sees the first level only.
+
+    Those since 1970, or in another unit.
+    """
+    scale, duration_s, points = (
+        shape.get("time_scale", 1.0),
+        event.get("duration_s"),
+        shape["points"],
+    )
+    if (
+        len(points) > 1
+        and isinstance(scale, int | float)
+        and isinstance(duration_s, int | float)
+        and points[0][0] * scale >= duration_s
+    ):
         msg = (
-            f"{where}: the times of {shape['file']!r} begin at {points[0][0]:.12g}, after the end of the event, so its first level would hold throughout; "
-            f"expected seconds from the start of the event, of {duration_s:g} s; subtract the first time from all"
+            f"{where}: the times of {shape['file']!r} begin at {points[0][0]:.12g}, after the end "
+            "of the event, so its first level would hold throughout; "
+            f"expected seconds from the start of the event, of {duration_s:g} s; subtract the "
+            "first time from all"
         )
         raise InvalidInput(msg)
 
 
 def read_trace(path: Path, where: str) -> list[list[float]]:
-    """Read a trace: CSV lines of time in s and level; a heading line is allowed, which may name further columns.
+    """Read a trace: CSV lines of time in s and level.
+
+    A heading line is allowed, which may name further columns.
 
     Raises:
-        InvalidInput: it is no regular file, too large, or a line is not two numbers, or has not the heading's cells.
+        InvalidInput: it is no regular file, too large, or a line is not two numbers, or has not the
+            heading's cells.
     """
     try:
         if not path.is_file():
@@ -110,7 +127,10 @@ def read_trace(path: Path, where: str) -> list[list[float]]:
 
 
 def _points(text: str, name: str, where: str) -> list[list[float]]:
-    """Return the points of a trace: two cells a row, or as many as a heading names, of which the first two count."""
+    """Return the points of a trace.
+
+    Two cells a row, or as many as a heading names, of which the first two count.
+    """
     try:
         rows = list(rows_of(text))
     except csv.Error as error:
@@ -124,11 +144,17 @@ def _points(text: str, name: str, where: str) -> list[list[float]]:
     for row in rows:
         point = _point(row.cells)
         if point is None:
-            msg = f"{where}: line {row.line} of {name!r} is {','.join(row.cells)[:40]!r}; expected seconds,level"
+            msg = (
+                f"{where}: line {row.line} of {name!r} is {','.join(row.cells)[:40]!r}; expected "
+                "seconds,level"
+            )
             raise InvalidInput(msg)
         if len(row.cells) != ends:
             expected = f"{width} as in its heading" if has_heading else "2, seconds,level"
-            msg = f"{where}: line {row.line} of {name!r} has {len(row.cells)} cells; expected {expected}, and a point in decimals"
+            msg = (
+                f"{where}: line {row.line} of {name!r} has {len(row.cells)} cells; expected "
+                f"{expected}, and a point in decimals"
+            )
             raise InvalidInput(msg)
         points.append(point)
     return points

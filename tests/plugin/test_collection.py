@@ -109,17 +109,26 @@ def test_plan_is_told_before_any_load(project, run):
 
 
 def test_highest_level_is_of_all_events_together(project, run):
-    """What overlaps is added up, what follows is not, one row of many counts, and units are told apart."""
+    """What overlaps is added up, what follows is not, one row of many counts.
+
+    Units are told apart.
+    """
     project.makepyfile(
         HEAD + "from twin_harness import disk, trace\n"
-        "LONG = trace([(k, 70 if k == 1321 else 10) for k in range(1500)], interpolation='previous')\n"
-        "@pytest.mark.experiment(cpu(LONG, duration_s=1500), cpu(25, duration_s=1400), memory(2, duration_s=5),\n"
-        "    memory(2**26, unit='bytes', duration_s=5), memory(2**27, unit='bytes', start_s=5, duration_s=5))\n"
+        "LONG = trace([(k, 70 if k == 1321 else 10) for k in range(1500)], "
+        "interpolation='previous')\n"
+        "@pytest.mark.experiment(cpu(LONG, duration_s=1500), cpu(25, duration_s=1400), memory(2, "
+        "duration_s=5),\n"
+        "    memory(2**26, unit='bytes', duration_s=5), memory(2**27, unit='bytes', start_s=5, "
+        "duration_s=5))\n"
         "def test_it(recording): pass\n"
-        "@pytest.mark.experiment(cpu(50, duration_s=5), cpu(60, start_s=5, duration_s=5), memory(1, duration_s=5))\n"
+        "@pytest.mark.experiment(cpu(50, duration_s=5), cpu(60, start_s=5, duration_s=5), "
+        "memory(1, duration_s=5))\n"
         "def test_other(recording): pass\n"
     )
-    run("--collect-only").stdout.fnmatch_lines(["twin: highest level asked for: cpu 95 %, memory 2 % and 128.0 MiB"])
+    run("--collect-only").stdout.fnmatch_lines(
+        ["twin: highest level asked for: cpu 95 %, memory 2 % and 128.0 MiB"]
+    )
 
 
 def test_real_server_never_runs_inside_given(project, run):

@@ -1,4 +1,7 @@
-"""What is written of an event fits into a cell that other tools read: a long trace is told by its extent, its points stand in schedule.json."""
+"""What is written of an event fits into a cell that other tools read.
+
+A long trace is told by its extent, its points stand in schedule.json.
+"""
 
 import csv
 import json
@@ -11,7 +14,10 @@ LONG = trace([(k / 10, float(k % 91)) for k in range(20_000)])
 
 
 def recorded(tmp_path, parameters):
-    """The row of an event with such parameters, as Python's csv reads it without any setting, and as we do."""
+    """The row of an event with such parameters, as Python's csv reads it without any setting.
+
+    As we do.
+    """
     folder = make_folder(tmp_path)
     recorder = AnnotationRecorder(folder, "h")
     row = recorder.new_row("day", "cpu-0", "cpu")
@@ -29,8 +35,13 @@ def recorded(tmp_path, parameters):
 
 
 def test_a_trace_of_twenty_thousand_points_fits_into_a_cell(tmp_path):
-    """Everything else of its parameters is kept, and of the points how many they are and what they span."""
-    text = recorded(tmp_path, {"shape": to_json(LONG), "options": {"method": "integer"}, "starved_s": 1.5})
+    """Everything else of its parameters is kept.
+
+    Of the points how many they are and what they span.
+    """
+    text = recorded(
+        tmp_path, {"shape": to_json(LONG), "options": {"method": "integer"}, "starved_s": 1.5}
+    )
     assert len(text) <= LONGEST_CELL
     assert json.loads(text) == {
         "shape": {
@@ -52,9 +63,16 @@ def test_a_short_trace_stands_there_whole(tmp_path):
 
 
 def test_a_long_staircase_fits_too():
-    """Levels as well as points; parameters of a mark that are long by themselves stay what they are."""
+    """Levels as well as points.
+
+    Parameters of a mark that are long by themselves stay what they are.
+    """
     data = json.loads(within_a_cell(json.dumps({"shape": to_json(steps([1.25, 99.5] * 5_000))})))
-    assert data["shape"]["levels_in_schedule_json"] == {"count": 10_000, "lowest": 1.25, "highest": 99.5}
+    assert data["shape"]["levels_in_schedule_json"] == {
+        "count": 10_000,
+        "lowest": 1.25,
+        "highest": 99.5,
+    }
     for mark in (json.dumps({"text": "x" * 40_000}), json.dumps(["x" * 40_000])):
         assert within_a_cell(mark) == mark
 

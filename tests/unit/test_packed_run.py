@@ -44,22 +44,34 @@ def test_samples_are_the_same(both):
     whole, alone = both
     pd.testing.assert_frame_equal(alone.samples, whole.samples, check_exact=False, rtol=0, atol=0.5)
     of_bytes = [name for name in whole.samples.columns if "bytes" in name or name.endswith("_hz")]
-    pd.testing.assert_frame_equal(alone.samples.drop(columns=of_bytes), whole.samples.drop(columns=of_bytes), check_exact=True)
+    pd.testing.assert_frame_equal(
+        alone.samples.drop(columns=of_bytes), whole.samples.drop(columns=of_bytes), check_exact=True
+    )
 
 
 def test_recordings_and_their_figures_are_the_same(both):
     """Windows, means, quantiles and fidelity of every event."""
     whole, alone = both
-    assert [recording.name for recording in alone.recordings] == [recording.name for recording in whole.recordings]
+    assert [recording.name for recording in alone.recordings] == [
+        recording.name for recording in whole.recordings
+    ]
     for one, other in zip(whole.recordings, alone.recordings, strict=True):
         assert len(other.samples) == len(one.samples) > 0
         for column in ("cpu_percent", "memory_percent", "disk_write_bytes_per_s", "lateness_ms"):
-            assert other.mean(column) == pytest.approx(one.mean(column), abs=1e-9 if "bytes" not in column else 0.5)
-            assert other.quantile(column, 0.95) == pytest.approx(one.quantile(column, 0.95), abs=1e-9 if "bytes" not in column else 0.5)
+            assert other.mean(column) == pytest.approx(
+                one.mean(column), abs=1e-9 if "bytes" not in column else 0.5
+            )
+            assert other.quantile(column, 0.95) == pytest.approx(
+                one.quantile(column, 0.95), abs=1e-9 if "bytes" not in column else 0.5
+            )
         for event in one.experiment.events:
             assert len(other.during(event.id).samples) == len(one.during(event.id).samples)
-            assert other.during(event.id).samples["dt_s"].equals(one.during(event.id).samples["dt_s"])
-            assert other.fidelity(event.id).bias == pytest.approx(one.fidelity(event.id).bias, abs=0.5)
+            assert (
+                other.during(event.id).samples["dt_s"].equals(one.during(event.id).samples["dt_s"])
+            )
+            assert other.fidelity(event.id).bias == pytest.approx(
+                one.fidelity(event.id).bias, abs=0.5
+            )
 
 
 def test_clean_rows_and_faults_are_the_same(both):
@@ -76,8 +88,15 @@ def test_merged_runs_are_the_same(both, tmp_path):
     """A dataset of many runs, from either file."""
     tables = []
     for number, run in enumerate(both):
-        assert merge([run.path], tmp_path / str(number), lambda _: None) == {SAMPLE.name: len(run.samples)}
-        tables.append(pd.concat(pd.read_parquet(path) for path in sorted((tmp_path / str(number)).rglob("*.parquet"))))
+        assert merge([run.path], tmp_path / str(number), lambda _: None) == {
+            SAMPLE.name: len(run.samples)
+        }
+        tables.append(
+            pd.concat(
+                pd.read_parquet(path)
+                for path in sorted((tmp_path / str(number)).rglob("*.parquet"))
+            )
+        )
     pd.testing.assert_frame_equal(*tables)
 
 
@@ -86,8 +105,12 @@ def test_replays_are_the_same(both):
     name = both[0].recordings[0].name
     for experiment in (None, name):
         one, other = (replay(run.path, experiment=experiment).experiments[0] for run in both)
-        assert [event.duration_s for event in other.events] == [event.duration_s for event in one.events]
-        assert [event.mean() for event in other.events] == pytest.approx([event.mean() for event in one.events], rel=1e-6)
+        assert [event.duration_s for event in other.events] == [
+            event.duration_s for event in one.events
+        ]
+        assert [event.mean() for event in other.events] == pytest.approx(
+            [event.mean() for event in one.events], rel=1e-6
+        )
 
 
 @pytest.mark.parametrize("run", [CAMPAIGN], ids=["campaign"])
@@ -101,7 +124,7 @@ def test_the_committed_campaign_is_read(run, tmp_path, capsys):
     assert "no samples" not in capsys.readouterr().err
 
 
-# -- made-up runs -------------------------------------------------------------------------------------------------------------
+# -- made-up runs ----------------------------------------------------------------------------------
 
 EXPERIMENT = plan(cpu(50, start_s=1, duration_s=4), name="steady, with a comma", lead_s=1, tail_s=1)
 
@@ -111,7 +134,13 @@ def killed(tmp_path):
     """A run that was killed: plan and annotation in shards, a Parquet, no CSV."""
     folder = make_folder(tmp_path)
     folder.write_state({"status": "RUNNING", "controller_pid": 1, "controller_start_ticks": -1})
-    values = {"experiment": f'"{EXPERIMENT.name}"', "cpu_percent": 50, "cpu_steal_percent": 0, "cpu_requested_percent": 50, "cpu_delivered_percent": 50}
+    values = {
+        "experiment": f'"{EXPERIMENT.name}"',
+        "cpu_percent": 50,
+        "cpu_steal_percent": 0,
+        "cpu_requested_percent": 50,
+        "cpu_delivered_percent": 50,
+    }
     write_dataset(folder, [csv_row(ZERO_S + step / 10, **values) for step in range(-10, 61)])
     folder.append_plan(planned(EXPERIMENT))
     folder.append_annotation(annotate(EXPERIMENT, "cpu-0"))
@@ -124,7 +153,12 @@ def test_a_killed_run_is_read_too(killed):
     """Shards and Parquet are enough."""
     run = load(killed.path)
     (recording,) = run.recordings
-    assert (run.status, len(run.samples), recording.mean("cpu_percent"), recording.fidelity("cpu-0").bias) == ("PARTIAL", 71, 50.0, 0.0)
+    assert (
+        run.status,
+        len(run.samples),
+        recording.mean("cpu_percent"),
+        recording.fidelity("cpu-0").bias,
+    ) == ("PARTIAL", 71, 50.0, 0.0)
     assert set(recording.samples["experiment"]) == {"steady, with a comma"}
     assert recording.samples.columns.tolist() == [*NAMES, "dt_s"]
 
@@ -143,8 +177,17 @@ def test_a_run_with_neither_says_so_in_a_sentence(killed):
     """Every reader of samples: there is neither of the two."""
     killed.parquet.unlink()
     run = load(killed.path)
-    expected = f"{killed.path}: no samples were recorded: there is neither system_metrics_dataset.csv nor .parquet; expected the folder of a run that began"
-    for read in (lambda: run.samples, lambda: run.recordings[0].samples, lambda: validate(run), lambda: clean(run), lambda: replay(killed.path)):
+    expected = (
+        f"{killed.path}: no samples were recorded: there is neither system_metrics_dataset.csv nor "
+        ".parquet; expected the folder of a run that began"
+    )
+    for read in (
+        lambda: run.samples,
+        lambda: run.recordings[0].samples,
+        lambda: validate(run),
+        lambda: clean(run),
+        lambda: replay(killed.path),
+    ):
         with pytest.raises(UnreadableRun) as caught:
             read()
         assert str(caught.value) == expected
@@ -155,7 +198,11 @@ def test_a_damaged_parquet_is_refused_in_a_sentence(killed, damage):
     """Whatever is wrong with its bytes."""
     whole = killed.parquet.read_bytes()
     half = len(whole) // 2
-    damaged = {"text": b"time,cpu\n", "cut": whole[:half], "middle": whole[:4] + bytes(half) + whole[4 + half :]}
+    damaged = {
+        "text": b"time,cpu\n",
+        "cut": whole[:half],
+        "middle": whole[:4] + bytes(half) + whole[4 + half :],
+    }
     killed.parquet.write_bytes(damaged[damage])
     for read in (lambda: load(killed.path).samples, lambda: validate(load(killed.path))):
         with pytest.raises(UnreadableRun) as caught:
@@ -169,11 +216,16 @@ def test_a_parquet_of_a_newer_version_is_refused(killed):
     """By the name of the version."""
     table = pq.read_table(killed.parquet)
     pq.write_table(table.replace_schema_metadata({"format": "twin-dataset/9"}), killed.parquet)
-    with pytest.raises(UnreadableRun, match="format 'twin-dataset/9' is newer than this version reads"):
+    with pytest.raises(
+        UnreadableRun, match="format 'twin-dataset/9' is newer than this version reads"
+    ):
         _ = load(killed.path).samples
 
 
 def test_a_lost_csv_is_no_fault_beside_its_parquet(both):
     """What the description says of the CSV is not missed where its clean rows were read."""
-    assert any(resource["path"].endswith(".csv") for resource in json.loads((both[1].path / "datapackage.json").read_text())["resources"])
+    assert any(
+        resource["path"].endswith(".csv")
+        for resource in json.loads((both[1].path / "datapackage.json").read_text())["resources"]
+    )
     assert "missing file" not in set(validate(both[1])["kind"])

@@ -83,15 +83,30 @@ def test_numbers_are_float64(folder):
 
 @pytest.mark.parametrize(
     ("broken", "cells"),
-    [("garbage\n", 1), ("\n", None), ("\0\0\0\n", 1), ("2026-01-02T00:00:00,10", 71), ("a,b,c\n", 3)],
+    [
+        ("garbage\n", 1),
+        ("\n", None),
+        ("\0\0\0\n", 1),
+        ("2026-01-02T00:00:00,10", 71),
+        ("a,b,c\n", 3),
+    ],
     ids=["one cell", "empty", "NUL", "glued to the next", "three cells"],
 )
 def test_rows_that_do_not_parse_are_left_out(folder, broken, cells):
-    """A damaged row is not among the samples and is named by its line, and those around it keep their values."""
+    """A damaged row is not among the samples and is named by its line.
+
+    Those around it keep their values.
+    """
     lines = [csv_row(ZERO_S + k, cpu_percent=10 * k) for k in range(6)]
     folder.warns = True
     recording = record(folder, [*lines[:3], broken, *lines[3:]])
-    with pytest.warns(match=rf"line 5 has {cells} cells, the heading 70; left out, see twin validate") if cells else contextlib.nullcontext():
+    with (
+        pytest.warns(
+            match=rf"line 5 has {cells} cells, the heading 70; left out, see twin validate"
+        )
+        if cells
+        else contextlib.nullcontext()
+    ):
         samples = recording.samples
     assert not samples["monotonic_s"].isna().any()
     assert set(samples["cpu_percent"]) >= {0.0, 10.0, 20.0, 40.0, 50.0}
@@ -104,7 +119,9 @@ def test_a_row_with_too_many_cells_is_left_out(folder):
     with pytest.warns(match="line 4 has 140 cells, the heading 70"):
         samples = load(folder.path).samples
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a session says it in its notes instead, and goes on under -W error
+        warnings.simplefilter(
+            "error"
+        )  # a session says it in its notes instead, and goes on under -W error
         assert Run(folder).samples.equals(samples)
     assert list(samples["cpu_percent"]) == [0.0, 10.0, 30.0]
 

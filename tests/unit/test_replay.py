@@ -86,7 +86,7 @@ def test_what_cannot_be_replayed_is_refused_in_a_sentence(tmp_path, arguments, r
     assert "\n" not in str(caught.value)
 
 
-# -- cells, times and bytes ---------------------------------------------------------------------------------------------------
+# -- cells, times and bytes ------------------------------------------------------------------------
 
 
 def levels_of(path, **more):
@@ -97,51 +97,83 @@ def levels_of(path, **more):
 
 
 ROWS_THAT_DO_NOT_FIT = {
-    "decimal comma": ("time,cpu\n0,7,9\n5,12,4\n10,55,25\n", "row 2 has 3 cells, the heading 2, and all 3 rows have as many"),
-    "note with a comma": ("time,cpu,note\n0,10,ok\n5,90,a, b\n10,95,ok\n", "row 3 has 4 cells, the heading 3"),
-    "two of them": ("time,cpu,note\n0,10,ok\n\n5,90,a, b\n10,95,c, d\n15,1,x\n", "row 4 has 4 cells, the heading 3, and 1 more do not fit it"),
+    "decimal comma": (
+        "time,cpu\n0,7,9\n5,12,4\n10,55,25\n",
+        "row 2 has 3 cells, the heading 2, and all 3 rows have as many",
+    ),
+    "note with a comma": (
+        "time,cpu,note\n0,10,ok\n5,90,a, b\n10,95,ok\n",
+        "row 3 has 4 cells, the heading 3",
+    ),
+    "two of them": (
+        "time,cpu,note\n0,10,ok\n\n5,90,a, b\n10,95,c, d\n15,1,x\n",
+        "row 4 has 4 cells, the heading 3, and 1 more do not fit it",
+    ),
     "too short": ("time,cpu,note\n0,10,ok\n5,90\n10,95,ok\n", "row 3 has 2 cells, the heading 3"),
     "one cell": ("time,cpu,note\n0,10,ok\n5\n10,95,ok\n", "row 3 has 1 cell, the heading 3"),
     "short at the end": ("time,cpu\n0,10\n5,90\n10\n", "row 4 has 1 cell, the heading 2"),
     "some end in a comma": ("time,cpu\n0,10,\n5,90\n", "row 2 has 3 cells, the heading 2"),
-    "heading ends in a comma": ("time,cpu,\n0,10\n5,90\n", "row 2 has 2 cells, the heading 3, and all 2 rows have as many"),
+    "heading ends in a comma": (
+        "time,cpu,\n0,10\n5,90\n",
+        "row 2 has 2 cells, the heading 3, and all 2 rows have as many",
+    ),
 }
 
 
-@pytest.mark.parametrize(("text", "message"), ROWS_THAT_DO_NOT_FIT.values(), ids=list(ROWS_THAT_DO_NOT_FIT))
+@pytest.mark.parametrize(
+    ("text", "message"), ROWS_THAT_DO_NOT_FIT.values(), ids=list(ROWS_THAT_DO_NOT_FIT)
+)
 def test_a_row_that_has_not_the_heading_s_cells_is_refused_by_its_line(tmp_path, text, message):
     """Nothing is shifted, filled up or skipped: the first row that does not fit is named."""
     with pytest.raises(InvalidInput) as caught:
         levels_of(csv_file(tmp_path, text))
     assert str(caught.value) == (
-        f"replay: prod.csv: {message}; expected as many in each, quote cells that hold a comma, write decimals with a point, or mend the rows"
+        f"replay: prod.csv: {message}; expected as many in each, quote cells that hold a comma, "
+        "write decimals with a point, or mend the rows"
     )
 
 
 def test_commas_at_the_end_of_all_rows_shift_nothing(tmp_path):
-    """Rows that all end in a comma have their columns where the heading has them, and it is said."""
-    duration_s, event, notes = levels_of(csv_file(tmp_path, "time,cpu,mem\n" + "".join(f"{5 * row},{30 + row},{60 + row},\n" for row in range(10))))
+    """Rows that all end in a comma have their columns where the heading has them.
+
+    It is said.
+    """
+    duration_s, event, notes = levels_of(
+        csv_file(
+            tmp_path,
+            "time,cpu,mem\n" + "".join(f"{5 * row},{30 + row},{60 + row},\n" for row in range(10)),
+        )
+    )
     assert (duration_s, event.level(0.0), event.level(49.0)) == (50.0, 30.0, 39.0)
-    assert notes == ["prod.csv: all rows end in a comma, which the heading does not; read as if they did not"]
+    assert notes == [
+        "prod.csv: all rows end in a comma, which the heading does not; read as if they did not"
+    ]
 
 
 def test_quoted_commas_and_empty_lines_are_fine(tmp_path):
     """A comma in quotes is text, and an empty line is no row."""
-    duration_s, event, notes = levels_of(csv_file(tmp_path, 'time,cpu,note\n0,10,"a, b"\n\n5,90,"c\nd"\n10,20,\n\n'))
+    duration_s, event, notes = levels_of(
+        csv_file(tmp_path, 'time,cpu,note\n0,10,"a, b"\n\n5,90,"c\nd"\n  \n10,20,\n\n')
+    )
     assert (duration_s, event.level(7.0), notes) == (15.0, 90.0, [])
 
 
 def test_a_row_that_was_cut_short_is_left_out_and_said(tmp_path):
     """The last row of a logger that was killed has no line break: left out, with its line."""
     duration_s, _, notes = levels_of(csv_file(tmp_path, "time,cpu,mem\n0,10,1\n5,20,1\n10"))
-    assert (duration_s, notes) == (10.0, ["prod.csv: its last row, 4, was cut short and is left out"])
+    assert (duration_s, notes) == (
+        10.0,
+        ["prod.csv: its last row, 4, was cut short and is left out"],
+    )
 
 
 def test_rows_are_named_by_the_lines_of_the_file(tmp_path):
     """An empty line counts, and where times are numbers it is the one that is none to blame."""
     with pytest.raises(InvalidInput, match="row 4 of 'cpu' is 'x'; expected a number"):
         levels_of(csv_file(tmp_path, "time,cpu\n0,10\n\n5,x\n"))
-    with pytest.raises(InvalidInput, match="row 3 of 'time' is ''; expected seconds or an ISO 8601 time"):
+    with pytest.raises(
+        InvalidInput, match="row 3 of 'time' is ''; expected seconds or an ISO 8601 time"
+    ):
         levels_of(csv_file(tmp_path, "time,cpu\n0,10\n,20\n5,30\n"))
 
 
@@ -151,14 +183,21 @@ def test_a_column_that_stands_twice_is_refused(tmp_path):
         levels_of(csv_file(tmp_path, "time,cpu,cpu\n0,10,1\n5,20,2\n"))
 
 
-@pytest.mark.parametrize(("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+@pytest.mark.parametrize(
+    ("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)]
+)
 def test_times_since_1970_are_taken_for_what_they_are(tmp_path, unit, per_second):
     """Four minutes are four minutes in every unit, and what was guessed is said."""
-    path = csv_file(tmp_path, "time,cpu\n" + "".join(f"{(1_590_048_000 + 60 * row) * per_second},{10 * row}\n" for row in range(4)))
+    path = csv_file(
+        tmp_path,
+        "time,cpu\n"
+        + "".join(f"{(1_590_048_000 + 60 * row) * per_second},{10 * row}\n" for row in range(4)),
+    )
     duration_s, event, notes = levels_of(path)
     assert (duration_s, event.level(130.0)) == (240.0, 20.0)
     said = (
-        f"prod.csv: 'time' begins at {1_590_048_000 * per_second}, which was read as {unit} since 1970 (2020-05-21T08:00:00 UTC); "
+        f"prod.csv: 'time' begins at {1_590_048_000 * per_second}, which was read as {unit} since "
+        "1970 (2020-05-21T08:00:00 UTC); "
         "say otherwise with --time-unit"
     )
     assert notes == ([] if unit == "s" else [said])
@@ -168,20 +207,32 @@ def test_times_since_1970_are_taken_for_what_they_are(tmp_path, unit, per_second
 def test_times_from_the_start_have_the_unit_that_is_given(tmp_path):
     """0, 1000, 2000 are seconds unless said otherwise; a unit that is none is refused."""
     path = csv_file(tmp_path, "time,cpu\n0,10\n1000,20\n2000,30\n")
-    assert [levels_of(path, time_unit=unit)[0] for unit in (None, "s", "ms")] == [3000.0, 3000.0, 3.0]
-    with pytest.raises(InvalidInput, match="expected time_unit to be one of s, ms, us, ns but got time_unit='h'"):
+    assert [levels_of(path, time_unit=unit)[0] for unit in (None, "s", "ms")] == [
+        3000.0,
+        3000.0,
+        3.0,
+    ]
+    with pytest.raises(
+        InvalidInput, match="expected time_unit to be one of s, ms, us, ns but got time_unit='h'"
+    ):
         levels_of(path, time_unit="h")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
 def test_text_is_read_by_its_byte_order_mark(tmp_path, encoding):
     """What Windows tools write as UTF-16 is read like any other file."""
     text = "time,cpu\n0,10\n5,90\n"
-    (tmp_path / "prod.csv").write_bytes((("\ufeff" if encoding[-2:] in ("le", "be") else "") + text).encode(encoding))
+    (tmp_path / "prod.csv").write_bytes(
+        (("\ufeff" if encoding[-2:] in ("le", "be") else "") + text).encode(encoding)
+    )
     assert levels_of(tmp_path / "prod.csv")[1].level(6.0) == 90.0
 
 
-@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
+)
 def test_packed_files_are_unpacked(tmp_path, suffix, pack):
     """By their name; one that is damaged is refused in a sentence."""
     path = tmp_path / f"prod.csv{suffix}"
@@ -194,7 +245,11 @@ def test_packed_files_are_unpacked(tmp_path, suffix, pack):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "is no CSV (it is empty)"), (b'"', "column 'time' is not in"), (b"PAR1\0\1\2", "is no text (it holds NUL bytes)")],
+    [
+        (b"", "is no CSV (it is empty)"),
+        (b'"', "is no CSV (it is empty)"),
+        (b"PAR1\0\1\2", "is no text (it holds NUL bytes)"),
+    ],
 )
 def test_what_is_no_csv_is_refused(tmp_path, content, message):
     (tmp_path / "prod.csv").write_bytes(content)

@@ -116,7 +116,11 @@ def test_a_run_is_opened_by_latest(folder):
     ("name", "message"),
     [
         ("no", "is no folder; expected the folder of a run, such as data/latest"),
-        ("empty", "holds neither run.json nor system_metrics_dataset.csv or .parquet; expected the folder of a run, such as data/latest"),
+        (
+            "empty",
+            ("holds neither run.json nor system_metrics_dataset.csv or .parquet; expected the "
+            "folder of a run, such as data/latest"),
+        ),
     ],
 )
 def test_what_is_no_run_is_refused(tmp_path, name, message):
@@ -510,23 +514,30 @@ def test_scratch_is_private(folder):
     assert folder.scratch() == folder.scratch()
 
 
-# -- rows that have not the heading's cells -------------------------------------------------------------------------------------
+# -- rows that have not the heading's cells --------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
         (lambda line: line + ",more", "annotations.main.csv: line 3 has 30 cells, the heading 29"),
-        (lambda line: line.rsplit(",", 3)[0], "annotations.main.csv: line 3 has 26 cells, the heading 29"),
+        (
+            lambda line: line.rsplit(",", 3)[0],
+            "annotations.main.csv: line 3 has 26 cells, the heading 29",
+        ),
         (
             lambda line: line.replace("20.0", "soon").replace("20,", "soon,"),
-            "annotations.main.csv: line 3 cannot be read (could not convert string to float: 'soon')",
+            ("annotations.main.csv: line 3 cannot be read (could not convert string to float: "
+            "'soon')"),
         ),
     ],
     ids=["more", "fewer", "no number"],
 )
 def test_an_annotation_that_is_no_row_is_named(folder, damage, said):
-    """Left out with a warning that names file and line; merging keeps the word of it in the notes that make a run PARTIAL."""
+    """Left out with a warning that names file and line.
+
+    Merging keeps the word of it in the notes that make a run PARTIAL.
+    """
     for number, event in enumerate(("first", "second", "third")):
         folder.append_annotation(annotation(event=event, start_s=10.0 * (number + 1), message=""))
     path = folder.path / "annotations.main.csv"

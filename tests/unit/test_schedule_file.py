@@ -77,7 +77,10 @@ def by_trace(name):
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_trace_file_is_read(tmp_path, text, encoding):
-    """A heading is allowed, further columns that it names are left out, and so are empty lines; the last line break is optional."""
+    """A heading is allowed, further columns that it names are left out, and so are empty lines.
+
+    The last line break is optional.
+    """
     (tmp_path / "load.csv").write_bytes(text.encode(encoding))
     assert read(tmp_path, by_trace("load.csv")).experiments[0].events[0].shape.points == ((0.0, 5.0), (2.0, 30.0))
 
@@ -85,15 +88,31 @@ def test_a_trace_file_is_read(tmp_path, text, encoding):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0,5\n2,30,5\n", "line 2 of 'load.csv' has 3 cells; expected 2, seconds,level, and a point in decimals"),
-        ("0,30,5\n5,31,2\n", "line 1 of 'load.csv' has 3 cells; expected 2, seconds,level, and a point in decimals"),
-        ("t,level\n0,30,5\n5,31,2\n", "line 2 of 'load.csv' has 3 cells; expected 2 as in its heading, and a point in decimals"),
-        ("t,level,remark\n0,30,x\n\n5,31\n", "line 4 of 'load.csv' has 2 cells; expected 3 as in its heading, and a point in decimals"),
+        (
+            "0,5\n2,30,5\n",
+            "line 2 of 'load.csv' has 3 cells; expected 2, seconds,level, and a point in decimals",
+        ),
+        (
+            "0,30,5\n5,31,2\n",
+            "line 1 of 'load.csv' has 3 cells; expected 2, seconds,level, and a point in decimals",
+        ),
+        (
+            "t,level\n0,30,5\n5,31,2\n",
+            ("line 2 of 'load.csv' has 3 cells; expected 2 as in its heading, and a point in "
+            "decimals"),
+        ),
+        (
+            "t,level,remark\n0,30,x\n\n5,31\n",
+            ("line 4 of 'load.csv' has 2 cells; expected 3 as in its heading, and a point in "
+            "decimals"),
+        ),
         (
             "1795994571.953,10\n1795994572.953,90\n",
             (
-                "the times of 'load.csv' begin at 1795994571.95, after the end of the event, so its first level would hold throughout; "
-                "expected seconds from the start of the event, of 20 s; subtract the first time from all"
+                "the times of 'load.csv' begin at 1795994571.95, after the end of the event, so "
+                "its first level would hold throughout; "
+                "expected seconds from the start of the event, of 20 s; subtract the first time "
+                "from all"
             ),
         ),
     ],
@@ -101,7 +120,9 @@ def test_a_trace_file_is_read(tmp_path, text, encoding):
 def test_a_trace_file_is_never_read_as_something_else(tmp_path, text, message):
     """Decimal commas, rows of another width and times since 1970 are refused by line and value."""
     (tmp_path / "load.csv").write_text(text)
-    assert refusal(tmp_path, by_trace("load.csv")) == f"experiments[0].events[0].shape.file: {message}"
+    assert (
+        refusal(tmp_path, by_trace("load.csv")) == f"experiments[0].events[0].shape.file: {message}"
+    )
 
 
 def test_a_trace_file_with_a_byte_order_mark_keeps_its_first_point(tmp_path):

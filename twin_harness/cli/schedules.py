@@ -197,8 +197,16 @@ def add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
     replay.add_argument("recording", help="a run folder, or a CSV file")
     replay.add_argument("--experiment", metavar="NAME", help="of a run folder, the experiment to replay (default: the whole run)")
     replay.add_argument("--columns", metavar="MAP", help="of a CSV file, e.g. cpu=usage,memory=mem,disk=bytes_per_s")
-    replay.add_argument("--time-column", default="time", metavar="NAME", help="of a CSV file, numbers or ISO 8601 (default: time)")
-    text = "of its numbers (default: s, but times since 1970 in ms, us or ns are taken for what they are)"
+    replay.add_argument(
+        "--time-column",
+        default="time",
+        metavar="NAME",
+        help="of a CSV file, numbers or ISO 8601 (default: time)",
+    )
+    text = (
+        "of its numbers (default: s, but times since 1970 in ms, us or ns are taken for what they "
+        "are)"
+    )
     replay.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help=text)
     replay.add_argument("--memory-unit", default="percent", choices=("percent", "bytes"), help="of a CSV file (default: percent)")
     replay.add_argument("--step", type=float, metavar="SECONDS", help="means over so many seconds of the recording (default: 1, or longer)")

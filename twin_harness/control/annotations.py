@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from twin_harness.run_folder import RunFolder
 
-LONGEST_CELL = 32_000  # characters; spreadsheets cut cells off at 32,767, and Python's csv stops at 131,072
+LONGEST_CELL = (
+    32_000  # characters; spreadsheets cut cells off at 32,767, and Python's csv stops at 131,072
+)
 
 
 def utc_text(monotonic_s: float) -> str:
@@ -112,7 +114,9 @@ class AnnotationRecorder:
 
 
 def within_a_cell(parameters: str) -> str:
-    """Return parameters as they fit into a cell of a spreadsheet: of a long trace the number of points and what they span.
+    """Return parameters as they fit into a cell of a spreadsheet.
+
+    Of a long trace the number of points and what they span.
 
     The points themselves stand in ``schedule.json``.
     """
@@ -125,7 +129,11 @@ def within_a_cell(parameters: str) -> str:
     for name in ("points", "levels"):
         if values := shape.pop(name, None):
             levels = [value[1] if isinstance(value, list) else value for value in values]
-            shape[f"{name}_in_schedule_json"] = {"count": len(values), "lowest": min(levels), "highest": max(levels)}
+            shape[f"{name}_in_schedule_json"] = {
+                "count": len(values),
+                "lowest": min(levels),
+                "highest": max(levels),
+            }
     return json.dumps(data)
 
 

@@ -64,15 +64,19 @@ def _filesystem_bytes(folder: str) -> int:
 
 
 def _scaled(events: Iterable[Event], machine: Machine) -> list[tuple[Event, float]]:
-    """Return events, each with what one unit of its level is in the unit of its resource's column."""
-    return [(event, event.scale(machine.cpu_capacity, machine.memory_limit_bytes)) for event in events]
+    """Return events, each with what one unit of its level is in its resource's column."""
+    return [
+        (event, event.scale(machine.cpu_capacity, machine.memory_limit_bytes)) for event in events
+    ]
 
 
 def needs_of(experiment: Experiment, machine: Machine) -> dict[str, float]:
     """Return the highest sum of each resource's levels over time, in the units of the dataset's columns, and the space of its scratch files."""
 
     def highest(stressor: str) -> float:
-        return peak(_scaled([event for event in experiment.events if event.stressor == stressor], machine))[0]
+        return peak(
+            _scaled([event for event in experiment.events if event.stressor == stressor], machine)
+        )[0]
 
     space = sum(int(event.option("file_bytes")) for event in experiment.events if event.stressor == "disk")
     return {
@@ -114,12 +118,20 @@ def check(experiment: Experiment, machine: Machine, guard: GuardLimits, *, is_sc
 
 
 def _late_traces(experiment: Experiment) -> list[str]:
-    """Return a warning for each trace of which the event sees the first level only: times since 1970, or in another unit."""
+    """Return a warning for each trace of which the event sees the first level only.
+
+    Times since 1970, or in another unit.
+    """
     return [
-        f"{experiment.name}: the trace of {event.id} begins at {event.shape.points[0][0] * event.shape.time_scale:.12g} s, after the {event.duration_s:g} s of "
-        f"the event, which so asks for {event.level(0):g} {event.unit} throughout; expected times from the start of the event"
+        f"{experiment.name}: the trace of {event.id} begins at "
+        f"{event.shape.points[0][0] * event.shape.time_scale:.12g} s, after the "
+        f"{event.duration_s:g} s of "
+        f"the event, which so asks for {event.level(0):g} {event.unit} throughout; expected times "
+        "from the start of the event"
         for event in experiment.events
-        if isinstance(event.shape, Trace) and event.shape.points[0][0] * event.shape.time_scale >= event.duration_s and len(event.shape.points) > 1
+        if isinstance(event.shape, Trace)
+        and event.shape.points[0][0] * event.shape.time_scale >= event.duration_s
+        and len(event.shape.points) > 1
     ]
 
 
@@ -194,7 +206,8 @@ def _check_cpu(experiment: Experiment, events: list[Event], machine: Machine) ->
             if cpu in _cpus_of(event, machine)
         ]
         names = tuple(event.id for event, _ in own)
-        # Most CPUs have the same events; and those that are spread over all CPUs ask no more of one than of the machine.
+        # Most CPUs have the same events; and those that are spread over all CPUs ask no more of one
+        # than of the machine.
         if names in looked_at or not any(event.options.get("cpus") for event, _ in own):
             continue
         looked_at.add(names)
@@ -228,23 +241,27 @@ def _check_memory(experiment: Experiment, events: list[Event], machine: Machine,
             rise, within_s, from_s = slow
             when = f" from {from_s:g} s on" if from_s > 0 else ""
             warnings.append(
-                f"{experiment.name}: {event.id} asks for {rise / 2**20:.0f} MiB within {within_s:g} s{when}; "
+                f"{experiment.name}: {event.id} asks for {rise / 2**20:.0f} MiB within "
+                f"{within_s:g} s{when}; "
                 "memory that the hypervisor has not backed yet fills "
-                f"at about {COLD_FILL_BYTES_PER_S / 2**20:.0f} MiB/s, so it may settle late or never"
+                f"at about {COLD_FILL_BYTES_PER_S / 2**20:.0f} MiB/s, so it may settle late or "
+                "never"
             )
     return warnings
 
 
 def _cannot_fill(event: Event, factor: float) -> tuple[float, float, float] | None:
-    """Return the highest level of a memory event, for how long it can be filled and from when on, where that is too short; else None.
+    """Return the highest level of a memory event, the time to fill it, and from when on; or None.
 
+    None where that time is long enough.
     What is held follows the level down at once, and up no faster than cold memory fills.
     """
     lines = lines_of(event.shape, event.duration_s)
     at_s = np.column_stack([lines.at_s[:-1], lines.at_s[1:]]).ravel()
     levels = np.column_stack([lines.first, lines.last]).ravel() * factor
     at_s, levels = np.append(0.0, at_s), np.append(0.0, levels)
-    # At no moment more than at an earlier one and what can be filled since: the lowest of these bounds is what is held.
+    # At no moment more than at an earlier one and what can be filled since: the lowest of these
+    # bounds is what is held.
     lag = levels - COLD_FILL_BYTES_PER_S * at_s
     lowest = np.minimum.accumulate(lag)
     held = lowest + COLD_FILL_BYTES_PER_S * at_s

@@ -89,7 +89,8 @@ def replay(
         columns: of a CSV file, the column for each of cpu (percent), memory and disk (bytes per second); of a run folder, what was
             delivered where load was, else the machine's own totals (memory above its lowest).
         time_column: of a CSV file, numbers or ISO 8601.
-        time_unit: of its numbers: ``s``, ``ms``, ``us`` or ``ns``; by default seconds, but what would be a time of this age as ms, us or ns
+        time_unit: of its numbers: ``s``, ``ms``, ``us`` or ``ns``; by default seconds, but what
+            would be a time of this age as ms, us or ns
             since 1970 is read so, and said in the schedule's ``generator.notes``.
         memory_unit: of a CSV file, ``percent`` or ``bytes``.
         step_s: means over so many seconds of the recording; 1, or as many as keep 20,000 points.
@@ -111,10 +112,17 @@ def replay(
         raise InvalidInput(msg)
     is_run = path.is_dir()
     if time_unit not in (None, *_PER_SECOND):
-        msg = f"replay: expected time_unit to be one of {', '.join(_PER_SECOND)} but got time_unit={time_unit!r}"
+        msg = (
+            f"replay: expected time_unit to be one of {', '.join(_PER_SECOND)} but got "
+            f"time_unit={time_unit!r}"
+        )
         raise InvalidInput(msg)
     notes: list[str] = []
-    found = _of_run(path, experiment) if is_run else _of_csv(path, columns or {}, time_column, time_unit, notes)
+    found = (
+        _of_run(path, experiment)
+        if is_run
+        else _of_csv(path, columns or {}, time_column, time_unit, notes)
+    )
     if not found:
         msg = f"replay: {path}: no load to replay; expected a recording with load, or columns such as cpu=usage"
         raise InvalidInput(msg)
@@ -129,7 +137,12 @@ def replay(
     arguments: dict[str, Any] = {"path": path.name, "experiment": experiment, "columns": dict(columns or {}), "time_column": time_column}
     arguments |= {"memory_unit": units["memory"], "step_s": step_s, "time_scale": time_scale, "level_scale": level_scale}
     arguments |= {"time_unit": time_unit} if time_unit else {}
-    generator = {"name": "replay", "version": __version__, "arguments": arguments, **({"notes": notes} if notes else {})}
+    generator = {
+        "name": "replay",
+        "version": __version__,
+        "arguments": arguments,
+        **({"notes": notes} if notes else {}),
+    }
     return Schedule(generator=generator, experiments=(plan(*events, name=name),))
 
 
@@ -177,7 +190,13 @@ def _of_run(path: Path, experiment: str | None) -> dict[str, Series]:
     return found
 
 
-def _of_csv(path: Path, columns: Mapping[str, str], time_column: str, time_unit: str | None, notes: list[str]) -> dict[str, Series]:
+def _of_csv(
+    path: Path,
+    columns: Mapping[str, str],
+    time_column: str,
+    time_unit: str | None,
+    notes: list[str],
+) -> dict[str, Series]:
     strange = set(columns) - {"cpu", "memory", "disk"}
     if strange or not columns:
         got = f"{min(strange)!r}" if strange else "none"
@@ -199,16 +218,22 @@ def _of_csv(path: Path, columns: Mapping[str, str], time_column: str, time_unit:
 
 
 def _read_csv(path: Path, wanted: Sequence[str], notes: list[str]) -> pd.DataFrame:
-    """Return some columns of a CSV file as text, by the lines that its rows stand on; rows that have not the heading's cells are refused.
+    """Return some columns of a CSV file as text, by the lines that its rows stand on.
+
+    Rows that have not the heading's cells are refused.
 
     Raises:
-        InvalidInput: the file cannot be read or is no CSV, a column is not in it, or a row has more or fewer cells than the heading.
+        InvalidInput: the file cannot be read or is no CSV, a column is not in it, or a row has more
+            or fewer cells than the heading.
     """
     import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is read
 
     text = _text_of(path)
     if "\0" in text[:_FIRST_CHARACTERS]:
-        msg = f"replay: {path} is no text (it holds NUL bytes); expected CSV as UTF-8, or as UTF-16 with a byte order mark"
+        msg = (
+            f"replay: {path} is no text (it holds NUL bytes); expected CSV as UTF-8, or as UTF-16 "
+            "with a byte order mark"
+        )
         raise InvalidInput(msg)
     try:
         rows = list(rows_of(text))
@@ -222,17 +247,30 @@ def _read_csv(path: Path, wanted: Sequence[str], notes: list[str]) -> pd.DataFra
     for column in wanted:
         if names.count(column) != 1:
             is_in = "stands twice in" if column in names else "is not in"
-            msg = f"replay: column {column!r} {is_in} {path.name}; expected one of {', '.join(names[:20])}"
+            msg = (
+                f"replay: column {column!r} {is_in} {path.name}; expected one of "
+                f"{', '.join(names[:20])}"
+            )
             raise InvalidInput(msg)
     if rows and len(rows[-1].cells) < len(names) and not text.endswith(("\n", "\r")):
         notes.append(f"{path.name}: its last row, {rows[-1].line}, was cut short and is left out")
         rows = rows[:-1]
     if has_empty_ends(rows, len(names)):
-        notes.append(f"{path.name}: all rows end in a comma, which the heading does not; read as if they did not")
+        notes.append(
+            f"{path.name}: all rows end in a comma, which the heading does not; read as if they "
+            "did not"
+        )
     elif fault := misfit(rows, len(names)):
-        msg = f"replay: {path.name}: {fault}; expected as many in each, quote cells that hold a comma, write decimals with a point, or mend the rows"
+        msg = (
+            f"replay: {path.name}: {fault}; expected as many in each, quote cells that hold a "
+            "comma, write decimals with a point, or mend the rows"
+        )
         raise InvalidInput(msg)
-    return pd.DataFrame({name: [row.cells[names.index(name)] for row in rows] for name in wanted}, index=[row.line for row in rows], dtype="str")
+    return pd.DataFrame(
+        {name: [row.cells[names.index(name)] for row in rows] for name in wanted},
+        index=[row.line for row in rows],
+        dtype="str",
+    )
 
 
 def _text_of(path: Path) -> str:
@@ -241,10 +279,16 @@ def _text_of(path: Path) -> str:
         with _COMPRESSED.get(path.suffix, Path.open)(path, "rb") as file:
             data = file.read(LARGEST_CSV_BYTES + 1)
     except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
-        msg = f"replay: {str(path)!r} cannot be read ({getattr(error, 'strerror', None) or error}); expected a run folder or a CSV file"
+        msg = (
+            f"replay: {str(path)!r} cannot be read ({getattr(error, 'strerror', None) or error}); "
+            "expected a run folder or a CSV file"
+        )
         raise InvalidInput(msg) from None
     if len(data) > LARGEST_CSV_BYTES:
-        msg = f"replay: {path}: {path.stat().st_size} bytes is above the limit of {LARGEST_CSV_BYTES}; cut the file"
+        msg = (
+            f"replay: {path}: {path.stat().st_size} bytes is above the limit of "
+            f"{LARGEST_CSV_BYTES}; cut the file"
+        )
         raise InvalidInput(msg)
     return decoded(data)
 
@@ -256,12 +300,17 @@ def _numbers(column: pd.Series[str], path: Path, name: str) -> Array:
     wrong = ~np.isfinite(values) & ~column.str.lower().isin(["", "nan", "null", "na"]).to_numpy()
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        msg = f"replay: {path.name}: row {column.index[row]} of {name!r} is {column.iloc[row][:40]!r}; expected a number"
+        msg = (
+            f"replay: {path.name}: row {column.index[row]} of {name!r} is "
+            f"{column.iloc[row][:40]!r}; expected a number"
+        )
         raise InvalidInput(msg)
     return values
 
 
-def _seconds(column: pd.Series[str], path: Path, name: str, time_unit: str | None, notes: list[str]) -> Array:
+def _seconds(
+    column: pd.Series[str], path: Path, name: str, time_unit: str | None, notes: list[str]
+) -> Array:
     import pandas as pd  # noqa: PLC0415 - as above
 
     numbers = pd.to_numeric(column, errors="coerce")
@@ -269,8 +318,13 @@ def _seconds(column: pd.Series[str], path: Path, name: str, time_unit: str | Non
         values = numbers.to_numpy(dtype=float)
         unit = time_unit or _unit_since_1970(values)
         if unit != (time_unit or "s"):
-            first = pd.Timestamp(values[0] / _PER_SECOND[unit], unit="s").isoformat(timespec="seconds")
-            notes.append(f"{path.name}: {name!r} begins at {values[0]:.0f}, which was read as {unit} since 1970 ({first} UTC); say otherwise with --time-unit")
+            first = pd.Timestamp(values[0] / _PER_SECOND[unit], unit="s").isoformat(
+                timespec="seconds"
+            )
+            notes.append(
+                f"{path.name}: {name!r} begins at {values[0]:.0f}, which was read as {unit} since "
+                f"1970 ({first} UTC); say otherwise with --time-unit"
+            )
         # From the first on: of a number of nanoseconds since 1970 a float keeps no microseconds.
         whole = pd.to_numeric(column, errors="coerce", downcast="integer")
         since = (whole - whole.iloc[0]).to_numpy(dtype=float) if len(whole) else values
@@ -278,20 +332,31 @@ def _seconds(column: pd.Series[str], path: Path, name: str, time_unit: str | Non
     instants = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
     if instants.isna().any():
         row = _first_of_neither(numbers, instants)
-        msg = f"replay: {path.name}: row {column.index[row]} of {name!r} is {column.iloc[row][:40]!r}; expected seconds or an ISO 8601 time"
+        msg = (
+            f"replay: {path.name}: row {column.index[row]} of {name!r} is "
+            f"{column.iloc[row][:40]!r}; expected seconds or an ISO 8601 time"
+        )
         raise InvalidInput(msg)
     return np.asarray((instants - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), dtype=np.float64)
 
 
 def _first_of_neither(numbers: pd.Series[float], instants: pd.Series[Any]) -> int:
-    """Return the first row to blame: where most cells are numbers one that is none, else one that is no instant."""
+    """Return the first row to blame.
+
+    Where most cells are numbers one that is none, else one that is no instant.
+    """
     wrong = numbers.isna() if numbers.notna().sum() > instants.notna().sum() else instants.isna()
     return int(np.flatnonzero(wrong.to_numpy())[0])
 
 
 def _unit_since_1970(values: Array) -> str:
-    """Return the unit in which all times are of this age; seconds where there is none: such files count from their start."""
+    """Return the unit in which all times are of this age; seconds where there is none.
+
+    Such files count from their start.
+    """
     for unit, per_second in _PER_SECOND.items():
-        if len(values) and np.all((values >= _THIS_AGE_S[0] * per_second) & (values <= _THIS_AGE_S[1] * per_second)):
+        if len(values) and np.all(
+            (values >= _THIS_AGE_S[0] * per_second) & (values <= _THIS_AGE_S[1] * per_second)
+        ):
             return unit
     return "s"

@@ -31,17 +31,26 @@ _TEXTS = tuple(name for name in LABELS if name != "time")
 
 
 @contextmanager
-def open_parts(run: Run, faults: FaultLog) -> Iterator[tuple[tuple[str, ...], Iterator[pd.DataFrame]]]:
-    """Open the samples of a run, and give its columns and its rows part by part, as ``typed_parts`` does: of its CSV, or of its Parquet alone.
+def open_parts(
+    run: Run, faults: FaultLog
+) -> Iterator[tuple[tuple[str, ...], Iterator[pd.DataFrame]]]:
+    """Open the samples of a run.
 
-    The rows of a Parquet are clean already: what cleaning adds to them is left out, to be found again.
+    Give its columns and its rows part by part, as ``typed_parts`` does: of its CSV, or of its
+    Parquet alone.
+
+    The rows of a Parquet are clean already: what cleaning adds to them is left out, to be found
+    again.
 
     Raises:
         UnreadableRun: there is neither, or it is damaged, or a newer version wrote it.
     """
     if run.folder.is_packed:
         with open_parquet(run.folder) as file:
-            added = {"dt_s", *(field.name for field in file.schema_arrow if str(field.type) == "bool")}
+            added = {
+                "dt_s",
+                *(field.name for field in file.schema_arrow if str(field.type) == "bool"),
+            }
             names = tuple(name for name in file.schema_arrow.names if name not in added)
             yield names, _parquet_parts(run, file, names)
         return
@@ -49,7 +58,9 @@ def open_parts(run: Run, faults: FaultLog) -> Iterator[tuple[tuple[str, ...], It
         yield dataset.columns, typed_parts(dataset, faults)
 
 
-def _parquet_parts(run: Run, file: pq.ParquetFile, names: tuple[str, ...]) -> Iterator[pd.DataFrame]:
+def _parquet_parts(
+    run: Run, file: pq.ParquetFile, names: tuple[str, ...]
+) -> Iterator[pd.DataFrame]:
     line, batches = 2, file.iter_batches(PART_ROWS, columns=list(names))
     while True:
         try:

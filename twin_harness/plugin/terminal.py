@@ -35,7 +35,9 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     settings = state_of(config).config
     total_s = sum(experiment.duration_s for experiment in planned)
     more = f", and {others} tests that plan their own load" if others else ""
-    peaks = [f"{name} {level}" for name in ("cpu", "memory", "disk") if (level := _peak(planned, name))]
+    peaks = [
+        f"{name} {level}" for name in ("cpu", "memory", "disk") if (level := _peak(planned, name))
+    ]
     where = {"server": "", "twin": f", on the twin {settings.model}", "both": f", each beside what the twin {settings.model} foretells"}[settings.on]
     told = state_of(config).campaign_line
     return [
@@ -57,18 +59,33 @@ def _seconds_lines(items: list[pytest.Item]) -> list[str]:
 
 
 def _peak(planned: list[Experiment], stressor: str) -> str:
-    """Return the highest sum of levels over time in any experiment, in each unit that is used; empty without such events."""
+    """Return the highest sum of levels over time in any experiment, in each unit that is used.
+
+    Empty without such events.
+    """
     from twin_harness.peaks import peak  # noqa: PLC0415 - numpy loads with it
 
-    experiments = {id(experiment): [event for event in experiment.events if event.stressor == stressor] for experiment in planned}
+    experiments = {
+        id(experiment): [event for event in experiment.events if event.stressor == stressor]
+        for experiment in planned
+    }
     units = dict.fromkeys(event.unit for events in experiments.values() for event in events)
     share = _share_of_machine([event for events in experiments.values() for event in events])
-    levels = {unit: max(peak([(event, share(event)) for event in events if event.unit == unit])[0] for events in experiments.values()) for unit in units}
+    levels = {
+        unit: max(
+            peak([(event, share(event)) for event in events if event.unit == unit])[0]
+            for events in experiments.values()
+        )
+        for unit in units
+    }
     return " and ".join(_level_text(level, unit) for unit, level in levels.items())
 
 
 def _share_of_machine(events: list[Event]) -> Callable[[Event], float]:
-    """Return what one percent of a CPU event is of the machine; the machine is looked at only where CPUs are named."""
+    """Return what one percent of a CPU event is of the machine.
+
+    The machine is looked at only where CPUs are named.
+    """
     if not any(event.options.get("cpus") for event in events):
         return lambda _: 1.0
     from twin_harness.machine import inspect_machine  # noqa: PLC0415 - as above

@@ -37,7 +37,10 @@ def plan_lines(schedule: Schedule) -> list[str]:
 def _event_line(experiment: Experiment, event: Event) -> str:
     edges_s = np.linspace(-experiment.lead_s, experiment.span_s + experiment.tail_s, _WIDTH + 1)
     middles_s = (edges_s[1:] + edges_s[:-1]) / 2.0
-    is_command, is_on = event.stressor == "command", (middles_s >= event.start_s) & (middles_s < event.end_s)
+    is_command, is_on = (
+        event.stressor == "command",
+        (middles_s >= event.start_s) & (middles_s < event.end_s),
+    )
     # The highest level of each cell, however short: what a bar leaves out is what hurts.
     found = np.where(is_on, 1.0, 0.0) if is_command else peaks.highest_within(event, edges_s)
     highest = 1.0 if is_command else peaks.highest(event)
@@ -78,9 +81,18 @@ def _draw(axes: Axes, experiment: Experiment, *, is_last: bool) -> None:
         for event in events:
             factor = 1 / 2**20 if event.unit.startswith("bytes") else 1.0
             is_on = (at_s >= event.start_s) & (at_s < event.end_s)
-            values = np.where(is_on, 1.0, 0.0) if event.stressor == "command" else peaks.highest_within(event, edges_s) * factor
+            values = (
+                np.where(is_on, 1.0, 0.0)
+                if event.stressor == "command"
+                else peaks.highest_within(event, edges_s) * factor
+            )
             label = f"{event.id} ({_AXIS_UNIT_OF.get(event.unit, event.unit or 'runs')})"
-            side.plot(at_s, np.where(is_on, values, np.nan), color=colour_of(event.stressor), label=plain(label))
+            side.plot(
+                at_s,
+                np.where(is_on, values, np.nan),
+                color=colour_of(event.stressor),
+                label=plain(label),
+            )
             side.fill_between(at_s, values, color=colour_of(event.stressor), alpha=0.12, linewidth=0)
         if events:
             from_zero(side)

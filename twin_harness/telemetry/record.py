@@ -77,7 +77,10 @@ class CsvTail:
         return lines
 
     def rows(self) -> list[dict[str, str]]:
-        """Return the rows that have come since the last call; one that has not the heading's cells is none."""
+        """Return the rows that have come since the last call.
+
+        One that has not the heading's cells is none.
+        """
         found = []
         for line in self.lines():
             cells = next(csv.reader([line]))
