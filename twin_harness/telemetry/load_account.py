@@ -6,7 +6,9 @@ CPU clocks in ns, resident pages, I/O bytes. Nobody reports on himself, but for 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from math import nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twin_harness import shapes
@@ -101,7 +103,7 @@ class _Got:
 
     cpu_ns: int = 0
     side_ns: int = 0
-    moved_bytes: int = 0
+    moved_bytes: float = 0
     held_bytes: int = 0
     harness_ns: float = 0.0
 
@@ -123,6 +125,7 @@ class LoadAccount:
         self._board = board
         self._ns_per_percent = cpu_capacity * 1e7
         self._parts = tuple(parts)
+        self._has_io_account = process_io_bytes(os.getpid()) is not None  # gVisor keeps none
         self._part_of_slot: dict[int, int] = {}
         self._plans_generation = -1
         self._sequences: tuple[int, ...] = ()
@@ -264,9 +267,11 @@ class LoadAccount:
             return process.final[0]
         return process_cpu_ns(process.pid) if process.pid else None
 
-    def _moved(self, known: _Known) -> int:
-        """Return the bytes that a disk load has moved since the sample before."""
+    def _moved(self, known: _Known) -> float:
+        """Return the bytes that a disk load has moved since the sample before; NaN where the kernel keeps no account of them."""
         process = known.process
+        if process.kind == "disk" and not self._has_io_account:
+            return nan
         if process.kind == "disk_buffered":
             now_bytes = self._board.fsynced_bytes(process.slot)
         elif process.state == ENDED:
