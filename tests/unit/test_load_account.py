@@ -56,7 +56,10 @@ def test_cpu_time_of_a_process_is_its_clock(board, kind, field):
 
 
 def test_without_an_account_of_io_nothing_is_known_of_direct_disk_load(board, monkeypatch):
-    """Where the kernel shows no /proc/<pid>/io, the delivered column is empty and not 0; without disk load it stays 0."""
+    """Where the kernel shows no /proc/<pid>/io, the delivered column is empty and not 0.
+
+    Without disk load it stays 0.
+    """
     monkeypatch.setattr(load_account, "process_io_bytes", lambda _: None)
     account = LoadAccount(board, 1.0)
     assert account.sample(0.0, 1.0)[0].disk_delivered == 0.0

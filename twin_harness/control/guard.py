@@ -19,7 +19,14 @@ from typing import Any, Protocol
 from twin_harness.board import Board
 from twin_harness.child import die_with_parent, read_line, run_in_real_time, run_on, watch_process
 from twin_harness.load_tree import await_dead, end_load
-from twin_harness.procfs import AvailableMemory, KeptFile, believable_celsius, cpu_temperature_files, keep, read_meminfo
+from twin_harness.procfs import (
+    AvailableMemory,
+    KeptFile,
+    believable_celsius,
+    cpu_temperature_files,
+    keep,
+    read_meminfo,
+)
 
 POLL_S = 0.050
 BLIND_S = 1.0
@@ -37,7 +44,7 @@ class Watched(Protocol):
 
 
 class Seen:
-    """A limit that a reading may fail of: for a moment that is nothing, for longer nobody watches it, and the load is stopped.
+    """A limit that cannot be read for a moment holds; for longer nobody watches it: it is crossed.
 
     Args:
         limit: what is watched.
@@ -48,7 +55,7 @@ class Seen:
         self._blind_since_s: float | None = None
 
     def crossing(self) -> str:
-        """Return a sentence when the limit is crossed, or could not be read for a second, else nothing."""
+        """Return a sentence when it is crossed, or was unreadable for a second, else nothing."""
         try:
             sentence = self._limit.crossing()
         except (OSError, ValueError, LookupError) as error:
@@ -59,7 +66,9 @@ class Seen:
                 return ""
             reason = getattr(error, "strerror", None) or str(error)
             name = self._limit.name
-            return f"{name} could not be read for {now_s - self._blind_since_s:.1f} s ({reason:.120}), so nothing watched it"
+            blind_s = now_s - self._blind_since_s
+            failure = f"{name} could not be read for {blind_s:.1f} s ({reason:.120})"
+            return f"{failure}, so nothing watched it"
         self._blind_since_s = None
         return sentence
 

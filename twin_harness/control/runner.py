@@ -199,8 +199,12 @@ class ServerRunner:
                 with site.folder.open_dataset(valid_bytes) as dataset:
                     rows = read_frame(dataset, newest_s - _IDLE_FOR_S, newest_s, site.machine.partition)
                 busy_percent = float((rows["cpu_percent"] - rows["harness_cpu_percent"]).mean())
-                moved = float((rows["disk_read_bytes_per_s"] + rows["disk_write_bytes_per_s"]).mean())
-                is_unmeasured = isnan(moved)  # the CPU alone tells, and the record says that no disk did
+                moved = float(
+                    (rows["disk_read_bytes_per_s"] + rows["disk_write_bytes_per_s"]).mean()
+                )
+                is_unmeasured = isnan(
+                    moved
+                )  # the CPU alone tells, and the record says that no disk did
             # The disk of a part is the neighbours', too.
             is_shared = bool(site.machine.partition) and not isnan(moved)
             is_quiet = is_unmeasured or is_shared or moved <= _IDLE_DISK_BYTES_PER_S

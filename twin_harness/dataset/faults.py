@@ -17,7 +17,8 @@ class Fault:
 
     Attributes:
         kind: what it is: ``torn line``, ``damaged line``, ``unreadable value``, ``duplicate row``, ``swapped rows``, ``clock step``, ``gap``,
-            ``counter reset``, ``impossible value``, ``unknown column``, ``missing column``, ``not measured``, ``background``.
+            ``counter reset``, ``impossible value``, ``unknown column``, ``missing column``,
+            ``not measured``, ``background``.
         column: where it is of one column; empty for whole rows.
         where: the first place, in words.
         found: what was there, shortened.

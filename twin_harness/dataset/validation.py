@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from twin_harness.recording import Run
 
 LEAST_BACKGROUND_PERCENT = -1.0
-# Both sources measure these wherever the kernel shows them: without a single figure, nothing was measured there.
+# Both sources measure these wherever the kernel shows them: without a single figure, nothing was
+# measured there.
 _MEASURED_EVERYWHERE = (
     "cpu_percent",
     "load1",
@@ -59,7 +60,9 @@ def validate(run: Run) -> pd.DataFrame:
             except UnreadableRun as error:
                 faults.add("rows of two hosts", "host", f"line {part.index[0]}", error, "refused")
     for name in sorted(unmeasured) if last is not None and len(last) else ():
-        faults.add("not measured", name, "every row", "no figure", "empty: the notes of run.json say why")
+        faults.add(
+            "not measured", name, "every row", "no figure", "empty: the notes of run.json say why"
+        )
     _note_backgrounds(run, faults)
     _note_files(run, faults)
     return faults.table()

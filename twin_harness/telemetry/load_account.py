@@ -268,7 +268,10 @@ class LoadAccount:
         return process_cpu_ns(process.pid) if process.pid else None
 
     def _moved(self, known: _Known) -> float:
-        """Return the bytes that a disk load has moved since the sample before; NaN where the kernel keeps no account of them."""
+        """Return the bytes that a disk load has moved since the sample before.
+
+        NaN where the kernel keeps no account of them.
+        """
         process = known.process
         if process.kind == "disk" and not self._has_io_account:
             return nan
