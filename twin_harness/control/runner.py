@@ -202,9 +202,8 @@ class ServerRunner:
                 moved = float(
                     (rows["disk_read_bytes_per_s"] + rows["disk_write_bytes_per_s"]).mean()
                 )
-                is_unmeasured = isnan(
-                    moved
-                )  # the CPU alone tells, and the record says that no disk did
+                # Then the CPU alone tells, and the record says that no disk did.
+                is_unmeasured = isnan(moved)
             # The disk of a part is the neighbours', too.
             is_shared = bool(site.machine.partition) and not isnan(moved)
             is_quiet = is_unmeasured or is_shared or moved <= _IDLE_DISK_BYTES_PER_S
