@@ -1,8 +1,9 @@
 """Which devices are counted: a thing and what it is stacked on count once.
 
-Disks, network interfaces and power zones are listed by the kernel at every level: a partition beside its disk, a bond beside its
-ports, the platform's energy beside the package's. What is decided here is which of them are summed. It is decided by sysfs; a device
-that sysfs does not show (a container without /sys, a network namespace whose sysfs is another's) is judged by its name.
+The kernel lists disks, network interfaces and power zones at every level: a partition beside its
+disk, a bond beside its ports, the platform's energy beside the package's. Which of them are summed
+is decided here, by sysfs; a device that sysfs does not show (a container without /sys, a network
+namespace whose sysfs is another's) is judged by its name.
 """
 
 from __future__ import annotations
@@ -15,26 +16,31 @@ from twin_harness.procfs import read_text
 
 LOOPBACKS = frozenset({"lo", "lo0", "Loopback Pseudo-Interface 1"})
 _VIRTUAL = "/devices/virtual/"
-# nbd and ScaleIO stand under virtual/, and below them is the network: no other device of this machine counts what goes through them.
+# nbd and ScaleIO stand under virtual/, and below them is the network: no other device of this
+# machine counts what goes through them.
 _REMOTE_DISK = re.compile(r"nbd\d+|scini\w+")
 # Files, memory, what is made of other disks, and drives whose medium is changed.
 _STACKED_DISK = re.compile(r"loop|ram|zram|dm-|md|bcache|drbd|zd\d|sr\d|fd\d")
 _NVME_PATH = re.compile(r"nvme(\d+)c\d+n(\d+)")
-# Bridges, bonds, tunnels and the ends of virtual cables, as the tools that make them call them; a dot or @ is a VLAN's.
+# Bridges, bonds, tunnels and the ends of virtual cables, as the tools that make them call them; a
+# dot or @ is a VLAN's.
 _VIRTUAL_INTERFACE = re.compile(
-    r"(veth|docker|br-|br\d|bridge|virbr|bond|team|dummy|ifb|tun|tap|wg|vlan|vnet|vmnet|vboxnet|cali|flannel|cni|cilium|lxc|lxd"
-    r"|mac(vlan|vtap)|ipvlan|vxlan|geneve|gre|erspan|sit\d|ip6tnl|tunl|ip6?_vti|ip6gre|nlmon|kube-|nodelocaldns|ovs-|ovn|podman"
+    r"(veth|docker|br-|br\d|bridge|virbr|bond|team|dummy|ifb|tun|tap|wg|vlan|vnet|vmnet|vboxnet"
+    r"|cali|flannel|cni|cilium|lxc|lxd|mac(vlan|vtap)|ipvlan|vxlan|geneve|gre|erspan|sit\d|ip6tnl"
+    r"|tunl|ip6?_vti|ip6gre|nlmon|kube-|nodelocaldns|ovs-|ovn|podman"
     r"|tailscale|zt|utun|awdl|llw|gif|stf)|.*[.@]"
 )
 _TUNNELS = frozenset({"DEVTYPE=wireguard", "DEVTYPE=vxlan", "DEVTYPE=geneve"})
-# A port of a switch on the card itself (devlink): what goes through it is counted by the card, or by the guest's function.
+# A port of a switch on the card itself (devlink): what goes through it is counted by the card, or
+# by the guest's function.
 _REPRESENTOR = re.compile(r"(c\d+)?pf\d+(vf|sf)\d+")
 
 
 def counted_disks(listed: frozenset[str], root: str = "/sys/block") -> frozenset[str]:
     """Return the block devices that are whole and stacked on no other of this machine.
 
-    Of NVMe multipath the paths count, and not the head. Where everything is virtual, what is not known to be stacked counts.
+    Of NVMe multipath the paths count, and not the head. Where everything is virtual, what is not
+    known to be stacked counts.
 
     Args:
         listed: the names of /proc/diskstats; they alone are judged where there is no sysfs.
@@ -57,7 +63,7 @@ def counted_disks(listed: frozenset[str], root: str = "/sys/block") -> frozenset
 
 
 def _is_stacked(folder: str) -> bool:
-    """Tell whether a block device has others below it (dm, md and bcache link them in ``slaves``)."""
+    """Tell whether a block device has others below it, which dm, md and bcache link."""
     try:
         return bool(os.listdir(f"{folder}/slaves"))
     except OSError:
@@ -65,7 +71,11 @@ def _is_stacked(folder: str) -> bool:
 
 
 def _disks_by_name(listed: frozenset[str]) -> frozenset[str]:
-    """Judge by names: a partition is called like another device and a number, after a ``p`` where that ends in a digit."""
+    """Judge by names.
+
+    A partition is called like another device and a number, after a ``p`` where that ends in a
+    digit.
+    """
     whole = set()
     for name in listed:
         disk = re.sub(r"(?<=\d)p\d+$|(?<=[a-z])\d+$", "", name)
@@ -82,8 +92,9 @@ def _without_heads(names: set[str]) -> set[str]:
 def counted_interfaces(listed: frozenset[str], root: str = "/sys/class/net") -> frozenset[str]:
     """Return the network interfaces whose counters are summed.
 
-    Those with hardware behind them; of two such that are stacked (a failover pair, the ports of a switch chip) the upper one, which
-    counts for both. A machine without any (a container) has those that are stacked on no other.
+    Those with hardware behind them; of two such that are stacked (a failover pair, the ports of a
+    switch chip) the upper one, which counts for both. A machine without any (a container) has those
+    that are stacked on no other.
 
     Args:
         listed: the names of /proc/net/dev.
@@ -119,7 +130,10 @@ def unlisted_interfaces(listed: frozenset[str], root: str = "/sys/class/net") ->
 
 
 def _has_below(folder: str) -> bool:
-    """Tell whether an interface carries what another of this machine counts too: stacked, a bridge, or a tunnel."""
+    """Tell whether an interface carries what another of this machine counts too.
+
+    Stacked, a bridge, or a tunnel.
+    """
     try:
         entries = os.listdir(folder)
     except OSError:
@@ -141,13 +155,19 @@ def _uppers(folder: str) -> set[str]:
 
 
 def _is_inner_port(folder: str) -> bool:
-    """Tell whether an interface with hardware behind it is a guest's end in this machine: a Xen back end, a representor."""
+    """Tell whether an interface with hardware behind it is a guest's end in this machine.
+
+    A Xen back end, a representor.
+    """
     is_back_end = _target(f"{folder}/device/subsystem").endswith("/xen-backend")
     return is_back_end or bool(_REPRESENTOR.fullmatch(read_text(f"{folder}/phys_port_name")))
 
 
 def _target(link: str) -> str:
-    """Return what a link of sysfs points at; the path itself of a folder, as old kernels have it; nothing where nothing is."""
+    """Return what a link of sysfs points at; the path itself of a folder, as old kernels have it.
+
+    Nothing where nothing is.
+    """
     try:
         return os.readlink(link)
     except OSError:
@@ -170,10 +190,11 @@ class PowerZone:
 
 
 def power_zones(root: str = "/sys/class/powercap") -> tuple[PowerZone, ...]:
-    """Return the zones whose powers are summed: each CPU package once; the platform (psys) where no package is shown.
+    """Return the zones whose powers are summed: each CPU package once, else the platform (psys).
 
-    psys holds the packages, intel-rapl-mmio shows a package again, and core and uncore are parts of one (Intel SDM 3B, RAPL). Memory
-    (dram) is beside the package and not counted: clients show none, and a sum of machines with and without would be two quantities.
+    psys holds the packages, intel-rapl-mmio shows a package again, and core and uncore are parts of
+    one (Intel SDM 3B, RAPL). Memory (dram) is beside the package and not counted: clients show
+    none, and a sum of machines with and without would be two quantities.
     """
     try:
         entries = sorted(os.listdir(root))

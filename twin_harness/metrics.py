@@ -134,7 +134,15 @@ _CPU_HEAD: tuple[Metric, ...] = (
     ),
 )
 _CPU_TAIL: tuple[Metric, ...] = (
-    Metric("cpu_frequency_hz", "Hz", "Mean frequency of the allowed CPUs that run.", "cpu", better="", is_slow=True, psutil="cpu_freq.current"),
+    Metric(
+        "cpu_frequency_hz",
+        "Hz",
+        "Mean frequency of the allowed CPUs that run.",
+        "cpu",
+        better="",
+        is_slow=True,
+        psutil="cpu_freq.current",
+    ),
     Metric("context_switches_per_s", _N, "Context switches.", "cpu", psutil="cpu_stats.ctx_switches"),
     Metric("interrupts_per_s", _N, "Interrupts served.", "cpu", psutil="cpu_stats.interrupts"),
     Metric("processes_created_per_s", _N, "Forks.", "cpu", scale="difference", opentelemetry="system.processes.created"),
@@ -202,7 +210,7 @@ DISK: tuple[Metric, ...] = (
     Metric(
         "disk_read_bytes_per_s",
         _BS,
-        "Bytes read, over whole block devices; partitions and what is stacked on other devices left out.",
+        "Bytes read, over whole block devices that are stacked on no other.",
         "disk",
         better="",
         scale="difference",
@@ -259,7 +267,7 @@ NETWORK: tuple[Metric, ...] = (
     Metric(
         "network_sent_bytes_per_s",
         _BS,
-        "Bytes sent, over interfaces with hardware behind them; without such, over those that are stacked on no other.",
+        "Bytes sent, over interfaces with hardware behind them; else over those stacked on none.",
         "network",
         better="",
         scale="difference",
@@ -319,7 +327,7 @@ SENSORS: tuple[Metric, ...] = (
     Metric(
         "power_watts",
         "W",
-        "Mean power of the CPU packages, each once, without memory (dram); of the platform (psys) where no package is shown.",
+        "Mean power of the CPU packages, without memory (dram); else of the platform (psys).",
         "sensor",
         is_slow=True,
     ),

@@ -426,7 +426,10 @@ def inactive_file_bytes(stat: bytes) -> int:
 
 
 def believable_celsius(data: bytes) -> float:
-    """Return a sensor's reading (millidegrees) in °C; NaN where it is no number, or none that a CPU that runs can have."""
+    """Return a sensor's reading (millidegrees) in °C.
+
+    NaN where it is no number, or none that a CPU that runs can have.
+    """
     try:
         celsius = int(data) / 1000.0
     except ValueError:
@@ -435,9 +438,10 @@ def believable_celsius(data: bytes) -> float:
 
 
 def cpu_temperature_files(root: str = "/sys/class/hwmon") -> list[tuple[str, float]]:
-    """Return the files of CPU temperatures (millidegrees) with the value in °C that each sensor calls critical, NaN where it names none.
+    """Return the files of CPU temperatures (millidegrees), each with its critical value.
 
-    Of AMD's two figures for one die, Tdie counts: Tctl, for fans, is up to 27 °C above it (hwmon/k10temp.rst). The board's own sensor
+    That is in °C, and NaN where the sensor names none. Of AMD's two figures for one die, Tdie
+    counts: Tctl, for fans, is up to 27 °C above it (hwmon/k10temp.rst). The board's own sensor
     (acpitz), often a constant, counts where there is no other.
     """
     found: dict[bool, list[tuple[str, float]]] = {False: [], True: []}
@@ -445,13 +449,17 @@ def cpu_temperature_files(root: str = "/sys/class/hwmon") -> list[tuple[str, flo
         name = read_text(chip / "name")
         if name not in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz"):
             continue
-        labels = {path: read_text(str(path).replace("_input", "_label")) for path in sorted(chip.glob("temp*_input"))}
+        labels = {
+            path: read_text(str(path).replace("_input", "_label"))
+            for path in sorted(chip.glob("temp*_input"))
+        }
         for path, label in labels.items():
             if label == "Tctl" and "Tdie" in labels.values():
                 continue
             critical = read_text(str(path).replace("_input", "_crit"))
             celsius = int(critical) / 1000.0 if critical.isdecimal() else float("nan")
-            # Boards are known to call 0 or 20 °C critical, above all by ACPI: such a value says nothing.
+            # Boards are known to call 0 or 20 °C critical, above all by ACPI: such a value says
+            # nothing.
             is_believable = celsius >= LEAST_CRITICAL_CELSIUS and name != "acpitz"
             found[name == "acpitz"].append((str(path), celsius if is_believable else float("nan")))
     return found[False] or found[True]

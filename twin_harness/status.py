@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import threading
+from math import isnan
 from typing import TYPE_CHECKING
 
 from twin_harness.board import PLAN_SLOTS, Board
@@ -129,10 +130,11 @@ def status_text(name: str, elapsed_s: float, planned_s: float, figures: tuple[fl
     shown = name if len(name) <= 30 else f"{name[:29]}…"  # noqa: PLR2004 - leaves room for the figures at 80 columns
     return (
         f"{shown}  {max(0.0, min(elapsed_s, planned_s)):.0f} of {planned_s:.0f} s  "
-        f"cpu {_figure(cpu_percent, 3, 0)} %  mem {_figure(memory_percent, 3, 0)} %  disk {_figure(disk_bytes_per_s / 2**20, 5, 1)} MiB/s"
+        f"cpu {_figure(cpu_percent, 3, 0)} %  mem {_figure(memory_percent, 3, 0)} %  "
+        f"disk {_figure(disk_bytes_per_s / 2**20, 5, 1)} MiB/s"
     )
 
 
 def _figure(value: float, width: int, decimals: int) -> str:
     """Return a number, or a dash where it is not measured."""
-    return f"{value:{width}.{decimals}f}" if value == value else "–".rjust(width)  # noqa: PLR0124 - NaN alone is unequal to itself
+    return "–".rjust(width) if isnan(value) else f"{value:{width}.{decimals}f}"

@@ -55,7 +55,10 @@ def test_doctor_says_whose_the_disk_rates_are(show, files, disks, said):
 
 
 def test_doctor_says_whose_the_network_rates_are(show):
-    """Interfaces that sysfs does not show are judged by name, which is said; loopback alone is none."""
+    """Interfaces that sysfs does not show are judged by name, which is said.
+
+    Loopback alone is none.
+    """
     show({"/proc/net/dev": NET}, interfaces=("eth0",))
     assert doctor._network().found == "the network rates are of eth0"
     show({"/proc/net/dev": NET}, interfaces=("eth0",), unlisted=("eth0", "bond0"))

@@ -10,7 +10,15 @@ import pytest
 
 from twin_harness import deadline
 from twin_harness.control import guard
-from twin_harness.control.guard import DiskFloor, MemoryFloor, PressureCeiling, Seen, SwapCeiling, TemperatureCeiling, watched_limits
+from twin_harness.control.guard import (
+    DiskFloor,
+    MemoryFloor,
+    PressureCeiling,
+    Seen,
+    SwapCeiling,
+    TemperatureCeiling,
+    watched_limits,
+)
 from twin_harness.load_tree import await_dead
 from twin_harness.procfs import KeptFile
 
@@ -71,18 +79,38 @@ def test_temperature_that_no_cpu_can_have_trips_nothing(tmp_path, said):
 
 
 BLIND = {
-    "memory_available": (lambda path: MemoryFloor(1.0, None), "meminfo", "/proc/meminfo does not tell MemAvailable"),
-    "swap": (lambda path: SwapCeiling(50.0, str(path)), "meminfo", "/proc/meminfo does not tell SwapTotal and SwapFree"),
-    "pressure_memory": (lambda path: PressureCeiling(50.0, str(path)), "pressure", "could not convert string to float: b'<unknown>'"),
+    "memory_available": (
+        lambda path: MemoryFloor(1.0, None),
+        "meminfo",
+        "/proc/meminfo does not tell MemAvailable",
+    ),
+    "swap": (
+        lambda path: SwapCeiling(50.0, str(path)),
+        "meminfo",
+        "/proc/meminfo does not tell SwapTotal and SwapFree",
+    ),
+    "pressure_memory": (
+        lambda path: PressureCeiling(50.0, str(path)),
+        "pressure",
+        "could not convert string to float: b'<unknown>'",
+    ),
 }
 
 
 @pytest.mark.parametrize(("make", "what", "reason"), BLIND.values(), ids=list(BLIND))
-def test_a_limit_that_cannot_be_read_is_borne_for_a_second(tmp_path, monkeypatch, make, what, reason):
-    """A moment of rubbish stops nothing and ends no guard; a second of it does, for nobody would watch: in a sentence with the reason."""
+def test_a_limit_that_cannot_be_read_is_borne_for_a_second(
+    tmp_path, monkeypatch, make, what, reason
+):
+    """A moment of rubbish stops nothing and ends no guard.
+
+    A second of it does, for nobody would watch: in a sentence with the reason.
+    """
     now = [100.0]
     monkeypatch.setattr(guard.time, "monotonic", lambda: now[0])
-    good = {"meminfo": "MemAvailable: 4000 kB\nSwapTotal: 1000 kB\nSwapFree: 1000 kB\n", "pressure": "some avg10=0 total=5\n"}[what]
+    good = {
+        "meminfo": "MemAvailable: 4000 kB\nSwapTotal: 1000 kB\nSwapFree: 1000 kB\n",
+        "pressure": "some avg10=0 total=5\n",
+    }[what]
     path = tmp_path / what
     path.write_text(good)
     monkeypatch.setattr("twin_harness.procfs.keep", lambda *_: KeptFile(str(path)))
@@ -112,7 +140,10 @@ def test_a_limit_whose_file_is_refused_is_borne_for_a_second(monkeypatch):
     limit = Seen(Refused())
     assert limit.crossing() == ""
     now[0] += 1.0
-    assert limit.crossing() == "memory_available could not be read for 1.0 s (No such device), so nothing watched it"
+    assert (
+        limit.crossing()
+        == "memory_available could not be read for 1.0 s (No such device), so nothing watched it"
+    )
 
 
 def test_pressure_is_judged_over_a_second(tmp_path, monkeypatch):

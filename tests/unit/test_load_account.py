@@ -1,5 +1,6 @@
 """Delivered is what the kernel says the load processes got, never what was planned."""
 
+import math
 import os
 import subprocess
 import sys
@@ -62,6 +63,19 @@ def test_cpu_time_of_a_process_is_its_clock(board, kind, field):
     assert least_ns <= getattr(row, field) * 1e7 <= most_ns + 5_000_000
     others = {"cpu_delivered", "cpu_side", "harness_cpu"} - {field}
     assert all(getattr(row, name) == 0.0 for name in others)
+
+
+def test_without_an_account_of_io_nothing_is_known_of_direct_disk_load(board, monkeypatch):
+    """Where the kernel shows no /proc/<pid>/io, the delivered column is empty and not 0.
+
+    Without disk load it stays 0.
+    """
+    monkeypatch.setattr(load_account, "process_io_bytes", lambda _: None)
+    account = LoadAccount(board, 1.0)
+    assert account.sample(0.0, 1.0)[0].disk_delivered == 0.0
+    board.claim_process(os.getpid(), "disk", base=0)
+    account.sample(1.0, 2.0)
+    assert math.isnan(account.sample(2.0, 3.0)[0].disk_delivered)
 
 
 def test_command_is_accounted_by_what_its_supervisor_published(board):

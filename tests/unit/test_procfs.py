@@ -521,7 +521,7 @@ def test_this_process_s_group_is_read():
     assert group.cpu_quota() is None or group.cpu_quota() > 0
 
 
-# -- temperatures -------------------------------------------------------------------------------------------------------------
+# -- temperatures ----------------------------------------------------------------------------------
 
 
 def chip(root, number, name, *sensors):
@@ -535,14 +535,24 @@ def chip(root, number, name, *sensors):
 
 
 def sensors_of(root):
-    return [(Path(path).parent.name, Path(path).name) for path, _ in procfs.cpu_temperature_files(str(root))]
+    return [
+        (Path(path).parent.name, Path(path).name)
+        for path, _ in procfs.cpu_temperature_files(str(root))
+    ]
 
 
 def test_a_die_counts_once_by_its_own_temperature(tmp_path):
-    """Tctl, which steers fans, is up to 27 °C above Tdie; a chip that shows Tctl alone has no offset."""
+    """Tctl, which steers fans, is up to 27 °C above Tdie.
+
+    A chip that shows Tctl alone has no offset.
+    """
     chip(tmp_path, 0, "k10temp", ("Tctl", 77000), ("Tdie", 50000), ("Tccd1", 49000))
     chip(tmp_path, 1, "k10temp", ("Tctl", 51000))
-    assert sensors_of(tmp_path) == [("hwmon0", "temp2_input"), ("hwmon0", "temp3_input"), ("hwmon1", "temp1_input")]
+    assert sensors_of(tmp_path) == [
+        ("hwmon0", "temp2_input"),
+        ("hwmon0", "temp3_input"),
+        ("hwmon1", "temp1_input"),
+    ]
 
 
 def test_the_board_counts_where_there_is_no_cpu_sensor(tmp_path):
@@ -554,7 +564,9 @@ def test_the_board_counts_where_there_is_no_cpu_sensor(tmp_path):
     assert sensors_of(tmp_path) == [("hwmon2", "temp1_input")]
 
 
-@pytest.mark.parametrize("said", [b"0\n", b"-128000\n", b"255500\n", b"-1\n", b"N/A\n", b"", b"150000\n"])
+@pytest.mark.parametrize(
+    "said", [b"0\n", b"-128000\n", b"255500\n", b"-1\n", b"N/A\n", b"", b"150000\n"]
+)
 def test_what_no_cpu_can_be_is_no_temperature(said):
     """A sensor that says 0, -128 or 255.5 °C is not connected."""
     assert procfs.believable_celsius(said) != procfs.believable_celsius(said)
@@ -565,16 +577,23 @@ def test_a_cpu_s_temperature_is_in_degrees():
     assert procfs.believable_celsius(b"61500\n") == 61.5
 
 
-@pytest.mark.parametrize("data", [b"MemAvailable:\nMemTotal: 4 kB\n", b"MemAvailable: <unknown> kB\nMemTotal: 4 kB\n"])
+@pytest.mark.parametrize(
+    "data", [b"MemAvailable:\nMemTotal: 4 kB\n", b"MemAvailable: <unknown> kB\nMemTotal: 4 kB\n"]
+)
 def test_a_line_of_meminfo_that_is_no_number_is_left_out(data):
     """The others are read."""
     assert procfs.read_meminfo(data) == {b"MemTotal": 4096}
 
 
 @pytest.mark.parametrize("content", [b"", b"1\n", b"a b c d e f\n"])
-@pytest.mark.parametrize("ask", [procfs.resident_bytes, procfs.process_io_bytes, procfs.start_ticks])
+@pytest.mark.parametrize(
+    "ask", [procfs.resident_bytes, procfs.process_io_bytes, procfs.start_ticks]
+)
 def test_a_process_that_ends_while_it_is_asked_is_gone(monkeypatch, tmp_path, ask, content):
     """Its files are empty or cut between opening and reading."""
     (tmp_path / "file").write_bytes(content)
-    monkeypatch.setattr("builtins.open", lambda *_, **__: os.fdopen(os.open(tmp_path / "file", os.O_RDONLY), "rb", buffering=0))
+    monkeypatch.setattr(
+        "builtins.open",
+        lambda *_, **__: os.fdopen(os.open(tmp_path / "file", os.O_RDONLY), "rb", buffering=0),
+    )
     assert ask(1) is None

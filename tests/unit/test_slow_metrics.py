@@ -1,4 +1,7 @@
-"""What is read once a second, on files made up for it: a thing counts once, and a sensor that answers rubbish costs its own cell."""
+"""What is read once a second, on files made up for it.
+
+A thing counts once, and a sensor that answers rubbish costs its own cell.
+"""
 
 import errno
 import math
@@ -16,7 +19,10 @@ VMSTAT = "nr_free_pages 1\npswpin {0}\npswpout {0}\npgfault {0}\npgmajfault {0}\
 
 
 class Sensors:
-    """A machine of two CPUs whose sensors say what the test wants; a file that is made anew leaves its old descriptor dead."""
+    """A machine of two CPUs whose sensors say what the test wants.
+
+    A file that is made anew leaves its old descriptor dead.
+    """
 
     def __init__(self, folder, monkeypatch):
         self.folder = folder
@@ -83,7 +89,7 @@ def sensors(tmp_path, monkeypatch):
     return Sensors(tmp_path, monkeypatch)
 
 
-# -- power --------------------------------------------------------------------------------------------------------------------
+# -- power -----------------------------------------------------------------------------------------
 
 
 def test_power_is_that_of_the_packages(sensors):
@@ -123,7 +129,10 @@ ENERGIES = {
 
 @pytest.mark.parametrize(("energies", "watts", "note"), ENERGIES.values(), ids=list(ENERGIES))
 def test_an_energy_counter(sensors, energies, watts, note):
-    """It begins again at 0 where its range ends, which is no gap; anything else that is no growth is an empty cell and a note."""
+    """It begins again at 0 where its range ends, which is no gap.
+
+    Anything else that is no growth is an empty cell and a note.
+    """
     range_uj = 262_143_328_850 if energies[0] > 100 else ""
     sensors.zone("intel-rapl:0", "package-0", energies[0], range_uj)
     slow = sensors.start()
@@ -152,14 +161,17 @@ def test_half_of_the_packages_is_no_power(sensors):
     ]
 
 
-# -- sensors that answer rubbish ----------------------------------------------------------------------------------------------
+# -- sensors that answer rubbish -------------------------------------------------------------------
 
 ANSWERS = ["<unknown>", "", "0", "refused"]
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_a_cpu_that_is_offline_is_none_of_those_that_run(sensors, answer):
-    """The kernel's cpufreq answers EBUSY, <unknown> or 0 for it: the frequency is that of the others, and it is said once."""
+    """The kernel's cpufreq answers EBUSY, <unknown> or 0 for it.
+
+    The frequency is that of the others, and it is said once.
+    """
     slow = sensors.start()
     assert slow.frequency_hz == 2.5e9
     sensors.refusing["cpu0"] = answer == "refused"

@@ -23,7 +23,13 @@ from twin_harness.metrics import columns
 from twin_harness.procfs import ControlGroup
 from twin_harness.telemetry import procfs_source, psutil_source, slow_metrics
 from twin_harness.telemetry.procfs_source import Counters, ProcfsSource
-from twin_harness.telemetry.psutil_logger import DatasetUnwritable, Logger, _bounded, make_source, replace_json
+from twin_harness.telemetry.psutil_logger import (
+    DatasetUnwritable,
+    Logger,
+    _bounded,
+    make_source,
+    replace_json,
+)
 from twin_harness.telemetry.psutil_source import PsutilSource
 from twin_harness.telemetry.rates import Notes
 
@@ -61,17 +67,30 @@ def counters(source):
     now = source._read(0.0) if isinstance(source, PsutilSource) else source._read()
     found = {f"cpu {index}": value for index, value in enumerate(now.cpu)}
     found |= {f"events {index}": value for index, value in enumerate(now.events[:2])}
-    found |= {f"disk {name} {index}": value for name, fields in disks_of(source, now).items() for index, value in enumerate(fields)}
-    found |= {f"network {name} {index}": int(value) for name, fields in now.network.items() for index, value in enumerate(fields)}
-    return {name.replace("b'", "").replace("'", ""): value for name, value in found.items()} | {"loopback": now.loopback}
+    found |= {
+        f"disk {name} {index}": value
+        for name, fields in disks_of(source, now).items()
+        for index, value in enumerate(fields)
+    }
+    found |= {
+        f"network {name} {index}": int(value)
+        for name, fields in now.network.items()
+        for index, value in enumerate(fields)
+    }
+    return {name.replace("b'", "").replace("'", ""): value for name, value in found.items()} | {
+        "loopback": now.loopback
+    }
 
 
 def disks_of(source, now):
-    """Return bytes read and written, reads and writes of each disk, whichever source they are of."""
+    """Return bytes read and written, reads and writes of each disk, of either source."""
     if isinstance(source, PsutilSource):
         return now.disk
     counters = {name: [int(value) for value in fields] for name, fields in now.disk.items()}
-    return {name: (read * 512, written * 512, reads, writes) for name, (reads, read, writes, written) in counters.items()}
+    return {
+        name: (read * 512, written * 512, reads, writes)
+        for name, (reads, read, writes, written) in counters.items()
+    }
 
 
 def test_proc_lies_between_two_readings_of_psutil(machine):
@@ -173,7 +192,11 @@ def keep_of(proc, names=()):
     """Return ``keep`` for a made-up /proc; further files by their names."""
 
     def keep(path, size_bytes=4096):
-        inside = str(proc.folder / names[path].decode()) if path in names else path.replace("/proc", str(proc.folder))
+        inside = (
+            str(proc.folder / names[path].decode())
+            if path in names
+            else path.replace("/proc", str(proc.folder))
+        )
         try:
             kept = type("Kept", (Faulty,), {"unreadable": proc.unreadable})(inside, size_bytes)
             kept.read()
@@ -187,12 +210,17 @@ def keep_of(proc, names=()):
 @pytest.fixture
 def fake_proc(tmp_path, monkeypatch, machine):
     """A /proc made up for the test, and what makes a source on it, of a machine with two CPUs."""
-    folder, new_names = tmp_path / "proc", ([str(number)] for number in count())  # devices are looked for each second
+    folder, new_names = (
+        tmp_path / "proc",
+        ([str(number)] for number in count()),
+    )  # devices are looked for each second
     folder.mkdir()
     proc = Machine(folder)
     monkeypatch.setattr(procfs_source, "keep", keep_of(proc))
     monkeypatch.setattr(procfs_source, "counted_disks", lambda _: frozenset({"sda", "sdb"}))
-    monkeypatch.setattr(procfs_source, "counted_interfaces", lambda listed: frozenset(listed - {"lo"}))
+    monkeypatch.setattr(
+        procfs_source, "counted_interfaces", lambda listed: frozenset(listed - {"lo"})
+    )
     monkeypatch.setattr(procfs_source, "unlisted_interfaces", lambda _: frozenset())
     monkeypatch.setattr(procfs_source, "_names_in", lambda folder: next(new_names))
     two = replace(machine, cpus=(0, 1), possible_cpus=(0, 1), cpu_capacity=2.0, scratch_device="sda", memory_total_bytes=2**30, memory_limit_bytes=2**30)
@@ -279,7 +307,12 @@ COMINGS = {
     ),
     "an interface that comes": (  # seen by the look after its first second
         "interfaces",
-        [{"eth0": 10}, {"eth0": 20, "eth1": 10**9}, {"eth0": 30, "eth1": 10**9 + 7}, {"eth0": 40, "eth1": 10**9 + 8}],
+        [
+            {"eth0": 10},
+            {"eth0": 20, "eth1": 10**9},
+            {"eth0": 30, "eth1": 10**9 + 7},
+            {"eth0": 40, "eth1": 10**9 + 8},
+        ],
         [10, 10, 11],
         "network interface eth1 came during the run",
     ),
@@ -317,11 +350,18 @@ def test_a_device_that_comes_or_goes_shows_in_no_rate(made_up, what, seconds, ra
 
 
 def test_a_cpu_that_comes_back_brings_no_burst(made_up):
-    """Its column is empty while it is away and the machine's percent is that of the rest; back, its line counts since boot."""
+    """Its column is empty while it is away and the machine's percent is that of the rest.
+
+    Back, its line counts since boot.
+    """
     proc, _, sample = made_up
     proc.write(cpus=(0,), busy=150, idle=150)
     row = sample(1.0)
-    assert (row["cpu_percent"], row["cpu0_percent"], math.isnan(row["cpu1_percent"])) == (50.0, 50.0, True)
+    assert (row["cpu_percent"], row["cpu0_percent"], math.isnan(row["cpu1_percent"])) == (
+        50.0,
+        50.0,
+        True,
+    )
     proc.write(busy=200, idle=250)
     row = sample(2.0)
     assert (row["cpu_percent"], math.isnan(row["cpu1_percent"])) == (pytest.approx(100 / 3), True)
@@ -331,7 +371,10 @@ def test_a_cpu_that_comes_back_brings_no_burst(made_up):
 
 
 def test_idle_time_that_goes_back_is_no_time(made_up):
-    """The kernel's idle and iowait may fall by a tick (proc(5)): that interval was busy, and nothing is empty."""
+    """The kernel's idle and iowait may fall by a tick (proc(5)).
+
+    That interval was busy, and nothing is empty.
+    """
     proc, _, sample = made_up
     proc.write(busy=110, idle=99)
     row = sample(1.0)
@@ -346,14 +389,31 @@ def test_between_two_ticks_nothing_is_known(made_up):
     assert math.isnan(row["cpu0_percent"])
 
 
-# -- what is not there, and what answers rubbish ----------------------------------------------------------------------------------
+# -- what is not there, and what answers rubbish ---------------------------------------------------
 
 # The file, the columns that are made of it, and a part of the note.
 FILES = {
-    "stat": (("cpu_percent", "cpu0_percent", "context_switches_per_s", "processes_running"), "/proc/stat"),
-    "meminfo": (("memory_percent", "memory_used_bytes", "memory_available_bytes", "memory_dirty_bytes"), "/proc/meminfo"),
-    "diskstats": (("disk_read_bytes_per_s", "disk_write_bytes_per_s", "disk_reads_per_s", "disk_busy_percent"), "disk"),
-    "net/dev": (("network_sent_bytes_per_s", "network_errors_per_s", "network_loopback_bytes_per_s"), "network"),
+    "stat": (
+        ("cpu_percent", "cpu0_percent", "context_switches_per_s", "processes_running"),
+        "/proc/stat",
+    ),
+    "meminfo": (
+        ("memory_percent", "memory_used_bytes", "memory_available_bytes", "memory_dirty_bytes"),
+        "/proc/meminfo",
+    ),
+    "diskstats": (
+        (
+            "disk_read_bytes_per_s",
+            "disk_write_bytes_per_s",
+            "disk_reads_per_s",
+            "disk_busy_percent",
+        ),
+        "disk",
+    ),
+    "net/dev": (
+        ("network_sent_bytes_per_s", "network_errors_per_s", "network_loopback_bytes_per_s"),
+        "network",
+    ),
     "loadavg": (("load1", "load15"), "/proc/loadavg"),
     "pressure/cpu": (("pressure_cpu_percent",), "pressure"),
 }
@@ -368,11 +428,20 @@ FAULTS = {
 
 def at_second(proc, second):
     """Let the machine be half busy, and everything count."""
-    count, disks, interfaces = 100 + 50 * second, (("sda", 10 + second),), (("eth0", 1000 + second), ("lo", 5))
-    proc.write(busy=count, idle=count, events=1000 * (second + 1), disks=disks, interfaces=interfaces)
+    count, disks, interfaces = (
+        100 + 50 * second,
+        (("sda", 10 + second),),
+        (("eth0", 1000 + second), ("lo", 5)),
+    )
+    proc.write(
+        busy=count, idle=count, events=1000 * (second + 1), disks=disks, interfaces=interfaces
+    )
     proc.put("loadavg", LOADAVG)
     proc.put("meminfo", MEMINFO)
-    proc.put("pressure/cpu", f"some avg10=0 avg60=0 avg300=0 total={second}\nfull avg10=0 total={second}\n")
+    proc.put(
+        "pressure/cpu",
+        f"some avg10=0 avg60=0 avg300=0 total={second}\nfull avg10=0 total={second}\n",
+    )
 
 
 def spoil(proc, name, fault):
@@ -390,7 +459,7 @@ def emptied(row, columns_of_file):
 @pytest.mark.parametrize("name", list(FILES))
 @pytest.mark.parametrize("fault", list(FAULTS))
 def test_what_cannot_be_read_any_more_costs_its_cells(fake_proc, name, fault):
-    """All its cells are empty, none is 0, those of other files go on, and it is one sentence however long it lasts."""
+    """All its cells are empty, none is 0, the others go on, and it is said once."""
     proc, make = fake_proc
     at_second(proc, 0)
     source, sample = make()
@@ -402,7 +471,9 @@ def test_what_cannot_be_read_any_more_costs_its_cells(fake_proc, name, fault):
         spoil(proc, name, fault)
         row = sample(float(second))
     for other, (columns_of_file, _) in FILES.items():
-        assert emptied(row, columns_of_file) == (list(columns_of_file) if other == name else []), other
+        assert emptied(row, columns_of_file) == (list(columns_of_file) if other == name else []), (
+            other
+        )
     assert [text for text in source.resets if FILES[name][1] in text]
     assert len(source.resets) <= 3
     proc.unreadable.clear()
@@ -415,7 +486,10 @@ def test_what_cannot_be_read_any_more_costs_its_cells(fake_proc, name, fault):
 @pytest.mark.parametrize("name", list(FILES))
 @pytest.mark.parametrize("fault", ["gone", *FAULTS])
 def test_what_cannot_be_read_at_all_is_empty_and_said(fake_proc, name, fault):
-    """From the first sample on: containers hide files, show empty ones, or refuse them to a user."""
+    """From the first sample on.
+
+    Containers hide files, show empty ones, or refuse them to a user.
+    """
     proc, make = fake_proc
     at_second(proc, 0)
     if fault == "gone":
@@ -442,21 +516,34 @@ def test_a_line_that_meminfo_lacks_is_an_empty_cell(made_up, line, lost):
     """MemAvailable came with Linux 3.14, and containers show what their lxcfs knows."""
     proc, source, sample = made_up
     text = (proc.folder / "meminfo").read_text()
-    proc.put("meminfo", "".join(f"{entry}\n" for entry in text.splitlines() if not entry.startswith(line)))
+    proc.put(
+        "meminfo",
+        "".join(f"{entry}\n" for entry in text.splitlines() if not entry.startswith(line)),
+    )
     row = sample(1.0)
     every = [column for columns_of_line in MEMINFO_COLUMNS.values() for column in columns_of_line]
     assert emptied(row, every) == list(lost)
-    assert [text for text in source.resets if text.startswith("/proc/meminfo does not tell") and line in text]
+    assert [
+        text
+        for text in source.resets
+        if text.startswith("/proc/meminfo does not tell") and line in text
+    ]
 
 
 def test_a_disk_is_read_from_its_own_file_where_diskstats_shows_none(fake_proc, monkeypatch):
     """Some lxcfs shows an empty /proc/diskstats beside a whole /sys/block."""
     proc, make = fake_proc
     files = {b"sda": [10, 20], b"sdb": [5, 6]}
-    monkeypatch.setattr(procfs_source, "keep", keep_of(proc, {f"/sys/block/{name.decode()}/stat": name for name in files}))
+    monkeypatch.setattr(
+        procfs_source,
+        "keep",
+        keep_of(proc, {f"/sys/block/{name.decode()}/stat": name for name in files}),
+    )
     for second in (0, 1):
         for name, counts in files.items():
-            (proc.folder / name.decode()).write_text(f"{counts[second]} 0 0 0 {counts[second]} 0 0 0 0 0 0 0 0 0 0 0 0\n")
+            (proc.folder / name.decode()).write_text(
+                f"{counts[second]} 0 0 0 {counts[second]} 0 0 0 0 0 0 0 0 0 0 0 0\n"
+            )
         at_second(proc, second)
         proc.put("diskstats", "")
         if second == 0:
@@ -478,7 +565,16 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), ValueError("<unknown>"), IndexError("x"), NotImplementedError("no")], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(13, "Permission denied"),
+        ValueError("<unknown>"),
+        IndexError("x"),
+        NotImplementedError("no"),
+    ],
+    ids=repr,
+)
 @pytest.mark.parametrize("name", list(ASKED))
 def test_what_psutil_cannot_say_costs_its_cells(machine, names, monkeypatch, name, error):
     """Whatever it raises: the cells are empty, one note says so, and the others go on."""
@@ -489,9 +585,16 @@ def test_what_psutil_cannot_say_costs_its_cells(machine, names, monkeypatch, nam
     source = PsutilSource(machine.to_json())
     source.start(0.0)
     monkeypatch.setattr(psutil, name, refuse)
-    rows = [dict(zip(names, source.sample(second).cells, strict=True)) for second in (1.0, 2.0, 3.0)]
+    rows = [
+        dict(zip(names, source.sample(second).cells, strict=True)) for second in (1.0, 2.0, 3.0)
+    ]
     assert emptied(rows[-1], ASKED[name]) == list(ASKED[name])
-    others = [column for other, lost in ASKED.items() if other not in (name, "cpu_freq", "swap_memory") for column in lost]
+    others = [
+        column
+        for other, lost in ASKED.items()
+        if other not in (name, "cpu_freq", "swap_memory")
+        for column in lost
+    ]
     assert not set(emptied(rows[-1], others)) - {"cpu0_percent", "cpu_percent"}
     assert len([text for text in source.resets if "could not be read" in text]) == bool(ASKED[name])
 
@@ -504,8 +607,15 @@ def test_psutil_without_disks_or_network_is_empty_and_says_so(machine, names, mo
     source = PsutilSource(machine.to_json())
     source.start(0.0)
     row = dict(zip(names, source.sample(1.0).cells, strict=True))
-    assert [name for name, value in row.items() if name.startswith(("disk_", "network_")) and not math.isnan(value)] == ["disk_used_percent"]
-    assert source.resets[:2] == ["psutil shows no block device: the disk rates are empty", "psutil shows no interface but loopback: network_* are empty"]
+    assert [
+        name
+        for name, value in row.items()
+        if name.startswith(("disk_", "network_")) and not math.isnan(value)
+    ] == ["disk_used_percent"]
+    assert source.resets[:2] == [
+        "psutil shows no block device: the disk rates are empty",
+        "psutil shows no interface but loopback: network_* are empty",
+    ]
 
 
 def test_what_psutil_fills_with_zeros_is_empty(machine, names, monkeypatch):
@@ -519,8 +629,16 @@ def test_what_psutil_fills_with_zeros_is_empty(machine, names, monkeypatch):
 
         return ask
 
-    monkeypatch.setattr(psutil, "swap_memory", answer(swap, "'sin' and 'sout' swap memory stats couldn't be determined and were set to 0"))
-    monkeypatch.setattr(psutil, "virtual_memory", answer(memory, "'cached' memory stats couldn't be determined and was set to 0"))
+    monkeypatch.setattr(
+        psutil,
+        "swap_memory",
+        answer(swap, "'sin' and 'sout' swap memory stats couldn't be determined and were set to 0"),
+    )
+    monkeypatch.setattr(
+        psutil,
+        "virtual_memory",
+        answer(memory, "'cached' memory stats couldn't be determined and was set to 0"),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source = PsutilSource(machine.to_json())
@@ -719,7 +837,10 @@ def test_reading_that_was_held_up_is_taken_again(tmp_path, machine, held_s):
 
 @pytest.mark.parametrize("error", [OSError(errno.EBUSY, "busy"), ValueError("<unknown>"), KeyError("x"), TypeError("x"), ZeroDivisionError("x")], ids=repr)
 def test_a_source_that_fails_as_a_whole_costs_rows_not_the_logger(logger, error):
-    """What nobody thought of leaves rows with empty cells of the machine, and one note; the rows after are whole."""
+    """What nobody thought of leaves rows with empty cells of the machine, and one note.
+
+    The rows after are whole.
+    """
     made, clock, source, path = logger
     sample = source.sample
     for number in range(5):
@@ -728,7 +849,11 @@ def test_a_source_that_fails_as_a_whole_costs_rows_not_the_logger(logger, error)
         made.sample()
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [row["cpu_percent"] for row in rows] == ["1", "", "", "", "1"]
-    assert {row["memory_percent"] for row in rows[1:4]} == {row["cpu_background_percent"] for row in rows[1:4]} == {""}
+    assert (
+        {row["memory_percent"] for row in rows[1:4]}
+        == {row["cpu_background_percent"] for row in rows[1:4]}
+        == {""}
+    )
     assert [row["cpu_requested_percent"] for row in rows] == ["0"] * 5
     assert len([note for note in source.resets if note.startswith("a sample failed")]) == 1
 

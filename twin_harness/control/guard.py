@@ -38,7 +38,7 @@ class Watched(Protocol):
 
 
 class Seen:
-    """A limit that a reading may fail of: for a moment that is nothing, for longer nobody watches it, and the load is stopped.
+    """A limit that cannot be read for a moment holds; for longer nobody watches it: it is crossed.
 
     Args:
         limit: what is watched.
@@ -49,7 +49,7 @@ class Seen:
         self._blind_since_s: float | None = None
 
     def crossing(self) -> str:
-        """Return a sentence when the limit is crossed, or could not be read for a second, else nothing."""
+        """Return a sentence when it is crossed, or was unreadable for a second, else nothing."""
         try:
             sentence = self._limit.crossing()
         except (OSError, ValueError, LookupError) as error:
@@ -60,7 +60,9 @@ class Seen:
                 return ""
             reason = getattr(error, "strerror", None) or str(error)
             name = self._limit.name
-            return f"{name} could not be read for {now_s - self._blind_since_s:.1f} s ({reason:.120}), so nothing watched it"
+            blind_s = now_s - self._blind_since_s
+            failure = f"{name} could not be read for {blind_s:.1f} s ({reason:.120})"
+            return f"{failure}, so nothing watched it"
         self._blind_since_s = None
         return sentence
 

@@ -230,12 +230,19 @@ class ServerRunner:
             waited_s = monotonic_s() - begin_s
             valid_bytes, newest_s, _, _ = site.board.dataset_state()
             busy_percent = moved = nan
+            is_unmeasured = False
             if newest_s >= begin_s + _IDLE_FOR_S:
                 with site.folder.open_dataset(valid_bytes) as dataset:
                     rows = read_frame(dataset, newest_s - _IDLE_FOR_S, newest_s, site.machine.partition)
                 busy_percent = float((rows["cpu_percent"] - rows["harness_cpu_percent"]).mean())
-                moved = float((rows["disk_read_bytes_per_s"].fillna(0.0) + rows["disk_write_bytes_per_s"].fillna(0.0)).mean())
-            is_quiet = moved <= _IDLE_DISK_BYTES_PER_S or (bool(site.machine.partition) and not isnan(moved))  # the disk is the neighbours', too
+                moved = float(
+                    (rows["disk_read_bytes_per_s"] + rows["disk_write_bytes_per_s"]).mean()
+                )
+                # Then the CPU alone tells, and the record says that no disk did.
+                is_unmeasured = isnan(moved)
+            # The disk of a part is the neighbours', too.
+            is_shared = bool(site.machine.partition) and not isnan(moved)
+            is_quiet = is_unmeasured or is_shared or moved <= _IDLE_DISK_BYTES_PER_S
             is_idle = busy_percent <= _IDLE_CPU_PERCENT and is_quiet
             if is_idle or waited_s >= longest_s:
                 return {"is_idle": is_idle, "waited_s": round(waited_s, 3), "cpu_percent": _rounded(busy_percent), "disk_bytes_per_s": _rounded(moved)}

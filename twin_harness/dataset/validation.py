@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from twin_harness.recording import Run
 
 LEAST_BACKGROUND_PERCENT = -1.0
-# Both sources measure these wherever the kernel shows them: without a single figure, nothing was measured there.
+# Both sources measure these wherever the kernel shows them: without a single figure, nothing was
+# measured there.
 _MEASURED_EVERYWHERE = (
     "cpu_percent",
     "load1",
@@ -63,7 +64,9 @@ def validate(run: Run) -> pd.DataFrame:
     for fault in unreadable:
         faults.add("damaged annotation", "", fault.partition(":")[0], fault, "left out")
     for name in sorted(unmeasured) if last is not None and len(last) else ():
-        faults.add("not measured", name, "every row", "no figure", "empty: the notes of run.json say why")
+        faults.add(
+            "not measured", name, "every row", "no figure", "empty: the notes of run.json say why"
+        )
     _note_backgrounds(run, faults)
     _note_files(run, faults)
     return faults.table()

@@ -6,7 +6,9 @@ CPU clocks in ns, resident pages, I/O bytes. Nobody reports on himself, but for 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from math import nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twin_harness import shapes
@@ -76,7 +78,7 @@ class _Known:
 
     process: LoadProcess
     cpu_ns: int
-    moved_bytes: int
+    moved_bytes: float
     part: int
 
 
@@ -101,7 +103,7 @@ class _Got:
 
     cpu_ns: int = 0
     side_ns: int = 0
-    moved_bytes: int = 0
+    moved_bytes: float = 0
     held_bytes: int = 0
     harness_ns: float = 0.0
 
@@ -123,6 +125,7 @@ class LoadAccount:
         self._board = board
         self._ns_per_percent = cpu_capacity * 1e7
         self._parts = tuple(parts)
+        self._has_io_account = process_io_bytes(os.getpid()) is not None  # gVisor keeps none
         self._part_of_slot: dict[int, int] = {}
         self._plans_generation = -1
         self._sequences: tuple[int, ...] = ()
@@ -131,7 +134,7 @@ class LoadAccount:
         self._known: dict[int, _Known] = {}
         self._are_all_ours = False
         # Of each process: where its CPU time, its moved bytes and its held bytes stand.
-        self._readings: list[tuple[_Known, int | None, int, int]] | None = None
+        self._readings: list[tuple[_Known, int | None, float, int]] | None = None
 
     def read(self) -> None:
         """Read where the counters of every process stand now; what was read before without a sample is forgotten."""
@@ -219,17 +222,18 @@ class LoadAccount:
         self._known = present
         self._are_all_ours = all(known.process.kind == "harness" and known.process.state != ENDED for known in present.values())
 
-    def _reading(self, known: _Known) -> tuple[_Known, int | None, int, int]:
+    def _reading(self, known: _Known) -> tuple[_Known, int | None, float, int]:
         """Read the counters of a process."""
         process = known.process
-        moved_bytes = held_bytes = 0
+        moved_bytes: float = 0
+        held_bytes = 0
         if process.kind in ("disk", "disk_buffered"):
             moved_bytes = self._moved_bytes(process)
         elif process.kind == "memory" and process.state != ENDED and process.pid:
             held_bytes = max(0, (resident_bytes(process.pid) or 0) - process.base)
         return known, self._cpu_ns(process), moved_bytes, held_bytes
 
-    def _taken(self) -> list[tuple[_Known, int | None, int, int]]:
+    def _taken(self) -> list[tuple[_Known, int | None, float, int]]:
         """Return what was read, once."""
         readings, self._readings = self._readings or [], None
         return readings
@@ -267,7 +271,9 @@ class LoadAccount:
                     got.cpu_ns += spent_ns
                 else:
                     got.side_ns += spent_ns
-            if moved_bytes > known.moved_bytes:
+            if moved_bytes != moved_bytes:  # noqa: PLR0124 - NaN alone is unequal to itself
+                got.moved_bytes = nan
+            elif moved_bytes > known.moved_bytes:
                 got.moved_bytes += moved_bytes - known.moved_bytes
                 known.moved_bytes = moved_bytes
             got.held_bytes += held_bytes
@@ -286,8 +292,10 @@ class LoadAccount:
             return process.final[0]
         return process_cpu_ns(process.pid) if process.pid else None
 
-    def _moved_bytes(self, process: LoadProcess) -> int:
-        """Return the bytes that a disk load has moved since its start."""
+    def _moved_bytes(self, process: LoadProcess) -> float:
+        """Return the bytes that a disk load has moved since its start; NaN where the kernel keeps no account of them."""
+        if process.kind == "disk" and not self._has_io_account:
+            return nan
         if process.kind == "disk_buffered":
             return self._board.fsynced_bytes(process.slot)
         if process.state == ENDED:

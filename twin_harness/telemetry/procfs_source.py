@@ -26,7 +26,11 @@ _CPU_FIELDS = 8  # user nice system idle iowait irq softirq steal; guest time is
 _LOOPBACK = b"lo"
 _WIDEST_LINE = 400  # sixteen counters of 64 bits
 _RECOUNT_S = 10.0
-RUBBISH = (OSError, ValueError, LookupError)  # of a file that cannot be read, or holds something else than ever before
+RUBBISH = (
+    OSError,
+    ValueError,
+    LookupError,
+)  # of a file that cannot be read, or holds something else than ever before
 # name; reads, sectors read, writes, sectors written, ms busy, weighted ms: fields 3, 4, 6, 8, 10, 13, 14 of a line (iostats.rst)
 _DISK_LINE = re.compile(rb"^ *\d+ +\d+ (\S+) (\d+) \d+ (\d+) \d+ (\d+) \d+ (\d+) \d+ \d+ (\d+) (\d+)", re.MULTILINE)
 _NETWORK_NAME = re.compile(rb"^ *([^:\n]+): *\d", re.MULTILINE)
@@ -103,10 +107,13 @@ class Parts:
         return bool(self._parts)
 
 
-def common_times(before: Counters, now: Counters, cpus: frozenset[int]) -> tuple[list[int], list[int]]:
+def common_times(
+    before: Counters, now: Counters, cpus: frozenset[int]
+) -> tuple[list[int], list[int]]:
     """Return the times of these CPUs, summed over those that stand in both readings.
 
-    A CPU that goes offline leaves /proc/stat and takes its times along; when it is back its line counts since boot.
+    A CPU that goes offline leaves /proc/stat and takes its times along; when it is back its line
+    counts since boot.
     """
     start, end = [0] * _CPU_FIELDS, [0] * _CPU_FIELDS
     for number in cpus & before.times.keys() & now.times.keys():
@@ -116,10 +123,11 @@ def common_times(before: Counters, now: Counters, cpus: frozenset[int]) -> tuple
 
 
 def cpu_percents(before: list[int], now: list[int], to_capacity: float) -> tuple[float, ...]:
-    """Return busy, user, system, iowait, steal and irq in percent of the machine (psutil: busy is all but idle and iowait).
+    """Return busy, user, system, iowait, steal and irq in percent of the machine.
 
-    A time that went back, as idle and iowait may (proc(5)), has not advanced, as in psutil. NaN where none has: the kernel counts in
-    ticks, and between two of them nothing is known.
+    As psutil has it, busy is all but idle and iowait, and a time that went back, as these two may
+    (proc(5)), has not advanced. NaN where none has: the kernel counts in ticks, and between two of
+    them nothing is known.
     """
     moved = [max(0, end - start) for start, end in zip(before, now, strict=True)]
     total = sum(moved)
@@ -175,7 +183,10 @@ NO_ACCOUNT = "a CPU quota binds, and the CPU time of its control group cannot be
 
 
 def per_cpu_percents(before: Counters, now: Counters, possible: Sequence[int]) -> list[float]:
-    """Return how busy each possible CPU was; NaN for one that was not there all the time, or whose times stood still."""
+    """Return how busy each possible CPU was.
+
+    NaN for one that was not there all the time, or whose times stood still.
+    """
     cells = []
     for number in possible:
         start, end = before.per_cpu.get(number), now.per_cpu.get(number)
@@ -240,14 +251,22 @@ class ProcfsSource:
     def _note_what_is_missing(self) -> None:
         """Say which columns will be empty, and why."""
         if not self._before.disk:
-            sentence = "neither /proc/diskstats nor /sys/block shows a disk: the disk rates are empty"
+            sentence = (
+                "neither /proc/diskstats nor /sys/block shows a disk: the disk rates are empty"
+            )
             self.resets.once("no disk", sentence)
         if not self._before.network:
             sentence = "/proc/net/dev shows no interface but loopback: network_* are empty"
             self.resets.once("no network", sentence)
         if not any(self._pressure):
-            self.resets.once("no pressure", "the kernel tells no pressure (/proc/pressure): pressure_* are empty")
-        for name, file in (("stat", self._stat), ("meminfo", self._meminfo), ("loadavg", self._loadavg)):
+            self.resets.once(
+                "no pressure", "the kernel tells no pressure (/proc/pressure): pressure_* are empty"
+            )
+        for name, file in (
+            ("stat", self._stat),
+            ("meminfo", self._meminfo),
+            ("loadavg", self._loadavg),
+        ):
             if file is None:
                 self.resets.once(f"no {name}", f"/proc/{name} cannot be read: {_OF_FILE[name]}")
 
@@ -327,12 +346,15 @@ class ProcfsSource:
                 totals = list(map(add, totals, times))
         now.cpu = totals
         try:
-            # ctxt N btime N processes N procs_running N procs_blocked N, after a line of all interrupts
+            # ctxt N btime N processes N procs_running N procs_blocked N, after a line of all
+            # interrupts
             tail = rest[rest.rindex(b"\nctxt ") + 1 :].split(None, 10)
             now.events = (int(tail[1]), int(rest[: rest.index(b" ")]), int(tail[5]))
             now.running, now.blocked = int(tail[7]), int(tail[9])
         except RUBBISH as error:
-            self.resets.failed("the events of /proc/stat", error, "the columns made of them are empty")
+            self.resets.failed(
+                "the events of /proc/stat", error, "the columns made of them are empty"
+            )
 
     def _read_disk(self, now: Counters) -> None:
         if self._disk_files:
@@ -364,14 +386,19 @@ class ProcfsSource:
                 if name in self._disks:
                     disks[name] = (fields[0], fields[2], fields[4], fields[6])
             except RUBBISH as error:
-                self._is_disk_lost = True  # it was taken out, and its file does not come back with it
-                self.resets.failed(f"the counters of disk {name.decode()}", error, "it is left out of the disk rates")
+                self._is_disk_lost = True
+                self.resets.failed(
+                    f"the counters of disk {name.decode()}",
+                    error,
+                    "it is left out of the disk rates",
+                )
         now.disk = disks
 
     def _look_for_disks(self) -> None:
         """Find out, once a second, which disks count, and where they are read.
 
-        One disk alone is read from its own file at a third of the cost; so are all where /proc/diskstats does not show them.
+        One disk alone is read from its own file at a third of the cost; so are all where
+        /proc/diskstats does not show them.
         """
         names = _names_in("/sys/block")
         if names is not None and names == self._block_names and not self._is_disk_lost:
@@ -398,7 +425,10 @@ class ProcfsSource:
         return frozenset(line[0].decode() for line in _DISK_LINE.findall(data))
 
     def _look_for_interfaces(self, now_s: float) -> None:
-        """Find out which network interfaces count: when some come or go, and every ten seconds, for they are stacked anew unseen."""
+        """Find out which network interfaces count.
+
+        When some come or go, and every ten seconds, for they are stacked anew unseen.
+        """
         names = _names_in("/sys/class/net")
         if names == self._network_names and now_s < self._interfaces_due_s:
             return
@@ -412,7 +442,10 @@ class ProcfsSource:
         unlisted = unlisted_interfaces(listed)
         if unlisted:
             names_of = ", ".join(sorted(unlisted)[:5])
-            self.resets.once("unlisted interfaces", f"/sys/class/net does not show {names_of}: whether they count in network_* was judged by their names")
+            self.resets.once(
+                "unlisted interfaces",
+                f"/sys/class/net does not show {names_of}: judged by name for network_*",
+            )
 
     def _read_network(self, now: Counters) -> None:
         if self._network is None:
@@ -483,11 +516,16 @@ class ProcfsSource:
             return {}
         if len(table) < len(_MEMINFO_NAMES) and self._meminfo is not None:
             missing = ", ".join(name.decode() for name in _MEMINFO_NAMES if name not in table)
-            self.resets.once(f"meminfo {missing}", f"/proc/meminfo does not tell {missing}: the columns made of it are empty")
+            self.resets.once(
+                f"meminfo {missing}",
+                f"/proc/meminfo does not tell {missing}: the columns made of it are empty",
+            )
         return table
 
     def _disk(self, before: Counters, now: Counters, dt_s: float) -> tuple[tuple[float, ...], float]:
-        reads, read_sectors, writes, written_sectors = self._disk_rates.of(before.disk, now.disk, dt_s)
+        reads, read_sectors, writes, written_sectors = self._disk_rates.of(
+            before.disk, now.disk, dt_s
+        )
         read, write = read_sectors * SECTOR_BYTES, written_sectors * SECTOR_BYTES
         busy = depth = nan
         if before.device and now.device:
@@ -526,9 +564,10 @@ def group_pages(stat: bytes, otherwise: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _counters_of(data: bytes, name: bytes) -> tuple[bytes, ...]:
-    """Return an interface's bytes, errors and drops received, then sent (proc(5), /proc/net/dev); nothing where it is not.
+    """Return an interface's bytes, errors and drops received, then sent; nothing where it is not.
 
-    By its name: a machine of containers has hundreds of lines, and one or two that count.
+    The fields are those of proc(5). It is found by its name: a machine of containers has hundreds
+    of lines, and one or two that count.
     """
     at = data.find(name + b":")
     while at > 0 and data[at - 1] not in b" \n":  # the end of a longer name
@@ -548,7 +587,10 @@ def within_percent(value: float) -> float:
 
 
 def network_cells(rates: Sequence[float]) -> tuple[float, float, float, float]:
-    """Return sent, received, errors and drops, of rates in the order of /proc/net/dev: bytes, errors, drops received, then sent."""
+    """Return sent, received, errors and drops, of rates in the order of /proc/net/dev.
+
+    Bytes, errors, drops received, then sent.
+    """
     received, errors_in, drops_in, sent, errors_out, drops_out = rates
     return sent, received, errors_in + errors_out, drops_in + drops_out
 

@@ -7,7 +7,6 @@ pause (RLIMIT_RTTIME) or has been 3 s late.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import gc
@@ -49,8 +48,17 @@ _SHORTEST_SUSPEND_S = 0.05
 _TORN_S, _MOST_READINGS = 0.001, 3
 
 
-# What a source may raise that has met something nobody thought of: it costs a row, and not the logger.
-_ROW_LOST = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError)
+# What a source may raise that has met something nobody thought of: it costs a row, and not the
+# logger.
+_ROW_LOST = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    AttributeError,
+)
 
 
 class DatasetUnwritable(OSError):
@@ -188,9 +196,10 @@ class Logger:
         try:
             return self._source.sample(now_s)
         except _ROW_LOST as error:
-            from twin_harness.telemetry.procfs_source import Sample  # noqa: PLC0415 - hardly ever needed
+            from twin_harness.telemetry.procfs_source import Sample  # noqa: PLC0415 - rarely needed
 
-            sentence = f"a sample failed ({type(error).__name__}: {error!s:.120}): its row has no figures of the machine"
+            reason = f"{type(error).__name__}: {error!s:.120}"
+            sentence = f"a sample failed ({reason}): its row has no figures of the machine"
             if sentence not in self._source.resets:
                 self._source.resets.append(sentence)
             own = (nan,) * (_CPU_CELLS + self._possible_cpus)
@@ -235,7 +244,7 @@ class Logger:
         return int(gap_s / self._interval_s)
 
     def _write(self, data: bytes) -> None:
-        """Append whole lines in one write; half a line is taken back, so that no later row follows it.
+        """Append whole lines in one write; half a line is taken back: no later row follows it.
 
         Raises:
             DatasetUnwritable: they cannot be appended.

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 _PER_S = 1_000_000  # CPU times are turned into whole microseconds, so that differences are exact
 _LOOK_S = 10.0
-# What psutil raises where a file is not there, is not let read, or holds something else than ever before.
+# What psutil raises where a file is not there, is not let read, or holds something else than ever
+# before.
 _UNREADABLE = (OSError, ValueError, LookupError, RuntimeError, AttributeError)
 _CPU_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
@@ -80,7 +81,9 @@ class PsutilSource:
         if not self._before.disk:
             self.resets.once("no disk", "psutil shows no block device: the disk rates are empty")
         if not self._before.network:
-            self.resets.once("no network", "psutil shows no interface but loopback: network_* are empty")
+            self.resets.once(
+                "no network", "psutil shows no interface but loopback: network_* are empty"
+            )
 
     def read(self, now_s: float) -> None:
         """Read where the counters of the next row stand."""
@@ -111,7 +114,12 @@ class PsutilSource:
             *self._rates.of("stat", before.events[:2], now.events[:2], dt_s),
             *(nan, nan, nan),  # forks, running and blocked: psutil has none of them
             slow.processes,
-            *(self._asked("the load averages", psutil.getloadavg, "load1, load5 and load15 are empty") or (nan, nan, nan)),
+            *(
+                self._asked(
+                    "the load averages", psutil.getloadavg, "load1, load5 and load15 are empty"
+                )
+                or (nan, nan, nan)
+            ),
             *memory,
             *disk,
             busy,
@@ -135,7 +143,11 @@ class PsutilSource:
 
     def _read(self, now_s: float) -> Counters:
         now = Counters(cpu=[0] * len(_CPU_FIELDS))
-        listed = self._asked("the CPU times", lambda: [*zip(self._numbers(), psutil.cpu_times(percpu=True), strict=False)], "the CPU columns are empty")
+        listed = self._asked(
+            "the CPU times",
+            lambda: [*zip(self._numbers(), psutil.cpu_times(percpu=True), strict=False)],
+            "the CPU columns are empty",
+        )
         for number, times in listed or ():
             parts = [round(getattr(times, name, 0.0) * _PER_S) for name in _CPU_FIELDS]
             total = sum(parts)
@@ -165,12 +177,18 @@ class PsutilSource:
         return [int(line.split(None, 1)[0][3:]) for line in lines if line.startswith(b"cpu") and line[3:4].isdigit()]
 
     def _read_disk(self, now: Counters, *, is_due: bool) -> None:
-        found = self._asked("the disks' counters", lambda: psutil.disk_io_counters(perdisk=True, nowrap=False), "the disk rates are empty")
+        found = self._asked(
+            "the disks' counters",
+            lambda: psutil.disk_io_counters(perdisk=True, nowrap=False),
+            "the disk rates are empty",
+        )
         if found is None:
             return
         if is_due or found.keys() != self._disk_names:
             self._disk_names = frozenset(found)
-            self._disks = counted_disks(self._disk_names) if sys.platform == "linux" else self._disk_names
+            self._disks = (
+                counted_disks(self._disk_names) if sys.platform == "linux" else self._disk_names
+            )
         now.disk = {
             name: (entry.read_bytes, entry.write_bytes, entry.read_count, entry.write_count)
             for name, entry in found.items()
@@ -181,14 +199,25 @@ class PsutilSource:
             now.device = (scratch.busy_time, 0)
 
     def _read_network(self, now: Counters, *, is_due: bool) -> None:
-        found = self._asked("the network's counters", lambda: psutil.net_io_counters(pernic=True, nowrap=False), "network_* are empty")
+        found = self._asked(
+            "the network's counters",
+            lambda: psutil.net_io_counters(pernic=True, nowrap=False),
+            "network_* are empty",
+        )
         if found is None:
             return
         if is_due or found.keys() != self._interface_names:
             self._interface_names = frozenset(found)
             self._interfaces = counted_interfaces(self._interface_names)
         now.network = {
-            name: (entry.bytes_recv, entry.errin, entry.dropin, entry.bytes_sent, entry.errout, entry.dropout)
+            name: (
+                entry.bytes_recv,
+                entry.errin,
+                entry.dropin,
+                entry.bytes_sent,
+                entry.errout,
+                entry.dropout,
+            )
             for name, entry in found.items()
             if name in self._interfaces
         }
@@ -212,11 +241,13 @@ class PsutilSource:
 
 
 def _zero_filled_memory() -> frozenset[str]:
-    """Return the memory figures that psutil says are 0 because it does not find them, which it warns of once asked."""
+    """Return the memory figures that psutil fills with 0, which it warns of, for it finds none."""
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
             psutil.virtual_memory()
         except _UNREADABLE:
             return frozenset()
-    return frozenset(name for name in ("cached", "buffers") for warning in heard if name in str(warning.message))
+    return frozenset(
+        name for name in ("cached", "buffers") for warning in heard if name in str(warning.message)
+    )

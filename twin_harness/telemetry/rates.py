@@ -14,14 +14,20 @@ Device = TypeVar("Device", bytes, str)
 
 
 class Notes(list[str]):
-    """What a run's notes will say, each cause once: a sensor that fails with every sample is one sentence."""
+    """What a run's notes will say, each cause once.
+
+    A sensor that fails with every sample is one sentence.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._causes: set[str] = set()
 
     def once(self, cause: str, sentence: str) -> None:
-        """Add a sentence unless its cause has one; causes are bounded, so that a long run does not grow."""
+        """Add a sentence unless its cause has one.
+
+        Causes are bounded, so that a long run does not grow.
+        """
         if cause not in self._causes and len(self._causes) < _MOST_CAUSES:
             self._causes.add(cause)
             self.append(sentence)
@@ -33,7 +39,7 @@ class Notes(list[str]):
 
 
 class Rates:
-    """Differences of counters per second; a counter that went back gives NaN and a note, never a negative rate.
+    """Differences of counters per second: one that went back gives NaN and a note.
 
     Args:
         notes: where the notes go.
@@ -45,7 +51,10 @@ class Rates:
     def of(
         self, group: str, before: Sequence[float], now: Sequence[float], dt_s: float
     ) -> list[float]:
-        """Return the rate of each counter; NaN of one that is NaN, which is how a missing one is handed over."""
+        """Return the rate of each counter.
+
+        NaN of one that is NaN, which is how a missing one is handed over.
+        """
         rates = []
         for start, end in zip(before, now, strict=True):
             if end < start:
@@ -60,8 +69,9 @@ class Rates:
 class DeviceRates:
     """Rates summed over devices, each by its own counters.
 
-    A device that comes has counted long before, one that goes takes its counters along, and one that was made anew begins again:
-    none of the three may show in the sum, so each is left out of the one interval, and noted.
+    A device that comes has counted long before, one that goes takes its counters along, and one
+    that was made anew begins again: none of the three may show in the sum, so each is left out of
+    the one interval, and noted.
 
     Args:
         kind: what the devices are, for the notes.
@@ -80,10 +90,11 @@ class DeviceRates:
         now: Mapping[Device, Sequence[bytes | int]] | None,
         dt_s: float,
     ) -> list[float]:
-        """Return the summed rate of each counter; NaN where no device stands in both readings, or there is no reading.
+        """Return the summed rate of each counter; NaN where no device stands in both readings.
 
         Args:
-            before: each device's counters, as numbers or as the kernel prints them; None is no reading.
+            before: each device's counters, as numbers or as the kernel prints them; None where
+                they could not be read.
             now: the same, later.
             dt_s: between the two.
         """

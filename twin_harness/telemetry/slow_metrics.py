@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import warnings
-from math import nan
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -14,7 +14,13 @@ import psutil
 from twin_harness.clock import monotonic_s
 from twin_harness.deadline import SpaceWatch
 from twin_harness.devices import PowerZone, power_zones
-from twin_harness.procfs import PAGE_BYTES, believable_celsius, cpu_temperature_files, keep, read_text
+from twin_harness.procfs import (
+    PAGE_BYTES,
+    believable_celsius,
+    cpu_temperature_files,
+    keep,
+    read_text,
+)
 
 if TYPE_CHECKING:
     from twin_harness.procfs import KeptFile
@@ -27,7 +33,13 @@ PERIOD_S = 0.999  # just under a second, so that a 0.1 s grid meets it every ten
 _FREQUENCY = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"  # in kHz
 _MEGAHERTZ = re.compile(rb"^processor\s*: (\d+)$.*?^cpu MHz\s*: ([0-9.]+)$", re.MULTILINE | re.DOTALL)
 _MOST_WATTS = 5000.0  # of one package; more is a counter that was set back, not one that went round
-_UNREADABLE = (OSError, ValueError, LookupError, RuntimeError, AttributeError)  # psutil raises the last two for what is not there
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    RuntimeError,
+    AttributeError,
+)  # psutil raises the last two for what is not there
 _VM_COUNTERS = (b"\npswpin ", b"\npswpout ", b"\npgfault ", b"\npgmajfault ")
 
 
@@ -100,13 +112,17 @@ class SlowMetrics:
         return True
 
     def _look_for_sensors(self) -> None:
-        """Open the sensors, again when some were lost: the file of a CPU that was offline is dead, and there is a new one."""
+        """Open the sensors, again when some were lost.
+
+        The file of a CPU that was offline is dead, and there is a new one.
+        """
         self._is_sensor_lost = False
         for file in (*self._frequency_files, *self._temperatures):
             file.close()
         paths = [_FREQUENCY.format(number) for number in sorted(self._allowed)]
         self._frequency_files = list(filter(None, (keep(path, 32) for path in paths)))
-        self._temperatures = list(filter(None, (keep(path, 32) for path, _ in cpu_temperature_files())))
+        files = cpu_temperature_files()
+        self._temperatures = list(filter(None, (keep(path, 32) for path, _ in files)))
 
     def _refresh_space(self, now_s: float, wait_s: float) -> None:
         """Take up how full the scratch filesystem is; while it does not answer, nothing is known."""
@@ -138,7 +154,10 @@ class SlowMetrics:
         return sum(found) / len(found) if found else nan
 
     def _scaled_hz(self) -> list[float]:
-        """Return what cpufreq answers; a CPU that is offline answers EBUSY, ``<unknown>`` or 0, and is none of those that run."""
+        """Return what cpufreq answers.
+
+        A CPU that is offline answers EBUSY, ``<unknown>`` or 0, and is none of those that run.
+        """
         found = []
         for file in self._frequency_files:
             try:
@@ -152,7 +171,10 @@ class SlowMetrics:
         return found
 
     def _temperature_celsius(self) -> float:
-        """Return the hottest CPU sensor; one that cannot be read now, or says what no CPU can be, does not count."""
+        """Return the hottest CPU sensor.
+
+        One that cannot be read now, or says what no CPU can be, does not count.
+        """
         if sys.platform != "linux":
             return _psutil_temperature_celsius()
         found = []
@@ -161,13 +183,15 @@ class SlowMetrics:
                 data = file.read()
             except OSError as error:
                 self._is_sensor_lost = True
-                self._notes.failed(file.path, error, "that sensor is left out of temperature_celsius")
+                consequence = "that sensor is left out of temperature_celsius"
+                self._notes.failed(file.path, error, consequence)
                 continue
             celsius = believable_celsius(data)
-            if celsius == celsius:  # noqa: PLR0124 - NaN alone is unequal to itself
+            if not isnan(celsius):
                 found.append(celsius)
             else:
-                self._notes.once(f"rubbish {file.path}", f"{file.path} says {data[:20]!r}, which is no CPU's temperature: left out of temperature_celsius")
+                sentence = f"{file.path} says {data[:20]!r}, which is no CPU's temperature"
+                self._notes.once(f"rubbish {file.path}", f"{sentence}: it is left out")
         return max(found, default=nan)
 
     def _count_processes(self, now_s: float) -> int:
@@ -190,39 +214,55 @@ class SlowMetrics:
             return
         data, before = self._vmstat.read(), self._vm
         self._vm = now = [_counter(data, name) for name in _VM_COUNTERS]
-        missing = [name.strip().decode() for name, value in zip(_VM_COUNTERS, now, strict=True) if value != value]  # noqa: PLR0124 - NaN
-        if missing:
-            self._notes.once("vmstat", f"/proc/vmstat does not tell {', '.join(missing)}: the columns made of it are empty")
+        if any(map(isnan, now)):
+            lacking = [name for name, value in zip(_VM_COUNTERS, now, strict=True) if isnan(value)]
+            names = b", ".join(map(bytes.strip, lacking)).decode()
+            sentence = f"/proc/vmstat does not tell {names}: the columns made of it are empty"
+            self._notes.once("vmstat", sentence)
         if before is not None:
             rates = self._rates("vmstat", before, now, dt_s)
             self.swap_in, self.swap_out = rates[0] * PAGE_BYTES, rates[1] * PAGE_BYTES
             self.faults, self.major_faults = rates[2], rates[3]
 
     def _rates(self, group: str, before: list[float], now: list[float], dt_s: float) -> list[float]:
-        if any(end < start for start, end in zip(before, now, strict=True)):
-            self._notes.once(group, f"a {group} counter went back from {before} to {now}: empty cells for a second")
-        return [(end - start) / dt_s if end >= start else nan for start, end in zip(before, now, strict=True)]
+        pairs = list(zip(before, now, strict=True))
+        if any(end < start for start, end in pairs):
+            moved = f"a {group} counter went back from {before} to {now}"
+            self._notes.once(group, f"{moved}: empty cells for a second")
+        return [(end - start) / dt_s if end >= start else nan for start, end in pairs]
 
     def _refresh_swap(self, dt_s: float) -> None:
         with warnings.catch_warnings():  # psutil warns of what it does not find, and says 0
             warnings.simplefilter("ignore")
             found, before = psutil.swap_memory(), self._vm
-        self._vm = now = [nan if name in self._zero_filled else float(getattr(found, name)) for name in ("sin", "sout")]
+        self._vm = now = [
+            nan if name in self._zero_filled else float(getattr(found, name))
+            for name in ("sin", "sout")
+        ]
         self.swap_percent = float(found.percent) if found.total else nan
         if before is not None:
             self.swap_in, self.swap_out = self._rates("swap", before, now, dt_s)
 
     def _refresh_power(self, dt_s: float) -> None:
-        """Mean power since the last reading, over all zones or not at all; a counter that went round goes on from 0."""
+        """Mean power since the last reading, over all zones or not at all.
+
+        A counter that went round goes on from 0.
+        """
         energy, before = [_energy_uj(zone) for zone in self._zones], self._energy_uj
         self._energy_uj = energy
         if None in energy:
-            mute = ", ".join(zone.name for zone, value in zip(self._zones, energy, strict=True) if value is None)
-            self._notes.once("power", f"the energy of {mute} cannot be read (the kernel lets root alone): power_watts is empty")
-        watts = [_watts(zone, start, end, dt_s) for zone, start, end in zip(self._zones, before, energy, strict=False)]
+            pairs = zip(self._zones, energy, strict=True)
+            mute = ", ".join(zone.name for zone, value in pairs if value is None)
+            sentence = f"the energy of {mute} cannot be read (the kernel lets root alone)"
+            self._notes.once("power", f"{sentence}: power_watts is empty")
+        watts = [
+            _watts(zone, start, end, dt_s)
+            for zone, start, end in zip(self._zones, before, energy, strict=False)
+        ]
         self.power_watts = sum(watts) if watts else nan
-        if watts and self.power_watts != self.power_watts and None not in (*before, *energy):
-            self._notes.once("energy", f"an energy counter was set back from {before} to {energy} µJ: power_watts is empty for a second")
+        if watts and isnan(self.power_watts) and None not in (*before, *energy):
+            sentence = f"an energy counter was set back from {before} to {energy} µJ"
+            self._notes.once("energy", f"{sentence}: power_watts is empty for a second")
 
 
 def _energy_uj(zone: PowerZone) -> int | None:
@@ -240,7 +280,10 @@ def _watts(zone: PowerZone, start_uj: int | None, end_uj: int | None, dt_s: floa
 
 
 def _counter(data: bytes, name: bytes) -> float:
-    """Return a line of /proc/vmstat; NaN where this kernel has none (one without swap has no ``pswpin``)."""
+    """Return a line of /proc/vmstat.
+
+    NaN where this kernel has none (one without swap has no ``pswpin``).
+    """
     at = data.find(name)
     if at < 0:
         return nan
@@ -249,7 +292,7 @@ def _counter(data: bytes, name: bytes) -> float:
 
 
 def _zero_filled_swap() -> frozenset[str]:
-    """Return the swap counters that psutil says are 0 because it does not find them, which it warns of once asked."""
+    """Return the swap counters that psutil fills with 0, which it warns of, for it finds none."""
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
