@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twin_harness import deadline
 from twin_harness.board import SERVICE_PROBE, Board
 from twin_harness.child import end_child, run_on
 from twin_harness.config import TwinConfig
@@ -319,8 +320,12 @@ class Session:
 
         Raises:
             OSError: a file could not be written; nothing runs any more, and board and registry are gone, all the same.
+            Unanswered: the run folder does not answer; as above, and what was recorded stays there as it is.
         """
         self.admission.release()
+        if not self.is_virtual and deadline.is_mute(str(self.folder.path)):
+            self._abandon()
+            raise deadline.Unanswered(str(self.folder.path), option="data-dir")
         has_samples = self.folder.dataset.exists()
         is_sampled = has_samples and not self.is_virtual
         try:
@@ -343,6 +348,18 @@ class Session:
             reaper.registry_path(self.board.path).unlink(missing_ok=True)
         self.folder.remove_workings()
         return self._write_report() if self.config.has_report and has_samples else None
+
+    def _abandon(self) -> None:
+        """End all that runs without a look at the run folder, which does not answer."""
+        try:
+            self.board.ask_to_stop()
+            losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
+            self._kill_logger()
+            for child in self._children:
+                end_child(child, _STOP_PATIENCE_S)
+        finally:
+            self.board.close(unlink=True)
+            reaper.registry_path(self.board.path).unlink(missing_ok=True)
 
     def _write_all(self, *, is_interrupted: bool) -> None:
         """Account for what was lost, merge the shards, and write ``run.json`` and ``machine.json``."""
