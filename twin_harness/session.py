@@ -104,6 +104,11 @@ class Session:
         """Whether experiments run on the twin alone: nothing is loaded and nothing sampled."""
         return self.config.on == "twin"
 
+    @property
+    def is_mute(self) -> bool:
+        """Whether the run folder was seen not to answer; it is not asked again."""
+        return isinstance(self.runner, ServerRunner) and self.runner.was_mute
+
     def _make_runner(self) -> ServerRunner | TwinRunner:
         if not self.is_virtual:
             return ServerRunner(self._site())

@@ -100,12 +100,15 @@ class ServerRunner:
 
     Args:
         site: the session's folder, board, machine and so on.
+
+    Attributes:
+        was_mute: the run folder did not answer when it was last asked.
     """
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._under_way = 0
-        self._was_mute = False
+        self.was_mute = False
 
     def run(self, experiment: Experiment, generator: dict[str, Any] | None = None) -> Recording:
         """Run one experiment and return its recording.
@@ -153,7 +156,7 @@ class ServerRunner:
     def _start(self, experiment: Experiment, generator: dict[str, Any] | None) -> _Running:
         site = self._site
         _refuse_inside_given(experiment)
-        if self._was_mute:
+        if self.was_mute:
             self._look_at_data()
         for warning in preflight.check(experiment, site.machine, site.guard, is_scratch_named=site.is_scratch_named, may_run_commands=site.may_run_commands):
             site.warn(warning)
@@ -260,7 +263,7 @@ class ServerRunner:
         """
         folder = str(self._site.folder.path)
         if deadline.is_mute(folder):
-            self._was_mute = True
+            self.was_mute = True
             raise Unanswered(folder, option="data-dir")
 
     def _hear(self, running: _Running, message: dict[str, Any]) -> None:
