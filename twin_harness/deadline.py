@@ -29,11 +29,11 @@ _MOST_BYTES = 1 << 20
 class Unanswered(HarnessFailure):
     """A filesystem does not answer; the owner of the machine must mend it, or name another folder."""
 
-    def __init__(self, folder: str, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, folder: str, patience_s: float = PATIENCE_S, option: str = "scratch-dir") -> None:
         super().__init__(
             f"{folder}: its filesystem has not answered for {patience_s:g} s "
             "(a lost network server, or a FUSE program that hangs); "
-            "name a folder on another one with --twin-scratch-dir, or have it answer"
+            f"name a folder on another one with --twin-{option}, or have it answer"
         )
 
 
@@ -86,6 +86,17 @@ def ask(question: str, folder: str, patience_s: float = PATIENCE_S) -> Any:
     if "errno" in answer:
         raise OSError(answer["errno"], os.strerror(answer["errno"]), folder)
     return answer["answer"]
+
+
+def is_mute(folder: str, patience_s: float = PATIENCE_S) -> bool:
+    """Tell whether the filesystem of a folder does not answer; one whose answer is an error does."""
+    try:
+        ask("twin_harness.storage:describe", folder, patience_s)
+    except Unanswered:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _answer_on_stdout(question: str, folder: str) -> int:

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness import newest
+from twin_harness import deadline, newest
 from twin_harness.board import SERVICE_PROBE, Board
 from twin_harness.child import run_on
 from twin_harness.clock import is_standing, monotonic_s, now_text, sleep_s
@@ -114,6 +114,11 @@ class Session:
     def is_virtual(self) -> bool:
         """Whether experiments run on the twin alone: nothing is loaded and nothing sampled."""
         return self.config.on == "twin"
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether the run folder was seen not to answer; it is not asked again."""
+        return isinstance(self.runner, ServerRunner) and self.runner.was_mute
 
     def _make_runner(self) -> ServerRunner | TwinRunner:
         if not self.is_virtual:
@@ -356,8 +361,12 @@ class Session:
 
         Raises:
             OSError: a file could not be written; nothing runs any more, and board and registry are gone, all the same.
+            Unanswered: the run folder does not answer; as above, and what was recorded stays there as it is.
         """
         self.admission.release()
+        if not self.is_virtual and deadline.is_mute(str(self.folder.path)):
+            self._abandon()
+            raise deadline.Unanswered(str(self.folder.path), option="data-dir")
         has_samples = self.folder.dataset.exists()
         is_sampled = has_samples and not self.is_virtual
         try:
@@ -414,6 +423,18 @@ class Session:
             state = self.folder.read_state()
             self.folder.write_state({**state, "notes": [*state.get("notes", []), sentence]})
             self._warn(sentence)
+
+    def _abandon(self) -> None:
+        """End all that runs without a look at the run folder, which does not answer."""
+        try:
+            self.board.ask_to_stop()
+            losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
+            self._kill_logger()
+            for child in self._children:
+                child.end(_STOP_PATIENCE_S)
+        finally:
+            self.board.close(unlink=True)
+            reaper.registry_path(self.board.path).unlink(missing_ok=True)
 
     def _write_all(self, *, is_interrupted: bool) -> None:
         """Account for what was lost, merge the shards, and write ``run.json`` and ``machine.json``."""

@@ -154,6 +154,14 @@ def test_question_that_is_never_answered_is_given_up(tmp_path):
     )
 
 
+def test_folder_whose_answer_is_an_error_is_not_mute(tmp_path, monkeypatch):
+    """Only silence is; what is gone, or there, has answered."""
+    assert not deadline.is_mute(str(tmp_path))
+    assert not deadline.is_mute(str(tmp_path / "no"))
+    monkeypatch.setattr(deadline, "ask", lambda *_: (_ for _ in ()).throw(Unanswered("/x")))
+    assert deadline.is_mute("/x")
+
+
 def test_question_that_nobody_has_an_answer_to_is_an_error(tmp_path):
     with pytest.raises(OSError, match="ended with code 1"):
         ask("twin_harness.procfs:no_such_function", str(tmp_path))

@@ -174,13 +174,10 @@ def _run_command(parsed: argparse.Namespace) -> int:
     """Run a command, and make of what is raised a sentence and an exit code."""
     try:
         return int(parsed.run_command(parsed))
-    except (InvalidInput, UnreadableRun) as error:
+    except TwinError as error:
         # The same options have longer names under pytest; what is to be typed there stays as it is.
         complain(re.sub(r"(pytest [^;,]*)|--twin-", lambda found: found[1] or "--", str(error)))
-        return USAGE
-    except TwinError as error:
-        complain(str(error))
-        return FAILED
+        return USAGE if isinstance(error, (InvalidInput, UnreadableRun)) else FAILED
     except OSError as error:
         complain(f"{error.filename or 'a file'}: {error.strerror or error}; {advise(error)}")
         return USAGE if error.filename else FAILED

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
-from twin_harness import shapes
+from twin_harness import deadline, shapes
 from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.control import preflight
 from twin_harness.control.foreign import Clocks, busiest, read_clocks
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
+from twin_harness.deadline import Unanswered
 from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput, advise
 from twin_harness.frames import read_frame
 from twin_harness.metrics import RESOURCE_COLUMNS
@@ -100,12 +101,16 @@ class ServerRunner:
 
     Args:
         site: the session's folder, board, machine and so on.
+
+    Attributes:
+        was_mute: the run folder did not answer when it was last asked.
     """
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._under_way = 0
         self._entering = threading.Lock()  # a test may begin loads in threads: one of them at a time takes the machine, or starts the logger
+        self.was_mute = False
 
     def run(self, experiment: Experiment, generator: dict[str, Any] | None = None) -> Recording:
         """Run one experiment and return its recording.
@@ -134,6 +139,8 @@ class ServerRunner:
         """
         site = self._site
         _refuse_inside_given(experiment)
+        if self.was_mute:
+            self._look_at_data()
         for warning in preflight.check(experiment, site.machine, site.guard, is_scratch_named=site.is_scratch_named, may_run_commands=site.may_run_commands):
             site.warn(warning)
         with self._entering:
@@ -287,8 +294,20 @@ class ServerRunner:
         patience_s = _ROW_PATIENCE_S + 2 * self._site.interval_s
         silent_s = monotonic_s() - max(self._site.board.dataset_state()[1], running.planned.begin_s)
         if silent_s > patience_s:
+            self._look_at_data()
             msg = f"the telemetry logger has written nothing for {silent_s:.1f} s; the experiment was ended, look at the logger's message on stderr"
             raise HarnessFailure(msg)
+
+    def _look_at_data(self) -> None:
+        """Go on only while the run folder answers: what writes there would wait as long as it does not.
+
+        Raises:
+            Unanswered: it does not.
+        """
+        folder = str(self._site.folder.path)
+        if deadline.is_mute(folder):
+            self.was_mute = True
+            raise Unanswered(folder, option="data-dir")
 
     def _hear(self, running: _Running, message: dict[str, Any]) -> None:
         event = running.waiting[message["event"]]
@@ -400,6 +419,8 @@ class ServerRunner:
         if link.tripped is None:
             link.poll(0.3)  # the guard speaks after the load is dead, and the host's end may be heard first
         link.await_dead_load(_DEAD_PATIENCE_S)
+        if link.tripped and "has not answered" in link.tripped["reason"]:
+            self._look_at_data()  # by default scratch is in the run folder
         if link.tripped:
             status, why, end_s = "aborted", _tripped_text(link.tripped), link.tripped["killed_s"]
         else:
@@ -427,6 +448,11 @@ class ServerRunner:
 
     def _break_off(self, running: _Running, reason: BaseException) -> None:
         """Interrupted, or unable to go on: stop the load, write what is known, leave nothing running."""
+        if isinstance(reason, Unanswered):  # nothing can be written
+            running.link.close()
+            if running.plan_slot >= 0:
+                self._site.board.remove_plan(running.plan_slot)
+            return
         is_fault = isinstance(reason, Exception)
         why = str(reason) or "the session was interrupted"
         try:

@@ -66,7 +66,8 @@ class ControllerHooks:
         if self._session is not None and self._state.is_interrupted and gate_verdict.is_distributed(self._config):
             gate_verdict.finish(self._session, self._state)
         self._state.is_interrupted |= exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
-        close_session(self._config, self._state)
+        if not self._state.closing_lines:  # else it has been closed for want of an answer
+            close_session(self._config, self._state)
 
 
 class GateHooks:
@@ -77,6 +78,9 @@ class GateHooks:
         """Judge what gated tests gave."""
         state = state_of(session.config)
         state.is_interrupted |= session.exitstatus == pytest.ExitCode.INTERRUPTED
+        if state.session is not None and state.session.is_mute:
+            close_session(session.config, state)  # what gated tests gave cannot be read
+            return
         if not (state.is_interrupted and gate_verdict.is_distributed(session.config)):  # else workers are still at it
             gate_verdict.finish(session, state)
 
