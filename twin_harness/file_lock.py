@@ -38,6 +38,10 @@ class FileLock:
         self._what = what
         close_in_forks(self)
 
+    def fileno(self) -> int:
+        """Return its descriptor, for whoever takes a file object; -1 once it is closed."""
+        return self.descriptor
+
     def take(self, *, is_shared: bool = False, on_wait: Callable[[], None] = lambda: None) -> None:
         """Take it, waiting for it; ``on_wait`` is called before a wait.
 
