@@ -1,8 +1,9 @@
-"""A lock on a file (flock(2)): held by an open file description, and so by all who have inherited its descriptor.
+"""A lock on a file (flock(2)): held by an open file description, so by all who inherited it.
 
-Closing the descriptor lets go only when the last copy is closed. A fork of the user's closes its copy (``forks``), but one that a C library
-has made does not, so ``release`` also unlocks, which lets go for all copies: of a lock that nobody is meant to inherit, or whose heirs
-are known to have ended.
+Closing the descriptor lets go only when the last copy is closed. A fork of the user's closes its
+copy (``forks``), but one that a C library has made does not, so ``release`` also unlocks, which
+lets go for all copies: of a lock that nobody is meant to inherit, or whose heirs are known to have
+ended.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ class FileLock:
         self._what = what
         close_in_forks(self)
 
+    def fileno(self) -> int:
+        """Return its descriptor, for whoever takes a file object; -1 once it is closed."""
+        return self.descriptor
+
     def take(self, *, is_shared: bool = False, on_wait: Callable[[], None] = lambda: None) -> None:
         """Take it, waiting for it; ``on_wait`` is called before a wait.
 
@@ -66,7 +71,10 @@ class FileLock:
         except OSError as error:
             if error.errno in _IS_TAKEN:
                 raise BlockingIOError(*error.args) from None
-            msg = f"{self._what} cannot be locked ({error.strerror}): its filesystem has no locks, or none are left; put it on a local filesystem"
+            msg = (
+                f"{self._what} cannot be locked ({error.strerror}): its filesystem has no locks, "
+                "or none are left; put it on a local filesystem"
+            )
             raise HarnessFailure(msg) from None
 
     def release(self) -> None:
@@ -80,7 +88,7 @@ class FileLock:
                 self.close()
 
     def close(self) -> None:
-        """Close it: processes that inherited it keep the lock until they end. A second time does nothing."""
+        """Close it; processes that inherited it keep the lock. A second time does nothing."""
         descriptor, self.descriptor = self.descriptor, -1
         keep_in_forks(self)
         if descriptor >= 0:

@@ -1,8 +1,9 @@
-"""What a fork of the user's must not keep: locks, and our ends of the pipes that tie the lives of our processes.
+"""What a fork of the user's must not keep: locks, and our ends of the pipes of our processes.
 
-A test may fork (multiprocessing's default on Linux, a daemon) while we hold the machine. The fork would keep every descriptor of ours
-open: the machine stays taken although we have let go, and a load host never reads the end of its stdin. So a forked child closes them
-first of all. Our own processes are not concerned: they are executed, and inherit what is passed on to them by number.
+A test may fork (multiprocessing's default on Linux, a daemon) while we hold the machine. The fork
+would keep every descriptor of ours open: the machine stays taken although we have let go, and a
+load host never reads the end of its stdin. So a forked child closes them first of all. Our own
+processes are not concerned: they are executed, and inherit what is passed on to them by number.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Closable(Protocol):
         ...
 
 
-# One list a process, like the descriptors themselves; what is collected by the garbage collector leaves it.
+# One list a process, like the descriptors themselves; what is collected leaves it.
 _ours: WeakSet[Closable] = WeakSet()
 
 

@@ -1,6 +1,7 @@
-"""Noticing that another process has ended: by a descriptor of the kernel's, or by looking, where it gives none.
+"""Noticing that another process has ended: by a descriptor of the kernel's, or by looking.
 
-pidfd_open(2) came with Linux 5.3; a seccomp filter of a container may answer ENOSYS or EPERM to it, and descriptors may have run out.
+pidfd_open(2) came with Linux 5.3; a seccomp filter of a container may answer ENOSYS or EPERM to it,
+and descriptors may have run out.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ class ProcessWatch:
 
     Attributes:
         descriptors: to be polled for reading; each becomes readable when its process ends.
-        longest_wait_s: how long may be waited for them before ``has_ended`` is to be asked; None: as long as one likes.
+        longest_wait_s: how long may be waited for them before ``has_ended`` is to be asked;
+            None: as long as one likes.
     """
 
     def __init__(self, pids: Iterable[int]) -> None:
@@ -49,7 +51,7 @@ class ProcessWatch:
         return self.longest_wait_s if wait_s is None else min(wait_s, self.longest_wait_s)
 
     def has_ended(self, readable: Iterable[int] = ()) -> bool:
-        """Tell whether one of the processes has ended, given which descriptors a poll has found readable."""
+        """Tell whether one of them has ended, given which descriptors a poll has found readable."""
         if not self._has_ended:
             self._has_ended = any(descriptor in self.descriptors for descriptor in readable)
         if not self._has_ended and self._unseen:

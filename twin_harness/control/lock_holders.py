@@ -1,4 +1,4 @@
-"""Who holds a lock file, and how a wait for it is told: by the process, found in /proc, and again every minute."""
+"""Who holds a lock file, by /proc, and how a wait for it is told, at once and every minute."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ class Holder:
 
 
 def holders_of(path: str) -> list[Holder]:
-    """Return who holds a lock on a file, as far as we may look: fdinfo names the locks of each descriptor, and who took them (proc(5))."""
+    """Return who holds a lock on a file, as far as we may look.
+
+    fdinfo names the locks of each descriptor, and who took them (proc(5)).
+    """
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -47,7 +50,10 @@ def holders_of(path: str) -> list[Holder]:
 
 
 def _taker(folder: Path, link: Path, path: str) -> int | None:
-    """Return who took the lock that a descriptor holds on a file; by the file's name, for asking the file itself may hang (a lost NFS server)."""
+    """Return who took the lock that a descriptor holds on a file.
+
+    It is known by the file's name: asking the file itself may hang (a lost NFS server).
+    """
     try:
         if str(link.readlink()) != path:
             return None
@@ -59,7 +65,10 @@ def _taker(folder: Path, link: Path, path: str) -> int | None:
 
 
 def _recorded(path: str) -> list[Holder]:
-    """Return who took a lock on a file, by the kernel's own list: of another user's, which alone may have ended since."""
+    """Return who took a lock on a file, by the kernel's own list.
+
+    It alone tells of another user's process, which may have ended since.
+    """
     try:
         status = Path(path).stat()
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
@@ -67,21 +76,23 @@ def _recorded(path: str) -> list[Holder]:
         return []
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     taken = [line.split() for line in lines if "->" not in line]
-    pids = [int(words[4]) for words in taken if words[1:2] == ["FLOCK"] and words[5] == place and words[4].isdecimal()]
+    ours = [words for words in taken if words[1:2] == ["FLOCK"] and words[5] == place]
+    pids = [int(words[4]) for words in ours if words[4].isdecimal()]
     return [Holder(pid, pid) for pid in pids if pid]
 
 
 def command_of(pid: int) -> str:
     """Return a process's command line, shortened; nothing when it is gone or hidden."""
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        data = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return ""
+    words = data.replace(b"\0", b" ").decode("utf-8", "replace").strip()
     return words if len(words) <= _LONGEST_COMMAND else f"{words[: _LONGEST_COMMAND - 1]}…"
 
 
 def describe(holders: list[Holder]) -> str:
-    """Return who holds the lock, who took it first, as a sentence has it; nothing when nobody is found."""
+    """Return who holds the lock, as a sentence has it; nothing when nobody is found."""
     if not holders:
         return ""
     first = next((holder for holder in holders if holder.pid == holder.taker), holders[0])
@@ -91,7 +102,7 @@ def describe(holders: list[Holder]) -> str:
 
 
 class Waiting:
-    """A wait for locks: told once when it begins, and again every minute, each time with who holds what is waited for.
+    """A wait for locks: told when it begins, and again every minute, with who holds them.
 
     Args:
         tell: takes who holds it, as ``describe`` has it.
@@ -105,7 +116,12 @@ class Waiting:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._is_over.set()
 
     def take(self, lock: FileLock, path: str, *, is_shared: bool = False) -> None:
@@ -119,7 +135,7 @@ class Waiting:
         if not self._path:
             self._path = path
             self._say()
-            with contextlib.suppress(RuntimeError):  # no further thread is permitted: then it is said once
+            with contextlib.suppress(RuntimeError):  # no thread is permitted: it is said once
                 threading.Thread(target=self._repeat, name="twin-waiting", daemon=True).start()
         self._path = path
         if not self._is_freed_by_own(lock, is_shared=is_shared):
@@ -133,10 +149,10 @@ class Waiting:
             self._say()
 
     def _is_freed_by_own(self, lock: FileLock, *, is_shared: bool) -> bool:
-        """Take a lock that is held by us, or by forks of ours that inherited it; return False where it is not, so that it can be waited for.
+        """Take a lock that is held by us or by forks of ours; return False where it is not.
 
         Raises:
-            HarnessFailure: it is not let go within ten seconds, and would not ever be: we would wait for ourselves.
+            HarnessFailure: it is not let go within ten seconds: we would wait for ourselves.
         """
         deadline_s = monotonic_s() + _FORK_PATIENCE_S
         while own := self._own_holders():
@@ -148,9 +164,14 @@ class Waiting:
         return False
 
     def _own_holders(self) -> list[Holder]:
-        """Return who holds the lock, if it is we who took it, and none of them is load of ours, which ends as planned."""
+        """Return who holds the lock, if it is we who took it, and none is load of ours.
+
+        Load ends as planned, and is waited for.
+        """
         holders = holders_of(self._path)
-        if any(holder.taker != os.getpid() or _OUR_LOAD in command_of(holder.pid) for holder in holders):
+        if any(holder.taker != os.getpid() for holder in holders):
+            return []
+        if any(_OUR_LOAD in command_of(holder.pid) for holder in holders):
             return []
         return holders
 
@@ -158,10 +179,12 @@ class Waiting:
 def _own_sentence(own: list[Holder]) -> str:
     if any(holder.pid == os.getpid() for holder in own):
         return (
-            f"the machine is held by this process itself (process {os.getpid()}), in another session or test of it that has not ended; "
+            f"the machine is held by this process itself (process {os.getpid()}), "
+            "in another session or test of it that has not ended; "
             "run experiments through this test's own fixtures"
         )
     return (
-        f"the machine is held by a fork of this process{describe(own)}, made while a test had the machine; "
+        f"the machine is held by a fork of this process{describe(own)}, "
+        "made while a test had the machine; "
         "end it before the next test begins, or start it with subprocess"
     )
