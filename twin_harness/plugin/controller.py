@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from twin_harness.errors import TwinError
-from twin_harness.plugin import allure_files, gate_verdict, terminal, undecided, workers
+from twin_harness.plugin import allure_files, gate_verdict, terminal, tries, undecided, workers
 from twin_harness.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -31,8 +31,11 @@ class ControllerHooks:
         return state_of(self._config)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember UNDECIDED tests, also those of workers."""
-        if reason := undecided.reason_of(report):
+        """Remember UNDECIDED tests, also those of workers; a subtest's report is part of its test's, which comes after it."""
+        if tries.is_subtest(report):
+            return
+        # A try that is run again has said nothing yet: pytest-rerunfailures and its like call that "rerun".
+        if report.outcome != "rerun" and (reason := undecided.reason_of(report)):
             self._state.undecided.append((report.nodeid, reason))
         if report.when == "call":
             self._state.trips = self._state.trips + 1 if undecided.has_tripped(report) else 0
