@@ -35,7 +35,7 @@ class ControllerHooks:
         if tries.is_subtest(report):
             return
         # A try that is run again has said nothing yet: pytest-rerunfailures and its like call that "rerun".
-        if report.outcome != "rerun" and (reason := undecided.reason_of(report)):
+        if str(report.outcome) != "rerun" and (reason := undecided.reason_of(report)):
             self._state.undecided.append((report.nodeid, reason))
         if report.when == "call":
             self._state.trips = self._state.trips + 1 if undecided.has_tripped(report) else 0
@@ -130,8 +130,9 @@ def close_session(config: pytest.Config, state: PluginState) -> None:
         for sentence in state.lost:
             session.lose(sentence)
         state.report = session.close(is_interrupted=state.is_interrupted)
-        allure_files.write_session(config, session.folder, state.report)
-        state.closing_lines = terminal.closing_lines(session.folder.path, session.folder.read_state(), state.report)
+        faults = allure_files.write_session(config, session.folder, state.report)
+        told = terminal.closing_lines(session.folder.path, session.folder.read_state(), state.report)
+        state.closing_lines = [*told, *(f"note    {fault}" for fault in faults)]
     except (OSError, ValueError, TwinError) as error:
         where = f"{session.folder.path}: {error}"
         state.closing_lines = [f"PARTIAL: the run could not be closed, {where}; what was written is there, `twin report` reads it"]
