@@ -33,7 +33,7 @@ from twin_harness.control.runner_parallel import Admission, claim_part
 from twin_harness.control.site import Site
 from twin_harness.dataset.package import write_package
 from twin_harness.dataset.tables import write_parquet
-from twin_harness.errors import HarnessFailure, InvalidInput, TwinError
+from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, in_a_line
 from twin_harness.machine import Machine, cut, inspect_machine
 from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
@@ -389,14 +389,21 @@ class Session:
         if was_mute:
             self.lose("the telemetry logger did not end when asked, and was killed; the last samples may be missing")
 
-    def _write_report(self) -> Path:
-        """Render the EDA report of this run and point ``reports/latest`` at it."""
-        from twin_harness.report.html import write_report  # noqa: PLC0415 - seconds of import, paid once at the end
-
+    def _write_report(self) -> Path | None:
+        """Render the EDA report of this run and point ``reports/latest`` at it; without one the data stands, and ``run.json`` says why."""
         root = Path(self.seat.report_dir)
-        make_output_folder(root)
-        path = write_report(Run(self.folder), root / self.folder.run_id)
-        point_latest(root / self.folder.run_id)
+        try:
+            from twin_harness.report.html import write_report  # noqa: PLC0415 - seconds of import, paid once at the end
+
+            make_output_folder(root)
+            path = write_report(Run(self.folder), root / self.folder.run_id)
+            point_latest(root / self.folder.run_id)
+        except Exception as error:  # noqa: BLE001 - whatever a drawing library raises in this environment
+            sentence = f"the report was not written ({in_a_line(error)}); the data is whole: mend that, then write it with: twin report {self.folder.path}"
+            state = self.folder.read_state()
+            self.folder.write_state({**state, "notes": [*(state.get("notes") or []), sentence]})
+            self._warn(sentence)
+            return None
         return path
 
 
