@@ -33,12 +33,13 @@ from twin_harness.control.runner_parallel import Admission, claim_part
 from twin_harness.control.site import Site
 from twin_harness.dataset.package import write_package
 from twin_harness.dataset.tables import write_parquet
-from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, in_a_line
+from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, Undecided, in_a_line
 from twin_harness.machine import Machine, cut, inspect_machine
 from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
 from twin_harness.run_folder import RunFolder, make_output_folder, point_latest
 from twin_harness.seat import Seat, cut_secrets
+from twin_harness.system_support import lack_of_support
 from twin_harness.telemetry.start import Telemetry
 
 if TYPE_CHECKING:
@@ -157,7 +158,10 @@ class Session:
         Raises:
             InvalidInput: a folder cannot be written.
             HarnessFailure: there is no place for the load board, or the session has ended.
+            Undecided: this system is one that cannot be loaded and recorded.
         """
+        if reason := lack_of_support("an experiment"):
+            raise Undecided(reason)
         warn = warn or (lambda _: None)
         try:
             make_output_folder(Path(seat.data_dir))

@@ -9,11 +9,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from twin_harness.board import PLAN_SLOTS, Board
 from twin_harness.errors import HarnessFailure
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from twin_harness.board import Board
 
 _PERIOD_S = 0.5
 _PLAIN_EVERY_S = 10.0
@@ -78,7 +79,7 @@ class StatusLine:
         board, now_s = self._board, time.monotonic()
         if board is None:
             return
-        plans = [plan for slot in range(PLAN_SLOTS) if (plan := board.read_plan(slot))]
+        plans = [plan for slot in range(board.plan_slots) if (plan := board.read_plan(slot))]
         if not plans:
             self._clear()
             return
@@ -106,10 +107,14 @@ class StatusLine:
 
 
 def _find_board(state_file: Path) -> Board | None:
-    """Return the board of a session, once there is one."""
+    """Return the board of a session, once there is one; only then its module, which not every system can import."""
     try:
         path = json.loads(state_file.read_bytes()).get("board")
-        return Board.open(path) if path else None
+        if not path:
+            return None
+        from twin_harness.board import Board  # noqa: PLC0415 - see above
+
+        return Board.open(path)
     except (OSError, ValueError, HarnessFailure):
         return None
 

@@ -13,7 +13,8 @@ from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, complain
 from twin_harness.cli.predicting import add_predicting
 from twin_harness.cli.schedules import add_schedule
 from twin_harness.cli.settings import LOAD, SENSOR, add_settings
-from twin_harness.errors import InvalidInput, TwinError, UnreadableRun
+from twin_harness.errors import InvalidInput, TwinError, UnreadableRun, in_a_line
+from twin_harness.system_support import lack_of_support
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,6 +97,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except TwinError as error:
         complain(str(error))
+        return FAILED
+    except (ImportError, AttributeError) as error:  # names that Windows and macOS lack in os, signal and the standard library
+        reason = lack_of_support(f"twin {words[0]}")
+        if not reason and isinstance(error, AttributeError):
+            raise
+        complain(reason or f"twin {words[0]}: {in_a_line(error)}; look at what is installed (pip check)")
         return FAILED
     except OSError as error:
         complain(f"{error.filename or 'a file'}: {error.strerror or error}; look at its folder, rights and space")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness.cli.output import FAILED, OK, complain, give, say
 from twin_harness.cli.settings import read_settings
-from twin_harness.errors import InvalidInput, UnreadableRun
+from twin_harness.errors import HarnessFailure, InvalidInput, UnreadableRun
+from twin_harness.system_support import lack_of_support
 
 if TYPE_CHECKING:
     import argparse
@@ -72,6 +73,8 @@ def clean(arguments: argparse.Namespace) -> int:
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Say what this machine permits, and what is poorer for it."""
+    if reason := lack_of_support("a machine to look at"):
+        raise HarnessFailure(reason)
     from twin_harness.control.doctor import examine  # noqa: PLC0415 - psutil loads with it
 
     findings = examine(Path(arguments.scratch_dir or ".").resolve())
