@@ -13,7 +13,7 @@ from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, complain
 from twin_harness.cli.predicting import add_predicting
 from twin_harness.cli.schedules import add_schedule
 from twin_harness.cli.settings import LOAD, SENSOR, add_settings
-from twin_harness.errors import InvalidInput, TwinError, UnreadableRun, in_a_line
+from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, UnreadableRun, in_a_line
 from twin_harness.system_support import lack_of_support
 
 if TYPE_CHECKING:
@@ -81,6 +81,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _run(parsed: argparse.Namespace, name: str) -> int:
+    """Run a command where the system and the installation have what it needs.
+
+    Raises:
+        HarnessFailure: they lack a module, or a name of ``os`` or ``signal``, as Windows and macOS do.
+    """
+    try:
+        return int(parsed.run_command(parsed))
+    except (ImportError, AttributeError) as error:
+        reason = lack_of_support(f"twin {name}")
+        if not reason and isinstance(error, AttributeError):
+            raise
+        msg = reason or f"twin {name}: {in_a_line(error)}; look at what is installed (pip check)"
+        raise HarnessFailure(msg) from error
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 fine, 1 failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -88,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(words[:end])
     parsed.argv = words[end + 1 :]
     try:
-        return int(parsed.run_command(parsed))
+        return _run(parsed, words[0])
     except BrokenPipeError:
         return OK
     except (InvalidInput, UnreadableRun) as error:
@@ -97,12 +113,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except TwinError as error:
         complain(str(error))
-        return FAILED
-    except (ImportError, AttributeError) as error:  # names that Windows and macOS lack in os, signal and the standard library
-        reason = lack_of_support(f"twin {words[0]}")
-        if not reason and isinstance(error, AttributeError):
-            raise
-        complain(reason or f"twin {words[0]}: {in_a_line(error)}; look at what is installed (pip check)")
         return FAILED
     except OSError as error:
         complain(f"{error.filename or 'a file'}: {error.strerror or error}; look at its folder, rights and space")

@@ -61,6 +61,6 @@ def _verdicts(report: pytest.TestReport) -> list[str]:
 
 def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """Return category, letter and word of an UNDECIDED test; None for every other."""
-    if report.skipped and report.when in ("setup", "call") and reason_of(report):
+    if report.skipped and reason_of(report):
         return "undecided", "U", ("UNDECIDED", {"yellow": True})
     return None
