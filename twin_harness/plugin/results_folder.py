@@ -18,12 +18,25 @@ ENVIRONMENT, CATEGORIES, EXECUTOR = "environment.properties", "categories.json",
 WRITTEN = ".twin-harness-wrote"  # no ending that Allure's readers look at
 _FORMAT = "twin-allure/1"
 # java.util.Properties.load: a key ends at the first separator that no backslash precedes; a line goes on after an odd number of them.
-_KEY = re.compile(r"((?:[^\\=:\s]|\\.)*)")
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
+_KEY = re.compile(r"((?:[^\\=: \t\f]|\\.)*)")
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
+_CONTROL = {"n": "\n", "r": "\r", "t": "\t", "f": "\f"}
 
 
 def escaped(text: str) -> str:
-    r"""Return text as a .properties file holds it: one line of ASCII, without separators; the format is Latin-1 and knows ``\uXXXX``."""
+    """Return a value as a .properties file holds it; a space at its beginning would be lost."""
+    written = _written(text)
+    return f"\\{written}" if written.startswith(" ") else written
+
+
+def escaped_key(text: str) -> str:
+    """Return a key as a .properties file holds it: a space would end it, and some signs make a comment at its beginning."""
+    return _written(text).replace(" ", "\\ ").replace("#", "\\#").replace("!", "\\!")
+
+
+def _written(text: str) -> str:
+    r"""Return text on one line of ASCII, without separators; the format is Latin-1 and knows ``\uXXXX``."""
     line = text.replace("\\", "\\\\").replace("\n", " ").replace("\r", " ")
     line = line.replace("=", "\\=").replace(":", "\\:")
     units = line.encode("utf-16-be", "surrogatepass")
@@ -34,9 +47,10 @@ def escaped(text: str) -> str:
 def keys_of(text: str) -> set[str]:
     """Return the keys of a .properties file."""
     keys, logical = set(), ""
-    for line in text.splitlines():
-        logical += line.lstrip(" \t\f")
-        if not logical or (logical[0] in "#!"):
+    for line in _lines(text):
+        is_new = not logical
+        logical += line.rstrip("\r\n").lstrip(" \t\f")
+        if is_new and logical[:1] in ("", "#", "!"):
             logical = ""
             continue
         if _goes_on(logical):
@@ -44,7 +58,14 @@ def keys_of(text: str) -> set[str]:
             continue
         keys.add(_unescaped(_KEY.match(logical)[1]))  # type: ignore[index]  # it matches the empty string
         logical = ""
+    if logical:  # the file ends where a line would go on
+        keys.add(_unescaped(_KEY.match(logical)[1]))  # type: ignore[index]  # as above
     return keys
+
+
+def _lines(text: str) -> list[str]:
+    """Return lines with their breaks: fewer characters break one than ``str.splitlines`` knows."""
+    return [line for line in _LINE.findall(text) if line]
 
 
 def _goes_on(line: str) -> bool:
@@ -52,7 +73,8 @@ def _goes_on(line: str) -> bool:
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda found: chr(int(found[1][1:], 16)) if len(found[1]) > 1 else found[1], text)
+    plain = _ESCAPE.sub(lambda found: chr(int(found[1][1:], 16)) if len(found[1]) > 1 else _CONTROL.get(found[1], found[1]), text)
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @dataclass
@@ -97,7 +119,7 @@ class ResultsFolder:
             return {}
         executor = self.path / EXECUTOR
         return {
-            "environment": text.splitlines(),
+            "environment": [line.rstrip("\r\n") for line in _lines(text)],
             "executor": executor.read_text(encoding="utf-8", errors="replace") if executor.exists() else "",
         }
 
@@ -105,14 +127,14 @@ class ResultsFolder:
         """Keep their file byte for byte, and add our lines below for the keys that it lacks."""
         path = self.path / ENVIRONMENT
         content = path.read_bytes().decode("latin-1") if path.exists() else ""
-        kept = [line for line in content.splitlines(keepends=True) if line.rstrip("\r\n") not in before]
+        kept = [line for line in _lines(content) if line.rstrip("\r\n") not in before]
         theirs = "".join(kept)
         if theirs and not theirs.endswith(("\n", "\r")):
             theirs += "\n"
-        if kept and _goes_on(theirs.rstrip("\r\n")):
+        if kept and _goes_on(kept[-1].rstrip("\r\n")):
             theirs += "\n"  # else our first line would be the rest of their last one
         known = keys_of(theirs)
-        lines = [f"{escaped(name)}={escaped(value)}" for name, value in facts.items() if name not in known]
+        lines = [f"{escaped_key(name)}={escaped(value)}" for name, value in facts.items() if name not in known]
         path.write_bytes(theirs.encode("latin-1") + "".join(f"{line}\n" for line in lines).encode("ascii"))
         self.written["environment"] = lines
 
