@@ -65,9 +65,14 @@ def _default_settings() -> Iterator[None]:
             warnings.simplefilter("ignore")
             settings = mpl.rc_context(defaults)  # type: ignore[arg-type]  # its names are literals there
             settings.__enter__()
+        # What reads all settings, as a box plot does, has matplotlib look for a window system where none has been chosen yet.
+        # As a plain dict, because reading this one by its name does the same.
+        backend = dict.__getitem__(mpl.rcParams, "backend")
+        dict.__setitem__(mpl.rcParams, "backend", "agg")
         try:
             yield
         finally:
+            dict.__setitem__(mpl.rcParams, "backend", backend)
             settings.__exit__(None, None, None)
 
 
