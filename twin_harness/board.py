@@ -92,7 +92,13 @@ class LoadProcess:
 
 
 class Board:
-    """A mapped board; make one with ``Board.create`` or ``Board.open``."""
+    """A mapped board; make one with ``Board.create`` or ``Board.open``.
+
+    Attributes:
+        plan_slots: how many plans it holds.
+    """
+
+    plan_slots = PLAN_SLOTS
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path

@@ -34,6 +34,13 @@ def advise(error: OSError) -> str:
     return _ADVICE.get(error.errno or 0, "look at the space, the descriptors and the rights of the data folder")
 
 
+def in_a_line(error: BaseException, longest: int = 300) -> str:
+    """Return what an error of anybody says, its kind and its first line: libraries put whole logs into theirs."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kind = "" if isinstance(error, TwinError) else f"{type(error).__name__}: "
+    return f"{kind}{lines[0] if lines else 'no reason given'}"[:longest]
+
+
 class TwinError(Exception):
     """Base of every error that Twin Harness raises on purpose; of a message with a huge value in it the middle is left out."""
 

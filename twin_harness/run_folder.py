@@ -297,7 +297,11 @@ class RunFolder:
         data = self._read_versioned("gate.json", GATE_FORMAT)
         entries = list(_json_lines(self.path, "gate.*.jsonl"))
         known: list[Any] = data.get("declared") or next((entry["declared"] for entry in entries if "declared" in entry), [])
-        return {**data, "declared": known, "trials": [*(data.get("trials") or ()), *(entry for entry in entries if "test" in entry)]}
+        # Of a test that was run again the last try counts: it names by their begin the trials that it replaces.
+        lists = [entry["replaced"] for entry in entries if isinstance(entry.get("replaced"), list)]
+        replaced = {begin_s for begins in lists for begin_s in begins if isinstance(begin_s, float)}
+        trials = [entry for entry in entries if "test" in entry and entry.get("begin_s") not in replaced]
+        return {**data, "declared": known, "trials": [*(data.get("trials") or ()), *trials]}
 
     def read_package(self) -> dict[str, Any]:
         """Return ``datapackage.json``; empty when there is none that can be read."""

@@ -33,13 +33,14 @@ from twin_harness.control.runner_parallel import Admission, claim_part
 from twin_harness.control.site import Site
 from twin_harness.dataset.package import write_package
 from twin_harness.dataset.tables import write_parquet
-from twin_harness.errors import HarnessFailure, InvalidInput, TwinError
+from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, Undecided, in_a_line
 from twin_harness.file_lock import FileLock
 from twin_harness.machine import Machine, cut, inspect_machine, look_at_folder
 from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
 from twin_harness.run_folder import RunFolder, make_output_folder
 from twin_harness.seat import Seat, cut_secrets
+from twin_harness.system_support import lack_of_support
 from twin_harness.telemetry.start import Telemetry, TelemetryProcess
 
 if TYPE_CHECKING:
@@ -176,7 +177,10 @@ class Session:
         Raises:
             InvalidInput: a folder cannot be written.
             HarnessFailure: there is no place for the load board, or the session has ended.
+            Undecided: this system is one that cannot be loaded and recorded.
         """
+        if reason := lack_of_support("an experiment"):
+            raise Undecided(reason)
         warn = warn or (lambda _: None)
         if is_standing():
             raise HarnessFailure(_NO_TIME)
@@ -412,7 +416,7 @@ class Session:
         except KeyboardInterrupt:
             self._note_no_report(INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - of many libraries; it is named, the run stands
-            self._note_no_report(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            self._note_no_report(in_a_line(error))
         return None
 
     def _note_no_report(self, why: str) -> None:
@@ -485,9 +489,9 @@ class Session:
 
     def _write_report(self) -> Path:
         """Render the EDA report of this run and point ``reports/latest`` at it."""
+        root = Path(self.seat.report_dir)
         from twin_harness.report.html import write_report  # noqa: PLC0415 - seconds of import, paid once at the end
 
-        root = Path(self.seat.report_dir)
         make_output_folder(root)
         path = write_report(Run(self.folder), root / self.folder.run_id)
         # Else a newer run has begun meanwhile, and its report will be the latest.

@@ -10,13 +10,14 @@ import threading
 from math import isnan
 from typing import TYPE_CHECKING
 
-from twin_harness.board import PLAN_SLOTS, Board
 from twin_harness.clock import monotonic_s
 from twin_harness.errors import HarnessFailure
 from twin_harness.outlet import Outlet
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from twin_harness.board import Board
 
 _PERIOD_S = 0.5
 _PLAIN_EVERY_S = 10.0
@@ -89,7 +90,7 @@ class StatusLine:
         self._write("")  # what waits
         if not self._outlet.is_ready:
             return
-        plans = [plan for slot in range(PLAN_SLOTS) if (plan := board.read_plan(slot))]
+        plans = [plan for slot in range(board.plan_slots) if (plan := board.read_plan(slot))]
         if not plans:
             self._clear()
             return
@@ -116,10 +117,14 @@ class StatusLine:
 
 
 def _find_board(state_file: Path) -> Board | None:
-    """Return the board of a session, once there is one."""
+    """Return the board of a session, once there is one; only then its module, which not every system can import."""
     try:
         path = json.loads(state_file.read_bytes()).get("board")
-        return Board.open(path) if path else None
+        if not path:
+            return None
+        from twin_harness.board import Board  # noqa: PLC0415 - see above
+
+        return Board.open(path)
     except (OSError, ValueError, HarnessFailure):
         return None
 

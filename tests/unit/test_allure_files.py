@@ -11,7 +11,8 @@ from runs import annotate, make_folder, planned
 
 from twin_harness.builders import cpu, plan
 from twin_harness.cli import main
-from twin_harness.plugin.allure_files import CATEGORIES, MOST_BYTES, _escaped, environment, executor, samples_csv, write_metrics
+from twin_harness.plugin.allure_files import CATEGORIES, MOST_BYTES, environment, executor, samples_csv, write_metrics
+from twin_harness.plugin.results_folder import escaped
 from twin_harness.recording import Recording
 
 MESSAGES = {
@@ -68,7 +69,7 @@ def test_environment_is_one_line_each(tmp_path):
     folder.write_machine({"host": "a=b:c\nd", "cpu_capacity": 2.0, "cpu_model": "x", "memory_limit_bytes": 2**30})
     facts = environment(folder)
     assert facts["machine"] == "2.0 CPUs, x, 1.0 GiB"
-    assert _escaped(facts["host"]) == "a\\=b\\:c d"
+    assert escaped(facts["host"]) == "a\\=b\\:c d"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, complain, op
 from twin_harness.cli.predicting import add_predicting
 from twin_harness.cli.schedules import add_schedule
 from twin_harness.cli.settings import LOAD, SENSOR, add_settings
-from twin_harness.errors import InvalidInput, TwinError, UnreadableRun, advise
+from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, UnreadableRun, advise, in_a_line
+from twin_harness.system_support import lack_of_support
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -126,6 +127,22 @@ def _add_clean(add: Callable[..., argparse.ArgumentParser]) -> None:
     clean.set_defaults(has_work=True)
 
 
+def _run(parsed: argparse.Namespace) -> int:
+    """Run a command where the system and the installation have what it needs.
+
+    Raises:
+        HarnessFailure: they lack a module, or a name of ``os`` or ``signal``, as Windows and macOS do.
+    """
+    try:
+        return int(parsed.run_command(parsed))
+    except (ImportError, AttributeError) as error:
+        reason = lack_of_support(f"twin {parsed.command}")
+        if not reason and isinstance(error, AttributeError):
+            raise
+        msg = reason or f"twin {parsed.command}: {in_a_line(error)}; look at what is installed (pip check)"
+        raise HarnessFailure(msg) from error
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
@@ -140,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = _parser().parse_args(words[:end])
     except SystemExit as request:  # --help, or wrong use
         raise SystemExit(output.finish(int(request.code or OK), has_work=False)) from None
-    parsed.argv = words[end + 1 :]
+    parsed.argv, parsed.command = words[end + 1 :], words[0]
     has_work = getattr(parsed, "has_work", False) or getattr(parsed, "out", None) not in (None, "-")
     try:
         with _ended_in_order():
@@ -173,7 +190,7 @@ def _ended_in_order() -> Iterator[None]:
 def _run_command(parsed: argparse.Namespace) -> int:
     """Run a command, and make of what is raised a sentence and an exit code."""
     try:
-        return int(parsed.run_command(parsed))
+        return _run(parsed)
     except TwinError as error:
         # The same options have longer names under pytest; what is to be typed there stays as it is.
         complain(re.sub(r"(pytest [^;,]*)|--twin-", lambda found: found[1] or "--", str(error)))

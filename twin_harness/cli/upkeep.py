@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from twin_harness import newest
 from twin_harness.cli.output import FAILED, OK, complain, give, say, stdout
 from twin_harness.cli.settings import read_settings
-from twin_harness.errors import InvalidInput, UnreadableRun
+from twin_harness.errors import HarnessFailure, InvalidInput, UnreadableRun
+from twin_harness.system_support import lack_of_support
 
 if TYPE_CHECKING:
     import argparse
@@ -127,6 +128,8 @@ def _clean_old(arguments: argparse.Namespace) -> int:
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Say what this machine permits, and what is poorer for it."""
+    if reason := lack_of_support("a machine to look at"):
+        raise HarnessFailure(reason)
     from twin_harness.control.doctor import examine  # noqa: PLC0415 - psutil loads with it
 
     findings = examine(Path(arguments.scratch_dir or ".").absolute())

@@ -31,6 +31,7 @@ class Trial:
         measures: declared. values: figure by short name. faults: why there is none, by short name; "" is the whole trial.
         schedule: hash of the experiments that ran, empty without any. environment: what else the machine did.
         begin_s, end_s: on CLOCK_MONOTONIC.
+        tries: how often the test was run until this one, which counts in place of the earlier ones.
     """
 
     test: str
@@ -44,6 +45,7 @@ class Trial:
     environment: Environment = field(default_factory=Environment)
     begin_s: float = 0.0
     end_s: float = 0.0
+    tries: int = 1
 
     def fault(self, measure: Measure) -> str:
         """Return why the trial has no value of a measure; empty when it has one."""
@@ -55,8 +57,11 @@ class Trial:
         return "" if isfinite(value) else f"{measure.short_name} is {value!r}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
+        """Return plain data; ``tries`` stands there only where there were several, so that versions without it read the rest."""
+        data = asdict(self)
+        if self.tries == 1:
+            del data["tries"]
+        return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Trial:

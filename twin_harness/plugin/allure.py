@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.clock import monotonic_s, utc_s
-from twin_harness.errors import TwinError
+from twin_harness.errors import in_a_line
 from twin_harness.plugin import allure_files
 from twin_harness.plugin.state import state_of
 
@@ -54,8 +54,8 @@ def attach(config: pytest.Config, test: TestState) -> str:
             for body, name, kind, ending in allure_files.attachments(recording):
                 listener.attach_data(body, f"{name} of {recording.name}", kind, ending)
             allure_files.write_metrics(config.option.allure_report_dir, result.uuid, recording)
-        except (OSError, ValueError, TwinError) as error:  # the test's own outcome stands
-            return f"not all of {recording.name} is in Allure: {error}"
+        except Exception as error:  # noqa: BLE001 - whatever drawing raises: the test's own outcome stands, and the session goes on
+            return f"not all of {recording.name} is in Allure: {in_a_line(error)}"
     return ""
 
 
@@ -69,12 +69,20 @@ def _waiting_step(begin_s: float, end_s: float) -> Any:
 
 
 def _parameters(recording: Recording, state: PluginState) -> list[Any]:
-    """Return what tells this result from one of another host or part, and, outside of the history's id, what it can be repeated by."""
+    """Return where the test ran and by what it can be repeated.
+
+    All of it is kept out of the history's id: containers and runners have a new name each run, and a part of the machine falls to
+    a test by chance, so a test would be a new one every time.
+    """
     from allure_commons.model2 import Parameter  # noqa: PLC0415 - only where Allure is on
 
-    part = recording.planned.partition
-    told = [Parameter(name="host", value=str(recording.machine.get("host", ""))), *([Parameter(name="partition", value=part)] if part else [])]
-    return [*told, Parameter(name="seed", value=str(state.config.seed), excluded=True), Parameter(name="run", value=state.seat.run_id, excluded=True)]
+    facts = {
+        "host": str(recording.machine.get("host", "")),
+        "partition": recording.planned.partition,
+        "seed": str(state.config.seed),
+        "run": state.seat.run_id,
+    }
+    return [Parameter(name=name, value=value, excluded=True) for name, value in facts.items() if value or name != "partition"]
 
 
 def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:
@@ -86,12 +94,14 @@ def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:
     from allure_commons.model2 import Label, StatusDetails, TestResult  # noqa: PLC0415 - as above
     from allure_commons.types import LabelType  # noqa: PLC0415 - as above
 
-    file, _, name = nodeid.partition("::")
-    full_name = f"{file.removesuffix('.py').replace('/', '.')}#{name}"
-    identity = hashlib.md5(full_name.encode(), usedforsecurity=False).hexdigest()  # as allure-pytest does, so that history finds it
+    path, bracket, parameters = nodeid.partition("[")
+    file, *classes, function = path.split("::")
+    full_name = f"{'.'.join([file.removesuffix('.py').replace('/', '.'), *classes])}#{function}"
     moment = round(utc_s() * 1000)
-    result = TestResult(uuid=str(uuid.uuid4()), name=name, fullName=full_name, start=moment, stop=moment, status="broken")
-    result.historyId = result.testCaseId = identity
+    result = TestResult(uuid=str(uuid.uuid4()), name=f"{function}{bracket}{parameters}", fullName=full_name, start=moment, stop=moment, status="broken")
+    # As allure-pytest does, so that history finds it; of a parametrized test it takes the values, which the controller has not.
+    result.testCaseId = hashlib.md5(full_name.encode(), usedforsecurity=False).hexdigest()
+    result.historyId = hashlib.md5(f"{full_name}{bracket}{parameters}".encode(), usedforsecurity=False).hexdigest()
     result.titlePath = file.split("/")
     result.statusDetails = StatusDetails(message=f"its worker was lost: {message}")
     result.labels = [Label(name=LabelType.SUITE, value=full_name.partition("#")[0]), Label(name=LabelType.FRAMEWORK, value="pytest")]

@@ -11,7 +11,9 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.errors import TwinError, Undecided
+from twin_harness.errors import TwinError, Undecided, in_a_line
+from twin_harness.plugin.results_folder import CATEGORIES as CATEGORIES_FILE
+from twin_harness.plugin.results_folder import ENVIRONMENT, EXECUTOR, WRITTEN, ResultsFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 1024 * 1024
 _MOST_SAMPLES = 2_000
 # What Allure and its adaptors write into a results folder; nothing else is ever removed there.
-_STALE = ("*-result.json", "*-container.json", "*-attachment*", "*-globals.json", "*-perf.json", "environment.properties", "categories.json", "executor.json")
+_STALE = ("*-result.json", "*-container.json", "*-attachment*", "*-globals.json", "*-perf.json", ENVIRONMENT, CATEGORIES_FILE, EXECUTOR, WRITTEN)
 CATEGORIES = (
     {"name": "undecided", "matchedStatuses": ["skipped"], "messageRegex": ".*(UNDECIDED|errors[.]Undecided).*"},
     {"name": "stopped by the guard", "matchedStatuses": ["failed", "broken"], "messageRegex": ".*guard: .*"},
@@ -44,8 +46,8 @@ _METRICS = (
 def clean_once(config: pytest.Config, *, is_worker: bool) -> None:
     """Do what ``--clean-alluredir`` asks on the controller alone: left to the adaptor, a worker that is restarted would wipe the others' results."""
     folder = getattr(config.option, "allure_report_dir", None)
-    if not folder or not getattr(config.option, "clean_alluredir", False):
-        return
+    if not folder or not getattr(config.option, "clean_alluredir", False) or config.option.collectonly:
+        return  # the adaptor cleans nothing either where tests are only collected
     config.option.clean_alluredir = False  # the adaptor looks at it after us
     for pattern in () if is_worker else _STALE:
         for path in Path(folder).glob(pattern):
@@ -114,20 +116,23 @@ def _milliseconds(utc_text: str) -> int:
 # -- of a session ---------------------------------------------------------------------------------------------------------------
 
 
-def write_session(config: pytest.Config, folder: RunFolder, report: Path | None) -> None:
-    """Write environment, categories and executor, and attach the session's files, where Allure is on; a failure is none of the session's."""
+def write_session(config: pytest.Config, folder: RunFolder, report: Path | None) -> list[str]:
+    """Add environment, categories and executor to the user's own, and attach the session's files, where Allure is on.
+
+    Returns:
+        Sentences about what could not be written; a failure here is none of the session's.
+    """
     target = getattr(config.option, "allure_report_dir", None)
     if not target or not config.pluginmanager.has_plugin("allure_listener"):
-        return
-    path = Path(target)
-    with contextlib.suppress(OSError, ValueError):
-        path.mkdir(parents=True, exist_ok=True)
-        lines = [f"{_escaped(name)}={_escaped(value)}" for name, value in environment(folder).items()]
-        (path / "environment.properties").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (path / "categories.json").write_text(json.dumps(CATEGORIES, indent=1), encoding="utf-8")
-        if found := executor(dict(os.environ)):
-            (path / "executor.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+        return []
+    results = ResultsFolder(Path(target))
+    try:
+        results.path.mkdir(parents=True, exist_ok=True)
+        results.add(environment(folder), CATEGORIES, executor(dict(os.environ)))
         _attach_files(folder, report)
+    except Exception as error:  # noqa: BLE001 - whatever the adaptor raises: the run is closed and stands
+        results.sentences.append(f"Allure's results in {target} are not whole: {in_a_line(error)}")
+    return results.sentences
 
 
 def write_gate(config: pytest.Config, text: str) -> None:
@@ -154,11 +159,6 @@ def environment(folder: RunFolder) -> dict[str, str]:
         "python": str(machine.get("python", "")),
         "logger": str(machine.get("scheduling", "")),
     }
-
-
-def _escaped(text: str) -> str:
-    """Return text as a .properties file holds it (java.util.Properties): one line, without separators."""
-    return text.replace("\\", "\\\\").replace("\n", " ").replace("\r", " ").replace("=", "\\=").replace(":", "\\:")
 
 
 def executor(variables: dict[str, str]) -> dict[str, Any]:

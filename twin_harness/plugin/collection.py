@@ -96,12 +96,35 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
     for node in report.result or ():
         if isinstance(node, pytest.Item):
             try:
-                check_item(node)
+                if not (_is_marked_late(node) or _may_be_planned_late(node)):
+                    check_item(node)
             except InvalidInput as error:
                 return pytest.CollectReport(collector.nodeid, "failed", f"{node.nodeid}: {error}", [])
     return report
 
 
+def _is_marked_late(item: pytest.Item) -> bool:
+    """Tell whether a mark that makes several items stands on this one alone; it fails by itself, and the others run."""
+    return drawing_mark(item) is not None and drawn_index(item) is None
+
+
+def _may_be_planned_late(item: pytest.Item) -> bool:
+    """Tell whether a test that plans nothing may get its mark in a hook of the project; if it does not, it fails by itself."""
+    if "_twin_experiment_plan" not in getattr(item, "fixturenames", ()) or item.get_closest_marker("experiment") is not None:
+        return False
+    if drawing_mark(item) is not None:
+        return False
+    manager = item.config.pluginmanager
+    installed = {_package_of(getattr(plugin, "__name__", "")) for plugin, _ in manager.list_plugin_distinfo()} | {"_pytest"}
+    hooks = item.config.hook.pytest_collection_modifyitems.get_hookimpls()
+    return any(_package_of(hook.function.__module__) not in installed for hook in hooks)
+
+
+def _package_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+_NO_EXPERIMENT = object()
 _LOADING = {"recording", "experiment", "cpu_stress", "mem_stress", "disk_stress"}
 
 
@@ -114,11 +137,40 @@ def check_item(item: pytest.Item) -> None:
     if getattr(getattr(item, "obj", None), "is_hypothesis_test", False) and any(_is_ours(item, name) for name in _LOADING):
         msg = "puts this machine inside @given, where failing examples are run again and differ by noise; expected @pytest.mark.random_schedules, or a model"
         raise InvalidInput(msg)
-    is_planned = planned_experiment(item) is not None or drawing_mark(item) is not None
+    drawing = drawing_mark(item)
+    is_planned = planned_experiment(item) is not None or drawing is not None
     if not is_planned and "_twin_experiment_plan" in getattr(item, "fixturenames", ()):
         msg = "requests recording or experiment_plan but plans nothing; expected @pytest.mark.experiment(cpu(50, duration_s=10)) or random_schedules"
         raise InvalidInput(msg)
+    if drawing is not None and drawn_index(item) is None:
+        msg = (
+            f"marker {drawing.name}: makes several items of a test, which a mark on one parameter (pytest.param) or one that is added to a "
+            "collected item comes too late for; put it on the function, its class or its module"
+        )
+        raise InvalidInput(msg)
     gate.measures_of(item)
+
+
+def fault_of(item: pytest.Item) -> str:
+    """Return why an item cannot run as its markers have it, in a sentence; empty when it can.
+
+    Collection refuses a wrong marker; this is for what became wrong afterwards, and for marks on single parameters: the item fails in
+    its set-up, and all others run.
+    """
+    try:
+        check_item(item)
+    except InvalidInput as error:
+        return str(error)
+    return ""
+
+
+def drawn_index(item: pytest.Item) -> int | None:
+    """Return which of the experiments that are drawn for a test an item runs on; None for one that was not made for any."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    index = params.get("_twin_drawn", _NO_EXPERIMENT)
+    if index is _NO_EXPERIMENT:
+        return None
+    return index if isinstance(index, int) else -1  # pytest's own item of an empty set, which it skips
 
 
 def _is_ours(item: pytest.Item, fixture: str) -> bool:
@@ -133,10 +185,13 @@ def planned_of(item: pytest.Item) -> Experiment | None:
         own: Experiment = item.experiment
         return own
     mark = drawing_mark(item)
-    if mark is not None:
-        index = getattr(item, "callspec").params["_twin_drawn"]  # noqa: B009 - Function items alone have it
-        return drawn_experiments(item.config, mark)[index] if isinstance(index, int) else None
-    return planned_experiment(item)
+    try:
+        if mark is None:
+            return planned_experiment(item)
+        index = drawn_index(item)
+        return None if index is None or index < 0 else drawn_experiments(item.config, mark)[index]
+    except InvalidInput:
+        return None  # a mark that was added late; the item's set-up says why
 
 
 # -- --twin-schedule ----------------------------------------------------------------------------------------------------------

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from twin_harness.errors import TwinError
-from twin_harness.plugin import allure_files, gate_verdict, terminal, undecided, workers
+from twin_harness.errors import HarnessFailure, TwinError
+from twin_harness.plugin import allure_files, gate_verdict, terminal, tries, undecided, workers
 from twin_harness.plugin.state import state_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from twin_harness.plugin.state import PluginState
 
 
@@ -31,8 +34,11 @@ class ControllerHooks:
         return state_of(self._config)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember UNDECIDED tests, also those of workers."""
-        if reason := undecided.reason_of(report):
+        """Remember UNDECIDED tests, also those of workers; a subtest's report is part of its test's, which comes after it."""
+        if tries.is_subtest(report):
+            return
+        # A try that is run again has said nothing yet: pytest-rerunfailures and its like call that "rerun".
+        if str(report.outcome) != "rerun" and (reason := undecided.reason_of(report)):
             self._state.undecided.append((report.nodeid, reason))
         if report.when == "call":
             self._state.trips = self._state.trips + 1 if undecided.has_tripped(report) else 0
@@ -105,15 +111,16 @@ def _clear_lost(state: PluginState) -> None:
 
 def stop_load(state: PluginState) -> None:
     """Ask every runner to stop; each writes what it has. By the board alone: to join the session takes imports, while load goes on."""
-    from twin_harness.board import Board  # noqa: PLC0415 - psutil loads with it
-    from twin_harness.errors import HarnessFailure  # noqa: PLC0415
-
     try:
         path = json.loads((state.seat.run_dir / "run.json").read_text(encoding="utf-8")).get("board")
-        board = Board.open(path) if path else None
-    except (OSError, ValueError, HarnessFailure):
-        return  # there is no session, or it is over
-    if board is not None:
+    except (OSError, ValueError):
+        return  # there is no session
+    if not path:
+        return
+    from twin_harness.board import Board  # noqa: PLC0415 - only where there is a session: not every system can import it
+
+    with contextlib.suppress(HarnessFailure):  # it is over
+        board = Board.open(path)
         board.ask_load_to_stop()
         board.close()
 
@@ -122,7 +129,11 @@ def close_session(config: pytest.Config, state: PluginState) -> None:
     """Close the session, if a test used it, and keep what the summary is to say."""
     state.status.close()
     workers.remove_lines(state.seat)
-    _join(state)
+    try:
+        _join(state)
+    except (OSError, ValueError, TwinError) as error:
+        state.closing_lines = [_not_closed(state.seat.run_dir, error)]
+        return
     session, state.session = state.session, None
     if session is None:
         _clear_lost(state)
@@ -131,8 +142,13 @@ def close_session(config: pytest.Config, state: PluginState) -> None:
         for sentence in state.lost:
             session.lose(sentence)
         state.report = session.close(is_interrupted=state.is_interrupted)
-        allure_files.write_session(config, session.folder, state.report)
-        state.closing_lines = terminal.closing_lines(session.folder.path, session.folder.read_state(), state.report)
+        faults = allure_files.write_session(config, session.folder, state.report)
+        told = terminal.closing_lines(session.folder.path, session.folder.read_state(), state.report)
+        state.closing_lines = [*told, *(f"note    {fault}" for fault in faults)]
     except (OSError, ValueError, TwinError) as error:
-        where = f"{session.folder.path}: {error}"
-        state.closing_lines = [f"PARTIAL: the run could not be closed, {where}; what was written is there, `twin report` reads it"]
+        state.closing_lines = [_not_closed(session.folder.path, error)]
+
+
+def _not_closed(folder: Path, error: Exception) -> str:
+    """Return what is said of a run that nobody could close."""
+    return f"PARTIAL: the run could not be closed, {folder}: {error}; what was written is there, `twin report` reads it"

@@ -19,6 +19,7 @@ from twin_harness.plugin.collection import drawing_mark, drawn_experiments, plan
 from twin_harness.plugin.gate import measures_of, test_name
 from twin_harness.plugin.markers import name_of
 from twin_harness.plugin.state import TestState, state_of, test_state
+from twin_harness.system_support import lack_of_support
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,9 +38,15 @@ if TYPE_CHECKING:
 
 
 def open_session(config: pytest.Config) -> Session:
-    """Return the session; the first call makes its run folder."""
+    """Return the session; the first call makes its run folder.
+
+    Raises:
+        Undecided: this system is one that cannot be loaded and recorded.
+    """
     state = state_of(config)
     if state.session is None:
+        if reason := lack_of_support("an experiment"):
+            raise Undecided(reason)
         from twin_harness.session import Session as _Session  # noqa: PLC0415 - psutil, numpy and pydantic load with it
 
         state.session = _Session.open(state.config, state.seat, state.status.say)

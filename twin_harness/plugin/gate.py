@@ -13,7 +13,7 @@ from _pytest.runner import runtestprotocol
 
 from twin_harness.clock import monotonic_s
 from twin_harness.errors import InvalidInput, TwinError
-from twin_harness.plugin import workers
+from twin_harness.plugin import undecided, workers
 from twin_harness.plugin.markers import call_marker, name_of
 from twin_harness.plugin.state import TEST, TestState, state_of, test_state
 
@@ -107,7 +107,7 @@ def choose_items(config: pytest.Config, items: list[pytest.Item]) -> None:
             return
         config.hook.pytest_deselected(items=[item for item in items if item not in gated])
         items[:] = sorted(gated, key=_pair_of)  # sorted is stable: within a pair, the order of collection
-    measures = {measure.name: measure for item in gated for measure in measures_of(item)}
+    measures = {measure.name: measure for item in gated for measure in _measures_if_right(item)}
     state.declared = list(measures.values())
     if not state.config.variants or not items:
         return
@@ -123,6 +123,13 @@ def choose_items(config: pytest.Config, items: list[pytest.Item]) -> None:
         check_pairs(state.config.gate_pairs, len(measures) + len(unmarked))
     except InvalidInput as error:
         _refuse(config, items, str(error))
+
+
+def _measures_if_right(item: pytest.Item) -> list[Measure]:
+    """Return the measures of an item; none of one whose mark was added late and is wrong, which fails in its set-up."""
+    with contextlib.suppress(InvalidInput):
+        return measures_of(item)
+    return []
 
 
 def _resumed_tests(state: PluginState) -> set[str]:
@@ -192,7 +199,7 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     kept: list[pytest.TestReport] = []
     for position, variant in enumerate(variants):
-        item.stash[TEST] = TestState(variant=variant, pair=number, position=position)
+        item.stash[TEST] = TestState(variant=variant, pair=number, position=position, is_begun=False)
         if position:
             item._initrequest()  # type: ignore[attr-defined]  # noqa: SLF001 - fixtures anew, as pytest-rerunfailures has it
         is_last = position == len(variants) - 1
@@ -318,8 +325,13 @@ def note_trial(item: pytest.Item, report: pytest.TestReport) -> None:
         trial = _trial_of(item, test, report, state)
         if not folder.has_gate(worker):
             folder.append_trial(worker, {"declared": [measure.to_json() for measure in state.declared]})
+        if test.replaced:
+            folder.append_trial(worker, {"replaced": list(test.replaced)})
         folder.append_trial(worker, trial.to_json())
+        test.has_trial = True
     except (OSError, TwinError) as error:
+        if report.failed:  # it says already what is wrong
+            return
         report.outcome, report.longrepr = "failed", f"what {test_name(item)} measured could not be kept for the gate: {error}"
 
 
@@ -332,7 +344,9 @@ def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, sta
     values = {measure.short_name: value for measure, value in test.recorded.values() if isfinite(value)}
     faults = {measure.short_name: f"{measure.short_name} is {value!r}" for measure, value in test.recorded.values() if not isfinite(value)}
     if report.outcome != "passed":
-        faults[""] = f"its test {report.outcome}: {_reason(report)}"
+        faults[""] = f"its test {report.outcome}: {undecided.reason_line(report)}"
+    elif test.subtest_faults:  # pytest fails the test later on, where it counts them
+        faults[""] = f"its test failed: {test.subtest_faults[0]}"
     elif reason := _lack_of_room(test):
         faults[""] = reason
     for measure in measures:
@@ -361,6 +375,7 @@ def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, sta
         environment=environment,
         begin_s=test.begin_s,
         end_s=end_s,
+        tries=test.tries,
     )
 
 
@@ -372,13 +387,6 @@ def _lack_of_room(test: TestState) -> str:
                 if reason := recording.lack_of_room(event.id):
                     return f"event {event.id!r}: {reason}"
     return ""
-
-
-def _reason(report: pytest.TestReport) -> str:
-    """Return why a test did not pass, in a line."""
-    crash = getattr(report.longrepr, "reprcrash", None)
-    text = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(crash.message) if crash else report.longreprtext
-    return (text.strip().splitlines() or ["no reason given"])[0][:300]
 
 
 def _figure(measure: Measure, test: TestState) -> float:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from twin_harness.plugin.state import PluginState
 
 _WIDEST = 120
+_MOST_NAMED = 5
 
 
 def check_files(settings: TwinConfig) -> None:
@@ -93,6 +94,15 @@ def finish(session: pytest.Session, state: PluginState) -> None:
         _write(session.config, state, trials, judgement)
     except (OSError, TwinError, ValueError) as error:
         state.gate_lines.append(f"not everything about the gate could be written: {error}")
+    state.gate_lines += _tries_line(trials)
+
+
+def _tries_line(trials: list[Trial]) -> list[str]:
+    """Return which tests were run again, so that nobody takes their figures for those of a first try."""
+    again = sorted({trial.test for trial in trials if trial.tries > 1})
+    if not again:
+        return []
+    return [f"{len(again)} gated tests were run again, and the last try of each counts: {', '.join(again[:_MOST_NAMED])}"]
 
 
 def _exit_code(settings: TwinConfig, judgement: Judgement | None, fault: str, *, has_trials: bool) -> pytest.ExitCode:

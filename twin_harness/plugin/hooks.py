@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from twin_harness.errors import TwinError
-from twin_harness.plugin import allure, allure_files, controller, gate, gate_verdict, options, terminal, undecided, workers
-from twin_harness.plugin.collection import ExperimentItem, campaign_alone, replay_alone
+from twin_harness.errors import InvalidInput, TwinError
+from twin_harness.plugin import allure, allure_files, controller, gate, gate_verdict, options, terminal, tries, undecided, workers
+from twin_harness.plugin.collection import ExperimentItem, campaign_alone, fault_of, replay_alone
 from twin_harness.plugin.markers import marker_lines
 from twin_harness.plugin.state import STATE, TEST, PluginState, state_of
 from twin_harness.status import StatusLine
@@ -32,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     terminal_descriptor = os.dup(sys.__stderr__.fileno() if sys.__stderr__ else 2)
     config.add_cleanup(lambda: os.close(terminal_descriptor))
     config.stash[STATE] = PluginState(settings, seat, StatusLine.on(terminal_descriptor))
+    config.pluginmanager.register(tries.TryHooks(), "twin_harness_tries")
     for line in marker_lines():
         config.addinivalue_line("markers", line)
     if settings.schedule:
@@ -78,7 +79,9 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Take the machine for a gated test before its service starts."""
+    """Refuse an item that was marked wrongly after its collection, and take the machine for a gated one before its service starts."""
+    if fault := fault_of(item):
+        raise InvalidInput(fault)
     gate.take_machine(item)
 
 
@@ -103,8 +106,12 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell UNDECIDED and one-sentence failures, and hand experiments to Allure. Innermost, so that others see the result."""
     report = yield
-    if call.excinfo is not None and isinstance(call.excinfo.value, TwinError):
-        undecided.phrase(report, call.excinfo.value, state_of(item.config).config)
+    error = None if call.excinfo is None else call.excinfo.value
+    if isinstance(error, TwinError):
+        undecided.phrase(report, error, state_of(item.config).config)
+    if tries.note_subtest(item, report, error):
+        return report  # what is kept of a test is kept once, with its own report
+    tries.take_up_subtests(item, report, state_of(item.config).config)
     if TEST in item.stash:
         test = item.stash[TEST]
         state_of(item.config).status.clear()

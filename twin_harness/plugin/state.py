@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twin_harness.config import TwinConfig
+    from twin_harness.errors import Undecided
     from twin_harness.gate.measures import Measure
     from twin_harness.recording import Recording
     from twin_harness.schedule import Experiment
@@ -33,6 +34,13 @@ class TestState:
         waited_s: how long since the last report; no part of the test's time.
         variant: which of two variants it runs under, and pair, position: of which pair, as its first or second run.
         recorded: values for the gate, by name, each with its measure. begin_s: when it began, on CLOCK_MONOTONIC.
+        is_begun: it was set up; what is set up again is another try, with a state of its own.
+        tries: how often the test was run, this time included.
+        replaced: when the earlier tries that left a trial began; this one counts in their place.
+        has_trial: it has left a trial.
+        subtest_faults: a line for each subtest that failed.
+        subtest_verdict: why the first subtest that was UNDECIDED was.
+        has_tripped: the guard stopped an experiment in a subtest.
     """
 
     __test__ = False
@@ -46,6 +54,24 @@ class TestState:
     position: int = 0
     recorded: dict[str, tuple[Measure, float]] = field(default_factory=dict)
     begin_s: float = field(default_factory=monotonic_s)
+    is_begun: bool = True
+    tries: int = 1
+    replaced: tuple[float, ...] = ()
+    has_trial: bool = False
+    subtest_faults: list[str] = field(default_factory=list)
+    subtest_verdict: Undecided | None = None
+    has_tripped: bool = False
+
+    def next_try(self) -> TestState:
+        """Return the state of the next try of the same test: nothing of this one is left in it."""
+        replaced = (*self.replaced, self.begin_s) if self.has_trial else self.replaced
+        return TestState(
+            variant=self.variant,
+            pair=self.pair,
+            position=self.position,
+            tries=self.tries + 1,
+            replaced=replaced,
+        )
 
     def note_waits(self, waits: list[tuple[float, float]]) -> None:
         """Take up that the test waited for the machine."""

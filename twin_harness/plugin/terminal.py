@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.plugin import gate
-from twin_harness.plugin.collection import planned_of
+from twin_harness.plugin.collection import fault_of, planned_of
 from twin_harness.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def duration_text(seconds_s: float) -> str:
 
 def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Return what is planned: experiments, seconds, peak load, guard, folders; nothing when nothing is."""
+    items = [item for item in items if not fault_of(item)]  # the others fail in their set-up, which says why
     planned = [experiment for item in items for _ in range(gate.runs_of(item)) if (experiment := planned_of(item)) is not None]
     others = sum(1 for item in items if "_twin_session" in getattr(item, "fixturenames", ()) and planned_of(item) is None)
     if not planned and not others:

@@ -19,7 +19,7 @@ TRIPPED = "the guard stopped it"
 def phrase(report: pytest.TestReport, error: TwinError, settings: TwinConfig) -> None:
     """Give a report the sentence of one of our exceptions; an UNDECIDED one counts as skipped unless it is to fail."""
     if isinstance(error, ExperimentAborted):
-        report.user_properties.append((PROPERTY, TRIPPED))
+        note_trip(report)
     if not isinstance(error, Undecided):
         kind = "" if isinstance(error, FidelityMissed) else f"{type(error).__name__}: "
         report.longrepr = f"{kind}{error}"
@@ -38,6 +38,18 @@ def reason_of(report: pytest.TestReport) -> str:
     return next((verdict.removeprefix("UNDECIDED: ") for verdict in _verdicts(report) if verdict.startswith("UNDECIDED: ")), "")
 
 
+def note_trip(report: pytest.TestReport) -> None:
+    """Say in a report that the guard stopped an experiment of its test."""
+    report.user_properties.append((PROPERTY, TRIPPED))
+
+
+def reason_line(report: pytest.TestReport) -> str:
+    """Return why a test, or a subtest, did not pass, in a line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(crash.message) if crash else report.longreprtext
+    return (text.strip().splitlines() or ["no reason given"])[0][:300]
+
+
 def has_tripped(report: pytest.TestReport) -> bool:
     """Tell whether the guard stopped a test's experiment."""
     return TRIPPED in _verdicts(report)
@@ -49,6 +61,6 @@ def _verdicts(report: pytest.TestReport) -> list[str]:
 
 def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """Return category, letter and word of an UNDECIDED test; None for every other."""
-    if report.skipped and report.when in ("setup", "call") and reason_of(report):
+    if report.skipped and reason_of(report):
         return "undecided", "U", ("UNDECIDED", {"yellow": True})
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _KEY = "twin_harness"
 REFUSAL = "refused: "
+_CAREFULLY = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)  # Windows has neither
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -48,13 +50,16 @@ def read_place(config: pytest.Config) -> tuple[TwinConfig, Seat]:
 
 def lines_file(seat: Seat) -> str:
     """Return where gw0 leaves the plan's lines for the controller."""
-    return f"/dev/shm/{seat.board.removesuffix('.board')}.lines"  # noqa: S108 - 0600, a random name
+    folder = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()  # noqa: PTH112, S108 - 0600, a random name, O_EXCL
+    return os.path.join(folder, f"{seat.board.removesuffix('.board')}.lines")  # noqa: PTH118 - a string for os.open
 
 
 def write_lines(seat: Seat, lines: list[str]) -> None:
-    """Leave lines for the controller; the file is made for us alone."""
+    """Leave lines for the controller; the file is made for us alone. Without any, and without a place for them, nothing is left."""
+    if not lines:
+        return
     try:
-        descriptor = os.open(lines_file(seat), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(lines_file(seat), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CAREFULLY, 0o600)
     except OSError:
         return
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -64,7 +69,7 @@ def write_lines(seat: Seat, lines: list[str]) -> None:
 def take_lines(seat: Seat) -> list[str]:
     """Return the lines that gw0 left, once."""
     try:
-        descriptor = os.open(lines_file(seat), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(lines_file(seat), os.O_RDONLY | _CAREFULLY)
     except OSError:
         return []
     with os.fdopen(descriptor, encoding="utf-8") as file:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.patches import Rectangle
-
 from twin_harness.report.canvas import INK, QUIET, SMALL_PT, plain
+from twin_harness.report.matplotlib_settings import importing
+
+with importing():
+    from matplotlib.patches import Rectangle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

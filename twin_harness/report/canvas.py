@@ -1,4 +1,4 @@
-"""The surface that figures are drawn on: size, colours, plain text, PNG. No pyplot and no shared state, so threads may draw at once."""
+"""The surface that figures are drawn on: size, colours, plain text, PNG. No pyplot, and none of the user's settings."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import font_manager
-from matplotlib.figure import Figure
+
+from twin_harness.report.matplotlib_settings import importing
+
+with importing():
+    from matplotlib import font_manager
+    from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -29,6 +29,7 @@ from twin_harness.report.canvas import (
 )
 from twin_harness.report.evidence import Evidence, no_samples
 from twin_harness.report.facts import DISK_COLUMNS, ExperimentFacts, ask
+from twin_harness.report.matplotlib_settings import with_default_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,6 +150,7 @@ def _bands_of(facts: ExperimentFacts) -> Bands:
     return bands
 
 
+@with_default_settings
 def timeline_png(recording: Recording) -> bytes:
     """Draw one experiment: its events as labelled bands over CPU, memory and disk, requested against delivered, as a PNG.
 
@@ -177,6 +179,7 @@ def timeline_png(recording: Recording) -> bytes:
     return png(figure)
 
 
+@with_default_settings
 def overview_png(evidence: Evidence) -> bytes:
     """Draw the whole run: experiments as numbered bands over CPU, memory, disk and load average, as a PNG."""
     frame = evidence.samples

@@ -9,6 +9,7 @@ import numpy as np
 from twin_harness.metrics import by_name
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.report.canvas import BLUE, INK, SMALL_PT, TEXT_PT, VERMILLION, from_zero, new_figure, plain, png, style
+from twin_harness.report.matplotlib_settings import with_default_settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +30,7 @@ DRAWN = (
 _ROW_IN, _WIDTH_IN, _MARGIN_IN = 1.25, 10.0, 0.6
 
 
+@with_default_settings
 def foretold_png(prediction: Prediction, measured: Observation | None = None) -> bytes:
     """Draw a prediction as a PNG, a row a column.
 

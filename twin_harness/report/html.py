@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import jinja2
 
 from twin_harness import __version__
+from twin_harness.errors import HarnessFailure, TwinError, in_a_line
 from twin_harness.report import (
     agreement,
     cleaning,
@@ -66,6 +67,18 @@ def _sections(evidence: Evidence) -> tuple[Section, ...]:
     )
 
 
+def _page(run: Run) -> str:
+    """Return the page of a run."""
+    evidence = gather(run)
+    return _template().render(
+        run_id=run.folder.run_id,
+        status=run.status,
+        sections=_sections(evidence),
+        version=__version__,
+        folder=f"{run.path.parent.name}/{run.path.name}",  # not the whole path: reports are passed on
+    )
+
+
 def write_report(run: Run, target: Path) -> Path:
     """Write ``<target>/index.html``, the EDA report of a run at any stage of its life, and return its path.
 
@@ -76,15 +89,16 @@ def write_report(run: Run, target: Path) -> Path:
     Raises:
         UnreadableRun: the run was written by a newer version.
         OSError: the folder cannot be written.
+        HarnessFailure: a figure could not be drawn.
     """
-    evidence = gather(run)
-    text = _template().render(
-        run_id=run.folder.run_id,
-        status=run.status,
-        sections=_sections(evidence),
-        version=__version__,
-        folder=f"{run.path.parent.name}/{run.path.name}",  # not the whole path: reports are passed on
-    )
+    try:
+        text = _page(run)
+    except (TwinError, OSError):
+        raise
+    except Exception as error:
+        # Of a library, in an environment that we do not know: the file and line where it stopped are in the cause.
+        msg = f"the report of {run.path} cannot be drawn: {in_a_line(error)}; look at what is installed (pip check), else report this line"
+        raise HarnessFailure(msg) from error
     target.mkdir(parents=True, exist_ok=True)
     path = target / "index.html"
     # Names from damaged files may hold lone surrogates, which UTF-8 cannot.

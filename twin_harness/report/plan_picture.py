@@ -8,6 +8,7 @@ import numpy as np
 
 from twin_harness import peaks
 from twin_harness.report.canvas import INK, SMALL_PT, TEXT_PT, colour_of, from_zero, new_figure, plain, png, shortened, style
+from twin_harness.report.matplotlib_settings import with_default_settings
 from twin_harness.report.quantity import duration, quantity
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def _event_line(experiment: Experiment, event: Event) -> str:
     return f"  {shortened(event.id, 14):<14} |{bar}| {what}"
 
 
+@with_default_settings
 def plan_png(schedule: Schedule) -> bytes:
     """Draw a schedule as a PNG: a row an experiment, twelve at most; levels of CPU and memory left, of disk right where both are there."""
     shown = schedule.experiments[:MOST_DRAWN]

@@ -6,11 +6,14 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-import seaborn as sns
-from matplotlib.ticker import MaxNLocator
 
 from twin_harness.report import canvas
 from twin_harness.report.canvas import INK, QUIET, SMALL_PT, TEXT_PT, from_zero, new_figure, plain, png, style
+from twin_harness.report.matplotlib_settings import importing, with_default_settings
+
+with importing():
+    import seaborn as sns
+    from matplotlib.ticker import MaxNLocator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +40,7 @@ REGIMES: dict[str, tuple[str, str]] = {
 }
 
 
+@with_default_settings
 def heatmap_png(correlation: pd.DataFrame) -> bytes:
     """Draw a correlation matrix (index and columns are column names) as a PNG, blue for -1, red for +1, a cross where there is none."""
     size = len(correlation)
@@ -90,6 +94,7 @@ def thinned_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return frame if len(frame) <= MOST_POINTS else frame.sample(MOST_POINTS, random_state=_SEED)
 
 
+@with_default_settings
 def scatter_png(frame: pd.DataFrame, pairs: Sequence[tuple[str, str, str, str]]) -> bytes:
     """Draw pairs of columns against each other, coloured by the column ``regime``, as a PNG.
 
@@ -139,6 +144,7 @@ def _limit(axes: Axes, x: pd.Series[float], y: pd.Series[float]) -> None:
         from_zero(axes)
 
 
+@with_default_settings
 def fidelity_png(points: pd.DataFrame, labels: dict[str, str]) -> bytes:
     """Draw requested against delivered mean of each event, a panel a resource, with the line of equality, as a PNG.
 
@@ -170,6 +176,7 @@ def _edges(low: float, high: float, *, is_wide: bool) -> list[float]:
     return edges
 
 
+@with_default_settings
 def distribution_png(frame: pd.DataFrame, panels: Sequence[tuple[str, str]]) -> bytes:
     """Draw the distribution of columns, rows under load beside idle ones (column ``is_loaded``), as a PNG.
 
@@ -207,6 +214,7 @@ def distribution_png(frame: pd.DataFrame, panels: Sequence[tuple[str, str]]) -> 
     return png(figure)
 
 
+@with_default_settings
 def lag_png(curves: dict[str, np.ndarray]) -> bytes:
     """Draw correlation over lag, a panel a pair, with the largest marked, as a PNG.
 
@@ -224,6 +232,7 @@ def lag_png(curves: dict[str, np.ndarray]) -> bytes:
     return png(figure)
 
 
+@with_default_settings
 def knee_png(
     steps: dict[str, pd.DataFrame],
     knees: dict[str, dict[str, float | None]],
@@ -252,6 +261,7 @@ def knee_png(
     return png(figure)
 
 
+@with_default_settings
 def level_png(rows: pd.DataFrame, labels: dict[str, str]) -> bytes:
     """Draw box plots of ``answer`` by ``level``, a panel a stressor, as a PNG.
 

@@ -1,0 +1,82 @@
+"""On Windows and macOS the plugin and the command load, scenarios are written and collected, and an experiment is refused in one sentence."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from twin_harness import system_support
+
+LACKS = {
+    "windows": "this system (Windows) has no module fcntl, no os.pipe2, no os.posix_fallocate, no /proc/self/stat, no /proc/stat",
+    "macos": "this system (Darwin) has no os.pipe2, no os.posix_fallocate, no /proc/self/stat, no /proc/stat",
+}
+TESTS = """
+import pytest
+from twin_harness import cpu
+
+@pytest.mark.experiment(cpu(20, duration_s=1))
+def test_recording(recording): pass
+
+def test_stress(cpu_stress): cpu_stress(20, duration_s=1)
+
+def test_gate(gate): gate.record("latency_ms", 1, better="lower")
+
+def test_logger(psutil_logger): pass
+
+def test_nothing_of_ours(tmp_path): pass
+"""
+WRITE = """
+import sys
+from twin_harness import Schedule, cpu, memory, plan, ramp
+from twin_harness.cli import main
+
+Schedule.of(plan(cpu(ramp(0, 50), duration_s=4), memory(5, duration_s=2), name="written")).write("plan.json")
+assert Schedule.read("plan.json").experiments[0].name == "written"
+assert main(["schedule", "show", "plan.json"]) == 0
+for words in (["stress", "cpu", "--level", "20"], ["run", "plan.json"], ["doctor"]):
+    assert main(words) == 1, words
+"""
+
+
+def start(system, code, folder):
+    script = Path(__file__).with_name("elsewhere.py")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", str(script), system, code], check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def run_pytest(*arguments):
+    return f"raise SystemExit(pytest.main(['-p', 'no:cacheprovider', '-q', *{list(arguments)!r}]))".replace("pytest.main", "__import__('pytest').main")
+
+
+@pytest.mark.parametrize("system", LACKS)
+def test_suites_run_and_experiments_are_undecided(tmp_path, system):
+    """A test that uses nothing of ours passes; those that need the machine are UNDECIDED, with what the system lacks."""
+    (tmp_path / "test_it.py").write_text(TESTS)
+    done = start(system, run_pytest("-rA"), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    reason = f"an experiment needs Linux, and {LACKS[system]}; scenarios are written and collected here (pytest --collect-only) and run on a Linux server"
+    for name in ("recording", "stress", "gate", "logger"):
+        assert f"test_it.py::test_{name}: {reason}" in done.stdout
+    assert "1 passed" in done.stdout
+    assert "4 undecided" in done.stdout
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("system", LACKS)
+def test_scenarios_are_written_and_shown(tmp_path, system):
+    """Schedules are built, written, read and shown; what would load the machine is refused in one sentence, with exit code 1."""
+    done = start(system, WRITE, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr.count(f"needs Linux, and {LACKS[system]}; ") == 3
+    assert "Traceback" not in done.stderr
+
+
+def test_linux_lacks_nothing():
+    """Here nothing is missing, so no sentence is said."""
+    assert system_support.missing_parts() == []
+    assert system_support.lack_of_support("an experiment") == ""
