@@ -35,10 +35,10 @@ def advise(error: OSError) -> str:
 
 
 def in_a_line(error: BaseException, longest: int = 300) -> str:
-    """Return what an error of anybody says, its kind and its first line: libraries put whole logs into theirs."""
+    """Return what an error of anybody says, its kind and the beginning of its text: libraries put whole logs into theirs."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kind = "" if isinstance(error, TwinError) else f"{type(error).__name__}: "
-    return f"{kind}{lines[0] if lines else 'no reason given'}"[:longest]
+    return f"{kind}{' '.join(lines) or 'no reason given'}"[:longest]
 
 
 class TwinError(Exception):

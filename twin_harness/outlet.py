@@ -13,8 +13,9 @@ import errno
 import os
 import select
 import threading
-import time
 from typing import TYPE_CHECKING
+
+from twin_harness.clock import monotonic_s, sleep_s
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -118,9 +119,9 @@ class Outlet:
         if self._waiting and self.stream is not None:
             with contextlib.suppress(OSError, ValueError):
                 self.stream.flush()  # what others wrote there comes first
-        end_s = None if patience_s is None else time.monotonic() + patience_s
+        end_s = None if patience_s is None else monotonic_s() + patience_s
         while self._waiting and not self.fault:
-            left_s = None if end_s is None else max(0.0, end_s - time.monotonic())
+            left_s = None if end_s is None else max(0.0, end_s - monotonic_s())
             if not self._takes(left_s):
                 return
             try:
@@ -128,7 +129,7 @@ class Outlet:
             except BlockingIOError:  # somebody else made it non-blocking, and was faster
                 if left_s == 0.0:
                     return
-                time.sleep(_REFUSED_S)
+                sleep_s(_REFUSED_S)
             except OSError as error:
                 self._fail(error)
             else:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import stat
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from twin_harness.clock import sleep_s
 from twin_harness.procfs import start_ticks
 
 _EXEC_PATIENCE_MS = 200
@@ -84,7 +84,7 @@ def register(
     for _ in range(_EXEC_PATIENCE_MS):
         if found is None or found[2]:
             break
-        time.sleep(0.001)  # the command line is empty for a moment while the process is executed
+        sleep_s(0.001)  # the command line is empty for a moment while the process is executed
         found = _describe(pid)
     if found is None:
         return False

@@ -178,16 +178,21 @@ def test_a_status_line_outlives_its_reader(pipe):
 @pytest.fixture
 def stdout_to(monkeypatch):
     """Have the command write to a descriptor, or to none."""
+    made = []
 
     def make(descriptor):
         stream = (
             None if descriptor is None else os.fdopen(os.dup(descriptor), "w", encoding="utf-8")
         )
         monkeypatch.setattr(sys, "stdout", stream)
+        made.append(stream)
         return stream
 
     yield make
     output._outlets.clear()
+    for stream in filter(None, made):
+        with suppress(OSError):
+            stream.close()
 
 
 GONE, FULL, CLOSED = "gone", "full", "closed"

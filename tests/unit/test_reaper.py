@@ -29,9 +29,9 @@ def shared(tmp_path, monkeypatch):
 def ended():
     """The pid of a process that is there now and can be ended."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    yield process
-    process.kill()
-    process.wait()
+    with process:
+        yield process
+        process.kill()
 
 
 def end(process):

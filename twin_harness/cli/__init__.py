@@ -177,7 +177,8 @@ def _ended_in_order() -> Iterator[None]:
     """
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        names = ("SIGTERM", "SIGHUP")  # Windows has not both
+        for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
             if signal.getsignal(number) == signal.SIG_DFL:
                 before[number] = signal.signal(number, signal.default_int_handler)
     try:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from twin_harness import newest
+from twin_harness.clock import utc_s
 from twin_harness.errors import InvalidInput, UnreadableRun
 from twin_harness.procfs import start_ticks
 from twin_harness.run_folder import RUN_ID, RunFolder
@@ -149,7 +150,7 @@ def select(
     data_dir: Path, report_dir: Path, keep: int, older_s: float, now: datetime | None = None
 ) -> Selection:
     """Return what goes: runs beyond the ``keep`` newest, 1 at least, and older than ``older_s``."""
-    now = now or datetime.now(UTC)
+    now = now or datetime.fromtimestamp(utc_s(), UTC)
     selection = Selection()
     for folder in (data_dir, report_dir):
         for path in _folders(folder, _REMOVED):
