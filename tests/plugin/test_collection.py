@@ -102,7 +102,7 @@ def test_plan_is_told_before_any_load(project, run):
         [
             "twin: 1 experiments planned, 5 s of load and quiet",
             "twin: highest level asked for: cpu 60 %, memory 1 %",
-            "twin: guard off; tolerance 5%; seed 0; a sample every 0.1 s",
+            "twin: guard off; tolerance none; seed 0; a sample every 0.1 s",
             "twin: data goes to data/*",
         ]
     )

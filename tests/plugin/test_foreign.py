@@ -160,6 +160,7 @@ def without_times(lines):
 @pytest.mark.parametrize("arguments", [[], ["-n2"], ["-p", "no:xdist"]], ids=["plain", "n2", "without-xdist"])
 def test_project_that_uses_nothing_sees_nothing(project, start, arguments):
     """Output and files are the same as with the plugin switched off, and no process of ours lives meanwhile or afterwards."""
+    project.makeini("[pytest]\n")  # a key of ours would be unknown without us
     project.makeconftest(NAMES_BOARD)
     project.makepyfile(NOTHING_OF_OURS)
     before = names_in(project)

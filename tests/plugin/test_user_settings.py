@@ -60,13 +60,13 @@ def test_session_whose_figures_cannot_be_drawn_goes_on(project, run, mode):
     result = run(mode, "--alluredir=results", report=True)
     result.assert_outcomes(passed=2)
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
-    result.stderr.fnmatch_lines(["twin: not all of test_it is in Allure: RuntimeError: the font cache is broken"])
+    result.stderr.fnmatch_lines(["twin: not all of test_it is in Allure: RuntimeError: the font cache is broken and a log of it"])
     state = state_of(project)
     assert state["status"] == "COMPLETE"
-    (note,) = [note for note in state["notes"] if note.startswith("the report was not written")]
-    assert "RuntimeError: the font cache is broken;" in note
-    assert f"write it with: twin report {project.path}/data/" in note
-    result.stdout.fnmatch_lines(["note    the report was not written (the report of *RuntimeError: the font cache is broken*"])
+    (note,) = [note for note in state["notes"] if note.startswith("no report of this run (")]
+    assert "RuntimeError: the font cache is broken and a log of it;" in note
+    assert "`twin report data/" in note
+    result.stdout.fnmatch_lines(["note    no report of this run (the report of *RuntimeError: the font cache is broken*"])
 
 
 def test_history_follows_a_test_to_another_host(project, run):
