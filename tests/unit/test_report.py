@@ -399,7 +399,8 @@ def test_bad_events_and_misses_are_named_among_the_doubts(tmp_path, pixels):
     never = AnnotationRow(synthetic.folder.run_id, "bad day", "disk-0", "disk", "constant", "bytes_per_s", 1.0, 2.0, status="skipped", message="no room")
     synthetic.folder.append_annotation(never)
     page = Page(write_report(synthetic.run, tmp_path / "report"))
-    assert "1 event missed the load that was requested: bad day / cpu-0 by −7.25 % (allowed: 2%)" in page.text
+    assert "1 event missed the load that was requested: bad day: cpu-0 delivered" in page.text
+    assert "an error of -7.25 % against a tolerance of 2 %" in page.text
     assert "bad day / mem-0 aborted (guard: memory); bad day / disk-0 skipped (no room)" in page.text
     assert any("never ran (skipped: no room)" in (attributes.get("title") or "") for attributes in page.all("td"))
 

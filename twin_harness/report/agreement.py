@@ -92,7 +92,7 @@ def _worst_table(measured: list[tuple[EventFacts, Fidelity]]) -> Table:
                 Cell(f"{item.recording.name} / {item.event.id}"),
                 number(quantity(fidelity.requested_mean, unit)),
                 number(quantity(fidelity.delivered_mean, unit)),
-                number(signed(fidelity.error_percent, "percent"), "bad" if item.has_missed else ""),
+                number(signed(fidelity.error_percent, "percent"), "bad" if item.is_off else ""),
                 number(quantity(fidelity.rmse, unit)),
                 number(quantity(fidelity.overshoot, unit)),
                 number(f"{fidelity.rows:,}"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twin_harness.dataset.cleaning import TORN, WHOLE_PERCENT
+from twin_harness.judgement import MISSED, UNDECIDED
 from twin_harness.report.cleaning import column_kinds
-from twin_harness.report.facts import CLOSE_PERCENT
 from twin_harness.report.overview import spread
-from twin_harness.report.quantity import count, listed, quantity, signed
+from twin_harness.report.quantity import count, listed, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,16 +57,11 @@ def _of_events(evidence: Evidence) -> Iterator[str]:
     if bad:
         reasons = [f"{_title(item)} {item.status}" + (f" ({item.row.message})" if item.row and item.row.message else "") for item in bad]
         yield f"{count(len(bad), 'event')} did not complete: {_named(reasons)}."
-    missed = [item for item in evidence.events if item.has_missed]
-    if missed:
-        errors = [
-            f"{_title(item)} by {signed(item.error_percent, 'percent')} (allowed: {item.recording.experiment.tolerance or f'{CLOSE_PERCENT:g} %'})"
-            for item in missed
-        ]
-        yield (
-            f"{count(len(missed), 'event')} missed the load that was requested: {_named(errors)}. "
-            f"An experiment without a tolerance of its own is held against {CLOSE_PERCENT:g} %."
-        )
+    for verdict, words in ((MISSED, "missed the load that was requested"), (UNDECIDED, "cannot be said to have had the load")):
+        items = [item for item in evidence.events if item.judgement.verdict == verdict]
+        if items:
+            reasons = [f"{item.recording.name}: {item.judgement.reason}" for item in items]
+            yield f"{count(len(items), 'event')} {words}: {_named(reasons)}."
     unsettled = [_title(item) for item in evidence.events if item.status == "completed" and item.row and item.row.settled_s is None]
     if unsettled:
         yield f"{count(len(unsettled), 'completed event')} never settled within the tolerance band: {_named(unsettled)}."

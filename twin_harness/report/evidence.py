@@ -13,6 +13,7 @@ from twin_harness.dataset.cleaning import FLAGS, GAP_INTERVALS, Cleaning, start_
 from twin_harness.dataset.preparation import window_means
 from twin_harness.errors import TwinError
 from twin_harness.frames import whole_machine
+from twin_harness.judgement import session_tolerance
 from twin_harness.metrics import columns
 from twin_harness.report.facts import EventFacts, ExperimentFacts, Statistic, ask
 
@@ -111,7 +112,11 @@ def gather(run: Run) -> Evidence:
     rows = _samples(run, troubles)
     recordings, marks = _recordings(run, troubles)
     trials = _trials(run)
-    experiments = [ExperimentFacts(number, recording, _variant(recording, trials)) for number, recording in enumerate(recordings, 1)]
+    tolerance = session_tolerance(run.state)
+    experiments = [
+        ExperimentFacts(number, recording, _variant(recording, trials), tolerance)
+        for number, recording in enumerate(recordings, 1)
+    ]
     told = sorted(sorted(experiments, key=lambda facts: not facts.has_trouble)[:MOST_TOLD], key=lambda facts: facts.number)
     if not rows.window_s:
         _hand_out(rows.samples, told)

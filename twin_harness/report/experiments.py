@@ -84,11 +84,10 @@ def _part(facts: ExperimentFacts, *, is_drawn: bool) -> Section:
 
 def _summary(facts: ExperimentFacts) -> str:
     experiment, planned = facts.recording.experiment, facts.recording.planned
-    tolerance = f"tolerance {experiment.tolerance}" if experiment.tolerance else "no tolerance set"
     energy = f", {quantity(facts.energy_joules, 'J')} (mean power times duration)" if facts.energy_joules is not None else ""
     return (
         f"Status {planned.status}; {duration(facts.duration_s)} with {quantity(experiment.lead_s, 's')} lead and {quantity(experiment.tail_s, 's')} tail; "
-        f"{count(len(facts.events), 'event')}; {tolerance}; worker {planned.worker}{f', part {planned.partition}' if planned.partition else ''}{energy}."
+        f"{count(len(facts.events), 'event')}; {facts.tolerance}; worker {planned.worker}{f', part {planned.partition}' if planned.partition else ''}{energy}."
     )
 
 
@@ -149,7 +148,7 @@ def _event_row(item: EventFacts) -> tuple[Cell, ...]:
         number(signed(start_error_ms, "ms")) if start_error_ms is not None else dash(reason or "it never began"),
         number(quantity(requested, unit)) if requested is not None else dash("a command has no level"),
         number(quantity(delivered, unit)) if delivered is not None else dash(reason or "it was not annotated"),
-        number(signed(error_percent, "percent"), "bad" if item.has_missed else "") if error_percent is not None else dash(reason or "nothing was requested"),
+        number(signed(error_percent, "percent"), "bad" if item.is_off else "") if error_percent is not None else dash(reason or "nothing was requested"),
         number(quantity(rmse, unit)) if rmse is not None else dash(reason or "it was not annotated"),
         number(f"{fidelity.rows:,}") if fidelity else dash(reason),
         number(quantity(settled_s, "s")) if settled_s is not None else dash(reason or "it never stayed within its tolerance band to the end"),

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from twin_harness.config import TwinConfig
 from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
+from twin_harness.judgement import MISSED, UNDECIDED, UNJUDGED, Judgement, judge, tolerance_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DISK_COLUMNS = ("disk_read_bytes_per_s", "disk_write_bytes_per_s")
-CLOSE_PERCENT = 5.0
 
 
 def ask(question: Callable[[], T]) -> tuple[T | None, str]:
@@ -69,11 +70,19 @@ def _weighing(values: pd.Series[float], seconds_s: pd.Series[float]) -> pd.Serie
 
 @dataclass(frozen=True)
 class EventFacts:
-    """One event: its plan, the annotation row that came of it, and its fidelity in the unit of the dataset's columns."""
+    """One event: its plan, the annotation row that came of it, and its fidelity in the unit of the dataset's columns.
+
+    Attributes:
+        recording: of its experiment.
+        event: as planned.
+        row: what came of it; None where nothing was recorded.
+        session_tolerance: what it is held against where its experiment has no tolerance of its own.
+    """
 
     recording: Recording
     event: Event
     row: AnnotationRow | None
+    session_tolerance: str = TwinConfig().tolerance
 
     @cached_property
     def fidelity(self) -> tuple[Fidelity | None, str]:
@@ -120,10 +129,23 @@ class EventFacts:
 
     @property
     def has_missed(self) -> bool:
-        """Whether delivered is further from requested than the experiment's tolerance, or than 5 % without one."""
-        limit_percent = self.recording.experiment.tolerance_percent
+        """Whether the event's mean is further from its plan than the tolerance: a first look, without the samples."""
+        limit_percent, _ = tolerance_of(self.recording, self.session_tolerance)
         error_percent = self.error_percent
-        return error_percent is not None and abs(error_percent) > (CLOSE_PERCENT if limit_percent is None else limit_percent)
+        return error_percent is not None and limit_percent is not None and abs(error_percent) > limit_percent
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        """Whether it was within its tolerance, as the session judged it."""
+        if self.row is None:
+            return Judgement(self.event.id, UNJUDGED, "no outcome was recorded")
+        found, reason = ask(lambda: judge(self.recording, self.event.id, self.session_tolerance))
+        return found or Judgement(self.event.id, UNDECIDED, reason)
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it was not, or that cannot be said."""
+        return self.judgement.verdict in (MISSED, UNDECIDED)
 
 
 @dataclass(frozen=True)
@@ -134,11 +156,13 @@ class ExperimentFacts:
         number: its place in the run.
         recording: what was recorded of it.
         variant: what was under test, where a gate compares two; else empty.
+        session_tolerance: what its events are held against where it has no tolerance of its own.
     """
 
     number: int
     recording: Recording
     variant: str = ""
+    session_tolerance: str = TwinConfig().tolerance
 
     @property
     def name(self) -> str:
@@ -154,7 +178,18 @@ class ExperimentFacts:
     def events(self) -> tuple[EventFacts, ...]:
         """Its planned events, with what came of them."""
         found = {row.event: row for row in self.recording.rows if row.stressor != "mark"}
-        return tuple(EventFacts(self.recording, event, found.get(event.id)) for event in self.recording.experiment.events)
+        return tuple(
+            EventFacts(self.recording, event, found.get(event.id), self.session_tolerance)
+            for event in self.recording.experiment.events
+        )
+
+    @property
+    def tolerance(self) -> str:
+        """The tolerance in words: its own, the session's, or none."""
+        own = self.recording.experiment.tolerance
+        if own is None:
+            return f"tolerance {self.session_tolerance} (the session's)"
+        return f"tolerance {own}"
 
     @property
     def marks(self) -> tuple[AnnotationRow, ...]:
