@@ -36,7 +36,7 @@ def test_part(recording, machine, level):
 
 def run_project(folder, *arguments):
     """Run pytest on the project in two parts, and return the finished process."""
-    words = [sys.executable, "-m", "pytest", "-q", "-n2", "--twin-partition", "--twin-no-report", "-p", "no:cacheprovider", *arguments]
+    words = [sys.executable, "-m", "pytest", "-q", "-n2", "--twin-partition", "--twin-no-report", "--twin-tolerance=none", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from twin_harness.cli import loads, output, upkeep
 from twin_harness.cli.gating import add_gate
-from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, complain, open_closed_streams
+from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, complain
 from twin_harness.cli.predicting import add_predicting
 from twin_harness.cli.schedules import add_schedule
 from twin_harness.cli.settings import LOAD, SENSOR, add_settings
@@ -149,7 +149,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 fine, 1 failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted, 141 when the
     reader of its output went away and output was all that the command is for.
     """
-    open_closed_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     output.begin()
     end = words.index("--") if "--" in words and words[0] == "stress" else len(words)
