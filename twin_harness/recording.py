@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from twin_harness.records import AnnotationRow, PlannedExperiment
     from twin_harness.schedule import Event, Experiment
 
 _SHORT_POINTS, _SHORT_SHARE, _LEAST_EXPLAINED = 1.0, 0.01, 0.5
 _EDGE_S = 1e-6
+_OTHERS_SHARE = 1e-3  # requested stands in the dataset with three decimals
 
 
 class Runner(Protocol):
@@ -225,7 +227,7 @@ class Recording:
             return ""
         if event.is_of_system and (reason := _excess_of_others(window, event_id)):
             return reason
-        starved_s = float(json.loads(self.annotation(event_id).parameters).get("starved_s", 0.0))
+        starved_s = self._starved_s(event)
         requested_column, delivered_column = RESOURCE_COLUMNS[event.stressor]
         delivered = _total(window.samples) if event.is_of_system else window.samples[delivered_column]
         requested, short = (
@@ -241,6 +243,16 @@ class Recording:
             f"the machine had no room: {100.0 * short / requested:.1f} % short, while the load waited {starved_s:.2f} s of {seconds_s:.2f} s for {what} "
             f"(n = {len(window.samples)} samples)"
         )
+
+    def _starved_s(self, event: Event) -> float:
+        """Return how long an event waited for its resource, with those that used the resource at the same time: they share what is missing."""
+        waited_s = 0.0
+        for other in self.experiment.events:
+            is_beside = other.start_s < event.end_s and other.end_s > event.start_s
+            row = next((row for row in self.rows if row.event == other.id), None)
+            if other.stressor == event.stressor and is_beside and row is not None and row.parameters:
+                waited_s += float(json.loads(row.parameters).get("starved_s", 0.0))
+        return waited_s
 
     def _lack_of_cpu(self, window: Recording, short: float, starved_s: float, seconds_s: float) -> str:
         """Return why CPU time was missing, ``short`` points of the machine over ``seconds_s``; empty when the load itself did too little."""
@@ -277,7 +289,7 @@ class Recording:
     def fidelity(self, event_id: str) -> _fidelity.Fidelity:
         """Compare what an event asked for with what it got, from the dataset's contract columns.
 
-        Where several events use one resource at a time, the others are taken to have delivered what they planned.
+        Where several events use one resource at a time, what it is off is shared out in proportion to what each asked for.
 
         Raises:
             InvalidInput: there is no such event.
@@ -326,8 +338,9 @@ def compare(event: Event, scale: float, samples: pd.DataFrame, row: AnnotationRo
     Args:
         event: the event as planned.
         scale: what one unit of its level is in the unit of the columns; see ``Event.scale``.
-        samples: rows indexed by seconds on the events' clock. The event's own delivered load is the resource's column less what
-            all other events of the resource had planned in that row. A total of the machine is compared with cpu − steal.
+        samples: rows indexed by seconds on the events' clock. Where several events use the resource in a row, what it is off is shared
+            out in proportion to what each asked for: the kernel's account does not tell them apart. A total of the machine is compared
+            with cpu − steal.
         row: when the event really ran.
     """
     requested_column, delivered_column = RESOURCE_COLUMNS[event.stressor]
@@ -337,9 +350,17 @@ def compare(event: Event, scale: float, samples: pd.DataFrame, row: AnnotationRo
     lengths_s = samples["dt_s"].fillna(0.0).to_numpy(dtype=float)
     own = np.array([_mean_level(event, end_s - length_s, end_s) for end_s, length_s in zip(ends_s, lengths_s, strict=True)]) * scale
     delivered = _total(samples) if event.is_of_system else samples[delivered_column]
-    total_error = (delivered - samples[requested_column]).to_numpy(dtype=float)
+    requested = samples[requested_column].to_numpy(dtype=float)
+    total_error = (delivered.to_numpy(dtype=float) - requested) * _share_of(own, requested)
     duration_s = row.actual_end_s - row.actual_start_s
     return _fidelity.measure(event.stressor, ends_s, lengths_s, own, own + total_error, duration_s, event.shape.discontinuities(event.duration_s))
+
+
+def _share_of(own: NDArray[np.float64], requested: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return which part of a resource's request is an event's own, row by row; all of it where no other event asks for any."""
+    is_shared = requested - own > _OTHERS_SHARE * requested
+    share = np.divide(own, requested, out=np.ones_like(own), where=is_shared & (requested > 0))
+    return np.clip(share, 0.0, 1.0)
 
 
 def _mean_level(event: Event, begin_s: float, end_s: float) -> float:

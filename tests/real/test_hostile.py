@@ -119,7 +119,7 @@ os.execv(sys.executable, [sys.executable, "-m", "twin_harness.cli", *sys.argv[1:
 @pytest.mark.skipif(sys.platform != "linux", reason="seccomp(2) is Linux's")
 def test_load_runs_and_ends_where_the_kernel_refuses_process_descriptors(tmp_path):
     """Under a seccomp filter that answers EPERM to pidfd_open the load runs, is recorded, and no process is left."""
-    words = [sys.executable, "-c", REFUSE_PIDFD, "stress", "cpu", "--level", "10", "--duration", "0.5"]
+    words = [sys.executable, "-c", REFUSE_PIDFD, "stress", "cpu", "--level", "10", "--duration", "0.5", "--tolerance", "none"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     if done.returncode == 77:
         pytest.skip("no seccomp filter may be set here")

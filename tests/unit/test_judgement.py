@@ -305,3 +305,46 @@ def test_a_pace_of_nothing_takes_for_ever():
     """What does not grow never fills."""
     assert Filling(1.0, 0.0, 5.0).needed_s == float("inf")
     assert Filling(2.0, 10.0, 50.0).needed_s == 5.0
+
+
+# -- loads of one resource at a time ----------------------------------------------------------------------------------------------
+
+
+def beside(tmp_path, delivered_at, starved_s):
+    """A steady load of 10 % for 5 s and a spike of 85 % for 3 s in it, of which the spike alone waits."""
+    experiment = plan(cpu(10, duration_s=5, id="steady"), cpu(85, start_s=1, duration_s=3, id="spike"), name="two")
+    folder = make_folder(tmp_path)
+    lines = []
+    for number in range(-5, 56):
+        t_s = number * STEP_S
+        requested = sum(event.level(t_s - STEP_S / 2 - event.start_s) for event in experiment.events)
+        delivered = delivered_at(requested)
+        values = {"cpu_requested_percent": requested, "cpu_delivered_percent": delivered, "cpu_percent": 100, "cpu_steal_percent": 0}
+        lines.append(csv_row(ZERO_S + t_s, **values, harness_cpu_percent=0, cpu_background_percent=100 - delivered))
+    write_dataset(folder, lines)
+    rows = []
+    for event in experiment.events:
+        waited = {"starved_s": starved_s if event.id == "spike" else 0.0}
+        rows.append(annotate(experiment, event.id, parameters=json.dumps(waited), status="completed"))
+    recording = Recording.whole(folder, planned(experiment), tuple(rows))
+    for row in rows:
+        measured = compare(experiment.event(row.event), 1.0, recording.during(row.event).samples, row)
+        row.requested_mean, row.delivered_mean = measured.requested_mean, measured.delivered_mean
+        row.delivered_error_percent = measured.error_percent
+    return recording
+
+
+def test_what_is_missing_is_shared_out_among_loads_of_one_resource(tmp_path):
+    """The kernel's account does not tell them apart: each lacks its part of what is missing, and none less than nothing is delivered."""
+    recording = beside(tmp_path, lambda requested: min(requested, 50.0), starved_s=2.0)
+    steady, spike = recording.rows
+    assert steady.delivered_mean == pytest.approx(10 - 3 / 5 * 45 * 10 / 95, abs=0.1)
+    assert spike.delivered_mean == pytest.approx(85 - 45 * 85 / 95, abs=0.5)
+
+
+def test_a_load_is_excused_by_the_waiting_of_those_beside_it(tmp_path):
+    """Where one of them had no room none of them had; where none waited all of them are missed."""
+    undecided = beside(tmp_path / "full", lambda requested: min(requested, 50.0), starved_s=2.0)
+    assert [verdict(undecided, name) for name in ("steady", "spike")] == ["UNDECIDED", "UNDECIDED"]
+    missed = beside(tmp_path / "broken", lambda requested: requested / 2, starved_s=0.0)
+    assert [verdict(missed, name) for name in ("steady", "spike")] == ["missed", "missed"]

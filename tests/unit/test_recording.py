@@ -330,12 +330,12 @@ def test_fidelity_compares_plan_and_account(folder):
 
 
 def test_fidelity_of_overlapping_events_is_each_event_s_own(folder):
-    """Of two events on one resource each is compared with its own plan, and what is missing is missing for both."""
+    """Of two events on one resource each is compared with its own plan, and lacks its part of what is missing."""
     experiment = plan(cpu(20, start_s=0, duration_s=4), cpu(30, start_s=0, duration_s=4), name="two")
     recording = record(folder, steady(cpu_requested_percent=50, cpu_delivered_percent=44), experiment)
     first, second = recording.fidelity("cpu-0"), recording.fidelity("cpu-1")
-    assert (first.requested_mean, first.delivered_mean, first.error_percent) == pytest.approx((20.0, 14.0, -30.0))
-    assert (second.requested_mean, second.delivered_mean, second.error_percent) == pytest.approx((30.0, 24.0, -20.0))
+    assert (first.requested_mean, first.delivered_mean, first.error_percent) == pytest.approx((20.0, 17.6, -12.0))
+    assert (second.requested_mean, second.delivered_mean, second.error_percent) == pytest.approx((30.0, 26.4, -12.0))
 
 
 def test_fidelity_is_in_the_unit_of_the_columns(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -21,7 +22,7 @@ from twin_harness.cli.output import (
     unread,
 )
 from twin_harness.cli.settings import read_settings
-from twin_harness.errors import ExperimentAborted, ExperimentError, InvalidInput, Undecided
+from twin_harness.errors import ExperimentAborted, ExperimentError, InvalidInput, TwinError, Undecided
 
 if TYPE_CHECKING:
     import argparse
@@ -60,12 +61,10 @@ def _run_all(
         complain("interrupted: load stopped, writing what was recorded")
     finally:
         line.close()
-        if unread():
-            session.note(
-                f"stdout: {stdout().fault}; what was to be shown there is not,"
-                " and the run went on to its end"
-            )
-        report = session.close(is_interrupted=is_interrupted)
+        try:
+            _note_unread(session)
+        finally:
+            report = session.close(is_interrupted=is_interrupted)
     if session.report_fault:
         code = INTERRUPTED if session.report_fault == "interrupted" else max(code, FAILED)
     if at_once > 1 or is_interrupted:
@@ -73,6 +72,14 @@ def _run_all(
     if undecided == len(experiments):  # not one of them could be judged: that is no success
         code = max(code, FAILED)
     return recordings, session.folder.path, code, report
+
+
+def _note_unread(session: Session) -> None:
+    """Note in the run that its output could not be written; where that cannot be noted either, stderr says it."""
+    if not unread() or session.is_mute:
+        return
+    with contextlib.suppress(OSError, TwinError):  # the disk that took no output may hold the run, too
+        session.note(f"stdout: {stdout().fault}; what was to be shown there is not, and the run went on to its end")
 
 
 def _run_in_turn(

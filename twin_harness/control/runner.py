@@ -449,9 +449,12 @@ class ServerRunner:
     def _break_off(self, running: _Running, reason: BaseException) -> None:
         """Interrupted, or unable to go on: stop the load, write what is known, leave nothing running."""
         if isinstance(reason, Unanswered):  # nothing can be written
-            running.link.close()
-            if running.plan_slot >= 0:
-                self._site.board.remove_plan(running.plan_slot)
+            try:
+                self._close_link(running.link)
+            finally:
+                if running.plan_slot >= 0:
+                    self._site.board.remove_plan(running.plan_slot)
+                self._site.recorder.end_experiment(running.planned.experiment.name)
             return
         is_fault = isinstance(reason, Exception)
         why = str(reason) or "the session was interrupted"

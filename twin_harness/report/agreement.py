@@ -34,7 +34,7 @@ def section(evidence: Evidence) -> Section:
     left_out = len(judged) - len(measured)
     text = (
         "Both sides come from the dataset, in the unit of its columns (CPU in percent of the machine, also where an event asked for a share of some CPUs). "
-        "Where several events used one resource at once, the others are taken to have delivered what they planned."
+        "Where several events used one resource at once, what it was off is shared out in proportion to what each asked for."
     )
     if left_out:
         text += f" {count(left_out, 'event')} of {len(judged)} cannot be compared, and have a dash and its reason in the tables above."

@@ -157,6 +157,7 @@ class _Filler:
         self._team = team
         self._stat = os.open("/proc/stat", os.O_RDONLY | os.O_CLOEXEC)
         self._group = ControlGroup().cpu_use() if team.is_within_quota else None
+        self._used_us = 0
         self._size_bytes = 256 * (max(cpu for cpu in team.cpus if cpu is not None) + 2) if team.cpus != (None,) else 4096
         self._seen: deque[tuple[float, list[float], list[float]]] = deque()
         self._begin_busy_s = 0.0
@@ -165,9 +166,11 @@ class _Filler:
 
     def _busy_s(self) -> list[float]:
         """Return the seconds that each CPU of the team has been busy since boot."""
-        used = self._group.read_us() if self._group is not None else None
-        if used is not None:
-            return [used[0] / 1e6 / len(self._team.cpus)] * len(self._team.cpus)
+        if self._group is not None:
+            used = self._group.read_us()
+            if used is not None:  # else what was read last: the CPUs' own counts are another quantity
+                self._used_us = used[0]
+            return [self._used_us / 1e6 / len(self._team.cpus)] * len(self._team.cpus)
         found: dict[bytes, float] = {}
         for line in os.pread(self._stat, self._size_bytes, 0).rpartition(b"\n")[0].split(b"\n"):
             if not line.startswith(b"cpu"):

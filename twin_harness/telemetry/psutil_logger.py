@@ -1,6 +1,6 @@
 """The telemetry logger: one process a run, which samples on an absolute grid and appends whole rows to the dataset, live.
 
-It starts nothing, allocates little, and is told to stop by the board, by SIGTERM or by the end of the controller. Where permitted it
+It starts nothing but the small process that asks the scratch filesystem for its space, allocates little, and is told to stop by the board, by SIGTERM or by the end of the controller. Where permitted it
 runs as SCHED_FIFO 1, never on a machine of one CPU, and goes back to the normal class when it has burned half a second without a
 pause (RLIMIT_RTTIME) or has been 3 s late.
 """
