@@ -3,13 +3,14 @@
 The windows and tolerances are those of ``settled_s`` in the format of ``annotations.csv``: every 0.5 s mean (disk 1 s) within 1 point
 (cpu), 1 % or 16 MiB (memory) or 5 % (disk) of what was requested, with 0.5 s after each jump of the shape left out.
 
-The plateau of a memory event is what is left of it once the rows are taken out in which it was still filling: behind what was
-requested by more than that tolerance, and growing.
+The plateau of a memory event is what is left of it once the rows are taken out in which it was filling: after its start or a jump
+upward, until it has caught up for the first time, as long as it is behind what was requested by more than that tolerance and grows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ _CPU_POINTS = 1.0
 _MEMORY_SHARE, _MEMORY_BYTES = 0.01, 16 * 1024**2
 _DISK_SHARE = 0.05
 _EDGE_S = 1e-6
+_TICK_S = 0.02  # of a memory stressor
 _GROWING_BYTES = 1024**2  # within a window; a stressor grows by huge pages of 2 MiB
 
 
@@ -56,17 +58,25 @@ class Filling:
     Attributes:
         seconds: in which it was behind, and growing.
         bytes_per_s: how fast it grew meanwhile.
-        missing_bytes: what was missing when the event ended; 0 when it had caught up.
+        wanted_bytes: of the level that it never reached, the one it was furthest from; 0 when it reached all of them.
+        reached_bytes: how far it came there before the level ended.
     """
 
     seconds: float
     bytes_per_s: float
-    missing_bytes: float
+    wanted_bytes: float = 0.0
+    reached_bytes: float = 0.0
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a level ended before it was reached."""
+        return self.wanted_bytes > 0
 
     @property
     def needed_s(self) -> float:
-        """How much longer it would have taken at that pace."""
-        return self.missing_bytes / self.bytes_per_s if self.bytes_per_s > 0 else float("inf")
+        """How much longer that level would have taken at that pace."""
+        missing_bytes = self.wanted_bytes - self.reached_bytes
+        return missing_bytes / self.bytes_per_s if self.bytes_per_s > 0 else float("inf")
 
 
 @dataclass(frozen=True)
@@ -142,9 +152,11 @@ def measure(
     error = delivered - requested
     requested_mean = float(np.average(requested, weights=lengths_s))
     bias = float(np.average(error, weights=lengths_s))
-    is_filling = np.zeros(len(error), dtype=bool)
+    plateau = filling = None
     if resource == "memory":
-        is_filling = _is_filling(ends_s, lengths_s, requested, delivered, held)
+        is_edge = _holds_a_jump(ends_s, lengths_s, jumps_s)
+        is_filling, filling = _filling(ends_s, lengths_s, requested, delivered, held, jumps_s, is_edge)
+        plateau = _plateau(lengths_s, requested, error, ~is_filling & ~is_edge)
     starts_s, window_requested, window_error = _windows(window_s(resource), ends_s, lengths_s, requested, error, jumps_s)
     return Fidelity(
         requested_mean=requested_mean,
@@ -155,19 +167,68 @@ def measure(
         settled_s=_settled_s(starts_s, np.abs(window_error) <= tolerance(resource, window_requested)),
         overshoot=float(max(0.0, window_error.max())) if len(window_error) else 0.0,
         rows=len(error),
-        plateau=_plateau(lengths_s, requested, error, ~is_filling) if resource == "memory" else None,
-        filling=_filling(lengths_s, requested, held, is_filling),
+        plateau=plateau,
+        filling=filling,
     )
 
 
-def _is_filling(
-    ends_s: Array, lengths_s: Array, requested: Array, delivered: Array, held: Array
-) -> NDArray[np.bool_]:
-    """Tell in which rows memory was behind, and had grown within the last half second."""
-    is_behind = delivered < requested - tolerance("memory", requested)
+def _filling(
+    ends_s: Array,
+    lengths_s: Array,
+    requested: Array,
+    delivered: Array,
+    held: Array,
+    jumps_s: tuple[float, ...],
+    is_edge: NDArray[np.bool_],
+) -> tuple[NDArray[np.bool_], Filling | None]:
+    """Return in which rows memory was filling, and how that went.
+
+    It fills after the start and after each jump upward, until it has caught up for the first time. A level that falls to what is held
+    was not caught up with: it ended unreached.
+    """
+    band = tolerance("memory", requested)
     before = np.searchsorted(ends_s, ends_s - lengths_s - window_s("memory") - _EDGE_S)
     earlier = np.where(before > 0, held[np.maximum(before - 1, 0)], 0.0)
-    return np.asarray(is_behind & (held - earlier > _GROWING_BYTES))
+    is_behind_and_growing = (delivered < requested - band) & (held - earlier > _GROWING_BYTES)
+    is_filling = np.zeros(len(ends_s), dtype=bool)
+    wanted_bytes = reached_bytes = 0.0
+    for first, bound in _climbs(ends_s, lengths_s, requested, jumps_s):
+        last = max(first + 1, bound - 1) if is_edge[bound - 1] else bound
+        caught = np.flatnonzero(delivered[first:last] >= requested[first:last] - band[first:last])
+        end = first + int(caught[0]) if len(caught) else last
+        is_filling[first:end] = is_behind_and_growing[first:end]
+        if not is_filling[first:end].any():
+            continue
+        peak = first + int(np.argmax(requested[first : min(end + 1, last)]))
+        has_fallen = end < last and requested[end] < requested[peak] - band[peak]
+        is_last_growing = is_filling[end - 1]
+        if (has_fallen or end == last) and is_last_growing and requested[peak] - held[end - 1] > wanted_bytes - reached_bytes:
+            wanted_bytes, reached_bytes = float(requested[peak]), float(held[end - 1])
+    seconds = float(lengths_s[is_filling].sum())
+    if seconds <= 0:
+        return is_filling, None
+    grown_bytes = float(np.diff(held, prepend=0.0)[is_filling].sum())
+    return is_filling, Filling(seconds, max(0.0, grown_bytes) / seconds, wanted_bytes, reached_bytes)
+
+
+def _holds_a_jump(ends_s: Array, lengths_s: Array, jumps_s: tuple[float, ...]) -> NDArray[np.bool_]:
+    """Tell which rows hold a jump, or end with one: what is held at their end is of the level after it."""
+    jumps = np.asarray([jump_s for jump_s in jumps_s if jump_s > _EDGE_S])
+    after = np.searchsorted(jumps, ends_s - lengths_s + _EDGE_S)
+    return np.asarray(np.append(jumps, np.inf)[after] <= ends_s + _TICK_S)
+
+
+def _climbs(ends_s: Array, lengths_s: Array, requested: Array, jumps_s: tuple[float, ...]) -> list[tuple[int, int]]:
+    """Return the rows between the start, or a jump upward, and the next jump: the first of them, and the one after the last."""
+    begins_s = ends_s - lengths_s
+    first_rows = [0, *sorted({int(np.searchsorted(begins_s, jump_s - _EDGE_S)) for jump_s in jumps_s if jump_s > _EDGE_S})]
+    bounds = [*(row for row in first_rows if row < len(ends_s)), len(ends_s)]
+    climbs = []
+    for first, last in pairwise(bounds):
+        before = requested[first - 2] if first > 1 else 0.0  # the row before may hold the jump
+        if last > first and requested[first] > before:
+            climbs.append((first, last))
+    return climbs
 
 
 def _plateau(
@@ -180,17 +241,6 @@ def _plateau(
     requested_mean = float(np.average(requested[is_chosen], weights=weights))
     bias = float(np.average(error[is_chosen], weights=weights))
     return Plateau(seconds, requested_mean, requested_mean + bias)
-
-
-def _filling(
-    lengths_s: Array, requested: Array, held: Array, is_filling: NDArray[np.bool_]
-) -> Filling | None:
-    seconds = float(lengths_s[is_filling].sum())
-    if seconds <= 0:
-        return None
-    grown = np.diff(held, prepend=0.0)[is_filling]
-    missing_bytes = max(0.0, float(requested[-1] - held[-1])) if is_filling[-1] else 0.0
-    return Filling(seconds, max(0.0, float(grown.sum())) / seconds, missing_bytes)
 
 
 def _windows(length_s: float, ends_s: Array, lengths_s: Array, requested: Array, error: Array, jumps_s: tuple[float, ...]) -> tuple[Array, Array, Array]:

@@ -133,7 +133,7 @@ def _below_resolution(event: Event, row: AnnotationRow, error_percent: float, li
             block_bytes = max(block_bytes, int(event.option("fsync_every_bytes")))
         asked_bytes = event.mean() * event.scale(1.0, 0.0) * seconds
         share_percent = 100.0 * block_bytes / max(asked_bytes, 1e-9)
-        share = f"{share_percent:.0f} % of" if share_percent <= 100 else "more than"  # noqa: PLR2004 - percent
+        share = f"{share_percent:.2g} % of" if share_percent <= 100 else "more than"  # noqa: PLR2004 - percent
         unit = f"one step of {block_bytes / 1024:g} KiB is {share} the {asked_bytes:.4g} bytes asked for in all"
         advice = "raise the level (bytes per second) or the duration, or lower block_bytes"
     if abs(error_percent) > limit + share_percent:
@@ -153,7 +153,8 @@ def _judge_memory(
     is_predicted = bool(recording.machine.get("foretold_by"))
     filling_s = filling.seconds if filling else 0.0
     has_waited = is_predicted or starved_s >= _LEAST_EXPLAINED * filling_s
-    if filling is not None and has_waited and (plateau is None or plateau.seconds < window_s("memory")):
+    is_plateau_short = plateau is None or plateau.seconds < window_s("memory")
+    if filling is not None and has_waited and (filling.is_unfinished or is_plateau_short):
         return Judgement(event.id, UNDECIDED, _never_full(event, measured), None, limit)
     if plateau is None or not has_waited:
         error_percent = row.delivered_error_percent or 0.0
@@ -174,7 +175,7 @@ def _judge_memory(
     if is_session and abs(error_percent) <= limit + share_percent:
         reason = (
             f"{missed}; that is within its resolution: one huge page of {_GRAIN_BYTES / 2**20:g} MiB "
-            f"is {share_percent:.0f} % of it; ask for more"
+            f"is {share_percent:.2g} % of it; ask for more"
         )
         return Judgement(event.id, UNDECIDED, reason, error_percent, limit)
     waited_s = starved_s - filling_s
@@ -193,12 +194,15 @@ def _pace(measured: Fidelity) -> str:
 
 def _never_full(event: Event, measured: Fidelity) -> str:
     filling = measured.filling
-    needed_s = filling.needed_s if filling else 0.0
-    more = f"what is missing would take about {needed_s:.1f} s more; " if needed_s < float("inf") and needed_s > 0 else ""
+    if filling is None or not filling.is_unfinished:
+        return f"{event.id} was filling memory {_pace(measured)}, and had no plateau to be judged by; make it longer, or ask for less"
+    needed = ""
+    if filling.needed_s < float("inf"):
+        needed = f"what was missing would have taken about {filling.needed_s:.1f} s more; "
     return (
-        f"{event.id} was filling memory {_pace(measured)}, and had no plateau to be judged by "
-        f"({measured.delivered_mean / 2**20:.0f} MiB of {measured.requested_mean / 2**20:.0f} MiB on the mean); "
-        f"{more}make it longer, or ask for less"
+        f"{event.id} was filling memory {_pace(measured)}, and had come to {filling.reached_bytes / 2**20:.0f} of "
+        f"{filling.wanted_bytes / 2**20:.0f} MiB when that level ended, so there is no plateau to be judged by; "
+        f"{needed}make it longer, or ask for less"
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import platform
 import signal
@@ -58,6 +59,7 @@ _NO_TIME = (
     "the clock of this process stands still (CLOCK_MONOTONIC, as libfaketime freezes it), so nothing could be waited for; "
     "run without it, or let its time go on and set FAKETIME_DONT_FAKE_MONOTONIC=1"
 )
+_log = logging.getLogger("twin_harness")
 INTERRUPTED = "interrupted"
 _NO_CONTROLLER = "the controller of this session has ended; a worker begins nothing without it"
 
@@ -573,11 +575,13 @@ def _is_installed(name: str) -> bool:
 def run(experiment: Experiment, *, config: TwinConfig | None = None, root: str | Path = ".") -> Recording:
     """Run one experiment on this machine, in a session of its own without a report, and return its recording.
 
+    What is to be known meanwhile, such as a wait for the machine, goes to the logger ``twin_harness``, which Python shows on stderr.
+
     Raises:
         InvalidInput, ExperimentFailed, ExperimentAborted, FidelityMissed, Undecided: as ``ServerRunner.run``.
     """
     settings = config or TwinConfig(has_report=False)
-    session = Session.open(settings, Seat.draw(settings, Path(root).resolve(), " ".join(sys.argv)))
+    session = Session.open(settings, Seat.draw(settings, Path(root).resolve(), " ".join(sys.argv)), _log.warning)
     is_interrupted = False
     try:
         return session.runner.run(experiment)

@@ -5,7 +5,7 @@ import json
 import pytest
 from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
-from twin_harness import command, cpu, disk, memory, plan, steps
+from twin_harness import command, cpu, disk, memory, plan, sine, steps
 from twin_harness.config import TwinConfig, parse_tolerance
 from twin_harness.control.outcome import judge_tolerance
 from twin_harness.errors import FidelityMissed, InvalidInput, Undecided
@@ -247,8 +247,8 @@ def test_memory_that_never_filled_is_undecided_and_says_how_long_it_would_take(t
     found = judge(recording, "mem-0", "5%")
     assert found.verdict == "UNDECIDED"
     assert found.reason == (
-        "mem-0 was filling memory for 4.0 s, at 500 MiB/s, and had no plateau to be judged by (1000 MiB of 8000 MiB on the mean); "
-        "what is missing would take about 12.0 s more; make it longer, or ask for less"
+        "mem-0 was filling memory for 4.0 s, at 500 MiB/s, and had come to 2000 of 8000 MiB when that level ended, so there is no "
+        "plateau to be judged by; what was missing would have taken about 12.0 s more; make it longer, or ask for less"
     )
 
 
@@ -280,6 +280,43 @@ def test_each_step_of_a_staircase_fills_anew(tmp_path):
     assert verdict(recording, "mem-0") == "kept"
 
 
+def following(levels_at, bytes_per_s, lag_s=0.0):
+    """Memory that follows a plan up no faster than a pace, and down at once."""
+    held, before_s = 0.0, 0.0
+
+    def delivered_at(t_s):
+        nonlocal held, before_s
+        held = min(levels_at(max(0.0, t_s - lag_s)), held + bytes_per_s * (t_s - before_s))
+        before_s = t_s
+        return held
+
+    return delivered_at
+
+
+def test_a_step_that_was_never_reached_is_undecided(tmp_path):
+    """The steps around it were kept: what the middle one lacked is said of it, with how long it would have taken."""
+    shape = steps([200 * MIB, 2500 * MIB, 200 * MIB])
+    event = memory(shape, duration_s=6, unit="bytes")
+    found = judge(recorded(tmp_path, event, following(event.level, 500 * MIB), starved_s=2.2), "mem-0", "5%")
+    assert found.verdict == "UNDECIDED"
+    assert "had come to 1200 of 2500 MiB" in found.reason
+
+
+@pytest.mark.parametrize(("bytes_per_s", "starved_s", "found"), [(5000 * MIB, 0.2, "kept"), (400 * MIB, 3.0, "UNDECIDED"), (400 * MIB, 0.0, "missed")])
+def test_a_wave_is_judged_in_its_rises_as_in_its_falls(tmp_path, bytes_per_s, starved_s, found):
+    """Filling excuses the way to the first level alone: a wave that memory cannot follow upward is not judged by its falls."""
+    event = memory(sine(1000 * MIB, 900 * MIB, 2), duration_s=6, unit="bytes")
+    recording = recorded(tmp_path, event, following(event.level, bytes_per_s), starved_s=starved_s)
+    assert verdict(recording, "mem-0") == found
+
+
+def test_a_small_wave_that_lags_a_tick_has_no_bias(tmp_path):
+    """What lags upward is as much too little as what lags downward is too much."""
+    event = memory(sine(150 * MIB, 140 * MIB, 1.5), duration_s=3, unit="bytes")
+    recording = recorded(tmp_path, event, following(event.level, 1e12, lag_s=0.02), tolerance="2%")
+    assert verdict(recording, "mem-0") == "kept"
+
+
 def test_memory_that_stalls_while_it_waits_is_undecided(tmp_path):
     """The machine lets it wait at a level that it never leaves: no room, by the stressor's own account."""
     recording = of_memory(tmp_path, 3000 * MIB, filled(1000 * MIB, 1500 * MIB), starved_s=9.9)
@@ -304,7 +341,7 @@ def test_what_a_twin_predicts_waits_for_nothing(tmp_path):
 def test_a_pace_of_nothing_takes_for_ever():
     """What does not grow never fills."""
     assert Filling(1.0, 0.0, 5.0).needed_s == float("inf")
-    assert Filling(2.0, 10.0, 50.0).needed_s == 5.0
+    assert Filling(2.0, 10.0, 70.0, 20.0).needed_s == 5.0
 
 
 # -- loads of one resource at a time ----------------------------------------------------------------------------------------------

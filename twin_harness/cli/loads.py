@@ -29,9 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.config import TwinConfig
+    from twin_harness.judgement import Judgement
     from twin_harness.recording import Recording
+    from twin_harness.records import AnnotationRow
     from twin_harness.schedule import Event, Experiment
     from twin_harness.session import Session
+
+
+_LABEL_WIDTH = 22
 
 
 def _run_all(
@@ -125,11 +130,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.parallel > 1 and sum(experiment.share for experiment in schedule.experiments) < 2:  # noqa: PLR2004 - two overlap
         complain(f"--parallel {arguments.parallel}: of {len(schedule.experiments)} experiments fewer than two have share, so they take turns")
     planned = [(experiment, generators.get(experiment.name)) for experiment in schedule.experiments]
-    recordings, folder, code, report = _run_all(planned, read_settings(arguments), is_quiet=arguments.json, at_once=arguments.parallel)
+    settings = read_settings(arguments)
+    recordings, folder, code, report = _run_all(planned, settings, is_quiet=arguments.json, at_once=arguments.parallel)
     if arguments.json:
-        give({"run": str(folder), "report": str(report) if report else None, "events": [_row_facts(row) for r in recordings for row in r.rows]})
+        give({"run": str(folder), "report": str(report) if report else None, "events": _facts(recordings, settings.tolerance)})
     else:
-        say(*_table(recordings), f"data    {folder}/", f"report  {report or _no_report(folder)}")
+        say(*_table(recordings, settings.tolerance), f"data    {folder}/", f"report  {report or _no_report(folder)}")
     return code
 
 
@@ -138,12 +144,12 @@ def stress(arguments: argparse.Namespace) -> int:
     from twin_harness.builders import plan  # noqa: PLC0415 - pydantic loads with it
 
     experiment = plan(_event_of(arguments), name=f"twin stress {arguments.resource}", lead_s=0.5, tail_s=0.3)
-    recordings, folder, code, _ = _run_all([(experiment, None)], read_settings(arguments, has_report=False), is_quiet=True)
-    rows = [_row_facts(row) for recording in recordings for row in recording.rows]
+    settings = read_settings(arguments, has_report=False)
+    recordings, folder, code, _ = _run_all([(experiment, None)], settings, is_quiet=True)
     if arguments.json:
-        give({"run": str(folder), "events": rows})
+        give({"run": str(folder), "events": _facts(recordings, settings.tolerance)})
     else:
-        say(*_table(recordings), f"data    {folder}/", f"report  {_no_report(folder)}")
+        say(*_table(recordings, settings.tolerance), f"data    {folder}/", f"report  {_no_report(folder)}")
     return code
 
 
@@ -203,9 +209,28 @@ def _parse_shape(text: str) -> Any:
     return found.shape
 
 
-def _row_facts(row: Any) -> dict[str, Any]:
+def _judged(recording: Recording, row: AnnotationRow, tolerance: str) -> Judgement:
+    """Return what can be said of an event's load; of one whose samples cannot be read that it cannot be judged."""
+    from twin_harness.judgement import UNDECIDED, UNJUDGED, Judgement, judge  # noqa: PLC0415 - numpy loads with it
+
+    if row.stressor == "mark":
+        return Judgement(row.event, UNJUDGED)
+    try:
+        return judge(recording, row.event, tolerance)
+    except TwinError as error:
+        return Judgement(row.event, UNDECIDED, str(error))
+
+
+def _facts(recordings: list[Recording], tolerance: str) -> list[dict[str, Any]]:
+    """Return each event as data: what was asked, what was got, and whether that is within the tolerance."""
     names = ("experiment", "event", "status", "unit", "requested_mean", "delivered_mean", "delivered_error_percent", "delivered_rmse", "settled_s")
-    return {name: getattr(row, name) for name in (*names, "actual_start_s", "actual_end_s", "release_s", "message")}
+    facts = []
+    for recording in recordings:
+        for row in recording.rows:
+            judged = _judged(recording, row, tolerance)
+            own = {name: getattr(row, name) for name in (*names, "actual_start_s", "actual_end_s", "release_s", "message")}
+            facts.append({**own, "verdict": judged.verdict, "reason": judged.reason})
+    return facts
 
 
 def _no_report(folder: Path) -> str:
@@ -215,19 +240,25 @@ def _no_report(folder: Path) -> str:
     return f"none of this run; `twin report {seen_from_here(folder)}` draws it"
 
 
-def _table(recordings: list[Recording]) -> list[str]:
-    lines = [f"{'event':<34} {'asked':>12} {'got':>12} {'error':>8} {'settled':>8}  status"]
+def _table(recordings: list[Recording], tolerance: str) -> list[str]:
+    """Return a table of what was asked and got, within 80 columns; the last is the status, or what its tolerance makes of it."""
+    from twin_harness.judgement import MISSED, UNDECIDED  # noqa: PLC0415 - numpy loads with it
+
+    lines = [f"{'event':<{_LABEL_WIDTH}} {'asked':>12} {'got':>12} {'error':>9} {'settled':>8}  status"]
     for recording in recordings:
         for row in recording.rows:
             if row.stressor == "mark":
                 continue
             error = f"{row.delivered_error_percent:+.2f} %" if row.delivered_error_percent is not None else "-"
-            settled = f"{row.settled_s:.1f} s" if row.settled_s is not None else "-" if row.delivered_mean is None else "never"
+            settled = "never" if row.delivered_mean is not None else "-"
+            if row.settled_s is not None:
+                settled = f"{row.settled_s:.1f} s"
             label = f"{recording.name}/{row.event}"
-            label = label if len(label) <= 34 else f"…{label[-33:]}"  # noqa: PLR2004 - the column's width
-            lines.append(
-                f"{label:<34} {_amount(row.requested_mean, row.unit):>12} {_amount(row.delivered_mean, row.unit):>12} {error:>8} {settled:>8}  {row.status}"
-            )
+            label = label if len(label) <= _LABEL_WIDTH else f"…{label[1 - _LABEL_WIDTH:]}"
+            verdict = _judged(recording, row, tolerance).verdict
+            status = verdict if verdict in (MISSED, UNDECIDED) else row.status
+            asked, got = (_amount(value, row.unit) for value in (row.requested_mean, row.delivered_mean))
+            lines.append(f"{label:<{_LABEL_WIDTH}} {asked:>12} {got:>12} {error:>9} {settled:>8}  {status}")
     return lines
 
 

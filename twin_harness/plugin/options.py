@@ -39,6 +39,8 @@ def _value(config: pytest.Config, option: Option) -> Any:
     if given is not None and not option.has_ini and option.flag not in map(str, config.invocation_params.args):
         msg = f"{option.flag}: expected it on the command line, where whoever starts the session sees it, but it stands in addopts; take it out there"
         raise InvalidInput(msg)
+    if given == "" and option.kind not in ("str", "url"):  # an unset variable of a shell is no wish for the default
+        return parse_value(option, given)
     if given is None and option.has_ini:
         given = config.getini(option.ini_key)
     return option.default if given in (None, "") else parse_value(option, given)

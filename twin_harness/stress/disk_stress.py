@@ -148,8 +148,11 @@ class DiskStress:
             done_bytes += block_bytes
             if is_buffered and done_bytes - synced_bytes >= fsync_every_bytes:
                 synced_bytes = self._sync(done_bytes)
+            took_s = time.monotonic() - now_s
             if missing_bytes >= 2 * block_bytes:  # still behind: the time went to the device
-                load.starved_s += time.monotonic() - now_s
+                load.starved_s += took_s
+            elif level > 0:  # on time, and the device held the block for longer than the plan gives it
+                load.starved_s += max(0.0, took_s - block_bytes / level)
         if is_buffered and synced_bytes < done_bytes:
             self._sync(done_bytes)
 

@@ -1,8 +1,8 @@
 """The telemetry logger: one process a run, which samples on an absolute grid and appends whole rows to the dataset, live.
 
-It starts nothing but the small process that asks the scratch filesystem for its space, allocates little, and is told to stop by the board, by SIGTERM or by the end of the controller. Where permitted it
-runs as SCHED_FIFO 1, never on a machine of one CPU, and goes back to the normal class when it has burned half a second without a
-pause (RLIMIT_RTTIME) or has been 3 s late.
+It starts nothing but the small process that asks the scratch filesystem for its space, allocates little, and is told to stop by the
+board, by SIGTERM or by the end of the controller. Where permitted it runs as SCHED_FIFO 1, never on a machine of one CPU, and goes back
+to the normal class when it has burned half a second without a pause (RLIMIT_RTTIME) or has been 3 s late.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Logger:
         self._source.start(self._begin_s)
         self._account.sample(self._begin_s - self._interval_s, self._begin_s)
         self._slot = 0
-        self._board.publish_row(self._length_bytes, self._begin_s, 0, (0.0, 0.0, 0.0))
+        self._board.publish_row(self._length_bytes, self._begin_s, 0, (nan, nan, nan))
 
     @property
     def next_s(self) -> float:
