@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import threading
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -188,7 +189,11 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _run_command(parsed: argparse.Namespace) -> int:
-    """Run a command, and make of what is raised a sentence and an exit code."""
+    """Run a command, and make of what is raised a sentence and an exit code, and of a warning a sentence."""
+    show = warnings.showwarning
+    warnings.showwarning = lambda message, category, *rest, **more: (
+        complain(str(message)) if category is UserWarning else show(message, category, *rest, **more)
+    )
     try:
         return _run(parsed)
     except TwinError as error:
@@ -201,3 +206,5 @@ def _run_command(parsed: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
+    finally:
+        warnings.showwarning = show

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -196,7 +197,9 @@ def validate(arguments: argparse.Namespace) -> int:
     from twin_harness.dataset.validation import validate as find_faults  # noqa: PLC0415 - pandera loads with it
     from twin_harness.recording import load  # noqa: PLC0415 - numpy loads with it
 
-    table = find_faults(load(arguments.run))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what they would say is what the table says
+        table = find_faults(load(arguments.run))
     if arguments.json:
         give(table.to_dict("records"))
     elif table.empty:
