@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from twin_harness import session, status
-from twin_harness.cli import loads, main, upkeep
+from twin_harness.cli import loads, main
 from twin_harness.config import TwinConfig
 from twin_harness.telemetry import record
 
@@ -89,5 +89,4 @@ def test_a_log_is_interrupted_by_either(monkeypatch, tmp_path, capsys, name):
         assert signal.getsignal(getattr(signal, name)) == signal.SIG_DFL
     finally:
         signal.signal(getattr(signal, name), kept)
-    assert upkeep.INTERRUPTED == 130
     assert "interrupted" in capsys.readouterr().err
