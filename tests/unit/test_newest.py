@@ -9,8 +9,8 @@ import pytest
 from twin_harness import load, newest, schedule
 from twin_harness.config import TwinConfig
 from twin_harness.errors import InvalidInput
-from twin_harness.run_folder import RunFolder
-from twin_harness.seat import Seat
+from twin_harness.run_folder import RUN_ID, RunFolder
+from twin_harness.seat import Seat, draw_run_id
 from twin_harness.session import Session
 
 PLAN = (
@@ -124,6 +124,12 @@ def test_a_text_file_of_ours_goes(tmp_path, text):
     (tmp_path / "latest.txt").write_bytes(text.encode())
     assert newest.unpoint(tmp_path) == RUN
     assert list(tmp_path.iterdir()) == []
+
+
+def test_there_is_one_form_of_a_run_id():
+    """What is ours is told by the form that run folders have, and that is drawn for them."""
+    assert newest._RUN_ID.pattern == RUN_ID.pattern
+    assert newest._RUN_ID.fullmatch(draw_run_id())
 
 
 def test_a_link_in_the_place_of_the_text_file_stays(tmp_path):
