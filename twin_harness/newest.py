@@ -2,7 +2,8 @@
 
 A symbolic link; where the filesystem has none (vfat, exFAT, some network and container mounts) a
 file ``latest.txt`` that holds the folder's name. Whoever reads ``data/latest``, or a path through
-it, goes through ``follow``, which knows both.
+it, goes through ``follow``, which knows both. A file of either name that somebody else wrote is
+neither replaced nor removed.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 from pathlib import Path
 
 NAME, TEXT_NAME = "latest", "latest.txt"
 _LONGEST_NAME_BYTES = 255
+_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")  # as run_folder.RUN_ID, which is above us
 # What symlink(2) answers where there are none: the filesystem (EPERM, EOPNOTSUPP, EINVAL), a filter
 # (ENOSYS, EACCES), FUSE (EIO).
 _NO_LINKS = (
@@ -32,26 +35,53 @@ def point(path: Path) -> bool:
     """Have ``latest`` beside a folder lead to it, in one step; return whether it is a link.
 
     Raises:
-        OSError: neither a link nor a file can be made there, or a folder stands in the way.
+        OSError: neither a link nor a file can be made there, or what is not ours stands in the way.
     """
+    link, text = path.parent / NAME, path.parent / TEXT_NAME
     draft = path.parent / f".{NAME}.{secrets.token_hex(4)}"
     try:
         draft.symlink_to(path.name)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        _move(draft, path.parent / TEXT_NAME, f"{path.name}\n")
-        with contextlib.suppress(OSError):
-            (path.parent / NAME).unlink()  # of a time when there were links
+        _move(draft, text, f"{path.name}\n")
+        _remove_ours(link)  # of a time when there were links
         return False
-    _move(draft, path.parent / NAME)
-    with contextlib.suppress(OSError):
-        (path.parent / TEXT_NAME).unlink()
+    _move(draft, link)
+    _remove_ours(text)
     return True
 
 
-def _move(draft: Path, target: Path, text: str = "") -> None:
+def _is_ours(path: Path) -> bool:
+    """Whether we wrote it: ``latest`` as a link, ``latest.txt`` as one line that is a run id."""
+    if path.name == NAME or path.is_symlink():
+        return path.name == NAME and path.is_symlink()
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
+        with path.open("rb") as file:
+            line = file.read(_LONGEST_NAME_BYTES + 1).decode("ascii")
+    except (OSError, ValueError):
+        return False
+    return _RUN_ID.fullmatch(line.removesuffix("\n").removesuffix("\r")) is not None
+
+
+def _remove_ours(path: Path) -> None:
+    if _is_ours(path):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _move(draft: Path, target: Path, text: str = "") -> None:
+    """Put a draft in the place of what is ours.
+
+    Raises:
+        OSError: something else stands there, or the filesystem refuses.
+    """
+    try:
+        if os.path.lexists(target) and not target.is_dir() and not _is_ours(target):
+            reason = f"{target.name} is there already and was not written by twin-harness"
+            raise FileExistsError(errno.EEXIST, reason, str(target))
         if text:
             draft.write_text(text, encoding="utf-8")
         draft.replace(target)
@@ -67,9 +97,8 @@ def unpoint(folder: Path) -> str:
     """
     led_to = led_to_by(folder)
     for path in (folder / NAME, folder / TEXT_NAME):
-        if led_to and (path.is_symlink() or path.name == TEXT_NAME):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        if led_to:
+            _remove_ours(path)
     return led_to
 
 

@@ -1,7 +1,10 @@
 """The registry of a board: which processes and folders go with it, for who has to remove them.
 
-A file beside the board, one JSON line a process: pid, creation time, uid, command line. It is
-written when the board is made, so that no board is without one for longer than that takes.
+A file beside the board, one JSON line a process: pid, creation time, uid, command line, and where
+they mean something: PID namespace and boot. Containers may share the folder of the boards, and a
+pid is another process in each. It is written when the board is made, so that no board is without
+one for longer than that takes. A version that does not know a key of a line reads none of it, and
+leaves that session alone.
 """
 
 from __future__ import annotations
@@ -16,6 +19,32 @@ from twin_harness.clock import sleep_s
 from twin_harness.procfs import start_ticks
 
 _EXEC_PATIENCE_MS = 200
+INITIAL_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO (include/linux/proc_ns.h): of every boot
+_NAMESPACE, _BOOT_ID = Path("/proc/self/ns/pid"), Path("/proc/sys/kernel/random/boot_id")
+
+
+def pid_namespace() -> int:
+    """Return the number of our PID namespace; 0 where there is none to read."""
+    try:
+        return _NAMESPACE.stat().st_ino
+    except OSError:
+        return 0
+
+
+def boot_id() -> str:
+    """Return what the kernel drew at this boot; empty where it cannot be read.
+
+    Some containers (systemd-nspawn, LXC) are given one of their own.
+    """
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def sees_every_process() -> bool:
+    """Whether we are in the initial PID namespace, or where none can be told from it."""
+    return pid_namespace() in (0, INITIAL_NAMESPACE)
 
 
 @dataclass(frozen=True)
@@ -31,6 +60,8 @@ class Registered:
         scratch_dir: where its session's load writes; empty where there is none.
         workings_dir: a folder of temporary files that goes with the session; empty where there is
             none.
+        pid_namespace: the PID namespace in which ``pid`` is the process; 0 where that is unknown.
+        boot_id: the boot in which it ran; empty where that is unknown.
     """
 
     role: str
@@ -40,13 +71,33 @@ class Registered:
     command: str
     scratch_dir: str = ""
     workings_dir: str = ""
+    pid_namespace: int = 0
+    boot_id: str = ""
+
+    def is_of_another_boot(self) -> bool:
+        """Whether it ran under another boot id than ours."""
+        here = boot_id()
+        return bool(self.boot_id and here) and self.boot_id != here
+
+    def is_of_another_namespace(self) -> bool:
+        """Whether its pid may name another process here.
+
+        Where it does not say whose pid it is (an older version wrote it), only the initial
+        namespace takes it for its own.
+        """
+        here = pid_namespace()
+        if not self.pid_namespace or not here:
+            return not sees_every_process()
+        return self.pid_namespace != here
 
     def is_alive(self) -> bool:
         """Whether the very same process still runs: pid, creation time, uid and command line all match.
 
         A controller is alive when pid and creation time match: libraries rename processes, and a
-        live session is never reaped.
+        live session is never reaped. Nothing outlives its boot.
         """
+        if self.is_of_another_boot():
+            return False
         if self.role == "controller":
             return start_ticks(self.pid) == self.start_ticks
         return _describe(self.pid) == (self.start_ticks, self.uid, self.command)
@@ -88,9 +139,10 @@ def register(
         found = _describe(pid)
     if found is None:
         return False
-    entry = asdict(Registered(role, pid, *found, scratch_dir, workings_dir))
+    place = (pid_namespace(), boot_id())
+    entry = asdict(Registered(role, pid, *found, scratch_dir, workings_dir, *place))
     if not workings_dir:
-        del entry["workings_dir"]  # a version that does not know the key reads the others
+        del entry["workings_dir"]
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(registry_path(board), flags, 0o600)
     try:

@@ -347,8 +347,11 @@ class Session:
             sleep_s(0.01)
 
     def _kill_logger(self) -> None:
-        """Kill the logger that samples; one that has not come up yet has no pid on the board, and is a child of ours."""
-        if self.board.logger_pid > 0:
+        """Kill the logger that samples; one that has not come up yet has no pid on the board, and is a child of ours.
+
+        The pid of one that is gone may be another process by now: the registry tells.
+        """
+        if self.board.logger_pid > 0 and reaper.is_role_alive(self.board.path, "logger"):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.board.logger_pid, signal.SIGKILL)
 

@@ -9,8 +9,8 @@ import pytest
 from twin_harness import load, newest, schedule
 from twin_harness.config import TwinConfig
 from twin_harness.errors import InvalidInput
-from twin_harness.run_folder import RunFolder
-from twin_harness.seat import Seat
+from twin_harness.run_folder import RUN_ID, RunFolder
+from twin_harness.seat import Seat, draw_run_id
 from twin_harness.session import Session
 
 PLAN = (
@@ -56,17 +56,17 @@ def test_every_reader_finds_the_newest_run(tmp_path, has_links):
 
 def test_a_link_and_a_file_never_stand_side_by_side(tmp_path, monkeypatch):
     """A folder that comes to a filesystem with links, or leaves one, has the newer form alone."""
-    runs = [tmp_path / name for name in ("one", "two", "three")]
+    runs = [tmp_path / f"20260730T10000{number}Z-0123ab" for number in range(3)]
     for run in runs:
         run.mkdir()
     assert newest.point(runs[0])
     monkeypatch.setattr(os, "symlink", refuse(errno.EPERM))
     assert not newest.point(runs[1])
-    assert newest.led_to_by(tmp_path) == "two"
+    assert newest.led_to_by(tmp_path) == runs[1].name
     assert not os.path.lexists(tmp_path / "latest")
     monkeypatch.undo()
     assert newest.point(runs[2])
-    assert newest.led_to_by(tmp_path) == "three"
+    assert newest.led_to_by(tmp_path) == runs[2].name
     assert not (tmp_path / "latest.txt").exists()
 
 
@@ -84,6 +84,75 @@ def test_what_is_not_ours_is_not_taken_away(tmp_path):
     assert newest.unpoint(tmp_path) == ""
     assert (tmp_path / "latest").is_dir()
     assert newest.unpoint(tmp_path / "nowhere") == ""
+
+
+RUN = "20260730T100000Z-0123ab"
+STRANGE = [
+    "",
+    "notes of my own\n",
+    f"{RUN} was the best\n",
+    f"{RUN}\nbuy milk\n",
+    f"\n{RUN}\n",
+    f"{RUN}\n\n",
+    f"{RUN}/..",
+    "\udce4",
+]
+
+
+@pytest.mark.parametrize("text", STRANGE)
+def test_a_text_file_that_somebody_else_wrote_stays_as_it_is(tmp_path, monkeypatch, text):
+    """With links it stands beside ours; without, the run is refused and the file is named."""
+    file, written = tmp_path / "latest.txt", text.encode("utf-8", "surrogateescape")
+    file.write_bytes(written)
+    newest.unpoint(tmp_path)
+    assert file.read_bytes() == written
+    assert newest.point(tmp_path / RUN)
+    assert newest.unpoint(tmp_path) == RUN
+    assert file.read_bytes() == written
+    monkeypatch.setattr(os, "symlink", refuse(errno.EPERM))
+    reason = "latest.txt is there already and was not written by twin-harness"
+    with pytest.raises(InvalidInput) as caught:
+        RunFolder.create(tmp_path)
+    assert f"cannot be written ({reason}); move what bears that name" in str(caught.value)
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_bytes() == written
+
+
+@pytest.mark.parametrize("text", [RUN, f"{RUN}\n", f"{RUN}\r\n"])
+def test_a_text_file_of_ours_goes(tmp_path, text):
+    """Also one that an editor or a copy gave other line ends."""
+    (tmp_path / "latest.txt").write_bytes(text.encode())
+    assert newest.unpoint(tmp_path) == RUN
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_there_is_one_form_of_a_run_id():
+    """What is ours is told by the form that run folders have, and that is drawn for them."""
+    assert newest._RUN_ID.pattern == RUN_ID.pattern
+    assert newest._RUN_ID.fullmatch(draw_run_id())
+
+
+def test_a_link_in_the_place_of_the_text_file_stays(tmp_path):
+    """We never make one there, whatever stands in what it leads to."""
+    (tmp_path / "mine").write_text(f"{RUN}\n")
+    (tmp_path / "latest.txt").symlink_to("mine")
+    assert newest.point(tmp_path / RUN)
+    assert newest.unpoint(tmp_path) == RUN
+    assert (tmp_path / "latest.txt").is_symlink()
+
+
+@pytest.mark.parametrize("number", [0, errno.EPERM])
+def test_a_file_in_the_place_of_the_link_stays(tmp_path, monkeypatch, number):
+    """It is no link, so it is not ours."""
+    (tmp_path / "latest").write_text("mine")
+    if number:
+        monkeypatch.setattr(os, "symlink", refuse(number))
+        assert not newest.point(tmp_path / RUN)
+    else:
+        with pytest.raises(FileExistsError, match="latest is there already and was not written"):
+            newest.point(tmp_path / RUN)
+    assert newest.unpoint(tmp_path) == ""
+    assert (tmp_path / "latest").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

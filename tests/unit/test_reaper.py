@@ -1,5 +1,6 @@
 """What is reaped: what a dead session registered, and what nobody registered or uses."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,9 +8,10 @@ import sys
 import pytest
 
 from twin_harness import board as board_module
+from twin_harness import registry as registry_module
 from twin_harness.board import Board, board_folders
 from twin_harness.control import reaper
-from twin_harness.registry import register, registry_path
+from twin_harness.registry import INITIAL_NAMESPACE, register, registry_path
 
 STEM = "twin-harness-0123456789abcdef"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
@@ -22,7 +24,15 @@ def shared(tmp_path, monkeypatch):
     folder.mkdir()
     for module in (board_module, reaper):
         monkeypatch.setattr(module, "board_folders", lambda: [folder])
+    be_in(INITIAL_NAMESPACE, monkeypatch)  # wherever the tests run
     return folder
+
+
+def be_in(namespace, monkeypatch, boot="this-boot"):
+    """Be in a PID namespace, and in a boot."""
+    for module in (registry_module, reaper):
+        monkeypatch.setattr(module, "pid_namespace", lambda: namespace)
+    monkeypatch.setattr(registry_module, "boot_id", lambda: boot)
 
 
 @pytest.fixture
@@ -164,3 +174,115 @@ def test_a_registry_of_a_process_without_workings_reads_in_every_version(shared)
     assert '"workings_dir"' not in registry_path(path).read_text()
     register(path, os.getpid(), "controller", workings_dir="/tmp/twin-log-abcdefgh")
     assert '"workings_dir": "/tmp/twin-log-abcdefgh"' in registry_path(path).read_text()
+
+
+CONTAINER = 4026532001
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [(INITIAL_NAMESPACE, CONTAINER), (CONTAINER, INITIAL_NAMESPACE), (CONTAINER, CONTAINER + 1)],
+)
+def test_a_session_of_another_pid_namespace_is_left_alone(
+    shared, monkeypatch, ended, tmp_path, here, there
+):
+    """Its pids are other processes here: nothing is killed, and no file of it goes, however old."""
+    workings = tmp_path / "twin-log-abcdefgh"
+    workings.mkdir()
+    be_in(there, monkeypatch)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as host:
+        make_session(shared, ended.pid, workings)
+        register(shared / f"{STEM}.board", host.pid, "host")
+        before = sorted(shared.iterdir())
+        end(ended)
+        be_in(here, monkeypatch)
+        assert reaper.reap() == []
+        assert sorted(shared.iterdir()) == before
+        assert workings.exists()
+        assert host.poll() is None
+        be_in(there, monkeypatch)
+        assert f"killed host {host.pid}, left by a session that is gone" in reaper.reap()
+    assert [path.name for path in shared.iterdir()] == ["twin-harness-other.txt"]
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "is_older", "is_reaped"),
+    [
+        (INITIAL_NAMESPACE, INITIAL_NAMESPACE, False, True),
+        (INITIAL_NAMESPACE, CONTAINER, True, True),
+        (CONTAINER, CONTAINER + 1, True, True),
+        (INITIAL_NAMESPACE, CONTAINER, False, False),  # systemd-nspawn makes a boot id of its own
+        (CONTAINER, INITIAL_NAMESPACE, False, False),
+    ],
+)
+def test_a_session_of_another_boot_is_dead(
+    shared, monkeypatch, tmp_path, here, there, is_older, is_reaped
+):
+    """Whoever has its pids by now, a process that looks the same among them, is not killed."""
+    be_in(there, monkeypatch, "boot-before")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        make_session(shared, os.getpid(), tmp_path / "nowhere")
+        path = shared / f"{STEM}.board"
+        register(path, other.pid, "logger")
+        be_in(here, monkeypatch)
+        if is_older:
+            monkeypatch.setattr(reaper, "_uptime_s", lambda: -1.0)
+        assert not reaper.is_role_alive(path, "logger")
+        done = reaper.reap()
+        assert bool(done) == is_reaped
+        assert [line for line in done if line.startswith("killed")] == []
+        assert path.exists() != is_reaped
+        assert other.poll() is None
+        other.kill()
+
+
+@pytest.mark.parametrize(("here", "is_reaped"), [(INITIAL_NAMESPACE, True), (CONTAINER, False)])
+def test_a_registry_of_an_older_version_is_still_read(
+    shared, monkeypatch, ended, tmp_path, here, is_reaped
+):
+    """It says not whose pids it holds: the initial namespace takes them for its own, no other."""
+    make_session(shared, ended.pid, tmp_path / "nowhere")
+    path = registry_path(shared / f"{STEM}.board")
+    entry = json.loads(path.read_text())
+    del entry["pid_namespace"], entry["boot_id"]
+    path.write_text(json.dumps(entry) + "\n")
+    be_in(here, monkeypatch)
+    assert reaper.is_role_alive(shared / f"{STEM}.board", "controller")
+    assert reaper.reap() == []
+    end(ended)
+    assert bool(reaper.reap()) == is_reaped
+
+
+@pytest.mark.parametrize(
+    ("here", "uptime_s", "is_reaped"),
+    [
+        (INITIAL_NAMESPACE, 1e9, True),
+        (0, 1e9, True),  # no namespaces to be had
+        (CONTAINER, 1e9, False),
+        (CONTAINER, 3600.0, True),
+    ],
+)
+@pytest.mark.parametrize("ending", ["board", "lines"])
+def test_what_nobody_registered_is_judged_where_every_process_is_seen(
+    shared, monkeypatch, here, uptime_s, is_reaped, ending
+):
+    """In a container its age says nothing: who has it open may be out of sight, in this boot."""
+    path = shared / f"{STEM}.{ending}"
+    path.write_text("")
+    age(path, 90_000, monkeypatch)
+    be_in(here, monkeypatch)
+    monkeypatch.setattr(reaper, "_uptime_s", lambda: uptime_s)
+    assert bool(reaper.reap()) == is_reaped
+    assert path.exists() != is_reaped
+
+
+def test_an_entry_says_its_namespace_and_its_boot(shared, monkeypatch):
+    """As the kernel numbers them."""
+    monkeypatch.undo()
+    path = shared / f"{STEM}.board"
+    register(path, os.getpid(), "controller")
+    entry = json.loads(registry_path(path).read_text())
+    assert entry["pid_namespace"] == os.stat("/proc/self/ns/pid").st_ino
+    assert f"pid:[{entry['pid_namespace']}]" == os.readlink("/proc/self/ns/pid")
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        assert entry["boot_id"] == file.read().strip()

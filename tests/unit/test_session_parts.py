@@ -1,11 +1,14 @@
 """A session in parts, without load: who holds the machine, when it lets go, and what a dead logger leaves."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from twin_harness.config import TwinConfig
-from twin_harness.control import machine_lock
+from twin_harness.control import machine_lock, reaper
 from twin_harness.control.machine_lock import MACHINE, RESOURCES, MachineLock, open_lock
 from twin_harness.control.runner import _tripped_text
 from twin_harness.control.runner_parallel import Admission
@@ -57,6 +60,19 @@ def test_death_of_the_logger_is_told_once_and_its_pid_forgotten(session):
         session._before_logger()
     session.board.logger_pid = 0
     session._machine_lock.release()
+
+
+@pytest.mark.parametrize("is_registered", [False, True])
+def test_a_process_is_killed_as_the_logger_only_where_it_is_one(session, is_registered):
+    """The pid on the board of a logger that is gone may be a stranger's by now: it stays."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        if is_registered:
+            reaper.register(session.board.path, process.pid, "logger")
+        session.board.logger_pid = process.pid
+        session._kill_logger()
+        session.board.logger_pid = 0
+        process.stdin.close()  # a stranger ends by itself
+        assert process.wait(10.0) == (-signal.SIGKILL if is_registered else 1)
 
 
 def test_load_keeps_the_machine_taken_when_the_logger_is_gone(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -51,7 +50,6 @@ def _run_all(
     session = Session.open(settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), complain)
     recordings: list[Recording] = []
     code, is_interrupted, undecided = OK, False, 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end by any signal: load stops, and what was recorded is written
     line = StatusLine.on(2)
     line.follow(session.folder.path / "run.json")
     try:

@@ -3,6 +3,11 @@
 Each session keeps a registry on tmpfs, one JSON line a process: pid, creation time, uid, command line. A process is killed only if all
 four still match; a file is removed only if its name is of our pattern, it is ours, and its session's controller is gone. Folders are
 opened once and files unlinked relative to the descriptor, links not followed.
+
+Containers may share these folders. What a session of another PID namespace registered cannot be
+judged from here and stays: the next session over there removes it. What nobody registered is
+judged by age and by who has it open in the initial namespace alone, which sees every process;
+elsewhere it stays, unless it is older than this boot.
 """
 
 from __future__ import annotations
@@ -12,13 +17,23 @@ import os
 import re
 import signal
 import stat
+import time
 from pathlib import Path
 
 from twin_harness import deadline
 from twin_harness.board import board_folders
 from twin_harness.clock import utc_s
 from twin_harness.load_tree import kill_marked
-from twin_harness.registry import Registered, is_role_alive, read_registry, register, registry_path
+from twin_harness.registry import (
+    INITIAL_NAMESPACE,
+    Registered,
+    is_role_alive,
+    pid_namespace,
+    read_registry,
+    register,
+    registry_path,
+    sees_every_process,
+)
 
 __all__ = ["is_role_alive", "reap", "register", "registry_path"]
 
@@ -58,6 +73,9 @@ def _reap_in(folder: Path, descriptor: int, ended_board: str) -> list[str]:
     registered = {name.removesuffix(".registry") for name in names if name.endswith(".registry")}
     for stem in sorted(registered):
         entries = read_registry(descriptor, f"{stem}.registry")
+        is_of_before = _is_older_than_boot(descriptor, f"{stem}.registry")
+        if any(_is_out_of_sight(entry, is_of_before=is_of_before) for entry in entries):
+            continue
         controllers = [entry for entry in entries if entry.role == "controller"]
         is_over = bool(controllers) and not any(entry.is_alive() for entry in controllers)
         if not is_over and stem != ended_board.removesuffix(".board"):
@@ -74,6 +92,27 @@ def _reap_in(folder: Path, descriptor: int, ended_board: str) -> list[str]:
     return done + _remove_unregistered(folder, descriptor, others)
 
 
+def _is_out_of_sight(entry: Registered, *, is_of_before: bool) -> bool:
+    """Tell whether a process may run where its pid says nothing to us.
+
+    Another boot id alone does not mean another boot: a container may have been given its own. It
+    does between two processes of the initial namespace, or where the registry is older than this
+    boot.
+    """
+    if entry.is_of_another_boot():
+        is_on_host = entry.pid_namespace == pid_namespace() == INITIAL_NAMESPACE
+        return not (is_on_host or is_of_before)
+    return entry.is_of_another_namespace()
+
+
+def _is_older_than_boot(folder: int, name: str) -> bool:
+    return hasattr(time, "CLOCK_BOOTTIME") and _age_s(folder, name) > _uptime_s()
+
+
+def _uptime_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def _remove_unregistered(folder: Path, descriptor: int, names: list[str]) -> list[str]:
     """Remove what no registry names.
 
@@ -82,7 +121,8 @@ def _remove_unregistered(folder: Path, descriptor: int, names: list[str]) -> lis
     old = []
     for name in names:
         patience_s = _LINES_S if name.endswith(".lines") else _UNREGISTERED_S
-        if _age_s(descriptor, name) > patience_s:
+        is_done = sees_every_process() or _is_older_than_boot(descriptor, name)
+        if is_done and _age_s(descriptor, name) > patience_s:
             old.append(name)
     if not old:
         return []

@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import sys
 import tempfile
 from collections import deque
@@ -135,7 +134,10 @@ def record(
     say: Callable[[str], None],
     outlet: Outlet,
 ) -> int:
-    """Sample for ``duration_s`` seconds (None: until Ctrl-C or SIGTERM), and return an exit code.
+    """Sample for ``duration_s`` seconds (None: until a KeyboardInterrupt), and return an exit code.
+
+    Ctrl-C raises one, and in ``twin log`` SIGTERM and SIGHUP, also where SIGINT is ignored. Signal
+    handlers are the caller's: none is set here.
 
     Args:
         out: the file to make; None shows a table on a terminal and writes CSV to stdout elsewhere.
@@ -157,7 +159,6 @@ def record(
     if config.scratch_dir and not _is_folder(config.scratch_dir):
         msg = f"log: --scratch-dir: expected a folder but got {config.scratch_dir!r}; make it first"
         raise InvalidInput(msg)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where SIGINT is ignored, as of a job in the background
     with tempfile.TemporaryDirectory(prefix="twin-log-") as workings:
         path = _make(out) if out else Path(workings, "metrics.csv")
         path.touch(mode=0o600)
