@@ -34,6 +34,7 @@ _VIRTUAL_INTERFACE = re.compile(
     r"|tunl|ip6?_vti|ip6gre|nlmon|kube-|nodelocaldns|ovs-|ovn|podman"
     r"|tailscale|zt|utun|awdl|llw|gif|stf)|.*[.@]"
 )
+_GOES = 10  # in which a watch looks at each interface again, unless they are too many
 _TUNNELS = frozenset({"DEVTYPE=wireguard", "DEVTYPE=vxlan", "DEVTYPE=geneve"})
 # A port of a switch on the card itself (devlink): what goes through it is counted by the card, or
 # by the guest's function.
@@ -165,12 +166,13 @@ class InterfaceWatch:
         most: how many are looked at in one go.
     """
 
-    def __init__(self, root: str = "/sys/class/net", most: int = 8) -> None:
+    def __init__(self, root: str = "/sys/class/net", most: int = 4) -> None:
         self._root = root
         self._most = most
         self._seen: dict[str, _Interface] = {}
         self._new: list[str] = []
         self._turn: list[str] = []
+        self._due = 0  # in tenths of an interface
         self._has_gone = False
         self.counted: frozenset[str] = frozenset()
 
@@ -211,12 +213,14 @@ class InterfaceWatch:
         return True
 
     def _next(self) -> list[str]:
-        """Return those that are new, else as many of the others as have each looked at in ten goes."""
+        """Return those that are new, else of the others so many that ten goes meet each."""
         if self._new:
             return self._new[: self._most]
         if not self._turn:
             self._turn = list(self._seen)
-        count = min(self._most, -(-len(self._seen) // 10))
+        self._due += len(self._seen)
+        count = min(self._most, self._due // _GOES)
+        self._due = min(self._due - count * _GOES, _GOES)
         chosen, self._turn = self._turn[:count], self._turn[count:]
         return [name for name in chosen if name in self._seen]
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _CPU_FIELDS = 8  # user nice system idle iowait irq softirq steal; guest time is within user
 _LOOPBACK = b"lo"
 _WIDEST_LINE = 400  # sixteen counters of 64 bits
-_RECOUNT_S = 10.0
 # name; reads, sectors read, writes, sectors written, ms busy, weighted ms: fields 3, 4, 6, 8, 10, 13, 14 of a line (iostats.rst)
 _DISK_LINE = re.compile(rb"^ *\d+ +\d+ (\S+) (\d+) \d+ (\d+) \d+ (\d+) \d+ (\d+) \d+ \d+ (\d+) (\d+)", re.MULTILINE)
 
@@ -216,11 +215,10 @@ class ProcfsSource:
         self._disks: frozenset[bytes] = frozenset()
         self._interfaces: frozenset[bytes] = frozenset()
         self._interface_watch = InterfaceWatch()
+        self._listed_interfaces: frozenset[str] = frozenset()
         self._network_data = b""
         self._block_names: list[str] | None = None
-        self._network_names: list[str] | None = None
         self._is_disk_lost = False
-        self._interfaces_due_s = 0.0
         self._group = GroupMemory(limit_bytes=machine["memory_limit_bytes"]) if self._is_limited else None
         self._quota = QuotaCpu(machine, self.resets) if is_within_quota(machine) else None
         self._rates = Rates(self.resets)
@@ -239,7 +237,7 @@ class ProcfsSource:
     def start(self, now_s: float) -> None:
         """Take the first reading, so that the first row has rates."""
         self._look_for_disks()
-        self._look_for_interfaces(now_s, is_first=True)
+        self._look_for_interfaces(is_first=True)
         self._before, self._before_s = self._read(), now_s
         self._slow.refresh(now_s)
         self._note_what_is_missing()
@@ -278,7 +276,7 @@ class ProcfsSource:
         slow = self._slow
         if slow.refresh(now_s):
             self._look_for_disks()
-            self._look_for_interfaces(now_s)
+            self._look_for_interfaces()
         elif self._interface_watch.is_behind:
             self._count_interfaces()
         self._before, self._before_s = now, now_s
@@ -422,22 +420,19 @@ class ProcfsSource:
             return frozenset()
         return frozenset(line[0].decode() for line in _DISK_LINE.findall(data))
 
-    def _look_for_interfaces(self, now_s: float, *, is_first: bool = False) -> None:
+    def _look_for_interfaces(self, *, is_first: bool = False) -> None:
         """Find out, once a second, which network interfaces count.
 
-        Their names are taken anew when some come or go, in the second after, for the reading may be
-        older than sysfs's names, and every ten seconds, for those may be another network
-        namespace's. A few are looked at each time, for they are stacked anew unseen; only the first
-        look takes all at once, before there are samples to delay.
+        Which there are is told by the last reading. A few are looked at each time, for they are
+        stacked anew unseen; only the first look takes all at once, before there are samples to
+        delay.
         """
-        names = _names_in("/sys/class/net")
-        is_otherwise = names != self._network_names
-        if is_otherwise or now_s >= self._interfaces_due_s:
-            self._network_names = names
-            self._interfaces_due_s = now_s if is_otherwise else now_s + _RECOUNT_S
-            if is_first:
-                self._read_network(Counters())
-            self._interface_watch.take(_interfaces_in(self._network_data))
+        if is_first:
+            self._read_network(Counters())
+        listed = _interfaces_in(self._network_data)
+        if listed != self._listed_interfaces:
+            self._listed_interfaces = listed
+            self._interface_watch.take(listed)
         self._count_interfaces(is_first=is_first)
 
     def _count_interfaces(self, *, is_first: bool = False) -> None:
