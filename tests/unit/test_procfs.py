@@ -1,5 +1,6 @@
 """Reading /proc, /sys and control groups: fake trees for what machines have, and this process for what is real."""
 
+import io
 import os
 import subprocess
 import sys
@@ -98,6 +99,32 @@ def test_the_kernel_s_own_files_of_many_records_are_read_whole(path):
     lines = len(Path(path).read_bytes().splitlines())
     assert len(kept.read().splitlines()) == pytest.approx(lines, abs=5)  # memory may be mapped
     kept.close()
+
+
+class Pages(io.RawIOBase):
+    """An open file of children, of which the kernel hands out whole records, a page a read."""
+
+    def __init__(self, data):
+        self._data = data
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        part = self._data[: self._data.rfind(b" ", 0, min(len(buffer), 4096)) + 1]
+        self._data = self._data[len(part) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 2000])
+def test_all_children_are_found(monkeypatch, count):
+    """A process of hundreds of children has more than one read returns."""
+    children = list(range(10_000, 10_000 + count))
+    data = b"".join(b"%d " % child for child in children)
+    monkeypatch.setattr(os, "listdir", lambda _: ["7"])
+    monkeypatch.setattr(procfs, "open", lambda *_, **__: Pages(data), raising=False)
+    assert procfs.children_of(7) == children
 
 
 def test_a_file_that_is_not_there_is_not_kept(tmp_path):
