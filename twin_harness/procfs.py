@@ -1,7 +1,8 @@
 """Reading /proc, /sys and control groups, cheaply and always the same way.
 
-Files that are read often keep their descriptor: one ``pread`` a reading, and more of a long file of many records.
-Field numbers are those of proc(5) and of the kernel's Documentation/admin-guide/iostats.rst and Documentation/accounting/psi.rst.
+Files that are read often keep their descriptor: one ``pread`` a reading, and more of a long file of
+many records. Field numbers are those of proc(5) and of the kernel's
+Documentation/admin-guide/iostats.rst and Documentation/accounting/psi.rst.
 """
 
 from __future__ import annotations

@@ -337,8 +337,8 @@ def test_a_look_of_the_watch_is_at_few_of_many_interfaces(tmp_path, monkeypatch)
     names = [f"veth{number}" for number in range(300)]
     root = net(tmp_path, eth0="a", **dict.fromkeys(names, "virtual upper_docker0"))
     seen = []
-    look_at = devices._look_at
-    monkeypatch.setattr(devices, "_look_at", lambda *asked: seen.append(asked[0]) or look_at(*asked))
+    real = devices._look_at
+    monkeypatch.setattr(devices, "_look_at", lambda *asked: seen.append(asked[0]) or real(*asked))
     watch = InterfaceWatch(root)
 
     def looks(count):

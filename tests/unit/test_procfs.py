@@ -79,7 +79,7 @@ def test_a_file_of_many_records_is_read_whole(tmp_path, monkeypatch, count, leng
     ("length", "has_records"), [(900, True), (3000, False), (4000, False)]
 )
 def test_a_file_that_one_read_returns_is_read_once(tmp_path, monkeypatch, length, has_records):
-    """A second read costs: of a file of one record (/proc/stat) the kernel makes all of it again."""
+    """A second read costs: of a file of one record the kernel makes all of it again."""
     path = tmp_path / "dev"
     path.write_text("")
     kept = KeptFile(str(path), 8192, has_records=has_records)

@@ -260,7 +260,7 @@ def test_made_up_rates_are_right(made_up):
 
 
 def test_every_device_counts_where_the_kernel_hands_out_a_page_a_read(fake_proc, monkeypatch):
-    """Hundreds of interfaces and disks are more than a read of /proc returns: a page of whole lines."""
+    """Hundreds of interfaces and disks are more than the page of lines that a read returns."""
     proc, make = fake_proc
     names = [f"eth{number}" for number in range(200)]
     disks = [f"sd{first}{second}" for first in "abcdefg" for second in "abcdefghijklmnop"]
