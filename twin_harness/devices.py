@@ -11,8 +11,12 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from twin_harness.procfs import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LOOPBACKS = frozenset({"lo", "lo0", "Loopback Pseudo-Interface 1"})
 _VIRTUAL = "/devices/virtual/"
@@ -30,6 +34,7 @@ _VIRTUAL_INTERFACE = re.compile(
     r"|tunl|ip6?_vti|ip6gre|nlmon|kube-|nodelocaldns|ovs-|ovn|podman"
     r"|tailscale|zt|utun|awdl|llw|gif|stf)|.*[.@]"
 )
+_GOES = 10  # in which a watch looks at each interface again, unless they are too many
 _TUNNELS = frozenset({"DEVTYPE=wireguard", "DEVTYPE=vxlan", "DEVTYPE=geneve"})
 # A port of a switch on the card itself (devlink): what goes through it is counted by the card, or
 # by the guest's function.
@@ -100,28 +105,124 @@ def counted_interfaces(listed: frozenset[str], root: str = "/sys/class/net") -> 
         listed: the names of /proc/net/dev.
         root: of sysfs; an interface that it does not show is judged by its name.
     """
-    physical: set[str] = set()
-    bottom: set[str] = set()
-    named: set[str] = set()
-    for name in listed - LOOPBACKS:
-        folder = f"{root}/{name}"
-        target = _target(folder)
-        looks_virtual = bool(_VIRTUAL_INTERFACE.match(name))
-        if not target:
-            (bottom if looks_virtual else physical).add(name)
-        elif _VIRTUAL not in target:
-            physical.add(name)
-        elif not _has_below(folder):
-            (bottom if looks_virtual else named).add(name)
-    uppers = (
-        {name: _uppers(f"{root}/{name}") & physical for name in physical}
-        if len(physical) > 1
-        else {}
-    )
+    return _counted({name: _look_at(name, root) for name in listed - LOOPBACKS})
+
+
+@dataclass(frozen=True, slots=True)
+class _Interface:
+    """What sysfs shows of one interface.
+
+    Attributes:
+        layer: "physical" with hardware behind it, "named" and "bottom" without and stacked on no
+            other (the latter called like a virtual one), "" where another counts for it.
+        uppers: the names of those stacked on it.
+        is_inner_port: whether it is a guest's end in this machine.
+        is_listed: whether sysfs shows it; else it is judged by its name.
+    """
+
+    layer: str
+    uppers: frozenset[str] = frozenset()
+    is_inner_port: bool = False
+    is_listed: bool = True
+
+
+def _look_at(name: str, root: str) -> _Interface:
+    folder = f"{root}/{name}"
+    target = _target(folder)
+    looks_virtual = bool(_VIRTUAL_INTERFACE.match(name))
+    if target and _VIRTUAL in target:
+        if _has_below(folder):
+            return _Interface("")
+        return _Interface("bottom" if looks_virtual else "named")
+    if not target and looks_virtual:
+        return _Interface("bottom", is_listed=False)
+    uppers = frozenset(_uppers(folder))
+    return _Interface("physical", uppers, _is_inner_port(folder), bool(target))
+
+
+def _counted(interfaces: Mapping[str, _Interface]) -> frozenset[str]:
+    """Return those that count of all that are there."""
+    layers: dict[str, set[str]] = {"physical": set(), "named": set(), "bottom": set(), "": set()}
+    for name, interface in interfaces.items():
+        layers[interface.layer].add(name)
+    physical = layers["physical"]
     counted = {
-        name for name in physical if not uppers.get(name) and not _is_inner_port(f"{root}/{name}")
+        name
+        for name in physical
+        if not interfaces[name].uppers & physical and not interfaces[name].is_inner_port
     }
-    return frozenset(counted or physical or named or bottom)
+    return frozenset(counted or physical or layers["named"] or layers["bottom"])
+
+
+class InterfaceWatch:
+    """Which interfaces count, kept up to date by a few looks at a time.
+
+    One look at an interface takes tens of microseconds, and a machine of containers has hundreds:
+    what was seen of each is kept. Those that come are looked at first, the others in turn, for they
+    may be stacked anew.
+
+    Args:
+        root: of sysfs.
+        most: how many are looked at in one go.
+    """
+
+    def __init__(self, root: str = "/sys/class/net", most: int = 4) -> None:
+        self._root = root
+        self._most = most
+        self._seen: dict[str, _Interface] = {}
+        self._new: list[str] = []
+        self._turn: list[str] = []
+        self._due = 0  # in tenths of an interface
+        self._has_gone = False
+        self.counted: frozenset[str] = frozenset()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether some have come and were not looked at yet."""
+        return bool(self._new)
+
+    @property
+    def unlisted(self) -> frozenset[str]:
+        """The interfaces that sysfs does not show: they are judged by their names."""
+        return frozenset(name for name, found in self._seen.items() if not found.is_listed)
+
+    def take(self, listed: frozenset[str]) -> None:
+        """Take up which are there: the names of /proc/net/dev."""
+        names = listed - LOOPBACKS
+        gone = self._seen.keys() - names
+        for name in gone:
+            del self._seen[name]
+        self._has_gone = self._has_gone or bool(gone)
+        self._new = sorted(names - self._seen.keys())
+
+    def look(self, *, is_all: bool = False) -> bool:
+        """Look at the next few, and return whether something is otherwise than before.
+
+        Args:
+            is_all: look at all of them now.
+        """
+        chosen = sorted({*self._new, *self._seen}) if is_all else self._next()
+        self._new = self._new[len(chosen) :] if not is_all else []
+        found = {name: _look_at(name, self._root) for name in chosen}
+        changed = {name: now for name, now in found.items() if self._seen.get(name) != now}
+        if not changed and not self._has_gone:
+            return False
+        self._seen.update(changed)
+        self._has_gone = False
+        self.counted = _counted(self._seen)
+        return True
+
+    def _next(self) -> list[str]:
+        """Return those that are new, else of the others so many that ten goes meet each."""
+        if self._new:
+            return self._new[: self._most]
+        if not self._turn:
+            self._turn = list(self._seen)
+        self._due += len(self._seen)
+        count = min(self._most, self._due // _GOES)
+        self._due = min(self._due - count * _GOES, _GOES)
+        chosen, self._turn = self._turn[:count], self._turn[count:]
+        return [name for name in chosen if name in self._seen]
 
 
 def unlisted_interfaces(listed: frozenset[str], root: str = "/sys/class/net") -> frozenset[str]:

@@ -1,6 +1,7 @@
 """Reading /proc, /sys and control groups, cheaply and always the same way.
 
-Files that are read often keep their descriptor: one ``pread`` a reading. Field numbers are those of proc(5) and of the kernel's
+Files that are read often keep their descriptor: one ``pread`` a reading, and more of a long file of
+many records. Field numbers are those of proc(5) and of the kernel's
 Documentation/admin-guide/iostats.rst and Documentation/accounting/psi.rst.
 """
 
@@ -19,6 +20,9 @@ CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SECTOR_BYTES = 512
 _NO_LIMIT_BYTES = 1 << 60
+# Of a file of many records one read returns whole records of at most about a page (seq_read_iter,
+# fs/seq_file.c). What is shorter than this is followed by nothing: a record would have had room.
+_SHORT_BYTES = 1024
 LEAST_CRITICAL_CELSIUS = 50.0
 # A sensor without a chip behind it says 0, -128 or 255.5; CPUs switch themselves off below 150 °C.
 _LEAST_CELSIUS, _MOST_CELSIUS = 0.0, 150.0
@@ -30,11 +34,15 @@ class KeptFile:
     Args:
         path: the file.
         size_bytes: how much one reading may return; the buffer doubles by itself when a reading fills it.
+        has_records: the kernel hands it out record by record (a line a device, a block a CPU), at
+            most about a page a read, so that it is read on until nothing comes. Not of a file that
+            is one record (/proc/stat, meminfo): the kernel makes all of it again for every read.
     """
 
-    def __init__(self, path: str, size_bytes: int = 4096) -> None:
+    def __init__(self, path: str, size_bytes: int = 4096, *, has_records: bool = False) -> None:
         self.path = path
         self._size_bytes = size_bytes
+        self._has_records = has_records
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self) -> bytes:
@@ -44,20 +52,31 @@ class KeptFile:
             OSError: the file is gone, or cannot be read.
         """
         data = os.pread(self._descriptor, self._size_bytes, 0)
+        if self._has_records:
+            is_short = len(data) <= _SHORT_BYTES and len(data) < self._size_bytes
+            return data if is_short else self._with_rest(data)
         while len(data) == self._size_bytes:
             self._size_bytes *= 2
             data = os.pread(self._descriptor, self._size_bytes, 0)
         return data
+
+    def _with_rest(self, data: bytes) -> bytes:
+        parts, at = [], 0
+        while data:
+            parts.append(data)
+            at += len(data)
+            data = os.pread(self._descriptor, self._size_bytes, at)
+        return b"".join(parts)
 
     def close(self) -> None:
         """Close the descriptor."""
         os.close(self._descriptor)
 
 
-def keep(path: str, size_bytes: int = 4096) -> KeptFile | None:
+def keep(path: str, size_bytes: int = 4096, *, has_records: bool = False) -> KeptFile | None:
     """Return the file kept open, or None where this kernel has no such file, or does not let us read it."""
     try:
-        kept = KeptFile(path, size_bytes)
+        kept = KeptFile(path, size_bytes, has_records=has_records)
     except OSError:
         return None
     try:
@@ -203,19 +222,6 @@ class ControlGroup:
             elif both.isdecimal() and memory.isdecimal() and int(both) < _NO_LIMIT_BYTES:
                 found.append(max(0, int(both) - int(memory)))
         return min(found, default=None)
-
-    def _usage_folders(self) -> list[Path]:
-        """Return where usage is looked for: the group whose limit binds (siblings count there too), else our own."""
-        limits = self.memory_limits()
-        return [limits[0].folder] if limits else self._memory_folders
-
-    def memory_usage_path(self) -> str:
-        """Return the file that tells the bytes in use, reclaimable cache included; empty when there is none."""
-        return next(filter(None, map(_usage_file, self._usage_folders())), "")
-
-    def memory_stat_path(self) -> str:
-        """Return the file that tells what the usage is made of; empty when there is none."""
-        return next((str(folder / "memory.stat") for folder in self._usage_folders() if (folder / "memory.stat").exists()), "")
 
     # -- CPU ------------------------------------------------------------------------------------------------------------------
 
@@ -476,7 +482,10 @@ def children_of(pid: int) -> list[int]:
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - asked often
             with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:
-                found += [int(child) for child in file.read(1 << 16).split()]
+                data = file.read(1 << 16)
+                if len(data) > _SHORT_BYTES:  # a record a child: hundreds are more than one read
+                    data += file.readall()
+                found += [int(child) for child in data.split()]
     except OSError:
         return found
     return found

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from twin_harness import devices
-from twin_harness.devices import counted_disks, counted_interfaces, power_zones, unlisted_interfaces
+from twin_harness.devices import (
+    InterfaceWatch,
+    counted_disks,
+    counted_interfaces,
+    power_zones,
+    unlisted_interfaces,
+)
 
 # -- disks -----------------------------------------------------------------------------------------
 
@@ -278,6 +284,83 @@ def test_without_sysfs_interfaces_are_judged_by_name(tmp_path, listed, counted):
     names = frozenset(listed.split())
     assert counted_interfaces(names, str(tmp_path)) == frozenset(counted.split())
     assert unlisted_interfaces(names, str(tmp_path)) == names - devices.LOOPBACKS
+
+
+def settled(watch, listed):
+    """Return what the watch counts once it has looked at all that came, and at all others."""
+    watch.take(frozenset(listed))
+    for _ in range(20 + len(listed)):
+        watch.look()
+    return watch.counted
+
+
+@pytest.mark.parametrize(("targets", "counted"), NETWORKS.values(), ids=list(NETWORKS))
+def test_the_watch_counts_what_one_whole_look_counts(tmp_path, targets, counted):
+    """At once, one after another as they come, and again as they go."""
+    root, names = net(tmp_path, **targets), ["lo", *targets]
+    at_once = InterfaceWatch(root)
+    at_once.take(frozenset(names))
+    assert (at_once.look(is_all=True), at_once.counted) == (bool(targets), counted)
+    watch = InterfaceWatch(root, most=2)
+    for end in [*range(len(names) + 1), *range(len(names), -1, -1)]:
+        present = frozenset(names[:end])
+        assert settled(watch, present) == counted_interfaces(present, root)
+        assert watch.unlisted == unlisted_interfaces(present, root)
+
+
+@pytest.mark.parametrize(
+    ("listed", "counted"), NAMED_INTERFACES.values(), ids=list(NAMED_INTERFACES)
+)
+def test_the_watch_judges_by_name_what_sysfs_does_not_show(tmp_path, listed, counted):
+    """It knows which they are, as the whole look does."""
+    names = frozenset(listed.split())
+    watch = InterfaceWatch(str(tmp_path))
+    assert settled(watch, names) == frozenset(counted.split())
+    assert watch.unlisted == names - devices.LOOPBACKS
+
+
+def test_the_watch_notices_what_is_stacked_later(tmp_path):
+    """An interface that was there long before gets others below it, or its bond goes."""
+    root = net(tmp_path, eth0="virtual", eth1="virtual", eth2="a", eth3="b upper_eth2")
+    names = {"lo", "eth0", "eth1"}
+    watch = InterfaceWatch(root)
+    assert settled(watch, names) == {"eth0", "eth1"}
+    (Path(root) / "eth1" / "lower_eth0").write_text("")
+    assert settled(watch, names) == {"eth0"}
+    assert settled(watch, names | {"eth2", "eth3"}) == {"eth2"}
+    (Path(root) / "eth3" / "upper_eth2").unlink()
+    assert settled(watch, names | {"eth2", "eth3"}) == {"eth2", "eth3"}
+
+
+def test_a_look_of_the_watch_is_at_few_of_many_interfaces(tmp_path, monkeypatch):
+    """The logger cannot wait for 300 of them, be they new, old or gone; in turn each is seen."""
+    names = [f"veth{number}" for number in range(300)]
+    root = net(tmp_path, eth0="a", **dict.fromkeys(names, "virtual upper_docker0"))
+    seen = []
+    real = devices._look_at
+    monkeypatch.setattr(devices, "_look_at", lambda *asked: seen.append(asked[0]) or real(*asked))
+    watch = InterfaceWatch(root)
+
+    def looks(count):
+        found = []
+        for _ in range(count):
+            seen.clear()
+            watch.look()
+            found.append(list(seen))
+        assert all(len(names) <= 4 for names in found)
+        return {name for names in found for name in names}
+
+    watch.take(frozenset({"lo", "eth0"}))
+    assert looks(1) == {"eth0"}
+    watch.take(frozenset({"lo", "eth0", *names}))
+    assert watch.is_behind
+    assert looks(75) == {*names}
+    assert not watch.is_behind
+    assert looks(76) == {"eth0", *names}
+    watch.take(frozenset({"lo", "eth0", *names[1:], "veth300"}))
+    assert looks(1) == {"veth300"}
+    assert not watch.is_behind
+    assert watch.counted == {"eth0"}
 
 
 # -- power -----------------------------------------------------------------------------------------

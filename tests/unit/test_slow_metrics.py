@@ -46,7 +46,7 @@ class Sensors:
         monkeypatch.setattr(slow_metrics, "_FREQUENCY", "cpu{}")
         self.notes = Notes()
 
-    def keep(self, path, size_bytes):
+    def keep(self, path, size_bytes, *, has_records=False):
         return Kept(self, path.rpartition("/")[2])
 
     def put(self, name, text):

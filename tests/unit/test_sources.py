@@ -18,6 +18,7 @@ import pytest
 from twin_harness import deadline, procfs
 from twin_harness.board import Board
 from twin_harness.clock import FakeClock
+from twin_harness.devices import InterfaceWatch
 from twin_harness.machine import inspect_machine
 from twin_harness.metrics import columns
 from twin_harness.procfs import ControlGroup
@@ -191,14 +192,16 @@ class Faulty(procfs_source.KeptFile):
 def keep_of(proc, names=()):
     """Return ``keep`` for a made-up /proc; further files by their names."""
 
-    def keep(path, size_bytes=4096):
+    def keep(path, size_bytes=4096, *, has_records=False):
         inside = (
             str(proc.folder / names[path].decode())
             if path in names
             else path.replace("/proc", str(proc.folder))
         )
         try:
-            kept = type("Kept", (Faulty,), {"unreadable": proc.unreadable})(inside, size_bytes)
+            kept = type("Kept", (Faulty,), {"unreadable": proc.unreadable})(
+                inside, size_bytes, has_records=has_records
+            )
             kept.read()
         except OSError:
             return None
@@ -218,10 +221,11 @@ def fake_proc(tmp_path, monkeypatch, machine):
     proc = Machine(folder)
     monkeypatch.setattr(procfs_source, "keep", keep_of(proc))
     monkeypatch.setattr(procfs_source, "counted_disks", lambda _: frozenset({"sda", "sdb"}))
+    for name in ("eth0", "eth1"):
+        (tmp_path / "net" / name).mkdir(parents=True)
     monkeypatch.setattr(
-        procfs_source, "counted_interfaces", lambda listed: frozenset(listed - {"lo"})
+        procfs_source, "InterfaceWatch", lambda: InterfaceWatch(str(tmp_path / "net"))
     )
-    monkeypatch.setattr(procfs_source, "unlisted_interfaces", lambda _: frozenset())
     monkeypatch.setattr(procfs_source, "_names_in", lambda folder: next(new_names))
     two = replace(machine, cpus=(0, 1), possible_cpus=(0, 1), cpu_capacity=2.0, scratch_device="sda", memory_total_bytes=2**30, memory_limit_bytes=2**30)
     names = [metric.name for metric in columns((0, 1)) if metric.group not in ("identity", "contract", "probe", "self")]
@@ -253,6 +257,34 @@ def test_made_up_rates_are_right(made_up):
     assert row["network_received_bytes_per_s"] == 1000.0
     assert row["network_loopback_bytes_per_s"] == 0.0
     assert math.isnan(row["pressure_cpu_percent"])  # a kernel without PSI
+
+
+def test_every_device_counts_where_the_kernel_hands_out_a_page_a_read(fake_proc, monkeypatch):
+    """Hundreds of interfaces and disks are more than the page of lines that a read returns."""
+    proc, make = fake_proc
+    names = [f"eth{number}" for number in range(200)]
+    disks = [f"sd{first}{second}" for first in "abcdefg" for second in "abcdefghijklmnop"]
+    read = os.pread
+
+    def pread(descriptor, size, offset):
+        data = read(descriptor, min(size, 4096), offset)
+        return data[: data.rfind(b"\n") + 1]
+
+    monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(procfs_source, "counted_disks", lambda listed: listed & {*disks})
+    rows = []
+    for second in range(2):
+        proc.write(
+            disks=[(name, 10 + second) for name in disks],
+            interfaces=[("lo", 5), *((name, 1000 + second) for name in names)],
+        )
+        if second == 0:
+            source, sample = make()
+            source.start(0.0)
+        else:
+            rows.append(sample(1.0))
+    assert rows[0]["network_received_bytes_per_s"] == 200.0
+    assert rows[0]["disk_reads_per_s"] == 112.0
 
 
 RESETS = {

@@ -13,10 +13,10 @@ from math import nan
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.devices import counted_disks, counted_interfaces, unlisted_interfaces
+from twin_harness.devices import InterfaceWatch, counted_disks
 from twin_harness.metrics import is_within_quota
 from twin_harness.procfs import SECTOR_BYTES, ControlGroup, GroupMemory, KeptFile, keep, stat_value
-from twin_harness.telemetry.rates import DeviceRates, Notes, Rates
+from twin_harness.telemetry.rates import UNREADABLE, DeviceRates, Notes, Rates
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
 if TYPE_CHECKING:
@@ -25,15 +25,8 @@ if TYPE_CHECKING:
 _CPU_FIELDS = 8  # user nice system idle iowait irq softirq steal; guest time is within user
 _LOOPBACK = b"lo"
 _WIDEST_LINE = 400  # sixteen counters of 64 bits
-_RECOUNT_S = 10.0
-RUBBISH = (
-    OSError,
-    ValueError,
-    LookupError,
-)  # of a file that cannot be read, or holds something else than ever before
 # name; reads, sectors read, writes, sectors written, ms busy, weighted ms: fields 3, 4, 6, 8, 10, 13, 14 of a line (iostats.rst)
 _DISK_LINE = re.compile(rb"^ *\d+ +\d+ (\S+) (\d+) \d+ (\d+) \d+ (\d+) \d+ (\d+) \d+ \d+ (\d+) (\d+)", re.MULTILINE)
-_NETWORK_NAME = re.compile(rb"^ *([^:\n]+): *\d", re.MULTILINE)
 
 
 _OF_FILE = {
@@ -212,8 +205,8 @@ class ProcfsSource:
         self._to_capacity = len(self._allowed) / machine["cpu_capacity"]
         self._stat = keep("/proc/stat", 16384)
         self._meminfo = keep("/proc/meminfo", 4096)
-        self._diskstats = keep("/proc/diskstats", 8192)
-        self._network = keep("/proc/net/dev", 8192)
+        self._diskstats = keep("/proc/diskstats", 8192, has_records=True)
+        self._network = keep("/proc/net/dev", 8192, has_records=True)
         self._loadavg = keep("/proc/loadavg", 128)
         self._pressure = tuple(keep(f"/proc/pressure/{name}", 256) for name in ("cpu", "memory", "io"))
         self._scratch_device = machine["scratch_device"].encode()
@@ -221,10 +214,11 @@ class ProcfsSource:
         self._disk_files: dict[bytes, KeptFile] = {}
         self._disks: frozenset[bytes] = frozenset()
         self._interfaces: frozenset[bytes] = frozenset()
+        self._interface_watch = InterfaceWatch()
+        self._listed_interfaces: frozenset[str] = frozenset()
+        self._network_data = b""
         self._block_names: list[str] | None = None
-        self._network_names: list[str] | None = None
         self._is_disk_lost = False
-        self._interfaces_due_s = 0.0
         self._group = GroupMemory(limit_bytes=machine["memory_limit_bytes"]) if self._is_limited else None
         self._quota = QuotaCpu(machine, self.resets) if is_within_quota(machine) else None
         self._rates = Rates(self.resets)
@@ -243,7 +237,7 @@ class ProcfsSource:
     def start(self, now_s: float) -> None:
         """Take the first reading, so that the first row has rates."""
         self._look_for_disks()
-        self._look_for_interfaces(now_s)
+        self._look_for_interfaces(is_first=True)
         self._before, self._before_s = self._read(), now_s
         self._slow.refresh(now_s)
         self._note_what_is_missing()
@@ -282,7 +276,9 @@ class ProcfsSource:
         slow = self._slow
         if slow.refresh(now_s):
             self._look_for_disks()
-            self._look_for_interfaces(now_s)
+            self._look_for_interfaces()
+        elif self._interface_watch.is_behind:
+            self._count_interfaces()
         self._before, self._before_s = now, now_s
         start, end = before.cpu, now.cpu
         if before.times.keys() != now.times.keys():
@@ -319,7 +315,7 @@ class ProcfsSource:
         now = Counters()
         try:
             self._read_stat(now)
-        except RUBBISH as error:
+        except UNREADABLE as error:
             now = Counters()
             self.resets.failed("/proc/stat", error, _OF_FILE["stat"])
         if self._quota is not None:
@@ -351,7 +347,7 @@ class ProcfsSource:
             tail = rest[rest.rindex(b"\nctxt ") + 1 :].split(None, 10)
             now.events = (int(tail[1]), int(rest[: rest.index(b" ")]), int(tail[5]))
             now.running, now.blocked = int(tail[7]), int(tail[9])
-        except RUBBISH as error:
+        except UNREADABLE as error:
             self.resets.failed(
                 "the events of /proc/stat", error, "the columns made of them are empty"
             )
@@ -385,7 +381,7 @@ class ProcfsSource:
                     now.device = (int(fields[9]), int(fields[10]))
                 if name in self._disks:
                     disks[name] = (fields[0], fields[2], fields[4], fields[6])
-            except RUBBISH as error:
+            except UNREADABLE as error:
                 self._is_disk_lost = True
                 self.resets.failed(
                     f"the counters of disk {name.decode()}",
@@ -424,24 +420,28 @@ class ProcfsSource:
             return frozenset()
         return frozenset(line[0].decode() for line in _DISK_LINE.findall(data))
 
-    def _look_for_interfaces(self, now_s: float) -> None:
-        """Find out which network interfaces count.
+    def _look_for_interfaces(self, *, is_first: bool = False) -> None:
+        """Find out, once a second, which network interfaces count.
 
-        When some come or go, and every ten seconds, for they are stacked anew unseen.
+        Which there are is told by the last reading. A few are looked at each time, for they are
+        stacked anew unseen; only the first look takes all at once, before there are samples to
+        delay.
         """
-        names = _names_in("/sys/class/net")
-        if names == self._network_names and now_s < self._interfaces_due_s:
+        if is_first:
+            self._read_network(Counters())
+        listed = _interfaces_in(self._network_data)
+        if listed != self._listed_interfaces:
+            self._listed_interfaces = listed
+            self._interface_watch.take(listed)
+        self._count_interfaces(is_first=is_first)
+
+    def _count_interfaces(self, *, is_first: bool = False) -> None:
+        watch = self._interface_watch
+        if not watch.look(is_all=is_first):
             return
-        self._network_names, self._interfaces_due_s = names, now_s + _RECOUNT_S
-        try:
-            names_read = _NETWORK_NAME.findall(self._network.read()) if self._network else []
-        except OSError:
-            return
-        listed = frozenset(name.decode() for name in names_read)
-        self._interfaces = frozenset(name.encode() for name in counted_interfaces(listed))
-        unlisted = unlisted_interfaces(listed)
-        if unlisted:
-            names_of = ", ".join(sorted(unlisted)[:5])
+        self._interfaces = frozenset(name.encode() for name in watch.counted)
+        if watch.unlisted:
+            names_of = ", ".join(sorted(watch.unlisted)[:5])
             self.resets.once(
                 "unlisted interfaces",
                 f"/sys/class/net does not show {names_of}: judged by name for network_*",
@@ -455,6 +455,7 @@ class ProcfsSource:
         except OSError as error:
             self.resets.failed("/proc/net/dev", error, "network_* are empty")
             return
+        self._network_data = data
         interfaces: dict[bytes, tuple[bytes, ...]] = {}
         for name in self._interfaces:
             counters = _counters_of(data, name)
@@ -476,7 +477,7 @@ class ProcfsSource:
                 some[index] = float(lines[0].rpartition(b"=")[2])
                 if len(lines) > 1 and lines[1]:
                     full[index] = float(lines[1].rpartition(b"=")[2])
-            except RUBBISH as error:
+            except UNREADABLE as error:
                 self.resets.failed(file.path, error, "its columns are empty")
         return some[0], some[1], some[2], full[1], full[2]
 
@@ -485,7 +486,7 @@ class ProcfsSource:
             if self._loadavg is not None:
                 one, five, fifteen, _ = self._loadavg.read().split(None, 3)
                 return float(one), float(five), float(fifteen)
-        except RUBBISH as error:
+        except UNREADABLE as error:
             self.resets.failed("/proc/loadavg", error, _OF_FILE["loadavg"])
         return nan, nan, nan
 
@@ -541,7 +542,7 @@ def left_in(group: GroupMemory | None, notes: Notes) -> int | None:
         return None
     try:
         return group.left_bytes()
-    except RUBBISH as error:
+    except UNREADABLE as error:
         notes.failed("the control group's memory", error, "the memory columns are those of the machine")
         return None
 
@@ -556,7 +557,7 @@ def group_pages(stat: bytes, otherwise: tuple[float, ...]) -> tuple[float, ...]:
         dirty = stat_value(stat, b"total_dirty", b"dirty", b"file_dirty")
         writeback = stat_value(stat, b"total_writeback", b"writeback", b"file_writeback")
         slab = stat_value(stat, b"slab_reclaimable") or 0
-    except RUBBISH:
+    except UNREADABLE:
         return otherwise
     if cached is None or dirty is None or writeback is None:
         return otherwise
@@ -615,6 +616,12 @@ def _meminfo_fields(data: bytes) -> dict[bytes, int]:
         if line is not None:
             table[name] = int(line.group(1)) * 1024
     return table
+
+
+def _interfaces_in(data: bytes) -> frozenset[str]:
+    """Return the names in /proc/net/dev; no name holds a colon, and the two lines of heads none."""
+    lines = data.split(b"\n")
+    return frozenset(line[:at].strip().decode() for line in lines if (at := line.find(b":")) > 0)
 
 
 def _names_in(folder: str) -> list[str] | None:

@@ -28,7 +28,7 @@ from twin_harness.telemetry.procfs_source import (
     per_cpu_percents,
     within_percent,
 )
-from twin_harness.telemetry.rates import DeviceRates, Notes, Rates
+from twin_harness.telemetry.rates import UNREADABLE, DeviceRates, Notes, Rates
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 _PER_S = 1_000_000  # CPU times are turned into whole microseconds, so that differences are exact
 _LOOK_S = 10.0
-# What psutil raises where a file is not there, is not let read, or holds something else than ever
-# before.
-_UNREADABLE = (OSError, ValueError, LookupError, RuntimeError, AttributeError)
 _CPU_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
@@ -137,7 +134,7 @@ class PsutilSource:
         """Return what psutil answers; None, and a note, where it cannot."""
         try:
             return ask()
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self.resets.failed(what, error, cells)
             return None
 
@@ -246,7 +243,7 @@ def _zero_filled_memory() -> frozenset[str]:
         warnings.simplefilter("always")
         try:
             psutil.virtual_memory()
-        except _UNREADABLE:
+        except UNREADABLE:
             return frozenset()
     return frozenset(
         name for name in ("cached", "buffers") for warning in heard if name in str(warning.message)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _MOST_CAUSES = 200
+# What a file or psutil raises where it is not there, is not let read, or holds something else than
+# ever before; psutil raises the last two for what is not there.
+UNREADABLE = (OSError, ValueError, LookupError, RuntimeError, AttributeError)
 Device = TypeVar("Device", bytes, str)
 
 

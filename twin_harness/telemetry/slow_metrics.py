@@ -21,6 +21,7 @@ from twin_harness.procfs import (
     keep,
     read_text,
 )
+from twin_harness.telemetry.rates import UNREADABLE, Rates
 
 if TYPE_CHECKING:
     from twin_harness.procfs import KeptFile
@@ -33,13 +34,6 @@ PERIOD_S = 0.999  # just under a second, so that a 0.1 s grid meets it every ten
 _FREQUENCY = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"  # in kHz
 _MEGAHERTZ = re.compile(rb"^processor\s*: (\d+)$.*?^cpu MHz\s*: ([0-9.]+)$", re.MULTILINE | re.DOTALL)
 _MOST_WATTS = 5000.0  # of one package; more is a counter that was set back, not one that went round
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    LookupError,
-    RuntimeError,
-    AttributeError,
-)  # psutil raises the last two for what is not there
 _VM_COUNTERS = (b"\npswpin ", b"\npswpout ", b"\npgfault ", b"\npgmajfault ")
 
 
@@ -58,13 +52,16 @@ class SlowMetrics:
         self._space.ask(monotonic_s())
         self._space.take(_FIRST_ANSWER_S)
         self._notes = notes
+        self._rates = Rates(notes)
         self._has_vmstat = has_vmstat
-        self._vmstat = keep("/proc/vmstat", 16384) if has_vmstat else None
+        self._vmstat = keep("/proc/vmstat", 16384, has_records=True) if has_vmstat else None
         self._zones = power_zones()
         self._frequency_files: list[KeptFile] = []
         self._temperatures: list[KeptFile] = []
         self._look_for_sensors()
-        self._cpuinfo = None if self._frequency_files else keep("/proc/cpuinfo", 1 << 16)
+        self._cpuinfo = None
+        if not self._frequency_files:
+            self._cpuinfo = keep("/proc/cpuinfo", 1 << 16, has_records=True)
         self._read_s = -1.0
         self._cpuinfo_due_s = self._recount_due_s = self._sensors_due_s = -1.0
         self._is_sensor_lost = False
@@ -92,19 +89,19 @@ class SlowMetrics:
                 self._refresh_vm(dt_s)
             else:
                 self._refresh_swap(dt_s)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self._vm = None
             self.swap_in = self.swap_out = self.faults = self.major_faults = nan
             self._notes.failed("swap and faults", error, "its columns are empty")
         self._refresh_power(dt_s)
         try:
             self.frequency_hz = self._frequency_hz(now_s)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self.frequency_hz = nan
             self._notes.failed("the CPU frequency", error, "cpu_frequency_hz is empty")
         try:
             self.processes = float(self._count_processes(now_s))
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self.processes = nan
             self._notes.failed("the number of processes", error, "processes_total is empty")
         self.temperature_celsius = self._temperature_celsius()
@@ -220,16 +217,9 @@ class SlowMetrics:
             sentence = f"/proc/vmstat does not tell {names}: the columns made of it are empty"
             self._notes.once("vmstat", sentence)
         if before is not None:
-            rates = self._rates("vmstat", before, now, dt_s)
+            rates = self._rates.of("vmstat", before, now, dt_s)
             self.swap_in, self.swap_out = rates[0] * PAGE_BYTES, rates[1] * PAGE_BYTES
             self.faults, self.major_faults = rates[2], rates[3]
-
-    def _rates(self, group: str, before: list[float], now: list[float], dt_s: float) -> list[float]:
-        pairs = list(zip(before, now, strict=True))
-        if any(end < start for start, end in pairs):
-            moved = f"a {group} counter went back from {before} to {now}"
-            self._notes.once(group, f"{moved}: empty cells for a second")
-        return [(end - start) / dt_s if end >= start else nan for start, end in pairs]
 
     def _refresh_swap(self, dt_s: float) -> None:
         with warnings.catch_warnings():  # psutil warns of what it does not find, and says 0
@@ -241,7 +231,7 @@ class SlowMetrics:
         ]
         self.swap_percent = float(found.percent) if found.total else nan
         if before is not None:
-            self.swap_in, self.swap_out = self._rates("swap", before, now, dt_s)
+            self.swap_in, self.swap_out = self._rates.of("swap", before, now, dt_s)
 
     def _refresh_power(self, dt_s: float) -> None:
         """Mean power since the last reading, over all zones or not at all.
@@ -297,7 +287,7 @@ def _zero_filled_swap() -> frozenset[str]:
         warnings.simplefilter("always")
         try:
             psutil.swap_memory()
-        except _UNREADABLE:
+        except UNREADABLE:
             return frozenset(("sin", "sout"))
     return frozenset(("sin", "sout")) if heard else frozenset()
 
@@ -305,7 +295,7 @@ def _zero_filled_swap() -> frozenset[str]:
 def _psutil_frequency_hz(allowed: frozenset[int]) -> float:
     try:
         frequencies = psutil.cpu_freq(percpu=True)
-    except _UNREADABLE:
+    except UNREADABLE:
         return nan
     chosen = [entry.current for number, entry in enumerate(frequencies or []) if number in allowed and entry.current]
     return sum(chosen) / len(chosen) * 1e6 if chosen else nan
@@ -314,7 +304,7 @@ def _psutil_frequency_hz(allowed: frozenset[int]) -> float:
 def _psutil_temperature_celsius() -> float:
     try:
         chips = psutil.sensors_temperatures()
-    except _UNREADABLE:
+    except UNREADABLE:
         return nan
     cpu_chips = [chip for chip in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz") if chips.get(chip)]
     readings = [believable_celsius(b"%d" % round(entry.current * 1000)) for chip in cpu_chips[:1] for entry in chips[chip]]
