@@ -306,7 +306,7 @@ NETWORK: tuple[Metric, ...] = (
 )
 # Older rows hold more than 100 where the logger was held up between clock and counter: no maximum, or they would be emptied, and the
 # lower row after each, which makes up for it, would stand alone.
-_WAITED = "Time in which {}, in the whole machine, also within a control group; at most 100: clock and counter are read a moment apart."
+_WAITED = "Time in which {}, in the whole machine, also within a control group; over the time between its own two readings, so at most 100."
 PRESSURE: tuple[Metric, ...] = (
     Metric("pressure_cpu_percent", _P, _WAITED.format("some task waited for a CPU"), "pressure", 0, None, scale="difference"),
     Metric("pressure_memory_percent", _P, _WAITED.format("some task waited for memory"), "pressure", 0, None, scale="difference"),

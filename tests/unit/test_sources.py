@@ -259,6 +259,22 @@ def test_made_up_rates_are_right(made_up):
     assert math.isnan(row["pressure_cpu_percent"])  # a kernel without PSI
 
 
+def test_pressure_is_of_the_time_between_its_own_readings(fake_proc, monkeypatch):
+    """A row that comes late by the clock of its other figures has its pressure over the time that passed for it: saturation is 100."""
+    proc, make = fake_proc
+    at_second(proc, 0)
+    read_s = iter([10.0, 11.2, 12.0])
+    monkeypatch.setattr(procfs_source, "monotonic_s", lambda: next(read_s))
+    source, sample = make()
+    for total_us in (0, 1_200_000, 2_000_000):
+        proc.put("pressure/cpu", f"some avg10=0 avg60=0 avg300=0 total={total_us}\nfull avg10=0 total=0\n")
+        if total_us == 0:
+            source.start(0.0)
+        else:
+            assert sample(total_us / 1e6 - 0.1)["pressure_cpu_percent"] == pytest.approx(100.0)
+
+
+
 def test_every_device_counts_where_the_kernel_hands_out_a_page_a_read(fake_proc, monkeypatch):
     """Hundreds of interfaces and disks are more than the page of lines that a read returns."""
     proc, make = fake_proc

@@ -13,6 +13,7 @@ from math import nan
 from operator import add
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.clock import monotonic_s
 from twin_harness.devices import InterfaceWatch, counted_disks
 from twin_harness.metrics import is_within_quota
 from twin_harness.procfs import SECTOR_BYTES, ControlGroup, GroupMemory, KeptFile, keep, stat_value
@@ -51,6 +52,7 @@ class Counters:
     network: Mapping[Any, Sequence[bytes | int]] | None = None
     loopback: float = nan
     pressure: tuple[float, float, float, float, float] = (nan,) * 5
+    pressure_s: float = nan
     group: tuple[int, int, int] | None = None
 
 
@@ -301,9 +303,7 @@ class ProcfsSource:
             *disk,
             *network_cells(self._network_rates.of(before.network, now.network, dt_s)),
             *self._rates.of("loopback", (before.loopback,), (now.loopback,), dt_s),
-            # The kernel brings the counter up to the moment of each reading (psi_show, kernel/sched/psi.c), so it never grows faster
-            # than time: what is above 100 is the fraction of a millisecond between our clock and the counter.
-            *(within_percent(rate / 1e4) for rate in self._rates.of("pressure", before.pressure, now.pressure, dt_s)),
+            *self._pressures(before, now),
             slow.temperature_celsius,
             slow.power_watts,
         )
@@ -322,6 +322,7 @@ class ProcfsSource:
             now.group = self._quota.read_us()
         self._read_disk(now)
         self._read_network(now)
+        now.pressure_s = monotonic_s()
         now.pressure = self._read_pressure()
         return now
 
@@ -480,6 +481,16 @@ class ProcfsSource:
             except UNREADABLE as error:
                 self.resets.failed(file.path, error, "its columns are empty")
         return some[0], some[1], some[2], full[1], full[2]
+
+    def _pressures(self, before: Counters, now: Counters) -> list[float]:
+        """Return the slopes of the counters over the time between their own two readings.
+
+        The kernel brings a counter up to the moment of each reading (``psi_show``, kernel/sched/psi.c), so over that time it grows by all
+        of it at most; what is left above 100 are the microseconds in which the three files are read one after another.
+        """
+        dt_s = max(now.pressure_s - before.pressure_s, 1e-6)
+        rates = self._rates.of("pressure", before.pressure, now.pressure, dt_s)
+        return [within_percent(rate / 1e4) for rate in rates]
 
     def _load_averages(self) -> tuple[float, float, float]:
         try:
