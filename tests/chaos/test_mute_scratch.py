@@ -130,3 +130,14 @@ def test_session_that_begins_on_it_is_refused_in_a_sentence(make_victim, mute, t
     assert f"{mute.path}: its filesystem has not answered for 5 s" in victim.text()
     assert "name a folder on another one with --twin-scratch-dir" in victim.text()
     assert not tracebacks(victim.text()), victim.text()[-4000:]
+
+
+def test_session_whose_data_would_be_there_is_refused_in_a_sentence(make_victim, mute, tmp_path):
+    """Before its first touch, and pytest ends all the same."""
+    mute.hang()
+    project = tmp_path / "project"
+    victim = make_victim(f"--twin-data-dir={mute.path}", tests=CPU, limit=entering(mute, project), name="project").start()
+    assert victim.wait(ENDS_S) == 1
+    assert f"{mute.path}: its filesystem has not answered for 5 s" in victim.text()
+    assert "name a folder on another one with --twin-data-dir" in victim.text()
+    assert not tracebacks(victim.text()), victim.text()[-4000:]
