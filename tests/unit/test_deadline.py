@@ -261,15 +261,17 @@ def test_process_that_is_given_up_warns_of_nothing(tmp_path, monkeypatch, dies):
     os.mkfifo(tmp_path / "fifo")
     monkeypatch.setattr(subprocess, "Popen", Held)
     monkeypatch.setattr(deadline, "_REAP_S", 10.0 if dies else 0.0)
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
-        with pytest.raises(Unanswered):
-            ask("twin_harness.procfs:read_text", str(tmp_path / "fifo"), patience_s=0.1)
-        gc.collect()
-    assert [str(warning.message) for warning in heard] == []
-    if not dies:
-        os.kill(started[0], signal.SIGKILL)
-        os.waitpid(started[0], 0)
+    try:
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            with pytest.raises(Unanswered):
+                ask("twin_harness.procfs:read_text", str(tmp_path / "fifo"), patience_s=0.1)
+            gc.collect()
+        assert [str(warning.message) for warning in heard] == []
+    finally:
+        if not dies:
+            os.kill(started[0], signal.SIGKILL)
+            os.waitpid(started[0], 0)
     with pytest.raises(ChildProcessError):
         os.waitpid(started[0], 0)
 
