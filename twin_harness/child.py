@@ -52,6 +52,14 @@ def standard_library() -> list[str]:
     return found if str(home) in found else [str(home), *found]
 
 
+def interpreter_words(module: str, *arguments: str) -> list[str]:
+    """Return the words that start one of our modules in a process of its own.
+
+    Without ``site``, and without the working folder in the module path: it may hold a ``select.py``.
+    """
+    return [sys.executable, "-S", "-s", "-P", "-m", module, *arguments]
+
+
 def _is_within(folder: Path, home: Path) -> bool:
     return folder == home or (folder.name == "lib-dynload" and folder.is_absolute())
 
@@ -78,7 +86,7 @@ def start_child(
     import subprocess  # noqa: PLC0415 - load processes import this module and start nothing
 
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-S", "-s", "-P", "-m", module, *filter(None, [title])],
+        interpreter_words(module, *filter(None, [title])),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=child_environment(*libraries),

@@ -8,22 +8,30 @@ for: it ends when the filesystem answers, or is given up by the kernel.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
 import signal
 import struct
 import sys
-from typing import Any, NamedTuple, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from twin_harness.child import child_environment, readable_of
+from twin_harness.child import child_environment, interpreter_words, readable_of
 from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import HarnessFailure
+
+if TYPE_CHECKING:
+    import subprocess
 
 PATIENCE_S = 5.0
 _ANSWER = struct.Struct("<i4Q")  # errno; total, free, free for users, and their unit in bytes
 _REAP_S = 0.05
 _MOST_BYTES = 1 << 20
+_MOST_WORDS = 200  # of the last line on stderr of a process that ended unexpectedly
+_DESCRIPTORS = Path("/proc/self/fd")
+_MOST_DESCRIPTORS = 1 << 16  # that are closed one by one where /proc does not list them
 
 
 class Unanswered(HarnessFailure):
@@ -52,14 +60,32 @@ def ask(question: str, folder: str, patience_s: float = PATIENCE_S) -> Any:
     import subprocess  # noqa: PLC0415 - load processes import this module and start nothing so
 
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-S", "-s", "-m", "twin_harness.deadline", question, folder],
+        interpreter_words("twin_harness.deadline", question, folder),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         env=child_environment(),
         start_new_session=True,
         bufsize=0,
     )
+    try:
+        data, is_heard = _hear(process, patience_s)
+        if not is_heard:
+            raise Unanswered(folder, patience_s)
+        process.wait()
+        if not data.endswith(b"}\n"):
+            msg = f"the process that asks about {folder} ended with code {process.returncode}"
+            raise OSError(0, f"{msg}{_last_words(process)}")
+    finally:
+        _give_up(process)
+    answer = json.loads(data.partition(b"\n")[2])
+    if "errno" in answer:
+        raise OSError(answer["errno"], os.strerror(answer["errno"]), folder)
+    return answer["answer"]
+
+
+def _hear(process: subprocess.Popen[bytes], patience_s: float) -> tuple[bytes, bool]:
+    """Return what a process that asks has said, and whether it came to its end in time."""
     output = process.stdout.fileno() if process.stdout is not None else -1
     # An interpreter takes its time to start on a loaded machine; its first line says that it asks now.
     data, is_heard, deadline_s = b"", True, monotonic_s() + 4 * patience_s
@@ -72,20 +98,35 @@ def ask(question: str, folder: str, patience_s: float = PATIENCE_S) -> Any:
         if not data:
             deadline_s = monotonic_s() + patience_s
         data += more
-    if process.stdout is not None:
-        process.stdout.close()
-    if not is_heard:
-        process.kill()
-        process.poll()
-        raise Unanswered(folder, patience_s)
-    process.wait()
-    if not data.endswith(b"}\n"):
-        msg = f"the process that asks about {folder} ended with code {process.returncode}"
-        raise OSError(0, msg)
-    answer = json.loads(data.partition(b"\n")[2])
-    if "errno" in answer:
-        raise OSError(answer["errno"], os.strerror(answer["errno"]), folder)
-    return answer["answer"]
+    return data, is_heard
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> str:
+    """Return the last line that a process which has ended left on stderr, to follow a colon."""
+    if process.stderr is None or not readable_of([process.stderr.fileno()], 0.0):
+        return ""
+    lines = os.read(process.stderr.fileno(), _MOST_BYTES).decode(errors="replace").split("\n")
+    said = [line.strip() for line in lines if line.strip()]
+    return f": {said[-1]:.{_MOST_WORDS}}" if said else ""
+
+
+def _give_up(process: subprocess.Popen[bytes]) -> None:
+    """End a process that asks, and reap it if it can be ended at once.
+
+    One that the filesystem holds ends when that answers. Its code is set then, or subprocess would
+    warn that it still runs, which is an error in a suite that makes errors of warnings.
+    """
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    if process.poll() is not None:
+        return
+    process.kill()
+    deadline_s = monotonic_s() + _REAP_S
+    while process.poll() is None and monotonic_s() < deadline_s:
+        sleep_s(0.001)
+    if process.returncode is None:
+        process.returncode = -signal.SIGKILL
 
 
 def is_mute(folder: str, patience_s: float = PATIENCE_S) -> bool:
@@ -133,21 +174,41 @@ class SpaceWatch:
         folder: any folder of the filesystem.
 
     Attributes:
-        space: the last answer; None before the first, and while the filesystem does not answer.
-        fault: why it cannot be asked, as the system says it; empty while it can.
+        space: the last answer; None before the first, and when it was an error.
+        fault: why nothing is known, as the system says it; empty while the filesystem answers.
+        errno: the number of the error that was the last answer, 0 if it was none: it is asked again.
+        is_lost: whether the process that asks has ended or could not be started: none asks again.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.space: Space | None = None
         self.fault = ""
+        self.errno = 0
+        self.is_lost = False
+        self.pid = 0
         self._asked_s: float | None = None
-        question_end, self._questions = os.pipe()
-        self._answers, answer_end = os.pipe()
+        self._questions = self._answers = -1
+        try:
+            self._start()
+        except OSError as error:  # no further process or descriptor is permitted
+            self._lose(f"the process that asks could not be started ({error.strerror})")
+
+    def _start(self) -> None:
+        ends: list[int] = []
         parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _answer_for_ever(folder, question_end, answer_end, parent)
+        try:
+            ends += os.pipe()
+            ends += os.pipe()
+            pid = os.fork()
+        except OSError:
+            for end in ends:
+                os.close(end)
+            raise
+        question_end, questions, answers, answer_end = ends
+        if pid == 0:
+            _answer_for_ever(self.folder, question_end, answer_end, parent)
+        self.pid, self._questions, self._answers = pid, questions, answers
         os.close(question_end)
         os.close(answer_end)
         os.set_blocking(self._answers, False)
@@ -158,8 +219,8 @@ class SpaceWatch:
         return self._asked_s is not None
 
     def ask(self, now_s: float) -> None:
-        """Ask, unless a question is open."""
-        if self._asked_s is not None or self.fault or self.pid == 0:
+        """Ask, unless a question is open; an error that was the last answer may have passed."""
+        if self._asked_s is not None or self.is_lost or self.pid == 0:
             return
         try:
             os.write(self._questions, b"?")
@@ -183,6 +244,7 @@ class SpaceWatch:
             return
         self._asked_s = None
         number, *figures = _ANSWER.unpack(data)
+        self.errno = number
         self.fault = os.strerror(number) if number else ""
         self.space = None if number else space_from(*figures)
 
@@ -213,7 +275,8 @@ class SpaceWatch:
             self.close()
 
     def _lose(self, why: str) -> None:
-        self.fault, self.space, self._asked_s = why, None, None
+        self.fault, self.is_lost = why, True
+        self.errno, self.space, self._asked_s = 0, None, None
 
 
 def _answer_for_ever(folder: str, questions: int, answers: int, parent: int) -> NoReturn:
@@ -241,7 +304,20 @@ def _keep_only(questions: int, answers: int) -> None:
     os.dup2(questions, 0)
     os.dup2(answers, 1)
     os.dup2(nothing, 2)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    _close_from(3)
+
+
+def _close_from(first: int) -> None:
+    """Close what is open: up to the limit on descriptors there may be a thousand million numbers."""
+    try:
+        listed = [int(entry.name) for entry in _DESCRIPTORS.iterdir()]
+    except OSError:
+        os.closerange(first, _MOST_DESCRIPTORS)
+        return
+    for descriptor in listed:
+        if descriptor >= first:
+            with contextlib.suppress(OSError):  # the one that listed them is closed already
+                os.close(descriptor)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
 from twin_harness.run_folder import RunFolder, make_output_folder
 from twin_harness.seat import Seat, cut_secrets
+from twin_harness.storage import may_fall_silent
 from twin_harness.system_support import lack_of_support
 from twin_harness.telemetry.start import Telemetry, TelemetryProcess
 
@@ -179,6 +181,7 @@ class Session:
         Raises:
             InvalidInput: a folder cannot be written.
             HarnessFailure: there is no place for the load board, or the session has ended.
+            Unanswered: the filesystem of the data folder or of the reports does not answer.
             Undecided: this system is one that cannot be loaded and recorded.
         """
         if reason := lack_of_support("an experiment"):
@@ -186,6 +189,9 @@ class Session:
         warn = warn or (lambda _: None)
         if is_standing():
             raise HarnessFailure(_NO_TIME)
+        for path, option in ((seat.data_dir, "data-dir"), (seat.report_dir, "report-dir")):
+            if may_fall_silent(path) and deadline.is_mute(path):
+                raise deadline.Unanswered(path, option=option)
         try:
             make_output_folder(Path(seat.data_dir))
         except OSError as error:
@@ -373,21 +379,18 @@ class Session:
             Unanswered: the run folder does not answer; as above, and what was recorded stays there as it is.
         """
         self.admission.release()
-        if not self.is_virtual and deadline.is_mute(str(self.folder.path)):
-            self._abandon()
-            raise deadline.Unanswered(str(self.folder.path), option="data-dir")
-        has_samples = self.folder.dataset.exists()
-        is_sampled = has_samples and not self.is_virtual
         try:
+            has_logger, has_probe = self._ask_to_stop()
+            has_samples = self.folder.dataset.exists()
+            is_sampled = has_samples and not self.is_virtual
             try:
-                if is_sampled and not self._telemetry.has_logger():
+                if is_sampled and not has_logger:
                     self.lose("the telemetry logger had ended before the session did; the last samples are missing")
-                if is_sampled and not reaper.is_role_alive(self.board.path, "probe"):
+                if is_sampled and not has_probe:
                     self.note("the probe had ended before the session did; its columns are empty from then on")
                 elif is_sampled and self.config.probe_service and not self.board.has_probed(SERVICE_PROBE):
                     self.note(f"the service {cut_secrets(self.config.probe_service)!r} never answered the probe; probe_service_ms is empty: is it up?")
             finally:
-                self.board.ask_to_stop()  # first of all: a second Ctrl-C may come at any moment
                 try:
                     losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
                 finally:
@@ -433,17 +436,41 @@ class Session:
             self.folder.write_state({**state, "notes": [*state.get("notes", []), sentence]})
             self._warn(sentence)
 
+    def _ask_to_stop(self) -> tuple[bool, bool]:
+        """Ask logger and probe to end, and return whether each lived until then.
+
+        Who lived is asked of the registry, which is not in the run folder. That is asked about only
+        where it may fall silent: the question takes a process.
+
+        Raises:
+            Unanswered: the run folder does not answer; all that ran has been ended.
+            KeyboardInterrupt: nobody knows whether it does; as above.
+        """
+        folder = str(self.folder.path)
+        try:
+            try:
+                alive = partial(reaper.is_role_alive, self.board.path)
+                lived = alive("logger"), alive("probe")
+            finally:
+                self.board.ask_to_stop()  # first of all: a second Ctrl-C may come at any moment
+            may_be_mute = not self.is_virtual and (self.is_mute or may_fall_silent(folder))
+            is_mute = may_be_mute and deadline.is_mute(folder)
+        except BaseException:
+            self._abandon()
+            raise
+        if is_mute:
+            self._abandon()
+            raise deadline.Unanswered(folder, option="data-dir")
+        return lived
+
     def _abandon(self) -> None:
         """End all that runs without a look at the run folder, which does not answer."""
         try:
-            self.board.ask_to_stop()
             losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
-            self._kill_logger()
-            for child in self._children:
-                child.end(_STOP_PATIENCE_S)
         finally:
-            self.board.close(unlink=True)
-            reaper.registry_path(self.board.path).unlink(missing_ok=True)
+            self._kill_logger()
+        for child in self._children:
+            child.end(_STOP_PATIENCE_S)
 
     def _write_all(self, *, is_interrupted: bool) -> None:
         """Account for what was lost, merge the shards, and write ``run.json`` and ``machine.json``."""

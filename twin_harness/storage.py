@@ -26,6 +26,9 @@ NETWORK_BACKED = (
     *("fuse.rclone", "fuse.gcsfuse", "fuse.juicefs", "fuse.mfs", "fuse.smbnetfs"),
     *("fuse.curlftpfs", "fuse.blobfuse2", "fuse.mountpoint-s3", "fuse.gvfsd-fuse"),
 )
+# What waits for another machine or program: autofs mounts such a one when a path is first used.
+_MAY_FALL_SILENT = (*NETWORK_BACKED, "autofs", "fuse", "fuseblk")
+_MOST_LINKS = 40  # as the kernel has it (path_resolution(7))
 _OF_MANY_DEVICES = ("btrfs", "bcachefs")
 _IN_MEMORY, _OVER_NETWORK = re.compile(r"z?ram\d+"), re.compile(r"(nbd|rbd)\d+|etherd!.*")
 _DEEPEST = 8
@@ -89,6 +92,50 @@ def read_mounts() -> list[Mount]:
         place, (kind, source, *rest) = left.split(" ")[4], right.split(" ")
         mounts.append(Mount(_plain(place), kind, _plain(source), rest[0] if rest else ""))
     return mounts
+
+
+def may_fall_silent(path: str) -> bool:
+    """Tell whether a path lies on a filesystem that may never answer, without a question to it.
+
+    Its components are looked at from the root on, and only where no such filesystem is: what lies on
+    one is not touched. A path that leads nowhere lies where the folder above it does.
+    """
+    silent = {mount.place: _is_of_others(mount) for mount in read_mounts()}  # of two the later
+    try:
+        left = [*reversed(os.path.join(os.getcwd(), path).split("/"))]  # getcwd(2) asks no disk
+    except OSError:  # the working folder is gone
+        return False
+    here, links = "/", 0
+    while left:
+        name = left.pop()
+        if name in ("", "."):
+            continue
+        here = os.path.dirname(here) if name == ".." else os.path.join(here, name)
+        if _is_on_one_of(here, silent):
+            return True
+        try:
+            target = os.readlink(here)
+        except OSError:  # no link, as nearly always, or nothing at all
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            return False
+        here = "/" if target.startswith("/") else os.path.dirname(here)
+        left += reversed(target.split("/"))
+    return _is_on_one_of(here, silent)
+
+
+def _is_on_one_of(path: str, silent: dict[str, bool]) -> bool:
+    while path not in silent and path != "/":
+        path = os.path.dirname(path)
+    return silent.get(path, False)
+
+
+def _is_of_others(mount: Mount) -> bool:
+    """Tell whether another machine or program answers for a mount."""
+    if mount.kind in _MAY_FALL_SILENT or mount.kind.startswith("fuse."):
+        return True
+    return bool(_OVER_NETWORK.fullmatch(mount.source.removeprefix("/dev/").replace("/", "!")))
 
 
 def _plain(text: str) -> str:

@@ -4,6 +4,8 @@ import errno
 import mmap
 import os
 import shlex
+import subprocess
+import sys
 import time
 
 import pytest
@@ -28,6 +30,20 @@ def test_load(recording):
 DISK = CPU.replace("import cpu", "import cpu, disk").replace(
     "cpu(20, duration_s=20)", "cpu(20, duration_s=20), disk(2e6, duration_s=20, file_bytes=16 * 2**20)"
 )
+OPENS = """
+import sys
+from pathlib import Path
+from twin_harness.config import TwinConfig
+from twin_harness.errors import HarnessFailure
+from twin_harness.seat import Seat
+from twin_harness.session import Session
+
+config = TwinConfig(data_dir=sys.argv[1])
+try:
+    Session.open(config, Seat.draw(config, Path.cwd(), "test"))
+except HarnessFailure as error:
+    print(error)
+"""
 
 
 @pytest.fixture
@@ -130,3 +146,18 @@ def test_session_that_begins_on_it_is_refused_in_a_sentence(make_victim, mute, t
     assert f"{mute.path}: its filesystem has not answered for 5 s" in victim.text()
     assert "name a folder on another one with --twin-scratch-dir" in victim.text()
     assert not tracebacks(victim.text()), victim.text()[-4000:]
+
+
+def test_session_whose_data_would_be_there_is_refused_in_a_sentence(mute, tmp_path):
+    """Before its first touch, and the sentence names the option."""
+    mute.hang()
+    words = [*mute.entering(tmp_path), sys.executable, "-c", OPENS, str(mute.path)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    try:
+        text, _ = process.communicate(timeout=ENDS_S)
+    finally:
+        process.kill()
+    assert text == (
+        f"{mute.path}: its filesystem has not answered for 5 s (a lost network server, or a FUSE program that hangs); "
+        "name a folder on another one with --twin-data-dir, or have it answer\n"
+    )

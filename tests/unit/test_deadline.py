@@ -1,10 +1,13 @@
 """Questions to a filesystem that does not answer: who asks goes on, and nothing of his is held."""
 
+import errno
+import gc
 import os
 import select
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -75,13 +78,66 @@ def test_folder_that_is_gone_is_a_fault_in_the_system_s_words(watch_of, tmp_path
     assert (watch.fault, watch.space) == ("No such file or directory", None)
 
 
+def test_error_that_passes_is_forgotten(watch_of, tmp_path):
+    """A lost handle or a folder that is put back: the next question has an answer again."""
+    folder = tmp_path / "late"
+    watch = watch_of(folder)
+    watch.ask(0.0)
+    watch.take(10.0)
+    assert (watch.errno, watch.is_lost) == (errno.ENOENT, False)
+    folder.mkdir()
+    watch.ask(1.0)
+    watch.take(10.0)
+    assert (watch.errno, watch.fault) == (0, "")
+    assert watch.space.total_bytes > 0
+
+
+@pytest.mark.parametrize("call", ["fork", "pipe"])
+def test_asker_that_cannot_be_started_is_a_fault(tmp_path, monkeypatch, call):
+    """Nothing raises, no descriptor is left open, and no question is asked."""
+    before = os.listdir("/proc/self/fd")
+    first = [os.pipe] if call == "pipe" else []
+
+    def refuse():
+        if first:
+            return first.pop()()
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(deadline.os, call, refuse)
+    watch = SpaceWatch(str(tmp_path))
+    monkeypatch.undo()
+    watch.ask(0.0)
+    watch.take(1.0)
+    watch.close()
+    fault = "the process that asks could not be started (Resource temporarily unavailable)"
+    assert (watch.fault, watch.is_lost, watch.is_open, watch.space) == (fault, True, False, None)
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_asker_closes_what_is_open_and_no_more(watch_of, tmp_path, monkeypatch):
+    """One of a thousand million descriptors that are permitted would take minutes to come to."""
+    monkeypatch.setattr(deadline.os, "closerange", lambda *_: signal.pause())
+    watch = watch_of(tmp_path)
+    watch.ask(0.0)
+    watch.take(10.0)
+    assert watch.space is not None
+
+
+def test_without_proc_a_bounded_range_is_closed(tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr(deadline, "_DESCRIPTORS", tmp_path / "no")
+    monkeypatch.setattr(deadline.os, "closerange", lambda *bounds: closed.append(bounds))
+    deadline._close_from(3)
+    assert closed == [(3, 65536)]
+
+
 def test_asker_that_was_killed_is_a_fault(mute, watch_of, tmp_path):
     """Whoever asks again learns it, and nothing raises."""
     watch = watch_of(tmp_path)
     watch.ask(0.0)
     os.kill(watch.pid, signal.SIGKILL)
     watch.take(10.0)
-    assert watch.fault == "the process that asks has ended"
+    assert (watch.fault, watch.is_lost) == ("the process that asks has ended", True)
     watch.ask(1.0)
     assert not watch.is_open
 
@@ -163,8 +219,61 @@ def test_folder_whose_answer_is_an_error_is_not_mute(tmp_path, monkeypatch):
 
 
 def test_question_that_nobody_has_an_answer_to_is_an_error(tmp_path):
-    with pytest.raises(OSError, match="ended with code 1"):
+    """With the last words of the process that was to ask."""
+    with pytest.raises(OSError, match="ended with code 1") as raised:
         ask("twin_harness.procfs:no_such_function", str(tmp_path))
+    assert raised.value.strerror == (
+        f"the process that asks about {tmp_path} ended with code 1: AttributeError: "
+        "module 'twin_harness.procfs' has no attribute 'no_such_function'"
+    )
+
+
+def test_working_folder_is_no_place_of_modules(tmp_path, monkeypatch):
+    """A student's select.py, struct.py or json.py takes the place of nothing."""
+    for name in ("select", "struct", "json", "signal", "importlib", "twin_harness"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not the real one')\n")
+    monkeypatch.chdir(tmp_path)
+    assert ask("twin_harness.storage:describe", ".")["path"] == str(tmp_path)
+
+
+def test_interpreter_s_words_stand_in_one_place():
+    """Whoever started one of our modules with words of his own would forget one of them."""
+    words = '"-S", "-s"'
+    having = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if words in path.read_text()}
+    assert having == {"child.py"}
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_process_that_is_given_up_warns_of_nothing(tmp_path, monkeypatch, dies):
+    """It is reaped, or, where the filesystem holds it, its object says nothing when it goes."""
+    started = []
+    popen = subprocess.Popen
+
+    class Held(popen):
+        def __init__(self, *arguments, **settings):
+            super().__init__(*arguments, **settings)
+            started.append(self.pid)
+
+        def kill(self):
+            if dies:
+                super().kill()
+
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setattr(subprocess, "Popen", Held)
+    monkeypatch.setattr(deadline, "_REAP_S", 10.0 if dies else 0.0)
+    try:
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            with pytest.raises(Unanswered):
+                ask("twin_harness.procfs:read_text", str(tmp_path / "fifo"), patience_s=0.1)
+            gc.collect()
+        assert [str(warning.message) for warning in heard] == []
+    finally:
+        if not dies:
+            os.kill(started[0], signal.SIGKILL)
+            os.waitpid(started[0], 0)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(started[0], 0)
 
 
 def test_space_is_asked_in_two_modules_alone():

@@ -172,12 +172,13 @@ def test_swap_is_judged_by_its_used_share(tmp_path):
 
 
 def test_floors_of_memory_and_disk(tmp_path):
-    """More than there can be is crossed, nothing is not; a folder that is gone cannot be judged, which stops the load."""
+    """More than there can be is crossed, nothing is not; a folder that is gone cannot be judged."""
     assert MemoryFloor(2.0**60, None).crossing().startswith("memory_available fell to ")
     assert MemoryFloor(1.0, None).crossing() == ""
     assert DiskFloor(2.0**60, str(tmp_path)).crossing().startswith("disk_free fell to ")
     assert DiskFloor(1.0, str(tmp_path)).crossing() == ""
-    assert "cannot be read" in DiskFloor(1.0, str(tmp_path / "gone")).crossing()
+    with pytest.raises(FileNotFoundError, match="gone"):  # Seen has it stop the load in a second
+        DiskFloor(1.0, str(tmp_path / "gone")).crossing()
 
 
 def test_only_what_was_asked_for_is_watched():
@@ -214,10 +215,12 @@ def mute(monkeypatch):
 def test_disk_floor_says_which_folder_does_not_answer(mute, tmp_path):
     """After the patience, and never by waiting for it."""
     floor = DiskFloor(1e9, str(tmp_path), patience_s=0.01)
-    verdicts = []
+    verdicts, are_mute = [], []
     for now_s in (100.005, 100.02, 105.0):
         mute[0] = now_s
         verdicts.append(floor.crossing())
+        are_mute.append(floor.is_mute)
+    assert are_mute == [False, True, True]
     floor.watch.close()
     assert verdicts == [
         "",
@@ -247,7 +250,44 @@ def test_disk_floor_is_judged_by_the_system_s_answer(tmp_path):
         floor.watch.close()
 
 
-def test_scratch_folder_that_is_gone_is_said(tmp_path):
-    floor = DiskFloor(1, str(tmp_path / "no"))
-    assert floor.crossing() == f"disk_free cannot be read in {tmp_path / 'no'}: No such file or directory"
+def test_scratch_folder_that_is_gone_is_said(tmp_path, monkeypatch):
+    """One error may pass within a second; for longer nobody watches the folder, which is named."""
+    now = [100.0]
+    monkeypatch.setattr(guard.time, "monotonic", lambda: now[0])
+    folder = tmp_path / "no"
+    floor = DiskFloor(1, str(folder))
+    seen = Seen(floor)
+    assert seen.crossing() == ""
+    now[0] = 101.0
+    why = "so nothing watched it"
+    assert seen.crossing() == (
+        f"disk_free could not be read for 1.0 s (No such file or directory in {folder}), {why}"
+    )
+    folder.mkdir()
+    for _ in range(2):  # the open question may have been answered before
+        floor.watch.take(10.0)
+        floor.watch.ask(101.0)
+    floor.watch.take(10.0)
+    assert (seen.crossing(), floor.is_mute) == ("", False)
     floor.watch.close()
+
+
+def test_scratch_that_nobody_can_watch_is_never_unwatched(tmp_path, monkeypatch):
+    """Where no process can be started that asks, the limit counts as crossed, in a sentence."""
+    refused = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    monkeypatch.setattr(deadline.os, "fork", lambda: (_ for _ in ()).throw(refused))
+    floor = DiskFloor(1, str(tmp_path))
+    assert floor.crossing() == (
+        f"disk_free cannot be read in {tmp_path}: "
+        "the process that asks could not be started (Resource temporarily unavailable)"
+    )
+    assert (floor.watch.pid, floor.is_mute) == (0, False)
+
+
+@pytest.mark.parametrize("is_mute", [True, False])
+def test_trip_tells_whether_the_disk_is_mute(monkeypatch, is_mute):
+    """In a field: a sentence is for people, and its words may change."""
+    told = []
+    monkeypatch.setattr(guard, "_tell", told.append)
+    guard._trip("a reason", 1.0, 0, "", is_mute=is_mute)
+    assert (told[0]["state"], told[0]["is_mute"]) == ("tripped", is_mute)

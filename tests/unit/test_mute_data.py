@@ -1,12 +1,19 @@
 """A run folder whose filesystem does not answer: nothing more is written there, and the sentence names it."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
 
+from twin_harness import session as session_module
+from twin_harness.child import readable_of, watch_process
+from twin_harness.config import TwinConfig
 from twin_harness.control import runner as runner_module
 from twin_harness.control.runner import ServerRunner
 from twin_harness.deadline import Unanswered
+from twin_harness.registry import registry_path
+from twin_harness.seat import Seat
+from twin_harness.session import Session
 
 SENTENCE = (
     "/data/run: its filesystem has not answered for 5 s (a lost network server, or a FUSE program that hangs); "
@@ -55,7 +62,7 @@ def test_logger_that_is_held_by_it_is_no_riddle(server):
 def test_guard_that_tripped_for_it_lets_nothing_be_written(server):
     """By default scratch is in the run folder: annotations would wait there for ever."""
     with pytest.raises(Unanswered) as raised:
-        server._account_for_lost(running({"reason": "disk_free cannot be read in /data/run/scratch: it has not answered for 5 s"}), is_mute=False)
+        server._account_for_lost(running({"reason": "in other words", "is_mute": True}), is_mute=False)
     assert str(raised.value) == SENTENCE
 
 
@@ -65,3 +72,80 @@ def test_load_is_ended_without_a_word_in_the_folder(server):
     server._break_off(under_way, Unanswered("/data/run", option="data-dir"))
     assert under_way.closed == [True]
     assert server._site.board.removed == [3]
+
+
+def test_guard_that_tripped_for_anything_else_asks_nothing(server):
+    """Whatever its sentence says."""
+    under_way = running({"reason": "it has not answered", "killed_s": 1.0, "clean_s": 0.9, "dead_s": 1.0})
+    server._account_for_lost(under_way, is_mute=False)
+
+
+# -- a session that begins or ends there ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config(tmp_path):
+    return TwinConfig(has_report=False, data_dir=str(tmp_path / "data"))
+
+
+@pytest.fixture
+def opened(config, tmp_path):
+    """A session that is open, and is closed by the test."""
+    return Session.open(config, Seat.draw(config, tmp_path, "test"))
+
+
+def interrupt(_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("answer", "raised"), [(interrupt, KeyboardInterrupt), (lambda _: True, Unanswered)]
+)
+def test_end_on_a_mute_folder_leaves_nothing(opened, monkeypatch, answer, raised):
+    """Silent, or interrupted while it is asked: logger, board and registry are gone."""
+    opened.ensure_logger()
+    end, stops = watch_process(opened.board.logger_pid), []
+
+    def ask(folder):
+        stops.append(opened.board.is_stopping)
+        return answer(folder)
+
+    monkeypatch.setattr(session_module, "may_fall_silent", lambda _: True)
+    monkeypatch.setattr(session_module.deadline, "is_mute", ask)
+    registry = registry_path(opened.board.path)
+    assert registry.exists()
+    with pytest.raises(raised):
+        opened.close()
+    assert stops == [True]  # before the question
+    assert not opened.board.path.exists()
+    assert not registry.exists()
+    if end is not None:  # a kernel with pidfds
+        assert readable_of([end], 10.0) == [end]
+        os.close(end)
+
+
+def test_local_folder_is_not_asked_about(config, tmp_path, monkeypatch):
+    """Neither at the begin nor at the end: the question would take a process."""
+    monkeypatch.setattr(session_module, "may_fall_silent", lambda _: False)
+    monkeypatch.setattr(session_module.deadline, "is_mute", interrupt)
+    Session.open(config, Seat.draw(config, tmp_path, "test")).close()
+
+
+def test_logger_that_lived_is_no_loss(opened):
+    """Who lived is asked before they are asked to end."""
+    opened.ensure_logger()
+    opened.close()
+    assert opened.folder.read_state()["status"] == "COMPLETE"
+
+
+@pytest.mark.parametrize("option", ["data", "report"])
+def test_session_that_begins_on_a_mute_folder_touches_nothing_there(config, tmp_path, monkeypatch, option):
+    """It is refused before its first touch, by the option that names another folder."""
+    seat = Seat.draw(config, tmp_path, "test")
+    folder = getattr(seat, f"{option}_dir")
+    monkeypatch.setattr(session_module, "may_fall_silent", lambda path: path == folder)
+    monkeypatch.setattr(session_module.deadline, "is_mute", lambda _: True)
+    with pytest.raises(Unanswered) as raised:
+        Session.open(config, seat)
+    assert str(raised.value) == SENTENCE.replace("/data/run", folder).replace("data-dir", f"{option}-dir")
+    assert not (tmp_path / "data").exists()

@@ -1018,6 +1018,41 @@ def test_scratch_that_does_not_answer_empties_its_column_alone(machine, monkeypa
     )
 
 
+def test_scratch_that_cannot_be_read_for_a_moment_is_noted_once(machine, monkeypatch, tmp_path):
+    """Its column is empty, a note says why, and there are figures again when it can be read."""
+    monkeypatch.setattr(slow_metrics, "_ANSWER_S", 10.0)
+    monkeypatch.setattr(slow_metrics, "_FIRST_ANSWER_S", 10.0)
+    monkeypatch.setattr(slow_metrics, "monotonic_s", lambda: 10.0)
+    folder, notes = tmp_path / "late", Notes()
+    slow = slow_metrics.SlowMetrics({**machine.to_json(), "scratch_dir": str(folder)}, notes)
+    for now_s in (10.0, 11.0):
+        slow.refresh(now_s)
+        assert math.isnan(slow.disk_used_percent)
+    folder.mkdir()
+    slow.refresh(12.0)
+    assert slow.disk_used_percent > 0
+    assert [note for note in notes if "space" in note] == [
+        f"the space of {folder} could not be read (No such file or directory): disk_used_percent is empty until it can be"
+    ]
+
+
+def test_scratch_whose_space_nobody_can_ask_costs_its_column_alone(machine, monkeypatch, tmp_path):
+    """Where no further process is permitted the logger goes on, and a note says what is empty."""
+    refused = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    monkeypatch.setattr(deadline.os, "fork", lambda: (_ for _ in ()).throw(refused))
+    notes = Notes()
+    slow = slow_metrics.SlowMetrics(machine.to_json(), notes)
+    slow.refresh(10.0)
+    assert math.isnan(slow.disk_used_percent)
+    assert slow.processes > 0
+    (note,) = [note for note in notes if "space" in note]
+    assert note == (
+        f"the space of {tmp_path} could not be read "
+        "(the process that asks could not be started (Resource temporarily unavailable)): "
+        "disk_used_percent is empty to the end"
+    )
+
+
 def test_scratch_that_falls_silent_keeps_its_last_figure_for_two_seconds(machine, monkeypatch):
     """A moment's silence is none; longer, what was so is not known any more, and it is again when the answer comes."""
     monkeypatch.setattr(slow_metrics, "monotonic_s", lambda: 10.0)

@@ -274,3 +274,61 @@ def test_tmpfs_has_no_device():
     if mount is None or mount.kind != "tmpfs":
         pytest.skip("no tmpfs at /dev/shm")
     assert (storage_of("/dev/shm").device, storage_of("/dev/shm").backing) == ("", "memory")
+
+
+# -- filesystems that may fall silent ---------------------------------------------------------------
+
+SILENT = r"""22 1 254:0 / / rw - ext4 /dev/vda rw
+23 22 0:44 / {root}/net rw - nfs4 server:/export rw
+24 22 0:45 / {root}/with\040blank rw - fuse.sshfs host: rw
+25 22 0:46 / {root}/auto rw - autofs systemd-1 rw
+26 25 254:1 / {root}/auto rw - xfs /dev/vdb rw
+27 22 43:0 / {root}/nbd rw - ext4 /dev/nbd0 rw
+28 23 0:47 / {root}/net/memory rw - tmpfs tmpfs rw
+29 22 0:48 / {root}/ntfs rw - fuseblk /dev/vdc rw
+"""
+
+
+@pytest.fixture
+def silent(tmp_path, monkeypatch):
+    """Mounts of a folder, of which whatever lies on another machine must not be touched."""
+    text = SILENT.replace("{root}", str(tmp_path))
+    monkeypatch.setattr(storage, "read_text", lambda _: text)
+    touched = []
+    readlink = os.readlink
+    monkeypatch.setattr(storage.os, "readlink", lambda path: touched.append(path) or readlink(path))
+    yield tmp_path
+    of_others = [tmp_path / name for name in ("net", "with blank", "nbd", "ntfs")]
+    assert not [path for path in touched for other in of_others if Path(path).is_relative_to(other)]
+
+
+@pytest.mark.parametrize(
+    ("path", "verdict"),
+    [
+        ("net", True),
+        ("net/a/b", True),
+        ("network/a", False),
+        ("with blank/a", True),
+        ("nbd/a", True),
+        ("ntfs", True),
+        ("auto/a", False),
+        ("no/such/folder", False),
+        ("link/a", True),
+        ("relative/../a", True),
+        ("loop/a", False),
+        ("net/../local", True),
+        ("", False),
+    ],
+)
+def test_path_that_may_fall_silent_is_known_untouched(silent, path, verdict):
+    """By its mounts alone, through links and folders that are not there."""
+    (silent / "link").symlink_to(silent / "net" / "deep")
+    (silent / "relative").symlink_to("no/../net/x")
+    (silent / "loop").symlink_to("loop")
+    assert storage.may_fall_silent(f"{silent}/{path}") == verdict
+
+
+def test_relative_path_is_of_the_working_folder(silent, monkeypatch):
+    monkeypatch.chdir(silent)
+    assert storage.may_fall_silent("net/data")
+    assert not storage.may_fall_silent("data")

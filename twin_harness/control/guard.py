@@ -117,16 +117,27 @@ class DiskFloor:
         self.watch.ask(time.monotonic())
         self.watch.take(patience_s)
 
+    @property
+    def is_mute(self) -> bool:
+        """Whether the filesystem keeps a question waiting, longer than one that cannot be read may."""
+        return self.watch.waited_s(time.monotonic()) >= min(self._patience_s, BLIND_S)
+
     def crossing(self) -> str:
-        """Return a sentence when the floor is crossed or cannot be watched any more, else nothing."""
+        """Return a sentence when the floor is crossed or cannot be watched any more, else nothing.
+
+        Raises:
+            OSError: the last answer was an error, which may pass.
+        """
         now_s, watch = time.monotonic(), self.watch
         watch.take()
         waited_s = watch.waited_s(now_s)
         if waited_s >= self._patience_s:
             return f"disk_free cannot be read in {self._folder}: it has not answered for {waited_s:.0f} s"
-        if watch.fault:
+        if watch.is_lost:
             return f"disk_free cannot be read in {self._folder}: {watch.fault}"
         watch.ask(now_s)
+        if watch.errno:
+            raise OSError(watch.errno, f"{watch.fault} in {self._folder}")
         if watch.space is None or watch.space.free_bytes >= self._floor_bytes:
             return ""
         free_mib, floor_mib = watch.space.free_bytes / 2**20, self._floor_bytes / 2**20
@@ -231,10 +242,11 @@ def _end(group: int, mark: str) -> list[int]:
     return end_load(group, f"{mark}{group}." if mark else "") if group else []
 
 
-def _trip(reason: str, clean_s: float, group: int, mark: str) -> None:
+def _trip(reason: str, clean_s: float, group: int, mark: str, *, is_mute: bool) -> None:
     """End the load; tell when a limit was last found kept and when load was killed, then when nothing worked or held memory any more."""
     others = _end(group, mark)
-    _tell({"state": "tripped", "reason": reason, "clean_s": clean_s, "killed_s": time.monotonic()})
+    told = {"reason": reason, "is_mute": is_mute, "clean_s": clean_s, "killed_s": time.monotonic()}
+    _tell({"state": "tripped", **told})
     is_dead = await_dead(group, others)
     _tell({"state": "dead", "dead_s": time.monotonic() if is_dead else None})
 
@@ -265,9 +277,10 @@ def main() -> int:
     board = Board.open(limits["board"])
     run_on(limits["cpus"])  # its worker may be confined to the part that the load fills
     limits_now = watched_limits(limits)
-    watches = [limit.watch for limit in limits_now if isinstance(limit, DiskFloor)]
+    disk_floors = [limit for limit in limits_now if isinstance(limit, DiskFloor)]
+    watches = [floor.watch for floor in disk_floors]
     watched_now = [Seen(limit) for limit in limits_now]
-    pids = [os.getpid(), *(watch.pid for watch in watches)]
+    pids = [os.getpid(), *(watch.pid for watch in watches if watch.pid)]
     slots = [board.claim_process(pid, "harness", plan=limits["part"]) for pid in pids]
     controller = ProcessWatch([limits["controller_pid"], limits["starter_pid"]])
     group, mark = 0, f"{board.path.stem}." if limits["has_commands"] else ""
@@ -289,7 +302,8 @@ def main() -> int:
         looked_s = time.monotonic()
         reason = next(filter(None, (limit.crossing() for limit in watched_now)), "")
         if reason and group:
-            _trip(reason, clean_s, group, mark)
+            is_mute = any(floor.is_mute for floor in disk_floors)
+            _trip(reason, clean_s, group, mark, is_mute=is_mute)
             break
         if not reason:
             clean_s = looked_s

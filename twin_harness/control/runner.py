@@ -419,7 +419,7 @@ class ServerRunner:
         if link.tripped is None:
             link.poll(0.3)  # the guard speaks after the load is dead, and the host's end may be heard first
         link.await_dead_load(_DEAD_PATIENCE_S)
-        if link.tripped and "has not answered" in link.tripped["reason"]:
+        if link.tripped and link.tripped.get("is_mute"):
             self._look_at_data()  # by default scratch is in the run folder
         if link.tripped:
             status, why, end_s = "aborted", _tripped_text(link.tripped), link.tripped["killed_s"]

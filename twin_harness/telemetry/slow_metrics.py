@@ -128,6 +128,13 @@ class SlowMetrics:
         waited_s = space.waited_s(now_s)
         if waited_s < _STALE_S:
             self.disk_used_percent = space.space.used_percent if space.space is not None else nan
+            if space.fault:
+                until = "to the end" if space.is_lost else "until it can be"
+                self._notes.once(
+                    f"no space: {space.fault}",
+                    f"the space of {space.folder} could not be read ({space.fault:.120}): "
+                    f"disk_used_percent is empty {until}",
+                )
             return
         self.disk_used_percent = nan
         self._notes.once(
