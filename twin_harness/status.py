@@ -15,6 +15,7 @@ from twin_harness.errors import HarnessFailure
 from twin_harness.outlet import Outlet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from twin_harness.board import Board
@@ -55,9 +56,14 @@ class StatusLine:
         """Write a sentence that is to stay."""
         self._write(f"\ntwin: {sentence}\n" if not self._is_terminal else f"\r\n\x1b[2Ktwin: {sentence}\r\n")
 
-    def follow(self, state_file: Path) -> None:
-        """Begin to show what runs, once the session's ``run.json`` names its board."""
-        thread = threading.Thread(target=self._run, args=(state_file,), name="twin-status", daemon=True)
+    def follow(self, state_file: Path, may_look: Callable[[], bool] = lambda: True) -> None:
+        """Begin to show what runs, once the session's ``run.json`` names its board.
+
+        Args:
+            state_file: ``run.json``.
+            may_look: tells whether its folder may be touched.
+        """
+        thread = threading.Thread(target=self._run, args=(state_file, may_look), name="twin-status", daemon=True)
         with contextlib.suppress(RuntimeError):  # no further thread is permitted (pids.max): then nothing is shown
             thread.start()
             self._thread = thread
@@ -73,9 +79,9 @@ class StatusLine:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self, state_file: Path) -> None:
+    def _run(self, state_file: Path, may_look: Callable[[], bool]) -> None:
         while not self._end.wait(_PERIOD_S):
-            if self._board is None:
+            if self._board is None and may_look():
                 self._board = _find_board(state_file)
             with self._drawing:
                 self._show()

@@ -161,3 +161,22 @@ def test_session_whose_data_would_be_there_is_refused_in_a_sentence(mute, tmp_pa
         f"{mute.path}: its filesystem has not answered for 5 s (a lost network server, or a FUSE program that hangs); "
         "name a folder on another one with --twin-data-dir, or have it answer\n"
     )
+
+
+@pytest.mark.parametrize("mode", [(), ("-n", "2")], ids=["plain", "n2"])
+def test_pytest_whose_data_would_be_there_ends_with_the_sentence(mute, tmp_path, mode):
+    """Nothing of the plugin waits for the folder, neither the status line nor the end of the session."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pytest.ini").write_text("[pytest]\n")
+    (project / "test_it.py").write_text(CPU)
+    mute.hang()
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--twin-data-dir={mute.path}", *mode]
+    process = subprocess.Popen([*mute.entering(project), *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=project)
+    try:
+        text, _ = process.communicate(timeout=2 * ENDS_S)
+    finally:
+        process.kill()
+    assert process.returncode == 1, text
+    assert f"{mute.path}: its filesystem has not answered for 5 s" in text
+    assert "name a folder on another one with --twin-data-dir" in text

@@ -93,7 +93,7 @@ class GateHooks:
 
 def _join(state: PluginState) -> None:
     """Join the session that workers have made; nothing when no test used it."""
-    if state.session is None and (state.seat.run_dir / "run.json").exists():
+    if state.session is None and state.may_touch_run() and (state.seat.run_dir / "run.json").exists():
         from twin_harness.session import Session  # noqa: PLC0415 - psutil, numpy and pydantic load with it
 
         state.session = Session.open(state.config, state.seat, state.status.say)
@@ -111,6 +111,8 @@ def _clear_lost(state: PluginState) -> None:
 
 def stop_load(state: PluginState) -> None:
     """Ask every runner to stop; each writes what it has. By the board alone: to join the session takes imports, while load goes on."""
+    if not state.may_touch_run():
+        return
     try:
         path = json.loads((state.seat.run_dir / "run.json").read_text(encoding="utf-8")).get("board")
     except (OSError, ValueError):

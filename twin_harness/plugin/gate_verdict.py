@@ -71,7 +71,7 @@ def finish(session: pytest.Session, state: PluginState) -> None:
         state.gate_lines = [f"ERROR: {state.refusal}"] if is_distributed(session.config) else []
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
         return
-    has_trials = any(folder.glob("gate.*.jsonl")) if folder.is_dir() else False
+    has_trials = state.may_touch_run() and folder.is_dir() and any(folder.glob("gate.*.jsonl"))
     if session.config.option.collectonly or not (has_trials or is_asked):
         return
     if not has_trials and not settings.gate_resume and session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):

@@ -59,7 +59,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     is_used = any("_twin_session" in getattr(item, "fixturenames", ()) or isinstance(item, ExperimentItem) for item in session.items)
     is_distributed = bool(getattr(session.config.option, "dist", "no") != "no")
     if not workers.is_worker(session.config) and not session.config.option.collectonly and (is_used or is_distributed):
-        state.status.follow(state.seat.run_dir / "run.json")
+        state.status.follow(state.seat.run_dir / "run.json", state.may_touch_run)
     elif state.seat.worker == "gw0":
         refusal = [f"{workers.REFUSAL}{state.refusal}"] if state.refusal else []
         workers.write_lines(state.seat, [*refusal, *terminal.plan_lines(session.config, session.items)])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +14,6 @@ from twin_harness.clock import monotonic_s
 from twin_harness.variant import Variant
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from twin_harness.config import TwinConfig
     from twin_harness.errors import Undecided
     from twin_harness.gate.measures import Measure
@@ -114,6 +115,20 @@ class PluginState:
     gate_lines: list[str] = field(default_factory=list)
     refusal: str = ""
     pairs_begun: dict[int, float] = field(default_factory=dict)
+
+    def may_touch_run(self) -> bool:
+        """Tell whether the run folder may be looked into: a session was made there, or its filesystem is one that answers.
+
+        What touches a folder of a lost server waits for it, and cannot be ended.
+        """
+        folders = ("/dev/shm", os.environ.get("XDG_RUNTIME_DIR") or "/run", "/tmp")  # noqa: S108 - where boards stand
+        return any(Path(folder, self.seat.board).exists() for folder in folders) or not self._may_fall_silent
+
+    @cached_property
+    def _may_fall_silent(self) -> bool:
+        from twin_harness.storage import may_fall_silent  # noqa: PLC0415 - sessions alone need it
+
+        return may_fall_silent(str(self.seat.run_dir))
 
 
 STATE = pytest.StashKey[PluginState]()
