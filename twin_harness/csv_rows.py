@@ -44,12 +44,16 @@ def rows_of(text: str) -> Iterator[Row]:
     """Return the rows of a text, empty lines left out.
 
     Raises:
-        csv.Error: it is no CSV.
+        csv.Error: it is no CSV, or a quote is opened and never closed, which would make one cell of all that follows.
     """
     allow_cells_of(len(text))
     reader = csv.reader(io.StringIO(text, newline=""))
+    lines = io.StringIO(text, newline="").readlines() if '"' in text else []
     line = 1
     for cells in reader:
+        if reader.line_num > line and sum(part.count('"') for part in lines[line - 1 : reader.line_num]) % 2:
+            msg = f"line {line} opens a quote that is never closed"
+            raise csv.Error(msg)
         if len(cells) > 1 or "".join(cells).strip():
             yield Row(line, cells)
         line = reader.line_num + 1

@@ -141,6 +141,15 @@ def process_io_bytes(pid: int) -> tuple[int, int] | None:
         return None
 
 
+def process_state(pid: int) -> str:
+    """Return the state of a process, one letter (field 3 of /proc/pid/stat); empty when it is gone or cannot be told."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return file.read(1024).rpartition(b")")[2].split()[0].decode("ascii")
+    except (OSError, IndexError, UnicodeDecodeError):
+        return ""
+
+
 def start_ticks(pid: int) -> int | None:
     """Return when a process began, in clock ticks since boot (field 22 of /proc/pid/stat); with the pid it names one process."""
     try:

@@ -15,7 +15,7 @@ from twin_harness import cpu, load, memory, plan
 from twin_harness.board import LIVE
 from twin_harness.child import child_environment
 from twin_harness.control import preflight
-from twin_harness.errors import ExperimentAborted, ExperimentFailed, InvalidInput
+from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput
 
 HEAVY = {"numpy", "pandas", "pydantic", "hypothesis", "pytest", "matplotlib", "subprocess", "random", "hashlib"}
 MODULES = {
@@ -107,6 +107,28 @@ def test_killed_load_host_takes_its_children_along(session):
     while time.monotonic() < deadline_s and any("twin_harness.stress" in line for line in our_processes().values()):
         time.sleep(0.02)
     assert not any("twin_harness.stress" in line for line in our_processes().values())
+
+
+def test_stopped_guard_ends_the_load(session):
+    """A guard that is suspended sees nothing: the load does not go on without it, and the sentence names the process."""
+    stopped = []
+
+    def stop_guard(*_):
+        plan_now = session.board.read_plan(0)
+        if stopped or plan_now is None or time.monotonic() < plan_now["zero_s"] + 0.5:
+            return
+        for pid, line in our_processes().items():
+            if "twin_harness.control.guard" in line and psutil.Process(pid).ppid() == os.getpid():
+                os.kill(pid, signal.SIGSTOP)
+                stopped.append(pid)
+
+    signal.signal(signal.SIGALRM, stop_guard)
+    signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
+    with pytest.raises(HarnessFailure, match=r"^the guard \(process \d+\) is stopped, by a signal or a debugger, so nothing watches memory"):
+        session.runner.run(plan(cpu(10, duration_s=20)))
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    assert stopped
+    assert not any("twin_harness" in line for pid, line in our_processes().items() if pid in stopped)
 
 
 def test_killed_logger_makes_the_run_partial(session):

@@ -1,11 +1,13 @@
 """Twelve damages of a dataset: each is found, named, and cleaned or refused; an undamaged one has no fault."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from runs import NAMES, ZERO_S, csv_row, make_folder
+from runs import NAMES, ZERO_S, csv_row, make_folder, planned
 
+from twin_harness import cpu, plan
 from twin_harness.dataset import rows
 from twin_harness.dataset.cleaning import FLAGS, clean
 from twin_harness.dataset.package import describe, write_package
@@ -252,3 +254,12 @@ def test_a_column_without_a_figure_is_said(run_of, column):
         ["not measured", column, "empty: the notes of run.json say why"],
     ]
     assert validate(run_of([heading, *rows_of, line(5)])).empty
+
+
+def test_an_event_without_a_row_is_named(lines, run_of):
+    """A plan that is over and an annotations file that was cut: what became of the event is unknown, and that is said."""
+    run = run_of(lines)
+    experiment = plan(cpu(20, duration_s=2), name="cut")
+    run.folder.append_plan(replace(planned(experiment), status="completed"))
+    found = {(row.kind, row.where) for row in validate(Run(run.folder)).itertuples()}
+    assert ("missing annotation", "experiment 'cut', event 'cpu-0'") in found

@@ -431,3 +431,15 @@ def test_a_child_that_took_the_machine_itself_is_waited_for(takers, tmp_path, mo
     lock = MachineLock([str(tmp_path)], on_wait=lambda _: holder.stdin.write(b"x"))
     lock.take()
     lock.release()
+
+
+def test_a_file_of_the_same_name_in_another_mount_namespace_is_another_file(tmp_path, monkeypatch):
+    """A container's lock of the same path is none of ours: whoever is named as holder may be ended by who reads it."""
+    lock = MachineLock([str(tmp_path)])
+    lock.take()
+    path = str(tmp_path / "twin-harness.machine.lock")
+    assert [holder.pid for holder in lock_holders.holders_of(path)] == [os.getpid()]
+    monkeypatch.setattr(lock_holders, "_mounts_of", lambda folder: str(folder))
+    monkeypatch.setattr(lock_holders, "_recorded", lambda _: [])
+    assert lock_holders.holders_of(path) == []
+    lock.release()

@@ -38,7 +38,10 @@ class Board:
 def server(monkeypatch):
     """A runner on a machine whose data folder is silent; a folder that is written to would raise."""
     monkeypatch.setattr(runner_module.deadline, "is_mute", lambda _: True)
-    return ServerRunner(SimpleNamespace(folder=SimpleNamespace(path="/data/run"), board=Board(), interval_s=0.1))
+    site = SimpleNamespace(folder=SimpleNamespace(path="/data/run"), board=Board(), interval_s=0.1)
+    site.admission = SimpleNamespace(note_load_gone=lambda **_: None)
+    site.recorder = SimpleNamespace(end_experiment=lambda _: None)
+    return ServerRunner(site)
 
 
 def running(tripped=None):
@@ -47,9 +50,10 @@ def running(tripped=None):
         tripped=tripped,
         is_over=True,
         close=lambda: closed.append(True),
+        is_clean=True,
         await_dead_load=lambda _: None,
     )
-    return SimpleNamespace(planned=SimpleNamespace(begin_s=0.0), link=link, plan_slot=3, closed=closed, waiting={})
+    return SimpleNamespace(planned=SimpleNamespace(begin_s=0.0, experiment=SimpleNamespace(name="x")), link=link, plan_slot=3, closed=closed, waiting={})
 
 
 def test_logger_that_is_held_by_it_is_no_riddle(server):

@@ -261,3 +261,13 @@ def test_what_is_no_csv_is_refused(tmp_path, content, message):
 def test_file_that_is_not_there(tmp_path):
     with pytest.raises(InvalidInput, match="there is no such file or folder"):
         replay(tmp_path / "none.csv", columns={"cpu": "usage"})
+
+
+def test_a_quote_that_is_never_closed_is_refused_by_its_line(tmp_path):
+    """It would make one cell of all rows that follow, and the count of cells would fit."""
+    path = tmp_path / "prod.csv"
+    path.write_text('time,cpu,note\n0,10,ok\n10,20,"oops\n20,90,ok\n30,90,ok\n')
+    with pytest.raises(InvalidInput, match=r"line 3 opens a quote that is never closed"):
+        levels_of(path)
+    path.write_text('time,cpu,note\n0,10,"two\nlines, and ""quotes"""\n10,20,ok\n')
+    assert levels_of(path)

@@ -12,6 +12,7 @@ from twin_harness.child import close_pipes, end_child, readable_of, send_line, s
 from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import HarnessFailure
 from twin_harness.load_tree import end_load, kill_marked
+from twin_harness.procfs import process_state
 from twin_harness.registry import register
 
 if TYPE_CHECKING:
@@ -143,6 +144,16 @@ class HostLink:
     def has_guard_died(self) -> bool:
         """Whether there was a guard and it is gone."""
         return self._guard is not None and self._guard.poll() is not None
+
+    @property
+    def guard_pid(self) -> int:
+        """The guard's process; 0 where there is none."""
+        return self._guard.pid if self._guard is not None else 0
+
+    @property
+    def is_guard_stopped(self) -> bool:
+        """Whether the guard is suspended (state T or t of proc(5)): it sees nothing then, and is not dead."""
+        return self._guard is not None and process_state(self._guard.pid) in ("T", "t")
 
     def ask_to_stop(self, why: str) -> None:
         """Ask the host to end all load; it says how each event ended."""

@@ -36,10 +36,14 @@ class Holder:
 def holders_of(path: str) -> list[Holder]:
     """Return who holds a lock on a file, as far as we may look.
 
-    fdinfo names the locks of each descriptor, and who took them (proc(5)).
+    fdinfo names the locks of each descriptor, and who took them (proc(5)). A process of another mount namespace, as in a container,
+    has another file by the same name.
     """
     found = []
+    own_mounts = _mounts_of(Path("/proc/self"))
     for folder in Path("/proc").glob("[0-9]*"):
+        if _mounts_of(folder) != own_mounts:
+            continue
         try:
             links = list((folder / "fd").iterdir())
         except OSError:
@@ -47,6 +51,14 @@ def holders_of(path: str) -> list[Holder]:
         takers = [taker for link in links if (taker := _taker(folder, link, path)) is not None]
         found += [Holder(int(folder.name), takers[0])] if takers else []
     return found or _recorded(path)
+
+
+def _mounts_of(folder: Path) -> str:
+    """Return the mount namespace of a process; empty where that is hidden."""
+    try:
+        return str((folder / "ns" / "mnt").readlink())
+    except OSError:
+        return ""
 
 
 def _taker(folder: Path, link: Path, path: str) -> int | None:

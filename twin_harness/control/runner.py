@@ -37,6 +37,7 @@ _COMMAND_PATIENCE_S = 4.0
 _IDLE_CPU_PERCENT, _IDLE_DISK_BYTES_PER_S, _IDLE_FOR_S = 5.0, 1e6, 1.0
 _SETTLE_POLL_S = 0.2
 _DEAD_PATIENCE_S = 1.5
+_GUARD_EVERY_S = 0.5
 
 
 @dataclass
@@ -53,6 +54,8 @@ class _Running:
     clocks: Clocks = field(default_factory=dict)
     own_pids: set[int] = field(default_factory=set)
     is_cut: bool = False
+    guard_due_s: float = 0.0
+    is_guard_stopped: bool = False
 
 
 @contextmanager
@@ -277,6 +280,7 @@ class ServerRunner:
                 self._account_for_lost(running, is_mute=is_mute)
                 return
             self._check_sampling(running)
+            self._check_guard(running)
             if now_s >= until_s and not due:
                 return
 
@@ -296,6 +300,24 @@ class ServerRunner:
         if silent_s > patience_s:
             self._look_at_data()
             msg = f"the telemetry logger has written nothing for {silent_s:.1f} s; the experiment was ended, look at the logger's message on stderr"
+            raise HarnessFailure(msg)
+
+    def _check_guard(self, running: _Running) -> None:
+        """Go on only while the guard sees.
+
+        Raises:
+            HarnessFailure: it has been stopped for a second, by a signal or a debugger: nobody watches memory and disk then.
+        """
+        now_s = monotonic_s()
+        if now_s < running.guard_due_s:
+            return
+        running.guard_due_s = now_s + _GUARD_EVERY_S
+        was_stopped, running.is_guard_stopped = running.is_guard_stopped, running.link.is_guard_stopped
+        if was_stopped and running.is_guard_stopped:
+            msg = (
+                f"the guard (process {running.link.guard_pid}) is stopped, by a signal or a debugger, so nothing watches memory and disk; "
+                "the load was ended, continue the process or begin again"
+            )
             raise HarnessFailure(msg)
 
     def _look_at_data(self) -> None:

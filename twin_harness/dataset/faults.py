@@ -18,7 +18,7 @@ class Fault:
     Attributes:
         kind: what it is: ``torn line``, ``damaged line``, ``unreadable value``, ``duplicate row``, ``swapped rows``, ``clock step``, ``gap``,
             ``counter reset``, ``impossible value``, ``torn reading``, ``unknown column``, ``missing column``, ``not measured``,
-            ``background``, ``damaged annotation``.
+            ``background``, ``damaged annotation``, ``missing annotation``.
         column: where it is of one column; empty for whole rows.
         where: the first place, in words.
         found: what was there, shortened.

@@ -67,9 +67,22 @@ def validate(run: Run) -> pd.DataFrame:
         faults.add(
             "not measured", name, "every row", "no figure", "empty: the notes of run.json say why"
         )
+    _note_lost_events(run, faults)
     _note_backgrounds(run, faults)
     _note_files(run, faults)
     return faults.table()
+
+
+def _note_lost_events(run: Run, faults: FaultLog) -> None:
+    """Note events of the plan that have no row, in experiments that are over."""
+    for recording in run.recordings:
+        if recording.planned.status == "RUNNING":
+            continue
+        known = {row.event for row in recording.rows}
+        for event in recording.experiment.events:
+            if event.id not in known:
+                where = f"experiment {recording.name!r}, event {event.id!r}"
+                faults.add("missing annotation", "", where, "no row", "what became of it is unknown")
 
 
 def _note_files(run: Run, faults: FaultLog) -> None:
@@ -78,7 +91,7 @@ def _note_files(run: Run, faults: FaultLog) -> None:
         if not run.folder.is_readable(name):
             faults.add("unreadable file", "", name, "missing, or no JSON object", "what it would tell is unknown")
     described = run.folder.read_package().get("resources", [])
-    if not described and run.status == "COMPLETE":
+    if not described and run.state.get("end"):
         faults.add("unreadable file", "", "datapackage.json", "missing, or it describes nothing", "checksums are unknown")
     for resource in described:
         path = run.path / Path(str(resource.get("path"))).name
