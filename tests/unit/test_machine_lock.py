@@ -439,7 +439,7 @@ def test_a_file_of_the_same_name_in_another_mount_namespace_is_another_file(tmp_
     lock.take()
     path = str(tmp_path / "twin-harness.machine.lock")
     assert [holder.pid for holder in lock_holders.holders_of(path)] == [os.getpid()]
-    monkeypatch.setattr(lock_holders, "_mounts_of", lambda folder: str(folder))
+    monkeypatch.setattr(lock_holders, "_mounts_of", str)
     monkeypatch.setattr(lock_holders, "_recorded", lambda _: [])
     assert lock_holders.holders_of(path) == []
     lock.release()
