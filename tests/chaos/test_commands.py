@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from chaos.victim import BOARDS, TOKEN, processes_with
+from chaos.victim import BOARDS, TOKEN, hearing_signals, processes_with
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="boards on tmpfs, processes in /proc"
@@ -69,9 +69,10 @@ class Lab:
         """Begin a command in a session of its own."""
         more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
         words = [*TWIN, *line.split(" ")]
-        process = subprocess.Popen(
-            words, cwd=self.path, env=self.environment, start_new_session=True, **more
-        )
+        with hearing_signals():
+            process = subprocess.Popen(
+                words, cwd=self.path, env=self.environment, start_new_session=True, **more
+            )
         self.begun.append(process)
         return process
 

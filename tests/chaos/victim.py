@@ -154,7 +154,7 @@ class Victim:
 
     def start(self):
         """Start pytest on ``test_it.py``."""
-        with self.output.open("wb") as file, _hearing_interrupts():
+        with self.output.open("wb") as file, hearing_signals():
             self.process = subprocess.Popen(
                 self._command("test_it.py", *self._arguments),
                 cwd=self.project,
@@ -292,13 +292,17 @@ class Victim:
 
 
 @contextlib.contextmanager
-def _hearing_interrupts():
-    """Have children start with SIGINT at its default: where a shell runs tests in the background it is ignored, and that is inherited."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def hearing_signals():
+    """Have children start with SIGINT and SIGHUP at their default: behind ``&`` and ``nohup`` they are ignored, and that is inherited."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def gone_after_s(processes, patience_s):
