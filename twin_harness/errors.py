@@ -6,9 +6,12 @@ Every message is one sentence that names the argument, its value, what was expec
 from __future__ import annotations
 
 import errno
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from twin_harness.recording import Recording
 
 
@@ -92,3 +95,18 @@ class Undecided(TwinError):
     """
 
     recording: Recording | None = None
+
+
+@contextmanager
+def as_harness_failure() -> Iterator[None]:
+    """Turn what the operating system refused to the harness itself into one sentence.
+
+    Raises:
+        HarnessFailure: a file could not be written, a process not be started.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        msg = f"the harness could not go on: {error.strerror or error}{where}; {advise(error)}"
+        raise HarnessFailure(msg) from None

@@ -35,7 +35,7 @@ from twin_harness.control.runner_parallel import Admission, claim_part
 from twin_harness.control.site import Site
 from twin_harness.dataset.package import write_package
 from twin_harness.dataset.tables import write_parquet
-from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, Undecided, in_a_line
+from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, Undecided, as_harness_failure, in_a_line
 from twin_harness.file_lock import FileLock
 from twin_harness.machine import Machine, cut, inspect_machine, look_at_folder
 from twin_harness.procfs import process_cpu_ns, start_ticks
@@ -175,12 +175,13 @@ class Session:
         return self._machine_lock.descriptors
 
     @classmethod
+    @as_harness_failure()
     def open(cls, config: TwinConfig, seat: Seat, warn: Callable[[str], None] | None = None) -> Session:
         """Open the session of a seat: make it if it is not there yet, join it if it is.
 
         Raises:
             InvalidInput: a folder cannot be written.
-            HarnessFailure: there is no place for the load board, or the session has ended.
+            HarnessFailure: the system refuses a descriptor or a place for the load board, or the session has ended.
             Unanswered: the filesystem of the data folder or of the reports does not answer.
             Undecided: this system is one that cannot be loaded and recorded.
         """

@@ -31,7 +31,7 @@ class Fault:
 
     Attributes:
         signal: SIGKILL, SIGSTOP or SIGINT; sent ``times`` times.
-        role: controller, worker, logger, probe, guard, host, cpu, memory or disk.
+        role: controller, worker, logger, probe, guard, host, cpu, memory or disk; ``asker of`` logger or guard asks the filesystem for it.
         workers: of pytest-xdist, 0 without it.
         at: ``load`` is a moment under load, ``any`` one from the first on.
         statuses, codes: what the run's status and pytest's exit code may be.
@@ -60,7 +60,7 @@ class Fault:
     @property
     def must_end_load(self):
         """Whether the load has to end with the fault, rather than at its deadline."""
-        return self.signal == "SIGINT" or (self.signal == "SIGKILL" and self.role not in ("logger", "probe"))
+        return self.signal == "SIGINT" or (self.signal == "SIGKILL" and self.role not in ("logger", "asker of logger", "probe"))
 
     @property
     def patience_s(self):
@@ -101,6 +101,8 @@ FAULTS = (
     Fault("SIGINT", "controller", ("ABORTED",), (2,), says="interrupted"),
     Fault("SIGINT", "controller", ("ABORTED", "PARTIAL"), (2, -2), times=2),
     Fault("SIGINT", "controller", ("ABORTED",), (2,), says="interrupted", workers=2),
+    Fault("SIGKILL", "asker of logger", codes=(0,)),
+    Fault("SIGKILL", "asker of guard", says="disk_free cannot be read"),
 )
 
 
@@ -314,4 +316,4 @@ def slot_of(number):
     return FAULTS[number % len(FAULTS)]
 
 
-assert {fault.role for fault in FAULTS} >= {"controller", "worker", "logger", "probe", "guard", "host", *STRESSORS}
+assert {fault.role for fault in FAULTS} >= {"controller", "worker", "logger", "probe", "guard", "asker of logger", "asker of guard", "host", *STRESSORS}

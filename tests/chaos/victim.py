@@ -210,10 +210,14 @@ class Victim:
 
     def by_role(self):
         """Return its living processes by role; load processes under their kind of stressor, or ``stressor`` before the board names it."""
-        kinds = self._kinds()
+        kinds, processes = self._kinds(), self.processes()
         roles = {}
-        for process in self.processes().values():
-            roles.setdefault(self._role(process, kinds), []).append(process)
+        for process in processes.values():
+            role = self._role(process, kinds)
+            parent = processes.get(process.parent)
+            if role in ("logger", "guard") and parent is not None and self._role(parent, kinds) == role:
+                role = f"asker of {role}"  # a fork of it, see deadline.SpaceWatch
+            roles.setdefault(role, []).append(process)
         return roles
 
     def _role(self, process, kinds):

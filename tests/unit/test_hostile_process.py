@@ -17,10 +17,10 @@ from twin_harness import child, session
 from twin_harness.board import Board
 from twin_harness.cli import main
 from twin_harness.config import TwinConfig
-from twin_harness.control import doctor, runner
+from twin_harness.control import doctor
 from twin_harness.control.annotations import AnnotationRecorder
 from twin_harness.control.machine_lock import LockPlace
-from twin_harness.errors import HarnessFailure, advise
+from twin_harness.errors import HarnessFailure, advise, as_harness_failure
 from twin_harness.run_folder import RunFolder
 from twin_harness.seat import Seat
 from twin_harness.session import Session
@@ -142,8 +142,20 @@ def test_why_a_load_process_died_names_the_limit(monkeypatch, code, limits, cpu_
 def test_what_the_system_refused_to_the_harness_is_told_by_its_number(number, advice):
     """Processes, descriptors, file length, space and locks each have their own way out."""
     assert advise(OSError(number, os.strerror(number))).endswith(advice) or advise(OSError(number, "")).startswith(advice)
-    with pytest.raises(HarnessFailure, match=f"the harness could not go on: {os.strerror(number)}; "), runner._as_harness_failure():
+    with pytest.raises(HarnessFailure, match=f"the harness could not go on: {os.strerror(number)}; "), as_harness_failure():
         raise OSError(number, os.strerror(number))
+
+
+def test_session_that_finds_no_descriptor_says_so_wherever_it_opens_one(monkeypatch, tmp_path):
+    """Also while it looks for what others left, before anything of its own."""
+
+    def refuse():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(session.reaper, "reap", refuse)
+    config = TwinConfig()
+    with pytest.raises(HarnessFailure, match="raise ulimit -n"):
+        Session.open(config, Seat.draw(config, tmp_path, "test"))
 
 
 def test_board_longer_than_files_may_be_says_so(monkeypatch):

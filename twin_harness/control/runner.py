@@ -17,7 +17,7 @@ from twin_harness.control.foreign import Clocks, busiest, read_clocks
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
 from twin_harness.deadline import Unanswered
-from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput, advise
+from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput, as_harness_failure
 from twin_harness.frames import read_frame
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.recording import Recording, compare
@@ -56,21 +56,6 @@ class _Running:
     is_cut: bool = False
     guard_due_s: float = 0.0
     is_guard_stopped: bool = False
-
-
-@contextmanager
-def _as_harness_failure() -> Iterator[None]:
-    """Turn what the operating system refused to the harness itself into one sentence.
-
-    Raises:
-        HarnessFailure: a file could not be written, a process not be started.
-    """
-    try:
-        yield
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        msg = f"the harness could not go on: {error.strerror or error}{where}; {advise(error)}"
-        raise HarnessFailure(msg) from None
 
 
 def _refuse_inside_given(experiment: Experiment) -> None:
@@ -124,7 +109,7 @@ class ServerRunner:
             ExperimentAborted: the guard stopped it.
             FidelityMissed, Undecided: ``tolerance`` was missed, or could not be judged.
         """
-        with _as_harness_failure(), self._counted(experiment):
+        with as_harness_failure(), self._counted(experiment):
             running = self._start(experiment, generator)
             try:
                 self._watch(running, running.planned.end_s)
@@ -164,7 +149,7 @@ class ServerRunner:
             as ``run``, when the block is left.
         """
         with ExitStack() as under_way:
-            with _as_harness_failure():
+            with as_harness_failure():
                 under_way.enter_context(self._counted(experiment))
                 running = self._start(experiment, None)
             try:
@@ -175,7 +160,7 @@ class ServerRunner:
             except BaseException as reason:
                 self._break_off(running, reason)
                 raise
-        with _as_harness_failure():
+        with as_harness_failure():
             recordings.append(self._conclude(running))
 
     # -- start ----------------------------------------------------------------------------------------------------------------
