@@ -3,6 +3,7 @@
 Nothing of them is left after the next ``twin clean``.
 """
 
+import fcntl
 import os
 import secrets
 import signal
@@ -135,9 +136,10 @@ def test_a_log_ends_with_its_reader_and_leaves_nothing(lab):
 def test_a_log_that_nobody_reads_ends_on_time_and_is_whole_once_it_is_read(lab):
     """What a slow reader has not taken waits; sampling ends when it was to end."""
     process = lab.begin("log --interval 0.01 --duration 1.5")
+    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
     stem = wait_for(lambda: board_of(process.pid))
     assert wait_for(lambda: not [path for path in os.listdir(BOARDS) if path.startswith(stem)])
-    assert process.poll() is None  # more than a pipe holds
+    assert process.poll() is None  # more than the pipe holds
     text = process.stdout.read().decode()
     assert process.wait(PATIENCE_S) == 0
     heading, *rows = text.splitlines()

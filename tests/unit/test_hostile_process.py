@@ -153,7 +153,7 @@ def test_session_that_finds_no_descriptor_says_so_wherever_it_opens_one(monkeypa
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(session.reaper, "reap", refuse)
-    config = TwinConfig()
+    config = TwinConfig(data_dir=str(tmp_path))
     with pytest.raises(HarnessFailure, match="raise ulimit -n"):
         Session.open(config, Seat.draw(config, tmp_path, "test"))
 
