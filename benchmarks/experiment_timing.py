@@ -19,12 +19,12 @@ import measure
 from stress_fidelity import Ours
 
 from twin_harness import builders
-from twin_harness.board import PLAN_SLOTS, Board
 from twin_harness.config import TwinConfig
 from twin_harness.errors import ExperimentError, Undecided
-from twin_harness.procfs import process_cpu_ns
 from twin_harness.seat import Seat
 from twin_harness.session import Session
+from twin_harness.system.board import PLAN_SLOTS, Board
+from twin_harness.system.procfs import process_cpu_ns
 
 GOAL_MS = {"quiet": 5.0, "full load": 20.0}
 RISE_NS = 50_000

@@ -20,12 +20,12 @@ from pathlib import Path
 import measure
 
 from twin_harness import builders
-from twin_harness.board import LIVE
 from twin_harness.config import TwinConfig, parse_guard
 from twin_harness.errors import ExperimentAborted
-from twin_harness.procfs import AvailableMemory
 from twin_harness.seat import Seat
 from twin_harness.session import Session
+from twin_harness.system.board import LIVE
+from twin_harness.system.procfs import AvailableMemory
 
 MARGIN_BYTES, TAKEN_BYTES, HELD_BYTES = 384 * 2**20, 1536 * 2**20, 192 * 2**20
 GOAL_MS = 200.0

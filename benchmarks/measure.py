@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from twin_harness.procfs import children_of, process_cpu_ns, process_io_bytes, resident_bytes
+from twin_harness.system.procfs import children_of, process_cpu_ns, process_io_bytes, resident_bytes
 
 HOG = "while True: pass"
 # Works for 0.3 of a second and rests as long, with others' load in mind no more than a neighbour would have.

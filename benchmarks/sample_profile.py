@@ -18,9 +18,9 @@ from pathlib import Path
 
 import measure
 
-from twin_harness.board import Board
-from twin_harness.clock import SystemClock
-from twin_harness.machine import inspect_machine
+from twin_harness.system.board import Board
+from twin_harness.system.clock import SystemClock
+from twin_harness.system.machine import inspect_machine
 from twin_harness.telemetry.procfs_source import ProcfsSource
 from twin_harness.telemetry.psutil_logger import Logger
 

@@ -24,11 +24,11 @@ from pathlib import Path
 import measure
 
 from twin_harness import builders, shapes
-from twin_harness.board import Board
 from twin_harness.config import TwinConfig
 from twin_harness.control.host_link import HostLink
-from twin_harness.machine import inspect_machine
 from twin_harness.schedule import Experiment
+from twin_harness.system.board import Board
+from twin_harness.system.machine import inspect_machine
 
 CPUS = sorted(os.sched_getaffinity(0))
 WINDOW_S, LENGTH_S, SETTLE_S = 0.5, 6.5, 0.5

@@ -25,8 +25,8 @@ import measure
 from stress_fidelity import Ours
 
 from twin_harness import builders
-from twin_harness.board import Board
-from twin_harness.machine import inspect_machine
+from twin_harness.system.board import Board
+from twin_harness.system.machine import inspect_machine
 from twin_harness.telemetry.start import Telemetry
 
 HERE = Path(__file__).resolve().parent

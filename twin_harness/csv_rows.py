@@ -72,9 +72,7 @@ def has_empty_ends(rows: list[Row], width: int) -> bool:
 
     One empty cell more, in all of them.
     """
-    return bool(rows) and all(
-        len(row.cells) == width + 1 and not row.cells[-1].strip() for row in rows
-    )
+    return bool(rows) and all(len(row.cells) == width + 1 and not row.cells[-1].strip() for row in rows)
 
 
 def misfit(rows: list[Row], width: int) -> str:

@@ -231,9 +231,7 @@ def _climbs(ends_s: Array, lengths_s: Array, requested: Array, jumps_s: tuple[fl
     return climbs
 
 
-def _plateau(
-    lengths_s: Array, requested: Array, error: Array, is_chosen: NDArray[np.bool_]
-) -> Plateau | None:
+def _plateau(lengths_s: Array, requested: Array, error: Array, is_chosen: NDArray[np.bool_]) -> Plateau | None:
     seconds = float(lengths_s[is_chosen].sum())
     if seconds <= 0:
         return None

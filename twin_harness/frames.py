@@ -96,9 +96,7 @@ def read_frame(
     return frame
 
 
-def _fitting_rows(
-    dataset: DatasetFile, offset: int, data: bytes, faults: list[str] | None
-) -> bytes:
+def _fitting_rows(dataset: DatasetFile, offset: int, data: bytes, faults: list[str] | None) -> bytes:
     """Return the heading and those rows that have its cells; the lines of others are named."""
     lines, width = data.split(b"\n"), len(dataset.columns)
     wrong = [number for number, line in enumerate(lines) if line and count_cells(line) != width]
@@ -106,10 +104,7 @@ def _fitting_rows(
         return data
     if faults is not None:
         before = dataset.count_lines(offset)
-        named = ", ".join(
-            f"line {before + number} has {count_cells(lines[number])} cells"
-            for number in wrong[:_MOST_NAMED]
-        )
+        named = ", ".join(f"line {before + number} has {count_cells(lines[number])} cells" for number in wrong[:_MOST_NAMED])
         more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
         faults.append(f"{dataset.path}: {named}{more}, the heading {width}")
     left_out = set(wrong)
@@ -129,11 +124,7 @@ def open_parquet(folder: RunFolder) -> pq.ParquetFile:
         file = pq.ParquetFile(folder.parquet)
     except (OSError, pa.ArrowException) as error:
         raise damaged_parquet(folder, error) from None
-    version = (
-        (file.schema_arrow.metadata or {})
-        .get(b"format", DATASET_VERSION.encode())
-        .decode("utf-8", "replace")
-    )
+    version = (file.schema_arrow.metadata or {}).get(b"format", DATASET_VERSION.encode()).decode("utf-8", "replace")
     folder.refuse_newer(folder.parquet.name, version, DATASET_VERSION)
     if "monotonic_s" not in file.schema_arrow.names:
         msg = f"{folder.parquet}: has no column monotonic_s; the file is damaged, or no dataset"
@@ -143,15 +134,10 @@ def open_parquet(folder: RunFolder) -> pq.ParquetFile:
 
 def damaged_parquet(folder: RunFolder, error: Exception) -> UnreadableRun:
     """Return the error that says that the Parquet of a run cannot be read."""
-    return UnreadableRun(
-        f"{folder.parquet}: cannot be read ({' '.join(str(error).split())}); expected the Parquet "
-        "that a run leaves, copy it anew"
-    )
+    return UnreadableRun(f"{folder.parquet}: cannot be read ({' '.join(str(error).split())}); expected the Parquet that a run leaves, copy it anew")
 
 
-def _read_parquet_frame(
-    folder: RunFolder, begin_s: float | None, end_s: float | None, partition: str
-) -> pd.DataFrame:
+def _read_parquet_frame(folder: RunFolder, begin_s: float | None, end_s: float | None, partition: str) -> pd.DataFrame:
     """Return the rows that the Parquet holds of a time, as ``read_frame`` has those of the CSV.
 
     They are cleaned already.
@@ -161,30 +147,20 @@ def _read_parquet_frame(
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     open_parquet(folder).close()
-    bounds: list[tuple[str, str, Any]] = [
-        ("monotonic_s", sign, limit_s)
-        for sign, limit_s in ((">=", begin_s), ("<=", end_s))
-        if limit_s is not None
-    ]
+    bounds: list[tuple[str, str, Any]] = [("monotonic_s", sign, limit_s) for sign, limit_s in ((">=", begin_s), ("<=", end_s)) if limit_s is not None]
     if partition:
         bounds.append(("partition", "==", partition))
     try:
         table = pq.read_table(folder.parquet, filters=bounds or None)
     except (OSError, pa.ArrowException) as error:
         raise damaged_parquet(folder, error) from None
-    table = table.drop_columns(
-        [field.name for field in table.schema if pa.types.is_boolean(field.type)]
-    )  # cleaning's flags
+    table = table.drop_columns([field.name for field in table.schema if pa.types.is_boolean(field.type)])  # cleaning's flags
     if "time" in table.column_names:  # as the logger writes it
         texts = pc.strftime(table["time"].cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
         table = table.set_column(table.column_names.index("time"), "time", texts)
     frame: pd.DataFrame = table.to_pandas()
     for name in frame.columns:
-        frame[name] = (
-            frame[name].astype("object").fillna("").astype("str")
-            if name in LABELS
-            else frame[name].astype("float64")
-        )
+        frame[name] = frame[name].astype("object").fillna("").astype("str") if name in LABELS else frame[name].astype("float64")
     return frame
 
 

@@ -141,9 +141,7 @@ def _below_resolution(event: Event, row: AnnotationRow, error_percent: float, li
     return f"that is within its resolution: {unit}; {advice}"
 
 
-def _judge_memory(
-    recording: Recording, event: Event, row: AnnotationRow, limit: float, *, is_session: bool
-) -> Judgement:
+def _judge_memory(recording: Recording, event: Event, row: AnnotationRow, limit: float, *, is_session: bool) -> Judgement:
     try:
         measured = recording.fidelity(event.id)
     except Undecided as error:
@@ -173,10 +171,7 @@ def _judge_memory(
     missed = _missed(event, requested, delivered, error_percent, limit)
     share_percent = 100.0 * _GRAIN_BYTES / max(measured.requested_mean, 1.0)
     if is_session and abs(error_percent) <= limit + share_percent:
-        reason = (
-            f"{missed}; that is within its resolution: one huge page of {_GRAIN_BYTES / 2**20:g} MiB "
-            f"is {share_percent:.2g} % of it; ask for more"
-        )
+        reason = f"{missed}; that is within its resolution: one huge page of {_GRAIN_BYTES / 2**20:g} MiB is {share_percent:.2g} % of it; ask for more"
         return Judgement(event.id, UNDECIDED, reason, error_percent, limit)
     waited_s = starved_s - filling_s
     if error_percent < 0 and waited_s >= _LEAST_EXPLAINED * -error_percent / 100.0 * judged_s:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from twin_harness import fidelity as _fidelity
-from twin_harness.board import Board
 from twin_harness.errors import HarnessFailure, InvalidInput, Undecided
 from twin_harness.frames import LABELS, annotation_frame, read_samples
 from twin_harness.metrics import RESOURCE_COLUMNS, is_within_quota
-from twin_harness.procfs import start_ticks
 from twin_harness.run_folder import RunFolder
+from twin_harness.system.board import Board
+from twin_harness.system.procfs import start_ticks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -326,10 +326,7 @@ def _excess_of_others(window: Recording, event_id: str) -> str:
     by_others = float(((others - requested).clip(lower=0.0) * seconds).sum()) / weight_s
     if beyond <= _SHORT_POINTS or by_others < _LEAST_EXPLAINED * beyond:
         return ""
-    return (
-        f"the machine had no room: others alone were {by_others:.1f} points above the total that {event_id} fills up to "
-        f"(n = {len(samples)} samples)"
-    )
+    return f"the machine had no room: others alone were {by_others:.1f} points above the total that {event_id} fills up to (n = {len(samples)} samples)"
 
 
 def compare(event: Event, scale: float, samples: pd.DataFrame, row: AnnotationRow) -> _fidelity.Fidelity | None:

@@ -19,7 +19,6 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness import newest
 from twin_harness.csv_rows import rows_of
 from twin_harness.dataset_file import DatasetFile
 from twin_harness.errors import HarnessFailure, InvalidInput, UnreadableRun
@@ -27,6 +26,7 @@ from twin_harness.metrics import ANNOTATIONS_VERSION, DATASET_VERSION
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment, cell
 from twin_harness.schedule import Schedule
 from twin_harness.seat import draw_run_id
+from twin_harness.system import newest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,14 +89,8 @@ class RunFolder:
         if not folder.is_dir():
             msg = f"{path}: is no folder; expected the folder of a run, such as data/latest"
             raise UnreadableRun(msg)
-        if not any(
-            (folder / name).exists()
-            for name in ("run.json", "system_metrics_dataset.csv", "system_metrics_dataset.parquet")
-        ):
-            msg = (
-                f"{path}: holds neither run.json nor system_metrics_dataset.csv or .parquet; "
-                "expected the folder of a run, such as data/latest"
-            )
+        if not any((folder / name).exists() for name in ("run.json", "system_metrics_dataset.csv", "system_metrics_dataset.parquet")):
+            msg = f"{path}: holds neither run.json nor system_metrics_dataset.csv or .parquet; expected the folder of a run, such as data/latest"
             raise UnreadableRun(msg)
         return cls(folder)
 
@@ -335,9 +329,7 @@ class RunFolder:
     def _check_table(self, name: str, newest: str) -> None:
         """Refuse a table that a newer version has written, as ``run.json`` says."""
         files = self.read_state().get("files")
-        self.refuse_newer(
-            name, str(files.get(name, newest)) if isinstance(files, dict) else newest, newest
-        )
+        self.refuse_newer(name, str(files.get(name, newest)) if isinstance(files, dict) else newest, newest)
 
     def open_dataset(self, valid_bytes: int | None = None) -> DatasetFile:
         """Open the CSV of samples.
@@ -350,10 +342,7 @@ class RunFolder:
         """
         self._check_table(self.dataset.name, DATASET_VERSION)
         if not self.dataset.exists() and not self.parquet.exists():
-            msg = (
-                f"{self.path}: no samples were recorded: there is neither {self.dataset.name} nor "
-                ".parquet; expected the folder of a run that began"
-            )
+            msg = f"{self.path}: no samples were recorded: there is neither {self.dataset.name} nor .parquet; expected the folder of a run that began"
             raise UnreadableRun(msg)
         return DatasetFile(self.dataset, valid_bytes)
 
@@ -452,9 +441,7 @@ def _read_csv(path: Path, faults: list[str]) -> list[AnnotationRow]:
     for row in rows[1:]:
         names = rows[0].cells
         if len(row.cells) != len(names):
-            faults.append(
-                f"{path.name}: line {row.line} has {len(row.cells)} cells, the heading {len(names)}"
-            )
+            faults.append(f"{path.name}: line {row.line} has {len(row.cells)} cells, the heading {len(names)}")
             continue
         try:
             found.append(AnnotationRow.from_cells(dict(zip(names, row.cells, strict=True))))

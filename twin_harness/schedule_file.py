@@ -88,12 +88,7 @@ def _begins_within(shape: dict[str, Any], event: dict[str, Any], where: str) -> 
         event.get("duration_s"),
         shape["points"],
     )
-    if (
-        len(points) > 1
-        and isinstance(scale, int | float)
-        and isinstance(duration_s, int | float)
-        and points[0][0] * scale >= duration_s
-    ):
+    if len(points) > 1 and isinstance(scale, int | float) and isinstance(duration_s, int | float) and points[0][0] * scale >= duration_s:
         msg = (
             f"{where}: the times of {shape['file']!r} begin at {points[0][0]:.12g}, after the end "
             "of the event, so its first level would hold throughout; "
@@ -144,17 +139,11 @@ def _points(text: str, name: str, where: str) -> list[list[float]]:
     for row in rows:
         point = _point(row.cells)
         if point is None:
-            msg = (
-                f"{where}: line {row.line} of {name!r} is {','.join(row.cells)[:40]!r}; expected "
-                "seconds,level"
-            )
+            msg = f"{where}: line {row.line} of {name!r} is {','.join(row.cells)[:40]!r}; expected seconds,level"
             raise InvalidInput(msg)
         if len(row.cells) != ends:
             expected = f"{width} as in its heading" if has_heading else "2, seconds,level"
-            msg = (
-                f"{where}: line {row.line} of {name!r} has {len(row.cells)} cells; expected "
-                f"{expected}, and a point in decimals"
-            )
+            msg = f"{where}: line {row.line} of {name!r} has {len(row.cells)} cells; expected {expected}, and a point in decimals"
             raise InvalidInput(msg)
         points.append(point)
     return points

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.clock import utc_s
+from twin_harness.system.clock import utc_s
 
 if TYPE_CHECKING:
     from twin_harness.config import TwinConfig

@@ -21,14 +21,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness import deadline, newest
-from twin_harness.board import SERVICE_PROBE, Board
-from twin_harness.child import run_on
-from twin_harness.clock import is_standing, monotonic_s, now_text, sleep_s
 from twin_harness.config import TwinConfig
-from twin_harness.control import losses, reaper
+from twin_harness.control import losses
 from twin_harness.control.annotations import AnnotationRecorder
-from twin_harness.control.machine_lock import RESOURCES, MachineLock
 from twin_harness.control.preflight import available_memory_bytes
 from twin_harness.control.runner import ServerRunner
 from twin_harness.control.runner_parallel import Admission, claim_part
@@ -36,14 +31,19 @@ from twin_harness.control.site import Site
 from twin_harness.dataset.package import write_package
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, Undecided, as_harness_failure, in_a_line
-from twin_harness.file_lock import FileLock
-from twin_harness.machine import Machine, cut, inspect_machine, look_at_folder
-from twin_harness.procfs import process_cpu_ns, start_ticks
 from twin_harness.recording import Recording, Run
 from twin_harness.run_folder import RunFolder, make_output_folder
 from twin_harness.seat import Seat, cut_secrets
-from twin_harness.storage import may_fall_silent
-from twin_harness.system_support import lack_of_support
+from twin_harness.system import deadline, newest, reaper
+from twin_harness.system.board import SERVICE_PROBE, Board
+from twin_harness.system.child import run_on
+from twin_harness.system.clock import is_standing, monotonic_s, now_text, sleep_s
+from twin_harness.system.file_lock import FileLock
+from twin_harness.system.machine import Machine, cut, inspect_machine, look_at_folder
+from twin_harness.system.machine_lock import RESOURCES, MachineLock
+from twin_harness.system.procfs import process_cpu_ns, start_ticks
+from twin_harness.system.storage import may_fall_silent
+from twin_harness.system.support import lack_of_support
 from twin_harness.telemetry.start import Telemetry, TelemetryProcess
 
 if TYPE_CHECKING:
@@ -131,9 +131,7 @@ class Session:
         from twin_harness.predict.twin import Twin  # noqa: PLC0415 - scipy loads with it
         from twin_harness.twin_runner import TwinRunner as _TwinRunner  # noqa: PLC0415 - as above
 
-        return _TwinRunner(
-            Twin.load(self.config.model), self.folder, self.recorder, self.machine, self.config, self.seat.worker, self.note
-        )
+        return _TwinRunner(Twin.load(self.config.model), self.folder, self.recorder, self.machine, self.config, self.seat.worker, self.note)
 
     def _take_part(self) -> FileLock | None:
         """Take a part of the machine, where it is cut and we are a worker: our machine is that part from now on, for all that we start."""
@@ -408,10 +406,7 @@ class Session:
             self._note_no_report(INTERRUPTED)
             return None
         if is_interrupted:
-            self._warn(
-                "drawing the report; Ctrl-C leaves it out,"
-                f" and `{self._report_command}` draws it later"
-            )
+            self._warn(f"drawing the report; Ctrl-C leaves it out, and `{self._report_command}` draws it later")
         return self._try_report()
 
     @property

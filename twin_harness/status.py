@@ -10,15 +10,15 @@ import threading
 from math import isnan
 from typing import TYPE_CHECKING
 
-from twin_harness.clock import monotonic_s
 from twin_harness.errors import HarnessFailure
-from twin_harness.outlet import Outlet
+from twin_harness.system.clock import monotonic_s
+from twin_harness.system.outlet import Outlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from twin_harness.board import Board
+    from twin_harness.system.board import Board
 
 _PERIOD_S = 0.5
 _PLAIN_EVERY_S = 10.0
@@ -128,7 +128,7 @@ def _find_board(state_file: Path) -> Board | None:
         path = json.loads(state_file.read_bytes()).get("board")
         if not path:
             return None
-        from twin_harness.board import Board  # noqa: PLC0415 - see above
+        from twin_harness.system.board import Board  # noqa: PLC0415 - see above
 
         return Board.open(path)
     except (OSError, ValueError, HarnessFailure):

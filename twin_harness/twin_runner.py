@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.clock import monotonic_s, utc_s, utc_text
 from twin_harness.control.outcome import judge_tolerance
 from twin_harness.errors import Undecided
-from twin_harness.file_lock import FileLock
 from twin_harness.metrics import columns
 from twin_harness.predict.virtual import annotate, virtual_columns
 from twin_harness.recording import Recording
 from twin_harness.records import PlannedExperiment
+from twin_harness.system.clock import monotonic_s, utc_s, utc_text
+from twin_harness.system.file_lock import FileLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from twin_harness.config import TwinConfig
     from twin_harness.control.annotations import AnnotationRecorder
-    from twin_harness.machine import Machine
     from twin_harness.predict.twin import Twin
     from twin_harness.run_folder import RunFolder
     from twin_harness.schedule import Experiment
+    from twin_harness.system.machine import Machine
 
 
 class TwinRunner:

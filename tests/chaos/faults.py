@@ -10,8 +10,8 @@ import pandas as pd
 
 from chaos.victim import BOARDS, STRESSORS, gone_after_s, sleep_until, tracebacks
 from twin_harness import load
-from twin_harness.control import reaper
 from twin_harness.errors import TwinError
+from twin_harness.system import reaper
 
 LOAD_GONE_S = 0.5  # after a kill, or after the event's deadline where the session is merely slowed down
 ALL_GONE_S = 1.0

@@ -63,9 +63,7 @@ class MuteFilesystem:
 
     def _init(self, *_):
         version, background, most_bytes, grain_ns, most_pages = (7, 31), (12, 9), 1 << 17, 1, 32
-        return struct.pack(
-            "<4I2H2I2H32x", *version, 0, 0, *background, most_bytes, grain_ns, most_pages, 0
-        )
+        return struct.pack("<4I2H2I2H32x", *version, 0, 0, *background, most_bytes, grain_ns, most_pages, 0)
 
     def _lookup(self, _, body):
         found = self._names.get(body.rstrip(b"\0"))

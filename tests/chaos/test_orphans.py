@@ -8,10 +8,10 @@ import pytest
 
 from chaos.victim import BOARDS
 from twin_harness.config import TwinConfig
-from twin_harness.control import reaper
 from twin_harness.errors import HarnessFailure
 from twin_harness.seat import Seat
 from twin_harness.session import Session
+from twin_harness.system import reaper
 
 
 def boards_of(seat):

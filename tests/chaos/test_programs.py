@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from twin_harness.load_tree import marked_processes
+from twin_harness.system.load_tree import marked_processes
 
 # Its parent ends at once; it leads a session of its own, ignores SIGTERM, and clears its environment: the tree alone still tells.
 PROGRAM = """

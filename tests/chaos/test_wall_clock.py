@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness.board import Board
-from twin_harness.clock import FakeClock
 from twin_harness.dataset_file import DatasetFile
-from twin_harness.machine import inspect_machine
 from twin_harness.metrics import columns
+from twin_harness.system.board import Board
+from twin_harness.system.clock import FakeClock
+from twin_harness.system.machine import inspect_machine
 from twin_harness.telemetry.procfs_source import ProcfsSource, Sample
 from twin_harness.telemetry.psutil_logger import Logger
 

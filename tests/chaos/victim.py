@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twin_harness import load
-from twin_harness.board import LIVE, PLAN_SLOTS, Board
 from twin_harness.errors import TwinError
+from twin_harness.system.board import LIVE, PLAN_SLOTS, Board
 
 TOKEN = "TWIN_CHAOS_TOKEN"
 PATIENCE_S = 300.0  # a session may have to wait for the machine while others have it; that is no fault

@@ -126,9 +126,7 @@ def test_highest_level_is_of_all_events_together(project, run):
         "memory(1, duration_s=5))\n"
         "def test_other(recording): pass\n"
     )
-    run("--collect-only").stdout.fnmatch_lines(
-        ["twin: highest level asked for: cpu 95 %, memory 2 % and 128.0 MiB"]
-    )
+    run("--collect-only").stdout.fnmatch_lines(["twin: highest level asked for: cpu 95 %, memory 2 % and 128.0 MiB"])
 
 
 def test_real_server_never_runs_inside_given(project, run):

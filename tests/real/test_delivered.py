@@ -11,8 +11,8 @@ import pytest
 from quick import plan
 
 from twin_harness import cpu, disk, memory, steps
-from twin_harness.board import LIVE
 from twin_harness.errors import Undecided
+from twin_harness.system.board import LIVE
 
 MIB = 1024**2
 

@@ -17,7 +17,7 @@ import os
 import pytest
 
 from twin_harness import cpu, disk, memory
-from twin_harness.control.machine_lock import MACHINE, open_lock
+from twin_harness.system.machine_lock import MACHINE, open_lock
 
 
 @pytest.mark.parametrize("level", [20, 40, 60, 80])

@@ -12,10 +12,10 @@ import pytest
 from processes import our_processes
 
 from twin_harness import cpu, load, memory, plan
-from twin_harness.board import LIVE
-from twin_harness.child import child_environment
 from twin_harness.control import preflight
 from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput
+from twin_harness.system.board import LIVE
+from twin_harness.system.child import child_environment
 
 HEAVY = {"numpy", "pandas", "pydantic", "hypothesis", "pytest", "matplotlib", "subprocess", "random", "hashlib"}
 MODULES = {

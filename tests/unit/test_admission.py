@@ -5,9 +5,9 @@ import os
 import pytest
 
 from twin_harness import Experiment, cpu, disk, memory
-from twin_harness.control.machine_lock import MachineLock, open_lock
 from twin_harness.control.runner_parallel import Admission, claim_part
 from twin_harness.errors import HarnessFailure, InvalidInput
+from twin_harness.system.machine_lock import MachineLock, open_lock
 
 
 def experiment(*events, share):

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from twin_harness import board as board_module
-from twin_harness.board import CONSUMED, DISK_PROBE, ENDED, KINDS, LIVE, PLAN_BYTES, PLAN_SLOTS, SIZE, WAKEUP_PROBE, Board
 from twin_harness.errors import HarnessFailure
+from twin_harness.system import board as board_module
+from twin_harness.system.board import CONSUMED, DISK_PROBE, ENDED, KINDS, LIVE, PLAN_BYTES, PLAN_SLOTS, SIZE, WAKEUP_PROBE, Board
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def tear(board, slot):
 
 WRITER = """
 import os, sys
-from twin_harness.board import Board
+from twin_harness.system.board import Board
 board, slot = Board.open(sys.argv[1]), int(sys.argv[2])
 number = 1
 print("begun", flush=True)

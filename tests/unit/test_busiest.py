@@ -2,7 +2,7 @@
 
 import os
 
-from twin_harness.control.foreign import busiest, read_clocks
+from twin_harness.system.others import busiest, read_clocks
 
 
 def test_busiest_are_others_that_used_most():

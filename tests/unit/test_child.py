@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import twin_harness
-from twin_harness import child
+from twin_harness.system import child
 
 PACKAGE_HOME = str(Path(twin_harness.__file__).resolve().parent.parent)
 ECHO = "json.tool"  # a module of the standard library that reads JSON to the end of stdin and writes it

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from twin_harness import clock as clock_module
-from twin_harness.clock import FakeClock, SystemClock
+from twin_harness.system import clock as clock_module
+from twin_harness.system.clock import FakeClock, SystemClock
 
 
 def test_a_fake_clock_stands_still():

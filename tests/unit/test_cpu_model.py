@@ -2,7 +2,7 @@
 
 import pytest
 
-from twin_harness.cpu_model import cpu_model, model_key
+from twin_harness.system.cpu_model import cpu_model, model_key
 
 
 def arm(*cores):

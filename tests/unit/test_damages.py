@@ -235,9 +235,7 @@ def test_other_files_are_looked_at_too(lines, run_of):
     assert ("unreadable file", "machine.json") in found
 
 
-@pytest.mark.parametrize(
-    "column", ["disk_write_bytes_per_s", "network_received_bytes_per_s", "cpu_percent"]
-)
+@pytest.mark.parametrize("column", ["disk_write_bytes_per_s", "network_received_bytes_per_s", "cpu_percent"])
 def test_a_column_without_a_figure_is_said(run_of, column):
     """What the kernel shows everywhere and was not measured is no undamaged run.
 
@@ -245,10 +243,7 @@ def test_a_column_without_a_figure_is_said(run_of, column):
     """
     heading = ",".join(NAMES) + "\n"
     empty = {"cpu_background_percent": float("nan")} if column == "cpu_percent" else {}
-    rows_of = [
-        line(step, **{column: float("nan"), "temperature_celsius": float("nan"), **empty})
-        for step in range(5)
-    ]
+    rows_of = [line(step, **{column: float("nan"), "temperature_celsius": float("nan"), **empty}) for step in range(5)]
     faults = validate(run_of([heading, *rows_of]))
     assert [[fault.kind, fault.column, fault.action] for fault in faults.itertuples()] == [
         ["not measured", column, "empty: the notes of run.json say why"],

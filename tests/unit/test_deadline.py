@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 
 import twin_harness
-from twin_harness import child, deadline
-from twin_harness.deadline import SpaceWatch, Unanswered, ask
+from twin_harness.system import child, deadline
+from twin_harness.system.deadline import SpaceWatch, Unanswered, ask
 
 PACKAGE = Path(twin_harness.__file__).parent
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 ASKS_AND_DIES = (
-    "from twin_harness.deadline import SpaceWatch; import sys; watch = SpaceWatch(sys.argv[1]); "
-    "print(watch.pid); sys.stdout.flush(); sys.stdin.read(1)"
+    "from twin_harness.system.deadline import SpaceWatch; import sys; watch = SpaceWatch(sys.argv[1]); print(watch.pid); sys.stdout.flush(); sys.stdin.read(1)"
 )
 
 
@@ -190,12 +189,12 @@ def test_asker_ends_with_whom_it_asks_for(tmp_path):
 def test_answer_is_plain_data(tmp_path):
     """What the function returns comes back."""
     (tmp_path / "a").write_text("é}\n{")
-    assert ask("twin_harness.procfs:read_text", str(tmp_path / "a")) == "é}\n{"
+    assert ask("twin_harness.system.procfs:read_text", str(tmp_path / "a")) == "é}\n{"
 
 
 def test_error_of_the_system_comes_back(tmp_path):
     with pytest.raises(FileNotFoundError, match="No such file or directory"):
-        ask("twin_harness.storage:describe", str(tmp_path / "no"))
+        ask("twin_harness.system.storage:describe", str(tmp_path / "no"))
 
 
 def test_question_that_is_never_answered_is_given_up(tmp_path):
@@ -203,7 +202,7 @@ def test_question_that_is_never_answered_is_given_up(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     with pytest.raises(Unanswered) as raised:
-        ask("twin_harness.procfs:read_text", str(fifo), patience_s=0.2)
+        ask("twin_harness.system.procfs:read_text", str(fifo), patience_s=0.2)
     assert str(raised.value) == (
         f"{fifo}: its filesystem has not answered for 0.2 s (a lost network server, or a FUSE program that hangs); "
         "name a folder on another one with --twin-scratch-dir, or have it answer"
@@ -221,10 +220,9 @@ def test_folder_whose_answer_is_an_error_is_not_mute(tmp_path, monkeypatch):
 def test_question_that_nobody_has_an_answer_to_is_an_error(tmp_path):
     """With the last words of the process that was to ask."""
     with pytest.raises(OSError, match="ended with code 1") as raised:
-        ask("twin_harness.procfs:no_such_function", str(tmp_path))
+        ask("twin_harness.system.procfs:no_such_function", str(tmp_path))
     assert raised.value.strerror == (
-        f"the process that asks about {tmp_path} ended with code 1: AttributeError: "
-        "module 'twin_harness.procfs' has no attribute 'no_such_function'"
+        f"the process that asks about {tmp_path} ended with code 1: AttributeError: module 'twin_harness.system.procfs' has no attribute 'no_such_function'"
     )
 
 
@@ -233,7 +231,7 @@ def test_working_folder_is_no_place_of_modules(tmp_path, monkeypatch):
     for name in ("select", "struct", "json", "signal", "importlib", "twin_harness"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('not the real one')\n")
     monkeypatch.chdir(tmp_path)
-    assert ask("twin_harness.storage:describe", ".")["path"] == str(tmp_path)
+    assert ask("twin_harness.system.storage:describe", ".")["path"] == str(tmp_path)
 
 
 def test_interpreter_s_words_stand_in_one_place():
@@ -265,7 +263,7 @@ def test_process_that_is_given_up_warns_of_nothing(tmp_path, monkeypatch, dies):
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always")
             with pytest.raises(Unanswered):
-                ask("twin_harness.procfs:read_text", str(tmp_path / "fifo"), patience_s=0.1)
+                ask("twin_harness.system.procfs:read_text", str(tmp_path / "fifo"), patience_s=0.1)
             gc.collect()
         assert [str(warning.message) for warning in heard] == []
     finally:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from twin_harness.control import doctor
-from twin_harness.devices import PowerZone
+from twin_harness.system.devices import PowerZone
 from unit.test_machine import GIB, MACHINE
 from unit.test_procfs import Tree
 
@@ -22,9 +22,7 @@ def show(monkeypatch):
         monkeypatch.setattr(doctor, "counted_disks", lambda _: frozenset(disks))
         monkeypatch.setattr(doctor, "counted_interfaces", lambda _: frozenset(interfaces))
         monkeypatch.setattr(doctor, "unlisted_interfaces", lambda _: frozenset(unlisted))
-        monkeypatch.setattr(
-            doctor, "power_zones", lambda: tuple(PowerZone(name, f"/{name}", 0) for name in zones)
-        )
+        monkeypatch.setattr(doctor, "power_zones", lambda: tuple(PowerZone(name, f"/{name}", 0) for name in zones))
 
     return made
 
@@ -47,11 +45,7 @@ def test_doctor_says_whose_the_disk_rates_are(show, files, disks, said):
     show(files, disks=disks)
     finding = doctor._disks()
     assert (finding.found, finding.is_fine) == (said, said.startswith("the disk rates"))
-    assert finding.advice == (
-        ""
-        if finding.is_fine
-        else "the disk rates stay empty: show one of the two to this user or container"
-    )
+    assert finding.advice == ("" if finding.is_fine else "the disk rates stay empty: show one of the two to this user or container")
 
 
 def test_doctor_says_whose_the_network_rates_are(show):

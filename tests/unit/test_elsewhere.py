@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness import system_support
+from twin_harness.system import support as system_support
 
 LACKS = {
     "windows": "this system (Windows) has no module fcntl, no os.pipe2, no os.posix_fallocate, no /proc/self/stat, no /proc/stat",

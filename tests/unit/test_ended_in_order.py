@@ -44,9 +44,7 @@ def look(seen):
 def seen(tmp_path, monkeypatch):
     """What was seen while loads ran or a log was taken; neither is."""
     seen = []
-    made = SimpleNamespace(
-        folder=SimpleNamespace(path=tmp_path), close=lambda **_: None, report_fault=""
-    )
+    made = SimpleNamespace(folder=SimpleNamespace(path=tmp_path), close=lambda **_: None, report_fault="")
     line = SimpleNamespace(follow=lambda _: None, close=lambda: None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(session.Session, "open", lambda *_: made)
@@ -66,10 +64,7 @@ def test_parts_used_as_a_library_leave_the_handlers_alone(before, seen):
 @pytest.mark.parametrize("line", ["stress cpu --level 1", "run plan.json"])
 def test_a_command_ends_in_order_and_leaves_the_handlers_as_they_were(before, seen, line):
     """What is ignored stays ignored while loads run, and a handler of the caller stays his."""
-    Path("plan.json").write_text(
-        '{"format": "twin-schedule/1", "experiments": [{"name": "rest", "lead_s": 1, "tail_s": 0,'
-        ' "events": []}]}'
-    )
+    Path("plan.json").write_text('{"format": "twin-schedule/1", "experiments": [{"name": "rest", "lead_s": 1, "tail_s": 0, "events": []}]}')
     main(line.split())
     within = signal.default_int_handler if before == signal.SIG_DFL else before
     assert seen == [[within] * len(SIGNALS)]
@@ -80,9 +75,7 @@ def test_a_command_ends_in_order_and_leaves_the_handlers_as_they_were(before, se
 def test_a_log_is_interrupted_by_either(monkeypatch, tmp_path, capsys, name):
     """As by Ctrl-C; afterwards the signal does what it did."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        record, "_record", lambda *_: os.kill(os.getpid(), getattr(signal, name))
-    )
+    monkeypatch.setattr(record, "_record", lambda *_: os.kill(os.getpid(), getattr(signal, name)))
     kept = signal.signal(getattr(signal, name), signal.SIG_DFL)
     try:
         assert main(["log", "--out", "metrics.csv"]) == 130

@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
-from twin_harness import child, forks
-from twin_harness.control.machine_lock import MACHINE, MachineLock, open_lock
 from twin_harness.control.runner_parallel import Admission
 from twin_harness.errors import HarnessFailure
-from twin_harness.file_lock import FileLock
 from twin_harness.session import _alone_in
+from twin_harness.system import child, forks
+from twin_harness.system.file_lock import FileLock
+from twin_harness.system.machine_lock import MACHINE, MachineLock, open_lock
 
 
 @pytest.fixture
@@ -169,9 +169,7 @@ def test_a_filesystem_that_cannot_lock_is_named(tmp_path, monkeypatch, number, w
     take = {"machine": MachineLock([str(tmp_path)]).take, "data folder": _alone_in(tmp_path).__enter__}[what]
     with pytest.raises(HarnessFailure) as failure:
         take()
-    assert str(failure.value).endswith(
-        f"cannot be locked ({os.strerror(number)}): its filesystem has no locks, or none are left; put it on a local filesystem"
-    )
+    assert str(failure.value).endswith(f"cannot be locked ({os.strerror(number)}): its filesystem has no locks, or none are left; put it on a local filesystem")
     assert str(tmp_path) in str(failure.value)
 
 

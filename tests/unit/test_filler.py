@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from twin_harness.procfs import GroupCpu
 from twin_harness.shapes import constant
 from twin_harness.stress import cpu_stress
 from twin_harness.stress.cpu_stress import SLOT_S, Team
 from twin_harness.stress.load import Load
+from twin_harness.system.procfs import GroupCpu
 
 CPUS = 2
 

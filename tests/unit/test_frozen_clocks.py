@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import twin_harness
-from twin_harness import clock
 from twin_harness.control.annotations import utc_text
 from twin_harness.seat import draw_run_id
+from twin_harness.system import clock
 
 PACKAGE = Path(twin_harness.__file__).parent
 # Processes of our own, which no test of a user's can reach into.

@@ -8,7 +8,6 @@ import subprocess
 
 import pytest
 
-from twin_harness import deadline
 from twin_harness.control import guard
 from twin_harness.control.guard import (
     DiskFloor,
@@ -19,8 +18,9 @@ from twin_harness.control.guard import (
     TemperatureCeiling,
     watched_limits,
 )
-from twin_harness.load_tree import await_dead
-from twin_harness.procfs import KeptFile
+from twin_harness.system import deadline
+from twin_harness.system.load_tree import await_dead
+from twin_harness.system.procfs import KeptFile
 
 LIMITS = {
     "memory_floor_bytes": 0,
@@ -98,9 +98,7 @@ BLIND = {
 
 
 @pytest.mark.parametrize(("make", "what", "reason"), BLIND.values(), ids=list(BLIND))
-def test_a_limit_that_cannot_be_read_is_borne_for_a_second(
-    tmp_path, monkeypatch, make, what, reason
-):
+def test_a_limit_that_cannot_be_read_is_borne_for_a_second(tmp_path, monkeypatch, make, what, reason):
     """A moment of rubbish stops nothing and ends no guard.
 
     A second of it does, for nobody would watch: in a sentence with the reason.
@@ -113,7 +111,7 @@ def test_a_limit_that_cannot_be_read_is_borne_for_a_second(
     }[what]
     path = tmp_path / what
     path.write_text(good)
-    monkeypatch.setattr("twin_harness.procfs.keep", lambda *_: KeptFile(str(path)))
+    monkeypatch.setattr("twin_harness.system.procfs.keep", lambda *_: KeptFile(str(path)))
     limit = Seen(make(path))
     verdicts = []
     for step in range(60):
@@ -140,10 +138,7 @@ def test_a_limit_whose_file_is_refused_is_borne_for_a_second(monkeypatch):
     limit = Seen(Refused())
     assert limit.crossing() == ""
     now[0] += 1.0
-    assert (
-        limit.crossing()
-        == "memory_available could not be read for 1.0 s (No such device), so nothing watched it"
-    )
+    assert limit.crossing() == "memory_available could not be read for 1.0 s (No such device), so nothing watched it"
 
 
 def test_pressure_is_judged_over_a_second(tmp_path, monkeypatch):
@@ -260,9 +255,7 @@ def test_scratch_folder_that_is_gone_is_said(tmp_path, monkeypatch):
     assert seen.crossing() == ""
     now[0] = 101.0
     why = "so nothing watched it"
-    assert seen.crossing() == (
-        f"disk_free could not be read for 1.0 s (No such file or directory in {folder}), {why}"
-    )
+    assert seen.crossing() == (f"disk_free could not be read for 1.0 s (No such file or directory in {folder}), {why}")
     folder.mkdir()
     for _ in range(2):  # the open question may have been answered before
         floor.watch.take(10.0)
@@ -277,10 +270,7 @@ def test_scratch_that_nobody_can_watch_is_never_unwatched(tmp_path, monkeypatch)
     refused = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     monkeypatch.setattr(deadline.os, "fork", lambda: (_ for _ in ()).throw(refused))
     floor = DiskFloor(1, str(tmp_path))
-    assert floor.crossing() == (
-        f"disk_free cannot be read in {tmp_path}: "
-        "the process that asks could not be started (Resource temporarily unavailable)"
-    )
+    assert floor.crossing() == (f"disk_free cannot be read in {tmp_path}: the process that asks could not be started (Resource temporarily unavailable)")
     assert (floor.watch.pid, floor.is_mute) == (0, False)
 
 

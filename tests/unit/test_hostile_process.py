@@ -12,20 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness import board as board_module
-from twin_harness import child, session
-from twin_harness.board import Board
+from twin_harness import session
 from twin_harness.cli import main
 from twin_harness.config import TwinConfig
 from twin_harness.control import doctor
 from twin_harness.control.annotations import AnnotationRecorder
-from twin_harness.control.machine_lock import LockPlace
 from twin_harness.errors import HarnessFailure, advise, as_harness_failure
 from twin_harness.run_folder import RunFolder
 from twin_harness.seat import Seat
 from twin_harness.session import Session
 from twin_harness.stress import load_host
 from twin_harness.stress.load_host import _cause_of
+from twin_harness.system import board as board_module
+from twin_harness.system import child
+from twin_harness.system.board import Board
+from twin_harness.system.machine_lock import LockPlace
 
 THREADS = 8
 

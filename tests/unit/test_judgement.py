@@ -131,9 +131,7 @@ def test_a_load_that_was_not_delivered_is_missed(tmp_path):
     recording = recorded(tmp_path, cpu(50, duration_s=4), lambda _: 25.0)
     with pytest.raises(FidelityMissed) as caught:
         judge_tolerance(recording, "5%", pytest.fail)
-    assert str(caught.value) == (
-        "experiment 'one': cpu-0 delivered 25 percent where 50 was asked for, an error of -50.00 % against a tolerance of 5 %"
-    )
+    assert str(caught.value) == ("experiment 'one': cpu-0 delivered 25 percent where 50 was asked for, an error of -50.00 % against a tolerance of 5 %")
     assert caught.value.recording is recording
 
 

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from twin_harness.procfs import start_ticks
 from twin_harness.recording import Run
 from twin_harness.run_folder import RunFolder
+from twin_harness.system.procfs import start_ticks
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_harness import machine as machine_module
 from twin_harness.errors import InvalidInput
-from twin_harness.machine import Machine, cut, inspect_machine, is_same_machine, known_fingerprints, parse_cpu_list
-from twin_harness.procfs import ControlGroup
+from twin_harness.system import machine as machine_module
+from twin_harness.system.machine import Machine, cut, inspect_machine, is_same_machine, known_fingerprints, parse_cpu_list
+from twin_harness.system.procfs import ControlGroup
 
 GIB = 1024**3
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"

@@ -9,16 +9,16 @@ import time
 
 import pytest
 
-from twin_harness.child import child_environment
-from twin_harness.control import lock_holders, machine_lock
-from twin_harness.control.machine_lock import MACHINE, MachineLock, find_lock_place, lock_folders, open_lock
 from twin_harness.errors import HarnessFailure
+from twin_harness.system import lock_holders, machine_lock
+from twin_harness.system.child import child_environment
+from twin_harness.system.machine_lock import MACHINE, MachineLock, find_lock_place, lock_folders, open_lock
 
 PATIENCE_S = 20.0
 # Waits, takes, holds for a moment, lets go; says each in one line of a file that all share. ``again`` takes it anew at once, so many times.
 TAKER = """
 import os, sys, time
-from twin_harness.control.machine_lock import MachineLock
+from twin_harness.system.machine_lock import MachineLock
 folder, name, again, hold_s, *resources = sys.argv[1:]
 log = os.open(os.path.join(folder, "log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 say = lambda word: os.write(log, f"{word} {name}\\n".encode())

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import pytest
 
 from twin_harness import session as session_module
-from twin_harness.child import readable_of, watch_process
 from twin_harness.config import TwinConfig
 from twin_harness.control import runner as runner_module
 from twin_harness.control.runner import ServerRunner
-from twin_harness.deadline import Unanswered
-from twin_harness.registry import registry_path
 from twin_harness.seat import Seat
 from twin_harness.session import Session
+from twin_harness.system.child import readable_of, watch_process
+from twin_harness.system.deadline import Unanswered
+from twin_harness.system.registry import registry_path
 
 SENTENCE = (
     "/data/run: its filesystem has not answered for 5 s (a lost network server, or a FUSE program that hangs); "
@@ -102,9 +102,7 @@ def interrupt(_):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(
-    ("answer", "raised"), [(interrupt, KeyboardInterrupt), (lambda _: True, Unanswered)]
-)
+@pytest.mark.parametrize(("answer", "raised"), [(interrupt, KeyboardInterrupt), (lambda _: True, Unanswered)])
 def test_end_on_a_mute_folder_leaves_nothing(opened, monkeypatch, answer, raised):
     """Silent, or interrupted while it is asked: logger, board and registry are gone."""
     opened.ensure_logger()

@@ -43,11 +43,7 @@ def test_a_second_of_a_week_stands_in_the_bar():
     What is said to be the highest is.
     """
     points = [(60.0 * row, 80.0 if row == 5_000 else 10.0) for row in range(10_080)]
-    (_, line) = plan_lines(
-        Schedule.of(
-            plan(cpu(trace(points, interpolation="previous"), duration_s=604_800), name="week")
-        )
-    )
+    (_, line) = plan_lines(Schedule.of(plan(cpu(trace(points, interpolation="previous"), duration_s=604_800), name="week")))
     bar = line.split("|")[1]
     assert (bar.count("█"), bar.index("█"), line.endswith("trace, up to 80.0 %")) == (
         1,
@@ -58,7 +54,5 @@ def test_a_second_of_a_week_stands_in_the_bar():
 
 def test_a_level_beyond_the_end_is_not_said():
     """A wave that has no time to rise is not said to."""
-    (_, line) = plan_lines(
-        Schedule.of(plan(cpu(sine(50, 40, 100, 0.75), duration_s=25), name="rise"))
-    )
+    (_, line) = plan_lines(Schedule.of(plan(cpu(sine(50, 40, 100, 0.75), duration_s=25), name="rise")))
     assert line.endswith("sine, up to 50.0 %")

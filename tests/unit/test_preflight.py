@@ -129,10 +129,7 @@ def test_scratch_must_be_a_disk(kind):
         refusal(experiment, machine) == f"x: the scratch folder /data/scratch is on {kind}, which is no disk of this machine; name one with --twin-scratch-dir"
     )
     warnings = preflight.check(experiment, machine, OFF, is_scratch_named=True)
-    why = (
-        f"x: the scratch folder /data/scratch is on {kind}, which is memory: "
-        "no byte of the disk load reaches a device, so none counts as delivered"
-    )
+    why = f"x: the scratch folder /data/scratch is on {kind}, which is memory: no byte of the disk load reaches a device, so none counts as delivered"
     assert warnings == ([why] if kind in ("tmpfs", "ramfs") else [])
 
 
@@ -207,18 +204,14 @@ def test_room_of_a_part_is_its_share():
 def replayed(levels, kind=memory, step_s=1.0):
     """A recording of such levels, each held for a step."""
     points = [(step_s * index, level) for index, level in enumerate(levels)]
-    return plan(
-        kind(trace(points, interpolation="previous"), duration_s=step_s * len(levels)), name="x"
-    )
+    return plan(kind(trace(points, interpolation="previous"), duration_s=step_s * len(levels)), name="x")
 
 
 @pytest.mark.parametrize("index", [0, 700, 1_234, 1_499])
 def test_one_second_of_too_much_is_refused_wherever_it_stands(index):
     """A second at 97 % of memory among 1,500 is refused, and the moment named."""
     message = refusal(replayed([97 if row == index else 20 + row % 3 for row in range(1500)]))
-    assert message.startswith(
-        f"x: memory events ask for {0.97 * 8192:.0f} MiB at {index} s; expected at most 6144 MiB"
-    )
+    assert message.startswith(f"x: memory events ask for {0.97 * 8192:.0f} MiB at {index} s; expected at most 6144 MiB")
 
 
 def test_a_minute_of_a_week_is_in_the_table():
@@ -237,16 +230,12 @@ def test_one_cpu_is_looked_at_as_closely():
     """A second of too much on one CPU is found among 1,500 of enough."""
     points = [(float(row), 60.0 if row == 1_321 else 10.0 + row % 3) for row in range(1500)]
     busy = cpu(trace(points, interpolation="previous"), duration_s=1500, cpus=[1])
-    assert refusal(plan(busy, cpu(45, duration_s=1500, cpus=[1]), name="x")).startswith(
-        "x: CPU events ask for 105 percent of CPU 1 together at 1321 s"
-    )
+    assert refusal(plan(busy, cpu(45, duration_s=1500, cpus=[1]), name="x")).startswith("x: CPU events ask for 105 percent of CPU 1 together at 1321 s")
 
 
 def test_events_one_after_another_do_not_meet_by_rounding():
     """An event that ends at 0.1 s + 0.2 s and one that begins at 0.3 s are not at once."""
-    preflight.check(
-        plan(cpu(80, start_s=0.1, duration_s=0.2), cpu(70, start_s=0.3, duration_s=1)), MACHINE, OFF
-    )
+    preflight.check(plan(cpu(80, start_s=0.1, duration_s=0.2), cpu(70, start_s=0.3, duration_s=1)), MACHINE, OFF)
 
 
 def test_a_spike_that_memory_cannot_follow_is_warned_about():
@@ -254,26 +243,14 @@ def test_a_spike_that_memory_cannot_follow_is_warned_about():
 
     What is held long enough is not.
     """
-    (warning,) = preflight.check(
-        replayed([70 if row == 700 else 20 for row in range(1500)]), MACHINE, OFF
-    )
-    assert warning.startswith(
-        "x: mem-0 asks for 5734 MiB within 1 s from 700 s on; memory that the hypervisor has not "
-        "backed yet fills at about 410 MiB/s"
-    )
-    assert (
-        preflight.check(
-            replayed([70 if 700 <= row < 715 else 20 for row in range(1500)]), MACHINE, OFF
-        )
-        == []
-    )
+    (warning,) = preflight.check(replayed([70 if row == 700 else 20 for row in range(1500)]), MACHINE, OFF)
+    assert warning.startswith("x: mem-0 asks for 5734 MiB within 1 s from 700 s on; memory that the hypervisor has not backed yet fills at about 410 MiB/s")
+    assert preflight.check(replayed([70 if 700 <= row < 715 else 20 for row in range(1500)]), MACHINE, OFF) == []
 
 
 def test_a_trace_that_begins_after_its_event_is_warned_about():
     """Times since 1970 in a trace hold the first level throughout: allowed, and said."""
-    points = [
-        (1_795_994_571.953 + row, level) for row, level in enumerate([10.0, 90.0, 20.0, 60.0])
-    ]
+    points = [(1_795_994_571.953 + row, level) for row, level in enumerate([10.0, 90.0, 20.0, 60.0])]
     (warning,) = preflight.check(plan(cpu(trace(points), duration_s=4), name="x"), MACHINE, OFF)
     assert warning == (
         "x: the trace of cpu-0 begins at 1795994571.95 s, after the 4 s of the event, which so "

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from twin_harness import child
-from twin_harness.process_watch import LOOK_EVERY_S, ProcessWatch
+from twin_harness.system import child
+from twin_harness.system.process_watch import LOOK_EVERY_S, ProcessWatch
 
 REFUSALS = [errno.ENOSYS, errno.EPERM, errno.EMFILE]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness import procfs
-from twin_harness.procfs import ControlGroup, KeptFile, keep
+from twin_harness.system import procfs
+from twin_harness.system.procfs import ControlGroup, KeptFile, keep
 
 MIB = 1024**2
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
@@ -75,9 +75,7 @@ def test_a_file_of_many_records_is_read_whole(tmp_path, monkeypatch, count, leng
     kept.close()
 
 
-@pytest.mark.parametrize(
-    ("length", "has_records"), [(900, True), (3000, False), (4000, False)]
-)
+@pytest.mark.parametrize(("length", "has_records"), [(900, True), (3000, False), (4000, False)])
 def test_a_file_that_one_read_returns_is_read_once(tmp_path, monkeypatch, length, has_records):
     """A second read costs: of a file of one record the kernel makes all of it again."""
     path = tmp_path / "dev"
@@ -619,10 +617,7 @@ def chip(root, number, name, *sensors):
 
 
 def sensors_of(root):
-    return [
-        (Path(path).parent.name, Path(path).name)
-        for path, _ in procfs.cpu_temperature_files(str(root))
-    ]
+    return [(Path(path).parent.name, Path(path).name) for path, _ in procfs.cpu_temperature_files(str(root))]
 
 
 def test_a_die_counts_once_by_its_own_temperature(tmp_path):
@@ -648,9 +643,7 @@ def test_the_board_counts_where_there_is_no_cpu_sensor(tmp_path):
     assert sensors_of(tmp_path) == [("hwmon2", "temp1_input")]
 
 
-@pytest.mark.parametrize(
-    "said", [b"0\n", b"-128000\n", b"255500\n", b"-1\n", b"N/A\n", b"", b"150000\n"]
-)
+@pytest.mark.parametrize("said", [b"0\n", b"-128000\n", b"255500\n", b"-1\n", b"N/A\n", b"", b"150000\n"])
 def test_what_no_cpu_can_be_is_no_temperature(said):
     """A sensor that says 0, -128 or 255.5 °C is not connected."""
     assert procfs.believable_celsius(said) != procfs.believable_celsius(said)
@@ -661,18 +654,14 @@ def test_a_cpu_s_temperature_is_in_degrees():
     assert procfs.believable_celsius(b"61500\n") == 61.5
 
 
-@pytest.mark.parametrize(
-    "data", [b"MemAvailable:\nMemTotal: 4 kB\n", b"MemAvailable: <unknown> kB\nMemTotal: 4 kB\n"]
-)
+@pytest.mark.parametrize("data", [b"MemAvailable:\nMemTotal: 4 kB\n", b"MemAvailable: <unknown> kB\nMemTotal: 4 kB\n"])
 def test_a_line_of_meminfo_that_is_no_number_is_left_out(data):
     """The others are read."""
     assert procfs.read_meminfo(data) == {b"MemTotal": 4096}
 
 
 @pytest.mark.parametrize("content", [b"", b"1\n", b"a b c d e f\n"])
-@pytest.mark.parametrize(
-    "ask", [procfs.resident_bytes, procfs.process_io_bytes, procfs.start_ticks]
-)
+@pytest.mark.parametrize("ask", [procfs.resident_bytes, procfs.process_io_bytes, procfs.start_ticks])
 def test_a_process_that_ends_while_it_is_asked_is_gone(monkeypatch, tmp_path, ask, content):
     """Its files are empty or cut between opening and reading."""
     (tmp_path / "file").write_bytes(content)

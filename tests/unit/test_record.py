@@ -26,9 +26,7 @@ def test_tail_gives_whole_rows_only(tmp_path):
     assert tail.rows() == []
     with path.open("a") as file:
         file.write("2026-01-01T00:00:03.0Z\n2026-01-01T00:00:04.0Z,7,8\n2026-01-01T00:00:05.0Z,8\n")
-    assert tail.rows() == [
-        {"time": "2026-01-01T00:00:05.0Z", "cpu_percent": "8"}
-    ]  # neither fewer nor more cells
+    assert tail.rows() == [{"time": "2026-01-01T00:00:05.0Z", "cpu_percent": "8"}]  # neither fewer nor more cells
     tail.close()
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from twin_harness import load
-from twin_harness.board import SIZE, Board
 from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
 from twin_harness.frames import read_frame
 from twin_harness.recording import Recording, Run
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow
 from twin_harness.run_folder import RunFolder
+from twin_harness.system.board import SIZE, Board
 from unit.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
 EXPERIMENT = plan(cpu(50, start_s=1, duration_s=4), name="steady", lead_s=1, tail_s=1)
@@ -100,13 +100,7 @@ def test_rows_that_do_not_parse_are_left_out(folder, broken, cells):
     lines = [csv_row(ZERO_S + k, cpu_percent=10 * k) for k in range(6)]
     folder.warns = True
     recording = record(folder, [*lines[:3], broken, *lines[3:]])
-    with (
-        pytest.warns(
-            match=rf"line 5 has {cells} cells, the heading 70; left out, see twin validate"
-        )
-        if cells
-        else contextlib.nullcontext()
-    ):
+    with pytest.warns(match=rf"line 5 has {cells} cells, the heading 70; left out, see twin validate") if cells else contextlib.nullcontext():
         samples = recording.samples
     assert not samples["monotonic_s"].isna().any()
     assert set(samples["cpu_percent"]) >= {0.0, 10.0, 20.0, 40.0, 50.0}
@@ -119,9 +113,7 @@ def test_a_row_with_too_many_cells_is_left_out(folder):
     with pytest.warns(match="line 4 has 140 cells, the heading 70"):
         samples = load(folder.path).samples
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "error"
-        )  # a session says it in its notes instead, and goes on under -W error
+        warnings.simplefilter("error")  # a session says it in its notes instead, and goes on under -W error
         assert Run(folder).samples.equals(samples)
     assert list(samples["cpu_percent"]) == [0.0, 10.0, 30.0]
 

@@ -120,16 +120,13 @@ ROWS_THAT_DO_NOT_FIT = {
 }
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), ROWS_THAT_DO_NOT_FIT.values(), ids=list(ROWS_THAT_DO_NOT_FIT)
-)
+@pytest.mark.parametrize(("text", "message"), ROWS_THAT_DO_NOT_FIT.values(), ids=list(ROWS_THAT_DO_NOT_FIT))
 def test_a_row_that_has_not_the_heading_s_cells_is_refused_by_its_line(tmp_path, text, message):
     """Nothing is shifted, filled up or skipped: the first row that does not fit is named."""
     with pytest.raises(InvalidInput) as caught:
         levels_of(csv_file(tmp_path, text))
     assert str(caught.value) == (
-        f"replay: prod.csv: {message}; expected as many in each, quote cells that hold a comma, "
-        "write decimals with a point, or mend the rows"
+        f"replay: prod.csv: {message}; expected as many in each, quote cells that hold a comma, write decimals with a point, or mend the rows"
     )
 
 
@@ -145,16 +142,12 @@ def test_commas_at_the_end_of_all_rows_shift_nothing(tmp_path):
         )
     )
     assert (duration_s, event.level(0.0), event.level(49.0)) == (50.0, 30.0, 39.0)
-    assert notes == [
-        "prod.csv: all rows end in a comma, which the heading does not; read as if they did not"
-    ]
+    assert notes == ["prod.csv: all rows end in a comma, which the heading does not; read as if they did not"]
 
 
 def test_quoted_commas_and_empty_lines_are_fine(tmp_path):
     """A comma in quotes is text, and an empty line is no row."""
-    duration_s, event, notes = levels_of(
-        csv_file(tmp_path, 'time,cpu,note\n0,10,"a, b"\n\n5,90,"c\nd"\n  \n10,20,\n\n')
-    )
+    duration_s, event, notes = levels_of(csv_file(tmp_path, 'time,cpu,note\n0,10,"a, b"\n\n5,90,"c\nd"\n  \n10,20,\n\n'))
     assert (duration_s, event.level(7.0), notes) == (15.0, 90.0, [])
 
 
@@ -171,9 +164,7 @@ def test_rows_are_named_by_the_lines_of_the_file(tmp_path):
     """An empty line counts, and where times are numbers it is the one that is none to blame."""
     with pytest.raises(InvalidInput, match="row 4 of 'cpu' is 'x'; expected a number"):
         levels_of(csv_file(tmp_path, "time,cpu\n0,10\n\n5,x\n"))
-    with pytest.raises(
-        InvalidInput, match="row 3 of 'time' is ''; expected seconds or an ISO 8601 time"
-    ):
+    with pytest.raises(InvalidInput, match="row 3 of 'time' is ''; expected seconds or an ISO 8601 time"):
         levels_of(csv_file(tmp_path, "time,cpu\n0,10\n,20\n5,30\n"))
 
 
@@ -183,15 +174,12 @@ def test_a_column_that_stands_twice_is_refused(tmp_path):
         levels_of(csv_file(tmp_path, "time,cpu,cpu\n0,10,1\n5,20,2\n"))
 
 
-@pytest.mark.parametrize(
-    ("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)]
-)
+@pytest.mark.parametrize(("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
 def test_times_since_1970_are_taken_for_what_they_are(tmp_path, unit, per_second):
     """Four minutes are four minutes in every unit, and what was guessed is said."""
     path = csv_file(
         tmp_path,
-        "time,cpu\n"
-        + "".join(f"{(1_590_048_000 + 60 * row) * per_second},{10 * row}\n" for row in range(4)),
+        "time,cpu\n" + "".join(f"{(1_590_048_000 + 60 * row) * per_second},{10 * row}\n" for row in range(4)),
     )
     duration_s, event, notes = levels_of(path)
     assert (duration_s, event.level(130.0)) == (240.0, 20.0)
@@ -212,27 +200,19 @@ def test_times_from_the_start_have_the_unit_that_is_given(tmp_path):
         3000.0,
         3.0,
     ]
-    with pytest.raises(
-        InvalidInput, match="expected time_unit to be one of s, ms, us, ns but got time_unit='h'"
-    ):
+    with pytest.raises(InvalidInput, match="expected time_unit to be one of s, ms, us, ns but got time_unit='h'"):
         levels_of(path, time_unit="h")
 
 
-@pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
-)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_text_is_read_by_its_byte_order_mark(tmp_path, encoding):
     """What Windows tools write as UTF-16 is read like any other file."""
     text = "time,cpu\n0,10\n5,90\n"
-    (tmp_path / "prod.csv").write_bytes(
-        (("\ufeff" if encoding[-2:] in ("le", "be") else "") + text).encode(encoding)
-    )
+    (tmp_path / "prod.csv").write_bytes((("\ufeff" if encoding[-2:] in ("le", "be") else "") + text).encode(encoding))
     assert levels_of(tmp_path / "prod.csv")[1].level(6.0) == 90.0
 
 
-@pytest.mark.parametrize(
-    ("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
-)
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
 def test_packed_files_are_unpacked(tmp_path, suffix, pack):
     """By their name; one that is damaged is refused in a sentence."""
     path = tmp_path / f"prod.csv{suffix}"

@@ -48,9 +48,7 @@ from twin_harness.report.canvas import from_zero, new_figure
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample" / "20261124T232459Z-44f5cd"
 MODEL = ROOT / "data" / "sample" / "campaign" / "twin.json"
-PIXEL = (
-    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
-)
+PIXEL = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
 SIZES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "k": 1e3, "M": 1e6, "G": 1e9}
 needs_sample = pytest.mark.skipif(not SAMPLE.exists(), reason="the sample stands in the repository, not in the package")
 
@@ -476,9 +474,7 @@ def test_gate_shows_medians_units_and_the_mean_of_the_pairs(tmp_path, changes):
     random = np.random.default_rng(3)
     base = tuple(4.0 * np.exp(random.normal(0, 0.2, 12)))
     candidates = [tuple(value * change * np.exp(random.normal(0, 0.2)) for value in base) for change in changes]
-    judged = judge_pairs(
-        [GateEvidence(declare(f"test_{at}", "p50", unit="ms", better="lower"), base, candidate) for at, candidate in enumerate(candidates)]
-    )
+    judged = judge_pairs([GateEvidence(declare(f"test_{at}", "p50", unit="ms", better="lower"), base, candidate) for at, candidate in enumerate(candidates)])
     folder = make_folder(tmp_path / "data")
     folder.write_gate(Judgement(judged, "paired").to_json())
     (section,) = verdicts.sections(SimpleNamespace(run=SimpleNamespace(folder=folder)))

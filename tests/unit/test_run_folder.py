@@ -118,8 +118,7 @@ def test_a_run_is_opened_by_latest(folder):
         ("no", "is no folder; expected the folder of a run, such as data/latest"),
         (
             "empty",
-            ("holds neither run.json nor system_metrics_dataset.csv or .parquet; expected the "
-            "folder of a run, such as data/latest"),
+            ("holds neither run.json nor system_metrics_dataset.csv or .parquet; expected the folder of a run, such as data/latest"),
         ),
     ],
 )
@@ -527,8 +526,7 @@ def test_scratch_is_private(folder):
         ),
         (
             lambda line: line.replace("20.0", "soon").replace("20,", "soon,"),
-            ("annotations.main.csv: line 3 cannot be read (could not convert string to float: "
-            "'soon')"),
+            ("annotations.main.csv: line 3 cannot be read (could not convert string to float: 'soon')"),
         ),
     ],
     ids=["more", "fewer", "no number"],

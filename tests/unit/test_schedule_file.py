@@ -98,13 +98,11 @@ def test_a_trace_file_is_read(tmp_path, text, encoding):
         ),
         (
             "t,level\n0,30,5\n5,31,2\n",
-            ("line 2 of 'load.csv' has 3 cells; expected 2 as in its heading, and a point in "
-            "decimals"),
+            ("line 2 of 'load.csv' has 3 cells; expected 2 as in its heading, and a point in decimals"),
         ),
         (
             "t,level,remark\n0,30,x\n\n5,31\n",
-            ("line 4 of 'load.csv' has 2 cells; expected 3 as in its heading, and a point in "
-            "decimals"),
+            ("line 4 of 'load.csv' has 2 cells; expected 3 as in its heading, and a point in decimals"),
         ),
         (
             "1795994571.953,10\n1795994572.953,90\n",
@@ -120,9 +118,7 @@ def test_a_trace_file_is_read(tmp_path, text, encoding):
 def test_a_trace_file_is_never_read_as_something_else(tmp_path, text, message):
     """Decimal commas, rows of another width and times since 1970 are refused by line and value."""
     (tmp_path / "load.csv").write_text(text)
-    assert (
-        refusal(tmp_path, by_trace("load.csv")) == f"experiments[0].events[0].shape.file: {message}"
-    )
+    assert refusal(tmp_path, by_trace("load.csv")) == f"experiments[0].events[0].shape.file: {message}"
 
 
 def test_a_trace_file_with_a_byte_order_mark_keeps_its_first_point(tmp_path):

@@ -15,13 +15,13 @@ from itertools import count, product
 import psutil
 import pytest
 
-from twin_harness import deadline, procfs
-from twin_harness.board import Board
-from twin_harness.clock import FakeClock
-from twin_harness.devices import InterfaceWatch
-from twin_harness.machine import inspect_machine
 from twin_harness.metrics import columns
-from twin_harness.procfs import ControlGroup
+from twin_harness.system import deadline, procfs
+from twin_harness.system.board import Board
+from twin_harness.system.clock import FakeClock
+from twin_harness.system.devices import InterfaceWatch
+from twin_harness.system.machine import inspect_machine
+from twin_harness.system.procfs import ControlGroup
 from twin_harness.telemetry import procfs_source, psutil_source, slow_metrics
 from twin_harness.telemetry.procfs_source import Counters, ProcfsSource
 from twin_harness.telemetry.psutil_logger import (
@@ -68,19 +68,9 @@ def counters(source):
     now = source._read(0.0) if isinstance(source, PsutilSource) else source._read()
     found = {f"cpu {index}": value for index, value in enumerate(now.cpu)}
     found |= {f"events {index}": value for index, value in enumerate(now.events[:2])}
-    found |= {
-        f"disk {name} {index}": value
-        for name, fields in disks_of(source, now).items()
-        for index, value in enumerate(fields)
-    }
-    found |= {
-        f"network {name} {index}": int(value)
-        for name, fields in now.network.items()
-        for index, value in enumerate(fields)
-    }
-    return {name.replace("b'", "").replace("'", ""): value for name, value in found.items()} | {
-        "loopback": now.loopback
-    }
+    found |= {f"disk {name} {index}": value for name, fields in disks_of(source, now).items() for index, value in enumerate(fields)}
+    found |= {f"network {name} {index}": int(value) for name, fields in now.network.items() for index, value in enumerate(fields)}
+    return {name.replace("b'", "").replace("'", ""): value for name, value in found.items()} | {"loopback": now.loopback}
 
 
 def disks_of(source, now):
@@ -88,10 +78,7 @@ def disks_of(source, now):
     if isinstance(source, PsutilSource):
         return now.disk
     counters = {name: [int(value) for value in fields] for name, fields in now.disk.items()}
-    return {
-        name: (read * 512, written * 512, reads, writes)
-        for name, (reads, read, writes, written) in counters.items()
-    }
+    return {name: (read * 512, written * 512, reads, writes) for name, (reads, read, writes, written) in counters.items()}
 
 
 def test_proc_lies_between_two_readings_of_psutil(machine):
@@ -147,10 +134,7 @@ INTERFACE = "  {name}: {bytes} 1 0 0 0 0 0 0 {bytes} 1 0 0 0 0 0 0\n"
 
 
 LOADAVG = "0.5 0.4 0.3 1/100 4242\n"
-MEMINFO = (
-    "MemTotal: 1000000 kB\nMemFree: 1 kB\nMemAvailable:  500000 kB\nCached: 1 kB\n"
-    "Dirty: 0 kB\nWriteback: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"
-)
+MEMINFO = "MemTotal: 1000000 kB\nMemFree: 1 kB\nMemAvailable:  500000 kB\nCached: 1 kB\nDirty: 0 kB\nWriteback: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"
 
 
 class Machine:
@@ -193,15 +177,9 @@ def keep_of(proc, names=()):
     """Return ``keep`` for a made-up /proc; further files by their names."""
 
     def keep(path, size_bytes=4096, *, has_records=False):
-        inside = (
-            str(proc.folder / names[path].decode())
-            if path in names
-            else path.replace("/proc", str(proc.folder))
-        )
+        inside = str(proc.folder / names[path].decode()) if path in names else path.replace("/proc", str(proc.folder))
         try:
-            kept = type("Kept", (Faulty,), {"unreadable": proc.unreadable})(
-                inside, size_bytes, has_records=has_records
-            )
+            kept = type("Kept", (Faulty,), {"unreadable": proc.unreadable})(inside, size_bytes, has_records=has_records)
             kept.read()
         except OSError:
             return None
@@ -223,9 +201,7 @@ def fake_proc(tmp_path, monkeypatch, machine):
     monkeypatch.setattr(procfs_source, "counted_disks", lambda _: frozenset({"sda", "sdb"}))
     for name in ("eth0", "eth1"):
         (tmp_path / "net" / name).mkdir(parents=True)
-    monkeypatch.setattr(
-        procfs_source, "InterfaceWatch", lambda: InterfaceWatch(str(tmp_path / "net"))
-    )
+    monkeypatch.setattr(procfs_source, "InterfaceWatch", lambda: InterfaceWatch(str(tmp_path / "net")))
     monkeypatch.setattr(procfs_source, "_names_in", lambda folder: next(new_names))
     two = replace(machine, cpus=(0, 1), possible_cpus=(0, 1), cpu_capacity=2.0, scratch_device="sda", memory_total_bytes=2**30, memory_limit_bytes=2**30)
     names = [metric.name for metric in columns((0, 1)) if metric.group not in ("identity", "contract", "probe", "self")]
@@ -272,7 +248,6 @@ def test_pressure_is_of_the_time_between_its_own_readings(fake_proc, monkeypatch
             source.start(0.0)
         else:
             assert sample(total_us / 1e6 - 0.1)["pressure_cpu_percent"] == pytest.approx(100.0)
-
 
 
 def test_every_device_counts_where_the_kernel_hands_out_a_page_a_read(fake_proc, monkeypatch):
@@ -481,9 +456,7 @@ def at_second(proc, second):
         (("sda", 10 + second),),
         (("eth0", 1000 + second), ("lo", 5)),
     )
-    proc.write(
-        busy=count, idle=count, events=1000 * (second + 1), disks=disks, interfaces=interfaces
-    )
+    proc.write(busy=count, idle=count, events=1000 * (second + 1), disks=disks, interfaces=interfaces)
     proc.put("loadavg", LOADAVG)
     proc.put("meminfo", MEMINFO)
     proc.put(
@@ -519,9 +492,7 @@ def test_what_cannot_be_read_any_more_costs_its_cells(fake_proc, name, fault):
         spoil(proc, name, fault)
         row = sample(float(second))
     for other, (columns_of_file, _) in FILES.items():
-        assert emptied(row, columns_of_file) == (list(columns_of_file) if other == name else []), (
-            other
-        )
+        assert emptied(row, columns_of_file) == (list(columns_of_file) if other == name else []), other
     assert [text for text in source.resets if FILES[name][1] in text]
     assert len(source.resets) <= 3
     proc.unreadable.clear()
@@ -571,11 +542,7 @@ def test_a_line_that_meminfo_lacks_is_an_empty_cell(made_up, line, lost):
     row = sample(1.0)
     every = [column for columns_of_line in MEMINFO_COLUMNS.values() for column in columns_of_line]
     assert emptied(row, every) == list(lost)
-    assert [
-        text
-        for text in source.resets
-        if text.startswith("/proc/meminfo does not tell") and line in text
-    ]
+    assert [text for text in source.resets if text.startswith("/proc/meminfo does not tell") and line in text]
 
 
 def test_a_disk_is_read_from_its_own_file_where_diskstats_shows_none(fake_proc, monkeypatch):
@@ -589,9 +556,7 @@ def test_a_disk_is_read_from_its_own_file_where_diskstats_shows_none(fake_proc, 
     )
     for second in (0, 1):
         for name, counts in files.items():
-            (proc.folder / name.decode()).write_text(
-                f"{counts[second]} 0 0 0 {counts[second]} 0 0 0 0 0 0 0 0 0 0 0 0\n"
-            )
+            (proc.folder / name.decode()).write_text(f"{counts[second]} 0 0 0 {counts[second]} 0 0 0 0 0 0 0 0 0 0 0 0\n")
         at_second(proc, second)
         proc.put("diskstats", "")
         if second == 0:
@@ -633,16 +598,9 @@ def test_what_psutil_cannot_say_costs_its_cells(machine, names, monkeypatch, nam
     source = PsutilSource(machine.to_json())
     source.start(0.0)
     monkeypatch.setattr(psutil, name, refuse)
-    rows = [
-        dict(zip(names, source.sample(second).cells, strict=True)) for second in (1.0, 2.0, 3.0)
-    ]
+    rows = [dict(zip(names, source.sample(second).cells, strict=True)) for second in (1.0, 2.0, 3.0)]
     assert emptied(rows[-1], ASKED[name]) == list(ASKED[name])
-    others = [
-        column
-        for other, lost in ASKED.items()
-        if other not in (name, "cpu_freq", "swap_memory")
-        for column in lost
-    ]
+    others = [column for other, lost in ASKED.items() if other not in (name, "cpu_freq", "swap_memory") for column in lost]
     assert not set(emptied(rows[-1], others)) - {"cpu0_percent", "cpu_percent"}
     assert len([text for text in source.resets if "could not be read" in text]) == bool(ASKED[name])
 
@@ -655,11 +613,7 @@ def test_psutil_without_disks_or_network_is_empty_and_says_so(machine, names, mo
     source = PsutilSource(machine.to_json())
     source.start(0.0)
     row = dict(zip(names, source.sample(1.0).cells, strict=True))
-    assert [
-        name
-        for name, value in row.items()
-        if name.startswith(("disk_", "network_")) and not math.isnan(value)
-    ] == ["disk_used_percent"]
+    assert [name for name, value in row.items() if name.startswith(("disk_", "network_")) and not math.isnan(value)] == ["disk_used_percent"]
     assert source.resets[:2] == [
         "psutil shows no block device: the disk rates are empty",
         "psutil shows no interface but loopback: network_* are empty",
@@ -897,11 +851,7 @@ def test_a_source_that_fails_as_a_whole_costs_rows_not_the_logger(logger, error)
         made.sample()
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [row["cpu_percent"] for row in rows] == ["1", "", "", "", "1"]
-    assert (
-        {row["memory_percent"] for row in rows[1:4]}
-        == {row["cpu_background_percent"] for row in rows[1:4]}
-        == {""}
-    )
+    assert {row["memory_percent"] for row in rows[1:4]} == {row["cpu_background_percent"] for row in rows[1:4]} == {""}
     assert [row["cpu_requested_percent"] for row in rows] == ["0"] * 5
     assert len([note for note in source.resets if note.startswith("a sample failed")]) == 1
 
@@ -989,7 +939,7 @@ def test_only_sigterm_ends_the_wait(number, goes_on):
     """A runaway's SIGXCPU takes the logger out of its real-time class, and no more; SIGTERM ends it."""
     code = (
         "import os, signal, sys, threading, time\n"
-        "from twin_harness.board import Board\nfrom twin_harness.telemetry.psutil_logger import _Watch\n"
+        "from twin_harness.system.board import Board\nfrom twin_harness.telemetry.psutil_logger import _Watch\n"
         "board = Board.create()\nwatch = _Watch(board, os.getppid())\nsignal.signal(signal.SIGXCPU, lambda *_: None)\n"
         f"threading.Timer(0.1, os.kill, (os.getpid(), {int(number)})).start()\n"
         "goes_on = watch.wait_until(time.monotonic() + 0.3)\nboard.close(unlink=True)\nprint(goes_on)\n"
@@ -1012,10 +962,7 @@ def test_scratch_that_does_not_answer_empties_its_column_alone(machine, monkeypa
         assert slow.processes > 0
         assert math.isnan(slow.disk_used_percent)
     (note,) = notes
-    assert note == (
-        f"the filesystem of {tmp_path} has not answered since 10.0 s: "
-        "disk_used_percent is empty, and so is probe_disk_ms, until it does"
-    )
+    assert note == (f"the filesystem of {tmp_path} has not answered since 10.0 s: disk_used_percent is empty, and so is probe_disk_ms, until it does")
 
 
 def test_scratch_that_cannot_be_read_for_a_moment_is_noted_once(machine, monkeypatch, tmp_path):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness import storage
-from twin_harness.storage import NETWORK_BACKED, Mount, describe, mount_of, read_mounts, storage_of
+from twin_harness.system import storage
+from twin_harness.system.storage import NETWORK_BACKED, Mount, describe, mount_of, read_mounts, storage_of
 
 MOUNTINFO = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 23 22 0:20 / /proc rw shared:5 - proc proc rw

@@ -18,7 +18,7 @@ from twin_harness.cli.predicting import add_predicting
 from twin_harness.cli.schedules import add_schedule
 from twin_harness.cli.settings import LOAD, SENSOR, add_settings
 from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, UnreadableRun, advise, in_a_line
-from twin_harness.system_support import lack_of_support
+from twin_harness.system.support import lack_of_support
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

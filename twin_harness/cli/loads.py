@@ -252,7 +252,7 @@ def _table(recordings: list[Recording], tolerance: str) -> list[str]:
             if row.settled_s is not None:
                 settled = f"{row.settled_s:.1f} s"
             label = f"{recording.name}/{row.event}"
-            label = label if len(label) <= _LABEL_WIDTH else f"…{label[1 - _LABEL_WIDTH:]}"
+            label = label if len(label) <= _LABEL_WIDTH else f"…{label[1 - _LABEL_WIDTH :]}"
             verdict = _judged(recording, row, tolerance).verdict
             status = verdict if verdict in (MISSED, UNDECIDED) else row.status
             asked, got = (_amount(value, row.unit) for value in (row.requested_mean, row.delivered_mean))

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from twin_harness import newest
-from twin_harness.clock import utc_s
 from twin_harness.errors import InvalidInput, UnreadableRun
-from twin_harness.procfs import start_ticks
 from twin_harness.run_folder import RUN_ID, RunFolder
+from twin_harness.system import newest
+from twin_harness.system.clock import utc_s
+from twin_harness.system.procfs import start_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,15 +54,9 @@ class Removal:
     def line(self) -> str:
         """What goes, for people."""
         number = self.experiments
-        held = (
-            "left by an interrupted removal"
-            if number is None
-            else f"{number} experiment{'' if number == 1 else 's'}"
-        )
+        held = "left by an interrupted removal" if number is None else f"{number} experiment{'' if number == 1 else 's'}"
         places = " and ".join(f"{folder}/" for folder in self.folders)
-        return (
-            f"{places}  {self.size_bytes / 2**20:.1f} MiB, {held}, began {age_text(self.age_s)} ago"
-        )
+        return f"{places}  {self.size_bytes / 2**20:.1f} MiB, {held}, began {age_text(self.age_s)} ago"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -82,11 +76,7 @@ class Removal:
                 looks for.
         """
         for folder in self.folders:
-            doomed = (
-                folder
-                if _REMOVED.fullmatch(folder.name)
-                else folder.with_name(f".{folder.name}.removed")
-            )
+            doomed = folder if _REMOVED.fullmatch(folder.name) else folder.with_name(f".{folder.name}.removed")
             if doomed != folder:
                 folder.rename(doomed)
             shutil.rmtree(doomed)  # by descriptors; links are removed, not followed
@@ -114,10 +104,7 @@ def parse_keep(text: str | None) -> int:
     if text is None:
         return 0
     if not text.isdecimal() or int(text) < 1:
-        msg = (
-            f"clean: --keep: expected a whole number of 1 or more but got {text!r};"
-            " the newest run always stays"
-        )
+        msg = f"clean: --keep: expected a whole number of 1 or more but got {text!r}; the newest run always stays"
         raise InvalidInput(msg)
     return int(text)
 
@@ -132,10 +119,7 @@ def parse_age(text: str | None) -> float:
         return 0.0
     found = _AGE.fullmatch(text.strip())
     if found is None or float(found[1]) == 0.0:
-        msg = (
-            "clean: --older: expected an age in hours, days or weeks above 0,"
-            f" such as 12h, 30d or 2w, but got {text!r}"
-        )
+        msg = f"clean: --older: expected an age in hours, days or weeks above 0, such as 12h, 30d or 2w, but got {text!r}"
         raise InvalidInput(msg)
     return float(found[1]) * _UNIT_S[found[2]]
 
@@ -146,9 +130,7 @@ def age_text(age_s: float) -> str:
     return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"  # noqa: PLR2004 - two days
 
 
-def select(
-    data_dir: Path, report_dir: Path, keep: int, older_s: float, now: datetime | None = None
-) -> Selection:
+def select(data_dir: Path, report_dir: Path, keep: int, older_s: float, now: datetime | None = None) -> Selection:
     """Return what goes: runs beyond the ``keep`` newest, 1 at least, and older than ``older_s``."""
     now = now or datetime.fromtimestamp(utc_s(), UTC)
     selection = Selection()

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-from twin_harness.outlet import Outlet
+from twin_harness.system.outlet import Outlet
 
 OK, FAILED, USAGE, ABORTED, INTERRUPTED = 0, 1, 2, 3, 130
 # 128 + SIGPIPE, as a shell has it: the reader left before it had all, and the command is for it.

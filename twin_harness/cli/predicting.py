@@ -114,8 +114,8 @@ def _now(twin: Twin) -> Start:
     import psutil  # noqa: PLC0415 - here alone
 
     from twin_harness.control.preflight import available_memory_bytes  # noqa: PLC0415 - psutil loads with it
-    from twin_harness.machine import inspect_machine  # noqa: PLC0415 - as above
     from twin_harness.predict.simulate import Start  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.system.machine import inspect_machine  # noqa: PLC0415 - as above
 
     machine = inspect_machine(Path())
     if twin.file_.fingerprint not in machine.fingerprints:

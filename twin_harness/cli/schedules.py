@@ -144,8 +144,8 @@ def _show(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     """Say what this machine would make of a schedule."""
     from twin_harness.control import preflight  # noqa: PLC0415 - psutil loads with it
-    from twin_harness.machine import inspect_machine  # noqa: PLC0415 - as above
     from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.system.machine import inspect_machine  # noqa: PLC0415 - as above
 
     schedule, settings = Schedule.read(arguments.file), read_settings(arguments)
     machine = inspect_machine(Path(settings.scratch_dir or ".").absolute())
@@ -203,10 +203,7 @@ def add_schedule(add: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="NAME",
         help="of a CSV file, numbers or ISO 8601 (default: time)",
     )
-    text = (
-        "of its numbers (default: s, but times since 1970 in ms, us or ns are taken for what they "
-        "are)"
-    )
+    text = "of its numbers (default: s, but times since 1970 in ms, us or ns are taken for what they are)"
     replay.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help=text)
     replay.add_argument("--memory-unit", default="percent", choices=("percent", "bytes"), help="of a CSV file (default: percent)")
     replay.add_argument("--step", type=float, metavar="SECONDS", help="means over so many seconds of the recording (default: 1, or longer)")

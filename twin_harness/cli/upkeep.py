@@ -6,11 +6,11 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness import newest
 from twin_harness.cli.output import FAILED, OK, complain, give, say, stdout
 from twin_harness.cli.settings import read_settings
 from twin_harness.errors import HarnessFailure, InvalidInput, UnreadableRun
-from twin_harness.system_support import lack_of_support
+from twin_harness.system import newest
+from twin_harness.system.support import lack_of_support
 
 if TYPE_CHECKING:
     import argparse
@@ -66,14 +66,11 @@ def clean(arguments: argparse.Namespace) -> int:
     if arguments.keep is not None or arguments.older is not None:
         return _clean_old(arguments)
     if arguments.dry_run:
-        msg = (
-            "clean: --dry-run: expected --keep N or --older AGE with it but got neither;"
-            " write e.g. twin clean --older 30d --dry-run"
-        )
+        msg = "clean: --dry-run: expected --keep N or --older AGE with it but got neither; write e.g. twin clean --older 30d --dry-run"
         raise InvalidInput(msg)
-    from twin_harness.control.reaper import reap  # noqa: PLC0415 - as above
     from twin_harness.recording import Run  # noqa: PLC0415 - numpy loads with it
     from twin_harness.run_folder import RUN_ID, RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.system.reaper import reap  # noqa: PLC0415 - as above
 
     done = reap()
     data_dir = Path(arguments.data_dir)
@@ -101,10 +98,7 @@ def _clean_old(arguments: argparse.Namespace) -> int:
             if not arguments.dry_run:
                 removal.carry_out()
         except OSError as error:
-            complain(
-                f"{error.filename or removal.folders[0]}: cannot be removed ({error.strerror});"
-                " look at its rights, and clean again"
-            )
+            complain(f"{error.filename or removal.folders[0]}: cannot be removed ({error.strerror}); look at its rights, and clean again")
             code = FAILED
             continue
         done.append(removal)

@@ -7,19 +7,17 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from twin_harness import clock
 from twin_harness.errors import InvalidInput
 from twin_harness.records import AnnotationRow
 from twin_harness.schedule import NAME_PATTERN
+from twin_harness.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twin_harness.run_folder import RunFolder
 
-LONGEST_CELL = (
-    32_000  # characters; spreadsheets cut cells off at 32,767, and Python's csv stops at 131,072
-)
+LONGEST_CELL = 32_000  # characters; spreadsheets cut cells off at 32,767, and Python's csv stops at 131,072
 
 
 def utc_text(monotonic_s: float) -> str:

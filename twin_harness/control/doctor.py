@@ -8,22 +8,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness import deadline
-from twin_harness.clock import is_standing
-from twin_harness.control.machine_lock import find_lock_place
-from twin_harness.devices import (
+from twin_harness.errors import HarnessFailure
+from twin_harness.system import deadline
+from twin_harness.system.clock import is_standing
+from twin_harness.system.devices import (
     counted_disks,
     counted_interfaces,
     power_zones,
     unlisted_interfaces,
 )
-from twin_harness.errors import HarnessFailure
-from twin_harness.machine import inspect_machine, look_at_folder
-from twin_harness.process_watch import LOOK_EVERY_S
-from twin_harness.procfs import ControlGroup, read_text
+from twin_harness.system.machine import inspect_machine, look_at_folder
+from twin_harness.system.machine_lock import find_lock_place
+from twin_harness.system.process_watch import LOOK_EVERY_S
+from twin_harness.system.procfs import ControlGroup, read_text
 
 if TYPE_CHECKING:
-    from twin_harness.machine import Machine
+    from twin_harness.system.machine import Machine
 
 _DISK_FIELDS = 13  # two numbers, the name and eleven counters (iostats.rst)
 _MOST_NAMED = 5
@@ -180,10 +180,7 @@ def _scratch(machine: Machine) -> Finding:
         advice = "disk load is refused there; name a folder on a disk with --scratch-dir"
         return Finding("scratch", False, f"{found}: no disk of this machine", advice)
     if not machine.scratch_device:
-        advice = (
-            "disk load works, but disk_busy_percent and disk_queue_depth stay empty; "
-            "name a folder on a single disk with --scratch-dir"
-        )
+        advice = "disk load works, but disk_busy_percent and disk_queue_depth stay empty; name a folder on a single disk with --scratch-dir"
         return Finding("scratch", False, f"{found}: no single device tells of it", advice)
     return Finding("scratch", True, found)
 

@@ -8,12 +8,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.child import close_pipes, end_child, readable_of, send_line, start_child
-from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import HarnessFailure
-from twin_harness.load_tree import end_load, kill_marked
-from twin_harness.procfs import process_state
-from twin_harness.registry import register
+from twin_harness.system.child import close_pipes, end_child, readable_of, send_line, start_child
+from twin_harness.system.clock import monotonic_s, sleep_s
+from twin_harness.system.load_tree import end_load, kill_marked
+from twin_harness.system.procfs import process_state
+from twin_harness.system.registry import register
 
 if TYPE_CHECKING:
     import subprocess

@@ -6,16 +6,16 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from twin_harness.board import LIVE
-from twin_harness.child import kill_group
-from twin_harness.clock import monotonic_s, sleep_s
-from twin_harness.load_tree import kill_marked
-from twin_harness.procfs import start_ticks
 from twin_harness.records import AnnotationRow
+from twin_harness.system.board import LIVE
+from twin_harness.system.child import kill_group
+from twin_harness.system.clock import monotonic_s, sleep_s
+from twin_harness.system.load_tree import kill_marked
+from twin_harness.system.procfs import start_ticks
 
 if TYPE_CHECKING:
-    from twin_harness.board import Board
     from twin_harness.run_folder import RunFolder
+    from twin_harness.system.board import Board
 
 _POLL_S = 0.02
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.deadline import space_from
 from twin_harness.errors import InvalidInput
-from twin_harness.machine import look_at_folder
 from twin_harness.peaks import lines_of, peak
-from twin_harness.procfs import AvailableMemory, ControlGroup, cpu_temperature_files, is_swap_active
 from twin_harness.shapes import Trace
+from twin_harness.system.deadline import space_from
+from twin_harness.system.machine import look_at_folder
+from twin_harness.system.procfs import AvailableMemory, ControlGroup, cpu_temperature_files, is_swap_active
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from twin_harness.config import GuardLimits
-    from twin_harness.machine import Machine
     from twin_harness.schedule import Event, Experiment
+    from twin_harness.system.machine import Machine
 
 _ROUNDING = 1e-6
 _MOST_LOAD_PROCESSES = 512
@@ -65,18 +65,14 @@ def _filesystem_bytes(folder: str) -> int:
 
 def _scaled(events: Iterable[Event], machine: Machine) -> list[tuple[Event, float]]:
     """Return events, each with what one unit of its level is in its resource's column."""
-    return [
-        (event, event.scale(machine.cpu_capacity, machine.memory_limit_bytes)) for event in events
-    ]
+    return [(event, event.scale(machine.cpu_capacity, machine.memory_limit_bytes)) for event in events]
 
 
 def needs_of(experiment: Experiment, machine: Machine) -> dict[str, float]:
     """Return the highest sum of each resource's levels over time, in the units of the dataset's columns, and the space of its scratch files."""
 
     def highest(stressor: str) -> float:
-        return peak(
-            _scaled([event for event in experiment.events if event.stressor == stressor], machine)
-        )[0]
+        return peak(_scaled([event for event in experiment.events if event.stressor == stressor], machine))[0]
 
     space = sum(int(event.option("file_bytes")) for event in experiment.events if event.stressor == "disk")
     return {
@@ -129,9 +125,7 @@ def _late_traces(experiment: Experiment) -> list[str]:
         f"the event, which so asks for {event.level(0):g} {event.unit} throughout; expected times "
         "from the start of the event"
         for event in experiment.events
-        if isinstance(event.shape, Trace)
-        and event.shape.points[0][0] * event.shape.time_scale >= event.duration_s
-        and len(event.shape.points) > 1
+        if isinstance(event.shape, Trace) and event.shape.points[0][0] * event.shape.time_scale >= event.duration_s and len(event.shape.points) > 1
     ]
 
 
@@ -200,11 +194,7 @@ def _check_cpu(experiment: Experiment, events: list[Event], machine: Machine) ->
         raise InvalidInput(msg)
     looked_at = set()
     for cpu in machine.cpus:
-        own = [
-            (event, factor * machine.cpu_capacity / len(_cpus_of(event, machine)))
-            for event, factor in scaled
-            if cpu in _cpus_of(event, machine)
-        ]
+        own = [(event, factor * machine.cpu_capacity / len(_cpus_of(event, machine))) for event, factor in scaled if cpu in _cpus_of(event, machine)]
         names = tuple(event.id for event, _ in own)
         # Most CPUs have the same events; and those that are spread over all CPUs ask no more of one
         # than of the machine.
@@ -278,10 +268,7 @@ def _check_disk(experiment: Experiment, events: list[Event], machine: Machine, g
         return []
     layers = machine.scratch_layers or machine.scratch_filesystem
     if machine.backing in ("memory", "network") and not is_scratch_named:
-        msg = (
-            f"{experiment.name}: the scratch folder {machine.scratch_dir} is on {layers}, "
-            "which is no disk of this machine; name one with --twin-scratch-dir"
-        )
+        msg = f"{experiment.name}: the scratch folder {machine.scratch_dir} is on {layers}, which is no disk of this machine; name one with --twin-scratch-dir"
         raise InvalidInput(msg)
     needed = sum(int(event.option("file_bytes")) for event in events)
     floor = disk_floor_bytes(guard, machine)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twin_harness import __version__, newest
+from twin_harness import __version__
 from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.csv_rows import decoded, has_empty_ends, misfit, rows_of
 from twin_harness.errors import InvalidInput
@@ -26,6 +26,7 @@ from twin_harness.frames import whole_machine
 from twin_harness.recording import load
 from twin_harness.schedule import Schedule
 from twin_harness.shapes import trace
+from twin_harness.system import newest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,17 +113,10 @@ def replay(
         raise InvalidInput(msg)
     is_run = path.is_dir()
     if time_unit not in (None, *_PER_SECOND):
-        msg = (
-            f"replay: expected time_unit to be one of {', '.join(_PER_SECOND)} but got "
-            f"time_unit={time_unit!r}"
-        )
+        msg = f"replay: expected time_unit to be one of {', '.join(_PER_SECOND)} but got time_unit={time_unit!r}"
         raise InvalidInput(msg)
     notes: list[str] = []
-    found = (
-        _of_run(path, experiment)
-        if is_run
-        else _of_csv(path, columns or {}, time_column, time_unit, notes)
-    )
+    found = _of_run(path, experiment) if is_run else _of_csv(path, columns or {}, time_column, time_unit, notes)
     if not found:
         msg = f"replay: {path}: no load to replay; expected a recording with load, or columns such as cpu=usage"
         raise InvalidInput(msg)
@@ -230,10 +224,7 @@ def _read_csv(path: Path, wanted: Sequence[str], notes: list[str]) -> pd.DataFra
 
     text = _text_of(path)
     if "\0" in text[:_FIRST_CHARACTERS]:
-        msg = (
-            f"replay: {path} is no text (it holds NUL bytes); expected CSV as UTF-8, or as UTF-16 "
-            "with a byte order mark"
-        )
+        msg = f"replay: {path} is no text (it holds NUL bytes); expected CSV as UTF-8, or as UTF-16 with a byte order mark"
         raise InvalidInput(msg)
     try:
         rows = list(rows_of(text))
@@ -247,24 +238,15 @@ def _read_csv(path: Path, wanted: Sequence[str], notes: list[str]) -> pd.DataFra
     for column in wanted:
         if names.count(column) != 1:
             is_in = "stands twice in" if column in names else "is not in"
-            msg = (
-                f"replay: column {column!r} {is_in} {path.name}; expected one of "
-                f"{', '.join(names[:20])}"
-            )
+            msg = f"replay: column {column!r} {is_in} {path.name}; expected one of {', '.join(names[:20])}"
             raise InvalidInput(msg)
     if rows and len(rows[-1].cells) < len(names) and not text.endswith(("\n", "\r")):
         notes.append(f"{path.name}: its last row, {rows[-1].line}, was cut short and is left out")
         rows = rows[:-1]
     if has_empty_ends(rows, len(names)):
-        notes.append(
-            f"{path.name}: all rows end in a comma, which the heading does not; read as if they "
-            "did not"
-        )
+        notes.append(f"{path.name}: all rows end in a comma, which the heading does not; read as if they did not")
     elif fault := misfit(rows, len(names)):
-        msg = (
-            f"replay: {path.name}: {fault}; expected as many in each, quote cells that hold a "
-            "comma, write decimals with a point, or mend the rows"
-        )
+        msg = f"replay: {path.name}: {fault}; expected as many in each, quote cells that hold a comma, write decimals with a point, or mend the rows"
         raise InvalidInput(msg)
     return pd.DataFrame(
         {name: [row.cells[names.index(name)] for row in rows] for name in wanted},
@@ -279,16 +261,10 @@ def _text_of(path: Path) -> str:
         with _COMPRESSED.get(path.suffix, Path.open)(path, "rb") as file:
             data = file.read(LARGEST_CSV_BYTES + 1)
     except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
-        msg = (
-            f"replay: {str(path)!r} cannot be read ({getattr(error, 'strerror', None) or error}); "
-            "expected a run folder or a CSV file"
-        )
+        msg = f"replay: {str(path)!r} cannot be read ({getattr(error, 'strerror', None) or error}); expected a run folder or a CSV file"
         raise InvalidInput(msg) from None
     if len(data) > LARGEST_CSV_BYTES:
-        msg = (
-            f"replay: {path}: {path.stat().st_size} bytes is above the limit of "
-            f"{LARGEST_CSV_BYTES}; cut the file"
-        )
+        msg = f"replay: {path}: {path.stat().st_size} bytes is above the limit of {LARGEST_CSV_BYTES}; cut the file"
         raise InvalidInput(msg)
     return decoded(data)
 
@@ -300,17 +276,12 @@ def _numbers(column: pd.Series[str], path: Path, name: str) -> Array:
     wrong = ~np.isfinite(values) & ~column.str.lower().isin(["", "nan", "null", "na"]).to_numpy()
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        msg = (
-            f"replay: {path.name}: row {column.index[row]} of {name!r} is "
-            f"{column.iloc[row][:40]!r}; expected a number"
-        )
+        msg = f"replay: {path.name}: row {column.index[row]} of {name!r} is {column.iloc[row][:40]!r}; expected a number"
         raise InvalidInput(msg)
     return values
 
 
-def _seconds(
-    column: pd.Series[str], path: Path, name: str, time_unit: str | None, notes: list[str]
-) -> Array:
+def _seconds(column: pd.Series[str], path: Path, name: str, time_unit: str | None, notes: list[str]) -> Array:
     import pandas as pd  # noqa: PLC0415 - as above
 
     numbers = pd.to_numeric(column, errors="coerce")
@@ -318,13 +289,8 @@ def _seconds(
         values = numbers.to_numpy(dtype=float)
         unit = time_unit or _unit_since_1970(values)
         if unit != (time_unit or "s"):
-            first = pd.Timestamp(values[0] / _PER_SECOND[unit], unit="s").isoformat(
-                timespec="seconds"
-            )
-            notes.append(
-                f"{path.name}: {name!r} begins at {values[0]:.0f}, which was read as {unit} since "
-                f"1970 ({first} UTC); say otherwise with --time-unit"
-            )
+            first = pd.Timestamp(values[0] / _PER_SECOND[unit], unit="s").isoformat(timespec="seconds")
+            notes.append(f"{path.name}: {name!r} begins at {values[0]:.0f}, which was read as {unit} since 1970 ({first} UTC); say otherwise with --time-unit")
         # From the first on: of a number of nanoseconds since 1970 a float keeps no microseconds.
         whole = pd.to_numeric(column, errors="coerce", downcast="integer")
         since = (whole - whole.iloc[0]).to_numpy(dtype=float) if len(whole) else values
@@ -332,10 +298,7 @@ def _seconds(
     instants = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
     if instants.isna().any():
         row = _first_of_neither(numbers, instants)
-        msg = (
-            f"replay: {path.name}: row {column.index[row]} of {name!r} is "
-            f"{column.iloc[row][:40]!r}; expected seconds or an ISO 8601 time"
-        )
+        msg = f"replay: {path.name}: row {column.index[row]} of {name!r} is {column.iloc[row][:40]!r}; expected seconds or an ISO 8601 time"
         raise InvalidInput(msg)
     return np.asarray((instants - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), dtype=np.float64)
 
@@ -355,8 +318,6 @@ def _unit_since_1970(values: Array) -> str:
     Such files count from their start.
     """
     for unit, per_second in _PER_SECOND.items():
-        if len(values) and np.all(
-            (values >= _THIS_AGE_S[0] * per_second) & (values <= _THIS_AGE_S[1] * per_second)
-        ):
+        if len(values) and np.all((values >= _THIS_AGE_S[0] * per_second) & (values <= _THIS_AGE_S[1] * per_second)):
             return unit
     return "s"

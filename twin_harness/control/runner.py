@@ -10,18 +10,19 @@ from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
-from twin_harness import deadline, shapes
-from twin_harness.clock import monotonic_s, sleep_s
+from twin_harness import shapes
 from twin_harness.control import preflight
-from twin_harness.control.foreign import Clocks, busiest, read_clocks
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
-from twin_harness.deadline import Unanswered
 from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput, as_harness_failure
 from twin_harness.frames import read_frame
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.recording import Recording, compare
 from twin_harness.records import AnnotationRow, PlannedExperiment
+from twin_harness.system import deadline
+from twin_harness.system.clock import monotonic_s, sleep_s
+from twin_harness.system.deadline import Unanswered
+from twin_harness.system.others import Clocks, busiest, read_clocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,9 +231,7 @@ class ServerRunner:
                 with site.folder.open_dataset(valid_bytes) as dataset:
                     rows = read_frame(dataset, newest_s - _IDLE_FOR_S, newest_s, site.machine.partition)
                 busy_percent = float((rows["cpu_percent"] - rows["harness_cpu_percent"]).mean())
-                moved = float(
-                    (rows["disk_read_bytes_per_s"] + rows["disk_write_bytes_per_s"]).mean()
-                )
+                moved = float((rows["disk_read_bytes_per_s"] + rows["disk_write_bytes_per_s"]).mean())
                 # Then the CPU alone tells, and the record says that no disk did.
                 is_unmeasured = isnan(moved)
             # The disk of a part is the neighbours', too.

@@ -12,10 +12,10 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from twin_harness.clock import monotonic_s, sleep_s
-from twin_harness.control.machine_lock import RESOURCES, MachineLock
 from twin_harness.errors import HarnessFailure, InvalidInput
-from twin_harness.file_lock import FileLock
+from twin_harness.system.clock import monotonic_s, sleep_s
+from twin_harness.system.file_lock import FileLock
+from twin_harness.system.machine_lock import RESOURCES, MachineLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,14 +18,14 @@ from twin_harness.event_options import custom_stressors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twin_harness.board import Board
     from twin_harness.config import GuardLimits
     from twin_harness.control.annotations import AnnotationRecorder
     from twin_harness.control.runner_parallel import Admission
-    from twin_harness.machine import Machine
     from twin_harness.records import PlannedExperiment
     from twin_harness.run_folder import RunFolder
     from twin_harness.schedule import Experiment
+    from twin_harness.system.board import Board
+    from twin_harness.system.machine import Machine
 
 
 def _absolute(options: dict[str, Any]) -> dict[str, Any]:

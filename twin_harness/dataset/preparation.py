@@ -27,11 +27,7 @@ def regimes(samples: pd.DataFrame) -> pd.Series[str]:
     CPU at most 5 percent; a row without a figure of the CPU is not idle.
     """
     requested = samples[["cpu_requested_percent", "memory_requested_bytes", "disk_requested_bytes_per_s"]].fillna(0.0)
-    is_idle = (
-        (requested <= 0).all(axis=1)
-        & (samples["cpu_percent"] <= IDLE_PERCENT)
-        & (samples["active_events"] == "")
-    )
+    is_idle = (requested <= 0).all(axis=1) & (samples["cpu_percent"] <= IDLE_PERCENT) & (samples["active_events"] == "")
     busiest = samples[["cpu_percent", "disk_busy_percent"]].max(axis=1)
     is_saturated = (busiest >= SATURATED_PERCENT) | (samples["pressure_memory_percent"].fillna(0.0) >= 100.0 - SATURATED_PERCENT)
     found = np.select([is_saturated.to_numpy(), is_idle.to_numpy()], ["saturated", "idle"], "loaded")

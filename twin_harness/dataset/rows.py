@@ -31,9 +31,7 @@ _TEXTS = tuple(name for name in LABELS if name != "time")
 
 
 @contextmanager
-def open_parts(
-    run: Run, faults: FaultLog
-) -> Iterator[tuple[tuple[str, ...], Iterator[pd.DataFrame]]]:
+def open_parts(run: Run, faults: FaultLog) -> Iterator[tuple[tuple[str, ...], Iterator[pd.DataFrame]]]:
     """Open the samples of a run.
 
     Give its columns and its rows part by part, as ``typed_parts`` does: of its CSV, or of its
@@ -58,9 +56,7 @@ def open_parts(
         yield dataset.columns, typed_parts(dataset, faults)
 
 
-def _parquet_parts(
-    run: Run, file: pq.ParquetFile, names: tuple[str, ...]
-) -> Iterator[pd.DataFrame]:
+def _parquet_parts(run: Run, file: pq.ParquetFile, names: tuple[str, ...]) -> Iterator[pd.DataFrame]:
     line, batches = 2, file.iter_batches(PART_ROWS, columns=list(names))
     while True:
         try:

@@ -64,9 +64,7 @@ def validate(run: Run) -> pd.DataFrame:
     for fault in unreadable:
         faults.add("damaged annotation", "", fault.partition(":")[0], fault, "left out")
     for name in sorted(unmeasured) if last is not None and len(last) else ():
-        faults.add(
-            "not measured", name, "every row", "no figure", "empty: the notes of run.json say why"
-        )
+        faults.add("not measured", name, "every row", "no figure", "empty: the notes of run.json say why")
     _note_lost_events(run, faults)
     _note_backgrounds(run, faults)
     _note_files(run, faults)

@@ -7,10 +7,10 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.clock import monotonic_s, utc_s
 from twin_harness.errors import in_a_line
 from twin_harness.plugin import allure_files
 from twin_harness.plugin.state import state_of
+from twin_harness.system.clock import monotonic_s, utc_s
 
 if TYPE_CHECKING:
     import pytest

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from twin_harness import newest
 from twin_harness.errors import InvalidInput
 from twin_harness.plugin import gate
 from twin_harness.plugin.markers import DRAWING, call_marker, name_of, planned_experiment
 from twin_harness.plugin.state import state_of, test_state
+from twin_harness.system import newest
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -51,7 +51,7 @@ def _campaign(config: pytest.Config, mark: pytest.Mark) -> tuple[Experiment, ...
     key = json.dumps(["campaign", bounds], sort_keys=True, default=repr)
     if key not in state.drawn:
         from twin_harness.control.campaign import Bounds, draw_campaign, recorded_hashes, remaining  # noqa: PLC0415 - pydantic loads with it
-        from twin_harness.machine import inspect_machine  # noqa: PLC0415 - psutil loads with it
+        from twin_harness.system.machine import inspect_machine  # noqa: PLC0415 - psutil loads with it
 
         data_dir = Path(state.seat.data_dir)
         machine = inspect_machine(data_dir if data_dir.is_dir() else config.rootpath)

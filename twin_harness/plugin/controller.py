@@ -103,7 +103,7 @@ def _clear_lost(state: PluginState) -> None:
     """End what workers began in a session whose run folder is not there any more: nobody else would."""
     if not os.path.exists(f"/dev/shm/{state.seat.board}"):  # noqa: PTH110, S108 - no session, as in most projects: import nothing
         return
-    from twin_harness.control import reaper  # noqa: PLC0415 - only where there was a session
+    from twin_harness.system import reaper  # noqa: PLC0415 - only where there was a session
 
     reaper.reap(ended_board=state.seat.board)
     state.closing_lines = [f"PARTIAL: the run folder {state.seat.run_dir} was lost under way; nothing of this session is left running"]
@@ -119,7 +119,7 @@ def stop_load(state: PluginState) -> None:
         return  # there is no session
     if not path:
         return
-    from twin_harness.board import Board  # noqa: PLC0415 - only where there is a session: not every system can import it
+    from twin_harness.system.board import Board  # noqa: PLC0415 - only where there is a session: not every system can import it
 
     with contextlib.suppress(HarnessFailure):  # it is over
         board = Board.open(path)

@@ -19,7 +19,7 @@ from twin_harness.plugin.collection import drawing_mark, drawn_experiments, plan
 from twin_harness.plugin.gate import measures_of, test_name
 from twin_harness.plugin.markers import name_of
 from twin_harness.plugin.state import TestState, state_of, test_state
-from twin_harness.system_support import lack_of_support
+from twin_harness.system.support import lack_of_support
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from twin_harness.config import TwinConfig
     from twin_harness.control.annotations import AnnotationRecorder
     from twin_harness.gate.measures import Measure
-    from twin_harness.machine import Machine
     from twin_harness.predict.twin import Twin
     from twin_harness.recording import Recording
     from twin_harness.schedule import Experiment
     from twin_harness.session import Session
     from twin_harness.shapes import Shape
+    from twin_harness.system.machine import Machine
     from twin_harness.variant import Variant
 
 

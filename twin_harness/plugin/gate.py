@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest.runner import runtestprotocol
 
-from twin_harness.clock import monotonic_s
 from twin_harness.errors import InvalidInput, TwinError
 from twin_harness.plugin import undecided, workers
 from twin_harness.plugin.markers import call_marker, name_of
 from twin_harness.plugin.state import TEST, TestState, state_of, test_state
+from twin_harness.system.clock import monotonic_s
 
 if TYPE_CHECKING:
     from twin_harness.gate.measures import Measure

@@ -43,8 +43,8 @@ def check_files(settings: TwinConfig) -> None:
 
 
 def _check_resumed(settings: TwinConfig) -> None:
-    from twin_harness.machine import inspect_machine, is_same_machine  # noqa: PLC0415 - psutil loads with it
     from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.system.machine import inspect_machine, is_same_machine  # noqa: PLC0415 - psutil loads with it
 
     folder = RunFolder.open(settings.gate_resume)
     before, ours = folder.read_state().get("settings") or {}, settings.to_record()

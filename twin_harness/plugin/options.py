@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from twin_harness import newest
 from twin_harness.config import OPTIONS, TwinConfig, parse_value
 from twin_harness.errors import InvalidInput
+from twin_harness.system import newest
 
 if TYPE_CHECKING:
     from twin_harness.config import Option

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from twin_harness.clock import monotonic_s
-from twin_harness.system_support import lack_of_support
+from twin_harness.system.clock import monotonic_s
+from twin_harness.system.support import lack_of_support
 from twin_harness.variant import Variant
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class PluginState:
     def _may_fall_silent(self) -> bool:
         if lack_of_support("an experiment"):  # Windows and macOS, which have no mounts to read
             return False
-        from twin_harness.storage import may_fall_silent  # noqa: PLC0415 - sessions alone need it
+        from twin_harness.system.storage import may_fall_silent  # noqa: PLC0415 - sessions alone need it
 
         return may_fall_silent(str(self.seat.run_dir))
 

@@ -36,9 +36,7 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     settings = state_of(config).config
     total_s = sum(experiment.duration_s for experiment in planned)
     more = f", and {others} tests that plan their own load" if others else ""
-    peaks = [
-        f"{name} {level}" for name in ("cpu", "memory", "disk") if (level := _peak(planned, name))
-    ]
+    peaks = [f"{name} {level}" for name in ("cpu", "memory", "disk") if (level := _peak(planned, name))]
     where = {"server": "", "twin": f", on the twin {settings.model}", "both": f", each beside what the twin {settings.model} foretells"}[settings.on]
     told = state_of(config).campaign_line
     return [
@@ -66,19 +64,10 @@ def _peak(planned: list[Experiment], stressor: str) -> str:
     """
     from twin_harness.peaks import peak  # noqa: PLC0415 - numpy loads with it
 
-    experiments = {
-        id(experiment): [event for event in experiment.events if event.stressor == stressor]
-        for experiment in planned
-    }
+    experiments = {id(experiment): [event for event in experiment.events if event.stressor == stressor] for experiment in planned}
     units = dict.fromkeys(event.unit for events in experiments.values() for event in events)
     share = _share_of_machine([event for events in experiments.values() for event in events])
-    levels = {
-        unit: max(
-            peak([(event, share(event)) for event in events if event.unit == unit])[0]
-            for events in experiments.values()
-        )
-        for unit in units
-    }
+    levels = {unit: max(peak([(event, share(event)) for event in events if event.unit == unit])[0] for events in experiments.values()) for unit in units}
     return " and ".join(_level_text(level, unit) for unit, level in levels.items())
 
 
@@ -89,7 +78,7 @@ def _share_of_machine(events: list[Event]) -> Callable[[Event], float]:
     """
     if not any(event.options.get("cpus") for event in events):
         return lambda _: 1.0
-    from twin_harness.machine import inspect_machine  # noqa: PLC0415 - as above
+    from twin_harness.system.machine import inspect_machine  # noqa: PLC0415 - as above
 
     capacity = inspect_machine(Path.cwd()).cpu_capacity
     return lambda event: event.scale(capacity, 0.0)

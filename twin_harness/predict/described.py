@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.clock import utc_s
 from twin_harness.predict.calibration import Calibration
 from twin_harness.predict.model_file import CalibrationPart, CapacityPart, DriftPart, ModelFile, RunPart, SpreadPart, TrainingPart
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES, PARAMETERS
 from twin_harness.predict.uncertainty import REGIMES, Spread
+from twin_harness.system.clock import utc_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

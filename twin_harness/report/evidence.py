@@ -113,10 +113,7 @@ def gather(run: Run) -> Evidence:
     recordings, marks = _recordings(run, troubles)
     trials = _trials(run)
     tolerance = session_tolerance(run.state)
-    experiments = [
-        ExperimentFacts(number, recording, _variant(recording, trials), tolerance)
-        for number, recording in enumerate(recordings, 1)
-    ]
+    experiments = [ExperimentFacts(number, recording, _variant(recording, trials), tolerance) for number, recording in enumerate(recordings, 1)]
     told = sorted(sorted(experiments, key=lambda facts: not facts.has_trouble)[:MOST_TOLD], key=lambda facts: facts.number)
     if not rows.window_s:
         _hand_out(rows.samples, told)

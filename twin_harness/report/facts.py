@@ -178,10 +178,7 @@ class ExperimentFacts:
     def events(self) -> tuple[EventFacts, ...]:
         """Its planned events, with what came of them."""
         found = {row.event: row for row in self.recording.rows if row.stressor != "mark"}
-        return tuple(
-            EventFacts(self.recording, event, found.get(event.id), self.session_tolerance)
-            for event in self.recording.experiment.events
-        )
+        return tuple(EventFacts(self.recording, event, found.get(event.id), self.session_tolerance) for event in self.recording.experiment.events)
 
     @property
     def tolerance(self) -> str:

@@ -83,11 +83,7 @@ def _draw(axes: Axes, experiment: Experiment, *, is_last: bool) -> None:
         for event in events:
             factor = 1 / 2**20 if event.unit.startswith("bytes") else 1.0
             is_on = (at_s >= event.start_s) & (at_s < event.end_s)
-            values = (
-                np.where(is_on, 1.0, 0.0)
-                if event.stressor == "command"
-                else peaks.highest_within(event, edges_s) * factor
-            )
+            values = np.where(is_on, 1.0, 0.0) if event.stressor == "command" else peaks.highest_within(event, edges_s) * factor
             label = f"{event.id} ({_AXIS_UNIT_OF.get(event.unit, event.unit or 'runs')})"
             side.plot(
                 at_s,

@@ -66,11 +66,7 @@ def _what_ran(evidence: Evidence) -> str:
     seconds = f" over {duration(evidence.span_s)}" if len(samples) else ""
     start = _text(state, "start", "start_time") or (str(samples["time"].iloc[0]) if len(samples) else "")
     when = f", begun {start[:19].replace('T', ' ')} UTC" if start else ""
-    rows = (
-        f"The dataset holds {count(evidence.moments, 'sample')}{_interval(evidence)}."
-        if len(samples)
-        else "The dataset holds no samples."
-    )
+    rows = f"The dataset holds {count(evidence.moments, 'sample')}{_interval(evidence)}." if len(samples) else "The dataset holds no samples."
     command = _text(state, "command_line", "command")
     seed = _text(state, "seed")
     how = (f" It was started as: {command}." if command else "") + (f" Seed {seed}." if seed else "")

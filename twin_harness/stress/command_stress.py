@@ -17,10 +17,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.child import die_with_parent, readable_of
-from twin_harness.load_tree import MARK, descendants, send
-from twin_harness.procfs import CLOCK_TICKS_PER_S, children_of, process_cpu_ns, process_io_bytes, resident_bytes
 from twin_harness.stress.load import LoadFailed
+from twin_harness.system.child import die_with_parent, readable_of
+from twin_harness.system.load_tree import MARK, descendants, send
+from twin_harness.system.procfs import CLOCK_TICKS_PER_S, children_of, process_cpu_ns, process_io_bytes, resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

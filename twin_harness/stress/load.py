@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twin_harness.child import run_as_ordinary, run_in_real_time
+from twin_harness.system.child import run_as_ordinary, run_in_real_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,18 +22,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twin_harness import shapes
-from twin_harness.board import UNCOUNTED, Board
-from twin_harness.child import be_first_to_kill, die_with_parent, read_line, readable_of, run_on
 from twin_harness.errors import advise
-from twin_harness.load_tree import descendants, kill_marked, send
-from twin_harness.process_watch import ProcessWatch
-from twin_harness.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 from twin_harness.stress.command_stress import CommandStress, environment_of
 from twin_harness.stress.cpu_stress import CpuStress, Team
 from twin_harness.stress.custom import find_stressor
 from twin_harness.stress.disk_stress import DiskStress, open_scratch_file, sync_filesystem
 from twin_harness.stress.load import Load, Stressor, follow
 from twin_harness.stress.mem_stress import MemoryStress
+from twin_harness.system.board import UNCOUNTED, Board
+from twin_harness.system.child import be_first_to_kill, die_with_parent, read_line, readable_of, run_on
+from twin_harness.system.load_tree import descendants, kill_marked, send
+from twin_harness.system.process_watch import ProcessWatch
+from twin_harness.system.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,8 +12,8 @@ from math import nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twin_harness import shapes
-from twin_harness.board import ENDED, UNCOUNTED, Board, LoadProcess
-from twin_harness.procfs import process_cpu_ns, process_io_bytes, resident_bytes
+from twin_harness.system.board import ENDED, UNCOUNTED, Board, LoadProcess
+from twin_harness.system.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,11 +19,11 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.board import Board
-from twin_harness.child import die_with_parent
-from twin_harness.clock import monotonic_s, sleep_s
-from twin_harness.machine import inspect_machine
-from twin_harness.registry import register
+from twin_harness.system.board import Board
+from twin_harness.system.child import die_with_parent
+from twin_harness.system.clock import monotonic_s, sleep_s
+from twin_harness.system.machine import inspect_machine
+from twin_harness.system.registry import register
 from twin_harness.telemetry.start import Telemetry, remove_registered
 
 if TYPE_CHECKING:

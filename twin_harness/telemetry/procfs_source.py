@@ -13,10 +13,10 @@ from math import nan
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.clock import monotonic_s
-from twin_harness.devices import InterfaceWatch, counted_disks
 from twin_harness.metrics import is_within_quota
-from twin_harness.procfs import SECTOR_BYTES, ControlGroup, GroupMemory, KeptFile, keep, stat_value
+from twin_harness.system.clock import monotonic_s
+from twin_harness.system.devices import InterfaceWatch, counted_disks
+from twin_harness.system.procfs import SECTOR_BYTES, ControlGroup, GroupMemory, KeptFile, keep, stat_value
 from twin_harness.telemetry.rates import UNREADABLE, DeviceRates, Notes, Rates
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
@@ -102,9 +102,7 @@ class Parts:
         return bool(self._parts)
 
 
-def common_times(
-    before: Counters, now: Counters, cpus: frozenset[int]
-) -> tuple[list[int], list[int]]:
+def common_times(before: Counters, now: Counters, cpus: frozenset[int]) -> tuple[list[int], list[int]]:
     """Return the times of these CPUs, summed over those that stand in both readings.
 
     A CPU that goes offline leaves /proc/stat and takes its times along; when it is back its line
@@ -161,9 +159,7 @@ class QuotaCpu:
         """Return what the group has used so far, in all, in user mode and in the kernel."""
         return self._use.read_us() if self._use is not None else None
 
-    def percents(
-        self, times: tuple[list[int], list[int]], before: Counters, now: Counters, dt_s: float, rates: Rates
-    ) -> tuple[float, ...]:
+    def percents(self, times: tuple[list[int], list[int]], before: Counters, now: Counters, dt_s: float, rates: Rates) -> tuple[float, ...]:
         """Return busy, user, system, iowait, steal and irq; a row's figures may exceed 100, for a quota is spent in bursts."""
         _, _, _, iowait, steal, irq = cpu_percents(*times, 1.0)
         if before.group is None or now.group is None:
@@ -247,17 +243,13 @@ class ProcfsSource:
     def _note_what_is_missing(self) -> None:
         """Say which columns will be empty, and why."""
         if not self._before.disk:
-            sentence = (
-                "neither /proc/diskstats nor /sys/block shows a disk: the disk rates are empty"
-            )
+            sentence = "neither /proc/diskstats nor /sys/block shows a disk: the disk rates are empty"
             self.resets.once("no disk", sentence)
         if not self._before.network:
             sentence = "/proc/net/dev shows no interface but loopback: network_* are empty"
             self.resets.once("no network", sentence)
         if not any(self._pressure):
-            self.resets.once(
-                "no pressure", "the kernel tells no pressure (/proc/pressure): pressure_* are empty"
-            )
+            self.resets.once("no pressure", "the kernel tells no pressure (/proc/pressure): pressure_* are empty")
         for name, file in (
             ("stat", self._stat),
             ("meminfo", self._meminfo),
@@ -349,9 +341,7 @@ class ProcfsSource:
             now.events = (int(tail[1]), int(rest[: rest.index(b" ")]), int(tail[5]))
             now.running, now.blocked = int(tail[7]), int(tail[9])
         except UNREADABLE as error:
-            self.resets.failed(
-                "the events of /proc/stat", error, "the columns made of them are empty"
-            )
+            self.resets.failed("the events of /proc/stat", error, "the columns made of them are empty")
 
     def _read_disk(self, now: Counters) -> None:
         if self._disk_files:
@@ -535,9 +525,7 @@ class ProcfsSource:
         return table
 
     def _disk(self, before: Counters, now: Counters, dt_s: float) -> tuple[tuple[float, ...], float]:
-        reads, read_sectors, writes, written_sectors = self._disk_rates.of(
-            before.disk, now.disk, dt_s
-        )
+        reads, read_sectors, writes, written_sectors = self._disk_rates.of(before.disk, now.disk, dt_s)
         read, write = read_sectors * SECTOR_BYTES, written_sectors * SECTOR_BYTES
         busy = depth = nan
         if before.device and now.device:

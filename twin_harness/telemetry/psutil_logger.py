@@ -21,12 +21,12 @@ from bisect import bisect_left
 from math import nan
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twin_harness.board import Board
-from twin_harness.child import leave_parent, run_as_ordinary, run_in_real_time, run_on
-from twin_harness.clock import Clock, SystemClock
 from twin_harness.errors import advise
 from twin_harness.metrics import IDENTITY, columns
-from twin_harness.process_watch import ProcessWatch
+from twin_harness.system.board import Board
+from twin_harness.system.child import leave_parent, run_as_ordinary, run_in_real_time, run_on
+from twin_harness.system.clock import Clock, SystemClock
+from twin_harness.system.process_watch import ProcessWatch
 from twin_harness.telemetry.load_account import LoadAccount
 
 if TYPE_CHECKING:

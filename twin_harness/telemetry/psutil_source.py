@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from twin_harness.devices import LOOPBACKS, counted_disks, counted_interfaces
 from twin_harness.metrics import is_within_quota
-from twin_harness.procfs import GroupMemory
+from twin_harness.system.devices import LOOPBACKS, counted_disks, counted_interfaces
+from twin_harness.system.procfs import GroupMemory
 from twin_harness.telemetry.procfs_source import (
     Counters,
     Parts,
@@ -78,9 +78,7 @@ class PsutilSource:
         if not self._before.disk:
             self.resets.once("no disk", "psutil shows no block device: the disk rates are empty")
         if not self._before.network:
-            self.resets.once(
-                "no network", "psutil shows no interface but loopback: network_* are empty"
-            )
+            self.resets.once("no network", "psutil shows no interface but loopback: network_* are empty")
 
     def read(self, now_s: float) -> None:
         """Read where the counters of the next row stand."""
@@ -111,12 +109,7 @@ class PsutilSource:
             *self._rates.of("stat", before.events[:2], now.events[:2], dt_s),
             *(nan, nan, nan),  # forks, running and blocked: psutil has none of them
             slow.processes,
-            *(
-                self._asked(
-                    "the load averages", psutil.getloadavg, "load1, load5 and load15 are empty"
-                )
-                or (nan, nan, nan)
-            ),
+            *(self._asked("the load averages", psutil.getloadavg, "load1, load5 and load15 are empty") or (nan, nan, nan)),
             *memory,
             *disk,
             busy,
@@ -183,14 +176,8 @@ class PsutilSource:
             return
         if is_due or found.keys() != self._disk_names:
             self._disk_names = frozenset(found)
-            self._disks = (
-                counted_disks(self._disk_names) if sys.platform == "linux" else self._disk_names
-            )
-        now.disk = {
-            name: (entry.read_bytes, entry.write_bytes, entry.read_count, entry.write_count)
-            for name, entry in found.items()
-            if name in self._disks
-        }
+            self._disks = counted_disks(self._disk_names) if sys.platform == "linux" else self._disk_names
+        now.disk = {name: (entry.read_bytes, entry.write_bytes, entry.read_count, entry.write_count) for name, entry in found.items() if name in self._disks}
         scratch = found.get(self._scratch_device)
         if scratch is not None and hasattr(scratch, "busy_time"):
             now.device = (scratch.busy_time, 0)
@@ -245,6 +232,4 @@ def _zero_filled_memory() -> frozenset[str]:
             psutil.virtual_memory()
         except UNREADABLE:
             return frozenset()
-    return frozenset(
-        name for name in ("cached", "buffers") for warning in heard if name in str(warning.message)
-    )
+    return frozenset(name for name in ("cached", "buffers") for warning in heard if name in str(warning.message))

@@ -16,12 +16,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from twin_harness.board import Board
-from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import InvalidInput
-from twin_harness.machine import inspect_machine, look_at_folder
-from twin_harness.procfs import process_cpu_ns
-from twin_harness.registry import register
+from twin_harness.system.board import Board
+from twin_harness.system.clock import monotonic_s, sleep_s
+from twin_harness.system.machine import inspect_machine, look_at_folder
+from twin_harness.system.procfs import process_cpu_ns
+from twin_harness.system.registry import register
 from twin_harness.telemetry.start import Telemetry, remove_registered
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from twin_harness.config import TwinConfig
-    from twin_harness.outlet import Outlet
+    from twin_harness.system.outlet import Outlet
 
 _POLL_S = 0.1
 _PROGRESS_EVERY_S, _FIRST_S, _LATER_EVERY_S = 2.0, 60.0, 30.0
@@ -264,9 +264,7 @@ class Display(Protocol):
         ...
 
 
-def _display(
-    say: Callable[[str], None], outlet: Outlet, interval_s: float, *, is_named: bool
-) -> Display:
+def _display(say: Callable[[str], None], outlet: Outlet, interval_s: float, *, is_named: bool) -> Display:
     """Return what shows the present state: a table on a terminal, CSV on any other stdout, words where a file is written anyway."""
     if outlet.stream is not None and outlet.stream.isatty():
         return _TableDisplay(f"{platform.node()}, every {interval_s:g} s", outlet)

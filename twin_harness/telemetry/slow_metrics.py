@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from twin_harness.clock import monotonic_s
-from twin_harness.deadline import SpaceWatch
-from twin_harness.devices import PowerZone, power_zones
-from twin_harness.procfs import (
+from twin_harness.system.clock import monotonic_s
+from twin_harness.system.deadline import SpaceWatch
+from twin_harness.system.devices import PowerZone, power_zones
+from twin_harness.system.procfs import (
     PAGE_BYTES,
     believable_celsius,
     cpu_temperature_files,
@@ -24,7 +24,7 @@ from twin_harness.procfs import (
 from twin_harness.telemetry.rates import UNREADABLE, Rates
 
 if TYPE_CHECKING:
-    from twin_harness.procfs import KeptFile
+    from twin_harness.system.procfs import KeptFile
     from twin_harness.telemetry.rates import Notes
 
 _RECOUNT_S = 10.0
@@ -132,8 +132,7 @@ class SlowMetrics:
                 until = "to the end" if space.is_lost else "until it can be"
                 self._notes.once(
                     f"no space: {space.fault}",
-                    f"the space of {space.folder} could not be read ({space.fault:.120}): "
-                    f"disk_used_percent is empty {until}",
+                    f"the space of {space.folder} could not be read ({space.fault:.120}): disk_used_percent is empty {until}",
                 )
             return
         self.disk_used_percent = nan
@@ -232,10 +231,7 @@ class SlowMetrics:
         with warnings.catch_warnings():  # psutil warns of what it does not find, and says 0
             warnings.simplefilter("ignore")
             found, before = psutil.swap_memory(), self._vm
-        self._vm = now = [
-            nan if name in self._zero_filled else float(getattr(found, name))
-            for name in ("sin", "sout")
-        ]
+        self._vm = now = [nan if name in self._zero_filled else float(getattr(found, name)) for name in ("sin", "sout")]
         self.swap_percent = float(found.percent) if found.total else nan
         if before is not None:
             self.swap_in, self.swap_out = self._rates.of("swap", before, now, dt_s)
@@ -252,10 +248,7 @@ class SlowMetrics:
             mute = ", ".join(zone.name for zone, value in pairs if value is None)
             sentence = f"the energy of {mute} cannot be read (the kernel lets root alone)"
             self._notes.once("power", f"{sentence}: power_watts is empty")
-        watts = [
-            _watts(zone, start, end, dt_s)
-            for zone, start, end in zip(self._zones, before, energy, strict=False)
-        ]
+        watts = [_watts(zone, start, end, dt_s) for zone, start, end in zip(self._zones, before, energy, strict=False)]
         self.power_watts = sum(watts) if watts else nan
         if watts and isnan(self.power_watts) and None not in (*before, *energy):
             sentence = f"an energy counter was set back from {before} to {energy} µJ"

@@ -8,19 +8,19 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.child import close_pipes, kill_group, readable_of, start_child
-from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import HarnessFailure
-from twin_harness.file_lock import FileLock
-from twin_harness.process_watch import ProcessWatch
-from twin_harness.registry import registry_path
+from twin_harness.system.child import close_pipes, kill_group, readable_of, start_child
+from twin_harness.system.clock import monotonic_s, sleep_s
+from twin_harness.system.file_lock import FileLock
+from twin_harness.system.process_watch import ProcessWatch
+from twin_harness.system.registry import registry_path
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
-    from twin_harness.board import Board
+    from twin_harness.system.board import Board
 
 _MODULE = "twin_harness.telemetry"
 START_PATIENCE_S = 20.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from twin_harness.procfs import read_text
+from twin_harness.system.procfs import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,7 +15,7 @@ import select
 import threading
 from typing import TYPE_CHECKING
 
-from twin_harness.clock import monotonic_s, sleep_s
+from twin_harness.system.clock import monotonic_s, sleep_s
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -51,9 +51,7 @@ class Outlet:
         self.lost_lines = 0
         self._descriptor = descriptor
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
-        is_escaping = (
-            getattr(stream, "errors", None) == "surrogateescape"
-        )  # of a C locale: bytes of file names come out as they came in
+        is_escaping = getattr(stream, "errors", None) == "surrogateescape"  # of a C locale: bytes of file names come out as they came in
         self._errors = "surrogateescape" if is_escaping else "strict"
         self._waiting = bytearray()
         self._lock = threading.Lock()
@@ -167,14 +165,8 @@ class Outlet:
             errno.EIO,
             errno.ECONNRESET,
         )
-        self.fault = (
-            "its reader went away"
-            if self.is_reader_gone
-            else str(getattr(error, "strerror", None) or error)
-        )
-        self.lost_lines += _lines_in(text) + _lines_in(
-            self._waiting.decode(self._encoding, "replace")
-        )
+        self.fault = "its reader went away" if self.is_reader_gone else str(getattr(error, "strerror", None) or error)
+        self.lost_lines += _lines_in(text) + _lines_in(self._waiting.decode(self._encoding, "replace"))
         self._waiting.clear()
 
 

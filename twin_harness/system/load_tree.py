@@ -11,9 +11,9 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.child import kill_group
-from twin_harness.clock import monotonic_s, sleep_s
-from twin_harness.procfs import children_of, start_ticks
+from twin_harness.system.child import kill_group
+from twin_harness.system.clock import monotonic_s, sleep_s
+from twin_harness.system.procfs import children_of, start_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

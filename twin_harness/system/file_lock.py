@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import HarnessFailure
-from twin_harness.forks import close_in_forks, keep_in_forks
+from twin_harness.system.forks import close_in_forks, keep_in_forks
 
 try:
     import fcntl
@@ -71,10 +71,7 @@ class FileLock:
         except OSError as error:
             if error.errno in _IS_TAKEN:
                 raise BlockingIOError(*error.args) from None
-            msg = (
-                f"{self._what} cannot be locked ({error.strerror}): its filesystem has no locks, "
-                "or none are left; put it on a local filesystem"
-            )
+            msg = f"{self._what} cannot be locked ({error.strerror}): its filesystem has no locks, or none are left; put it on a local filesystem"
             raise HarnessFailure(msg) from None
 
     def release(self) -> None:

@@ -222,10 +222,7 @@ class ControlGroup:
         """Return how much the group may have swapped out at most; None where nothing bounds that."""
         found = []
         for folder in self._memory_folders:
-            own, both, memory = (
-                read_text(folder / name)
-                for name in ("memory.swap.max", "memory.memsw.limit_in_bytes", "memory.limit_in_bytes")
-            )
+            own, both, memory = (read_text(folder / name) for name in ("memory.swap.max", "memory.memsw.limit_in_bytes", "memory.limit_in_bytes"))
             if own.isdecimal():
                 found.append(int(own))
             elif both.isdecimal() and memory.isdecimal() and int(both) < _NO_LIMIT_BYTES:
@@ -464,10 +461,7 @@ def cpu_temperature_files(root: str = "/sys/class/hwmon") -> list[tuple[str, flo
         name = read_text(chip / "name")
         if name not in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz"):
             continue
-        labels = {
-            path: read_text(str(path).replace("_input", "_label"))
-            for path in sorted(chip.glob("temp*_input"))
-        }
+        labels = {path: read_text(str(path).replace("_input", "_label")) for path in sorted(chip.glob("temp*_input"))}
         for path, label in labels.items():
             if label == "Tctl" and "Tdie" in labels.values():
                 continue

@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.clock import monotonic_s, sleep_s
-from twin_harness.forks import close_in_forks
+from twin_harness.system.clock import monotonic_s, sleep_s
+from twin_harness.system.forks import close_in_forks
 
 if TYPE_CHECKING:
     import subprocess

@@ -15,8 +15,8 @@ import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from twin_harness.clock import sleep_s
-from twin_harness.procfs import start_ticks
+from twin_harness.system.clock import sleep_s
+from twin_harness.system.procfs import start_ticks
 
 _EXEC_PATIENCE_MS = 200
 INITIAL_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO (include/linux/proc_ns.h): of every boot
@@ -106,13 +106,7 @@ class Registered:
 def _describe(pid: int) -> tuple[int, int, str] | None:
     try:
         uid = Path(f"/proc/{pid}").stat().st_uid
-        command = (
-            Path(f"/proc/{pid}/cmdline")
-            .read_bytes()
-            .replace(b"\0", b" ")
-            .decode("utf-8", "replace")
-            .strip()
-        )
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
     except OSError:
         return None
     ticks = start_ticks(pid)
@@ -124,9 +118,7 @@ def registry_path(board: Path) -> Path:
     return board.with_suffix(".registry")
 
 
-def register(
-    board: Path, pid: int, role: str, scratch_dir: str = "", workings_dir: str = ""
-) -> bool:
+def register(board: Path, pid: int, role: str, scratch_dir: str = "", workings_dir: str = "") -> bool:
     """Register a process of ours and return whether it is there.
 
     One that is gone already needs no entry.
@@ -158,9 +150,7 @@ def read_registry(folder: int, name: str) -> list[Registered]:
     None for a file that is not ours or not regular.
     """
     try:
-        descriptor = os.open(
-            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder
-        )
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
     except OSError:
         return []
     with os.fdopen(descriptor, "rb") as file:

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.clock import monotonic_s, sleep_s
-from twin_harness.control.lock_holders import Waiting
 from twin_harness.errors import HarnessFailure
-from twin_harness.file_lock import FileLock
+from twin_harness.system.clock import monotonic_s, sleep_s
+from twin_harness.system.file_lock import FileLock
+from twin_harness.system.lock_holders import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,10 +100,7 @@ def open_lock(name: str, folders: Sequence[str] | None = None) -> MachineFile:
         descriptor = _open_regular(path)
         if descriptor is not None:
             return MachineFile(descriptor, path)
-    msg = (
-        f"no lock for this machine: expected one of {', '.join(tried)} to be writable; "
-        "set XDG_RUNTIME_DIR to a folder of yours"
-    )
+    msg = f"no lock for this machine: expected one of {', '.join(tried)} to be writable; set XDG_RUNTIME_DIR to a folder of yours"
     raise HarnessFailure(msg)
 
 

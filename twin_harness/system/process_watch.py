@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.child import watch_process
-from twin_harness.procfs import start_ticks
+from twin_harness.system.child import watch_process
+from twin_harness.system.procfs import start_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

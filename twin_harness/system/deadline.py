@@ -18,9 +18,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from twin_harness.child import child_environment, interpreter_words, readable_of
-from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import HarnessFailure
+from twin_harness.system.child import child_environment, interpreter_words, readable_of
+from twin_harness.system.clock import monotonic_s, sleep_s
 
 if TYPE_CHECKING:
     import subprocess
@@ -60,7 +60,7 @@ def ask(question: str, folder: str, patience_s: float = PATIENCE_S) -> Any:
     import subprocess  # noqa: PLC0415 - load processes import this module and start nothing so
 
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        interpreter_words("twin_harness.deadline", question, folder),
+        interpreter_words("twin_harness.system.deadline", question, folder),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -132,7 +132,7 @@ def _give_up(process: subprocess.Popen[bytes]) -> None:
 def is_mute(folder: str, patience_s: float = PATIENCE_S) -> bool:
     """Tell whether the filesystem of a folder does not answer; one whose answer is an error does."""
     try:
-        ask("twin_harness.storage:describe", folder, patience_s)
+        ask("twin_harness.system.storage:describe", folder, patience_s)
     except Unanswered:
         return True
     except OSError:

@@ -20,11 +20,11 @@ import stat
 import time
 from pathlib import Path
 
-from twin_harness import deadline
-from twin_harness.board import board_folders
-from twin_harness.clock import utc_s
-from twin_harness.load_tree import kill_marked
-from twin_harness.registry import (
+from twin_harness.system import deadline
+from twin_harness.system.board import board_folders
+from twin_harness.system.clock import utc_s
+from twin_harness.system.load_tree import kill_marked
+from twin_harness.system.registry import (
     INITIAL_NAMESPACE,
     Registered,
     is_role_alive,
@@ -167,7 +167,7 @@ def _remove_scratch(entries: list[Registered]) -> list[str]:
     done = []
     for scratch_dir in sorted({entry.scratch_dir for entry in entries if entry.scratch_dir}):
         try:
-            done += deadline.ask("twin_harness.control.reaper:remove_scratch_files", scratch_dir)
+            done += deadline.ask("twin_harness.system.reaper:remove_scratch_files", scratch_dir)
         except deadline.Unanswered as error:
             done.append(f"{error}; scratch files of a session that is gone may be left there")
         except OSError:

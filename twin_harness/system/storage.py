@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twin_harness.procfs import read_text
+from twin_harness.system.procfs import read_text
 
 MEMORY_BACKED = ("tmpfs", "ramfs", "devtmpfs", "hugetlbfs", "rootfs")
 # Filesystems of other machines, and folders that a hypervisor shares, as mountinfo names them.

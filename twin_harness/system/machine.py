@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness import deadline
-from twin_harness.cpu_model import cpu_model, model_key
 from twin_harness.errors import InvalidInput
-from twin_harness.procfs import ControlGroup, read_meminfo, read_text
-from twin_harness.storage import MEMORY_BACKED, NETWORK_BACKED
+from twin_harness.system import deadline
+from twin_harness.system.cpu_model import cpu_model, model_key
+from twin_harness.system.procfs import ControlGroup, read_meminfo, read_text
+from twin_harness.system.storage import MEMORY_BACKED, NETWORK_BACKED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,11 +106,7 @@ class Machine:
         exact, steps = self.memory_limit_bytes / _STEP_BYTES, self._memory_steps()
         beside = steps + (1 if exact > steps else -1)
         is_near = abs(exact - (steps + beside) / 2) * _STEP_BYTES <= _SLACK_BYTES
-        found = [
-            self._fingerprint_of(cpus, size)
-            for size in (steps, *([beside] if is_near else []))
-            for cpus in (self._equal_cpus(), list(self.cpus))
-        ]
+        found = [self._fingerprint_of(cpus, size) for size in (steps, *([beside] if is_near else [])) for cpus in (self._equal_cpus(), list(self.cpus))]
         return tuple(name for name in dict.fromkeys(found) if name != self.fingerprint)
 
     @property
@@ -211,7 +207,7 @@ def look_at_folder(folder: str) -> dict[str, Any]:
         Unanswered: its filesystem does not answer.
     """
     try:
-        found: dict[str, Any] = deadline.ask("twin_harness.storage:describe", folder)
+        found: dict[str, Any] = deadline.ask("twin_harness.system.storage:describe", folder)
     except OSError as error:
         reason = error.strerror or str(error)
         msg = f"scratch folder {folder!r} cannot be looked at ({reason}); expected a folder"

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import HarnessFailure
+from twin_harness.system.clock import monotonic_s, sleep_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from twin_harness.file_lock import FileLock
+    from twin_harness.system.file_lock import FileLock
 
 AGAIN_EVERY_S = 60.0
 _FORK_PATIENCE_S = 10.0

@@ -23,9 +23,9 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.clock import monotonic_s, sleep_s
 from twin_harness.errors import HarnessFailure, advise
-from twin_harness.procfs import start_ticks
+from twin_harness.system.clock import monotonic_s, sleep_s
+from twin_harness.system.procfs import start_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
