@@ -5,12 +5,13 @@ import inspect
 import io
 from dataclasses import MISSING, fields
 
-from twin_harness import metrics, shapes
+from twin_harness import metrics
 from twin_harness.cli import main
 from twin_harness.config import OPTIONS
 from twin_harness.dataset.package import _ABOUT, _annotation_field
 from twin_harness.plugin import fixtures, markers
 from twin_harness.records import ANNOTATION_COLUMNS
+from twin_harness.shapes import shape as shapes
 
 _COMMANDS = (
     "doctor", "stress", "log", "overhead", "run", "schedule random", "schedule grid", "schedule replay", "schedule show", "schedule check", "runs",

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOME_OF = {
-    "constant": "shapes",
-    "ramp": "shapes",
-    "steps": "shapes",
-    "sine": "shapes",
-    "square": "shapes",
-    "spikes": "shapes",
-    "leak": "shapes",
-    "trace": "shapes",
+    "constant": "shapes.shape",
+    "ramp": "shapes.shape",
+    "steps": "shapes.shape",
+    "sine": "shapes.shape",
+    "square": "shapes.shape",
+    "spikes": "shapes.shape",
+    "leak": "shapes.shape",
+    "trace": "shapes.shape",
     "Event": "schedule",
     "Experiment": "schedule",
     "Schedule": "schedule",
@@ -68,14 +68,14 @@ if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
     from twin_harness.schedule import Experiment as Experiment
     from twin_harness.schedule import Schedule as Schedule
     from twin_harness.session import run as run
-    from twin_harness.shapes import constant as constant
-    from twin_harness.shapes import leak as leak
-    from twin_harness.shapes import ramp as ramp
-    from twin_harness.shapes import sine as sine
-    from twin_harness.shapes import spikes as spikes
-    from twin_harness.shapes import square as square
-    from twin_harness.shapes import steps as steps
-    from twin_harness.shapes import trace as trace
+    from twin_harness.shapes.shape import constant as constant
+    from twin_harness.shapes.shape import leak as leak
+    from twin_harness.shapes.shape import ramp as ramp
+    from twin_harness.shapes.shape import sine as sine
+    from twin_harness.shapes.shape import spikes as spikes
+    from twin_harness.shapes.shape import square as square
+    from twin_harness.shapes.shape import steps as steps
+    from twin_harness.shapes.shape import trace as trace
 
 
 def __getattr__(name: str) -> object:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twin_harness.shapes import Leak, Ramp, Sine, Spikes, Square, Steps, Trace
-from twin_harness.spike_train import draws
+from twin_harness.shapes.shape import Leak, Ramp, Sine, Spikes, Square, Steps, Trace
+from twin_harness.shapes.spikes import draws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from twin_harness.schedule import Event
-    from twin_harness.shapes import Shape
+    from twin_harness.shapes.shape import Shape
 
     Array = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from twin_harness import shapes
 from twin_harness.errors import InvalidInput
+from twin_harness.shapes import shape as shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict, model_validator
 
-from twin_harness import shapes
 from twin_harness.phrasing import refuse
+from twin_harness.shapes import shape as shapes
 
 # Within these bounds every level, area and mean of a shape is finite.
 Number = Annotated[float, Strict(), Field(ge=-1e18, le=1e18, allow_inf_nan=False)]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from twin_harness import shapes as _shapes
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule import Event, Experiment, Schedule
+from twin_harness.shapes import shape as _shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from twin_harness import shapes
+from twin_harness.shapes import shape as shapes
 
 
 def grid(lowest, highest, step=0.1):

@@ -7,7 +7,7 @@ import csv
 import json
 
 from twin_harness.control.annotations import LONGEST_CELL, AnnotationRecorder, within_a_cell
-from twin_harness.shapes import steps, to_json, trace
+from twin_harness.shapes.shape import steps, to_json, trace
 from unit.runs import make_folder
 
 LONG = trace([(k / 10, float(k % 91)) for k in range(20_000)])

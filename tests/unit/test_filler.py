@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from twin_harness.shapes import constant
+from twin_harness.shapes.shape import constant
 from twin_harness.stress import cpu_stress
 from twin_harness.stress.cpu_stress import SLOT_S, Team
 from twin_harness.stress.load import Load

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from twin_harness.shapes import constant, to_json
+from twin_harness.shapes.shape import constant, to_json
 from twin_harness.system.board import Board
 from twin_harness.telemetry import load_account
 from twin_harness.telemetry.load_account import LoadAccount

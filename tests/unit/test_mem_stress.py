@@ -2,7 +2,7 @@
 
 import mmap
 
-from twin_harness.shapes import constant
+from twin_harness.shapes.shape import constant
 from twin_harness.stress.load import Load
 from twin_harness.stress.mem_stress import GRAIN_BYTES, STIR_PERIOD_S, MemoryStress
 

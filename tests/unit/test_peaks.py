@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_harness import peaks, shapes
+from twin_harness import peaks
 from twin_harness.builders import cpu, disk
 from twin_harness.peaks import highest, lines_of, peak
-from twin_harness.shapes import constant, leak, ramp, sine, spikes, square, steps, trace
-from twin_harness.spike_train import draw, draws
+from twin_harness.shapes import shape as shapes
+from twin_harness.shapes.shape import constant, leak, ramp, sine, spikes, square, steps, trace
+from twin_harness.shapes.spikes import draw, draws
 from unit.drawn import DURATIONS_S, any_shape, grid
 
 WEEK_S = 604_800

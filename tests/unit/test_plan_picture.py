@@ -5,7 +5,7 @@ import pytest
 from twin_harness.builders import command, cpu, disk, memory, plan
 from twin_harness.report.plan_picture import plan_lines, plan_png
 from twin_harness.schedule import Schedule
-from twin_harness.shapes import ramp, sine, steps, trace
+from twin_harness.shapes.shape import ramp, sine, steps, trace
 
 SCHEDULE = Schedule.of(
     plan(cpu(ramp(0, 80), duration_s=8), disk(20e6, start_s=4, duration_s=4), name="both at once"),

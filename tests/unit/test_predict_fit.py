@@ -15,7 +15,7 @@ from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.runs import check_fit
 from twin_harness.predict.twin import Twin
-from twin_harness.shapes import constant
+from twin_harness.shapes.shape import constant
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, kee
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES, PARAMETERS, START, inward, outward
 from twin_harness.predict.simulate import Start, simulate
-from twin_harness.shapes import constant, ramp, steps
+from twin_harness.shapes.shape import constant, ramp, steps
 
 SHARES = st.lists(st.floats(0, 1), min_size=len(NAMES), max_size=len(NAMES))
 

@@ -8,7 +8,7 @@ from twin_harness.builders import command, cpu, disk, memory, plan
 from twin_harness.config import parse_guard
 from twin_harness.control import preflight
 from twin_harness.errors import InvalidInput
-from twin_harness.shapes import ramp, square, trace
+from twin_harness.shapes.shape import ramp, square, trace
 from unit.test_machine import MACHINE
 
 MIB, GIB = 2**20, 2**30

@@ -18,7 +18,7 @@ from twin_harness.errors import InvalidInput, UnreadableRun
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment
 from twin_harness.run_folder import RunFolder, draw_run_id
 from twin_harness.schedule import Schedule
-from twin_harness.shapes import trace
+from twin_harness.shapes.shape import trace
 from unit.rows import rows
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from twin_harness import shapes
-from twin_harness.shapes import Constant, Leak, Ramp, Sine, Spikes, Square, Steps, Trace
+from twin_harness.shapes import shape as shapes
+from twin_harness.shapes.shape import Constant, Leak, Ramp, Sine, Spikes, Square, Steps, Trace
 from unit.drawn import DURATIONS_S, any_shape, grid
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(6)

@@ -12,7 +12,7 @@ import pytest
 from twin_harness.builders import command, cpu, disk, memory, plan
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule import Schedule
-from twin_harness.shapes import leak, ramp, sine, spikes, square, steps, trace
+from twin_harness.shapes.shape import leak, ramp, sine, spikes, square, steps, trace
 
 CASES, COMMANDS = 1_000, 20
 MOST_BYTES, MOST_S = 200 * 2**20, 5.0

@@ -12,7 +12,7 @@ import numpy as np
 
 from twin_harness.errors import InvalidInput
 from twin_harness.peaks import lines_of, peak
-from twin_harness.shapes import Trace
+from twin_harness.shapes.shape import Trace
 from twin_harness.system.deadline import space_from
 from twin_harness.system.machine import look_at_folder
 from twin_harness.system.procfs import AvailableMemory, ControlGroup, cpu_temperature_files, is_swap_active

@@ -25,7 +25,7 @@ from twin_harness.errors import InvalidInput
 from twin_harness.frames import whole_machine
 from twin_harness.recording import load
 from twin_harness.schedule import Schedule
-from twin_harness.shapes import trace
+from twin_harness.shapes.shape import trace
 from twin_harness.system import newest
 
 if TYPE_CHECKING:

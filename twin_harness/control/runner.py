@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
-from twin_harness import shapes
 from twin_harness.control import preflight
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
@@ -19,6 +18,7 @@ from twin_harness.frames import read_frame
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.recording import Recording, compare
 from twin_harness.records import AnnotationRow, PlannedExperiment
+from twin_harness.shapes import shape as shapes
 from twin_harness.system import deadline
 from twin_harness.system.clock import monotonic_s, sleep_s
 from twin_harness.system.deadline import Unanswered

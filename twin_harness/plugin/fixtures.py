@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from twin_harness.recording import Recording
     from twin_harness.schedule import Experiment
     from twin_harness.session import Session
-    from twin_harness.shapes import Shape
+    from twin_harness.shapes.shape import Shape
     from twin_harness.system.machine import Machine
     from twin_harness.variant import Variant
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness import shapes
 from twin_harness.errors import Undecided
 from twin_harness.frames import LABELS
 from twin_harness.metrics import RESOURCE_COLUMNS, columns
@@ -19,6 +18,7 @@ from twin_harness.predict.simulate import simulate
 from twin_harness.recording import Recording, compare
 from twin_harness.records import AnnotationRow, PlannedExperiment
 from twin_harness.run_folder import RunFolder
+from twin_harness.shapes import shape as shapes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from twin_harness.spike_train import draw
+from twin_harness.shapes.spikes import draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable

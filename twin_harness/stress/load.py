@@ -14,7 +14,7 @@ from twin_harness.system.child import run_as_ordinary, run_in_real_time
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twin_harness.shapes import Shape
+    from twin_harness.shapes.shape import Shape
 
 _PATIENCE_S = 0.02
 

@@ -21,8 +21,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from twin_harness import shapes
 from twin_harness.errors import advise
+from twin_harness.shapes import shape as shapes
 from twin_harness.stress.command_stress import CommandStress, environment_of
 from twin_harness.stress.cpu_stress import CpuStress, Team
 from twin_harness.stress.custom import find_stressor

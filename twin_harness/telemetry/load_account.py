@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from twin_harness import shapes
+from twin_harness.shapes import shape as shapes
 from twin_harness.system.board import ENDED, UNCOUNTED, Board, LoadProcess
 from twin_harness.system.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twin_harness.shapes import Shape
+    from twin_harness.shapes.shape import Shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from twin_harness.recorded import Trace
-from twin_harness.spike_train import Spikes
+from twin_harness.shapes.spikes import Spikes
+from twin_harness.shapes.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""Load shapes: the level of a load over time, in the standard library alone."""
