@@ -18,9 +18,9 @@ from pathlib import Path
 import measure
 from stress_fidelity import Ours
 
-from twin_harness import builders
 from twin_harness.config import TwinConfig
 from twin_harness.errors import ExperimentError, Undecided
+from twin_harness.schedule import builders
 from twin_harness.seat import Seat
 from twin_harness.session import Session
 from twin_harness.system.board import PLAN_SLOTS, Board

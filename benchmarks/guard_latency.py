@@ -19,9 +19,9 @@ from pathlib import Path
 
 import measure
 
-from twin_harness import builders
 from twin_harness.config import TwinConfig, parse_guard
 from twin_harness.errors import ExperimentAborted
+from twin_harness.schedule import builders
 from twin_harness.seat import Seat
 from twin_harness.session import Session
 from twin_harness.system.board import LIVE

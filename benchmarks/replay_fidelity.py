@@ -15,8 +15,9 @@ from pathlib import Path
 import measure
 import numpy as np
 
-from twin_harness import builders, load
-from twin_harness.schedule import Schedule
+from twin_harness import load
+from twin_harness.schedule import builders
+from twin_harness.schedule.model import Schedule
 from twin_harness.shapes import shape as shapes
 
 # What is replayed is what the load itself took; the machine's totals hold its neighbours, too, and are shown beside.

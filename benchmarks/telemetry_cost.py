@@ -24,7 +24,7 @@ from pathlib import Path
 import measure
 from stress_fidelity import Ours
 
-from twin_harness import builders
+from twin_harness.schedule import builders
 from twin_harness.system.board import Board
 from twin_harness.system.machine import inspect_machine
 from twin_harness.telemetry.start import Telemetry

@@ -18,15 +18,15 @@ _HOME_OF = {
     "spikes": "shapes.shape",
     "leak": "shapes.shape",
     "trace": "shapes.shape",
-    "Event": "schedule",
-    "Experiment": "schedule",
-    "Schedule": "schedule",
-    "cpu": "builders",
-    "memory": "builders",
-    "disk": "builders",
-    "command": "builders",
-    "custom": "builders",
-    "plan": "builders",
+    "Event": "schedule.model",
+    "Experiment": "schedule.model",
+    "Schedule": "schedule.model",
+    "cpu": "schedule.builders",
+    "memory": "schedule.builders",
+    "disk": "schedule.builders",
+    "command": "schedule.builders",
+    "custom": "schedule.builders",
+    "plan": "schedule.builders",
     "Recording": "recording",
     "Run": "recording",
     "Runner": "recording",
@@ -47,12 +47,6 @@ __all__ = [  # noqa: PLE0604 - every name is in _HOME_OF and resolved by __getat
 ]
 
 if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
-    from twin_harness.builders import command as command
-    from twin_harness.builders import cpu as cpu
-    from twin_harness.builders import custom as custom
-    from twin_harness.builders import disk as disk
-    from twin_harness.builders import memory as memory
-    from twin_harness.builders import plan as plan
     from twin_harness.errors import ExperimentAborted as ExperimentAborted
     from twin_harness.errors import ExperimentFailed as ExperimentFailed
     from twin_harness.errors import FidelityMissed as FidelityMissed
@@ -64,9 +58,15 @@ if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
     from twin_harness.recording import Run as Run
     from twin_harness.recording import Runner as Runner
     from twin_harness.recording import load as load
-    from twin_harness.schedule import Event as Event
-    from twin_harness.schedule import Experiment as Experiment
-    from twin_harness.schedule import Schedule as Schedule
+    from twin_harness.schedule.builders import command as command
+    from twin_harness.schedule.builders import cpu as cpu
+    from twin_harness.schedule.builders import custom as custom
+    from twin_harness.schedule.builders import disk as disk
+    from twin_harness.schedule.builders import memory as memory
+    from twin_harness.schedule.builders import plan as plan
+    from twin_harness.schedule.model import Event as Event
+    from twin_harness.schedule.model import Experiment as Experiment
+    from twin_harness.schedule.model import Schedule as Schedule
     from twin_harness.session import run as run
     from twin_harness.shapes.shape import constant as constant
     from twin_harness.shapes.shape import leak as leak

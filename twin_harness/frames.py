@@ -6,10 +6,10 @@ import io
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.csv_rows import count_cells
 from twin_harness.errors import UnreadableRun
 from twin_harness.metrics import DATASET_VERSION, IDENTITY
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow
+from twin_harness.schedule.csv_rows import count_cells
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from twin_harness.fidelity import Fidelity
     from twin_harness.recording import Recording
     from twin_harness.records import AnnotationRow
-    from twin_harness.schedule import Event
+    from twin_harness.schedule.model import Event
 
 KEPT, MISSED, UNDECIDED, UNJUDGED = "kept", "missed", "UNDECIDED", "not judged"
 _SLOT_S = 0.5 / 21  # of the closed loop of CPU load, see stress/cpu_stress.py

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from twin_harness.records import AnnotationRow, PlannedExperiment
-    from twin_harness.schedule import Event, Experiment
+    from twin_harness.schedule.model import Event, Experiment
 
 _SHORT_POINTS, _SHORT_SHARE, _LEAST_EXPLAINED = 1.0, 0.01, 0.5
 _EDGE_S = 1e-6

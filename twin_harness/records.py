@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from twin_harness.schedule import Experiment
+from twin_harness.schedule.model import Experiment
 
 
 @dataclass

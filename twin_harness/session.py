@@ -49,7 +49,7 @@ from twin_harness.telemetry.start import Telemetry, TelemetryProcess
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from twin_harness.schedule import Experiment
+    from twin_harness.schedule.model import Experiment
     from twin_harness.twin_runner import TwinRunner
 
 _LIBRARIES = ("pytest", "pytest-xdist", "psutil", "hypothesis", "pandas", "seaborn", "matplotlib", "numpy", "pydantic", "allure-pytest")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule import Event, Experiment, Schedule
+from twin_harness.schedule.model import Event, Experiment, Schedule
 from twin_harness.shapes import shape as _shapes
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from twin_harness.control.annotations import AnnotationRecorder
     from twin_harness.predict.twin import Twin
     from twin_harness.run_folder import RunFolder
-    from twin_harness.schedule import Experiment
+    from twin_harness.schedule.model import Experiment
     from twin_harness.system.machine import Machine
 
 

@@ -6,8 +6,9 @@ import sys
 import pytest
 from quick import plan
 
-from twin_harness import command, custom, event_options
+from twin_harness import command, custom
 from twin_harness.errors import ExperimentFailed
+from twin_harness.schedule import event_options
 from twin_harness.system.load_tree import marked_processes
 
 # A program that leaves: a grandchild in a session of its own burns CPU, and the program itself ends at once.

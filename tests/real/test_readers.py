@@ -12,8 +12,9 @@ from contextlib import suppress
 
 import pytest
 
-from twin_harness import cpu, load, schedule
+from twin_harness import cpu, load
 from twin_harness import plan as plan_of
+from twin_harness.schedule import model as schedule
 
 PATIENCE_S = 120.0
 TWIN = [sys.executable, "-m", "twin_harness.cli"]

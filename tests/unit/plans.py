@@ -7,7 +7,7 @@ import math
 import pytest
 
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule import Schedule
+from twin_harness.schedule.model import Schedule
 
 EVERY_SHAPE = [
     {"kind": "constant", "level": 40.0},

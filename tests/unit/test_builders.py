@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule import Schedule
+from twin_harness.schedule.builders import cpu, disk, memory, plan
+from twin_harness.schedule.model import Schedule
 from twin_harness.shapes import shape as shapes
 
 EVENT_IN_A_LIST = "[Event(id='', stressor='cpu', start_s=0.0, duration_s=1.0"

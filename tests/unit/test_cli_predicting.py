@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness.builders import cpu, memory, plan
 from twin_harness.cli import main
-from twin_harness.schedule import Schedule
+from twin_harness.schedule.builders import cpu, memory, plan
+from twin_harness.schedule.model import Schedule
 
 SAMPLE = next((Path(__file__).parent.parent.parent / "data" / "sample").glob("*Z-*"))
 PLANS = Schedule.of(plan(cpu(60, duration_s=10), name="busy"), plan(memory(50, duration_s=10), name="beyond"))

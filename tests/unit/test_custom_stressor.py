@@ -2,10 +2,10 @@
 
 import pytest
 
-from twin_harness import event_options
-from twin_harness.builders import custom, plan
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule import Schedule
+from twin_harness.schedule import event_options
+from twin_harness.schedule.builders import custom, plan
+from twin_harness.schedule.model import Schedule
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
-from twin_harness.builders import cpu, memory, plan
 from twin_harness.metrics import by_name
 from twin_harness.recording import Recording, Run
 from twin_harness.report import evidence
@@ -17,6 +16,7 @@ from twin_harness.report.lags import lagged
 from twin_harness.report.neighbours import busiest
 from twin_harness.report.saturation import Knee, knee_of, steps_of
 from twin_harness.report.summary import section as summary
+from twin_harness.schedule.builders import cpu, memory, plan
 
 
 def course(level_of, machine_of, *, more=()):

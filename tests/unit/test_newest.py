@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness import load, schedule
+from twin_harness import load
 from twin_harness.config import TwinConfig
 from twin_harness.errors import InvalidInput
 from twin_harness.run_folder import RUN_ID, RunFolder
+from twin_harness.schedule import model as schedule
 from twin_harness.seat import Seat, draw_run_id
 from twin_harness.session import Session
 from twin_harness.system import newest

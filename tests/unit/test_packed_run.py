@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from twin_harness import load
-from twin_harness.builders import cpu, plan
 from twin_harness.cli import main
 from twin_harness.control.replay import replay
 from twin_harness.dataset.cleaning import clean
@@ -19,6 +18,7 @@ from twin_harness.dataset.tables import write_parquet
 from twin_harness.dataset.validation import validate
 from twin_harness.errors import UnreadableRun
 from twin_harness.recording import Run
+from twin_harness.schedule.builders import cpu, plan
 from unit.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
 REPOSITORY = Path(__file__).parents[2]

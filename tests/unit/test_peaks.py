@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_harness import peaks
-from twin_harness.builders import cpu, disk
-from twin_harness.peaks import highest, lines_of, peak
+from twin_harness.schedule import peaks
+from twin_harness.schedule.builders import cpu, disk
+from twin_harness.schedule.peaks import highest, lines_of, peak
 from twin_harness.shapes import shape as shapes
 from twin_harness.shapes.shape import constant, leak, ramp, sine, spikes, square, steps, trace
 from twin_harness.shapes.spikes import draw, draws

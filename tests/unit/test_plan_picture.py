@@ -2,9 +2,9 @@
 
 import pytest
 
-from twin_harness.builders import command, cpu, disk, memory, plan
 from twin_harness.report.plan_picture import plan_lines, plan_png
-from twin_harness.schedule import Schedule
+from twin_harness.schedule.builders import command, cpu, disk, memory, plan
+from twin_harness.schedule.model import Schedule
 from twin_harness.shapes.shape import ramp, sine, steps, trace
 
 SCHEDULE = Schedule.of(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from foretold import CAPACITY, FINGERPRINT, TRUTH, campaign, observed, true_parameters, without
 
-from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.evaluate import evaluate, evaluate_splits
 from twin_harness.predict.fit import fit
@@ -15,6 +14,7 @@ from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.runs import check_fit
 from twin_harness.predict.twin import Twin
+from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.shapes.shape import constant
 
 

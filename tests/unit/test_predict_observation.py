@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
-from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.observation import _held_before, observe, start_of
 from twin_harness.predict.runs import check_machines, gather
 from twin_harness.recording import load
+from twin_harness.schedule.builders import cpu, disk, memory, plan
 from unit.test_machine import MACHINE
 
 FACTS = {"fingerprint": "f" * 16, "cpus": [0, 1], "cpu_capacity": 2.0, "memory_limit_bytes": 2**30}

@@ -6,12 +6,12 @@ from foretold import CAPACITY, campaign, true_parameters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.predict.demand import CHANNELS, demand_of, stacked
 from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, keep_of
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES, PARAMETERS, START, inward, outward
 from twin_harness.predict.simulate import Start, simulate
+from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.shapes.shape import constant, ramp, steps
 
 SHARES = st.lists(st.floats(0, 1), min_size=len(NAMES), max_size=len(NAMES))

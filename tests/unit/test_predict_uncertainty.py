@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from foretold import CAPACITY, campaign, observed, true_parameters
 
-from twin_harness.builders import cpu, plan
 from twin_harness.predict.calibration import calibrate, ratios_of
 from twin_harness.predict.drift import mean_errors, watch
 from twin_harness.predict.evaluate import evaluate
@@ -17,6 +16,7 @@ from twin_harness.predict.runs import without_tests
 from twin_harness.predict.suggest import suggest
 from twin_harness.predict.twin import Twin
 from twin_harness.predict.uncertainty import FreeRun, Spread, _noise_of, _resampled
+from twin_harness.schedule.builders import cpu, plan
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from jsonschema.validators import validator_for
 from runs import NAMES, ZERO_S, csv_row, make_folder, planned, write_dataset
 
 from twin_harness import load
-from twin_harness.builders import cpu, plan
 from twin_harness.dataset.cleaning import FLAGS, clean
 from twin_harness.dataset.merge import merge
 from twin_harness.dataset.package import PROFILE, write_package
@@ -26,6 +25,7 @@ from twin_harness.errors import InvalidInput
 from twin_harness.metrics import by_name
 from twin_harness.recording import Recording
 from twin_harness.run_folder import RunFolder
+from twin_harness.schedule.builders import cpu, plan
 
 
 def rows(ends_s, **columns):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from twin_harness.builders import cpu, plan
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment, cell
+from twin_harness.schedule.builders import cpu, plan
 from unit.rows import rows
 
 COLUMN_LINE = (

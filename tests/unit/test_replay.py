@@ -9,7 +9,7 @@ import pytest
 
 from twin_harness.control.replay import Series, replay
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule import Schedule
+from twin_harness.schedule.model import Schedule
 
 HEAD = "time,usage,mem,note\n"
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twin_harness.recording import Run
-    from twin_harness.schedule import Event, Experiment
+    from twin_harness.schedule.model import Event, Experiment
 
 GIB, MIB = 2**30, 2**20
 LIMIT_BYTES = 8 * GIB

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twin_harness import run_folder
-from twin_harness.builders import cpu, disk, plan
 from twin_harness.errors import InvalidInput, UnreadableRun
 from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment
 from twin_harness.run_folder import RunFolder, draw_run_id
-from twin_harness.schedule import Schedule
+from twin_harness.schedule.builders import cpu, disk, plan
+from twin_harness.schedule.model import Schedule
 from twin_harness.shapes.shape import trace
 from unit.rows import rows
 

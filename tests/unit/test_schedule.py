@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.errors import InvalidInput
-from twin_harness.event_options import UNITS
-from twin_harness.schedule import Event, Experiment, Schedule
+from twin_harness.schedule.builders import cpu, disk, memory, plan
+from twin_harness.schedule.event_options import UNITS
+from twin_harness.schedule.model import Event, Experiment, Schedule
 from twin_harness.shapes import shape as shapes
 from unit.drawn import DURATIONS_S, any_shape, grid
 from unit.plans import DISK_OPTIONS, at, look_hard_at, one_event, paths, put, read, read_or_refuse, refusal, whole_file

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness import schedule_file
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule import Schedule
+from twin_harness.schedule import file as schedule_file
+from twin_harness.schedule.model import Schedule
 from unit.plans import one_event, read, refusal
 
 # -- JSON -----------------------------------------------------------------------------------------------------------------------

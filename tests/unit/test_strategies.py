@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from twin_harness.control import make_schedule
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule import Schedule
+from twin_harness.schedule.model import Schedule
 from twin_harness.strategies import PROFILE, SHAPES, Bounds, experiments, schedules
 
 BOUNDS = ", ".join(field.name for field in dataclasses.fields(Bounds))

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from twin_harness.builders import command, cpu, disk, memory, plan
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule import Schedule
+from twin_harness.schedule.builders import command, cpu, disk, memory, plan
+from twin_harness.schedule.model import Schedule
 from twin_harness.shapes.shape import leak, ramp, sine, spikes, square, steps, trace
 
 CASES, COMMANDS = 1_000, 20

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from twin_harness.judgement import Judgement
     from twin_harness.recording import Recording
     from twin_harness.records import AnnotationRow
-    from twin_harness.schedule import Event, Experiment
+    from twin_harness.schedule.model import Event, Experiment
     from twin_harness.session import Session
 
 
@@ -115,7 +115,7 @@ def _run_in_turn(
 def run(arguments: argparse.Namespace) -> int:
     """Run every experiment of a schedule file."""
     from twin_harness.cli.at_once import MOST_AT_ONCE  # noqa: PLC0415 - as below
-    from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - pydantic loads with it
 
     if not 1 <= arguments.parallel <= MOST_AT_ONCE:
         msg = f"run: --parallel: expected a whole number from 1 to {MOST_AT_ONCE} but got {arguments.parallel}"
@@ -139,7 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def stress(arguments: argparse.Namespace) -> int:
     """Put one load on one resource."""
-    from twin_harness.builders import plan  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.schedule.builders import plan  # noqa: PLC0415 - pydantic loads with it
 
     experiment = plan(_event_of(arguments), name=f"twin stress {arguments.resource}", lead_s=0.5, tail_s=0.3)
     settings = read_settings(arguments, has_report=False)
@@ -153,7 +153,7 @@ def stress(arguments: argparse.Namespace) -> int:
 
 def _event_of(arguments: argparse.Namespace) -> Event:
     """Return the one event that ``twin stress`` was asked for."""
-    from twin_harness import builders  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.schedule import builders  # noqa: PLC0415 - pydantic loads with it
 
     options = _parse_options(arguments.options)
     if (arguments.resource == "command") != bool(arguments.argv):
@@ -199,7 +199,7 @@ def _parse_shape(text: str) -> Any:
     except ValueError as error:
         msg = f'stress: --shape: {text!r} is no JSON ({error}); write e.g. --shape \'{{"kind": "ramp", "from": 0, "to": 80}}\''
         raise InvalidInput(msg) from None
-    from twin_harness.schedule import Schedule  # noqa: PLC0415 - as above
+    from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - as above
 
     event = {"stressor": "disk", "duration_s": 1.0, "shape": data}  # disk: no upper bound; the resource's own is checked by its builder
     checked = Schedule.from_json({"experiments": [{"events": [event]}]}, source="stress: --shape")

@@ -87,7 +87,7 @@ def fit(arguments: argparse.Namespace) -> int:
 def predict(arguments: argparse.Namespace) -> int:
     """Foretell every experiment of a schedule."""
     from twin_harness.predict.twin import Twin  # noqa: PLC0415 - numpy and scipy load with it
-    from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - pydantic loads with it
 
     twin, schedule = Twin.load(arguments.model), Schedule.read(arguments.schedule)
     start = _now(twin) if arguments.now else None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from twin_harness.schedule import Experiment, Schedule
+    from twin_harness.schedule.model import Experiment, Schedule
 
 _BOUNDS: dict[str, tuple[Callable[[str], Any], str, str]] = {  # of random schedules; see strategies.Bounds
     "stressors": (str, "LIST", "resources used (default: cpu,memory,disk)"),
@@ -98,7 +98,7 @@ def _suggested(arguments: argparse.Namespace) -> Schedule:
     from twin_harness.control.campaign import Bounds, draw_campaign, role_of  # noqa: PLC0415 - pydantic loads with it
     from twin_harness.predict.suggest import suggest  # noqa: PLC0415 - scipy loads with it
     from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
-    from twin_harness.schedule import Schedule  # noqa: PLC0415 - as above
+    from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - as above
 
     if arguments.n < 1:
         msg = f"schedule suggest: expected -n of 1 or more but got {arguments.n}"
@@ -131,7 +131,7 @@ def _numbers(text: str | None, name: str) -> tuple[float, ...]:
 def _show(arguments: argparse.Namespace) -> int:
     """Draw a schedule."""
     from twin_harness.report.plan_picture import plan_lines, plan_png  # noqa: PLC0415 - matplotlib loads with it
-    from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - pydantic loads with it
 
     schedule = Schedule.read(arguments.file)
     say(*plan_lines(schedule))
@@ -144,7 +144,7 @@ def _show(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     """Say what this machine would make of a schedule."""
     from twin_harness.control import preflight  # noqa: PLC0415 - psutil loads with it
-    from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - pydantic loads with it
     from twin_harness.system.machine import inspect_machine  # noqa: PLC0415 - as above
 
     schedule, settings = Schedule.read(arguments.file), read_settings(arguments)

@@ -17,10 +17,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.config import NO_TOLERANCE
 from twin_harness.errors import InvalidInput, TwinError
 from twin_harness.run_folder import RunFolder
+from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.shapes.shape import Shape, constant, ramp, sine, spikes, square, steps, trace
 from twin_harness.system.machine import is_same_machine
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from twin_harness.schedule import Event, Experiment
+    from twin_harness.schedule.model import Event, Experiment
 
 COUNTS = {"10m": (6, 2, 2), "1h": (24, 20, 16), "4h": (60, 50, 40)}  # runs of train, calibrate and test
 ROLES = ("train", "calibrate", "test")

@@ -10,9 +10,9 @@ import random as _random
 from typing import Any
 
 from twin_harness import __version__
-from twin_harness.builders import cpu, disk, memory, plan
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule import Event, Experiment, Schedule
+from twin_harness.schedule.builders import cpu, disk, memory, plan
+from twin_harness.schedule.model import Event, Experiment, Schedule
 
 MOST_EXPERIMENTS = 10_000
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.errors import InvalidInput
-from twin_harness.peaks import lines_of, peak
+from twin_harness.schedule.peaks import lines_of, peak
 from twin_harness.shapes.shape import Trace
 from twin_harness.system.deadline import space_from
 from twin_harness.system.machine import look_at_folder
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from twin_harness.config import GuardLimits
-    from twin_harness.schedule import Event, Experiment
+    from twin_harness.schedule.model import Event, Experiment
     from twin_harness.system.machine import Machine
 
 _ROUNDING = 1e-6

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twin_harness import __version__
-from twin_harness.builders import cpu, disk, memory, plan
-from twin_harness.csv_rows import decoded, has_empty_ends, misfit, rows_of
 from twin_harness.errors import InvalidInput
 from twin_harness.frames import whole_machine
 from twin_harness.recording import load
-from twin_harness.schedule import Schedule
+from twin_harness.schedule.builders import cpu, disk, memory, plan
+from twin_harness.schedule.csv_rows import decoded, has_empty_ends, misfit, rows_of
+from twin_harness.schedule.model import Schedule
 from twin_harness.shapes.shape import trace
 from twin_harness.system import newest
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from twin_harness.schedule import Event
+    from twin_harness.schedule.model import Event
 
     Array = NDArray[np.float64]
 

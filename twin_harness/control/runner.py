@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twin_harness.control.site import Site
-    from twin_harness.schedule import Event, Experiment
+    from twin_harness.schedule.model import Event, Experiment
 
 LEAST_LEAD_S = 0.35
 _POLL_S = 0.05

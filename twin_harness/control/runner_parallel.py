@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from twin_harness.schedule import Experiment
+    from twin_harness.schedule.model import Experiment
 
 
 def claim_part(paths: Sequence[Path], preferred: int, patience_s: float = 10.0) -> tuple[int, FileLock]:

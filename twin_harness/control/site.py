@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness.config import NO_TOLERANCE
 from twin_harness.control.preflight import disk_floor_bytes, memory_floor_bytes
-from twin_harness.event_options import custom_stressors
+from twin_harness.schedule.event_options import custom_stressors
 from twin_harness.shapes import shape as shapes
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from twin_harness.control.runner_parallel import Admission
     from twin_harness.records import PlannedExperiment
     from twin_harness.run_folder import RunFolder
-    from twin_harness.schedule import Experiment
+    from twin_harness.schedule.model import Experiment
     from twin_harness.system.board import Board
     from twin_harness.system.machine import Machine
 

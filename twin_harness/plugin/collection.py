@@ -17,7 +17,7 @@ from twin_harness.system import newest
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from twin_harness.schedule import Experiment
+    from twin_harness.schedule.model import Experiment
 
 
 def drawn_experiments(config: pytest.Config, mark: pytest.Mark) -> tuple[Experiment, ...]:
@@ -230,7 +230,7 @@ class ScheduleFile(pytest.File):
         Raises:
             CollectError: the file is no schedule; one sentence.
         """
-        from twin_harness.schedule import Schedule  # noqa: PLC0415 - pydantic loads with it
+        from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - pydantic loads with it
 
         try:
             schedule = Schedule.read(self.path)

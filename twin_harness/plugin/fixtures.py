@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from twin_harness.gate.measures import Measure
     from twin_harness.predict.twin import Twin
     from twin_harness.recording import Recording
-    from twin_harness.schedule import Experiment
+    from twin_harness.schedule.model import Experiment
     from twin_harness.session import Session
     from twin_harness.shapes.shape import Shape
     from twin_harness.system.machine import Machine
@@ -109,7 +109,7 @@ class ExperimentRunner:
             InvalidInput: ``experiment`` is none, or the machine cannot carry it.
             ExperimentFailed, ExperimentAborted, FidelityMissed, Undecided: as it went.
         """
-        from twin_harness.schedule import Experiment as _Experiment  # noqa: PLC0415 - pydantic loads with it
+        from twin_harness.schedule.model import Experiment as _Experiment  # noqa: PLC0415 - pydantic loads with it
 
         if not isinstance(experiment, _Experiment):
             msg = f"experiment.run(): expected an Experiment made by plan() but got experiment={experiment!r} (type={type(experiment).__name__})"
@@ -158,7 +158,7 @@ class StressFixture:
         tolerance: str | None,
         options: dict[str, Any],
     ) -> Experiment:
-        from twin_harness import builders  # noqa: PLC0415 - pydantic loads with it
+        from twin_harness.schedule import builders  # noqa: PLC0415 - pydantic loads with it
 
         make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}[self._stressor]
         event = make(shape, duration_s=duration_s, **options)

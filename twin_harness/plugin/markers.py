@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pytest
 
     from twin_harness.gate.measures import Measure
-    from twin_harness.schedule import Experiment
+    from twin_harness.schedule.model import Experiment
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 _.,:/#\[\]-]")
 USERS = frozenset({"recording", "experiment_plan"})
@@ -30,7 +30,7 @@ def experiment(
     tolerance: str | None = None,
 ) -> Experiment:
     """Plan the experiment of this test from cpu(), memory() and disk() events; the `recording` fixture runs it."""
-    from twin_harness.builders import plan  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.schedule.builders import plan  # noqa: PLC0415 - pydantic loads with it
 
     return plan(*events, name=name, lead_s=lead_s, tail_s=tail_s, share=share, settle_s=settle_s, tolerance=tolerance)
 

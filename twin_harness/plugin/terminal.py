@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pytest
 
     from twin_harness.plugin.state import PluginState
-    from twin_harness.schedule import Event, Experiment
+    from twin_harness.schedule.model import Event, Experiment
 
 _MOST_SHOWN = 10
 
@@ -62,7 +62,7 @@ def _peak(planned: list[Experiment], stressor: str) -> str:
 
     Empty without such events.
     """
-    from twin_harness.peaks import peak  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.schedule.peaks import peak  # noqa: PLC0415 - numpy loads with it
 
     experiments = {id(experiment): [event for event in experiment.events if event.stressor == stressor] for experiment in planned}
     units = dict.fromkeys(event.unit for events in experiments.values() for event in events)

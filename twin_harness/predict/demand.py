@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twin_harness.schedule import Event, Experiment
+    from twin_harness.schedule.model import Event, Experiment
 
 CHANNELS = (
     "cpu_percent",

@@ -10,12 +10,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twin_harness.errors import InvalidInput
-from twin_harness.phrasing import checked, refuse, short
 from twin_harness.predict.demand import CHANNELS, LONGEST_S
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES
 from twin_harness.predict.uncertainty import REGIMES
-from twin_harness.schedule_file import read_json
+from twin_harness.schedule.file import read_json
+from twin_harness.schedule.refusal import checked, refuse, short
 
 # History: 1: parameters, sets, spread, calibration, domain, training. 2: other parameters; the errors of runs.
 FORMAT = "twin-model/2"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.recording import Recording
-    from twin_harness.schedule import Event
+    from twin_harness.schedule.model import Event
 
 COLUMNS = (
     "cpu_percent",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.predict.twin import Twin
-    from twin_harness.schedule import Experiment
+    from twin_harness.schedule.model import Experiment
 
 _STEP = 1e-4
 _SPANS = inward(HIGH) - inward(LOW)

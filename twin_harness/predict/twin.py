@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from twin_harness.predict.demand import Demand
     from twin_harness.recording import Recording, Run
-    from twin_harness.schedule import Experiment
+    from twin_harness.schedule.model import Experiment
 
 _WATCHED_FROM = 10
 _RESOURCE_OF = {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from twin_harness.fidelity import Fidelity
     from twin_harness.recording import Recording
     from twin_harness.records import AnnotationRow
-    from twin_harness.schedule import Event
+    from twin_harness.schedule.model import Event
 
 T = TypeVar("T")
 DISK_COLUMNS = ("disk_read_bytes_per_s", "disk_write_bytes_per_s")

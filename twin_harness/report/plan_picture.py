@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness import peaks
 from twin_harness.report.canvas import INK, SMALL_PT, TEXT_PT, colour_of, from_zero, new_figure, plain, png, shortened, style
 from twin_harness.report.matplotlib_settings import with_default_settings
 from twin_harness.report.quantity import duration, quantity
+from twin_harness.schedule import peaks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from twin_harness.schedule import Event, Experiment, Schedule
+    from twin_harness.schedule.model import Event, Experiment, Schedule
 
 MOST_DRAWN = 12
 _BARS = " ▁▂▃▄▅▆▇█"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from twin_harness.schedule import Event
+    from twin_harness.schedule.model import Event
     from twin_harness.shapes.shape import Shape
 
     Array = NDArray[np.float64]

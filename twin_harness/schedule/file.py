@@ -6,8 +6,8 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from twin_harness.csv_rows import decoded, has_empty_ends, rows_of
 from twin_harness.errors import InvalidInput
+from twin_harness.schedule.csv_rows import decoded, has_empty_ends, rows_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict, model_validator
 
-from twin_harness.phrasing import refuse
+from twin_harness.schedule.refusal import refuse
 from twin_harness.shapes import shape as shapes
 
 # Within these bounds every level, area and mean of a shape is finite.

@@ -1,0 +1,1 @@
+"""Schedules: what is planned, how it is written, read, checked and built."""
