@@ -10,7 +10,7 @@ from twin_harness.cli import main
 from twin_harness.config import OPTIONS
 from twin_harness.dataset.package import _ABOUT, _annotation_field
 from twin_harness.plugin import fixtures, markers
-from twin_harness.records import ANNOTATION_COLUMNS
+from twin_harness.runs.records import ANNOTATION_COLUMNS
 from twin_harness.shapes import shape as shapes
 
 _COMMANDS = (
@@ -61,7 +61,7 @@ def _pytest():
             text = inspect.getdoc(getattr(value, "__wrapped__", None) or getattr(value, "_fixture_function", value)) or ""
             rows.append((f"`{name.removeprefix('fixture_')}`", text.replace("\n", " ")))
     methods = []
-    from twin_harness.recording import Recording  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.runs.recording import Recording  # noqa: PLC0415 - numpy loads with it
 
     for name, member in vars(Recording).items():
         if not name.startswith("_") and (callable(member) or isinstance(member, property) or hasattr(member, "func")):

@@ -27,10 +27,10 @@ _HOME_OF = {
     "command": "schedule.builders",
     "custom": "schedule.builders",
     "plan": "schedule.builders",
-    "Recording": "recording",
-    "Run": "recording",
-    "Runner": "recording",
-    "load": "recording",
+    "Recording": "runs.recording",
+    "Run": "runs.recording",
+    "Runner": "runs.recording",
+    "load": "runs.recording",
     "run": "session",
     "Twin": "predict.twin",
     "TwinError": "errors",
@@ -54,10 +54,10 @@ if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
     from twin_harness.errors import TwinError as TwinError
     from twin_harness.errors import Undecided as Undecided
     from twin_harness.predict.twin import Twin as Twin
-    from twin_harness.recording import Recording as Recording
-    from twin_harness.recording import Run as Run
-    from twin_harness.recording import Runner as Runner
-    from twin_harness.recording import load as load
+    from twin_harness.runs.recording import Recording as Recording
+    from twin_harness.runs.recording import Run as Run
+    from twin_harness.runs.recording import Runner as Runner
+    from twin_harness.runs.recording import load as load
     from twin_harness.schedule.builders import command as command
     from twin_harness.schedule.builders import cpu as cpu
     from twin_harness.schedule.builders import custom as custom

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twin_harness.recording import Recording
+    from twin_harness.runs.recording import Recording
 
 
 _LONGEST, _KEPT = 900, 440

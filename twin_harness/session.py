@@ -31,8 +31,8 @@ from twin_harness.control.site import Site
 from twin_harness.dataset.package import write_package
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, Undecided, as_harness_failure, in_a_line
-from twin_harness.recording import Recording, Run
-from twin_harness.run_folder import RunFolder, make_output_folder
+from twin_harness.runs.folder import RunFolder, make_output_folder
+from twin_harness.runs.recording import Recording, Run
 from twin_harness.seat import Seat, cut_secrets
 from twin_harness.system import deadline, newest, reaper
 from twin_harness.system.board import SERVICE_PROBE, Board

@@ -17,8 +17,8 @@ from twin_harness.control.outcome import judge_tolerance
 from twin_harness.errors import Undecided
 from twin_harness.metrics import columns
 from twin_harness.predict.virtual import annotate, virtual_columns
-from twin_harness.recording import Recording
-from twin_harness.records import PlannedExperiment
+from twin_harness.runs.recording import Recording
+from twin_harness.runs.records import PlannedExperiment
 from twin_harness.system.clock import monotonic_s, utc_s, utc_text
 from twin_harness.system.file_lock import FileLock
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from twin_harness.config import TwinConfig
     from twin_harness.control.annotations import AnnotationRecorder
     from twin_harness.predict.twin import Twin
-    from twin_harness.run_folder import RunFolder
+    from twin_harness.runs.folder import RunFolder
     from twin_harness.schedule.model import Experiment
     from twin_harness.system.machine import Machine
 

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from twin_harness.dataset_file import DatasetFile
+from twin_harness.runs.dataset_file import DatasetFile
 from twin_harness.system.board import Board
 from twin_harness.system.machine import inspect_machine
 from twin_harness.telemetry.start import Telemetry

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness.dataset_file import DatasetFile
 from twin_harness.metrics import columns
+from twin_harness.runs.dataset_file import DatasetFile
 from twin_harness.system.board import Board
 from twin_harness.system.clock import FakeClock
 from twin_harness.system.machine import inspect_machine

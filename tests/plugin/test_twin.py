@@ -11,7 +11,7 @@ from foretold import campaign, observed
 
 from twin_harness.predict.runs import gather
 from twin_harness.predict.twin import Twin
-from twin_harness.recording import load
+from twin_harness.runs.recording import load
 
 SCENARIO = """
     import pytest

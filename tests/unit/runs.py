@@ -4,8 +4,8 @@ import math
 from datetime import UTC, datetime, timedelta
 
 from twin_harness import metrics
-from twin_harness.records import AnnotationRow, PlannedExperiment
-from twin_harness.run_folder import RunFolder
+from twin_harness.runs.folder import RunFolder
+from twin_harness.runs.records import AnnotationRow, PlannedExperiment
 
 ZERO_S = 1000.0
 BEGAN = datetime(2026, 1, 2, tzinfo=UTC)

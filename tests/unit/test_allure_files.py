@@ -12,7 +12,7 @@ from runs import annotate, make_folder, planned
 from twin_harness.cli import main
 from twin_harness.plugin.allure_files import CATEGORIES, MOST_BYTES, environment, executor, samples_csv, write_metrics
 from twin_harness.plugin.results_folder import escaped
-from twin_harness.recording import Recording
+from twin_harness.runs.recording import Recording
 from twin_harness.schedule.builders import cpu, plan
 
 MESSAGES = {

@@ -4,8 +4,8 @@ import pytest
 
 from twin_harness.control.campaign import COUNTS, ROLES, Bounds, draw_campaign, recorded_hashes, remaining, role_of
 from twin_harness.errors import InvalidInput
-from twin_harness.records import PlannedExperiment
-from twin_harness.run_folder import RunFolder
+from twin_harness.runs.folder import RunFolder
+from twin_harness.runs.records import PlannedExperiment
 
 
 def of(runs, role):

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twin_harness import metrics
-from twin_harness.dataset_file import DatasetFile
 from twin_harness.errors import UnreadableRun
+from twin_harness.runs.dataset_file import DatasetFile
 
 HEADING = "time,monotonic_s,host,cpu_percent,filler\n"
 

@@ -3,7 +3,7 @@
 import pytest
 from runs import ZERO_S, csv_row, make_folder, write_dataset
 
-from twin_harness.frames import read_frame, whole_machine
+from twin_harness.runs.frames import read_frame, whole_machine
 
 
 @pytest.fixture

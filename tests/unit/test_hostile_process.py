@@ -18,7 +18,7 @@ from twin_harness.config import TwinConfig
 from twin_harness.control import doctor
 from twin_harness.control.annotations import AnnotationRecorder
 from twin_harness.errors import HarnessFailure, advise, as_harness_failure
-from twin_harness.run_folder import RunFolder
+from twin_harness.runs.folder import RunFolder
 from twin_harness.seat import Seat
 from twin_harness.session import Session
 from twin_harness.stress import load_host

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from twin_harness.recording import Run
-from twin_harness.run_folder import RunFolder
+from twin_harness.runs.folder import RunFolder
+from twin_harness.runs.recording import Run
 from twin_harness.system.procfs import start_ticks
 
 

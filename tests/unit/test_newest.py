@@ -9,7 +9,7 @@ import pytest
 from twin_harness import load
 from twin_harness.config import TwinConfig
 from twin_harness.errors import InvalidInput
-from twin_harness.run_folder import RUN_ID, RunFolder
+from twin_harness.runs.folder import RUN_ID, RunFolder
 from twin_harness.schedule import model as schedule
 from twin_harness.seat import Seat, draw_run_id
 from twin_harness.session import Session

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from twin_harness.cli import main, old_runs
-from twin_harness.run_folder import RunFolder
+from twin_harness.runs.folder import RunFolder
 from twin_harness.system import newest
 from twin_harness.system.procfs import start_ticks
 

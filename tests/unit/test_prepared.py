@@ -23,8 +23,8 @@ from twin_harness.dataset.preparation import regimes, split, window_means
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import InvalidInput
 from twin_harness.metrics import by_name
-from twin_harness.recording import Recording
-from twin_harness.run_folder import RunFolder
+from twin_harness.runs.folder import RunFolder
+from twin_harness.runs.recording import Recording
 from twin_harness.schedule.builders import cpu, plan
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment, cell
+from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment, cell
 from twin_harness.schedule.builders import cpu, plan
 from unit.rows import rows
 

@@ -19,19 +19,19 @@ from hypothesis import strategies as st
 from twin_harness import cpu, disk, load, memory, plan, ramp, sine
 from twin_harness.errors import UnreadableRun
 from twin_harness.metrics import RESOURCE_COLUMNS, columns
-from twin_harness.records import AnnotationRow, PlannedExperiment
 from twin_harness.report import agreement, correlation, experiments, overview, quality, response
 from twin_harness.report.bands import lanes
 from twin_harness.report.canvas import thinned
 from twin_harness.report.figures import timeline_png
 from twin_harness.report.html import write_report
 from twin_harness.report.quantity import quantity, signed
-from twin_harness.run_folder import RunFolder
+from twin_harness.runs.folder import RunFolder
+from twin_harness.runs.records import AnnotationRow, PlannedExperiment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from twin_harness.recording import Run
+    from twin_harness.runs.recording import Run
     from twin_harness.schedule.model import Event, Experiment
 
 GIB, MIB = 2**30, 2**20

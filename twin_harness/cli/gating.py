@@ -51,7 +51,7 @@ def _figures(run: str) -> tuple[SessionFigures, list[Measure]]:
     """
     from twin_harness.gate.baseline import figures_of  # noqa: PLC0415 - numpy loads with it
     from twin_harness.gate.trials import Trial, family_of  # noqa: PLC0415 - as above
-    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - as above
 
     folder = RunFolder.open(run)
     data = folder.read_gate()

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.config import TwinConfig
-    from twin_harness.judgement import Judgement
-    from twin_harness.recording import Recording
-    from twin_harness.records import AnnotationRow
+    from twin_harness.runs.judgement import Judgement
+    from twin_harness.runs.recording import Recording
+    from twin_harness.runs.records import AnnotationRow
     from twin_harness.schedule.model import Event, Experiment
     from twin_harness.session import Session
 
@@ -42,7 +42,7 @@ def _run_all(
     experiments: Sequence[tuple[Experiment, dict[str, Any] | None]], settings: TwinConfig, *, is_quiet: bool, at_once: int = 1
 ) -> tuple[list[Recording], Path, int, Path | None]:
     """Run experiments in a session of their own, one after another or up to ``at_once``; return recordings, run folder, exit code and report."""
-    from twin_harness.recording import load  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.runs.recording import load  # noqa: PLC0415 - numpy loads with it
     from twin_harness.seat import Seat  # noqa: PLC0415 - commands that open no session do without
     from twin_harness.session import Session  # noqa: PLC0415 - numpy and pydantic load with it
     from twin_harness.status import StatusLine  # noqa: PLC0415 - psutil loads with it
@@ -209,7 +209,7 @@ def _parse_shape(text: str) -> Any:
 
 def _judged(recording: Recording, row: AnnotationRow, tolerance: str) -> Judgement:
     """Return what can be said of an event's load; of one whose samples cannot be read that it cannot be judged."""
-    from twin_harness.judgement import UNDECIDED, UNJUDGED, Judgement, judge  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.runs.judgement import UNDECIDED, UNJUDGED, Judgement, judge  # noqa: PLC0415 - numpy loads with it
 
     if row.stressor == "mark":
         return Judgement(row.event, UNJUDGED)
@@ -240,7 +240,7 @@ def _no_report(folder: Path) -> str:
 
 def _table(recordings: list[Recording], tolerance: str) -> list[str]:
     """Return a table of what was asked and got, within 80 columns; the last is the status, or what its tolerance makes of it."""
-    from twin_harness.judgement import MISSED, UNDECIDED  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.runs.judgement import MISSED, UNDECIDED  # noqa: PLC0415 - numpy loads with it
 
     lines = [f"{'event':<{_LABEL_WIDTH}} {'asked':>12} {'got':>12} {'error':>9} {'settled':>8}  status"]
     for recording in recordings:

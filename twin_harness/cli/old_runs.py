@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import InvalidInput, UnreadableRun
-from twin_harness.run_folder import RUN_ID, RunFolder
+from twin_harness.runs.folder import RUN_ID, RunFolder
 from twin_harness.system import newest
 from twin_harness.system.clock import utc_s
 from twin_harness.system.procfs import start_ticks

@@ -50,7 +50,7 @@ def add_predicting(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _observed(folders: list[str]) -> list[Observation]:
     from twin_harness.predict.runs import gather  # noqa: PLC0415 - numpy and scipy load with it
-    from twin_harness.recording import load  # noqa: PLC0415 - as above
+    from twin_harness.runs.recording import load  # noqa: PLC0415 - as above
 
     return gather([load(folder) for folder in folders], complain)
 

@@ -15,7 +15,7 @@ from twin_harness.system.support import lack_of_support
 if TYPE_CHECKING:
     import argparse
 
-    from twin_harness.recording import Run
+    from twin_harness.runs.recording import Run
 
 
 def log(arguments: argparse.Namespace) -> int:
@@ -47,8 +47,8 @@ def overhead(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> int:
     """Render the EDA report of a run, at any stage of it."""
-    from twin_harness.recording import load  # noqa: PLC0415 - numpy loads with it
     from twin_harness.report.html import write_report  # noqa: PLC0415 - seconds of import
+    from twin_harness.runs.recording import load  # noqa: PLC0415 - numpy loads with it
 
     run = load(arguments.run)
     path = write_report(run, Path(arguments.out) if arguments.out else Path("reports") / run.folder.run_id)
@@ -68,8 +68,8 @@ def clean(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         msg = "clean: --dry-run: expected --keep N or --older AGE with it but got neither; write e.g. twin clean --older 30d --dry-run"
         raise InvalidInput(msg)
-    from twin_harness.recording import Run  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.run_folder import RUN_ID, RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.runs.folder import RUN_ID, RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.runs.recording import Run  # noqa: PLC0415 - numpy loads with it
     from twin_harness.system.reaper import reap  # noqa: PLC0415 - as above
 
     done = reap()
@@ -137,8 +137,8 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def runs(arguments: argparse.Namespace) -> int:
     """List the runs of a data folder, the newest last."""
-    from twin_harness.recording import Run  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.run_folder import RUN_ID, RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.runs.folder import RUN_ID, RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.runs.recording import Run  # noqa: PLC0415 - numpy loads with it
 
     data_dir = Path(arguments.data_dir)
     found = [path for path in sorted(data_dir.iterdir()) if RUN_ID.fullmatch(path.name) and not path.is_symlink()] if data_dir.is_dir() else []
@@ -189,7 +189,7 @@ def _run_line(row: dict[str, Any]) -> str:
 def validate(arguments: argparse.Namespace) -> int:
     """Say every fault of a run's dataset; exit code 1 when there is one."""
     from twin_harness.dataset.validation import validate as find_faults  # noqa: PLC0415 - pandera loads with it
-    from twin_harness.recording import load  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.runs.recording import load  # noqa: PLC0415 - numpy loads with it
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what they would say is what the table says

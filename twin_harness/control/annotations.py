@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import InvalidInput
-from twin_harness.records import AnnotationRow
+from twin_harness.runs.records import AnnotationRow
 from twin_harness.schedule.model import NAME_PATTERN
 from twin_harness.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twin_harness.run_folder import RunFolder
+    from twin_harness.runs.folder import RunFolder
 
 LONGEST_CELL = 32_000  # characters; spreadsheets cut cells off at 32,767, and Python's csv stops at 131,072
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from twin_harness.records import AnnotationRow
+from twin_harness.runs.records import AnnotationRow
 from twin_harness.system.board import LIVE
 from twin_harness.system.child import kill_group
 from twin_harness.system.clock import monotonic_s, sleep_s
@@ -14,7 +14,7 @@ from twin_harness.system.load_tree import kill_marked
 from twin_harness.system.procfs import start_ticks
 
 if TYPE_CHECKING:
-    from twin_harness.run_folder import RunFolder
+    from twin_harness.runs.folder import RunFolder
     from twin_harness.system.board import Board
 
 _POLL_S = 0.02

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import FidelityMissed, Undecided
-from twin_harness.judgement import KEPT, MISSED, UNDECIDED, judge
+from twin_harness.runs.judgement import KEPT, MISSED, UNDECIDED, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twin_harness.recording import Recording
+    from twin_harness.runs.recording import Recording
 
 
 def describe_outcome(recording: Recording, status: str) -> str:

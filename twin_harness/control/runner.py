@@ -14,10 +14,10 @@ from twin_harness.control import preflight
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
 from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput, as_harness_failure
-from twin_harness.frames import read_frame
 from twin_harness.metrics import RESOURCE_COLUMNS
-from twin_harness.recording import Recording, compare
-from twin_harness.records import AnnotationRow, PlannedExperiment
+from twin_harness.runs.frames import read_frame
+from twin_harness.runs.recording import Recording, compare
+from twin_harness.runs.records import AnnotationRow, PlannedExperiment
 from twin_harness.shapes import shape as shapes
 from twin_harness.system import deadline
 from twin_harness.system.clock import monotonic_s, sleep_s

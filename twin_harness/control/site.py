@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from twin_harness.config import GuardLimits
     from twin_harness.control.annotations import AnnotationRecorder
     from twin_harness.control.runner_parallel import Admission
-    from twin_harness.records import PlannedExperiment
-    from twin_harness.run_folder import RunFolder
+    from twin_harness.runs.folder import RunFolder
+    from twin_harness.runs.records import PlannedExperiment
     from twin_harness.schedule.model import Experiment
     from twin_harness.system.board import Board
     from twin_harness.system.machine import Machine

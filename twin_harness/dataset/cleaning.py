@@ -15,13 +15,13 @@ import pandas as pd
 from twin_harness.dataset.faults import FaultLog
 from twin_harness.dataset.rows import open_parts
 from twin_harness.errors import UnreadableRun
-from twin_harness.frames import LABELS
 from twin_harness.metrics import PRESSURE, by_name, columns, maximum_of
+from twin_harness.runs.frames import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from twin_harness.recording import Run
+    from twin_harness.runs.recording import Run
 
 GAP_INTERVALS = 3.0
 STOLEN_PERCENT = 1.0  # below it, lateness and CPU figures of shared machines were found to be the machine's own

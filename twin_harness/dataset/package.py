@@ -7,15 +7,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.dataset.cleaning import FLAGS
-from twin_harness.frames import open_parquet
 from twin_harness.metrics import by_name, maximum_of
-from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow
-from twin_harness.run_folder import write_whole
+from twin_harness.runs.folder import write_whole
+from twin_harness.runs.frames import open_parquet
+from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from twin_harness.recording import Run
+    from twin_harness.runs.recording import Run
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 _TYPES = {"float | None": "number", "str": "string", "bool": "boolean"}

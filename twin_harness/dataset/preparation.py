@@ -14,7 +14,7 @@ from twin_harness.metrics import by_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from twin_harness.recording import Recording
+    from twin_harness.runs.recording import Recording
 
 IDLE_PERCENT, SATURATED_PERCENT = 5.0, 95.0
 _LEAST_COVERAGE = 0.5

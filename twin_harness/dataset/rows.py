@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import UnreadableRun
-from twin_harness.frames import LABELS, damaged_parquet, open_parquet
+from twin_harness.runs.frames import LABELS, damaged_parquet, open_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
     from twin_harness.dataset.faults import FaultLog
-    from twin_harness.dataset_file import DatasetFile
-    from twin_harness.recording import Run
+    from twin_harness.runs.dataset_file import DatasetFile
+    from twin_harness.runs.recording import Run
 
 PART_BYTES = 8 * 1024**2
 PART_ROWS = 16_384

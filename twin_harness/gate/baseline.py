@@ -17,7 +17,7 @@ from twin_harness.gate.measures import Measure
 from twin_harness.gate.statistics import predict_session
 from twin_harness.gate.trials import family_of
 from twin_harness.gate.verdict import ALPHA, REGRESSED, UNDECIDED, Judgement, Verdict, judge_session
-from twin_harness.run_folder import write_json
+from twin_harness.runs.folder import write_json
 from twin_harness.system.machine import known_fingerprints
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from twin_harness.gate.statistics import Predicted
     from twin_harness.gate.trials import Trial
-    from twin_harness.run_folder import RunFolder
+    from twin_harness.runs.folder import RunFolder
 
 FORMAT = "twin-baseline/1"
 FEWEST_SESSIONS = 8

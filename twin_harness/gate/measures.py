@@ -12,7 +12,7 @@ from twin_harness import metrics
 from twin_harness.errors import InvalidInput, Undecided
 
 if TYPE_CHECKING:
-    from twin_harness.recording import Recording
+    from twin_harness.runs.recording import Recording
 
 STATISTICS = ("median", "p95", "max", "recovery_s", "integral", "time_to_threshold_s")
 _TIMES = ("recovery_s", "time_to_threshold_s")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pytest
 
     from twin_harness.plugin.state import PluginState, TestState
-    from twin_harness.recording import Recording
-    from twin_harness.records import AnnotationRow
+    from twin_harness.runs.recording import Recording
+    from twin_harness.runs.records import AnnotationRow
 
 _LEAST_WAIT_S = 0.1
 _STATUS = {"completed": "passed", "stopped": "skipped", "skipped": "skipped", "aborted": "broken", "failed": "failed"}

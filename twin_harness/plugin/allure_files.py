@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from twin_harness.recording import Recording
-    from twin_harness.run_folder import RunFolder
+    from twin_harness.runs.folder import RunFolder
+    from twin_harness.runs.recording import Recording
 
 MOST_BYTES = 1024 * 1024
 _MOST_SAMPLES = 2_000

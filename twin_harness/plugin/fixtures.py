@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from twin_harness.control.annotations import AnnotationRecorder
     from twin_harness.gate.measures import Measure
     from twin_harness.predict.twin import Twin
-    from twin_harness.recording import Recording
+    from twin_harness.runs.recording import Recording
     from twin_harness.schedule.model import Experiment
     from twin_harness.session import Session
     from twin_harness.shapes.shape import Shape

@@ -133,7 +133,7 @@ def _measures_if_right(item: pytest.Item) -> list[Measure]:
 
 
 def _resumed_tests(state: PluginState) -> set[str]:
-    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
 
     return {str(entry["test"]) for entry in RunFolder.open(state.config.gate_resume).read_gate()["trials"]} if state.config.gate_resume else set()
 
@@ -282,7 +282,7 @@ def _is_wanted(state: PluginState, item: pytest.Item, name: str, number: int) ->
 def known_trials(state: PluginState) -> list[Trial]:
     """Return what has been measured so far, by all workers, and in the run that is resumed."""
     from twin_harness.gate.trials import Trial  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
 
     entries = RunFolder(state.seat.run_dir).read_gate()["trials"] if state.seat.run_dir.is_dir() else []
     if state.config.gate_resume:
@@ -303,7 +303,7 @@ def family(state: PluginState, trials: list[Trial]) -> list[Measure]:
 def _declared(state: PluginState) -> list[Measure]:
     """Return what the gated tests of this session declare; under pytest-xdist the controller has collected nothing, and reads it."""
     from twin_harness.gate.measures import Measure as _Measure  # noqa: PLC0415 - here alone
-    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - as above
 
     if state.declared or not state.seat.run_dir.is_dir():
         return state.declared
@@ -336,9 +336,9 @@ def note_trial(item: pytest.Item, report: pytest.TestReport) -> None:
 
 
 def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, state: PluginState) -> Trial:
-    from twin_harness.frames import read_frame  # noqa: PLC0415 - numpy loads with it
     from twin_harness.gate.environment import Environment  # noqa: PLC0415 - as above
     from twin_harness.gate.trials import Trial  # noqa: PLC0415 - as above
+    from twin_harness.runs.frames import read_frame  # noqa: PLC0415 - numpy loads with it
 
     measures = measures_of(item)
     values = {measure.short_name: value for measure, value in test.recorded.values() if isfinite(value)}

@@ -43,7 +43,7 @@ def check_files(settings: TwinConfig) -> None:
 
 
 def _check_resumed(settings: TwinConfig) -> None:
-    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
     from twin_harness.system.machine import inspect_machine, is_same_machine  # noqa: PLC0415 - psutil loads with it
 
     folder = RunFolder.open(settings.gate_resume)
@@ -136,7 +136,7 @@ def judge(state: PluginState, trials: list[Trial]) -> Judgement | None:
 def session_figures(state: PluginState, trials: list[Trial]) -> SessionFigures:
     """Return what this session gave, with the machine that gave it."""
     from twin_harness.gate.baseline import figures_of  # noqa: PLC0415 - as above
-    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - as above
 
     return figures_of(RunFolder(state.seat.run_dir), trials)
 
@@ -159,7 +159,7 @@ def save(state: PluginState, trials: list[Trial]) -> list[str]:
 def _write(config: pytest.Config, state: PluginState, trials: list[Trial], judgement: Judgement | None) -> None:
     """Write gate.json and, of a judgement, everything else."""
     from twin_harness.gate import outputs  # noqa: PLC0415 - as above
-    from twin_harness.run_folder import RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - as above
 
     is_old = bool(state.config.gate_resume) and not state.seat.run_dir.is_dir()  # nothing was left to run, so there is no run of this session
     folder = RunFolder.open(state.config.gate_resume) if is_old else RunFolder(state.seat.run_dir)

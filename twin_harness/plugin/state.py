@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from twin_harness.config import TwinConfig
     from twin_harness.errors import Undecided
     from twin_harness.gate.measures import Measure
-    from twin_harness.recording import Recording
+    from twin_harness.runs.recording import Recording
     from twin_harness.schedule.model import Experiment
     from twin_harness.seat import Seat
     from twin_harness.session import Session

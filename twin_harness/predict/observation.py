@@ -17,7 +17,7 @@ from twin_harness.system.machine import known_fingerprints
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twin_harness.recording import Recording
+    from twin_harness.runs.recording import Recording
     from twin_harness.schedule.model import Event
 
 COLUMNS = (

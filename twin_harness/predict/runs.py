@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twin_harness.predict.observation import Observation
-    from twin_harness.recording import Recording, Run
+    from twin_harness.runs.recording import Recording, Run
 
 FEWEST_RUNS, FEWEST_PLANS = 6, 3
 CALIBRATED_FROM = 30  # different plans: three tenths of them are nine, the fewest that tell where nine tenths lie

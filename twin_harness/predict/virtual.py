@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.errors import Undecided
-from twin_harness.frames import LABELS
 from twin_harness.metrics import RESOURCE_COLUMNS, columns
 from twin_harness.predict.demand import LONGEST_S, demand_of, stacked
 from twin_harness.predict.domain import beyond
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.simulate import simulate
-from twin_harness.recording import Recording, compare
-from twin_harness.records import AnnotationRow, PlannedExperiment
-from twin_harness.run_folder import RunFolder
+from twin_harness.runs.folder import RunFolder
+from twin_harness.runs.frames import LABELS
+from twin_harness.runs.recording import Recording, compare
+from twin_harness.runs.records import AnnotationRow, PlannedExperiment
 from twin_harness.shapes import shape as shapes
 
 if TYPE_CHECKING:

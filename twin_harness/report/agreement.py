@@ -11,9 +11,9 @@ from twin_harness.report.quantity import count, quantity, signed
 from twin_harness.report.relations import fidelity_png
 
 if TYPE_CHECKING:
-    from twin_harness.fidelity import Fidelity
     from twin_harness.report.evidence import Evidence
     from twin_harness.report.facts import EventFacts
+    from twin_harness.runs.fidelity import Fidelity
 
 _MIB, _GIB = 2.0**20, 2.0**30
 # Resource: unit of its columns, unit of its panel, and how many of the one make one of the other.

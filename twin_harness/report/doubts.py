@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twin_harness.dataset.cleaning import TORN, WHOLE_PERCENT
-from twin_harness.judgement import MISSED, UNDECIDED
 from twin_harness.report.cleaning import column_kinds
 from twin_harness.report.overview import spread
 from twin_harness.report.quantity import count, listed, quantity
+from twin_harness.runs.judgement import MISSED, UNDECIDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

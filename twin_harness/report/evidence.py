@@ -12,14 +12,14 @@ import pandas as pd
 from twin_harness.dataset.cleaning import FLAGS, GAP_INTERVALS, Cleaning, start_cleaning
 from twin_harness.dataset.preparation import window_means
 from twin_harness.errors import TwinError
-from twin_harness.frames import whole_machine
-from twin_harness.judgement import session_tolerance
 from twin_harness.metrics import columns
 from twin_harness.report.facts import EventFacts, ExperimentFacts, Statistic, ask
+from twin_harness.runs.frames import whole_machine
+from twin_harness.runs.judgement import session_tolerance
 
 if TYPE_CHECKING:
-    from twin_harness.recording import Recording, Run
-    from twin_harness.records import AnnotationRow
+    from twin_harness.runs.recording import Recording, Run
+    from twin_harness.runs.records import AnnotationRow
 
 MOST_ROWS, _WINDOW_S = 200_000, 1.0
 MOST_TOLD = 200

@@ -12,10 +12,10 @@ from twin_harness.report.overview import spread, tone
 from twin_harness.report.quantity import UNIT_OF_EVENT, count, duration, listed, quantity, signed
 
 if TYPE_CHECKING:
-    from twin_harness.records import AnnotationRow
     from twin_harness.report.document import Block
     from twin_harness.report.evidence import Evidence
     from twin_harness.report.facts import EventFacts, ExperimentFacts
+    from twin_harness.runs.records import AnnotationRow
 
 MOST_TIMELINES = 16
 _MOST_TOLD = 4

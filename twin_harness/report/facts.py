@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from twin_harness.config import TwinConfig
 from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
-from twin_harness.judgement import MISSED, UNDECIDED, UNJUDGED, Judgement, judge, tolerance_of
+from twin_harness.runs.judgement import MISSED, UNDECIDED, UNJUDGED, Judgement, judge, tolerance_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
 
-    from twin_harness.fidelity import Fidelity
-    from twin_harness.recording import Recording
-    from twin_harness.records import AnnotationRow
+    from twin_harness.runs.fidelity import Fidelity
+    from twin_harness.runs.recording import Recording
+    from twin_harness.runs.records import AnnotationRow
     from twin_harness.schedule.model import Event
 
 T = TypeVar("T")

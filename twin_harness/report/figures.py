@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from twin_harness.recording import Recording
+    from twin_harness.runs.recording import Recording
 
 _MIB = 2.0**20
 _WIDTH_IN = 9.4

@@ -28,14 +28,14 @@ from twin_harness.report import (
     verdicts,
 )
 from twin_harness.report.evidence import gather
-from twin_harness.run_folder import write_whole
+from twin_harness.runs.folder import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from twin_harness.recording import Run
     from twin_harness.report.document import Section
     from twin_harness.report.evidence import Evidence
+    from twin_harness.runs.recording import Run
 
 
 @cache

@@ -10,7 +10,7 @@ from twin_harness.report.quantity import quantity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from twin_harness.records import AnnotationRow
+    from twin_harness.runs.records import AnnotationRow
 
 
 def mark_table(marks: Iterable[AnnotationRow], zero_s: float, table_id: str, caption: str) -> Table:

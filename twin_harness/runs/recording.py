@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from twin_harness import fidelity as _fidelity
 from twin_harness.errors import HarnessFailure, InvalidInput, Undecided
-from twin_harness.frames import LABELS, annotation_frame, read_samples
 from twin_harness.metrics import RESOURCE_COLUMNS, is_within_quota
-from twin_harness.run_folder import RunFolder
+from twin_harness.runs import fidelity as _fidelity
+from twin_harness.runs.folder import RunFolder
+from twin_harness.runs.frames import LABELS, annotation_frame, read_samples
 from twin_harness.system.board import Board
 from twin_harness.system.procfs import start_ticks
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from twin_harness.records import AnnotationRow, PlannedExperiment
+    from twin_harness.runs.records import AnnotationRow, PlannedExperiment
     from twin_harness.schedule.model import Event, Experiment
 
 _SHORT_POINTS, _SHORT_SHARE, _LEAST_EXPLAINED = 1.0, 0.01, 0.5

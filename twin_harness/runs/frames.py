@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import UnreadableRun
 from twin_harness.metrics import DATASET_VERSION, IDENTITY
-from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow
+from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow
 from twin_harness.schedule.csv_rows import count_cells
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow.parquet as pq
 
-    from twin_harness.dataset_file import DatasetFile
-    from twin_harness.run_folder import RunFolder
+    from twin_harness.runs.dataset_file import DatasetFile
+    from twin_harness.runs.folder import RunFolder
 
 _MOST_NAMED = 3
 LABELS = tuple(metric.name for metric in IDENTITY if metric.name != "monotonic_s")

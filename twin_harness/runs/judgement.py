@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from twin_harness.config import NO_TOLERANCE, TwinConfig, percent_of
 from twin_harness.errors import Undecided
-from twin_harness.fidelity import window_s
 from twin_harness.metrics import RESOURCE_COLUMNS
+from twin_harness.runs.fidelity import window_s
 
 if TYPE_CHECKING:
-    from twin_harness.fidelity import Fidelity
-    from twin_harness.recording import Recording
-    from twin_harness.records import AnnotationRow
+    from twin_harness.runs.fidelity import Fidelity
+    from twin_harness.runs.recording import Recording
+    from twin_harness.runs.records import AnnotationRow
     from twin_harness.schedule.model import Event
 
 KEPT, MISSED, UNDECIDED, UNJUDGED = "kept", "missed", "UNDECIDED", "not judged"

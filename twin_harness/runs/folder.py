@@ -19,10 +19,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.dataset_file import DatasetFile
 from twin_harness.errors import HarnessFailure, InvalidInput, UnreadableRun
 from twin_harness.metrics import ANNOTATIONS_VERSION, DATASET_VERSION
-from twin_harness.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment, cell
+from twin_harness.runs.dataset_file import DatasetFile
+from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment, cell
 from twin_harness.schedule.csv_rows import rows_of
 from twin_harness.schedule.model import Schedule
 from twin_harness.seat import draw_run_id

@@ -1,0 +1,1 @@
+"""What an experiment leaves: run folders, rows, recordings, and how they are read back."""
