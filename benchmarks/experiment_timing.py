@@ -18,11 +18,11 @@ from pathlib import Path
 import measure
 from stress_fidelity import Ours
 
-from twin_harness.config import TwinConfig
 from twin_harness.errors import ExperimentError, Undecided
 from twin_harness.schedule import builders
-from twin_harness.seat import Seat
-from twin_harness.session import Session
+from twin_harness.session.config import TwinConfig
+from twin_harness.session.seat import Seat
+from twin_harness.session.session import Session
 from twin_harness.system.board import PLAN_SLOTS, Board
 from twin_harness.system.procfs import process_cpu_ns
 

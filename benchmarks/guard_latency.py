@@ -19,11 +19,11 @@ from pathlib import Path
 
 import measure
 
-from twin_harness.config import TwinConfig, parse_guard
 from twin_harness.errors import ExperimentAborted
 from twin_harness.schedule import builders
-from twin_harness.seat import Seat
-from twin_harness.session import Session
+from twin_harness.session.config import TwinConfig, parse_guard
+from twin_harness.session.seat import Seat
+from twin_harness.session.session import Session
 from twin_harness.system.board import LIVE
 from twin_harness.system.procfs import AvailableMemory
 

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import measure
 
-from twin_harness.config import TwinConfig
 from twin_harness.control.host_link import HostLink
 from twin_harness.schedule import builders
 from twin_harness.schedule.model import Experiment
+from twin_harness.session.config import TwinConfig
 from twin_harness.shapes import shape as shapes
 from twin_harness.system.board import Board
 from twin_harness.system.machine import inspect_machine

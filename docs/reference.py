@@ -7,10 +7,10 @@ from dataclasses import MISSING, fields
 
 from twin_harness import metrics
 from twin_harness.cli import main
-from twin_harness.config import OPTIONS
 from twin_harness.dataset.package import _ABOUT, _annotation_field
 from twin_harness.plugin import fixtures, markers
 from twin_harness.runs.records import ANNOTATION_COLUMNS
+from twin_harness.session.config import OPTIONS
 from twin_harness.shapes import shape as shapes
 
 _COMMANDS = (

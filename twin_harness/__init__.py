@@ -31,7 +31,7 @@ _HOME_OF = {
     "Run": "runs.recording",
     "Runner": "runs.recording",
     "load": "runs.recording",
-    "run": "session",
+    "run": "session.session",
     "Twin": "predict.twin",
     "TwinError": "errors",
     "InvalidInput": "errors",
@@ -67,7 +67,7 @@ if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
     from twin_harness.schedule.model import Event as Event
     from twin_harness.schedule.model import Experiment as Experiment
     from twin_harness.schedule.model import Schedule as Schedule
-    from twin_harness.session import run as run
+    from twin_harness.session.session import run as run
     from twin_harness.shapes.shape import constant as constant
     from twin_harness.shapes.shape import leak as leak
     from twin_harness.shapes.shape import ramp as ramp

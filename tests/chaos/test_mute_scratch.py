@@ -33,10 +33,10 @@ DISK = CPU.replace("import cpu", "import cpu, disk").replace(
 OPENS = """
 import sys
 from pathlib import Path
-from twin_harness.config import TwinConfig
+from twin_harness.session.config import TwinConfig
 from twin_harness.errors import HarnessFailure
-from twin_harness.seat import Seat
-from twin_harness.session import Session
+from twin_harness.session.seat import Seat
+from twin_harness.session.session import Session
 
 config = TwinConfig(data_dir=sys.argv[1])
 try:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from chaos.victim import BOARDS
-from twin_harness.config import TwinConfig
 from twin_harness.errors import HarnessFailure
-from twin_harness.seat import Seat
-from twin_harness.session import Session
+from twin_harness.session.config import TwinConfig
+from twin_harness.session.seat import Seat
+from twin_harness.session.session import Session
 from twin_harness.system import reaper
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from twin_harness.config import TwinConfig, parse_guard
-from twin_harness.seat import Seat
-from twin_harness.session import Session
+from twin_harness.session.config import TwinConfig, parse_guard
+from twin_harness.session.seat import Seat
+from twin_harness.session.session import Session
 
 
 @pytest.fixture

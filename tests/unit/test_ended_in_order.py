@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from twin_harness import session, status
 from twin_harness.cli import loads, main
-from twin_harness.config import TwinConfig
-from twin_harness.telemetry import record
+from twin_harness.session import passive as record
+from twin_harness.session import session, status
+from twin_harness.session.config import TwinConfig
 
 SIGNALS = [number for number in ("SIGTERM", "SIGHUP") if hasattr(signal, number)]
 

@@ -12,7 +12,7 @@ import pytest
 
 from twin_harness.control.runner_parallel import Admission
 from twin_harness.errors import HarnessFailure
-from twin_harness.session import _alone_in
+from twin_harness.session.session import _alone_in
 from twin_harness.system import child, forks
 from twin_harness.system.file_lock import FileLock
 from twin_harness.system.machine_lock import MACHINE, MachineLock, open_lock

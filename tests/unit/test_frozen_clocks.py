@@ -9,7 +9,7 @@ import pytest
 
 import twin_harness
 from twin_harness.control.annotations import utc_text
-from twin_harness.seat import draw_run_id
+from twin_harness.session.seat import draw_run_id
 from twin_harness.system import clock
 
 PACKAGE = Path(twin_harness.__file__).parent

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness import session
 from twin_harness.cli import main
-from twin_harness.config import TwinConfig
 from twin_harness.control import doctor
 from twin_harness.control.annotations import AnnotationRecorder
 from twin_harness.errors import HarnessFailure, advise, as_harness_failure
 from twin_harness.runs.folder import RunFolder
-from twin_harness.seat import Seat
-from twin_harness.session import Session
+from twin_harness.session import session
+from twin_harness.session.config import TwinConfig
+from twin_harness.session.seat import Seat
+from twin_harness.session.session import Session
 from twin_harness.stress import load_host
 from twin_harness.stress.load_host import _cause_of
 from twin_harness.system import board as board_module

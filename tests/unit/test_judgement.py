@@ -6,13 +6,13 @@ import pytest
 from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
 from twin_harness import command, cpu, disk, memory, plan, sine, steps
-from twin_harness.config import TwinConfig, parse_tolerance
 from twin_harness.control.outcome import judge_tolerance
 from twin_harness.errors import FidelityMissed, InvalidInput, Undecided
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.runs.fidelity import Filling
 from twin_harness.runs.judgement import _GRAIN_BYTES, _SLOT_S, judge, session_tolerance
 from twin_harness.runs.recording import Recording, compare
+from twin_harness.session.config import TwinConfig, parse_tolerance
 from twin_harness.stress.cpu_stress import SLOT_S
 from twin_harness.stress.mem_stress import GRAIN_BYTES
 

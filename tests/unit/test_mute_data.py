@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from twin_harness import session as session_module
-from twin_harness.config import TwinConfig
 from twin_harness.control import runner as runner_module
 from twin_harness.control.runner import ServerRunner
-from twin_harness.seat import Seat
-from twin_harness.session import Session
+from twin_harness.session import session as session_module
+from twin_harness.session.config import TwinConfig
+from twin_harness.session.seat import Seat
+from twin_harness.session.session import Session
 from twin_harness.system.child import readable_of, watch_process
 from twin_harness.system.deadline import Unanswered
 from twin_harness.system.registry import registry_path

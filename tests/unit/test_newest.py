@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from twin_harness import load
-from twin_harness.config import TwinConfig
 from twin_harness.errors import InvalidInput
 from twin_harness.runs.folder import RUN_ID, RunFolder
 from twin_harness.schedule import model as schedule
-from twin_harness.seat import Seat, draw_run_id
-from twin_harness.session import Session
+from twin_harness.session.config import TwinConfig
+from twin_harness.session.seat import Seat, draw_run_id
+from twin_harness.session.session import Session
 from twin_harness.system import newest
 
 PLAN = '{"format": "twin-schedule/1", "experiments": [{"name": "rest", "lead_s": 1, "tail_s": 0, "events": []}]}'

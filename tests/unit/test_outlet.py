@@ -15,7 +15,7 @@ import pytest
 
 import twin_harness
 from twin_harness.cli import main, output
-from twin_harness.status import StatusLine
+from twin_harness.session.status import StatusLine
 from twin_harness.system.outlet import Outlet
 
 HOME = Path(twin_harness.__file__).resolve().parent

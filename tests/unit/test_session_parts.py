@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from twin_harness.config import TwinConfig
 from twin_harness.control.runner import _tripped_text
 from twin_harness.control.runner_parallel import Admission
 from twin_harness.errors import HarnessFailure
-from twin_harness.seat import Seat
-from twin_harness.session import Session
+from twin_harness.session.config import TwinConfig
+from twin_harness.session.seat import Seat
+from twin_harness.session.session import Session
 from twin_harness.system import machine_lock, reaper
 from twin_harness.system.machine_lock import MACHINE, RESOURCES, MachineLock, open_lock
 from twin_harness.telemetry import start

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_harness.config import TwinConfig
 from twin_harness.errors import InvalidInput
-from twin_harness.variant import Variant, hide_variants, parse_variants
+from twin_harness.gate.variant import Variant, hide_variants, parse_variants
+from twin_harness.session.config import TwinConfig
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
 

@@ -15,11 +15,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.cli.output import ABORTED, FAILED, OK
-from twin_harness.config import TwinConfig
 from twin_harness.errors import ExperimentAborted, ExperimentError, TwinError, Undecided
 from twin_harness.schedule.model import Experiment, Schedule
-from twin_harness.seat import Seat
-from twin_harness.session import Session
+from twin_harness.session.config import TwinConfig
+from twin_harness.session.seat import Seat
+from twin_harness.session.session import Session
 from twin_harness.system.child import die_with_parent, end_child
 
 if TYPE_CHECKING:

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from twin_harness.config import TwinConfig
     from twin_harness.runs.judgement import Judgement
     from twin_harness.runs.recording import Recording
     from twin_harness.runs.records import AnnotationRow
     from twin_harness.schedule.model import Event, Experiment
-    from twin_harness.session import Session
+    from twin_harness.session.config import TwinConfig
+    from twin_harness.session.session import Session
 
 
 _LABEL_WIDTH = 22
@@ -43,9 +43,9 @@ def _run_all(
 ) -> tuple[list[Recording], Path, int, Path | None]:
     """Run experiments in a session of their own, one after another or up to ``at_once``; return recordings, run folder, exit code and report."""
     from twin_harness.runs.recording import load  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.seat import Seat  # noqa: PLC0415 - commands that open no session do without
-    from twin_harness.session import Session  # noqa: PLC0415 - numpy and pydantic load with it
-    from twin_harness.status import StatusLine  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.session.seat import Seat  # noqa: PLC0415 - commands that open no session do without
+    from twin_harness.session.session import Session  # noqa: PLC0415 - numpy and pydantic load with it
+    from twin_harness.session.status import StatusLine  # noqa: PLC0415 - psutil loads with it
 
     session = Session.open(settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), complain)
     recordings: list[Recording] = []
@@ -233,7 +233,7 @@ def _facts(recordings: list[Recording], tolerance: str) -> list[dict[str, Any]]:
 
 def _no_report(folder: Path) -> str:
     """Return the line that stands in place of a report's path."""
-    from twin_harness.session import seen_from_here  # noqa: PLC0415 - loaded by now
+    from twin_harness.session.session import seen_from_here  # noqa: PLC0415 - loaded by now
 
     return f"none of this run; `twin report {seen_from_here(folder)}` draws it"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def log(arguments: argparse.Namespace) -> int:
     """Sample this machine into a CSV file, without load."""
-    from twin_harness.telemetry.record import record  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.session.passive import record  # noqa: PLC0415 - psutil loads with it
 
     settings = read_settings(arguments)
     out = Path(arguments.out) if arguments.out else None
@@ -29,7 +29,7 @@ def log(arguments: argparse.Namespace) -> int:
 
 def overhead(arguments: argparse.Namespace) -> int:
     """Measure what logger and probes cost this machine."""
-    from twin_harness.telemetry.overhead import FEWEST_ROUNDS, SHORTEST_BLOCK_S, measure  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.session.overhead import FEWEST_ROUNDS, SHORTEST_BLOCK_S, measure  # noqa: PLC0415 - psutil loads with it
 
     if arguments.rounds < FEWEST_ROUNDS or not SHORTEST_BLOCK_S <= arguments.block < float("inf"):
         msg = (

@@ -94,7 +94,7 @@ class GateHooks:
 def _join(state: PluginState) -> None:
     """Join the session that workers have made; nothing when no test used it."""
     if state.session is None and state.may_touch_run() and (state.seat.run_dir / "run.json").exists():
-        from twin_harness.session import Session  # noqa: PLC0415 - psutil, numpy and pydantic load with it
+        from twin_harness.session.session import Session  # noqa: PLC0415 - psutil, numpy and pydantic load with it
 
         state.session = Session.open(state.config, state.seat, state.status.say)
 

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from twin_harness.config import TwinConfig
     from twin_harness.control.annotations import AnnotationRecorder
     from twin_harness.gate.measures import Measure
+    from twin_harness.gate.variant import Variant
     from twin_harness.predict.twin import Twin
     from twin_harness.runs.recording import Recording
     from twin_harness.schedule.model import Experiment
-    from twin_harness.session import Session
+    from twin_harness.session.config import TwinConfig
+    from twin_harness.session.session import Session
     from twin_harness.shapes.shape import Shape
     from twin_harness.system.machine import Machine
-    from twin_harness.variant import Variant
 
 
 def open_session(config: pytest.Config) -> Session:
@@ -47,7 +47,7 @@ def open_session(config: pytest.Config) -> Session:
     if state.session is None:
         if reason := lack_of_support("an experiment"):
             raise Undecided(reason)
-        from twin_harness.session import Session as _Session  # noqa: PLC0415 - psutil, numpy and pydantic load with it
+        from twin_harness.session.session import Session as _Session  # noqa: PLC0415 - psutil, numpy and pydantic load with it
 
         state.session = _Session.open(state.config, state.seat, state.status.say)
     return state.session

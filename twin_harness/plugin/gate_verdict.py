@@ -15,11 +15,11 @@ from twin_harness.plugin import allure_files
 from twin_harness.plugin.gate import family, known_trials
 
 if TYPE_CHECKING:
-    from twin_harness.config import TwinConfig
     from twin_harness.gate.baseline import SessionFigures
     from twin_harness.gate.trials import Trial
     from twin_harness.gate.verdict import Judgement
     from twin_harness.plugin.state import PluginState
+    from twin_harness.session.config import TwinConfig
 
 _WIDEST = 120
 _MOST_NAMED = 5

@@ -13,7 +13,7 @@ from twin_harness.plugin import allure, allure_files, controller, gate, gate_ver
 from twin_harness.plugin.collection import ExperimentItem, campaign_alone, fault_of, replay_alone
 from twin_harness.plugin.markers import marker_lines
 from twin_harness.plugin.state import STATE, TEST, PluginState, state_of
-from twin_harness.status import StatusLine
+from twin_harness.session.status import StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Generator

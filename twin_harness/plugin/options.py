@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from twin_harness.config import OPTIONS, TwinConfig, parse_value
 from twin_harness.errors import InvalidInput
+from twin_harness.session.config import OPTIONS, TwinConfig, parse_value
 from twin_harness.system import newest
 
 if TYPE_CHECKING:
-    from twin_harness.config import Option
-    from twin_harness.variant import Variant
+    from twin_harness.gate.variant import Variant
+    from twin_harness.session.config import Option
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from twin_harness.gate.variant import Variant
 from twin_harness.system.clock import monotonic_s
 from twin_harness.system.support import lack_of_support
-from twin_harness.variant import Variant
 
 if TYPE_CHECKING:
-    from twin_harness.config import TwinConfig
     from twin_harness.errors import Undecided
     from twin_harness.gate.measures import Measure
     from twin_harness.runs.recording import Recording
     from twin_harness.schedule.model import Experiment
-    from twin_harness.seat import Seat
-    from twin_harness.session import Session
-    from twin_harness.status import StatusLine
+    from twin_harness.session.config import TwinConfig
+    from twin_harness.session.seat import Seat
+    from twin_harness.session.session import Session
+    from twin_harness.session.status import StatusLine
 
 
 @dataclass

@@ -13,7 +13,7 @@ from twin_harness.plugin.state import TEST, test_state
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twin_harness.config import TwinConfig
+    from twin_harness.session.config import TwinConfig
 
 _IN_PHASE = pytest.StashKey[bool]()
 _SUBTEST = "twin_is_subtest"

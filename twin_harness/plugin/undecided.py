@@ -9,8 +9,8 @@ from twin_harness.errors import ExperimentAborted, FidelityMissed, Undecided
 if TYPE_CHECKING:
     import pytest
 
-    from twin_harness.config import TwinConfig
     from twin_harness.errors import TwinError
+    from twin_harness.session.config import TwinConfig
 
 PROPERTY = "twin_verdict"
 TRIPPED = "the guard stopped it"

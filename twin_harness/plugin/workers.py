@@ -12,11 +12,11 @@ import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.config import TwinConfig
+from twin_harness.gate.variant import hide_variants
 from twin_harness.plugin import allure, options
 from twin_harness.plugin.state import state_of
-from twin_harness.seat import Seat
-from twin_harness.variant import hide_variants
+from twin_harness.session.config import TwinConfig
+from twin_harness.session.seat import Seat
 
 if TYPE_CHECKING:
     import pytest

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from twin_harness.config import TwinConfig
 from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
 from twin_harness.runs.judgement import MISSED, UNDECIDED, UNJUDGED, Judgement, judge, tolerance_of
+from twin_harness.session.config import TwinConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,7 @@ from twin_harness.runs.dataset_file import DatasetFile
 from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment, cell
 from twin_harness.schedule.csv_rows import rows_of
 from twin_harness.schedule.model import Schedule
-from twin_harness.seat import draw_run_id
+from twin_harness.session.seat import draw_run_id
 from twin_harness.system import newest
 
 if TYPE_CHECKING:

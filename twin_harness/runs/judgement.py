@@ -10,10 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from twin_harness.config import NO_TOLERANCE, TwinConfig, percent_of
 from twin_harness.errors import Undecided
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.runs.fidelity import window_s
+from twin_harness.session.config import NO_TOLERANCE, TwinConfig, percent_of
 
 if TYPE_CHECKING:
     from twin_harness.runs.fidelity import Fidelity

@@ -15,12 +15,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, ValidationError, model_validator
 
-from twin_harness.config import NO_TOLERANCE, percent_of
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.event_options import UNITS, is_stressor, known_stressors, options_of, resolved
 from twin_harness.schedule.file import inline_traces, read_json
 from twin_harness.schedule.refusal import checked, describe, refuse
 from twin_harness.schedule.shape_models import FrozenModel, ShapeField, witnesses
+from twin_harness.session.config import NO_TOLERANCE, percent_of
 from twin_harness.shapes import shape as shapes
 from twin_harness.system import newest
 

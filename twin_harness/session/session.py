@@ -21,8 +21,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.config import TwinConfig
-from twin_harness.control import losses
 from twin_harness.control.annotations import AnnotationRecorder
 from twin_harness.control.preflight import available_memory_bytes
 from twin_harness.control.runner import ServerRunner
@@ -33,7 +31,9 @@ from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, Undecided, as_harness_failure, in_a_line
 from twin_harness.runs.folder import RunFolder, make_output_folder
 from twin_harness.runs.recording import Recording, Run
-from twin_harness.seat import Seat, cut_secrets
+from twin_harness.session import losses
+from twin_harness.session.config import TwinConfig
+from twin_harness.session.seat import Seat, cut_secrets
 from twin_harness.system import deadline, newest, reaper
 from twin_harness.system.board import SERVICE_PROBE, Board
 from twin_harness.system.child import run_on
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from twin_harness.schedule.model import Experiment
-    from twin_harness.twin_runner import TwinRunner
+    from twin_harness.session.twin_runner import TwinRunner
 
 _LIBRARIES = ("pytest", "pytest-xdist", "psutil", "hypothesis", "pandas", "seaborn", "matplotlib", "numpy", "pydantic", "allure-pytest")
 _STOP_PATIENCE_S = 5.0
@@ -129,7 +129,7 @@ class Session:
         if not self.is_virtual:
             return ServerRunner(self._site())
         from twin_harness.predict.twin import Twin  # noqa: PLC0415 - scipy loads with it
-        from twin_harness.twin_runner import TwinRunner as _TwinRunner  # noqa: PLC0415 - as above
+        from twin_harness.session.twin_runner import TwinRunner as _TwinRunner  # noqa: PLC0415 - as above
 
         return _TwinRunner(Twin.load(self.config.model), self.folder, self.recorder, self.machine, self.config, self.seat.worker, self.note)
 

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from twin_harness.config import TwinConfig
     from twin_harness.control.annotations import AnnotationRecorder
     from twin_harness.predict.twin import Twin
     from twin_harness.runs.folder import RunFolder
     from twin_harness.schedule.model import Experiment
+    from twin_harness.session.config import TwinConfig
     from twin_harness.system.machine import Machine
 
 

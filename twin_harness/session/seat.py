@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.system.clock import utc_s
 
 if TYPE_CHECKING:
-    from twin_harness.config import TwinConfig
+    from twin_harness.session.config import TwinConfig
 
 _SECRET = re.compile(r"(?i)((?:[\w.-]*)(?:token|secret|passw|api[-_]?key|credential)[\w.-]*[=:])\S+")
 _SECRET_NEXT = re.compile(r"(?i)(--?[\w-]*(?:token|secret|passw|api[-_]?key|credential)[\w-]*\s+)\S+")

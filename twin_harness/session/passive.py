@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from twin_harness.config import TwinConfig
+    from twin_harness.session.config import TwinConfig
     from twin_harness.system.outlet import Outlet
 
 _POLL_S = 0.1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from twin_harness.errors import InvalidInput
-from twin_harness.variant import Variant, parse_variants
+from twin_harness.gate.variant import Variant, parse_variants
 
 if TYPE_CHECKING:
     from collections.abc import Callable

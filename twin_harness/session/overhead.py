@@ -29,7 +29,7 @@ from twin_harness.telemetry.start import Telemetry, remove_registered
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from twin_harness.config import TwinConfig
+    from twin_harness.session.config import TwinConfig
 
 _TURNS = 20_000
 _SETTLE_S = 0.3

@@ -1,0 +1,1 @@
+"""One run from open to close: settings, identity, logger, runner, files and report."""
