@@ -9,12 +9,12 @@ from runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_d
 
 from twin_harness.metrics import by_name
 from twin_harness.report import evidence
-from twin_harness.report.dynamics import dynamics_of
 from twin_harness.report.facts import EventFacts
-from twin_harness.report.lags import lagged
-from twin_harness.report.neighbours import busiest
-from twin_harness.report.saturation import Knee, knee_of, steps_of
-from twin_harness.report.summary import section as summary
+from twin_harness.report.sections.dynamics import dynamics_of
+from twin_harness.report.sections.lags import lagged
+from twin_harness.report.sections.neighbours import busiest
+from twin_harness.report.sections.saturation import Knee, knee_of, steps_of
+from twin_harness.report.sections.summary import section as summary
 from twin_harness.runs.recording import Recording, Run
 from twin_harness.schedule.builders import cpu, memory, plan
 

@@ -8,7 +8,7 @@ from runs import make_folder
 
 from twin_harness.gate.measures import declare
 from twin_harness.gate.verdict import Evidence, Judgement, judge_pairs
-from twin_harness.report import verdicts
+from twin_harness.report.sections import verdicts
 
 
 def judged(*changes):

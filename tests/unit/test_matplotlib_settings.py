@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from twin_harness import cpu, memory, plan
 from twin_harness.errors import HarnessFailure
 from twin_harness.report import html
-from twin_harness.report.plan_picture import plan_png
+from twin_harness.report.drawing.plan_picture import plan_png
 from twin_harness.runs.recording import load
 from twin_harness.schedule.model import Schedule
 
@@ -22,7 +22,7 @@ DRAW = """
 import hashlib, sys
 from twin_harness import cpu, memory, plan, Schedule
 from twin_harness.report import relations
-from twin_harness.report.plan_picture import plan_png
+from twin_harness.report.drawing.plan_picture import plan_png
 import numpy as np
 import pandas as pd
 picture = plan_png(Schedule.of(plan(cpu(40, duration_s=2), memory(5, duration_s=2), name="a figure")))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from twin_harness.report.plan_picture import plan_lines, plan_png
+from twin_harness.report.drawing.plan_picture import plan_lines, plan_png
 from twin_harness.schedule.builders import command, cpu, disk, memory, plan
 from twin_harness.schedule.model import Schedule
 from twin_harness.shapes.shape import ramp, sine, steps, trace

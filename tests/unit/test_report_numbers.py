@@ -20,30 +20,30 @@ from twin_harness.gate.verdict import Evidence as GateEvidence
 from twin_harness.gate.verdict import Judgement, judge_pairs
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.runs import gather
-from twin_harness.report import (
-    agreement,
-    cleaning,
-    correlation,
-    description,
-    doubts,
-    dynamics,
-    evidence,
-    experiments,
-    figures,
-    foretelling,
-    foretold,
-    lags,
-    levels,
-    neighbours,
-    overview,
-    quality,
-    relations,
-    response,
-    saturation,
-    summary,
-    verdicts,
-)  # fmt: skip
-from twin_harness.report.canvas import from_zero, new_figure
+from twin_harness.report import evidence  # fmt: skip
+from twin_harness.report.drawing import charts as relations  # fmt: skip
+from twin_harness.report.drawing import prediction as foretold  # fmt: skip
+from twin_harness.report.drawing import timelines as figures  # fmt: skip
+from twin_harness.report.drawing.canvas import from_zero, new_figure
+from twin_harness.report.sections import (
+    cleaning,  # fmt: skip
+    correlation,  # fmt: skip
+    description,  # fmt: skip
+    doubts,  # fmt: skip
+    dynamics,  # fmt: skip
+    experiments,  # fmt: skip
+    lags,  # fmt: skip
+    levels,  # fmt: skip
+    neighbours,  # fmt: skip
+    overview,  # fmt: skip
+    quality,  # fmt: skip
+    response,  # fmt: skip
+    saturation,  # fmt: skip
+    summary,  # fmt: skip
+    verdicts,  # fmt: skip
+)
+from twin_harness.report.sections import fidelity as agreement  # fmt: skip
+from twin_harness.report.sections import prediction as foretelling  # fmt: skip
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample" / "20261124T232459Z-44f5cd"

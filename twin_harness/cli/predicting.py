@@ -127,7 +127,7 @@ def _now(twin: Twin) -> Start:
 
 
 def _draw(predictions: list[Prediction], path: Path) -> None:
-    from twin_harness.report.foretold import foretold_png  # noqa: PLC0415 - matplotlib loads with it
+    from twin_harness.report.drawing.prediction import foretold_png  # noqa: PLC0415 - matplotlib loads with it
 
     if path.suffix not in ("", ".png"):
         msg = f"--figure: expected a file that ends in .png but got {str(path)!r}"

@@ -130,7 +130,7 @@ def _numbers(text: str | None, name: str) -> tuple[float, ...]:
 
 def _show(arguments: argparse.Namespace) -> int:
     """Draw a schedule."""
-    from twin_harness.report.plan_picture import plan_lines, plan_png  # noqa: PLC0415 - matplotlib loads with it
+    from twin_harness.report.drawing.plan_picture import plan_lines, plan_png  # noqa: PLC0415 - matplotlib loads with it
     from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - pydantic loads with it
 
     schedule = Schedule.read(arguments.file)

@@ -60,7 +60,7 @@ def clean_once(config: pytest.Config, *, is_worker: bool) -> None:
 
 def attachments(recording: Recording) -> Iterator[tuple[bytes, str, str, str]]:
     """Return content, name, media type and ending of what an experiment leaves: timeline, samples, plan, annotations."""
-    from twin_harness.report.figures import timeline_png  # noqa: PLC0415 - matplotlib loads with it
+    from twin_harness.report.drawing.timelines import timeline_png  # noqa: PLC0415 - matplotlib loads with it
 
     yield timeline_png(recording), "timeline", "image/png", "png"
     yield samples_csv(recording), "samples", "text/csv", "csv"

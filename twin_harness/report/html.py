@@ -9,14 +9,13 @@ import jinja2
 
 from twin_harness import __version__
 from twin_harness.errors import HarnessFailure, TwinError, in_a_line
-from twin_harness.report import (
-    agreement,
+from twin_harness.report.evidence import gather
+from twin_harness.report.sections import (
     cleaning,
     correlation,
     description,
     dynamics,
     experiments,
-    foretelling,
     lags,
     levels,
     neighbours,
@@ -27,7 +26,8 @@ from twin_harness.report import (
     summary,
     verdicts,
 )
-from twin_harness.report.evidence import gather
+from twin_harness.report.sections import fidelity as agreement
+from twin_harness.report.sections import prediction as foretelling
 from twin_harness.runs.folder import write_whole
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.report.canvas import INK, QUIET, SMALL_PT, plain
-from twin_harness.report.matplotlib_settings import importing
+from twin_harness.report.drawing.canvas import INK, QUIET, SMALL_PT, plain
+from twin_harness.report.drawing.matplotlib_settings import importing
 
 with importing():
     from matplotlib.patches import Rectangle

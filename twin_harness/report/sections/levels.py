@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
+from twin_harness.report.drawing.charts import level_png
 from twin_harness.report.quantity import count, quantity
-from twin_harness.report.relations import level_png
-from twin_harness.report.response import regimes
+from twin_harness.report.sections.response import regimes
 
 if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence

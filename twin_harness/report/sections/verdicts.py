@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import TwinError
 from twin_harness.gate.measures import Measure
-from twin_harness.report import canvas
-from twin_harness.report.canvas import SMALL_PT, new_figure, png, style
 from twin_harness.report.document import Cell, Notice, Paragraph, Picture, Section, Table, dash, number
+from twin_harness.report.drawing import canvas
+from twin_harness.report.drawing.canvas import SMALL_PT, new_figure, png, style
 
 if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence

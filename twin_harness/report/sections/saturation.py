@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
+from twin_harness.report.drawing.charts import knee_png
 from twin_harness.report.quantity import count, quantity
-from twin_harness.report.relations import knee_png
-from twin_harness.report.response import regimes
+from twin_harness.report.sections.response import regimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twin_harness.metrics import RESOURCE_COLUMNS
-from twin_harness.report.bands import Band, Bands
-from twin_harness.report.canvas import (
+from twin_harness.report.drawing.bands import Band, Bands
+from twin_harness.report.drawing.canvas import (
     BLACK,
     COLOUR_OF,
     INK,
@@ -27,9 +27,9 @@ from twin_harness.report.canvas import (
     style,
     thinned,
 )
+from twin_harness.report.drawing.matplotlib_settings import with_default_settings
 from twin_harness.report.evidence import Evidence, no_samples
 from twin_harness.report.facts import DISK_COLUMNS, ExperimentFacts, ask
-from twin_harness.report.matplotlib_settings import with_default_settings
 
 if TYPE_CHECKING:
     import pandas as pd

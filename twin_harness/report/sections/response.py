@@ -8,8 +8,8 @@ import pandas as pd
 
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
+from twin_harness.report.drawing.charts import MOST_POINTS, REGIMES, scatter_png
 from twin_harness.report.quantity import quantity
-from twin_harness.report.relations import MOST_POINTS, REGIMES, scatter_png
 
 if TYPE_CHECKING:
     from twin_harness.report.document import Block

@@ -8,8 +8,8 @@ import numpy as np
 
 from twin_harness.metrics import by_name
 from twin_harness.predict.observation import COLUMNS
-from twin_harness.report.canvas import BLUE, INK, SMALL_PT, TEXT_PT, VERMILLION, from_zero, new_figure, plain, png, style
-from twin_harness.report.matplotlib_settings import with_default_settings
+from twin_harness.report.drawing.canvas import BLUE, INK, SMALL_PT, TEXT_PT, VERMILLION, from_zero, new_figure, plain, png, style
+from twin_harness.report.drawing.matplotlib_settings import with_default_settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

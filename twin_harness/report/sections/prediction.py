@@ -118,7 +118,7 @@ def _has_band(prediction: Prediction, name: str) -> bool:
 
 
 def _picture(order: int, one: Observation, prediction: Prediction) -> Picture:
-    from twin_harness.report.foretold import foretold_png  # noqa: PLC0415 - predict loads with it
+    from twin_harness.report.drawing.prediction import foretold_png  # noqa: PLC0415 - predict loads with it
 
     errors, inside = _errors(one, prediction, "cpu_percent")
     rmse = float(np.sqrt(np.mean(errors**2))) if len(errors) else float("nan")

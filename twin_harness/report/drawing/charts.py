@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.report import canvas
-from twin_harness.report.canvas import INK, QUIET, SMALL_PT, TEXT_PT, from_zero, new_figure, plain, png, style
-from twin_harness.report.matplotlib_settings import importing, with_default_settings
+from twin_harness.report.drawing import canvas
+from twin_harness.report.drawing.canvas import INK, QUIET, SMALL_PT, TEXT_PT, from_zero, new_figure, plain, png, style
+from twin_harness.report.drawing.matplotlib_settings import importing, with_default_settings
 
 with importing():
     import seaborn as sns

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
-from twin_harness.report.figures import overview_png
-from twin_harness.report.marks import mark_table
+from twin_harness.report.drawing.marks import mark_table
+from twin_harness.report.drawing.timelines import overview_png
 from twin_harness.report.quantity import count, duration, quantity
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 
 from twin_harness.dataset.preparation import window_means
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
+from twin_harness.report.drawing.charts import lag_png
 from twin_harness.report.quantity import signed
-from twin_harness.report.relations import lag_png
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.report.matplotlib_settings import importing
+from twin_harness.report.drawing.matplotlib_settings import importing
 
 with importing():
     from matplotlib import font_manager

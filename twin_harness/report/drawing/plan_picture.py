@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.report.canvas import INK, SMALL_PT, TEXT_PT, colour_of, from_zero, new_figure, plain, png, shortened, style
-from twin_harness.report.matplotlib_settings import with_default_settings
+from twin_harness.report.drawing.canvas import INK, SMALL_PT, TEXT_PT, colour_of, from_zero, new_figure, plain, png, shortened, style
+from twin_harness.report.drawing.matplotlib_settings import with_default_settings
 from twin_harness.report.quantity import duration, quantity
 from twin_harness.schedule import peaks
 

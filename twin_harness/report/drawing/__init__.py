@@ -1,0 +1,1 @@
+"""Figures as inline SVG: canvas, bands, timelines, charts."""
