@@ -15,7 +15,7 @@ from pathlib import Path
 from measure import machine_line
 
 from twin_harness.predict.evaluate import WARM, check_held_out, evaluate, evaluate_splits
-from twin_harness.predict.runs import gather
+from twin_harness.predict.gathering import gather
 from twin_harness.predict.splits import HEADLINE, SPLITS
 from twin_harness.predict.twin import Twin
 from twin_harness.runs.recording import load

@@ -17,8 +17,8 @@ from measure import machine_line
 from twin_harness.control.campaign import draw_campaign
 from twin_harness.predict.baselines import all_baselines
 from twin_harness.predict.demand import demand_of
+from twin_harness.predict.gathering import gather
 from twin_harness.predict.observation import COLUMNS
-from twin_harness.predict.runs import gather
 from twin_harness.predict.twin import Twin
 from twin_harness.runs.recording import load
 from twin_harness.schedule.model import Experiment

@@ -18,9 +18,9 @@ from measure import machine_line
 
 from twin_harness.control.campaign import Bounds, draw_campaign, role_of
 from twin_harness.predict.demand import demand_of, stacked
+from twin_harness.predict.gathering import gather
 from twin_harness.predict.observation import COLUMNS, Observation
 from twin_harness.predict.parameters import NAMES
-from twin_harness.predict.runs import gather
 from twin_harness.predict.simulate import simulate
 from twin_harness.predict.suggest import suggest
 from twin_harness.predict.twin import Twin, in_units

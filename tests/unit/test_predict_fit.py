@@ -9,10 +9,10 @@ from foretold import CAPACITY, FINGERPRINT, TRUTH, campaign, observed, true_para
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.evaluate import evaluate, evaluate_splits
 from twin_harness.predict.fit import fit
+from twin_harness.predict.gathering import check_fit
 from twin_harness.predict.model_file import read_model
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES
-from twin_harness.predict.runs import check_fit
 from twin_harness.predict.twin import Twin
 from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.shapes.shape import constant

@@ -8,8 +8,8 @@ from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import InvalidInput
+from twin_harness.predict.gathering import check_machines, gather
 from twin_harness.predict.observation import _held_before, observe, start_of
-from twin_harness.predict.runs import check_machines, gather
 from twin_harness.runs.recording import load
 from twin_harness.schedule.builders import cpu, disk, memory, plan
 from unit.test_machine import MACHINE

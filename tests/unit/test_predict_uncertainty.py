@@ -10,9 +10,9 @@ from twin_harness.predict.calibration import calibrate, ratios_of
 from twin_harness.predict.drift import mean_errors, watch
 from twin_harness.predict.evaluate import evaluate
 from twin_harness.predict.fit import Problem
+from twin_harness.predict.gathering import without_tests
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES
-from twin_harness.predict.runs import without_tests
 from twin_harness.predict.suggest import suggest
 from twin_harness.predict.twin import Twin
 from twin_harness.predict.uncertainty import FreeRun, Spread, _noise_of, _resampled

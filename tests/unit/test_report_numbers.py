@@ -18,8 +18,8 @@ from twin_harness import Twin, cpu, disk, load, memory, plan
 from twin_harness.gate.measures import declare
 from twin_harness.gate.verdict import Evidence as GateEvidence
 from twin_harness.gate.verdict import Judgement, judge_pairs
+from twin_harness.predict.gathering import gather
 from twin_harness.predict.observation import COLUMNS
-from twin_harness.predict.runs import gather
 from twin_harness.report import evidence  # fmt: skip
 from twin_harness.report.drawing import charts as relations  # fmt: skip
 from twin_harness.report.drawing import prediction as foretold  # fmt: skip

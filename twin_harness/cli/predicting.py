@@ -49,7 +49,7 @@ def add_predicting(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _observed(folders: list[str]) -> list[Observation]:
-    from twin_harness.predict.runs import gather  # noqa: PLC0415 - numpy and scipy load with it
+    from twin_harness.predict.gathering import gather  # noqa: PLC0415 - numpy and scipy load with it
     from twin_harness.runs.recording import load  # noqa: PLC0415 - as above
 
     return gather([load(folder) for folder in folders], complain)
@@ -57,8 +57,8 @@ def _observed(folders: list[str]) -> list[Observation]:
 
 def fit(arguments: argparse.Namespace) -> int:
     """Fit a model."""
+    from twin_harness.predict.gathering import CALIBRATED_FROM, without_tests  # noqa: PLC0415 - as above
     from twin_harness.predict.parameters import NAMES  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.predict.runs import CALIBRATED_FROM, without_tests  # noqa: PLC0415 - as above
     from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
 
     twin = Twin().fit_observations(without_tests(_observed(arguments.run), complain), complain)

@@ -12,9 +12,9 @@ from twin_harness.errors import InvalidInput
 from twin_harness.predict.baselines import all_baselines
 from twin_harness.predict.calibration import ratios_of
 from twin_harness.predict.fit import LOG_COLUMNS, scored
+from twin_harness.predict.gathering import check_machines, sides_of
 from twin_harness.predict.observation import COLUMNS, padded, start_of
 from twin_harness.predict.overload_scores import OverloadScore, score_overload
-from twin_harness.predict.runs import check_machines, sides_of
 from twin_harness.predict.scores import ColumnScore, floor_of, replicate_width, score, skill, square_errors, tails_of
 from twin_harness.predict.splits import SPLITS, divide
 from twin_harness.predict.twin import Twin, ways_of

@@ -13,13 +13,13 @@ from twin_harness.errors import InvalidInput, Undecided
 from twin_harness.predict import domain, drift
 from twin_harness.predict.calibration import Calibration, calibrate, ratios_of
 from twin_harness.predict.demand import LONGEST_S, Capacity, demand_of, stacked
-from twin_harness.predict.described import calibration_of_file, described, spread_of_file, usual_of_file
 from twin_harness.predict.fit import LOG_COLUMNS, Fit, Problem, at_rest, fit, rest_of
+from twin_harness.predict.gathering import check_fit, check_machines, gather, sides_of, without_tests
 from twin_harness.predict.model_file import DomainPart, ModelFile, read_model
+from twin_harness.predict.model_parts import calibration_of_file, described, spread_of_file, usual_of_file
 from twin_harness.predict.observation import COLUMNS, Observation
 from twin_harness.predict.overload import Overload, OverloadCall
 from twin_harness.predict.parameters import NAMES
-from twin_harness.predict.runs import check_fit, check_machines, gather, sides_of, without_tests
 from twin_harness.predict.simulate import Start, simulate
 from twin_harness.predict.uncertainty import FreeRun, Spread, held, on_scale, regimes, spread_of
 
@@ -248,7 +248,7 @@ class Twin:
         Raises:
             Undecided: the plan asks for what the model knows nothing of.
         """
-        from twin_harness.predict.virtual import virtual_recording  # noqa: PLC0415 - it imports this module's types
+        from twin_harness.predict.virtual_recording import virtual_recording  # noqa: PLC0415 - it imports this module's types
 
         return virtual_recording(self, experiment, interval_s)
 

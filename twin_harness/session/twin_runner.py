@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.control.outcome import judge_tolerance
 from twin_harness.errors import Undecided
 from twin_harness.metrics import columns
-from twin_harness.predict.virtual import annotate, virtual_columns
+from twin_harness.predict.virtual_recording import annotate, virtual_columns
 from twin_harness.runs.recording import Recording
 from twin_harness.runs.records import PlannedExperiment
 from twin_harness.system.clock import monotonic_s, utc_s, utc_text

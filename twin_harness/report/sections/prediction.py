@@ -34,7 +34,7 @@ def sections(evidence: Evidence) -> tuple[Section, ...]:
         return (Section("twin", "Foretold by a twin", (Notice("Foretold:", text),)),)
     if not isinstance(model, str) or not model:
         return ()
-    from twin_harness.predict.runs import gather  # noqa: PLC0415 - scipy loads with it, where there is a model
+    from twin_harness.predict.gathering import gather  # noqa: PLC0415 - scipy loads with it, where there is a model
     from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
 
     try:
