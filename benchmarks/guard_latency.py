@@ -19,9 +19,10 @@ from pathlib import Path
 
 import measure
 
+from twin_harness.control.limits import parse_guard
 from twin_harness.errors import ExperimentAborted
 from twin_harness.schedule import builders
-from twin_harness.session.config import TwinConfig, parse_guard
+from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
 from twin_harness.system.board import LIVE

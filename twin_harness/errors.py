@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import errno
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from twin_harness.runs.recording import Recording
 
 
 _LONGEST, _KEPT = 900, 440
@@ -67,10 +65,10 @@ class ExperimentError(TwinError):
     """An experiment did not run as planned; what was recorded of it is kept.
 
     Attributes:
-        recording: what was measured until then, or None when nothing was.
+        recording: the Recording of what was measured until then, or None when nothing was.
     """
 
-    def __init__(self, message: str, recording: Recording | None = None) -> None:
+    def __init__(self, message: str, recording: Any = None) -> None:
         super().__init__(message)
         self.recording = recording
 
@@ -91,10 +89,10 @@ class Undecided(TwinError):
     """The data cannot tell; nobody is at fault, and a verdict either way would be a guess.
 
     Attributes:
-        recording: what the tolerance of an experiment could not be judged on; None elsewhere.
+        recording: the Recording that the tolerance of an experiment could not be judged on; None elsewhere.
     """
 
-    recording: Recording | None = None
+    recording: Any = None
 
 
 @contextmanager

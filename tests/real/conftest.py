@@ -2,7 +2,8 @@
 
 import pytest
 
-from twin_harness.session.config import TwinConfig, parse_guard
+from twin_harness.control.limits import parse_guard
+from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twin_harness.control.limits import GIB, MIB, GuardLimits, Limit, parse_guard, parse_size
 from twin_harness.errors import InvalidInput
 from twin_harness.session import config
-from twin_harness.session.config import GIB, MIB, GuardLimits, Limit, TwinConfig, parse_guard, parse_size, parse_value
+from twin_harness.session.config import TwinConfig, parse_value
 
 OPTION = {option.name: option for option in config.OPTIONS}
 

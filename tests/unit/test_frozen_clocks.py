@@ -9,8 +9,8 @@ import pytest
 
 import twin_harness
 from twin_harness.control.annotations import utc_text
-from twin_harness.session.seat import draw_run_id
 from twin_harness.system import clock
+from twin_harness.system.run_id import draw_run_id
 
 PACKAGE = Path(twin_harness.__file__).parent
 # Processes of our own, which no test of a user's can reach into.

@@ -12,7 +12,8 @@ from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.runs.fidelity import Filling
 from twin_harness.runs.judgement import _GRAIN_BYTES, _SLOT_S, judge, session_tolerance
 from twin_harness.runs.recording import Recording, compare
-from twin_harness.session.config import TwinConfig, parse_tolerance
+from twin_harness.schedule.tolerance import parse_tolerance
+from twin_harness.session.config import TwinConfig
 from twin_harness.stress.cpu_stress import SLOT_S
 from twin_harness.stress.mem_stress import GRAIN_BYTES
 

@@ -8,12 +8,13 @@ import pytest
 
 from twin_harness import load
 from twin_harness.errors import InvalidInput
-from twin_harness.runs.folder import RUN_ID, RunFolder
+from twin_harness.runs.folder import RunFolder
 from twin_harness.schedule import model as schedule
 from twin_harness.session.config import TwinConfig
-from twin_harness.session.seat import Seat, draw_run_id
+from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
 from twin_harness.system import newest
+from twin_harness.system.run_id import RUN_ID, draw_run_id
 
 PLAN = '{"format": "twin-schedule/1", "experiments": [{"name": "rest", "lead_s": 1, "tail_s": 0, "events": []}]}'
 WITHOUT_LINKS = [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES]
@@ -127,8 +128,7 @@ def test_a_text_file_of_ours_goes(tmp_path, text):
 
 def test_there_is_one_form_of_a_run_id():
     """What is ours is told by the form that run folders have, and that is drawn for them."""
-    assert newest._RUN_ID.pattern == RUN_ID.pattern
-    assert newest._RUN_ID.fullmatch(draw_run_id())
+    assert RUN_ID.fullmatch(draw_run_id())
 
 
 def test_a_link_in_the_place_of_the_text_file_stays(tmp_path):

@@ -11,7 +11,8 @@ import twin_harness
 
 HOME = Path(twin_harness.__file__).resolve().parent
 STANDARD_LIBRARY_ONLY = [
-    *["errors", "clock", "config", "metrics", "procfs", "shapes", "machine", "child", "board", "dataset_file"],
+    *["errors", "metrics", "session.config", "shapes.shape", "runs.dataset_file"],
+    *["system.clock", "system.procfs", "system.machine", "system.child", "system.board"],
     *["stress.load_host", "stress.cpu_stress", "stress.mem_stress", "stress.disk_stress", "control.guard", "telemetry.probe", "telemetry.load_account"],
 ]
 

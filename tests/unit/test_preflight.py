@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from twin_harness.control import preflight
+from twin_harness.control.limits import parse_guard
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.builders import command, cpu, disk, memory, plan
-from twin_harness.session.config import parse_guard
 from twin_harness.shapes.shape import ramp, square, trace
 from unit.test_machine import MACHINE
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from twin_harness.errors import InvalidInput, UnreadableRun
 from twin_harness.runs import folder as run_folder
-from twin_harness.runs.folder import RunFolder, draw_run_id
+from twin_harness.runs.folder import RunFolder
 from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment
 from twin_harness.schedule.builders import cpu, disk, plan
 from twin_harness.schedule.model import Schedule
 from twin_harness.shapes.shape import trace
+from twin_harness.system.run_id import draw_run_id
 from unit.rows import rows
 
 

@@ -17,10 +17,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import InvalidInput, UnreadableRun
-from twin_harness.runs.folder import RUN_ID, RunFolder
+from twin_harness.runs.folder import RunFolder
 from twin_harness.system import newest
 from twin_harness.system.clock import utc_s
 from twin_harness.system.procfs import start_ticks
+from twin_harness.system.run_id import RUN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

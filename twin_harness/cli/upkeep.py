@@ -68,9 +68,10 @@ def clean(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         msg = "clean: --dry-run: expected --keep N or --older AGE with it but got neither; write e.g. twin clean --older 30d --dry-run"
         raise InvalidInput(msg)
-    from twin_harness.runs.folder import RUN_ID, RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - as above
     from twin_harness.runs.recording import Run  # noqa: PLC0415 - numpy loads with it
     from twin_harness.system.reaper import reap  # noqa: PLC0415 - as above
+    from twin_harness.system.run_id import RUN_ID  # noqa: PLC0415 - as above
 
     done = reap()
     data_dir = Path(arguments.data_dir)
@@ -137,8 +138,9 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def runs(arguments: argparse.Namespace) -> int:
     """List the runs of a data folder, the newest last."""
-    from twin_harness.runs.folder import RUN_ID, RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - as above
     from twin_harness.runs.recording import Run  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.system.run_id import RUN_ID  # noqa: PLC0415 - as above
 
     data_dir = Path(arguments.data_dir)
     found = [path for path in sorted(data_dir.iterdir()) if RUN_ID.fullmatch(path.name) and not path.is_symlink()] if data_dir.is_dir() else []

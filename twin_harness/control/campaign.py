@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.errors import InvalidInput, TwinError
 from twin_harness.runs.folder import RunFolder
 from twin_harness.schedule.builders import cpu, disk, memory, plan
-from twin_harness.session.config import NO_TOLERANCE
+from twin_harness.schedule.tolerance import NO_TOLERANCE
 from twin_harness.shapes.shape import Shape, constant, ramp, sine, spikes, square, steps, trace
 from twin_harness.system.machine import is_same_machine
 

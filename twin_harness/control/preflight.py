@@ -20,8 +20,8 @@ from twin_harness.system.procfs import AvailableMemory, ControlGroup, cpu_temper
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from twin_harness.control.limits import GuardLimits
     from twin_harness.schedule.model import Event, Experiment
-    from twin_harness.session.config import GuardLimits
     from twin_harness.system.machine import Machine
 
 _ROUNDING = 1e-6

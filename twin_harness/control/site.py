@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness.control.preflight import disk_floor_bytes, memory_floor_bytes
 from twin_harness.schedule.event_options import custom_stressors
-from twin_harness.session.config import NO_TOLERANCE
+from twin_harness.schedule.tolerance import NO_TOLERANCE
 from twin_harness.shapes import shape as shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twin_harness.control.annotations import AnnotationRecorder
+    from twin_harness.control.limits import GuardLimits
     from twin_harness.control.runner_parallel import Admission
     from twin_harness.runs.folder import RunFolder
     from twin_harness.runs.records import PlannedExperiment
     from twin_harness.schedule.model import Experiment
-    from twin_harness.session.config import GuardLimits
     from twin_harness.system.board import Board
     from twin_harness.system.machine import Machine
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
 from twin_harness.runs.judgement import MISSED, UNDECIDED, UNJUDGED, Judgement, judge, tolerance_of
-from twin_harness.session.config import TwinConfig
+from twin_harness.schedule.tolerance import DEFAULT_TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,7 @@ class EventFacts:
     recording: Recording
     event: Event
     row: AnnotationRow | None
-    session_tolerance: str = TwinConfig().tolerance
+    session_tolerance: str = DEFAULT_TOLERANCE
 
     @cached_property
     def fidelity(self) -> tuple[Fidelity | None, str]:
@@ -162,7 +162,7 @@ class ExperimentFacts:
     number: int
     recording: Recording
     variant: str = ""
-    session_tolerance: str = TwinConfig().tolerance
+    session_tolerance: str = DEFAULT_TOLERANCE
 
     @property
     def name(self) -> str:

@@ -25,8 +25,8 @@ from twin_harness.runs.dataset_file import DatasetFile
 from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment, cell
 from twin_harness.schedule.csv_rows import rows_of
 from twin_harness.schedule.model import Schedule
-from twin_harness.session.seat import draw_run_id
 from twin_harness.system import newest
+from twin_harness.system.run_id import draw_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 RUN_FORMAT = "twin-run/1"
 MACHINE_FORMAT = "twin-machine/1"
 GATE_FORMAT = "twin-gate/1"
-RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _CLAIM = re.compile(r"[0-9a-f]{32}")
 STATUSES = ("completed", "stopped", "aborted", "failed", "skipped")
 _IGNORE = "# written by twin-harness: outputs of runs\n*\n"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from twin_harness.errors import Undecided
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.runs.fidelity import window_s
-from twin_harness.session.config import NO_TOLERANCE, TwinConfig, percent_of
+from twin_harness.schedule.tolerance import DEFAULT_TOLERANCE, NO_TOLERANCE, percent_of
 
 if TYPE_CHECKING:
     from twin_harness.runs.fidelity import Fidelity
@@ -58,7 +58,7 @@ def session_tolerance(state: dict[str, object]) -> str:
     """Return the tolerance that the session of a ``run.json`` had; the default where it is older than the option."""
     settings = state.get("settings")
     text = settings.get("tolerance") if isinstance(settings, dict) else None
-    default = TwinConfig().tolerance
+    default = DEFAULT_TOLERANCE
     if not isinstance(text, str):
         return default
     try:

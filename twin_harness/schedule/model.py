@@ -20,7 +20,7 @@ from twin_harness.schedule.event_options import UNITS, is_stressor, known_stress
 from twin_harness.schedule.file import inline_traces, read_json
 from twin_harness.schedule.refusal import checked, describe, refuse
 from twin_harness.schedule.shape_models import FrozenModel, ShapeField, witnesses
-from twin_harness.session.config import NO_TOLERANCE, percent_of
+from twin_harness.schedule.tolerance import NO_TOLERANCE, percent_of
 from twin_harness.shapes import shape as shapes
 from twin_harness.system import newest
 

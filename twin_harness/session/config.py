@@ -5,25 +5,17 @@ Plain data. One row of ``OPTIONS`` makes the pytest option, the ini key, the fie
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, field
-from math import inf
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from twin_harness.control.limits import GuardLimits, parse_guard
 from twin_harness.errors import InvalidInput
 from twin_harness.gate.variant import Variant, parse_variants
+from twin_harness.schedule.tolerance import DEFAULT_TOLERANCE, parse_tolerance, percent_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_LARGEST_SIZE_BYTES = 1e21
-KIB, MIB, GIB = 1024, 1024**2, 1024**3
-_SIZES = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": KIB, "MIB": MIB, "GIB": GIB, "TIB": 1024**4}
-
-
-NO_TOLERANCE = "none"
-_GUARDED = ("memory_available", "disk_free", "temperature", "pressure_memory", "swap")
 
 
 @dataclass(frozen=True)
@@ -82,7 +74,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "tolerance",
         "tolerance",
-        "5%",
+        DEFAULT_TOLERANCE,
         "PERCENT",
         "how far the load delivered may be from the load requested, unless an experiment has a tolerance of its own: a percent, or none",
     ),
@@ -90,54 +82,6 @@ OPTIONS: tuple[Option, ...] = (
     Option("allow-commands", "flag", False, None, "let schedules and markers run programs as load (command line only)", has_ini=False),
     Option("no-report", "flag", False, None, "write no EDA report at the end of the session"),
 )
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A floor: an amount in bytes, or a percent of the whole."""
-
-    amount: float
-    unit: str
-
-    def of(self, total_bytes: float) -> float:
-        """Return the floor in bytes, given the whole."""
-        return self.amount * total_bytes / 100.0 if self.unit == "percent" else self.amount
-
-    def __str__(self) -> str:
-        return f"{_plain(self.amount)}%" if self.unit == "percent" else _size_text(self.amount)
-
-
-@dataclass(frozen=True)
-class GuardLimits:
-    """What the guard watches; None leaves a quantity unwatched, but for temperature.
-
-    Attributes:
-        memory_available, disk_free: floors.
-        temperature: ceiling in °C of the hottest CPU sensor; None is 5 °C below each sensor's own critical value, infinity unwatched.
-        pressure_memory: ceiling in percent of a second in which some task waited for memory (PSI). swap: ceiling in percent of swap.
-    """
-
-    memory_available: Limit | None = None
-    disk_free: Limit | None = None
-    temperature: float | None = None
-    pressure_memory: float | None = None
-    swap: float | None = None
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anything was named to be watched; temperature then is, too."""
-        return any(limit is not None for limit in (self.memory_available, self.disk_free, self.temperature, self.pressure_memory, self.swap))
-
-    def __str__(self) -> str:
-        if not self.is_on:
-            return "off"
-        parts = {"memory_available": self.memory_available, "disk_free": self.disk_free}
-        if self.temperature is not None:
-            parts["temperature"] = "off" if self.temperature == inf else f"{_plain(self.temperature)}C"  # type: ignore[assignment]  # for text alone
-        for name in ("pressure_memory", "swap"):
-            if (ceiling := getattr(self, name)) is not None:
-                parts[name] = f"{_plain(ceiling)}%"  # type: ignore[assignment]  # as above
-        return ",".join(f"{name}={limit}" for name, limit in parts.items() if limit)
 
 
 @dataclass(frozen=True)
@@ -165,7 +109,7 @@ class TwinConfig:
     gate_pairs: int = 12
     gate_resume: str = ""
     variants: tuple[Variant, ...] = ()
-    tolerance: str = "5%"
+    tolerance: str = DEFAULT_TOLERANCE
     undecided: str = "ignore"
     may_run_commands: bool = False
     has_report: bool = True
@@ -188,93 +132,6 @@ class TwinConfig:
         """Return what ``to_json`` made."""
         variants = tuple(Variant(one["name"], tuple((key, value) for key, value in one["environment"])) for one in data["variants"])
         return cls(**{**data, "guard": parse_guard(data["guard"]), "variants": variants})
-
-
-def _plain(number: float) -> str:
-    """Return a number without exponent, such that reading it gives the same number."""
-    text = repr(number)
-    return (f"{number:f}" if "e" in text else text).removesuffix(".0")
-
-
-def _size_text(amount_bytes: float) -> str:
-    for unit, size in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
-        text = _plain(amount_bytes / size)
-        if amount_bytes >= size and float(text) * size == amount_bytes:
-            return f"{text}{unit}"
-    return f"{_plain(amount_bytes)}B"
-
-
-def parse_size(text: str, *, argument: str) -> Limit:
-    """Read ``10%``, ``1GiB`` or ``500MB``.
-
-    Raises:
-        InvalidInput: the text is no amount, is negative, or is above 100 percent.
-    """
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(%|[A-Za-z]*)", text.strip())
-    unit = match.group(2).upper() if match else None
-    if match and unit == "%" and float(match.group(1)) <= 100:  # noqa: PLR2004 - percent
-        return Limit(float(match.group(1)), "percent")
-    if match and unit in _SIZES and float(match.group(1)) * _SIZES[unit] < _LARGEST_SIZE_BYTES:
-        return Limit(float(match.group(1)) * _SIZES[unit], "bytes")
-    msg = f"{argument}: expected a percent up to 100 or a size such as 10% or 1GiB but got {text!r}; write e.g. {argument}=10%"
-    raise InvalidInput(msg)
-
-
-def percent_of(tolerance: str) -> float | None:
-    """Return a tolerance as a number of percent; None for ``none``."""
-    return None if tolerance == NO_TOLERANCE else float(tolerance.rstrip("% "))
-
-
-def parse_tolerance(text: str) -> str:
-    """Read ``5%``, ``2.5`` or ``none``, and return it as an experiment would write it.
-
-    Raises:
-        InvalidInput: the text is neither.
-    """
-    cleaned = text.strip()
-    if cleaned.lower() == NO_TOLERANCE:
-        return NO_TOLERANCE
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%?", cleaned, re.ASCII)
-    if match and float(match.group(1)) <= 100:  # noqa: PLR2004 - percent
-        return f"{match.group(1)}%"
-    msg = f"--twin-tolerance: expected a percent up to 100, or none, but got {text!r}; write e.g. 5%"
-    raise InvalidInput(msg)
-
-
-def parse_guard(text: str) -> GuardLimits:
-    """Read the guard's limits from ``name=amount,…`` or ``off``.
-
-    Raises:
-        InvalidInput: an unknown name, a name twice, or an amount that is none.
-    """
-    if text.strip().lower() == "off":
-        return GuardLimits()
-    limits: dict[str, Any] = {}
-    for part in text.split(","):
-        name, equals, amount = (piece.strip() for piece in part.partition("="))
-        if not equals or name not in _GUARDED:
-            msg = f"--twin-guard: expected {', '.join(f'{known}=…' for known in _GUARDED)} or off but got {part.strip()!r}; see --help"
-            raise InvalidInput(msg)
-        if name in limits:
-            msg = f"--twin-guard: {name} is given twice in {text!r}; give it once"
-            raise InvalidInput(msg)
-        limits[name] = parse_size(amount, argument=name) if name in ("memory_available", "disk_free") else _parse_ceiling(name, amount)
-    return GuardLimits(**limits)
-
-
-def _parse_ceiling(name: str, text: str) -> float:
-    """Read a temperature in °C, or a percent."""
-    unit = "°?C" if name == "temperature" else "%"
-    if name == "temperature" and text.lower() == "off":
-        return inf
-    match = re.fullmatch(rf"([0-9]+(?:\.[0-9]+)?)\s*(?:{unit})?", text)
-    if match and 0 < float(match.group(1)) <= 150:  # noqa: PLR2004 - °C, and more than any percent
-        ceiling = float(match.group(1))
-        if name == "temperature" or ceiling <= 100:  # noqa: PLR2004 - percent
-            return ceiling
-    wanted = "a temperature such as 85C, or off" if name == "temperature" else "a percent above 0 such as 20%"
-    msg = f"{name}: expected {wanted} but got {text!r}; write e.g. {name}={'85C' if name == 'temperature' else '20%'}"
-    raise InvalidInput(msg)
 
 
 _READERS: dict[str, Callable[[str], Any]] = {"guard": parse_guard, "tolerance": parse_tolerance}

@@ -6,11 +6,10 @@ import os
 import re
 import secrets
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.system.clock import utc_s
+from twin_harness.system.run_id import draw_run_id
 
 if TYPE_CHECKING:
     from twin_harness.session.config import TwinConfig
@@ -23,11 +22,6 @@ _USER_INFO = re.compile(r"(://)[^/\s:@]*:[^/\s@]+@")
 def cut_secrets(text: str) -> str:
     """Return a command line with what looks like a secret replaced by ``***``."""
     return _USER_INFO.sub(r"\1***@", _SECRET_NEXT.sub(r"\1***", _SECRET.sub(r"\1***", text)))
-
-
-def draw_run_id(now: datetime | None = None) -> str:
-    """Return the id of a new run: the second it begins in, and six hex digits."""
-    return f"{(now or datetime.fromtimestamp(utc_s(), UTC)).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(3)}"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ _LEFT_BEHIND = ("COV_", "PYTEST_", "PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONPROF
 
 def child_environment(*libraries: str) -> dict[str, str]:
     """Return the environment of a child: ours, with a PYTHONPATH of the standard library, then the package and ``libraries``."""
-    folders = [*standard_library(), str(Path(__file__).resolve().parent.parent)]
+    folders = [*standard_library(), str(Path(__file__).resolve().parents[2])]
     for library in libraries:
         spec_file = sys.modules[library].__file__ if library in sys.modules else _find(library)
         if spec_file:

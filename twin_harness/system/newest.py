@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import secrets
 from pathlib import Path
 
+from twin_harness.system.run_id import RUN_ID
+
 NAME, TEXT_NAME = "latest", "latest.txt"
 _LONGEST_NAME_BYTES = 255
-_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")  # as run_folder.RUN_ID, which is above us
 # What symlink(2) answers where there are none: the filesystem (EPERM, EOPNOTSUPP, EINVAL), a filter
 # (ENOSYS, EACCES), FUSE (EIO).
 _NO_LINKS = (
@@ -63,7 +63,7 @@ def _is_ours(path: Path) -> bool:
             line = file.read(_LONGEST_NAME_BYTES + 1).decode("ascii")
     except (OSError, ValueError):
         return False
-    return _RUN_ID.fullmatch(line.removesuffix("\n").removesuffix("\r")) is not None
+    return RUN_ID.fullmatch(line.removesuffix("\n").removesuffix("\r")) is not None
 
 
 def _remove_ours(path: Path) -> None:
