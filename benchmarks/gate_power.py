@@ -331,7 +331,7 @@ def compare_peers(models, rng, total, sigma=0.03, change=0.10):
 
 def draw(models, rng, path):
     """Draw the chance of a call against the size of the change."""
-    import matplotlib.pyplot as plt  # noqa: PLC0415 - for the figure alone
+    import matplotlib.pyplot as plt
 
     changes, total, sigma = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.10, 0.15), 100, 0.02
     lines = {name: [] for name in (*RULES, "ours")}

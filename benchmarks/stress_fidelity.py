@@ -455,7 +455,7 @@ def _two(value):
 
 def draw(rows, path):
     """Draw requested and delivered of each shape on each resource."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - only where a figure is asked for
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(16, 8), dpi=90)
     axes = figure.subplots(3, len(SHAPES), sharex=True, sharey=True)

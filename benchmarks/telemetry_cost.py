@@ -104,10 +104,10 @@ def cost_of_scrapes():
 
 def draw(results, path):
     """Draw µs a sample of each tool, with the range of its rounds."""
-    import matplotlib as mpl  # noqa: PLC0415 - only for a figure
+    import matplotlib as mpl
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
+    from matplotlib import pyplot as plt
 
     rows = results["cost"]
     figure, axes = plt.subplots(figsize=(8, 0.5 * len(rows) + 1.2), layout="constrained")

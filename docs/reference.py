@@ -61,7 +61,7 @@ def _pytest():
             text = inspect.getdoc(getattr(value, "__wrapped__", None) or getattr(value, "_fixture_function", value)) or ""
             rows.append((f"`{name.removeprefix('fixture_')}`", text.replace("\n", " ")))
     methods = []
-    from twin_harness.runs.recording import Recording  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.runs.recording import Recording
 
     for name, member in vars(Recording).items():
         if not name.startswith("_") and (callable(member) or isinstance(member, property) or hasattr(member, "func")):

@@ -49,6 +49,6 @@ def test_busy_neighbour_is_seen(busy_neighbour, annotations, limits):
 
 def _wait(seconds_s):
     """Stand for the work that a real test would do meanwhile."""
-    import time  # noqa: PLC0415 - the one place that waits
+    import time
 
     time.sleep(seconds_s)

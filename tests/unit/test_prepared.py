@@ -116,8 +116,8 @@ def faults_of_package(package):
     """What the format's own library finds wrong, by the profile that it ships: it would fetch the same from the network."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its models warn of themselves when they are imported
-        from dplib import settings  # noqa: PLC0415
-        from dplib.models import Package  # noqa: PLC0415
+        from dplib import settings
+        from dplib.models import Package
     profile = json.loads(Path(settings.PROFILE_BASEDIR, "2.0", "datapackage.json").read_text())
     Package.from_dict(package)
     return [error.message for error in validator_for(profile)(profile).iter_errors(package)]

@@ -328,7 +328,7 @@ def test_timeline_is_a_png_below_1_mib(complete):
 
 def test_timelines_may_be_drawn_in_threads(complete):
     """Threads share no figure: they draw the same bytes as one alone, and leave nothing in pyplot."""
-    import matplotlib.pyplot as plt  # noqa: PLC0415 - only to see that nobody used it
+    import matplotlib.pyplot as plt
 
     recordings = complete.run.recordings
     alone = [timeline_png(recording) for recording in recordings]

@@ -166,7 +166,7 @@ def test_a_name_that_was_claimed_with_a_number_is_taken(folder):
 @settings(max_examples=25)
 def test_claims_are_unique_and_stay_names(names):
     """Whatever is claimed in whatever order, no two are equal and none grows beyond 120 characters."""
-    import tempfile  # noqa: PLC0415 - a folder an example
+    import tempfile
 
     with tempfile.TemporaryDirectory() as path:
         claimed = [RunFolder(Path(path)).claim_name(name) for name in names]

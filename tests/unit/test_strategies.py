@@ -133,7 +133,7 @@ def test_a_longer_draw_begins_with_the_shorter():
 
 def test_drawing_leaves_the_caller_s_random_numbers_alone():
     """The state of ``random`` is the same before and after."""
-    import random  # noqa: PLC0415 - its state is what is looked at
+    import random
 
     before = random.getstate()
     make_schedule.draw_experiments(2, 1)

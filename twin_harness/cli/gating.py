@@ -23,7 +23,7 @@ def add_gate(add: Callable[..., argparse.ArgumentParser]) -> None:
     commands = gate.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int], text: str, example: str) -> argparse.ArgumentParser:
-        import argparse as _argparse  # noqa: PLC0415 - for the formatter alone
+        import argparse as _argparse
 
         one = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}", formatter_class=_argparse.RawDescriptionHelpFormatter)
         one.set_defaults(run_command=run, has_work=run is not show)
@@ -49,9 +49,9 @@ def _figures(run: str) -> tuple[SessionFigures, list[Measure]]:
     Raises:
         InvalidInput: the run has no gated test, or is one of pairs.
     """
-    from twin_harness.gate.baseline import figures_of  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.gate.trials import Trial, family_of  # noqa: PLC0415 - as above
-    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.gate.baseline import figures_of
+    from twin_harness.gate.trials import Trial, family_of
+    from twin_harness.runs.folder import RunFolder
 
     folder = RunFolder.open(run)
     data = folder.read_gate()
@@ -67,9 +67,9 @@ def _figures(run: str) -> tuple[SessionFigures, list[Measure]]:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Judge a run against a baseline."""
-    from twin_harness.gate.baseline import Baseline  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.gate.outputs import terminal_lines  # noqa: PLC0415 - as above
-    from twin_harness.gate.verdict import REGRESSED, UNDECIDED  # noqa: PLC0415 - as above
+    from twin_harness.gate.baseline import Baseline
+    from twin_harness.gate.outputs import terminal_lines
+    from twin_harness.gate.verdict import REGRESSED, UNDECIDED
 
     baseline = Baseline.read(Path(arguments.baseline))
     figures, measures = _figures(arguments.run)
@@ -83,15 +83,15 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def _width() -> int:
-    import shutil  # noqa: PLC0415 - here alone
+    import shutil
 
     return min(120, shutil.get_terminal_size((80, 24)).columns)
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Say what a baseline holds, what it could see, and where its level changed."""
-    from twin_harness.gate.baseline import FEWEST_SESSIONS, Baseline  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.gate.trend import change_points, history_csv, otava_yaml  # noqa: PLC0415 - as above
+    from twin_harness.gate.baseline import FEWEST_SESSIONS, Baseline
+    from twin_harness.gate.trend import change_points, history_csv, otava_yaml
 
     baseline = Baseline.read(Path(arguments.baseline))
     rows, points = _rows(baseline), change_points(baseline)
@@ -115,9 +115,9 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def _rows(baseline: Baseline) -> list[dict[str, Any]]:
-    from math import exp, isfinite  # noqa: PLC0415 - here alone
+    from math import exp, isfinite
 
-    from twin_harness.gate.verdict import ALPHA  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.gate.verdict import ALPHA
 
     rows = []
     for measure in baseline.measures:
@@ -137,7 +137,7 @@ def _rows(baseline: Baseline) -> list[dict[str, Any]]:
 
 def accept(arguments: argparse.Namespace) -> int:
     """Make a run the first session of a new level."""
-    from twin_harness.gate.baseline import Baseline  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.gate.baseline import Baseline
 
     path = Path(arguments.baseline)
     baseline = Baseline.read(path)

@@ -42,10 +42,10 @@ def _run_all(
     experiments: Sequence[tuple[Experiment, dict[str, Any] | None]], settings: TwinConfig, *, is_quiet: bool, at_once: int = 1
 ) -> tuple[list[Recording], Path, int, Path | None]:
     """Run experiments in a session of their own, one after another or up to ``at_once``; return recordings, run folder, exit code and report."""
-    from twin_harness.runs.recording import load  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.session.seat import Seat  # noqa: PLC0415 - commands that open no session do without
-    from twin_harness.session.session import Session  # noqa: PLC0415 - numpy and pydantic load with it
-    from twin_harness.session.status import StatusLine  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.runs.recording import load
+    from twin_harness.session.seat import Seat
+    from twin_harness.session.session import Session
+    from twin_harness.session.status import StatusLine
 
     session = Session.open(settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), complain)
     recordings: list[Recording] = []
@@ -54,7 +54,7 @@ def _run_all(
     line.follow(session.folder.path / "run.json")
     try:
         if at_once > 1:
-            from twin_harness.cli.at_once import run_at_once  # noqa: PLC0415 - processes of its own
+            from twin_harness.cli.at_once import run_at_once
 
             code, undecided = run_at_once(session, experiments, min(at_once, len(experiments)), complain)
         else:
@@ -114,8 +114,8 @@ def _run_in_turn(
 
 def run(arguments: argparse.Namespace) -> int:
     """Run every experiment of a schedule file."""
-    from twin_harness.cli.at_once import MOST_AT_ONCE  # noqa: PLC0415 - as below
-    from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.cli.at_once import MOST_AT_ONCE
+    from twin_harness.schedule.model import Schedule
 
     if not 1 <= arguments.parallel <= MOST_AT_ONCE:
         msg = f"run: --parallel: expected a whole number from 1 to {MOST_AT_ONCE} but got {arguments.parallel}"
@@ -139,7 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def stress(arguments: argparse.Namespace) -> int:
     """Put one load on one resource."""
-    from twin_harness.schedule.builders import plan  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.schedule.builders import plan
 
     experiment = plan(_event_of(arguments), name=f"twin stress {arguments.resource}", lead_s=0.5, tail_s=0.3)
     settings = read_settings(arguments, has_report=False)
@@ -153,7 +153,7 @@ def stress(arguments: argparse.Namespace) -> int:
 
 def _event_of(arguments: argparse.Namespace) -> Event:
     """Return the one event that ``twin stress`` was asked for."""
-    from twin_harness.schedule import builders  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.schedule import builders
 
     options = _parse_options(arguments.options)
     if (arguments.resource == "command") != bool(arguments.argv):
@@ -199,7 +199,7 @@ def _parse_shape(text: str) -> Any:
     except ValueError as error:
         msg = f'stress: --shape: {text!r} is no JSON ({error}); write e.g. --shape \'{{"kind": "ramp", "from": 0, "to": 80}}\''
         raise InvalidInput(msg) from None
-    from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - as above
+    from twin_harness.schedule.model import Schedule
 
     event = {"stressor": "disk", "duration_s": 1.0, "shape": data}  # disk: no upper bound; the resource's own is checked by its builder
     checked = Schedule.from_json({"experiments": [{"events": [event]}]}, source="stress: --shape")
@@ -209,7 +209,7 @@ def _parse_shape(text: str) -> Any:
 
 def _judged(recording: Recording, row: AnnotationRow, tolerance: str) -> Judgement:
     """Return what can be said of an event's load; of one whose samples cannot be read that it cannot be judged."""
-    from twin_harness.runs.judgement import UNDECIDED, UNJUDGED, Judgement, judge  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.runs.judgement import UNDECIDED, UNJUDGED, Judgement, judge
 
     if row.stressor == "mark":
         return Judgement(row.event, UNJUDGED)
@@ -233,14 +233,14 @@ def _facts(recordings: list[Recording], tolerance: str) -> list[dict[str, Any]]:
 
 def _no_report(folder: Path) -> str:
     """Return the line that stands in place of a report's path."""
-    from twin_harness.session.session import seen_from_here  # noqa: PLC0415 - loaded by now
+    from twin_harness.session.session import seen_from_here
 
     return f"none of this run; `twin report {seen_from_here(folder)}` draws it"
 
 
 def _table(recordings: list[Recording], tolerance: str) -> list[str]:
     """Return a table of what was asked and got, within 80 columns; the last is the status, or what its tolerance makes of it."""
-    from twin_harness.runs.judgement import MISSED, UNDECIDED  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.runs.judgement import MISSED, UNDECIDED
 
     lines = [f"{'event':<{_LABEL_WIDTH}} {'asked':>12} {'got':>12} {'error':>9} {'settled':>8}  status"]
     for recording in recordings:

@@ -49,17 +49,17 @@ def add_predicting(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _observed(folders: list[str]) -> list[Observation]:
-    from twin_harness.predict.gathering import gather  # noqa: PLC0415 - numpy and scipy load with it
-    from twin_harness.runs.recording import load  # noqa: PLC0415 - as above
+    from twin_harness.predict.gathering import gather
+    from twin_harness.runs.recording import load
 
     return gather([load(folder) for folder in folders], complain)
 
 
 def fit(arguments: argparse.Namespace) -> int:
     """Fit a model."""
-    from twin_harness.predict.gathering import CALIBRATED_FROM, without_tests  # noqa: PLC0415 - as above
-    from twin_harness.predict.parameters import NAMES  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
+    from twin_harness.predict.gathering import CALIBRATED_FROM, without_tests
+    from twin_harness.predict.parameters import NAMES
+    from twin_harness.predict.twin import Twin
 
     twin = Twin().fit_observations(without_tests(_observed(arguments.run), complain), complain)
     twin.save(arguments.out)
@@ -86,8 +86,8 @@ def fit(arguments: argparse.Namespace) -> int:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Foretell every experiment of a schedule."""
-    from twin_harness.predict.twin import Twin  # noqa: PLC0415 - numpy and scipy load with it
-    from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.predict.twin import Twin
+    from twin_harness.schedule.model import Schedule
 
     twin, schedule = Twin.load(arguments.model), Schedule.read(arguments.schedule)
     start = _now(twin) if arguments.now else None
@@ -111,11 +111,11 @@ def _now(twin: Twin) -> Start:
     Raises:
         InvalidInput: it is not the machine that was fitted.
     """
-    import psutil  # noqa: PLC0415 - here alone
+    import psutil
 
-    from twin_harness.control.preflight import available_memory_bytes  # noqa: PLC0415 - psutil loads with it
-    from twin_harness.predict.simulate import Start  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.system.machine import inspect_machine  # noqa: PLC0415 - as above
+    from twin_harness.control.preflight import available_memory_bytes
+    from twin_harness.predict.simulate import Start
+    from twin_harness.system.machine import inspect_machine
 
     machine = inspect_machine(Path())
     if twin.file_.fingerprint not in machine.fingerprints:
@@ -127,7 +127,7 @@ def _now(twin: Twin) -> Start:
 
 
 def _draw(predictions: list[Prediction], path: Path) -> None:
-    from twin_harness.report.drawing.prediction import foretold_png  # noqa: PLC0415 - matplotlib loads with it
+    from twin_harness.report.drawing.prediction import foretold_png
 
     if path.suffix not in ("", ".png"):
         msg = f"--figure: expected a file that ends in .png but got {str(path)!r}"
@@ -140,10 +140,10 @@ def _draw(predictions: list[Prediction], path: Path) -> None:
 
 
 def _lines(prediction: Prediction) -> list[str]:
-    import numpy as np  # noqa: PLC0415 - loaded already
+    import numpy as np
 
-    from twin_harness.metrics import by_name  # noqa: PLC0415 - as above
-    from twin_harness.predict.observation import COLUMNS  # noqa: PLC0415 - as above
+    from twin_harness.metrics import by_name
+    from twin_harness.predict.observation import COLUMNS
 
     lines = [f"{prediction.experiment.name}: {len(prediction.ends_s)} s"]
     lines += [f"  extrapolating: {reason}" for reason in prediction.extrapolating]
@@ -172,7 +172,7 @@ def _call_line(call: dict[str, Any]) -> str:
 
 
 def _data(prediction: Prediction, calls: list[Any]) -> dict[str, Any]:
-    from twin_harness.predict.observation import COLUMNS  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.predict.observation import COLUMNS
 
     def series(values: Any) -> dict[str, list[float | None]]:
         return {name: [None if isnan(value) else float(f"{value:.6g}") for value in row] for name, row in zip(COLUMNS, values, strict=True)}
@@ -190,8 +190,8 @@ def _data(prediction: Prediction, calls: list[Any]) -> dict[str, Any]:
 
 def score(arguments: argparse.Namespace) -> int:
     """Judge a model, or its design."""
-    from twin_harness.predict.evaluate import check_held_out, evaluate, evaluate_splits  # noqa: PLC0415 - scipy loads with it
-    from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
+    from twin_harness.predict.evaluate import check_held_out, evaluate, evaluate_splits
+    from twin_harness.predict.twin import Twin
 
     twin, observations = Twin.load(arguments.model), _observed(arguments.run)
     missing: list[str] = []
@@ -214,9 +214,9 @@ def score(arguments: argparse.Namespace) -> int:
 
 
 def _score_lines(evaluation: Evaluation) -> list[str]:
-    from twin_harness.predict.evaluate import WARM  # noqa: PLC0415 - loaded already
-    from twin_harness.predict.observation import COLUMNS  # noqa: PLC0415 - as above
-    from twin_harness.predict.splits import SPLITS  # noqa: PLC0415 - as above
+    from twin_harness.predict.evaluate import WARM
+    from twin_harness.predict.observation import COLUMNS
+    from twin_harness.predict.splits import SPLITS
 
     name = f"{evaluation.split} {SPLITS[evaluation.split]}" if evaluation.split else "held-out runs"
     fitted = f", fitted to {evaluation.train}" if evaluation.split else ""

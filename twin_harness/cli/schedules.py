@@ -37,7 +37,7 @@ _BOUNDS: dict[str, tuple[Callable[[str], Any], str, str]] = {  # of random sched
 
 def make_or_check(arguments: argparse.Namespace) -> int:
     """Make or check a schedule file."""
-    from twin_harness.control import make_schedule  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.control import make_schedule
 
     if arguments.action == "check":
         return _check(arguments)
@@ -67,7 +67,7 @@ def make_or_check(arguments: argparse.Namespace) -> int:
 
 def _replayed(arguments: argparse.Namespace) -> Schedule:
     """Return the schedule that replays a recording."""
-    from twin_harness.control.replay import replay  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.control.replay import replay
 
     pairs = [part.partition("=") for part in (arguments.columns or "").split(",") if part]
     if any(not equals or not column for _, equals, column in pairs):
@@ -95,10 +95,10 @@ def _suggested(arguments: argparse.Namespace) -> Schedule:
     Raises:
         InvalidInput: the model or the candidates' file is none, or fewer than one is asked for.
     """
-    from twin_harness.control.campaign import Bounds, draw_campaign, role_of  # noqa: PLC0415 - pydantic loads with it
-    from twin_harness.predict.suggest import suggest  # noqa: PLC0415 - scipy loads with it
-    from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
-    from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - as above
+    from twin_harness.control.campaign import Bounds, draw_campaign, role_of
+    from twin_harness.predict.suggest import suggest
+    from twin_harness.predict.twin import Twin
+    from twin_harness.schedule.model import Schedule
 
     if arguments.n < 1:
         msg = f"schedule suggest: expected -n of 1 or more but got {arguments.n}"
@@ -130,8 +130,8 @@ def _numbers(text: str | None, name: str) -> tuple[float, ...]:
 
 def _show(arguments: argparse.Namespace) -> int:
     """Draw a schedule."""
-    from twin_harness.report.drawing.plan_picture import plan_lines, plan_png  # noqa: PLC0415 - matplotlib loads with it
-    from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.report.drawing.plan_picture import plan_lines, plan_png
+    from twin_harness.schedule.model import Schedule
 
     schedule = Schedule.read(arguments.file)
     say(*plan_lines(schedule))
@@ -143,9 +143,9 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     """Say what this machine would make of a schedule."""
-    from twin_harness.control import preflight  # noqa: PLC0415 - psutil loads with it
-    from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - pydantic loads with it
-    from twin_harness.system.machine import inspect_machine  # noqa: PLC0415 - as above
+    from twin_harness.control import preflight
+    from twin_harness.schedule.model import Schedule
+    from twin_harness.system.machine import inspect_machine
 
     schedule, settings = Schedule.read(arguments.file), read_settings(arguments)
     machine = inspect_machine(Path(settings.scratch_dir or ".").absolute())

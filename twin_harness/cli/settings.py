@@ -20,7 +20,7 @@ CHECK = ("scratch-dir", "guard", "allow-commands")
 
 def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     """Add those options of a session that the command heeds, from the table that pytest's options come from."""
-    from twin_harness.session.config import OPTIONS  # noqa: PLC0415 - commands that open no session do without
+    from twin_harness.session.config import OPTIONS
 
     for option in OPTIONS:
         if option.name not in names:
@@ -39,7 +39,7 @@ def read_settings(arguments: argparse.Namespace, **fixed: Any) -> TwinConfig:
     Raises:
         InvalidInput: a value is not what its option takes.
     """
-    from twin_harness.session.config import OPTIONS, TwinConfig, parse_value  # noqa: PLC0415 - as above
+    from twin_harness.session.config import OPTIONS, TwinConfig, parse_value
 
     fields = {"interval": "interval_s", "no-report": "has_report", "allow-commands": "may_run_commands"}
     values: dict[str, Any] = dict(fixed)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def log(arguments: argparse.Namespace) -> int:
     """Sample this machine into a CSV file, without load."""
-    from twin_harness.session.passive import record  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.session.passive import record
 
     settings = read_settings(arguments)
     out = Path(arguments.out) if arguments.out else None
@@ -29,7 +29,7 @@ def log(arguments: argparse.Namespace) -> int:
 
 def overhead(arguments: argparse.Namespace) -> int:
     """Measure what logger and probes cost this machine."""
-    from twin_harness.session.overhead import FEWEST_ROUNDS, SHORTEST_BLOCK_S, measure  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.session.overhead import FEWEST_ROUNDS, SHORTEST_BLOCK_S, measure
 
     if arguments.rounds < FEWEST_ROUNDS or not SHORTEST_BLOCK_S <= arguments.block < float("inf"):
         msg = (
@@ -47,8 +47,8 @@ def overhead(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> int:
     """Render the EDA report of a run, at any stage of it."""
-    from twin_harness.report.html import write_report  # noqa: PLC0415 - seconds of import
-    from twin_harness.runs.recording import load  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.report.html import write_report
+    from twin_harness.runs.recording import load
 
     run = load(arguments.run)
     path = write_report(run, Path(arguments.out) if arguments.out else Path("reports") / run.folder.run_id)
@@ -68,10 +68,10 @@ def clean(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         msg = "clean: --dry-run: expected --keep N or --older AGE with it but got neither; write e.g. twin clean --older 30d --dry-run"
         raise InvalidInput(msg)
-    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - as above
-    from twin_harness.runs.recording import Run  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.system.reaper import reap  # noqa: PLC0415 - as above
-    from twin_harness.system.run_id import RUN_ID  # noqa: PLC0415 - as above
+    from twin_harness.runs.folder import RunFolder
+    from twin_harness.runs.recording import Run
+    from twin_harness.system.reaper import reap
+    from twin_harness.system.run_id import RUN_ID
 
     done = reap()
     data_dir = Path(arguments.data_dir)
@@ -88,7 +88,7 @@ def clean(arguments: argparse.Namespace) -> int:
 
 def _clean_old(arguments: argparse.Namespace) -> int:
     """Remove the runs beyond a number or an age, or say which these are."""
-    from twin_harness.cli import old_runs  # noqa: PLC0415 - numpy and pydantic load with it
+    from twin_harness.cli import old_runs
 
     keep, older_s = old_runs.parse_keep(arguments.keep), old_runs.parse_age(arguments.older)
     data_dir, report_dir = Path(arguments.data_dir), Path(arguments.report_dir)
@@ -126,7 +126,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Say what this machine permits, and what is poorer for it."""
     if reason := lack_of_support("a machine to look at"):
         raise HarnessFailure(reason)
-    from twin_harness.control.doctor import examine  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.control.doctor import examine
 
     findings = examine(Path(arguments.scratch_dir or ".").absolute())
     if arguments.json:
@@ -138,9 +138,9 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def runs(arguments: argparse.Namespace) -> int:
     """List the runs of a data folder, the newest last."""
-    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - as above
-    from twin_harness.runs.recording import Run  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.system.run_id import RUN_ID  # noqa: PLC0415 - as above
+    from twin_harness.runs.folder import RunFolder
+    from twin_harness.runs.recording import Run
+    from twin_harness.system.run_id import RUN_ID
 
     data_dir = Path(arguments.data_dir)
     found = [path for path in sorted(data_dir.iterdir()) if RUN_ID.fullmatch(path.name) and not path.is_symlink()] if data_dir.is_dir() else []
@@ -190,8 +190,8 @@ def _run_line(row: dict[str, Any]) -> str:
 
 def validate(arguments: argparse.Namespace) -> int:
     """Say every fault of a run's dataset; exit code 1 when there is one."""
-    from twin_harness.dataset.validation import validate as find_faults  # noqa: PLC0415 - pandera loads with it
-    from twin_harness.runs.recording import load  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.dataset.validation import validate as find_faults
+    from twin_harness.runs.recording import load
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what they would say is what the table says
@@ -209,7 +209,7 @@ def validate(arguments: argparse.Namespace) -> int:
 
 def merge(arguments: argparse.Namespace) -> int:
     """Write the clean rows of runs as one partitioned Parquet dataset."""
-    from twin_harness.dataset.merge import merge as merge_runs  # noqa: PLC0415 - pyarrow loads with it
+    from twin_harness.dataset.merge import merge as merge_runs
 
     counts = merge_runs(arguments.run, Path(arguments.out), complain)
     if arguments.json:
@@ -227,8 +227,8 @@ _ALLURE_HELP = (
 
 def allure(arguments: argparse.Namespace) -> int:
     """Render Allure's results with Allure 3, with the history of former sessions, and open the report."""
-    import shutil  # noqa: PLC0415 - here alone
-    import subprocess  # noqa: PLC0415 - as above
+    import shutil
+    import subprocess
 
     results = Path(arguments.results)
     if not any(results.glob("*-result.json")):

@@ -104,7 +104,7 @@ def _limits() -> Finding:
     """Look at the limits of processes that cut load or recording short (setrlimit(2))."""
     if sys.platform == "win32":
         return Finding("limits", True, "none are known here")
-    import resource  # noqa: PLC0415 - Unix alone has it
+    import resource
 
     units = {"RLIMIT_FSIZE": ("-f", "bytes a file"), "RLIMIT_CPU": ("-t", "s of CPU time a process"), "RLIMIT_AS": ("-v", "bytes of addresses")}
     found = []
@@ -187,7 +187,7 @@ def _scratch(machine: Machine) -> Finding:
 
 def try_direct(folder: str) -> str:
     """Make a disk event's file in a folder; return why it cannot be made, or nothing. A filesystem that hangs hangs this."""
-    from twin_harness.stress.disk_stress import open_scratch_file  # noqa: PLC0415 - the one check that writes
+    from twin_harness.stress.disk_stress import open_scratch_file
 
     try:
         options = {"file_bytes": 1 << 20, "direct": True, "operation": "write"}

@@ -31,10 +31,10 @@ def draw_experiments(n: int, seed: int, name: str = "random", **bounds: Any) -> 
     if type(n) is not int or not 1 <= n <= MOST_EXPERIMENTS:
         msg = f"random schedules: expected n from 1 to {MOST_EXPERIMENTS} but got n={n!r} (type={type(n).__name__})"
         raise InvalidInput(msg)
-    from hypothesis import HealthCheck, Phase, given, settings  # noqa: PLC0415 - half a second, paid where schedules are drawn
-    from hypothesis import seed as hypothesis_seed  # noqa: PLC0415 - as above
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import seed as hypothesis_seed
 
-    from twin_harness.strategies import Bounds, experiments  # noqa: PLC0415 - as above
+    from twin_harness.strategies import Bounds, experiments
 
     checked = Bounds.of(**bounds)
     drawn: list[Experiment] = []

@@ -220,7 +220,7 @@ def _read_csv(path: Path, wanted: Sequence[str], notes: list[str]) -> pd.DataFra
         InvalidInput: the file cannot be read or is no CSV, a column is not in it, or a row has more
             or fewer cells than the heading.
     """
-    import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is read
+    import pandas as pd
 
     text = _text_of(path)
     if "\0" in text[:_FIRST_CHARACTERS]:
@@ -270,7 +270,7 @@ def _text_of(path: Path) -> str:
 
 
 def _numbers(column: pd.Series[str], path: Path, name: str) -> Array:
-    import pandas as pd  # noqa: PLC0415 - as above
+    import pandas as pd
 
     values = pd.to_numeric(column.replace("", "nan"), errors="coerce").to_numpy(dtype=float)
     wrong = ~np.isfinite(values) & ~column.str.lower().isin(["", "nan", "null", "na"]).to_numpy()
@@ -282,7 +282,7 @@ def _numbers(column: pd.Series[str], path: Path, name: str) -> Array:
 
 
 def _seconds(column: pd.Series[str], path: Path, name: str, time_unit: str | None, notes: list[str]) -> Array:
-    import pandas as pd  # noqa: PLC0415 - as above
+    import pandas as pd
 
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.notna().all():

@@ -66,7 +66,7 @@ class FaultLog:
 
     def table(self) -> pd.DataFrame:
         """Return one row a kind and column."""
-        import pandas as pd  # noqa: PLC0415 - a second of import
+        import pandas as pd
 
         names = [entry.name for entry in fields(Fault)]
         return pd.DataFrame([[getattr(fault, name) for name in names] for fault in self], columns=names)

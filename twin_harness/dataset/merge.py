@@ -33,7 +33,7 @@ def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) 
         InvalidInput: ``out`` exists, or a run is named twice.
         UnreadableRun: a folder holds no dataset.
     """
-    import pyarrow.dataset as ds  # noqa: PLC0415 - heavy, needed where runs are merged
+    import pyarrow.dataset as ds
 
     if out.exists():
         msg = f"merge: --out: expected a folder that does not exist but got {str(out)!r}; name another, or remove it"
@@ -74,7 +74,7 @@ def _names(cpus: tuple[int, ...]) -> list[str]:
 
 
 def _no_rows(cpus: tuple[int, ...]) -> Any:
-    import pandas as pd  # noqa: PLC0415 - heavy
+    import pandas as pd
 
     kinds = dict.fromkeys(_names(cpus), "float64") | dict.fromkeys(LABELS, "str") | dict.fromkeys(FLAGS, "bool") | {"time": "datetime64[us, UTC]"}
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
@@ -82,7 +82,7 @@ def _no_rows(cpus: tuple[int, ...]) -> Any:
 
 def _in_one_schema(frame: Any, run_id: str, cpus: tuple[int, ...]) -> pa.Table:
     """Return rows with the columns that all runs of the dataset have, in one order, and labels as text: it is partitioned by one of them."""
-    import pyarrow as pa  # noqa: PLC0415 - heavy
+    import pyarrow as pa
 
     table = to_arrow(frame.reindex(columns=_names(cpus)))
     for name in LABELS:

@@ -107,8 +107,8 @@ def typed_parts(dataset: DatasetFile, faults: FaultLog, part_bytes: int = PART_B
 
 def _parse(text: bytes) -> pd.DataFrame | None:
     """Return the rows of a block that holds nothing else, or None."""
-    import pyarrow as pa  # noqa: PLC0415 - heavy, needed where a dataset is read
-    from pyarrow import csv as arrow_csv  # noqa: PLC0415 - as above
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
 
     names = text[: text.index(b"\n")].decode("utf-8", "replace").split(",")
     if len(set(names)) != len(names) or "time" not in names:
@@ -125,7 +125,7 @@ def _parse(text: bytes) -> pd.DataFrame | None:
 
 def _parse_lines(columns: tuple[str, ...], block: bytes, first_line: int, faults: FaultLog) -> pd.DataFrame:
     """Return the rows of a block that holds other things too."""
-    import pandas as pd  # noqa: PLC0415 - as above
+    import pandas as pd
 
     rows, numbers = [], []
     for number, line in enumerate(block.split(b"\n")[:-1], first_line):
@@ -150,7 +150,7 @@ def _parse_lines(columns: tuple[str, ...], block: bytes, first_line: int, faults
 
 
 def _to_numbers(column: pd.Series[str], faults: FaultLog) -> pd.Series[float]:
-    import pandas as pd  # noqa: PLC0415 - as above
+    import pandas as pd
 
     values = pd.to_numeric(column.replace("", "nan"), errors="coerce").astype("float64")
     wrong = column[values.isna() & (column != "")]

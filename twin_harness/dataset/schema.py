@@ -25,7 +25,7 @@ def make_schema(names: tuple[str, ...], interval_s: float, machine: dict[str, An
         interval_s: between two samples.
         machine: the content of ``machine.json``, which says what 100 percent refers to.
     """
-    import pandera.pandas as pa  # noqa: PLC0415 - a second of import, paid where data is validated
+    import pandera.pandas as pa
 
     known = [metric for name in names if (metric := by_name(name)) is not None]
     return pa.DataFrameSchema(
@@ -42,7 +42,7 @@ def make_schema(names: tuple[str, ...], interval_s: float, machine: dict[str, An
 
 
 def _column(metric: Metric, maximum: float | None) -> pa.Column:
-    import pandera.pandas as pa  # noqa: PLC0415 - as above
+    import pandera.pandas as pa
 
     if metric.name == "time":
         return pa.Column("datetime64[us, UTC]", nullable=False)
@@ -90,8 +90,8 @@ def note_failures(schema: pa.DataFrameSchema, frame: pd.DataFrame, faults: Fault
         faults: where failures are noted.
         known_line: a row that was validated before, and is here for the row after it.
     """
-    import pandas as pd  # noqa: PLC0415 - as above
-    import pandera.pandas as pa  # noqa: PLC0415 - as above
+    import pandas as pd
+    import pandera.pandas as pa
 
     try:
         schema.validate(frame, lazy=True)

@@ -26,7 +26,7 @@ def write_parquet(run: Run, path: Path) -> FaultLog:
     Raises:
         UnreadableRun: there is no dataset, or it holds rows of several hosts.
     """
-    import pyarrow.parquet as pq  # noqa: PLC0415 - heavy, needed where Parquet is written
+    import pyarrow.parquet as pq
 
     cleaning = start_cleaning(run)
     draft = path.with_name(f".{path.name}.draft")
@@ -47,7 +47,7 @@ def write_parquet(run: Run, path: Path) -> FaultLog:
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
     """Return rows as an Arrow table: instants in UTC, labels as dictionaries, bytes and Hz as whole numbers, everything else float64."""
-    import pyarrow as pa  # noqa: PLC0415 - as above
+    import pyarrow as pa
 
     arrays: list[Any] = []
     fields: list[pa.Field] = []

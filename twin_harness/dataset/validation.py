@@ -50,7 +50,7 @@ def validate(run: Run) -> pd.DataFrame:
             if interval_s != interval_s:  # noqa: PLR0124 - NaN alone is unequal to itself
                 interval_s = float(part["monotonic_s"].diff().median())
             schema = schema or make_schema(columns, interval_s, run.machine)
-            import pandas as pd  # noqa: PLC0415 - a second of import
+            import pandas as pd
 
             note_failures(schema, part if last is None else pd.concat([last, part]), faults, None if last is None else int(last.index[0]))
             last = part.iloc[-1:]

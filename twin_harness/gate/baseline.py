@@ -248,7 +248,7 @@ class Baseline:
         return tuple(f"{name} is {session.versions.get(name, 'absent')}, was {before.get(name, 'absent')} in the baseline's last session" for name in changed)
 
     def _facts(self, predicted: Sequence[Predicted], family: int) -> dict[str, Any]:
-        from scipy.stats import t  # noqa: PLC0415 - a second of import
+        from scipy.stats import t
 
         facts: dict[str, Any] = {"sessions": len(self.sessions), "level": self.level}
         if predicted:

@@ -157,7 +157,7 @@ class Predicted:
 
     def p_value(self, effect: float) -> float:
         """Return the one-sided p-value of an effect at least so large, by Student's t."""
-        from scipy.stats import t  # noqa: PLC0415 - a second of import
+        from scipy.stats import t
 
         if self.error <= 0:
             return 1.0
@@ -165,7 +165,7 @@ class Predicted:
 
     def upper_bound(self, effect: float, confidence: float = 0.95) -> float:
         """Return the one-sided upper bound of the true effect."""
-        from scipy.stats import t  # noqa: PLC0415 - as above
+        from scipy.stats import t
 
         return effect + self.error * float(t.ppf(confidence, self.degrees))
 
@@ -174,8 +174,8 @@ class Predicted:
 
         The power is that of the non-central t distribution (Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions 2, 31).
         """
-        from scipy.optimize import brentq  # noqa: PLC0415 - as above
-        from scipy.stats import nct, norm, t  # noqa: PLC0415 - as above
+        from scipy.optimize import brentq
+        from scipy.stats import nct, norm, t
 
         if self.error <= 0:
             return inf

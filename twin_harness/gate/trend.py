@@ -45,7 +45,7 @@ def split(series: Sequence[float] | NDArray[np.float64], begin: int = 0) -> list
 
     At each step the place with the smallest p of Welch's t-test is taken (B. L. Welch, Biometrika 34, 1947), sides of 4 or more.
     """
-    from scipy.stats import ttest_ind  # noqa: PLC0415 - a second of import
+    from scipy.stats import ttest_ind
 
     values = np.asarray(series, dtype=float)
     places = range(_FEWEST, len(values) - _FEWEST + 1)
@@ -87,7 +87,7 @@ def history_csv(baseline: Baseline) -> str:
 
 def otava_yaml(baseline: Baseline, csv_name: str) -> str:
     """Return the test definition with which apache-otava reads ``history_csv``: JSON, which is YAML."""
-    import json  # noqa: PLC0415 - here alone
+    import json
 
     names = {column_of(measure.name): {"direction": -1 if measure.better == "lower" else 1, "scale": 1} for measure in baseline.measures}
     columns = {name: {"column": name, **one} for name, one in names.items()}

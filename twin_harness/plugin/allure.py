@@ -61,7 +61,7 @@ def attach(config: pytest.Config, test: TestState) -> str:
 
 def _waiting_step(begin_s: float, end_s: float) -> Any:
     """Return a step for the time in which another experiment had the machine."""
-    from allure_commons.model2 import TestStepResult  # noqa: PLC0415 - only where Allure is on
+    from allure_commons.model2 import TestStepResult
 
     now_s, now_ms = monotonic_s(), utc_s() * 1000
     start, stop = (round(now_ms - (now_s - instant_s) * 1000) for instant_s in (begin_s, end_s))
@@ -74,7 +74,7 @@ def _parameters(recording: Recording, state: PluginState) -> list[Any]:
     All of it is kept out of the history's id: containers and runners have a new name each run, and a part of the machine falls to
     a test by chance, so a test would be a new one every time.
     """
-    from allure_commons.model2 import Parameter  # noqa: PLC0415 - only where Allure is on
+    from allure_commons.model2 import Parameter
 
     facts = {
         "host": str(recording.machine.get("host", "")),
@@ -90,9 +90,9 @@ def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:
     folder = getattr(config.option, "allure_report_dir", None)
     if not folder or not is_on(config):
         return
-    from allure_commons.logger import AllureFileLogger  # noqa: PLC0415 - only where Allure is on
-    from allure_commons.model2 import Label, StatusDetails, TestResult  # noqa: PLC0415 - as above
-    from allure_commons.types import LabelType  # noqa: PLC0415 - as above
+    from allure_commons.logger import AllureFileLogger
+    from allure_commons.model2 import Label, StatusDetails, TestResult
+    from allure_commons.types import LabelType
 
     path, bracket, parameters = nodeid.partition("[")
     file, *classes, function = path.split("::")
@@ -111,7 +111,7 @@ def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:
 
 def step_of(row: AnnotationRow) -> Any:
     """Return an event as an Allure step: real start and end, what was asked for and what was delivered."""
-    from allure_commons.model2 import Parameter, StatusDetails, TestStepResult  # noqa: PLC0415 - only where Allure is on
+    from allure_commons.model2 import Parameter, StatusDetails, TestStepResult
 
     asked = f" {_amount(row.requested_mean, row.unit)}" if row.requested_mean is not None else ""
     got = f", delivered {_amount(row.delivered_mean, row.unit)}" if row.delivered_mean is not None else ""

@@ -60,7 +60,7 @@ def clean_once(config: pytest.Config, *, is_worker: bool) -> None:
 
 def attachments(recording: Recording) -> Iterator[tuple[bytes, str, str, str]]:
     """Return content, name, media type and ending of what an experiment leaves: timeline, samples, plan, annotations."""
-    from twin_harness.report.drawing.timelines import timeline_png  # noqa: PLC0415 - matplotlib loads with it
+    from twin_harness.report.drawing.timelines import timeline_png
 
     yield timeline_png(recording), "timeline", "image/png", "png"
     yield samples_csv(recording), "samples", "text/csv", "csv"
@@ -74,7 +74,7 @@ def attachments(recording: Recording) -> Iterator[tuple[bytes, str, str, str]]:
 
 def samples_csv(recording: Recording) -> bytes:
     """Return the samples as CSV of at most 1 MiB: every row, or means over as long a window as that takes."""
-    from twin_harness.dataset.preparation import window_means  # noqa: PLC0415 - pandas loads with it
+    from twin_harness.dataset.preparation import window_means
 
     frame, window_s = recording.samples, 0.0
     if len(frame) > _MOST_SAMPLES:
@@ -108,7 +108,7 @@ def _figure(recording: Recording, kind: str, column: str) -> float | None:
 
 
 def _milliseconds(utc_text: str) -> int:
-    from datetime import datetime  # noqa: PLC0415 - only where Allure is on
+    from datetime import datetime
 
     return int(datetime.fromisoformat(utc_text).timestamp() * 1000)
 
@@ -180,7 +180,7 @@ def executor(variables: dict[str, str]) -> dict[str, Any]:
 
 def _attach_files(folder: RunFolder, report: Path | None) -> None:
     """Attach dataset, annotations, plan and report to the session, where the adaptor can (allure-pytest 2.16)."""
-    import allure_commons  # noqa: PLC0415 - only where Allure is on
+    import allure_commons
 
     attach: Any = getattr(allure_commons._allure, "global_attach", None)  # noqa: SLF001 - allure.global_attach by the name that imports no plugin twice
     if attach is None:

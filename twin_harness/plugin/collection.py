@@ -50,8 +50,8 @@ def _campaign(config: pytest.Config, mark: pytest.Mark) -> tuple[Experiment, ...
         return ()
     key = json.dumps(["campaign", bounds], sort_keys=True, default=repr)
     if key not in state.drawn:
-        from twin_harness.control.campaign import Bounds, draw_campaign, recorded_hashes, remaining  # noqa: PLC0415 - pydantic loads with it
-        from twin_harness.system.machine import inspect_machine  # noqa: PLC0415 - psutil loads with it
+        from twin_harness.control.campaign import Bounds, draw_campaign, recorded_hashes, remaining
+        from twin_harness.system.machine import inspect_machine
 
         data_dir = Path(state.seat.data_dir)
         machine = inspect_machine(data_dir if data_dir.is_dir() else config.rootpath)
@@ -230,7 +230,7 @@ class ScheduleFile(pytest.File):
         Raises:
             CollectError: the file is no schedule; one sentence.
         """
-        from twin_harness.schedule.model import Schedule  # noqa: PLC0415 - pydantic loads with it
+        from twin_harness.schedule.model import Schedule
 
         try:
             schedule = Schedule.read(self.path)
@@ -252,7 +252,7 @@ class ExperimentItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the experiment."""
-        from twin_harness.plugin.fixtures import open_session, run_for  # noqa: PLC0415 - fixtures import this module's neighbours
+        from twin_harness.plugin.fixtures import open_session, run_for
 
         session = open_session(self.config)
         try:

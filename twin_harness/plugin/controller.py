@@ -94,7 +94,7 @@ class GateHooks:
 def _join(state: PluginState) -> None:
     """Join the session that workers have made; nothing when no test used it."""
     if state.session is None and state.may_touch_run() and (state.seat.run_dir / "run.json").exists():
-        from twin_harness.session.session import Session  # noqa: PLC0415 - psutil, numpy and pydantic load with it
+        from twin_harness.session.session import Session
 
         state.session = Session.open(state.config, state.seat, state.status.say)
 
@@ -103,7 +103,7 @@ def _clear_lost(state: PluginState) -> None:
     """End what workers began in a session whose run folder is not there any more: nobody else would."""
     if not os.path.exists(f"/dev/shm/{state.seat.board}"):  # noqa: PTH110, S108 - no session, as in most projects: import nothing
         return
-    from twin_harness.system import reaper  # noqa: PLC0415 - only where there was a session
+    from twin_harness.system import reaper
 
     reaper.reap(ended_board=state.seat.board)
     state.closing_lines = [f"PARTIAL: the run folder {state.seat.run_dir} was lost under way; nothing of this session is left running"]
@@ -119,7 +119,7 @@ def stop_load(state: PluginState) -> None:
         return  # there is no session
     if not path:
         return
-    from twin_harness.system.board import Board  # noqa: PLC0415 - only where there is a session: not every system can import it
+    from twin_harness.system.board import Board
 
     with contextlib.suppress(HarnessFailure):  # it is over
         board = Board.open(path)

@@ -47,7 +47,7 @@ def open_session(config: pytest.Config) -> Session:
     if state.session is None:
         if reason := lack_of_support("an experiment"):
             raise Undecided(reason)
-        from twin_harness.session.session import Session as _Session  # noqa: PLC0415 - psutil, numpy and pydantic load with it
+        from twin_harness.session.session import Session as _Session
 
         state.session = _Session.open(state.config, state.seat, state.status.say)
     return state.session
@@ -109,7 +109,7 @@ class ExperimentRunner:
             InvalidInput: ``experiment`` is none, or the machine cannot carry it.
             ExperimentFailed, ExperimentAborted, FidelityMissed, Undecided: as it went.
         """
-        from twin_harness.schedule.model import Experiment as _Experiment  # noqa: PLC0415 - pydantic loads with it
+        from twin_harness.schedule.model import Experiment as _Experiment
 
         if not isinstance(experiment, _Experiment):
             msg = f"experiment.run(): expected an Experiment made by plan() but got experiment={experiment!r} (type={type(experiment).__name__})"
@@ -158,7 +158,7 @@ class StressFixture:
         tolerance: str | None,
         options: dict[str, Any],
     ) -> Experiment:
-        from twin_harness.schedule import builders  # noqa: PLC0415 - pydantic loads with it
+        from twin_harness.schedule import builders
 
         make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}[self._stressor]
         event = make(shape, duration_s=duration_s, **options)
@@ -385,7 +385,7 @@ def fixture_twin_model(request: pytest.FixtureRequest) -> Twin:
     if not path:
         msg = "twin_model: there is no model; name one with --twin-model FILE, made with: twin fit data/2026* -o twin.json"
         raise Undecided(msg)
-    from twin_harness.predict.twin import Twin as _Twin  # noqa: PLC0415 - scipy loads with it
+    from twin_harness.predict.twin import Twin as _Twin
 
     return _Twin.load(path)
 

@@ -86,7 +86,7 @@ def parametrize_pairs(metafunc: pytest.Metafunc) -> None:
     if PAIR not in metafunc.fixturenames:
         msg = f"marker gate: nothing measures {name}; expected it to request recording, experiment or gate"
         raise pytest.Collector.CollectError(msg)
-    from twin_harness.gate.trials import SPARES  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.gate.trials import SPARES
 
     ids = [f"pair-{index}" for index in range(settings.gate_pairs)] + [f"spare-{index}" for index in range(SPARES)]
     metafunc.parametrize(PAIR, range(len(ids)), ids=ids, indirect=True)
@@ -118,7 +118,7 @@ def choose_items(config: pytest.Config, items: list[pytest.Item]) -> None:
         )
         return
     try:
-        from twin_harness.gate.trials import check_pairs  # noqa: PLC0415 - numpy loads with it
+        from twin_harness.gate.trials import check_pairs
 
         check_pairs(state.config.gate_pairs, len(measures) + len(unmarked))
     except InvalidInput as error:
@@ -133,7 +133,7 @@ def _measures_if_right(item: pytest.Item) -> list[Measure]:
 
 
 def _resumed_tests(state: PluginState) -> set[str]:
-    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.runs.folder import RunFolder
 
     return {str(entry["test"]) for entry in RunFolder.open(state.config.gate_resume).read_gate()["trials"]} if state.config.gate_resume else set()
 
@@ -160,7 +160,7 @@ def plan_line(state: PluginState, items: list[pytest.Item], seconds_s: float) ->
     """Return what the gate is going to do, before anything runs."""
     settings, gated = state.config, sum(1 for item in items if is_gated(item))
     if settings.variants and gated:
-        from twin_harness.gate.trials import SPARES  # noqa: PLC0415 - loaded already
+        from twin_harness.gate.trials import SPARES
 
         pairs = settings.gate_pairs
         names = " and ".join(variant.name for variant in settings.variants)
@@ -187,7 +187,7 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
 
     A pair that is not wanted (done before, stopped for good, a spare that nothing needs) leaves no trace.
     """
-    from twin_harness.gate.trials import order_of  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.gate.trials import order_of
 
     state, number, name = state_of(item.config), _pair_of(item), test_name(item)
     if not _is_wanted(state, item, name, number):
@@ -235,7 +235,7 @@ def take_machine(item: pytest.Item) -> None:
     """
     if not is_gated(item):
         return
-    from twin_harness.plugin.fixtures import open_session  # noqa: PLC0415 - fixtures import this module
+    from twin_harness.plugin.fixtures import open_session
 
     session, test = open_session(item.config), test_state(item)
     session.ensure_logger()
@@ -269,7 +269,7 @@ def _tell_progress(state: PluginState, number: int) -> None:
 
 
 def _is_wanted(state: PluginState, item: pytest.Item, name: str, number: int) -> bool:
-    from twin_harness.gate.trials import is_wanted, stopped_at  # noqa: PLC0415 - as above
+    from twin_harness.gate.trials import is_wanted, stopped_at
 
     if number >= state.config.gate_pairs and state.session is not None:
         state.session.admission.hold(name_of(item.name))  # a spare is decided on when no pair is under way any more
@@ -281,8 +281,8 @@ def _is_wanted(state: PluginState, item: pytest.Item, name: str, number: int) ->
 
 def known_trials(state: PluginState) -> list[Trial]:
     """Return what has been measured so far, by all workers, and in the run that is resumed."""
-    from twin_harness.gate.trials import Trial  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.gate.trials import Trial
+    from twin_harness.runs.folder import RunFolder
 
     entries = RunFolder(state.seat.run_dir).read_gate()["trials"] if state.seat.run_dir.is_dir() else []
     if state.config.gate_resume:
@@ -292,7 +292,7 @@ def known_trials(state: PluginState) -> list[Trial]:
 
 def family(state: PluginState, trials: list[Trial]) -> list[Measure]:
     """Return the family that is judged: what was declared, and what tests recorded besides."""
-    from twin_harness.gate.trials import family_of  # noqa: PLC0415 - as above
+    from twin_harness.gate.trials import family_of
 
     measured = [measure for trial in trials for measure in trial.measures]
     units = {measure.name: measure.unit for measure in measured if measure.unit}
@@ -302,8 +302,8 @@ def family(state: PluginState, trials: list[Trial]) -> list[Measure]:
 
 def _declared(state: PluginState) -> list[Measure]:
     """Return what the gated tests of this session declare; under pytest-xdist the controller has collected nothing, and reads it."""
-    from twin_harness.gate.measures import Measure as _Measure  # noqa: PLC0415 - here alone
-    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.gate.measures import Measure as _Measure
+    from twin_harness.runs.folder import RunFolder
 
     if state.declared or not state.seat.run_dir.is_dir():
         return state.declared
@@ -336,9 +336,9 @@ def note_trial(item: pytest.Item, report: pytest.TestReport) -> None:
 
 
 def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, state: PluginState) -> Trial:
-    from twin_harness.gate.environment import Environment  # noqa: PLC0415 - as above
-    from twin_harness.gate.trials import Trial  # noqa: PLC0415 - as above
-    from twin_harness.runs.frames import read_frame  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.gate.environment import Environment
+    from twin_harness.gate.trials import Trial
+    from twin_harness.runs.frames import read_frame
 
     measures = measures_of(item)
     values = {measure.short_name: value for measure, value in test.recorded.values() if isfinite(value)}
@@ -400,7 +400,7 @@ def _figure(measure: Measure, test: TestState) -> float:
 
 def _schedule_of(test: TestState) -> str:
     """Return the hash of the experiment that was planned, or of all of them; empty without any."""
-    import hashlib  # noqa: PLC0415 - here alone
+    import hashlib
 
     hashes = [experiment.hash() for experiment in test.planned]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest() if hashes else ""

@@ -33,7 +33,7 @@ def check_files(settings: TwinConfig) -> None:
     """
     try:
         for name in filter(None, (settings.gate, settings.gate_save if Path(settings.gate_save).exists() else "")):
-            from twin_harness.gate.baseline import Baseline  # noqa: PLC0415 - numpy loads with it
+            from twin_harness.gate.baseline import Baseline
 
             Baseline.read(Path(name))
         if settings.gate_resume:
@@ -43,8 +43,8 @@ def check_files(settings: TwinConfig) -> None:
 
 
 def _check_resumed(settings: TwinConfig) -> None:
-    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - pydantic loads with it
-    from twin_harness.system.machine import inspect_machine, is_same_machine  # noqa: PLC0415 - psutil loads with it
+    from twin_harness.runs.folder import RunFolder
+    from twin_harness.system.machine import inspect_machine, is_same_machine
 
     folder = RunFolder.open(settings.gate_resume)
     before, ours = folder.read_state().get("settings") or {}, settings.to_record()
@@ -118,8 +118,8 @@ def _exit_code(settings: TwinConfig, judgement: Judgement | None, fault: str, *,
 
 def judge(state: PluginState, trials: list[Trial]) -> Judgement | None:
     """Return the judgement of pairs, or against a baseline; None where nothing was asked."""
-    from twin_harness.gate.baseline import Baseline  # noqa: PLC0415 - numpy loads with it
-    from twin_harness.gate.trials import judge_all  # noqa: PLC0415 - as above
+    from twin_harness.gate.baseline import Baseline
+    from twin_harness.gate.trials import judge_all
 
     settings = state.config
     measures = family(state, trials)
@@ -135,8 +135,8 @@ def judge(state: PluginState, trials: list[Trial]) -> Judgement | None:
 
 def session_figures(state: PluginState, trials: list[Trial]) -> SessionFigures:
     """Return what this session gave, with the machine that gave it."""
-    from twin_harness.gate.baseline import figures_of  # noqa: PLC0415 - as above
-    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.gate.baseline import figures_of
+    from twin_harness.runs.folder import RunFolder
 
     return figures_of(RunFolder(state.seat.run_dir), trials)
 
@@ -147,7 +147,7 @@ def save(state: PluginState, trials: list[Trial]) -> list[str]:
     Raises:
         InvalidInput: the session is of another machine, or is surely worse or better than the baseline: that moves only by ``accept``.
     """
-    from twin_harness.gate.baseline import Baseline, added  # noqa: PLC0415 - as above
+    from twin_harness.gate.baseline import Baseline, added
 
     path, figures, measures = Path(state.config.gate_save), session_figures(state, trials), family(state, trials)
     before = Baseline.read(path) if path.exists() else Baseline(figures.fingerprint)
@@ -158,8 +158,8 @@ def save(state: PluginState, trials: list[Trial]) -> list[str]:
 
 def _write(config: pytest.Config, state: PluginState, trials: list[Trial], judgement: Judgement | None) -> None:
     """Write gate.json and, of a judgement, everything else."""
-    from twin_harness.gate import outputs  # noqa: PLC0415 - as above
-    from twin_harness.runs.folder import RunFolder  # noqa: PLC0415 - as above
+    from twin_harness.gate import outputs
+    from twin_harness.runs.folder import RunFolder
 
     is_old = bool(state.config.gate_resume) and not state.seat.run_dir.is_dir()  # nothing was left to run, so there is no run of this session
     folder = RunFolder.open(state.config.gate_resume) if is_old else RunFolder(state.seat.run_dir)
@@ -189,7 +189,7 @@ def _write(config: pytest.Config, state: PluginState, trials: list[Trial], judge
 
 def _add_junit_properties(config: pytest.Config, properties: list[tuple[str, str]]) -> None:
     """Add properties to the JUnit file's suite; pytest's own fixture for it does nothing under pytest-xdist."""
-    from _pytest.junitxml import xml_key  # noqa: PLC0415 - pytest has no public way
+    from _pytest.junitxml import xml_key
 
     if (xml := config.stash.get(xml_key, None)) is not None:
         for name, value in properties:

@@ -30,14 +30,14 @@ def experiment(
     tolerance: str | None = None,
 ) -> Experiment:
     """Plan the experiment of this test from cpu(), memory() and disk() events; the `recording` fixture runs it."""
-    from twin_harness.schedule.builders import plan  # noqa: PLC0415 - pydantic loads with it
+    from twin_harness.schedule.builders import plan
 
     return plan(*events, name=name, lead_s=lead_s, tail_s=tail_s, share=share, settle_s=settle_s, tolerance=tolerance)
 
 
 def random_schedules(n: int = 3, **bounds: Any) -> tuple[Experiment, ...]:
     """Run this test on n random experiments, a test item each, drawn by --twin-seed within bounds (see strategies.Bounds)."""
-    from twin_harness.control.make_schedule import draw_experiments  # noqa: PLC0415 - hypothesis loads with it
+    from twin_harness.control.make_schedule import draw_experiments
 
     return draw_experiments(n, **bounds)
 
@@ -57,7 +57,7 @@ def gate(
     trips: float | None = None,
 ) -> Measure:
     """Declare a measure of this test for the regression gate: a column of its recording, or what it passes to gate.record(metric, …)."""
-    from twin_harness.gate.measures import declare  # noqa: PLC0415 - only where a test is gated
+    from twin_harness.gate.measures import declare
 
     return declare("", metric, statistic, window, better, threshold, floor, trips=trips)
 

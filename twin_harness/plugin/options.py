@@ -84,7 +84,7 @@ def _model(config: pytest.Config, values: dict[str, Any]) -> str:
         has = f"no file {values['model']!r}" if path else "no --twin-model"
         msg = f"--twin-on={values['on']}: expected a fitted model but there is {has}; make one with: twin fit data/2026* -o twin.json"
         raise InvalidInput(msg)
-    from twin_harness.predict.model_file import read_model  # noqa: PLC0415 - numpy and pydantic load with it
+    from twin_harness.predict.model_file import read_model
 
     read_model(path)
     for name in ("gate", "gate-save", "variant", "partition") if values["on"] == "twin" else ():

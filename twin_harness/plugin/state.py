@@ -129,7 +129,7 @@ class PluginState:
     def _may_fall_silent(self) -> bool:
         if lack_of_support("an experiment"):  # Windows and macOS, which have no mounts to read
             return False
-        from twin_harness.system.storage import may_fall_silent  # noqa: PLC0415 - sessions alone need it
+        from twin_harness.system.storage import may_fall_silent
 
         return may_fall_silent(str(self.seat.run_dir))
 

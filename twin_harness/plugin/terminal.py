@@ -62,7 +62,7 @@ def _peak(planned: list[Experiment], stressor: str) -> str:
 
     Empty without such events.
     """
-    from twin_harness.schedule.peaks import peak  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.schedule.peaks import peak
 
     experiments = {id(experiment): [event for event in experiment.events if event.stressor == stressor] for experiment in planned}
     units = dict.fromkeys(event.unit for events in experiments.values() for event in events)
@@ -78,7 +78,7 @@ def _share_of_machine(events: list[Event]) -> Callable[[Event], float]:
     """
     if not any(event.options.get("cpus") for event in events):
         return lambda _: 1.0
-    from twin_harness.system.machine import inspect_machine  # noqa: PLC0415 - as above
+    from twin_harness.system.machine import inspect_machine
 
     capacity = inspect_machine(Path.cwd()).cpu_capacity
     return lambda event: event.scale(capacity, 0.0)

@@ -176,13 +176,13 @@ class Boosting:
     @staticmethod
     def is_available() -> bool:
         """Tell whether scikit-learn is installed."""
-        from importlib.util import find_spec  # noqa: PLC0415 - here alone
+        from importlib.util import find_spec
 
         return find_spec("sklearn") is not None
 
     def fit(self, observations: Sequence[Observation], capacity: Capacity) -> Self:
         """Fit one model a column, one step ahead."""
-        from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 - an extra, and heavy
+        from sklearn.ensemble import HistGradientBoostingRegressor
 
         del capacity
         levels, values = stacked([one.demand for one in observations]), padded(observations)

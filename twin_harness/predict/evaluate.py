@@ -220,7 +220,7 @@ def _in_unit(column: str, values: np.ndarray) -> np.ndarray:
 
 
 def _coverage(twin: Twin, test: Sequence[Observation], free: FreeRun, members: Sequence[np.ndarray], floors_from: Sequence[Observation]) -> list[Coverage]:
-    from scipy.stats import binomtest  # noqa: PLC0415 - scipy.stats is slow to load
+    from scipy.stats import binomtest
 
     measured = padded(test)
     reach = twin.spread_.reach(free)

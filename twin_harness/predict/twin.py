@@ -248,7 +248,7 @@ class Twin:
         Raises:
             Undecided: the plan asks for what the model knows nothing of.
         """
-        from twin_harness.predict.virtual_recording import virtual_recording  # noqa: PLC0415 - it imports this module's types
+        from twin_harness.predict.virtual_recording import virtual_recording
 
         return virtual_recording(self, experiment, interval_s)
 

@@ -109,7 +109,7 @@ def virtual_recording(twin: Twin, experiment: Experiment, interval_s: float) -> 
     Raises:
         Undecided: the plan asks for what the model knows nothing of.
     """
-    import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is wanted
+    import pandas as pd
 
     offsets_s, found = virtual_columns(twin, experiment, interval_s)
     planned = PlannedExperiment(experiment, 0.0, experiment.lead_s, experiment.duration_s, "twin", "completed")

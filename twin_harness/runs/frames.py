@@ -68,7 +68,7 @@ def read_frame(
     sentence that names their lines: half a row stands where a logger was killed and another one
     went on.
     """
-    import pandas as pd  # noqa: PLC0415 - a second of import, paid where a table is wanted
+    import pandas as pd
 
     # The row before the first tells the first one's interval.
     first = dataset.first_row if begin_s is None else dataset.find(begin_s)
@@ -117,8 +117,8 @@ def open_parquet(folder: RunFolder) -> pq.ParquetFile:
     Raises:
         UnreadableRun: it is none, or a newer version wrote it.
     """
-    import pyarrow as pa  # noqa: PLC0415 - heavy, needed where a run has no CSV
-    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(folder.parquet)
@@ -142,9 +142,9 @@ def _read_parquet_frame(folder: RunFolder, begin_s: float | None, end_s: float |
 
     They are cleaned already.
     """
-    import pyarrow as pa  # noqa: PLC0415 - as above
-    import pyarrow.compute as pc  # noqa: PLC0415 - as above
-    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
     open_parquet(folder).close()
     bounds: list[tuple[str, str, Any]] = [("monotonic_s", sign, limit_s) for sign, limit_s in ((">=", begin_s), ("<=", end_s)) if limit_s is not None]
@@ -176,7 +176,7 @@ def whole_machine(frame: pd.DataFrame) -> pd.DataFrame:
     """
     if "partition" not in frame.columns or len(frame["partition"].unique()) < 2:  # noqa: PLR2004 - a whole machine, or one part
         return frame
-    import pandas as pd  # noqa: PLC0415 - as in read_frame
+    import pandas as pd
 
     moments = frame.groupby("monotonic_s", sort=False)
     whole = moments.first()
@@ -192,7 +192,7 @@ def whole_machine(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _parse(data: bytes, types: dict[str, str]) -> pd.DataFrame:
-    import pandas as pd  # noqa: PLC0415 - as in read_frame
+    import pandas as pd
 
     return pd.read_csv(
         io.BytesIO(data),
@@ -208,7 +208,7 @@ def _instant_before(dataset: DatasetFile, offset: int) -> float | None:
     """Return when the row before ``offset`` was taken."""
     if offset <= dataset.first_row:
         return None
-    import os  # noqa: PLC0415 - one small read
+    import os
 
     with dataset.path.open("rb") as file:
         start = max(dataset.first_row, offset - 64 * 1024)
@@ -224,6 +224,6 @@ def _instant_before(dataset: DatasetFile, offset: int) -> float | None:
 
 def annotation_frame(rows: list[AnnotationRow]) -> pd.DataFrame:
     """Return annotation rows as a DataFrame with every column of ``annotations.csv``."""
-    import pandas as pd  # noqa: PLC0415 - as in read_frame
+    import pandas as pd
 
     return pd.DataFrame([[getattr(row, name) for name in ANNOTATION_COLUMNS] for row in rows], columns=list(ANNOTATION_COLUMNS))

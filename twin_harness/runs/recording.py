@@ -177,7 +177,7 @@ class Recording:
             msg = f"column {column!r} of {self.name!r} cannot be judged: {reason}"
             raise Undecided(msg)
         # A row that straddles the start of the window stands for time before it as well.
-        import pandas as pd  # noqa: PLC0415 - loaded already: samples are a DataFrame
+        import pandas as pd
 
         t_s, lengths_s = frame.index.to_numpy(dtype=float), np.nan_to_num(frame["dt_s"].to_numpy(dtype=float))
         is_inside = has_value & (t_s - lengths_s >= self.begin_s - _EDGE_S)

@@ -115,7 +115,7 @@ def row_cells(row: dict[str, str], columns: int = len(_SHOWN)) -> list[str]:
 
 def make_table(rows: list[dict[str, str]], title: str, width: int = 1000) -> Table:
     """Return the table of the newest rows, with as many columns as fit."""
-    from rich.table import Table  # noqa: PLC0415 - only where a terminal shows it
+    from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, _GAP_WIDTH, 0, 0), header_style="bold")
     table.add_column("UTC", no_wrap=True)
@@ -275,7 +275,7 @@ class _TableDisplay:
     """A table of the newest rows, drawn over once a poll."""
 
     def __init__(self, title: str, outlet: Outlet) -> None:
-        from rich.live import Live  # noqa: PLC0415 - only where a terminal shows it
+        from rich.live import Live
 
         self._title = title
         self._outlet = outlet

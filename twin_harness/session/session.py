@@ -128,8 +128,8 @@ class Session:
     def _make_runner(self) -> ServerRunner | TwinRunner:
         if not self.is_virtual:
             return ServerRunner(self._site())
-        from twin_harness.predict.twin import Twin  # noqa: PLC0415 - scipy loads with it
-        from twin_harness.session.twin_runner import TwinRunner as _TwinRunner  # noqa: PLC0415 - as above
+        from twin_harness.predict.twin import Twin
+        from twin_harness.session.twin_runner import TwinRunner as _TwinRunner
 
         return _TwinRunner(Twin.load(self.config.model), self.folder, self.recorder, self.machine, self.config, self.seat.worker, self.note)
 
@@ -491,7 +491,7 @@ class Session:
         """Write the samples cleaned and typed, and return what cleaning found, a sentence each; the CSV is the record, so a failure is a note."""
         if not self.folder.dataset.exists():
             return []
-        from pyarrow import ArrowException  # noqa: PLC0415 - write_parquet has loaded it or will
+        from pyarrow import ArrowException
 
         try:
             faults = write_parquet(Run(self.folder), self.folder.parquet)
@@ -518,7 +518,7 @@ class Session:
     def _write_report(self) -> Path:
         """Render the EDA report of this run and point ``reports/latest`` at it."""
         root = Path(self.seat.report_dir)
-        from twin_harness.report.html import write_report  # noqa: PLC0415 - seconds of import, paid once at the end
+        from twin_harness.report.html import write_report
 
         make_output_folder(root)
         path = write_report(Run(self.folder), root / self.folder.run_id)
@@ -579,7 +579,7 @@ def _named_scratch(config: TwinConfig) -> Path | None:
 
 def _as_fitted(machine: Machine, model: str) -> tuple[Machine, dict[str, str]]:
     """Return the machine that a twin is of, as far as the model tells it, and what ``machine.json`` says besides."""
-    from twin_harness.predict.model_file import read_model  # noqa: PLC0415 - numpy loads with it
+    from twin_harness.predict.model_file import read_model
 
     file = read_model(model)
     fitted = replace(machine, cpu_capacity=file.capacity.cpus, memory_limit_bytes=int(file.capacity.memory_bytes))

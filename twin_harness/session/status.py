@@ -128,7 +128,7 @@ def _find_board(state_file: Path) -> Board | None:
         path = json.loads(state_file.read_bytes()).get("board")
         if not path:
             return None
-        from twin_harness.system.board import Board  # noqa: PLC0415 - see above
+        from twin_harness.system.board import Board
 
         return Board.open(path)
     except (OSError, ValueError, HarnessFailure):

@@ -23,7 +23,7 @@ def draw(seed: int, index: int) -> float:
 
 def draws(seed: int, count: int) -> NDArray[np.float64]:
     """Return ``draw`` for the indexes from 0 on, all at once."""
-    import numpy as np  # noqa: PLC0415 - load processes have none
+    import numpy as np
 
     index = np.arange(1, count + 1, dtype=np.uint64)
     z = np.uint64(seed * 0x9E3779B97F4A7C15 & (1 << 64) - 1) + index * np.uint64(0xD1B54A32D192ED03)

@@ -65,7 +65,7 @@ def _is_within(folder: Path, home: Path) -> bool:
 
 
 def _find(library: str) -> str:
-    from importlib.util import find_spec  # noqa: PLC0415 - child processes that start nothing never need it
+    from importlib.util import find_spec
 
     spec = find_spec(library)
     return spec.origin or "" if spec else ""
@@ -83,7 +83,7 @@ def start_child(
 
     Its stderr is ours, so that a traceback is never lost.
     """
-    import subprocess  # noqa: PLC0415 - load processes import this module and start nothing
+    import subprocess
 
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         interpreter_words(module, *filter(None, [title])),

@@ -57,7 +57,7 @@ def ask(question: str, folder: str, patience_s: float = PATIENCE_S) -> Any:
         Unanswered: the filesystem does not answer.
         OSError: the question cannot be asked, or the answer is an error of the system.
     """
-    import subprocess  # noqa: PLC0415 - load processes import this module and start nothing so
+    import subprocess
 
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         interpreter_words("twin_harness.system.deadline", question, folder),

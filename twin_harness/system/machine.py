@@ -299,7 +299,7 @@ def _memory_bytes() -> tuple[int, int]:
     if os.path.exists("/proc/meminfo"):  # noqa: PTH110 - a probe for the platform
         table = read_meminfo(Path("/proc/meminfo").read_bytes())
         return table[b"MemTotal"], table.get(b"SwapTotal", 0)
-    import psutil  # noqa: PLC0415 - only machines without /proc need it here
+    import psutil
 
     return psutil.virtual_memory().total, psutil.swap_memory().total
 

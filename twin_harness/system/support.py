@@ -13,7 +13,7 @@ def missing_parts() -> list[str]:
     """Return what this system lacks to be loaded and recorded; nothing on Linux."""
     missing = []
     try:
-        import fcntl  # noqa: F401, PLC0415 - Windows has none
+        import fcntl  # noqa: F401 - Windows has none
     except ImportError:
         missing.append("module fcntl")
     missing += [f"os.{name}" for name in _NAMES if not hasattr(os, name)]

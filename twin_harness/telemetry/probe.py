@@ -180,9 +180,9 @@ def _probe_service(board: Board, url: str) -> None:
 
     An answer of any status counts; a service that refuses or breaks the connection has no latency, so the figure stays empty.
     """
-    from http.client import HTTPException  # noqa: PLC0415 - here alone is it needed
-    from urllib.error import HTTPError  # noqa: PLC0415 - as above
-    from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener  # noqa: PLC0415 - as above
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
     class NoRedirect(HTTPRedirectHandler):
         """Answers with what the service said, wherever it would send us: only the service itself is asked."""

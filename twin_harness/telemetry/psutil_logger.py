@@ -196,7 +196,7 @@ class Logger:
         try:
             return self._source.sample(now_s)
         except _ROW_LOST as error:
-            from twin_harness.telemetry.procfs_source import Sample  # noqa: PLC0415 - rarely needed
+            from twin_harness.telemetry.procfs_source import Sample
 
             reason = f"{type(error).__name__}: {error!s:.120}"
             sentence = f"a sample failed ({reason}): its row has no figures of the machine"
@@ -296,7 +296,7 @@ class _Watch:
 
 def _be_punctual(cpus: int) -> str:
     """Enter the best scheduling class that is permitted, and return its name."""
-    import resource  # noqa: PLC0415 - Unix alone has it
+    import resource
 
     if cpus > 1 and hasattr(resource, "RLIMIT_RTTIME") and run_in_real_time():
         signal.signal(signal.SIGXCPU, lambda *_: run_as_ordinary())
@@ -335,10 +335,10 @@ def replace_json(path: str, data: dict[str, Any]) -> None:
 def make_source(name: str, machine: dict[str, Any]) -> MetricSource:
     """Return the source of that name: procfs, psutil, or auto, which is /proc where there is one."""
     if name == "psutil" or (name == "auto" and sys.platform != "linux"):
-        from twin_harness.telemetry.psutil_source import PsutilSource  # noqa: PLC0415 - one of the two is needed
+        from twin_harness.telemetry.psutil_source import PsutilSource
 
         return PsutilSource(machine)
-    from twin_harness.telemetry.procfs_source import ProcfsSource  # noqa: PLC0415 - as above
+    from twin_harness.telemetry.procfs_source import ProcfsSource
 
     return ProcfsSource(machine)
 

@@ -39,7 +39,7 @@ def importing() -> Iterator[None]:
         if named is not None:
             os.environ[_VARIABLE] = named
     if named and is_first:
-        import matplotlib as mpl  # noqa: PLC0415 - it has just been imported
+        import matplotlib as mpl
 
         with contextlib.suppress(ValueError):
             mpl.rcParams["backend"] = named
@@ -48,7 +48,7 @@ def importing() -> Iterator[None]:
 @cache
 def _defaults() -> dict[str, object]:
     """Return matplotlib's defaults, but for those of windows and processes."""
-    import matplotlib as mpl  # noqa: PLC0415 - by its users, who import it in ``importing``
+    import matplotlib as mpl
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of settings that are on their way out
@@ -57,7 +57,7 @@ def _defaults() -> dict[str, object]:
 
 @contextmanager
 def _default_settings() -> Iterator[None]:
-    import matplotlib as mpl  # noqa: PLC0415 - as above
+    import matplotlib as mpl
 
     with _drawing:
         defaults = _defaults()

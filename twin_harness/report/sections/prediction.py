@@ -34,8 +34,8 @@ def sections(evidence: Evidence) -> tuple[Section, ...]:
         return (Section("twin", "Foretold by a twin", (Notice("Foretold:", text),)),)
     if not isinstance(model, str) or not model:
         return ()
-    from twin_harness.predict.gathering import gather  # noqa: PLC0415 - scipy loads with it, where there is a model
-    from twin_harness.predict.twin import Twin  # noqa: PLC0415 - as above
+    from twin_harness.predict.gathering import gather
+    from twin_harness.predict.twin import Twin
 
     try:
         twin, observations = Twin.load(model), gather([evidence.run])
@@ -78,7 +78,7 @@ def _heading(compared: Sequence[tuple[Observation, Prediction]], name: str) -> s
 
 
 def _drift(twin: Twin, observations: list[Observation]) -> Bullets | Paragraph:
-    from twin_harness.predict.drift import watch  # noqa: PLC0415 - as above
+    from twin_harness.predict.drift import watch
 
     if not np.isfinite(twin.usual_[1]).any():
         return Paragraph("Whether this is still the machine that was fitted cannot be told: that needs ten or more runs to calibrate by.")
@@ -90,7 +90,7 @@ def _drift(twin: Twin, observations: list[Observation]) -> Bullets | Paragraph:
 
 def _errors(one: Observation, prediction: Prediction, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return errors, and where the measured value lies within the band, over the seconds that both know."""
-    from twin_harness.predict.observation import COLUMNS  # noqa: PLC0415 - as above
+    from twin_harness.predict.observation import COLUMNS
 
     index = COLUMNS.index(name)
     measured = one.column(name)
@@ -112,13 +112,13 @@ def _cell(one: Observation, prediction: Prediction, name: str) -> Cell:
 
 
 def _has_band(prediction: Prediction, name: str) -> bool:
-    from twin_harness.predict.observation import COLUMNS  # noqa: PLC0415 - as above
+    from twin_harness.predict.observation import COLUMNS
 
     return bool(np.isfinite(prediction.low[COLUMNS.index(name)]).any())
 
 
 def _picture(order: int, one: Observation, prediction: Prediction) -> Picture:
-    from twin_harness.report.drawing.prediction import foretold_png  # noqa: PLC0415 - predict loads with it
+    from twin_harness.report.drawing.prediction import foretold_png
 
     errors, inside = _errors(one, prediction, "cpu_percent")
     rmse = float(np.sqrt(np.mean(errors**2))) if len(errors) else float("nan")
