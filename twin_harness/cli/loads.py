@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     generators = generators if isinstance(generators, dict) else {}
     if isinstance(parts := schedule.generator.get("parts"), int):
         complain(f"{arguments.schedule}: its experiments ran in {parts} parts of a machine; here their percents are of the whole one")
-    if arguments.parallel > 1 and sum(experiment.share for experiment in schedule.experiments) < 2:  # noqa: PLR2004 - two overlap
+    if arguments.parallel > 1 and sum(experiment.share for experiment in schedule.experiments) < 2:
         complain(f"--parallel {arguments.parallel}: of {len(schedule.experiments)} experiments fewer than two have share, so they take turns")
     planned = [(experiment, generators.get(experiment.name)) for experiment in schedule.experiments]
     settings = read_settings(arguments)

@@ -128,7 +128,7 @@ def parse_age(text: str | None) -> float:
 def age_text(age_s: float) -> str:
     """Return an age for people: in days, in hours below two."""
     hours = max(age_s, 0.0) / _UNIT_S["h"]
-    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"  # noqa: PLR2004 - two days
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"
 
 
 def select(data_dir: Path, report_dir: Path, keep: int, older_s: float, now: datetime | None = None) -> Selection:

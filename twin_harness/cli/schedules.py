@@ -174,7 +174,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _needs_line(row: dict[str, Any]) -> str:
-    name = row["experiment"] if len(row["experiment"]) <= 34 else f"…{row['experiment'][-33:]}"  # noqa: PLR2004 - the column's width
+    name = row["experiment"] if len(row["experiment"]) <= 34 else f"…{row['experiment'][-33:]}"
     memory, disk, space = (f"{row[key] / 2**20:.0f} MiB" for key in ("memory_peak_bytes", "disk_peak_bytes_per_s", "space_bytes"))
     return f"{name:<34} {row['duration_s']:>8.1f} {row['cpu_peak_percent']:>7.1f} % {memory:>12} {disk + '/s':>12} {space:>11}"
 

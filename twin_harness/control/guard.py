@@ -190,7 +190,7 @@ class PressureCeiling:
             return ""
         now_s, total_us = time.monotonic(), float(self._file.read().split(b"\n")[0].rpartition(b"=")[2])
         self._seen.append((now_s, total_us))
-        while len(self._seen) > 2 and now_s - self._seen[1][0] >= 1.0:  # noqa: PLR2004 - a difference takes two
+        while len(self._seen) > 2 and now_s - self._seen[1][0] >= 1.0:
             self._seen.pop(0)
         then_s, then_us = self._seen[0]
         if now_s - then_s < 1.0:

@@ -85,7 +85,7 @@ def parse_size(text: str, *, argument: str) -> Limit:
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(%|[A-Za-z]*)", text.strip())
     unit = match.group(2).upper() if match else None
-    if match and unit == "%" and float(match.group(1)) <= 100:  # noqa: PLR2004 - percent
+    if match and unit == "%" and float(match.group(1)) <= 100:
         return Limit(float(match.group(1)), "percent")
     if match and unit in _SIZES and float(match.group(1)) * _SIZES[unit] < _LARGEST_SIZE_BYTES:
         return Limit(float(match.group(1)) * _SIZES[unit], "bytes")
@@ -120,9 +120,9 @@ def _parse_ceiling(name: str, text: str) -> float:
     if name == "temperature" and text.lower() == "off":
         return inf
     match = re.fullmatch(rf"([0-9]+(?:\.[0-9]+)?)\s*(?:{unit})?", text)
-    if match and 0 < float(match.group(1)) <= 150:  # noqa: PLR2004 - °C, and more than any percent
+    if match and 0 < float(match.group(1)) <= 150:
         ceiling = float(match.group(1))
-        if name == "temperature" or ceiling <= 100:  # noqa: PLR2004 - percent
+        if name == "temperature" or ceiling <= 100:
             return ceiling
     wanted = "a temperature such as 85C, or off" if name == "temperature" else "a percent above 0 such as 20%"
     msg = f"{name}: expected {wanted} but got {text!r}; write e.g. {name}={'85C' if name == 'temperature' else '20%'}"

@@ -203,7 +203,7 @@ def _of_csv(
         values = _numbers(frame[column], path, column)
         present = np.isfinite(values) & np.isfinite(at_s)
         own_s, own = at_s[present], values[present]
-        if len(own) < 2 or np.any(np.diff(own_s) <= 0):  # noqa: PLR2004 - an interval takes two
+        if len(own) < 2 or np.any(np.diff(own_s) <= 0):
             msg = f"replay: {path.name}: expected two or more rows of {column!r} whose {time_column!r} rises"
             raise InvalidInput(msg)
         # Each value holds until the next; the last for as long as the one before it.

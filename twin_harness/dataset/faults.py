@@ -54,7 +54,7 @@ class FaultLog:
             known.count += count
         elif count:
             text = str(found)
-            self._found[kind, column] = Fault(kind, column, where, text if len(text) <= 80 else f"{text[:79]}…", action, count)  # noqa: PLR2004 - a cell
+            self._found[kind, column] = Fault(kind, column, where, text if len(text) <= 80 else f"{text[:79]}…", action, count)
 
     def __iter__(self) -> Iterator[Fault]:
         """Return the faults in the order in which they were found first."""

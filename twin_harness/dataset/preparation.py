@@ -103,7 +103,7 @@ def split(recordings: Sequence[Recording], shares: Mapping[str, float], seed: in
 
 def assign(hashes: Sequence[str], shares: Mapping[str, float], seed: int = 0) -> dict[str, str]:
     """Return the side of each plan, by the plans' hashes; arguments and errors as of ``split``."""
-    if abs(sum(shares.values()) - 1.0) > 1e-9 or min(shares.values(), default=0.0) <= 0:  # noqa: PLR2004 - rounding
+    if abs(sum(shares.values()) - 1.0) > 1e-9 or min(shares.values(), default=0.0) <= 0:
         msg = f"split: expected shares above 0 that add up to 1 but got {dict(shares)!r}"
         raise InvalidInput(msg)
     names = sorted(set(hashes), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())

@@ -231,7 +231,7 @@ def _amount(metric: str, scale: str, threshold: str | float, floor: float | None
         msg = f"gate({metric!r}): it is judged by ratios; expected threshold='3%' and no floor, but got floor={floor!r}"
         raise InvalidInput(msg)
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%", threshold.strip()) if isinstance(threshold, str) else None
-    if match is None or not 0 < float(match.group(1)) < 100:  # noqa: PLR2004 - percent
+    if match is None or not 0 < float(match.group(1)) < 100:
         msg = f"gate({metric!r}): expected threshold as a percent between 0 and 100 such as '3%' but got threshold={threshold!r}"
         raise InvalidInput(msg)
     return float(match.group(1)) / 100.0

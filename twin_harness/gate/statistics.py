@@ -32,7 +32,7 @@ def _subsets(count: int) -> NDArray[np.bool_]:
     if count <= MOST_EXACT:
         numbers = np.arange(1, 2**count, dtype=np.uint32)
         return np.asarray((numbers[:, None] >> np.arange(count, dtype=np.uint32)) & 1 == 1)
-    drawn = np.random.default_rng(count).random((_DRAWN, count)) < 0.5  # noqa: PLR2004 - a coin
+    drawn = np.random.default_rng(count).random((_DRAWN, count)) < 0.5
     return drawn[drawn.any(axis=1)]
 
 

@@ -85,7 +85,7 @@ def order_of(seed: int, test: str, pairs: int) -> list[bool]:
     random = Random(f"{seed} {test}")  # noqa: S311 - an order, no secret
     order = [index % 2 == 1 for index in range(pairs)]
     random.shuffle(order)
-    return order + [random.random() < 0.5 for _ in range(SPARES)]  # noqa: PLR2004 - a coin
+    return order + [random.random() < 0.5 for _ in range(SPARES)]
 
 
 def family_of(measures: Iterable[Measure]) -> list[Measure]:

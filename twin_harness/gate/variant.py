@@ -59,7 +59,7 @@ def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:
             msg = f"--twin-variant: a variable of {match.group(1)!r} is given twice; give it once"
             raise InvalidInput(msg)
         found.append(Variant(match.group(1), environment))
-    if found and len(found) != 2:  # noqa: PLR2004 - a pair
+    if found and len(found) != 2:
         msg = f"--twin-variant: expected two variants, base and candidate, but got {len(found)}; {example}"
         raise InvalidInput(msg)
     if found and found[0].name == found[1].name:

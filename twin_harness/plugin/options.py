@@ -55,7 +55,7 @@ def _parts(config: pytest.Config) -> int:
     specs = [str(spec) for spec in getattr(config.option, "tx", None) or ()]
     workers = sum(int(count) if star and count.isdecimal() else 1 for count, star, _ in (spec.partition("*") for spec in specs))
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if getattr(config.option, "dist", "no") == "no" or not 2 <= workers <= cpus:  # noqa: PLR2004 - parts are several
+    if getattr(config.option, "dist", "no") == "no" or not 2 <= workers <= cpus:
         msg = f"--twin-partition: expected -n N with N from 2 to {cpus}, a CPU or more a part, but got {workers} workers; write e.g. -n 2 --twin-partition"
         raise InvalidInput(msg)
     return workers

@@ -41,7 +41,7 @@ def _written(text: str) -> str:
     line = line.replace("=", "\\=").replace(":", "\\:")
     units = line.encode("utf-16-be", "surrogatepass")
     codes = (int.from_bytes(units[index : index + 2]) for index in range(0, len(units), 2))
-    return "".join(chr(code) if 0x20 <= code < 0x7F else f"\\u{code:04x}" for code in codes)  # noqa: PLR2004 - printable ASCII
+    return "".join(chr(code) if 0x20 <= code < 0x7F else f"\\u{code:04x}" for code in codes)
 
 
 def keys_of(text: str) -> set[str]:

@@ -85,7 +85,7 @@ def count(amount: int, noun: str) -> str:
 
 def duration(seconds_s: float) -> str:
     """Return a time span: ``9.5 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    if seconds_s < 60:  # noqa: PLR2004 - seconds in a minute
+    if seconds_s < 60:
         return f"{seconds_s:.1f} s"
     minutes, rest_s = divmod(round(seconds_s), 60)
     hours, minutes = divmod(minutes, 60)

@@ -174,7 +174,7 @@ def whole_machine(frame: pd.DataFrame) -> pd.DataFrame:
 
     ``experiment`` and ``active_events`` hold those of all parts; every other column is the machine's in each row already.
     """
-    if "partition" not in frame.columns or len(frame["partition"].unique()) < 2:  # noqa: PLR2004 - a whole machine, or one part
+    if "partition" not in frame.columns or len(frame["partition"].unique()) < 2:
         return frame
     import pandas as pd
 

@@ -133,7 +133,7 @@ def _below_resolution(event: Event, row: AnnotationRow, error_percent: float, li
             block_bytes = max(block_bytes, int(event.option("fsync_every_bytes")))
         asked_bytes = event.mean() * event.scale(1.0, 0.0) * seconds
         share_percent = 100.0 * block_bytes / max(asked_bytes, 1e-9)
-        share = f"{share_percent:.2g} % of" if share_percent <= 100 else "more than"  # noqa: PLR2004 - percent
+        share = f"{share_percent:.2g} % of" if share_percent <= 100 else "more than"
         unit = f"one step of {block_bytes / 1024:g} KiB is {share} the {asked_bytes:.4g} bytes asked for in all"
         advice = "raise the level (bytes per second) or the duration, or lower block_bytes"
     if abs(error_percent) > limit + share_percent:

@@ -192,7 +192,7 @@ class _Filler:
         if not self._seen:
             self._begin_busy_s = sum(busy_s)
         self._seen.append((now_s, busy_s, own_all_s))
-        while now_s - self._seen[0][0] > _ESTIMATE_S and len(self._seen) > 2:  # noqa: PLR2004 - a difference takes two
+        while now_s - self._seen[0][0] > _ESTIMATE_S and len(self._seen) > 2:
             self._seen.popleft()
         then_s, then_busy_s, then_own_s = self._seen[0]
         span_s = max(now_s - then_s, _TICK_S)

@@ -574,7 +574,7 @@ def _counters_of(data: bytes, name: bytes) -> tuple[bytes, ...]:
         at = data.find(name + b":", at + 1)
     begin = at + len(name) + 1
     fields = data[begin : begin + _WIDEST_LINE].split(None, 12) if at >= 0 else []
-    if len(fields) < 12:  # noqa: PLR2004 - sixteen counters, of which twelve are looked at
+    if len(fields) < 12:
         return ()
     return fields[0], fields[2], fields[3], fields[8], fields[10], fields[11]
 

@@ -388,7 +388,7 @@ def main() -> int:
             if scheduling == "SCHED_FIFO" and logger.last_late_s > _LATE_S:
                 run_as_ordinary()
                 scheduling = "SCHED_OTHER after 3 s of lateness"
-            if now_s - told_s > _ACCOUNT_EVERY_S and logger.next_s - now_s > 0.01:  # noqa: PLR2004 - when there is time for it
+            if now_s - told_s > _ACCOUNT_EVERY_S and logger.next_s - now_s > 0.01:
                 told_s = now_s
                 write_account()
     except DatasetUnwritable as failure:

@@ -62,7 +62,7 @@ def heatmap_png(correlation: pd.DataFrame) -> bytes:
         cmap="vlag",
         xticklabels=False,
         yticklabels=False,
-        linewidths=0.3 if size <= 60 else 0,  # noqa: PLR2004 - thinner cells would be all line
+        linewidths=0.3 if size <= 60 else 0,
     )
     axes.set_xticks(np.arange(size) + 0.5, [plain(name) for name in correlation.columns])
     axes.set_yticks(np.arange(size) + 0.5, [plain(name) for name in correlation.index])

@@ -50,7 +50,7 @@ def section(evidence: Evidence) -> Section:
     names = _in_order(kinds["varying"])
     asked = [name for name in names if name in CONTRACT_COLUMNS]
     title = "What moves together"
-    if len(names) < 2 or len(samples) < _LEAST_ROWS:  # noqa: PLR2004 - a pair
+    if len(names) < 2 or len(samples) < _LEAST_ROWS:
         text = f"A correlation needs at least two columns that vary and {_LEAST_ROWS} rows; there are {len(names)} and {len(samples):,}."
         return Section("correlation", title, (Paragraph(text),))
     regime = regimes(samples)

@@ -41,7 +41,7 @@ def lagged(cause: np.ndarray, effect: np.ndarray, most: int) -> np.ndarray:
     for lag in range(most + 1):
         first, second = cause[: len(cause) - lag], effect[lag:]
         known = ~(np.isnan(first) | np.isnan(second))
-        if known.sum() > 2 and np.ptp(first[known]) > 0 and np.ptp(second[known]) > 0:  # noqa: PLR2004 - a correlation takes three
+        if known.sum() > 2 and np.ptp(first[known]) > 0 and np.ptp(second[known]) > 0:
             found[lag] = np.corrcoef(first[known], second[known])[0, 1]
     return found
 

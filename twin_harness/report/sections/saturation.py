@@ -152,7 +152,7 @@ def _range(name: str, unit: str, steps: pd.DataFrame) -> str:
 
 def _row(step: int, found: dict[str, pd.DataFrame]) -> tuple[Cell, ...]:
     end = f"{(step + 1) * STEP_PERCENT} %"
-    is_last = (step + 1) * STEP_PERCENT >= 100  # noqa: PLR2004 - percent
+    is_last = (step + 1) * STEP_PERCENT >= 100
     cells = [Cell(f"{step * STEP_PERCENT} to {end}" if is_last else f"{step * STEP_PERCENT} to below {end}")]
     for column, unit, _ in _RESPONSES:
         if column not in found:

@@ -118,7 +118,7 @@ def _reach(rows: list[tuple[dict[str, Any], Measure]]) -> float:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 48 else f"…{name[-47:]}"  # noqa: PLR2004 - a line of the figure
+    return name if len(name) <= 48 else f"…{name[-47:]}"
 
 
 def _change(verdict: dict[str, Any], key: str) -> str:
