@@ -38,7 +38,10 @@ def advise(error: OSError) -> str:
 def in_a_line(error: BaseException, longest: int = 300) -> str:
     """Return what an error of anybody says, its kind and the beginning of its text: libraries put whole logs into theirs."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    kind = "" if isinstance(error, TwinError) else f"{type(error).__name__}: "
+    if isinstance(error, TwinError):
+        kind = ""
+    else:
+        kind = f"{type(error).__name__}: "
     return f"{kind}{' '.join(lines) or 'no reason given'}"[:longest]
 
 
@@ -105,6 +108,9 @@ def as_harness_failure() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
+        if error.filename:
+            where = f" ({error.filename})"
+        else:
+            where = ""
         msg = f"the harness could not go on: {error.strerror or error}{where}; {advise(error)}"
         raise HarnessFailure(msg) from None

@@ -368,7 +368,9 @@ def by_name(name: str) -> Metric | None:
             return metric
     digits = name.removeprefix("cpu").removesuffix("_percent")
     is_number = digits.isascii() and digits.isdecimal() and len(digits) <= len("8192")
-    return per_cpu(int(digits)) if is_number and per_cpu(int(digits)).name == name else None
+    if is_number and per_cpu(int(digits)).name == name:
+        return per_cpu(int(digits))
+    return None
 
 
 _OF_THE_QUOTA = ("cpu_percent", "cpu_user_percent", "cpu_system_percent")
@@ -382,7 +384,9 @@ def is_within_quota(machine: dict[str, Any]) -> bool:
 
 def maximum_of(metric: Metric, machine: dict[str, Any]) -> float | None:
     """Return the highest valid value of a column on a machine: within a quota, single rows of the group's CPU time may exceed 100."""
-    return None if metric.name in _OF_THE_QUOTA and is_within_quota(machine) else metric.maximum
+    if metric.name in _OF_THE_QUOTA and is_within_quota(machine):
+        return None
+    return metric.maximum
 
 
 RESOURCE_COLUMNS: dict[str, tuple[str, str]] = {

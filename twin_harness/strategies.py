@@ -100,7 +100,10 @@ class Bounds:
             value = getattr(self, name)
             is_absent = value is None and type(self).__dataclass_fields__[name].default is None
             if not is_absent and not (low <= value <= high and (kind is float or type(value) is kind)):
-                wanted = "True or False" if kind is bool else f"{'a whole number' if kind is whole else 'a number'} from {low:g} to {high:g}"
+                if kind is bool:
+                    wanted = "True or False"
+                else:
+                    wanted = f"{'a whole number' if kind is whole else 'a number'} from {low:g} to {high:g}"
                 msg = f"random schedules: {name}={value!r} is out of range; expected {wanted}"
                 raise InvalidInput(msg)
         if self.fitting([0.0] * (len(self.stressors) if self.overlap else 1)) < self.min_events:
@@ -147,13 +150,19 @@ def shapes(highest: float, duration_s: float, kinds: tuple[str, ...] = Bounds.sh
         kinds: the kinds of shape that are drawn; where steps do not fit into the event, constants are.
         lowest_peak: the highest level of each shape is at least that, to the nearest hundredth; None is a tenth of ``highest``.
     """
-    least = 10 if lowest_peak is None else max(1, min(100, math.ceil(100.0 * lowest_peak / highest - 1e-9)))
+    if lowest_peak is None:
+        least = 10
+    else:
+        least = max(1, min(100, math.ceil(100.0 * lowest_peak / highest - 1e-9)))
 
     def of(part: float) -> float:
         return round(part * highest / 100.0, 6)
 
     peak = st.integers(least, 100)
-    level = peak if lowest_peak is None else st.integers(0, 100)
+    if lowest_peak is None:
+        level = peak
+    else:
+        level = st.integers(0, 100)
     most_steps = min(4, int(duration_s / _SHORTEST_STEP_S))
     constant = peak.map(lambda top: _shapes.constant(of(top)))
     below = st.tuples(peak, st.integers(0, 100))  # a peak, and another level in percent of it
@@ -193,13 +202,17 @@ def events(draw: DrawFn, stressor: str, earliest_s: float, bounds: Bounds, kept_
     """Draw one event of a stressor that starts at ``earliest_s`` or later and ends within the bounds, ``kept_s`` before their end."""
     shortest, room = round(bounds.shortest_s / _TENTH_S), round((bounds.max_duration_s - kept_s - earliest_s) / _TENTH_S)
     length = draw(st.integers(shortest, max(shortest, room)))
-    length = length if bounds.max_event_s is None else min(length, round(bounds.max_event_s / _TENTH_S))
+    if bounds.max_event_s is not None:
+        length = min(length, round(bounds.max_event_s / _TENTH_S))
     start = draw(st.integers(0, max(0, room - length)))
     start_s, duration_s = round(earliest_s + start * _TENTH_S, 1), round(length * _TENTH_S, 1)
     highest = {"cpu": bounds.max_cpu_percent, "memory": bounds.max_memory_percent, "disk": bounds.max_disk_bytes_per_s}[stressor]
     lowest = {"cpu": bounds.min_cpu_percent, "memory": bounds.min_memory_percent, "disk": bounds.min_disk_bytes_per_s}[stressor]
     shape = draw(shapes(float(highest), duration_s, bounds.shapes, lowest))
-    unit = "bytes_per_s" if stressor == "disk" else "percent"
+    if stressor == "disk":
+        unit = "bytes_per_s"
+    else:
+        unit = "percent"
     return Event(stressor=stressor, start_s=start_s, duration_s=duration_s, shape=shape, unit=unit)
 
 
@@ -215,7 +228,10 @@ def experiments(draw: DrawFn, bounds: Bounds | None = None, name: str = "random"
         if not free:
             break
         stressor = draw(st.sampled_from(free))
-        others = [next_s[other] for other in bounds.stressors if other != stressor] if bounds.overlap else []
+        if bounds.overlap:
+            others = [next_s[other] for other in bounds.stressors if other != stressor]
+        else:
+            others = []
         kept_s = max(0, bounds.min_events - len(drawn) - 1 - bounds.fitting(others)) * bounds.shortest_s
         event = draw(events(stressor, next_s[stressor], bounds, kept_s))
         next_s[stressor] = event.end_s

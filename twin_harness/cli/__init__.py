@@ -152,7 +152,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     output.begin()
-    end = words.index("--") if "--" in words and words[0] == "stress" else len(words)
+    if "--" in words and words[0] == "stress":
+        end = words.index("--")
+    else:
+        end = len(words)
     try:
         parsed = _parser().parse_args(words[:end])
     except SystemExit as request:  # --help, or wrong use
@@ -199,10 +202,14 @@ def _run_command(parsed: argparse.Namespace) -> int:
     except TwinError as error:
         # The same options have longer names under pytest; what is to be typed there stays as it is.
         complain(re.sub(r"(pytest [^;,]*)|--twin-", lambda found: found[1] or "--", str(error)))
-        return USAGE if isinstance(error, (InvalidInput, UnreadableRun)) else FAILED
+        if isinstance(error, (InvalidInput, UnreadableRun)):
+            return USAGE
+        return FAILED
     except OSError as error:
         complain(f"{error.filename or 'a file'}: {error.strerror or error}; {advise(error)}")
-        return USAGE if error.filename else FAILED
+        if error.filename:
+            return USAGE
+        return FAILED
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED

@@ -79,7 +79,9 @@ def compare(arguments: argparse.Namespace) -> int:
     else:
         told = {"run": arguments.run, "baseline": arguments.baseline}
         say(*terminal_lines(replace(judgement, facts={**judgement.facts, **told}), _width()))
-    return FAILED if judgement.status == REGRESSED or (judgement.status == UNDECIDED and arguments.undecided == "fail") else OK
+    if judgement.status == REGRESSED or (judgement.status == UNDECIDED and arguments.undecided == "fail"):
+        return FAILED
+    return OK
 
 
 def _width() -> int:
@@ -104,7 +106,10 @@ def show(arguments: argparse.Namespace) -> int:
         give({"fingerprint": baseline.fingerprint, "sessions": len(baseline.sessions), "measures": rows, "change_points": [vars(point) for point in points]})
         return OK
     count = len(baseline.sessions)
-    lack = f"; {FEWEST_SESSIONS - count} more until it can judge" if count < FEWEST_SESSIONS else ""
+    if count < FEWEST_SESSIONS:
+        lack = f"; {FEWEST_SESSIONS - count} more until it can judge"
+    else:
+        lack = ""
     say(f"{count} sessions of machine {baseline.fingerprint}, level {baseline.level}{lack}")
     widest = max([len("measure"), *(len(row["measure"]) for row in rows)])
     say(f"{'measure':<{widest}} {'centre':>10} {'spread':>9} {'n':>7}  one new session sees from")
@@ -125,11 +130,23 @@ def _rows(baseline: Baseline) -> list[dict[str, Any]]:
         row = {"measure": measure.name, "centre": "–", "spread": "–", "n": str(count), "visible": "nothing yet"}
         if expected is not None:
             is_ratio = measure.scale == "ratio"
-            centre = exp(expected.centre) if is_ratio else expected.centre
-            spread = 100.0 * expected.spread if is_ratio else expected.spread
+            if is_ratio:
+                centre = exp(expected.centre)
+            else:
+                centre = expected.centre
+            if is_ratio:
+                spread = 100.0 * expected.spread
+            else:
+                spread = expected.spread
             visible = expected.smallest_visible(ALPHA / max(1, len(baseline.measures)), measure.least_effect)
-            shown = f"{measure.shown(visible):+.3g} {measure.shown_unit}" if isfinite(visible) else "nothing: it never varies"
-            row["n"] = str(expected.sessions) if expected.sessions == count else f"{expected.sessions} of {count}"
+            if isfinite(visible):
+                shown = f"{measure.shown(visible):+.3g} {measure.shown_unit}"
+            else:
+                shown = "nothing: it never varies"
+            if expected.sessions == count:
+                row["n"] = str(expected.sessions)
+            else:
+                row["n"] = f"{expected.sessions} of {count}"
             row |= {"centre": f"{centre:.4g}", "spread": f"{spread:.2g} {'%' if is_ratio else measure.unit}".strip(), "visible": shown}
         rows.append(row)
     return rows

@@ -69,7 +69,10 @@ def _run_all(
         finally:
             report = session.close(is_interrupted=is_interrupted)
     if session.report_fault:
-        code = INTERRUPTED if session.report_fault == "interrupted" else max(code, FAILED)
+        if session.report_fault == "interrupted":
+            code = INTERRUPTED
+        else:
+            code = max(code, FAILED)
     if at_once > 1 or is_interrupted:
         recordings = list(load(session.folder.path).recordings)
     if undecided == len(experiments):  # not one of them could be judged: that is no success
@@ -100,7 +103,10 @@ def _run_in_turn(
         try:
             recordings.append(session.runner.run(experiment, generator))
         except ExperimentError as error:
-            code = ABORTED if isinstance(error, ExperimentAborted) else max(code, FAILED)
+            if isinstance(error, ExperimentAborted):
+                code = ABORTED
+            else:
+                code = max(code, FAILED)
             recordings += [error.recording] if error.recording else []
             complain(str(error))
         except Undecided as error:
@@ -121,8 +127,12 @@ def run(arguments: argparse.Namespace) -> int:
         msg = f"run: --parallel: expected a whole number from 1 to {MOST_AT_ONCE} but got {arguments.parallel}"
         raise InvalidInput(msg)
     schedule = Schedule.read(arguments.schedule)
-    generators = schedule.generator.get("experiments") if schedule.generator.get("name") == "session" else None
-    generators = generators if isinstance(generators, dict) else {}
+    if schedule.generator.get("name") == "session":
+        generators = schedule.generator.get("experiments")
+    else:
+        generators = None
+    if not isinstance(generators, dict):
+        generators = {}
     if isinstance(parts := schedule.generator.get("parts"), int):
         complain(f"{arguments.schedule}: its experiments ran in {parts} parts of a machine; here their percents are of the whole one")
     if arguments.parallel > 1 and sum(experiment.share for experiment in schedule.experiments) < 2:
@@ -183,7 +193,10 @@ def _event_of(arguments: argparse.Namespace) -> Event:
 
 def _parse_options(text: str | None) -> dict[str, Any]:
     try:
-        options = json.loads(text) if text else {}
+        if text:
+            options = json.loads(text)
+        else:
+            options = {}
     except ValueError:
         options = None
     if not isinstance(options, dict) or set(options) & {"duration_s", "start_s", "id", "unit", "shape"}:
@@ -247,14 +260,24 @@ def _table(recordings: list[Recording], tolerance: str) -> list[str]:
         for row in recording.rows:
             if row.stressor == "mark":
                 continue
-            error = f"{row.delivered_error_percent:+.2f} %" if row.delivered_error_percent is not None else "-"
-            settled = "never" if row.delivered_mean is not None else "-"
+            if row.delivered_error_percent is not None:
+                error = f"{row.delivered_error_percent:+.2f} %"
+            else:
+                error = "-"
+            if row.delivered_mean is not None:
+                settled = "never"
+            else:
+                settled = "-"
             if row.settled_s is not None:
                 settled = f"{row.settled_s:.1f} s"
             label = f"{recording.name}/{row.event}"
-            label = label if len(label) <= _LABEL_WIDTH else f"…{label[1 - _LABEL_WIDTH :]}"
+            if not (len(label) <= _LABEL_WIDTH):
+                label = f"…{label[1 - _LABEL_WIDTH :]}"
             verdict = _judged(recording, row, tolerance).verdict
-            status = verdict if verdict in (MISSED, UNDECIDED) else row.status
+            if verdict in (MISSED, UNDECIDED):
+                status = verdict
+            else:
+                status = row.status
             asked, got = (_amount(value, row.unit) for value in (row.requested_mean, row.delivered_mean))
             lines.append(f"{label:<{_LABEL_WIDTH}} {asked:>12} {got:>12} {error:>9} {settled:>8}  {status}")
     return lines

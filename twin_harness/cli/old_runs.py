@@ -55,7 +55,10 @@ class Removal:
     def line(self) -> str:
         """What goes, for people."""
         number = self.experiments
-        held = "left by an interrupted removal" if number is None else f"{number} experiment{'' if number == 1 else 's'}"
+        if number is None:
+            held = "left by an interrupted removal"
+        else:
+            held = f"{number} experiment{'' if number == 1 else 's'}"
         places = " and ".join(f"{folder}/" for folder in self.folders)
         return f"{places}  {self.size_bytes / 2**20:.1f} MiB, {held}, began {age_text(self.age_s)} ago"
 
@@ -77,7 +80,10 @@ class Removal:
                 looks for.
         """
         for folder in self.folders:
-            doomed = folder if _REMOVED.fullmatch(folder.name) else folder.with_name(f".{folder.name}.removed")
+            if _REMOVED.fullmatch(folder.name):
+                doomed = folder
+            else:
+                doomed = folder.with_name(f".{folder.name}.removed")
             if doomed != folder:
                 folder.rename(doomed)
             shutil.rmtree(doomed)  # by descriptors; links are removed, not followed
@@ -128,7 +134,9 @@ def parse_age(text: str | None) -> float:
 def age_text(age_s: float) -> str:
     """Return an age for people: in days, in hours below two."""
     hours = max(age_s, 0.0) / _UNIT_S["h"]
-    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"
+    if hours < 48:
+        return f"{hours:.0f} h"
+    return f"{hours / 24:.0f} d"
 
 
 def select(data_dir: Path, report_dir: Path, keep: int, older_s: float, now: datetime | None = None) -> Selection:
@@ -166,7 +174,10 @@ def _folders(folder: Path, pattern: re.Pattern[str]) -> Iterator[Path]:
 def _is_run(path: Path, selection: Selection) -> bool:
     """Tell whether a folder with the name of a run is one, and note why not."""
     try:
-        state = {} if (path / "run.json").is_symlink() else RunFolder(path).read_state()
+        if (path / "run.json").is_symlink():
+            state = {}
+        else:
+            state = RunFolder(path).read_state()
     except UnreadableRun as error:
         selection.kept[str(path)] = str(error)
         return False

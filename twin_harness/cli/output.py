@@ -77,7 +77,10 @@ def unread() -> str:
     outlet = stdout()
     if not outlet.lost_lines:
         return ""
-    lines = "1 line was" if outlet.lost_lines == 1 else f"{outlet.lost_lines:,} lines were"
+    if outlet.lost_lines == 1:
+        lines = "1 line was"
+    else:
+        lines = f"{outlet.lost_lines:,} lines were"
     return f"stdout: {outlet.fault}; {lines} not written"
 
 
@@ -100,4 +103,6 @@ def finish(code: int, *, has_work: bool, is_for_machines: bool = False) -> int:
     _outlet("stderr").flush(_COMPLAINTS_PATIENCE_S)
     if code != OK or not is_cut or not is_product:
         return code
-    return CUT_OFF if outlet.is_reader_gone else FAILED
+    if outlet.is_reader_gone:
+        return CUT_OFF
+    return FAILED

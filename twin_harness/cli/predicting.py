@@ -68,8 +68,14 @@ def fit(arguments: argparse.Namespace) -> int:
         give(file.model_dump(mode="json", exclude={"sets", "training"}) | {"runs": file.training.runs, "plans": len(file.training.plans)})
         return OK
     runs, is_calibrated = file.calibration.runs, any(value is not None for value in file.calibration.pointwise.values())
-    few = f"{runs} calibration runs are too few, expected 9 or more" if runs else f"bands need runs of {CALIBRATED_FROM} or more different plans"
-    calibrated = f"calibrated by {runs}" if is_calibrated else f"not calibrated: {few}"
+    if runs:
+        few = f"{runs} calibration runs are too few, expected 9 or more"
+    else:
+        few = f"bands need runs of {CALIBRATED_FROM} or more different plans"
+    if is_calibrated:
+        calibrated = f"calibrated by {runs}"
+    else:
+        calibrated = f"not calibrated: {few}"
     say(f"{arguments.out}: twin of machine {file.fingerprint}, fitted to {file.training.runs} runs of {len(file.training.plans)} plans, {calibrated}")
     if found is not None:
         say(*(f"  {name:<16} {found.known(name)}" for name in NAMES if name not in found.unidentified))
@@ -90,7 +96,10 @@ def predict(arguments: argparse.Namespace) -> int:
     from twin_harness.schedule.model import Schedule
 
     twin, schedule = Twin.load(arguments.model), Schedule.read(arguments.schedule)
-    start = _now(twin) if arguments.now else None
+    if arguments.now:
+        start = _now(twin)
+    else:
+        start = None
     predictions = [twin.predict(experiment, start) for experiment in schedule.experiments]
     calls = [[prediction.overload(condition) for condition in arguments.overload] for prediction in predictions]
     if arguments.figure:
@@ -134,7 +143,10 @@ def _draw(predictions: list[Prediction], path: Path) -> None:
         raise InvalidInput(msg)
 
     for number, prediction in enumerate(predictions):
-        place = path if len(predictions) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix or '.png'}")
+        if len(predictions) == 1:
+            place = path
+        else:
+            place = path.with_name(f"{path.stem}-{number}{path.suffix or '.png'}")
         place.write_bytes(foretold_png(prediction))
         complain(f"figure {place}")
 
@@ -156,10 +168,19 @@ def _lines(prediction: Prediction) -> list[str]:
             continue
         at = int(np.argmax(values))
         metric = by_name(name)
-        told = metric.unit if metric else ""
-        scale, unit = (1e-6, "MB/s") if told == "bytes/s" else (1.0, {"percent": "%", "1": ""}.get(told, told))
+        if metric:
+            told = metric.unit
+        else:
+            told = ""
+        if told == "bytes/s":
+            scale, unit = (1e-6, "MB/s")
+        else:
+            scale, unit = (1.0, {"percent": "%", "1": ""}.get(told, told))
         low, high = scale * prediction.low[index, at], scale * prediction.high[index, at]
-        band = f"{low:.3g} to {high:.3g} {unit}".rstrip() if np.isfinite(low) else "unknown (not calibrated)"
+        if np.isfinite(low):
+            band = f"{low:.3g} to {high:.3g} {unit}".rstrip()
+        else:
+            band = "unknown (not calibrated)"
         lines.append(f"  {name:<24} {scale * values.mean():>10.3g} {scale * values[at]:>10.3g} {prediction.ends_s[at]:>5.0f} s  {band}")
     return lines
 
@@ -199,7 +220,10 @@ def score(arguments: argparse.Namespace) -> int:
         evaluations, missing = evaluate_splits(observations, [name.strip() for name in arguments.split.split(",")], complain)
     else:
         check_held_out(twin, observations)
-        training = [one for one in _observed(arguments.train) if one.plan in twin.file_.training.plans] if arguments.train else []
+        if arguments.train:
+            training = [one for one in _observed(arguments.train) if one.plan in twin.file_.training.plans]
+        else:
+            training = []
         if not training:
             complain("without --train DIR… (the runs that the model was fitted to) there are no simple predictors beside it")
         evaluations = [evaluate(twin, training, observations)]
@@ -218,8 +242,10 @@ def _score_lines(evaluation: Evaluation) -> list[str]:
     from twin_harness.predict.observation import COLUMNS
     from twin_harness.predict.splits import SPLITS
 
-    name = f"{evaluation.split} {SPLITS[evaluation.split]}" if evaluation.split else "held-out runs"
-    fitted = f", fitted to {evaluation.train}" if evaluation.split else ""
+    name, fitted = "held-out runs", ""
+    if evaluation.split:
+        name = f"{evaluation.split} {SPLITS[evaluation.split]}"
+        fitted = f", fitted to {evaluation.train}"
     lines = [f"{name}: {evaluation.test} runs{fitted}, floor of {evaluation.pairs} pairs of replicates"]
     lines.append(f"  {'column':<24} {'RMSE':>9} {'NRMSE':>7} {'as found':>9} {'× floor':>8} {'bias':>9}   {'best baseline, its NRMSE':<28}  90 % band held")
     coverage = {one.column: one for one in evaluation.coverage}
@@ -227,12 +253,24 @@ def _score_lines(evaluation: Evaluation) -> list[str]:
         ours, warm, best = evaluation.score_of(column), evaluation.score_of(column, WARM), evaluation.best_baseline(column)
         if ours is None:
             continue
-        scale = 1e-6 if column.endswith("bytes_per_s") else 1.0
-        other = f"{best.predictor} {_plain(best.nrmse)}" if best else ""
+        if column.endswith("bytes_per_s"):
+            scale = 1e-6
+        else:
+            scale = 1.0
+        if best:
+            other = f"{best.predictor} {_plain(best.nrmse)}"
+        else:
+            other = ""
         held = coverage[column].pointwise
-        band = "unknown" if isnan(held) else f"{100 * held:.0f} % of seconds"
+        if isnan(held):
+            band = "unknown"
+        else:
+            band = f"{100 * held:.0f} % of seconds"
         errors = f"{scale * ours.rmse:>9.3g} {_plain(ours.nrmse):>7} {_plain(warm.nrmse) if warm else '':>9} {_plain(ours.to_floor):>8}"
-        weak = "; no better than a simple predictor" if best and ours.nrmse > _NO_BETTER * best.nrmse else ""
+        if best and ours.nrmse > _NO_BETTER * best.nrmse:
+            weak = "; no better than a simple predictor"
+        else:
+            weak = ""
         lines.append(f"  {column:<24} {errors} {scale * ours.bias:>+9.2g}   {other:<28}  {band}{_tail(ours)}{weak}")
     lines.append(_in_short(evaluation))
     lines.append("  (NRMSE: RMSE in deviations of the column, 1 is as good as its mean; as found: told load and memory before the run; ")
@@ -251,7 +289,10 @@ def _tail(one: ColumnScore) -> str:
     """Return by which factor the 95th percentile of a latency is off, in the middle of the runs; nothing for other columns."""
     if isnan(one.log_ratio):
         return ""
-    floor = "" if isnan(one.log_ratio_floor) else f" (a perfect model: about {exp(one.log_ratio_floor):.1f})"
+    if isnan(one.log_ratio_floor):
+        floor = ""
+    else:
+        floor = f" (a perfect model: about {exp(one.log_ratio_floor):.1f})"
     return f"; p95 off by a factor of {exp(one.log_ratio):.1f}{floor}"
 
 
@@ -261,8 +302,14 @@ def _in_short(evaluation: Evaluation) -> str:
     for column, what in (("cpu_percent", "CPU"), ("memory_percent", "memory")):
         ours, best = evaluation.score_of(column), evaluation.best_baseline(column)
         if ours is not None:
-            floor = "" if isnan(ours.floor) else f" (a perfect model, as two runs of one plan differ, by about {ours.floor:.1f})"
-            beside = "" if best is None else f" (the best simple predictor by {best.rmse:.1f})"
+            if isnan(ours.floor):
+                floor = ""
+            else:
+                floor = f" (a perfect model, as two runs of one plan differ, by about {ours.floor:.1f})"
+            if best is None:
+                beside = ""
+            else:
+                beside = f" (the best simple predictor by {best.rmse:.1f})"
             parts.append(f"{what} by {ours.rmse:.1f} points{beside}{floor}")
     if not parts:
         return "  in short: neither CPU nor memory was measured"
@@ -270,4 +317,6 @@ def _in_short(evaluation: Evaluation) -> str:
 
 
 def _plain(value: float) -> str:
-    return "–" if isnan(value) else f"{value:.2f}"
+    if isnan(value):
+        return "–"
+    return f"{value:.2f}"

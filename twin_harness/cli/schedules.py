@@ -105,7 +105,10 @@ def _suggested(arguments: argparse.Namespace) -> Schedule:
         raise InvalidInput(msg)
     twin = Twin.load(arguments.model)
     others = draw_campaign("4h", seed=arguments.seed + 1, bounds=Bounds())
-    candidates = Schedule.read(arguments.candidates).experiments if arguments.candidates else others
+    if arguments.candidates:
+        candidates = Schedule.read(arguments.candidates).experiments
+    else:
+        candidates = others
     chosen = suggest(twin, candidates, [one for one in others if role_of(one.name) == "calibrate"], arguments.n)
     if not arguments.candidates:  # the campaign's names would say which part of it a run belongs to
         chosen = [(one.model_copy(update={"name": f"suggested {number} {_loads(one)}"}), left) for number, (one, left) in enumerate(chosen, 1)]
@@ -121,8 +124,10 @@ def _loads(experiment: Experiment) -> str:
 
 
 def _numbers(text: str | None, name: str) -> tuple[float, ...]:
+    if not text:
+        return ()
     try:
-        return tuple(float(part) for part in text.split(",")) if text else ()
+        return tuple(float(part) for part in text.split(","))
     except ValueError:
         msg = f"schedule grid: --{name.replace('_', '-')}: expected numbers such as 20,50,80 but got {text!r}"
         raise InvalidInput(msg) from None
@@ -170,11 +175,16 @@ def _check(arguments: argparse.Namespace) -> int:
         say(f"{'this machine, less the guard':<34} {'':>8} {'100 %':>9} {memory:>12} {'':>12} {space:>11}")
         say(*(f"warning  {warning}" for warning in warnings), *(f"refused  {reason}" for reason in refused))
         say("this machine can run it" if not refused else f"this machine would refuse {len(refused)} of them")
-    return FAILED if refused else OK
+    if refused:
+        return FAILED
+    return OK
 
 
 def _needs_line(row: dict[str, Any]) -> str:
-    name = row["experiment"] if len(row["experiment"]) <= 34 else f"…{row['experiment'][-33:]}"
+    if len(row["experiment"]) <= 34:
+        name = row["experiment"]
+    else:
+        name = f"…{row['experiment'][-33:]}"
     memory, disk, space = (f"{row[key] / 2**20:.0f} MiB" for key in ("memory_peak_bytes", "disk_peak_bytes_per_s", "space_bytes"))
     return f"{name:<34} {row['duration_s']:>8.1f} {row['cpu_peak_percent']:>7.1f} % {memory:>12} {disk + '/s':>12} {space:>11}"
 

@@ -25,7 +25,10 @@ def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     for option in OPTIONS:
         if option.name not in names:
             continue
-        shown = "" if option.kind == "flag" or option.default in (None, "") else f" (default: {option.default})".replace("%", "%%")
+        if option.kind == "flag" or option.default in (None, ""):
+            shown = ""
+        else:
+            shown = f" (default: {option.default})".replace("%", "%%")
         if option.kind == "flag":
             parser.add_argument(f"--{option.name}", action="store_true", default=None, help=option.help)
         else:
@@ -52,5 +55,8 @@ def read_settings(arguments: argparse.Namespace, **fixed: Any) -> TwinConfig:
             value = parse_value(option, given)
         except InvalidInput as error:
             raise InvalidInput(str(error).replace("--twin-", "--", 1)) from None
-        values[field] = not value if option.name == "no-report" else value
+        if option.name == "no-report":
+            values[field] = not value
+        else:
+            values[field] = value
     return TwinConfig(**values)

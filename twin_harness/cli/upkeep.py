@@ -23,7 +23,10 @@ def log(arguments: argparse.Namespace) -> int:
     from twin_harness.session.passive import record
 
     settings = read_settings(arguments)
-    out = Path(arguments.out) if arguments.out else None
+    if arguments.out:
+        out = Path(arguments.out)
+    else:
+        out = None
     return record(out, settings, arguments.duration, complain, stdout())
 
 
@@ -143,7 +146,10 @@ def runs(arguments: argparse.Namespace) -> int:
     from twin_harness.system.run_id import RUN_ID
 
     data_dir = Path(arguments.data_dir)
-    found = [path for path in sorted(data_dir.iterdir()) if RUN_ID.fullmatch(path.name) and not path.is_symlink()] if data_dir.is_dir() else []
+    if data_dir.is_dir():
+        found = [path for path in sorted(data_dir.iterdir()) if RUN_ID.fullmatch(path.name) and not path.is_symlink()]
+    else:
+        found = []
     rows = []
     for path in found:
         try:
@@ -182,7 +188,10 @@ def _facts_of(run: Run) -> dict[str, Any]:
 
 
 def _run_line(row: dict[str, Any]) -> str:
-    samples = "-" if row["samples"] is None else f"{row['samples']:,}"
+    if row["samples"] is None:
+        samples = "-"
+    else:
+        samples = f"{row['samples']:,}"
     machine = f"{row['host'] or '?'} {row['fingerprint'] or '?'}{', foretold by its twin' if row['foretold'] else ''}"
     counts = f"{row['experiments']:>11} {row['events']:>6} {row['seconds']:>8.0f} {samples:>8} {row['bytes'] / 2**20:>6.1f}"
     return f"{row['run']:<24} {row['status']:<9} {counts}  {machine}"
@@ -202,9 +211,14 @@ def validate(arguments: argparse.Namespace) -> int:
         say(f"{arguments.run}: no fault found")
     else:
         for row in table.to_dict("records"):
-            of = f" in {row['column']}" if row["column"] else ""
+            if row["column"]:
+                of = f" in {row['column']}"
+            else:
+                of = ""
             say(f"{row['kind']}{of}  ×{row['count']}, first at {row['where']}: {row['found']}; {row['action']}")
-    return FAILED if len(table) else OK
+    if len(table):
+        return FAILED
+    return OK
 
 
 def merge(arguments: argparse.Namespace) -> int:
@@ -235,11 +249,17 @@ def allure(arguments: argparse.Namespace) -> int:
         msg = f"allure: --results: expected a folder of Allure results but got {arguments.results!r}; run pytest with --alluredir={arguments.results} first"
         raise InvalidInput(msg)
     program = shutil.which("allure")
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout if program else ""  # noqa: S603 - found on PATH
+    if program:
+        version = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603 - found by which
+    else:
+        version = ""
     if program is None or not version.strip().lstrip("v").startswith("3"):
         complain(_ALLURE_HELP.format(results=arguments.results) + (f" (found version {version.strip()})" if version else ""))
         return FAILED
-    settings = ["--config", "allurerc.json"] if Path("allurerc.json").exists() else []
+    if Path("allurerc.json").exists():
+        settings = ["--config", "allurerc.json"]
+    else:
+        settings = []
     out = Path(arguments.out)
     if out.is_dir() and any(out.iterdir()):  # Allure leaves a report that is there as it is, and says nothing
         if not (out / "index.html").is_file() or not (out / "widgets").is_dir() or out.is_symlink():
@@ -251,4 +271,6 @@ def allure(arguments: argparse.Namespace) -> int:
         complain(f"allure generate ended with exit code {done}; its own message stands above")
         return FAILED
     say(f"{arguments.out}/index.html")
-    return OK if arguments.no_open else subprocess.run([program, "open", arguments.out], check=False).returncode  # noqa: S603 - as above
+    if arguments.no_open:
+        return OK
+    return subprocess.run([program, "open", arguments.out], check=False).returncode  # noqa: S603 - as above

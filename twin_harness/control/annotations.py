@@ -98,7 +98,10 @@ class AnnotationRecorder:
 
     def _write_mark(self, name: str, begin_s: float, end_s: float, parameters: dict[str, Any]) -> None:
         _check_name(name)
-        experiment, zero_s = self._experiments[-1] if self._experiments else ("", None)
+        if self._experiments:
+            experiment, zero_s = self._experiments[-1]
+        else:
+            experiment, zero_s = ("", None)
         row = self.new_row(experiment, name, "mark")
         row.start_monotonic_s, row.end_monotonic_s = begin_s, end_s
         if zero_s is not None:
@@ -121,7 +124,10 @@ def within_a_cell(parameters: str) -> str:
     if len(parameters) <= LONGEST_CELL:
         return parameters
     data = json.loads(parameters)
-    shape = data.get("shape") if isinstance(data, dict) else None
+    if isinstance(data, dict):
+        shape = data.get("shape")
+    else:
+        shape = None
     if not isinstance(shape, dict):
         return parameters
     for name in ("points", "levels"):

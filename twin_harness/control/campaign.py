@@ -94,7 +94,9 @@ def draw_campaign(size: str, seed: int = 0, bounds: Bounds | None = None) -> tup
 def role_of(name: str) -> str:
     """Return which part of the campaign an experiment of that name belongs to; ``train`` for all others."""
     first = name.split(" ", 1)[0]
-    return first if first in ROLES else "train"
+    if first in ROLES:
+        return first
+    return "train"
 
 
 def recorded_hashes(data_dir: Path, here: dict[str, Any], skip: str = "") -> Counter[tuple[str, str]]:
@@ -161,7 +163,10 @@ class _Drawing:
             low, high = _LEAST_DISK_BYTES_PER_S, self.bounds.max_disk_bytes_per_s
             share = self.random.randint(round(100 * least), 100) / 100.0
             return float(round(low * (high / low) ** share / 1e6) * 1_000_000)
-        highest = self.bounds.max_cpu_percent if resource == "cpu" else self.bounds.max_memory_percent
+        if resource == "cpu":
+            highest = self.bounds.max_cpu_percent
+        else:
+            highest = self.bounds.max_memory_percent
         return float(max(1, round(highest * self.random.randint(round(100 * least), 100) / 100.0)))
 
     def holds(self, resource: str, span_s: float = SPAN_S) -> Shape:
@@ -225,13 +230,21 @@ class _Drawing:
         if resource == "memory":
             level = round(self.bounds.max_memory_percent * self.random.randint(970, 1000) / 1000.0, 2)
             start_s = self.random.randint(0, 30) / 10.0
-            beside = [self.event("disk", constant(self.level("disk") / 10.0))] if self.random.random() < 1 / 3 else []
+            if self.random.random() < 1 / 3:
+                beside = [self.event("disk", constant(self.level("disk") / 10.0))]
+            else:
+                beside = []
             return [self.event("memory", constant(level), SPAN_S - start_s, start_s), *beside]
         duration_s = float(self.random.randint(14, 36))
         start_s = float(self.random.randint(0, int(SPAN_S - duration_s)))
-        does = "read" if self.random.random() < 1 / 3 else "write"
+        if self.random.random() < 1 / 3:
+            does = "read"
+        else:
+            does = "write"
         busy = self.event("disk", constant(self.level("disk", 0.95)), duration_s, start_s, disk_does=does)
-        return [self.event("cpu", self.any_shape("cpu", SPAN_S)), busy] if self.random.random() < 1 / 2 else [busy]
+        if self.random.random() < 1 / 2:
+            return [self.event("cpu", self.any_shape("cpu", SPAN_S)), busy]
+        return [busy]
 
     def any_shape(self, resource: str, duration_s: float) -> Shape:
         """Return a shape of any kind."""
@@ -239,7 +252,9 @@ class _Drawing:
         low = float(round(top * self.random.randint(0, 60) / 100.0))
         kind = self.random.choice(("constant", "ramp", "steps", "sine", "square", "spikes", "holds"))
         if kind == "ramp":
-            return ramp(low, top) if self.random.random() < 3 / 4 else ramp(top, low)
+            if self.random.random() < 3 / 4:
+                return ramp(low, top)
+            return ramp(top, low)
         if kind == "steps":
             return steps([self.level(resource) for _ in range(self.random.randint(2, 5))])
         if kind == "sine":
@@ -248,4 +263,6 @@ class _Drawing:
             return square(low, top, float(self.random.randint(6, 20)), self.random.randint(3, 7) / 10.0)
         if kind == "spikes":
             return spikes(low, top - low, float(self.random.randint(2, 5)), float(self.random.randint(4, 10)), self.random.randint(0, 1000))
-        return self.holds(resource, duration_s) if kind == "holds" else constant(top)
+        if kind == "holds":
+            return self.holds(resource, duration_s)
+        return constant(top)

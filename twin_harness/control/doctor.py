@@ -40,7 +40,10 @@ class Finding:
 
     def lines(self) -> list[str]:
         """Return the finding for people."""
-        mark = "ok  " if self.is_fine else "poor"
+        if self.is_fine:
+            mark = "ok  "
+        else:
+            mark = "poor"
         return [f"{mark}  {self.topic:<18} {self.found}", *([f"      {'':<18} {self.advice}"] if self.advice else [])]
 
     def to_json(self) -> dict[str, Any]:
@@ -94,7 +97,10 @@ def _watching() -> Finding:
     try:
         os.close(os.pidfd_open(os.getpid()))
     except (OSError, AttributeError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not in this Python"
+        if isinstance(error, OSError) and error.errno:
+            reason = os.strerror(error.errno)
+        else:
+            reason = "not in this Python"
         found = f"pidfd_open is refused ({reason}): kernel before 5.3, or a seccomp filter"
         return Finding("process watch", False, found, f"the end of a session is noticed within {LOOK_EVERY_S:g} s, not at once")
     return Finding("process watch", True, "pidfd_open is permitted: load ends at once with its session")
@@ -131,8 +137,14 @@ def _cpus(machine: Machine) -> Finding:
         return Finding("cpus", True, found)
     group = ControlGroup()
     folder, throttled = group.quota_folder(), group.throttled()
-    where = f", the quota of control group {group.name_of(folder)}" if folder else ""
-    held = f"; it was held up in {throttled[0]} of {throttled[1]} periods so far" if throttled and throttled[1] else ""
+    if folder:
+        where = f", the quota of control group {group.name_of(folder)}"
+    else:
+        where = ""
+    if throttled and throttled[1]:
+        held = f"; it was held up in {throttled[0]} of {throttled[1]} periods so far"
+    else:
+        held = ""
     bursts = "a cgroup quota bounds them: load comes in bursts of the quota's period"
     if group.cpu_use() is None:
         return Finding(
@@ -217,7 +229,10 @@ def _direct(machine: Machine) -> Finding:
 
 def _pressure(*, is_bounded: bool) -> Finding:
     if read_text("/proc/pressure/cpu"):
-        whose = " of the whole machine, not of the control group" if is_bounded else ""
+        if is_bounded:
+            whose = " of the whole machine, not of the control group"
+        else:
+            whose = ""
         return Finding("pressure", True, f"the kernel tells pressure (PSI){whose}")
     return Finding("pressure", False, "the kernel tells no pressure (PSI)", "pressure columns stay empty; boot with psi=1")
 
@@ -267,7 +282,9 @@ def _power() -> list[Finding]:
 
 def _listed(names: list[str]) -> str:
     more = len(names) - _MOST_NAMED
-    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_MOST_NAMED])} and {more} more"
+    if more <= 0:
+        return ", ".join(names)
+    return f"{', '.join(names[:_MOST_NAMED])} and {more} more"
 
 
 def _room() -> Finding:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from math import inf
+from math import inf, isnan
 from typing import Any, Protocol
 
 from twin_harness.system.board import Board
@@ -157,8 +157,14 @@ class TemperatureCeiling:
     def __init__(self, ceiling_celsius: float | None, root: str = "/sys/class/hwmon") -> None:
         self._sensors: list[tuple[KeptFile, float]] = []
         for path, critical_celsius in cpu_temperature_files(root) if ceiling_celsius != inf else ():
-            ceiling = ceiling_celsius if ceiling_celsius is not None else critical_celsius - BELOW_CRITICAL_CELSIUS
-            kept = keep(path, 64) if ceiling == ceiling else None  # noqa: PLR0124 - NaN alone is unequal to itself
+            if ceiling_celsius is not None:
+                ceiling = ceiling_celsius
+            else:
+                ceiling = critical_celsius - BELOW_CRITICAL_CELSIUS
+            if not isnan(ceiling):
+                kept = keep(path, 64)
+            else:
+                kept = None
             if kept is not None:
                 self._sensors.append((kept, ceiling))
 
@@ -196,7 +202,9 @@ class PressureCeiling:
         if now_s - then_s < 1.0:
             return ""
         percent = (total_us - then_us) / (now_s - then_s) / 1e4
-        return f"pressure_memory rose to {percent:.1f} %, above the ceiling of {self._ceiling_percent:g} %" if percent > self._ceiling_percent else ""
+        if percent > self._ceiling_percent:
+            return f"pressure_memory rose to {percent:.1f} %, above the ceiling of {self._ceiling_percent:g} %"
+        return ""
 
 
 class SwapCeiling:
@@ -214,13 +222,21 @@ class SwapCeiling:
         Raises:
             ValueError: the kernel does not tell.
         """
-        table = read_meminfo(self._file.read()) if self._file else {}
+        if self._file:
+            table = read_meminfo(self._file.read())
+        else:
+            table = {}
         if self._file and not table.keys() >= {b"SwapTotal", b"SwapFree"}:
             msg = "/proc/meminfo does not tell SwapTotal and SwapFree"
             raise ValueError(msg)
         total = table.get(b"SwapTotal", 0)
-        percent = 100.0 * (total - table[b"SwapFree"]) / total if total else 0.0
-        return f"swap rose to {percent:.1f} %, above the ceiling of {self._ceiling_percent:g} %" if percent > self._ceiling_percent else ""
+        if total:
+            percent = 100.0 * (total - table[b"SwapFree"]) / total
+        else:
+            percent = 0.0
+        if percent > self._ceiling_percent:
+            return f"swap rose to {percent:.1f} %, above the ceiling of {self._ceiling_percent:g} %"
+        return ""
 
 
 def watched_limits(limits: dict[str, Any]) -> list[Watched]:
@@ -239,7 +255,9 @@ def watched_limits(limits: dict[str, Any]) -> list[Watched]:
 
 
 def _end(group: int, mark: str) -> list[int]:
-    return end_load(group, f"{mark}{group}." if mark else "") if group else []
+    if group:
+        return end_load(group, f"{mark}{group}." if mark else "")
+    return []
 
 
 def _trip(reason: str, clean_s: float, group: int, mark: str, *, is_mute: bool) -> None:

@@ -37,7 +37,10 @@ class HostLink:
         # The kernel's death signal follows the thread that starts a process. One of a pool may end while the load is meant to go on;
         # our own end, and the controller's, both are watched in any case.
         tie = {"dies_with_starter": threading.current_thread() is threading.main_thread()}
-        self._guard = start_child("twin_harness.control.guard", {**limits, **tie, "starter_pid": os.getpid()}) if limits else None
+        if limits:
+            self._guard = start_child("twin_harness.control.guard", {**limits, **tie, "starter_pid": os.getpid()})
+        else:
+            self._guard = None
         plan = {**plan, "watch_pids": [*plan["watch_pids"], *([self._guard.pid] if self._guard else [])], **tie}
         try:
             self._host = start_child("twin_harness.stress", {**plan, "locks": locks}, pass_fds=locks)
@@ -70,7 +73,10 @@ class HostLink:
             if self.tripped is not None:
                 return
             if self.is_over or monotonic_s() > deadline_s:
-                who = "load host" if _output(self._host) in missing else "guard"
+                if _output(self._host) in missing:
+                    who = "load host"
+                else:
+                    who = "guard"
                 self.close()
                 msg = f"the {who} did not start; its own message stands above, on stderr"
                 raise HarnessFailure(msg)
@@ -148,7 +154,9 @@ class HostLink:
     @property
     def guard_pid(self) -> int:
         """The guard's process; 0 where there is none."""
-        return self._guard.pid if self._guard is not None else 0
+        if self._guard is not None:
+            return self._guard.pid
+        return 0
 
     @property
     def is_guard_stopped(self) -> bool:
@@ -173,4 +181,6 @@ class HostLink:
 
 
 def _output(process: subprocess.Popen[bytes]) -> int:
-    return process.stdout.fileno() if process.stdout else -1
+    if process.stdout:
+        return process.stdout.fileno()
+    return -1

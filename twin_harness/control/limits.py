@@ -24,10 +24,14 @@ class Limit:
 
     def of(self, total_bytes: float) -> float:
         """Return the floor in bytes, given the whole."""
-        return self.amount * total_bytes / 100.0 if self.unit == "percent" else self.amount
+        if self.unit == "percent":
+            return self.amount * total_bytes / 100.0
+        return self.amount
 
     def __str__(self) -> str:
-        return f"{_plain(self.amount)}%" if self.unit == "percent" else _size_text(self.amount)
+        if self.unit == "percent":
+            return f"{_plain(self.amount)}%"
+        return _size_text(self.amount)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,11 @@ class GuardLimits:
             return "off"
         parts = {"memory_available": self.memory_available, "disk_free": self.disk_free}
         if self.temperature is not None:
-            parts["temperature"] = "off" if self.temperature == inf else f"{_plain(self.temperature)}C"  # type: ignore[assignment]  # for text alone
+            # type: ignore[assignment]  # for text alone
+            if self.temperature == inf:
+                parts["temperature"] = "off"
+            else:
+                parts["temperature"] = f"{_plain(self.temperature)}C"
         for name in ("pressure_memory", "swap"):
             if (ceiling := getattr(self, name)) is not None:
                 parts[name] = f"{_plain(ceiling)}%"  # type: ignore[assignment]  # as above
@@ -84,7 +92,10 @@ def parse_size(text: str, *, argument: str) -> Limit:
         InvalidInput: the text is no amount, is negative, or is above 100 percent.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(%|[A-Za-z]*)", text.strip())
-    unit = match.group(2).upper() if match else None
+    if match:
+        unit = match.group(2).upper()
+    else:
+        unit = None
     if match and unit == "%" and float(match.group(1)) <= 100:
         return Limit(float(match.group(1)), "percent")
     if match and unit in _SIZES and float(match.group(1)) * _SIZES[unit] < _LARGEST_SIZE_BYTES:
@@ -110,13 +121,19 @@ def parse_guard(text: str) -> GuardLimits:
         if name in limits:
             msg = f"--twin-guard: {name} is given twice in {text!r}; give it once"
             raise InvalidInput(msg)
-        limits[name] = parse_size(amount, argument=name) if name in ("memory_available", "disk_free") else _parse_ceiling(name, amount)
+        if name in ("memory_available", "disk_free"):
+            limits[name] = parse_size(amount, argument=name)
+        else:
+            limits[name] = _parse_ceiling(name, amount)
     return GuardLimits(**limits)
 
 
 def _parse_ceiling(name: str, text: str) -> float:
     """Read a temperature in °C, or a percent."""
-    unit = "°?C" if name == "temperature" else "%"
+    if name == "temperature":
+        unit = "°?C"
+    else:
+        unit = "%"
     if name == "temperature" and text.lower() == "off":
         return inf
     match = re.fullmatch(rf"([0-9]+(?:\.[0-9]+)?)\s*(?:{unit})?", text)
@@ -124,6 +141,9 @@ def _parse_ceiling(name: str, text: str) -> float:
         ceiling = float(match.group(1))
         if name == "temperature" or ceiling <= 100:
             return ceiling
-    wanted = "a temperature such as 85C, or off" if name == "temperature" else "a percent above 0 such as 20%"
+    if name == "temperature":
+        wanted = "a temperature such as 85C, or off"
+    else:
+        wanted = "a percent above 0 such as 20%"
     msg = f"{name}: expected {wanted} but got {text!r}; write e.g. {name}={'85C' if name == 'temperature' else '20%'}"
     raise InvalidInput(msg)

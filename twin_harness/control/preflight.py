@@ -36,18 +36,24 @@ def available_memory_bytes(machine: Machine) -> int:
         available_bytes = source.read_bytes() or 0
     finally:
         source.close()
-    return available_bytes if machine.memory_share_bytes is None else min(available_bytes, machine.memory_share_bytes)
+    if machine.memory_share_bytes is None:
+        return available_bytes
+    return min(available_bytes, machine.memory_share_bytes)
 
 
 def memory_floor_bytes(guard: GuardLimits, machine: Machine) -> float:
     """Return what must stay available in the whole machine, of which this may be a part."""
-    return guard.memory_available.of(machine.memory_limit_bytes * machine.parts) if guard.memory_available else 0.0
+    if guard.memory_available:
+        return guard.memory_available.of(machine.memory_limit_bytes * machine.parts)
+    return 0.0
 
 
 def disk_floor_bytes(guard: GuardLimits, machine: Machine) -> float:
     """Return the space that must stay free on the scratch filesystem."""
     limit = guard.disk_free
-    return limit.of(_filesystem_bytes(machine.scratch_dir) if limit.unit == "percent" else 0.0) if limit else 0.0
+    if limit:
+        return limit.of(_filesystem_bytes(machine.scratch_dir) if limit.unit == "percent" else 0.0)
+    return 0.0
 
 
 def free_disk_bytes(folder: str) -> int:
@@ -158,7 +164,10 @@ def _check_commands(experiment: Experiment, *, may_run_commands: bool) -> None:
 def _check_system_target(experiment: Experiment, events: list[Event], machine: Machine) -> None:
     for event in events:
         if event.is_of_system and machine.is_within_quota and (machine.partition or ControlGroup().cpu_use() is None):
-            what = "of a part" if machine.partition else "of its control group"
+            if machine.partition:
+                what = "of a part"
+            else:
+                what = "of its control group"
             msg = (
                 f"{experiment.name}: CPU event {event.id} has target system, but a CPU quota binds here and the total {what} cannot be read; "
                 f"expected target own, or a machine without a quota (`twin doctor` says more)"
@@ -178,7 +187,10 @@ def _check_cpu(experiment: Experiment, events: list[Event], machine: Machine) ->
         if machine.partition and event.options.get("cpus"):
             msg = f"{experiment.name}: events[{index}].options.cpus: expected none in parts of a machine, whose CPUs differ; leave cpus out"
             raise InvalidInput(msg)
-        strange = sorted(set(event.options.get("cpus") or ()) - set(machine.cpus)) if event.stressor == "cpu" else []
+        if event.stressor == "cpu":
+            strange = sorted(set(event.options.get("cpus") or ()) - set(machine.cpus))
+        else:
+            strange = []
         if strange:
             msg = f"{experiment.name}: events[{index}].options.cpus: {strange} are not among the allowed CPUs {list(machine.cpus)}; name some of these"
             raise InvalidInput(msg)
@@ -218,7 +230,10 @@ def _check_memory(experiment: Experiment, events: list[Event], machine: Machine,
     floor = memory_floor_bytes(guard, machine) / machine.parts
     available = available_memory_bytes(machine)
     if total + floor > available:
-        of_part = f" to part {machine.partition}" if machine.partition else ""
+        if machine.partition:
+            of_part = f" to part {machine.partition}"
+        else:
+            of_part = ""
         msg = (
             f"{experiment.name}: memory events ask for {total / 2**20:.0f} MiB at {at_s:g} s; expected at most {max(0, available - floor) / 2**20:.0f} MiB, "
             f"which is the {available / 2**20:.0f} MiB available{of_part} less the guard's floor of {floor / 2**20:.0f} MiB; lower the level or --twin-guard"
@@ -229,7 +244,10 @@ def _check_memory(experiment: Experiment, events: list[Event], machine: Machine,
         slow = _cannot_fill(event, factor)
         if slow:
             rise, within_s, from_s = slow
-            when = f" from {from_s:g} s on" if from_s > 0 else ""
+            if from_s > 0:
+                when = f" from {from_s:g} s on"
+            else:
+                when = ""
             warnings.append(
                 f"{experiment.name}: {event.id} asks for {rise / 2**20:.0f} MiB within "
                 f"{within_s:g} s{when}; "
@@ -275,7 +293,10 @@ def _check_disk(experiment: Experiment, events: list[Event], machine: Machine, g
     free = free_disk_bytes(machine.scratch_dir)
     room = max(0.0, free - floor) / machine.parts
     if needed > room:
-        of_part = f", for each of {machine.parts} parts" if machine.partition else ""
+        if machine.partition:
+            of_part = f", for each of {machine.parts} parts"
+        else:
+            of_part = ""
         msg = (
             f"{experiment.name}: disk events need {needed / 2**20:.0f} MiB in {machine.scratch_dir}; expected at most {room / 2**20:.0f} MiB, which is "
             f"the {free / 2**20:.0f} MiB free less the guard's floor of {floor / 2**20:.0f} MiB{of_part}; lower file_bytes or name another --twin-scratch-dir"

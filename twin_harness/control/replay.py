@@ -116,7 +116,10 @@ def replay(
         msg = f"replay: expected time_unit to be one of {', '.join(_PER_SECOND)} but got time_unit={time_unit!r}"
         raise InvalidInput(msg)
     notes: list[str] = []
-    found = _of_run(path, experiment) if is_run else _of_csv(path, columns or {}, time_column, time_unit, notes)
+    if is_run:
+        found = _of_run(path, experiment)
+    else:
+        found = _of_csv(path, columns or {}, time_column, time_unit, notes)
     if not found:
         msg = f"replay: {path}: no load to replay; expected a recording with load, or columns such as cpu=usage"
         raise InvalidInput(msg)
@@ -158,7 +161,10 @@ def _event(resource: str, series: Series, step_s: float, time_scale: float, leve
 
 def _of_run(path: Path, experiment: str | None) -> dict[str, Series]:
     run = load(path)
-    samples = whole_machine(run.samples) if experiment is None else run.recording(experiment).samples
+    if experiment is None:
+        samples = whole_machine(run.samples)
+    else:
+        samples = run.recording(experiment).samples
     samples = samples[samples["dt_s"].notna() & (samples["dt_s"] > 0)]
     if samples.empty:
         return {}
@@ -175,7 +181,10 @@ def _of_run(path: Path, experiment: str | None) -> dict[str, Series]:
     if experiment is not None and (part := run.recording(experiment)).planned.partition:  # percents of a part, replayed on the whole machine
         delivered["cpu"] = delivered["cpu"] * float(part.machine["cpu_capacity"]) / float(run.machine["cpu_capacity"])
     was_loaded = any((samples[name] > 0).any() for name in ("cpu_requested_percent", "memory_requested_bytes", "disk_requested_bytes_per_s"))
-    chosen = delivered if was_loaded else totals
+    if was_loaded:
+        chosen = delivered
+    else:
+        chosen = totals
     found = {}
     for resource, values in chosen.items():
         clean = values.ffill().fillna(0.0).clip(lower=0.0).to_numpy(dtype=float)
@@ -193,7 +202,10 @@ def _of_csv(
 ) -> dict[str, Series]:
     strange = set(columns) - {"cpu", "memory", "disk"}
     if strange or not columns:
-        got = f"{min(strange)!r}" if strange else "none"
+        if strange:
+            got = f"{min(strange)!r}"
+        else:
+            got = "none"
         msg = f"replay: columns: expected a column for some of cpu, memory, disk but got {got}; write e.g. cpu=usage"
         raise InvalidInput(msg)
     frame = _read_csv(path, (time_column, *columns.values()), notes)
@@ -237,7 +249,10 @@ def _read_csv(path: Path, wanted: Sequence[str], notes: list[str]) -> pd.DataFra
     names, rows = rows[0].cells, rows[1:]
     for column in wanted:
         if names.count(column) != 1:
-            is_in = "stands twice in" if column in names else "is not in"
+            if column in names:
+                is_in = "stands twice in"
+            else:
+                is_in = "is not in"
             msg = f"replay: column {column!r} {is_in} {path.name}; expected one of {', '.join(names[:20])}"
             raise InvalidInput(msg)
     if rows and len(rows[-1].cells) < len(names) and not text.endswith(("\n", "\r")):
@@ -293,7 +308,10 @@ def _seconds(column: pd.Series[str], path: Path, name: str, time_unit: str | Non
             notes.append(f"{path.name}: {name!r} begins at {values[0]:.0f}, which was read as {unit} since 1970 ({first} UTC); say otherwise with --time-unit")
         # From the first on: of a number of nanoseconds since 1970 a float keeps no microseconds.
         whole = pd.to_numeric(column, errors="coerce", downcast="integer")
-        since = (whole - whole.iloc[0]).to_numpy(dtype=float) if len(whole) else values
+        if len(whole):
+            since = (whole - whole.iloc[0]).to_numpy(dtype=float)
+        else:
+            since = values
         return since / _PER_SECOND[unit]
     instants = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
     if instants.isna().any():
@@ -308,7 +326,10 @@ def _first_of_neither(numbers: pd.Series[float], instants: pd.Series[Any]) -> in
 
     Where most cells are numbers one that is none, else one that is no instant.
     """
-    wrong = numbers.isna() if numbers.notna().sum() > instants.notna().sum() else instants.isna()
+    if numbers.notna().sum() > instants.notna().sum():
+        wrong = numbers.isna()
+    else:
+        wrong = instants.isna()
     return int(np.flatnonzero(wrong.to_numpy())[0])
 
 

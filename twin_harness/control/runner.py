@@ -82,7 +82,9 @@ def _tripped_text(tripped: dict[str, Any]) -> str:
 
 
 def _rounded(value: float) -> float | None:
-    return None if isnan(value) else round(value, 2)
+    if isnan(value):
+        return None
+    return round(value, 2)
 
 
 class ServerRunner:
@@ -168,7 +170,10 @@ class ServerRunner:
 
     def _start(self, experiment: Experiment, generator: dict[str, Any] | None) -> _Running:
         site = self._site
-        settled = self._settle(experiment.settle_s) if experiment.settle_s else None
+        if experiment.settle_s:
+            settled = self._settle(experiment.settle_s)
+        else:
+            settled = None
         experiment = experiment.model_copy(update={"name": site.folder.claim_name(experiment.name)})
         link = self._link(experiment)
         try:
@@ -197,7 +202,10 @@ class ServerRunner:
         site = self._site
         site.admission.note_load()
         try:
-            limits = site.guard_limits(experiment) if experiment.events else None
+            if experiment.events:
+                limits = site.guard_limits(experiment)
+            else:
+                limits = None
             return HostLink(site.host_plan(experiment), limits, site.admission.descriptors)
         except BaseException:
             site.admission.note_load_gone(is_clean=False)
@@ -216,7 +224,10 @@ class ServerRunner:
         end_s = zero_s + experiment.span_s + experiment.tail_s
         running.planned = replace(running.planned, begin_s=zero_s - experiment.lead_s, zero_s=zero_s, end_s=end_s)
         self._site.folder.append_plan(running.planned)
-        slot = running.plan_slot if running.plan_slot >= 0 else None
+        if running.plan_slot >= 0:
+            slot = running.plan_slot
+        else:
+            slot = None
         running.plan_slot = self._site.board.publish_plan(self._site.board_plan(running.planned), slot)
 
     def _settle(self, longest_s: float) -> dict[str, Any]:
@@ -270,7 +281,10 @@ class ServerRunner:
 
     def _patience_s(self, event: Event) -> float:
         """Return how long after an event's end its load host may still be at it: a stressor is killed after 0.5 s, memory takes time to free."""
-        held_bytes = event.shape.extremes(event.duration_s)[1] * event.scale(1.0, self._site.machine.memory_limit_bytes) if event.stressor == "memory" else 0.0
+        if event.stressor == "memory":
+            held_bytes = event.shape.extremes(event.duration_s)[1] * event.scale(1.0, self._site.machine.memory_limit_bytes)
+        else:
+            held_bytes = 0.0
         return _ROW_PATIENCE_S + held_bytes / 2**30 + (_COMMAND_PATIENCE_S if event.stressor == "command" else 0.0)
 
     def _check_sampling(self, running: _Running) -> None:
@@ -330,7 +344,10 @@ class ServerRunner:
         row.planned_start_s, row.planned_end_s = event.start_s, event.end_s
         starved_s = round(message.get("starved_s", 0.0), 6)
         has_shape, account = event.stressor != "command", message.get("account") or {}
-        parameters = {"shape": shapes.to_json(event.shape)} if has_shape else {}
+        if has_shape:
+            parameters = {"shape": shapes.to_json(event.shape)}
+        else:
+            parameters = {}
         row.parameters = json.dumps({**parameters, "options": event.options, "starved_s": starved_s, **({"account": account} if account else {})})
         row.status, row.message, row.release_s = message["status"], message["message"], message.get("release_s")
         if message["start_s"] is not None:
@@ -375,7 +392,10 @@ class ServerRunner:
         window = Recording(self._site.folder, planned, (row,), row.actual_start_s or 0.0, row.actual_end_s or 0.0, self._site.board.dataset_state()[0])
         scale = event.scale(self._site.machine.cpu_capacity, self._site.machine.memory_limit_bytes)
         if event.stressor not in RESOURCE_COLUMNS:
-            row.requested_mean = event.mean() if event.stressor != "command" else None
+            if event.stressor != "command":
+                row.requested_mean = event.mean()
+            else:
+                row.requested_mean = None
             return
         result = compare(event, scale, window.samples, row)
         if result is not None:
@@ -430,7 +450,12 @@ class ServerRunner:
         if link.tripped:
             status, why, end_s = "aborted", _tripped_text(link.tripped), link.tripped["killed_s"]
         else:
-            reason = "its load host did not answer" if is_mute else "its guard died" if link.has_guard_died else "its load host died"
+            if is_mute:
+                reason = "its load host did not answer"
+            elif link.has_guard_died:
+                reason = "its guard died"
+            else:
+                reason = "its load host died"
             status, why, end_s = "failed", f"the load was stopped because {reason}", monotonic_s()
         for event in list(running.waiting.values()):
             start_s = running.starts_s.get(event.id)

@@ -82,7 +82,9 @@ class Admission:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Lock descriptors that load hosts inherit."""
-        return self._lock.descriptors if self._part is None else (self._part.descriptor, *self._lock.descriptors)
+        if self._part is None:
+            return self._lock.descriptors
+        return (self._part.descriptor, *self._lock.descriptors)
 
     def note_load(self) -> None:
         """Say that a load host is about to inherit the locks."""
@@ -117,7 +119,10 @@ class Admission:
         with self._entering:
             if self._part is not None:
                 return False
-            wanted = resources_of(experiment) if experiment.share else None
+            if experiment.share:
+                wanted = resources_of(experiment)
+            else:
+                wanted = None
             if self._lock.is_held:
                 if self._shared is None or (wanted is not None and wanted <= self._shared):
                     return False

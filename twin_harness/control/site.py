@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 def _absolute(options: dict[str, Any]) -> dict[str, Any]:
     """Return a command's options with program and folder as preflight found them: load hosts run elsewhere."""
-    folder = str(Path(options["cwd"]).resolve()) if options["cwd"] else None
+    if options["cwd"]:
+        folder = str(Path(options["cwd"]).resolve())
+    else:
+        folder = None
     program, *words = options["argv"]
     found = shutil.which(str(Path(folder or "", program)) if "/" in program else program)
     return {**options, "cwd": folder, "argv": [program, *words], "program": str(Path(found).absolute()) if found else program}
@@ -44,7 +47,9 @@ def _import_path(custom: dict[str, str]) -> list[str]:
         if spec is not None and spec.origin is not None:
             folder = Path(spec.origin).resolve().parent
             found.append(str(folder.parent if spec.submodule_search_locations else folder))
-    return [*found, *(str(Path(folder).resolve()) for folder in sys.path)] if custom else []
+    if custom:
+        return [*found, *(str(Path(folder).resolve()) for folder in sys.path)]
+    return []
 
 
 def _given(names: list[str]) -> dict[str, str]:

@@ -63,7 +63,10 @@ class Cleaning:
             held: pd.DataFrame | None = None
             for part in parts:
                 self.rows_read += len(part)
-                joined = part if held is None else pd.concat([held, part])
+                if held is None:
+                    joined = part
+                else:
+                    joined = pd.concat([held, part])
                 for step in BEFORE:
                     joined = step(self, joined)
                 held, ready = joined.iloc[-_HELD_ROWS:], joined.iloc[:-_HELD_ROWS]
@@ -98,11 +101,17 @@ class Cleaning:
         Raises:
             UnreadableRun: there is a second one.
         """
-        hosts = sorted({*frame["host"].unique(), *([self._host] if self._host else [])} - {""}) if "host" in frame.columns else []
+        if "host" in frame.columns:
+            hosts = sorted({*frame["host"].unique(), *([self._host] if self._host else [])} - {""})
+        else:
+            hosts = []
         if len(hosts) > 1:
             msg = f"rows of {len(hosts)} hosts ({', '.join(hosts[:3])}) stand in one dataset; expected those of one, split the file by its column host"
             raise UnreadableRun(msg)
-        self._host = hosts[0] if hosts else ""
+        if hosts:
+            self._host = hosts[0]
+        else:
+            self._host = ""
         return frame
 
     def restore_order(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -137,7 +146,10 @@ class Cleaning:
 
     def measure_intervals(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Add ``dt_s``: the measured seconds since the row before of the same part."""
-        before = frame.groupby("partition")["monotonic_s"].shift() if len(frame["partition"].unique()) > 1 else frame["monotonic_s"].shift()
+        if len(frame["partition"].unique()) > 1:
+            before = frame.groupby("partition")["monotonic_s"].shift()
+        else:
+            before = frame["monotonic_s"].shift()
         before = before.where(before.notna(), frame["partition"].map(self._last_s).astype("float64"))
         newest = frame.groupby("partition")["monotonic_s"].last()
         self._last_s.update({str(name): float(at_s) for name, at_s in newest.items()})
@@ -155,7 +167,10 @@ class Cleaning:
             row = frame.iloc[at]
             self.faults.add("clock step", "time", f"{row['monotonic_s']:.3f} s", f"{steps_s[at]:+.3f} s", "kept: monotonic_s counts")
         known = offsets_s[~np.isnan(offsets_s)]
-        self._offset_s = float(known[-1]) if len(known) else self._offset_s
+        if len(known):
+            self._offset_s = float(known[-1])
+        else:
+            self._offset_s = self._offset_s
         return frame
 
     def empty_impossible_values(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -166,18 +181,29 @@ class Cleaning:
             if metric is None or frame[name].dtype != "float64" or name == "monotonic_s":
                 continue
             values = frame[name].to_numpy()
-            low = -np.inf if metric.minimum is None else metric.minimum
+            if metric.minimum is None:
+                low = -np.inf
+            else:
+                low = metric.minimum
             maximum = maximum_of(metric, self.machine)
-            high = np.inf if maximum is None else maximum
+            if maximum is None:
+                high = np.inf
+            else:
+                high = maximum
             with np.errstate(invalid="ignore"):
                 wrong = (values < low) | (values > high) | np.isinf(values)
             if wrong.any():
                 first = int(np.flatnonzero(wrong)[0])
-                kind = "counter reset" if values[first] < 0 and metric.unit.endswith("/s") else "impossible value"
+                if values[first] < 0 and metric.unit.endswith("/s"):
+                    kind = "counter reset"
+                else:
+                    kind = "impossible value"
                 where = f"{frame['monotonic_s'].iloc[first]:.3f} s"
                 self.faults.add(kind, name, where, f"{values[first]:.4g} {metric.unit}".rstrip(), "emptied", int(wrong.sum()))
                 changed[name] = np.where(wrong, np.nan, values)
-        return frame.assign(**changed) if changed else frame
+        if changed:
+            return frame.assign(**changed)
+        return frame
 
     def note_torn_readings(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Note shares of time above 100 percent: the logger was held up between its clock and those counters.
@@ -220,8 +246,14 @@ AFTER: tuple[Callable[[Cleaning, pd.DataFrame], pd.DataFrame], ...] = (
 def start_cleaning(run: Run) -> Cleaning:
     """Return the cleaning of a run, with its interval as the logger was told; ``parts`` then gives the rows."""
     settings = run.state.get("settings")
-    interval_s = settings.get("interval_s") if isinstance(settings, dict) else None
-    known_s = float(interval_s) if isinstance(interval_s, int | float) and interval_s > 0 else np.nan
+    if isinstance(settings, dict):
+        interval_s = settings.get("interval_s")
+    else:
+        interval_s = None
+    if isinstance(interval_s, int | float) and interval_s > 0:
+        known_s = float(interval_s)
+    else:
+        known_s = np.nan
     return Cleaning(known_s, machine=run.machine)
 
 
@@ -233,7 +265,13 @@ def clean(run: Run) -> tuple[pd.DataFrame, FaultLog]:
     """
     cleaning = start_cleaning(run)
     parts = list(cleaning.parts(run))
-    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*(metric.name for metric in columns(())), "dt_s", *FLAGS])
-    first_s = frame["monotonic_s"].iloc[0] if len(frame) else 0.0
+    if parts:
+        frame = pd.concat(parts, ignore_index=True)
+    else:
+        frame = pd.DataFrame(columns=[*(metric.name for metric in columns(())), "dt_s", *FLAGS])
+    if len(frame):
+        first_s = frame["monotonic_s"].iloc[0]
+    else:
+        first_s = 0.0
     frame.index = pd.Index(frame["monotonic_s"] - first_s, name="run_s")
     return frame, cleaning.faults

@@ -36,8 +36,14 @@ class Fault:
     @property
     def sentence(self) -> str:
         """The fault in words."""
-        of = f" in {self.column}" if self.column else ""
-        times = f"{self.count:,} times, first" if self.count > 1 else "once,"
+        if self.column:
+            of = f" in {self.column}"
+        else:
+            of = ""
+        if self.count > 1:
+            times = f"{self.count:,} times, first"
+        else:
+            times = "once,"
         return f"{self.kind}{of}: {times} at {self.where}: {self.found}; {self.action}"
 
 

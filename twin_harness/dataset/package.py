@@ -79,7 +79,10 @@ def _file(path: Path, name: str, about: str) -> dict[str, Any]:
 
 
 def _table(path: Path, kind: str, name: str, about: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
-    media = "text/csv" if kind == "csv" else "application/vnd.apache.parquet"
+    if kind == "csv":
+        media = "text/csv"
+    else:
+        media = "application/vnd.apache.parquet"
     entry = {**_file(path, name, about), "type": "table", "format": kind, "mediatype": media}
     if kind == "csv":
         entry["encoding"] = "utf-8"

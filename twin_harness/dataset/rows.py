@@ -95,7 +95,10 @@ def typed_parts(dataset: DatasetFile, faults: FaultLog, part_bytes: int = PART_B
     line = 2
     for block in dataset.blocks(part_bytes):
         count = block.count(b"\n")
-        frame = None if b"\0" in block else _parse(dataset.heading() + block)
+        if b"\0" in block:
+            frame = None
+        else:
+            frame = _parse(dataset.heading() + block)
         if frame is None or len(frame) != count:
             frame = _parse_lines(dataset.columns, block, line, faults)
         else:
@@ -120,7 +123,9 @@ def _parse(text: bytes) -> pd.DataFrame | None:
     except pa.ArrowInvalid:
         return None
     frame: pd.DataFrame = table.to_pandas()
-    return None if frame["monotonic_s"].isna().any() or frame["time"].isna().any() else frame
+    if frame["monotonic_s"].isna().any() or frame["time"].isna().any():
+        return None
+    return frame
 
 
 def _parse_lines(columns: tuple[str, ...], block: bytes, first_line: int, faults: FaultLog) -> pd.DataFrame:
@@ -131,7 +136,10 @@ def _parse_lines(columns: tuple[str, ...], block: bytes, first_line: int, faults
     for number, line in enumerate(block.split(b"\n")[:-1], first_line):
         cells = _cells(line)
         if cells is None or len(cells) != len(columns):
-            what = "bytes that are no text" if cells is None else f"{len(cells)} cells for {len(columns)} columns"
+            if cells is None:
+                what = "bytes that are no text"
+            else:
+                what = f"{len(cells)} cells for {len(columns)} columns"
             faults.add("damaged line", "", f"line {number}", what, "left out")
             continue
         row = dict(zip(columns, cells, strict=True))

@@ -50,7 +50,10 @@ def _column(metric: Metric, maximum: float | None) -> pa.Column:
         return pa.Column(str, nullable=False)
     checks = []
     if metric.minimum is not None:
-        kind = "counter reset" if metric.unit.endswith("/s") else "impossible value"
+        if metric.unit.endswith("/s"):
+            kind = "counter reset"
+        else:
+            kind = "impossible value"
         checks.append(pa.Check.ge(metric.minimum, name=kind, error=kind))
     if maximum is not None:
         checks.append(pa.Check.le(maximum, name="impossible value", error="impossible value"))
@@ -59,7 +62,10 @@ def _column(metric: Metric, maximum: float | None) -> pa.Column:
 
 def _since_before(frame: pd.DataFrame) -> pd.Series[float]:
     """Return the seconds since the row before of the same part; the first row's count as an instant."""
-    grouped = frame.groupby("partition")["monotonic_s"] if "partition" in frame.columns else frame["monotonic_s"]
+    if "partition" in frame.columns:
+        grouped = frame.groupby("partition")["monotonic_s"]
+    else:
+        grouped = frame["monotonic_s"]
     since: pd.Series[float] = grouped.diff().fillna(1e-9)
     return since
 
@@ -101,11 +107,17 @@ def note_failures(schema: pa.DataFrameSchema, frame: pd.DataFrame, faults: Fault
         for (check, column), group in cases.groupby(["check", cases["column"].fillna("")], sort=False):
             first = group.iloc[0]
             line = first["index"]
-            where = "the heading" if pd.isna(line) else f"line {int(line)}"
+            if pd.isna(line):
+                where = "the heading"
+            else:
+                where = f"line {int(line)}"
             if check in _OF_ROWS:  # each failing row stands there once a column
                 if faults.count(str(check)) == 0 or column == cases.loc[cases["check"] == check, "column"].iloc[0]:
                     at_s = frame.loc[line, "monotonic_s"]
-                    at_s = float(at_s.iloc[0]) if hasattr(at_s, "iloc") else float(at_s)
+                    if hasattr(at_s, "iloc"):
+                        at_s = float(at_s.iloc[0])
+                    else:
+                        at_s = float(at_s)
                     faults.add(str(check), "", where, f"{at_s:.3f} s", "see cleaning", int(group["index"].nunique()))
                 continue
             faults.add(str(check), str(column), where, first["failure_case"], "see cleaning", len(group))

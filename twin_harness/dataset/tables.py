@@ -59,7 +59,10 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
             values = values.round()
         array = pa.Array.from_pandas(values, type=pa.float64() if pa.types.is_int64(kind) else None)
         arrays.append(array.cast(kind, safe=False) if array.type != kind else array)
-        about = {"unit": metric.unit, "description": metric.definition} if metric else {}
+        if metric:
+            about = {"unit": metric.unit, "description": metric.definition}
+        else:
+            about = {}
         fields.append(pa.field(name, kind, metadata=about))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata={"format": DATASET_VERSION, "content": "cleaned samples of one run"}))
 
@@ -71,4 +74,6 @@ def _arrow_type(pa: Any, name: str, unit: str) -> Any:
         return pa.timestamp("us", "UTC")
     if name in LABELS:
         return pa.dictionary(pa.int32(), pa.string())
-    return pa.int64() if unit in _WHOLE else pa.float64()
+    if unit in _WHOLE:
+        return pa.int64()
+    return pa.float64()

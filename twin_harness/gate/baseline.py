@@ -77,9 +77,15 @@ def figures_of(folder: RunFolder, trials: Sequence[Trial]) -> SessionFigures:
         if measure.scale == "ratio" and any(value <= 0 for value in found):
             faults[measure.name] = f"{measure.short_name} is {min(found):g}; expected a figure above 0 (a ratio is formed)"
         elif reasons or not found:
-            faults[measure.name] = reasons[0] if reasons else f"{measure.short_name} was not recorded"
+            if reasons:
+                faults[measure.name] = reasons[0]
+            else:
+                faults[measure.name] = f"{measure.short_name} was not recorded"
         else:
-            mean = sum(map(log, found)) / len(found) if measure.scale == "ratio" else sum(found) / len(found)
+            if measure.scale == "ratio":
+                mean = sum(map(log, found)) / len(found)
+            else:
+                mean = sum(found) / len(found)
             values[measure.name], counts[measure.name] = exp(mean) if measure.scale == "ratio" else mean, len(found)
     schedules: dict[str, set[str]] = {}
     for trial in trials:
@@ -113,7 +119,10 @@ class Baseline:
                 raise InvalidInput(msg)
             data = json.loads(path.read_bytes())
         except OSError as error:
-            hint = "name the file that pytest --twin-gate-save wrote" if path.is_dir() else f"make a baseline with pytest --twin-gate-save {path}"
+            if path.is_dir():
+                hint = "name the file that pytest --twin-gate-save wrote"
+            else:
+                hint = f"make a baseline with pytest --twin-gate-save {path}"
             msg = f"{path}: cannot be read ({error.strerror}); {hint}"
             raise InvalidInput(msg) from None
         except (ValueError, RecursionError):
@@ -123,7 +132,10 @@ class Baseline:
 
     @classmethod
     def _from_json(cls, data: Any, where: str) -> Baseline:
-        version = data.get("format") if isinstance(data, dict) else None
+        if isinstance(data, dict):
+            version = data.get("format")
+        else:
+            version = None
         if version != FORMAT:
             msg = f"{where}: format is {version!r}; expected {FORMAT!r}, written by pytest --twin-gate-save of this version"
             raise InvalidInput(msg)
@@ -199,7 +211,9 @@ class Baseline:
     def expected(self, measure: Measure, schedule: str | None = None) -> Predicted | None:
         """Return where a new session is expected; None when there are too few."""
         series = [level for level in self.series(measure, schedule) if level]  # its own present level: not every session has every measure
-        return predict_session(series) if sum(map(len, series)) >= FEWEST_SESSIONS else None
+        if sum(map(len, series)) >= FEWEST_SESSIONS:
+            return predict_session(series)
+        return None
 
     def judge(self, session: SessionFigures, measures: Sequence[Measure]) -> Judgement:
         """Judge one new session. Whatever is not of the same machine, experiment and measure is UNDECIDED, never compared."""
@@ -273,13 +287,18 @@ def added(before: Baseline, session: SessionFigures, measures: Sequence[Measure]
             raise InvalidInput(msg)
     count = len(after.sessions)
     faults = [f"not kept: {measure}: {reason}" for measure, reason in session.faults.items()]
-    more = f", {FEWEST_SESSIONS - count} more until it can judge" if count < FEWEST_SESSIONS else ""
+    if count < FEWEST_SESSIONS:
+        more = f", {FEWEST_SESSIONS - count} more until it can judge"
+    else:
+        more = ""
     return after, [f"added to {name}: session {count}, {len(session.values)} measures{more}", *faults]
 
 
 def _effect(measure: Measure, value: float, centre: float) -> float:
     worse = (log(value) if measure.scale == "ratio" else value) - centre
-    return worse if measure.better == "lower" else -worse
+    if measure.better == "lower":
+        return worse
+    return -worse
 
 
 def _checksum(data: dict[str, Any]) -> str:

@@ -48,7 +48,10 @@ class Environment:
         """Return the environment in a window of the dataset."""
         found = {}
         for name, column in _COLUMNS.items():
-            values = samples[column].dropna() if column in samples else None
+            if column in samples:
+                values = samples[column].dropna()
+            else:
+                values = None
             if values is not None and len(values):
                 found[name] = float(values.median() if name == "calibration_ms" else values.mean())
         return cls(**found)
@@ -81,4 +84,6 @@ def _gap(name: str, base: Environment, candidate: Environment) -> float | None:
         return None
     if name != "calibration_ms":
         return float(second - first)
-    return 100.0 * log(second / first) if first > 0 and second > 0 else None
+    if first > 0 and second > 0:
+        return 100.0 * log(second / first)
+    return None

@@ -67,25 +67,39 @@ class Measure:
             if not abs(value) < _LARGEST or (self.scale == "ratio" and value <= 0):
                 msg = f"{self.short_name} of {which} is {value!r}; expected a number{' above 0 (a ratio is formed)' if self.scale == 'ratio' else ''}"
                 raise Undecided(msg)
-        worse = log(candidate / base) if self.scale == "ratio" else candidate - base
-        return worse if self.better == "lower" else -worse
+        if self.scale == "ratio":
+            worse = log(candidate / base)
+        else:
+            worse = candidate - base
+        if self.better == "lower":
+            return worse
+        return -worse
 
     @property
     def least_effect(self) -> float:
         """The threshold as an effect: of a figure that should be high, a fall by the threshold is the larger log ratio."""
         if self.scale == "difference":
             return self.threshold
-        return log(1.0 + self.threshold) if self.better == "lower" else -log(1.0 - self.threshold)
+        if self.better == "lower":
+            return log(1.0 + self.threshold)
+        return -log(1.0 - self.threshold)
 
     def shown(self, effect: float) -> float:
         """Return an effect as people read it: the change of the figure itself, in percent, or in its unit."""
-        signed = effect if self.better == "lower" else -effect
-        return 100.0 * (exp(signed) - 1.0) if self.scale == "ratio" else signed
+        if self.better == "lower":
+            signed = effect
+        else:
+            signed = -effect
+        if self.scale == "ratio":
+            return 100.0 * (exp(signed) - 1.0)
+        return signed
 
     @property
     def shown_unit(self) -> str:
         """The unit of ``shown``."""
-        return "%" if self.scale == "ratio" else self.unit
+        if self.scale == "ratio":
+            return "%"
+        return self.unit
 
     def value(self, recording: Recording) -> float:
         """Return the measure's value in a recording.
@@ -96,7 +110,10 @@ class Measure:
         """
         if self.statistic in _TIMES:
             return _time_of(self, recording)
-        window = recording.during(self.window, self._transient_s(recording)) if self.window else recording
+        if self.window:
+            window = recording.during(self.window, self._transient_s(recording))
+        else:
+            window = recording
         value = self._statistic_of(window)
         if self.scale == "ratio" and self.unit == "percent" and value >= _FULL_PERCENT:
             msg = f"{self.short_name} is {value:.4g} %, its ceiling: what would be worse could not be seen"
@@ -114,7 +131,9 @@ class Measure:
         """Return what is trimmed off the start of a plateau: by the schedule, so that both runs of a pair have the same window."""
         event = recording.experiment.event(self.window)
         is_plateau = getattr(event.shape, "kind", "") == "constant" and self.statistic != "integral"
-        return min(_TRANSIENT_S, _TRANSIENT_SHARE * event.duration_s) if is_plateau else 0.0
+        if is_plateau:
+            return min(_TRANSIENT_S, _TRANSIENT_SHARE * event.duration_s)
+        return 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -202,7 +221,10 @@ def declare(
     if statistic is not None and statistic not in STATISTICS:
         msg = f"gate({metric!r}): expected statistic of {', '.join(STATISTICS)} but got {statistic!r}"
         raise InvalidInput(msg)
-    chosen = (statistic or "median") if known else ""
+    if known:
+        chosen = statistic or "median"
+    else:
+        chosen = ""
     better = better or {"recovery_s": "lower", "time_to_threshold_s": ""}.get(chosen, known.better if known else "")
     if better not in ("lower", "higher"):
         msg = f"gate({metric!r}): expected better='lower' or better='higher' but got better={better or None!r}; nothing says by itself which is better here"
@@ -210,13 +232,31 @@ def declare(
     if chosen == "time_to_threshold_s" and not _is_number(trips):
         msg = f"gate({metric!r}): time_to_threshold_s needs trips=, the level that is waited for, but got trips={trips!r}"
         raise InvalidInput(msg)
-    scale = "ratio" if known is None and floor is None else "difference" if known is None or chosen in _TIMES else known.scale
-    if chosen in _TIMES:
-        unit = "s"
-    elif known:
-        unit = "points" if known.unit == "percent" and scale == "difference" else known.unit
-        unit = f"{unit}·s" if chosen == "integral" else unit
+    scale = _scale_of(known, chosen, floor)
+    unit = _unit_of(known, chosen, scale) or unit
     return Measure(test, metric, chosen, window or "", better, scale, unit, _amount(metric, scale, threshold, floor, unit), trips)
+
+
+def _scale_of(column: metrics.Metric | None, statistic: str, floor: float | None) -> str:
+    if column is None and floor is None:
+        return "ratio"
+    if column is None or statistic in _TIMES:
+        return "difference"
+    return column.scale
+
+
+def _unit_of(column: metrics.Metric | None, statistic: str, scale: str) -> str:
+    """Return the unit of a column's statistic; empty for a recorded value, which has its own."""
+    if statistic in _TIMES:
+        return "s"
+    if column is None:
+        return ""
+    unit = column.unit
+    if unit == "percent" and scale == "difference":
+        unit = "points"
+    if statistic == "integral":
+        unit = f"{unit}·s"
+    return unit
 
 
 def _amount(metric: str, scale: str, threshold: str | float, floor: float | None, unit: str) -> float:
@@ -230,7 +270,10 @@ def _amount(metric: str, scale: str, threshold: str | float, floor: float | None
     if floor is not None:
         msg = f"gate({metric!r}): it is judged by ratios; expected threshold='3%' and no floor, but got floor={floor!r}"
         raise InvalidInput(msg)
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%", threshold.strip()) if isinstance(threshold, str) else None
+    if isinstance(threshold, str):
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%", threshold.strip())
+    else:
+        match = None
     if match is None or not 0 < float(match.group(1)) < 100:
         msg = f"gate({metric!r}): expected threshold as a percent between 0 and 100 such as '3%' but got threshold={threshold!r}"
         raise InvalidInput(msg)

@@ -47,7 +47,10 @@ def terminal_lines(judgement: Judgement, width: int = 80) -> list[str]:
     if told:
         lines.append("")
     for reason, names in told.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        if len(names) > 1:
+            more = f" and {len(names) - 1} more"
+        else:
+            more = ""
         lines += _wrapped(f"undecided: {plain(names[0])}{more}: {plain(reason)}", width)
     lines += [line for doubt in all_doubts(judgement) for line in _wrapped(f"doubt: {plain(doubt)}", width)]
     lines += ["", *_wrapped(f"next: {next_command(judgement)}", width)]
@@ -81,7 +84,11 @@ def _numbers(verdict: Verdict) -> list[str]:
 
 
 def _least(verdict: Verdict) -> str:
-    return verdict.change(verdict.visible) if isfinite(verdict.visible) else "–" if verdict.status == PASSED else "none"
+    if isfinite(verdict.visible):
+        return verdict.change(verdict.visible)
+    if verdict.status == PASSED:
+        return "–"
+    return "none"
 
 
 def all_doubts(judgement: Judgement) -> list[str]:
@@ -96,14 +103,18 @@ def all_doubts(judgement: Judgement) -> list[str]:
         for verdict in sorted(near, key=lambda verdict: verdict.warning_p)[:_MOST_WARNINGS]
     ]
     told = [*judgement.doubts, *sure]
-    return [*told[:_MOST_DOUBTS], f"and {len(told) - _MOST_DOUBTS} more, in gate.json"] if len(told) > _MOST_DOUBTS else told
+    if len(told) > _MOST_DOUBTS:
+        return [*told[:_MOST_DOUBTS], f"and {len(told) - _MOST_DOUBTS} more, in gate.json"]
+    return told
 
 
 def next_command(judgement: Judgement) -> str:
     """Return what to do now."""
     if judgement.status == PASSED:
         return "merge"
-    return _after_a_baseline(judgement) if judgement.mode == "baseline" else _after_pairs(judgement)
+    if judgement.mode == "baseline":
+        return _after_a_baseline(judgement)
+    return _after_pairs(judgement)
 
 
 def _after_a_baseline(judgement: Judgement) -> str:
@@ -116,7 +127,10 @@ def _after_a_baseline(judgement: Judgement) -> str:
 def _after_pairs(judgement: Judgement) -> str:
     facts = judgement.facts
     if judgement.status == REGRESSED:
-        where = "the EDA report shows them; " if facts.get("has_report") else ""
+        if facts.get("has_report"):
+            where = "the EDA report shows them; "
+        else:
+            where = ""
         return f"look at what changed for the measures above; {where}the same pairs again would not make it go away"
     if judgement.verdicts and not any(verdict.n for verdict in judgement.verdicts):
         return "mend the tests that are named above; nothing could be compared"
@@ -132,7 +146,9 @@ def plain(text: str) -> str:
 
 
 def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"
+    if len(text) <= width:
+        return text
+    return f"…{text[len(text) - width + 1 :]}"
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -160,7 +176,10 @@ def markdown(judgement: Judgement) -> str:
 
 def _escaped(text: str, *, code: bool = False) -> str:
     """Return text that Markdown and HTML show as it is; spans of code stay if ``code``."""
-    special = r"([\\*_{}\[\]()#+!|<>~&-])" if code else r"([\\`*_{}\[\]()#+!|<>~&@-])"
+    if code:
+        special = r"([\\*_{}\[\]()#+!|<>~&-])"
+    else:
+        special = r"([\\`*_{}\[\]()#+!|<>~&@-])"
     if code:
         return "`".join(part if number % 2 else re.sub(special, r"\\\1", plain(part)) for number, part in enumerate(text.split("`")))
     return re.sub(special, r"\\\1", plain(text).replace("\n", " ")).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
@@ -195,8 +214,16 @@ def github_benchmark(judgement: Judgement) -> str:
         if not isfinite(verdict.candidate):
             continue
         is_low = verdict.measure.better == "lower"
-        value = verdict.candidate if is_low else 1.0 / verdict.candidate if verdict.candidate else 0.0
-        unit = verdict.measure.unit if is_low else f"1/({verdict.measure.unit or '1'})"
+        if is_low:
+            value = verdict.candidate
+        elif verdict.candidate:
+            value = 1.0 / verdict.candidate
+        else:
+            value = 0.0
+        if is_low:
+            unit = verdict.measure.unit
+        else:
+            unit = f"1/({verdict.measure.unit or '1'})"
         entries.append({"name": verdict.measure.name, "unit": unit or "1", "value": value, "extra": verdict.sentence})
     return json.dumps(entries, indent=1) + "\n"
 

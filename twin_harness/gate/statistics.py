@@ -70,7 +70,9 @@ def upper_bound(effects: Sequence[float] | NDArray[np.float64], confidence: floa
         return inf
     means = _subset_means(values)
     rank = ceil(confidence * (len(means) + 1) - _ROUNDING)
-    return inf if rank > len(means) else float(np.partition(means, rank - 1)[rank - 1])
+    if rank > len(means):
+        return inf
+    return float(np.partition(means, rank - 1)[rank - 1])
 
 
 def lower_bound(effects: Sequence[float] | NDArray[np.float64], confidence: float = 0.95) -> float:

@@ -54,7 +54,9 @@ class Trial:
         value = self.values.get(measure.short_name)
         if value is None:
             return f"{measure.short_name} was not recorded"
-        return "" if isfinite(value) else f"{measure.short_name} is {value!r}"
+        if isfinite(value):
+            return ""
+        return f"{measure.short_name} is {value!r}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; ``tries`` stands there only where there were several, so that versions without it read the rest."""
@@ -161,7 +163,10 @@ def gather(trials: Sequence[Trial], names: tuple[str, str], family: Sequence[Mea
         elif not usable:
             evidence.append(Evidence(measure, fault=faults[0] if faults else _no_pair(trials, measure.test, names)))
         else:
-            lack = "" if below is not None or len(usable) >= least else _lack(Pairs.of(trials, measure.test, names), len(usable), least)
+            if below is not None or len(usable) >= least:
+                lack = ""
+            else:
+                lack = _lack(Pairs.of(trials, measure.test, names), len(usable), least)
             if faults:  # which pairs lack the figure may be the candidate's own doing: what is left is no fair sample
                 lack = f"{faults[0]} (in {len(faults)} of {len(fit)} pairs)"
             elif not any(trial.environment.is_known for pair in usable for trial in pair):
@@ -172,7 +177,12 @@ def gather(trials: Sequence[Trial], names: tuple[str, str], family: Sequence[Mea
 
 def _lack(found: Pairs, usable: int, least: int) -> str:
     unfit = found.unfit()
-    why = f"; {len(unfit)} were unfit: {next(iter(unfit.values()))}" if unfit else f"; {len(found.broken)} broke off" if found.broken else ""
+    if unfit:
+        why = f"; {len(unfit)} were unfit: {next(iter(unfit.values()))}"
+    elif found.broken:
+        why = f"; {len(found.broken)} broke off"
+    else:
+        why = ""
     return f"{'environment: ' if unfit else ''}only {usable} pairs could be used, a verdict needs {least}{why}"
 
 

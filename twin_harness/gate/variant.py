@@ -48,10 +48,16 @@ def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:
     found: list[Variant] = []
     for text in filter(None, (text.strip() for text in texts)):
         match = _VARIANT.fullmatch(text)
-        pieces = [piece.replace("\\,", ",") for piece in _COMMA.split(match.group(2)) if piece] if match else []
+        if match:
+            pieces = [piece.replace("\\,", ",") for piece in _COMMA.split(match.group(2)) if piece]
+        else:
+            pieces = []
         variables = [_VARIABLE.fullmatch(piece) for piece in pieces]
         if match is None or not all(variables):
-            hidden = " (values are not shown)" if "=" in text else ""
+            if "=" in text:
+                hidden = " (values are not shown)"
+            else:
+                hidden = ""
             msg = f"--twin-variant: expected NAME:KEY=VALUE,… but got {text.partition('=')[0]!r}{hidden}; {example}"
             raise InvalidInput(msg)
         environment = tuple((one.group(1), one.group(2)) for one in variables if one)
@@ -75,7 +81,10 @@ def hide_variants(arguments: Sequence[str]) -> list[str]:
         if "twin_variant" in word:  # -o twin_variant=…: any number of lines
             hidden.append(f"{word.partition('twin_variant')[0]}twin_variant=***")
             continue
-        head, text = ("--twin-variant=", word.removeprefix("--twin-variant=")) if word.startswith("--twin-variant=") else ("", word)
+        if word.startswith("--twin-variant="):
+            head, text = ("--twin-variant=", word.removeprefix("--twin-variant="))
+        else:
+            head, text = ("", word)
         is_one = is_variant or bool(head)
         name, colon, variables = text.partition(":")
         keys = [piece.partition("=")[0] for piece in _COMMA.split(variables) if piece]

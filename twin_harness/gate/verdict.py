@@ -63,7 +63,9 @@ class Verdict:
     @property
     def word(self) -> str:
         """The status, or IMPROVED where it passed and is better for sure."""
-        return IMPROVED if self.is_improved and self.status == PASSED else self.status
+        if self.is_improved and self.status == PASSED:
+            return IMPROVED
+        return self.status
 
     @property
     def sentence(self) -> str:
@@ -73,20 +75,28 @@ class Verdict:
             return f"{measure.name}: {self.status}: {self.reason}"
         change = f"{self.change(self.effect)} [{', '.join(sorted_bounds(self))}]"
         threshold = f"threshold {self.change(measure.least_effect)}"
-        why = f": {self.reason}" if self.reason else ""
+        if self.reason:
+            why = f": {self.reason}"
+        else:
+            why = ""
         return f"{measure.name}: {self.word}, {change}, {threshold}, adjusted p = {self.p:.2g}, n = {self.n}, visible from {self.change(self.visible)}{why}"
 
     def change(self, effect: float) -> str:
         """Return an effect as the change of the figure, with sign and unit."""
         if not isfinite(effect):
-            return "none" if effect > 0 else "?"
+            if effect > 0:
+                return "none"
+            return "?"
         return f"{self.measure.shown(effect):+.3g} {self.measure.shown_unit}".rstrip()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, the changes as people read them beside the effects."""
         data = {**asdict(self), "measure": self.measure.to_json(), "name": self.measure.name, "word": self.word, "sentence": self.sentence}
         for key in ("effect", "lower", "upper", "visible"):
-            shown = self.measure.shown(getattr(self, key)) if isfinite(getattr(self, key)) else None
+            if isfinite(getattr(self, key)):
+                shown = self.measure.shown(getattr(self, key))
+            else:
+                shown = None
             data[f"{key}_shown"] = shown
         data["shown_unit"] = self.measure.shown_unit
         return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in data.items()}
@@ -203,7 +213,10 @@ def _judge(one: Evidence, values: list[float], fault: str, numbers: dict[str, fl
         return Verdict(measure, UNDECIDED, fault)
     count = len(values)
     effect = sum(values) / count
-    spread = sqrt(sum((value - effect) ** 2 for value in values) / (count - 1)) if count > 1 else inf
+    if count > 1:
+        spread = sqrt(sum((value - effect) ** 2 for value in values) / (count - 1))
+    else:
+        spread = inf
     upper, lower = statistics.upper_bound(values, confidence), statistics.lower_bound(values, confidence)
     visible = statistics.smallest_visible(spread, count, alpha / family, least)
     known: dict[str, Any] = {

@@ -113,8 +113,14 @@ def step_of(row: AnnotationRow) -> Any:
     """Return an event as an Allure step: real start and end, what was asked for and what was delivered."""
     from allure_commons.model2 import Parameter, StatusDetails, TestStepResult
 
-    asked = f" {_amount(row.requested_mean, row.unit)}" if row.requested_mean is not None else ""
-    got = f", delivered {_amount(row.delivered_mean, row.unit)}" if row.delivered_mean is not None else ""
+    if row.requested_mean is not None:
+        asked = f" {_amount(row.requested_mean, row.unit)}"
+    else:
+        asked = ""
+    if row.delivered_mean is not None:
+        got = f", delivered {_amount(row.delivered_mean, row.unit)}"
+    else:
+        got = ""
     step = TestStepResult(
         name=f"{row.event}: {row.shape or row.stressor}{asked}{got}",
         start=_milliseconds(row.start_time),

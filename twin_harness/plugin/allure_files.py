@@ -80,7 +80,10 @@ def samples_csv(recording: Recording) -> bytes:
     if len(frame) > _MOST_SAMPLES:
         window_s = max(1.0, (recording.end_s - recording.begin_s) / _MOST_SAMPLES)
     while True:
-        shown = window_means(frame, window_s) if window_s else frame
+        if window_s:
+            shown = window_means(frame, window_s)
+        else:
+            shown = frame
         data: bytes = shown.to_csv(float_format="%.6g").encode()
         if len(data) <= MOST_BYTES:
             return data
@@ -90,7 +93,10 @@ def samples_csv(recording: Recording) -> bytes:
 def write_metrics(folder: str, test_id: str, recording: Recording) -> None:
     """Write the figures of an experiment as Allure 3 reads them into its metrics section: ``<test>-perf.json``."""
     row = next((row for row in recording.rows if row.start_time and row.end_time), None)
-    moments = {"start": _milliseconds(row.start_time), "stop": _milliseconds(row.end_time)} if row else {}
+    if row:
+        moments = {"start": _milliseconds(row.start_time), "stop": _milliseconds(row.end_time)}
+    else:
+        moments = {}
     figures = [(name, value) for name, kind, column in _METRICS if (value := _figure(recording, kind, column)) is not None]
     figures += [(f"{row.event} delivered error percent", row.delivered_error_percent) for row in recording.rows if row.delivered_error_percent is not None]
     entries = [{"id": f"{recording.name} {name}", "key": f"{recording.name}: {name}", "value": round(value, 6), **moments} for name, value in figures]
@@ -102,7 +108,9 @@ def _figure(recording: Recording, kind: str, column: str) -> float | None:
     try:
         if kind == "p95":
             return recording.quantile(column, 0.95)
-        return recording.max(column) if kind == "max" else recording.mean(column)
+        if kind == "max":
+            return recording.max(column)
+        return recording.mean(column)
     except (Undecided, TwinError, KeyError):
         return None
 

@@ -29,7 +29,10 @@ def drawn_experiments(config: pytest.Config, mark: pytest.Mark) -> tuple[Experim
     state = state_of(config)
     if mark.name == "campaign":
         return _campaign(config, mark)
-    override = {"n": state.config.random} if state.config.random else {}
+    if state.config.random:
+        override = {"n": state.config.random}
+    else:
+        override = {}
     kwargs = {**dict(zip(("n",), mark.args, strict=False)), **mark.kwargs, **override, "seed": state.config.seed}
     key = json.dumps(kwargs, sort_keys=True, default=repr)
     if key not in state.drawn:
@@ -67,7 +70,9 @@ def drawing_mark(node: pytest.Item | pytest.Function) -> pytest.Mark | None:
     """Return the marker by which a test runs on experiments that are drawn for it."""
     found = next((mark for name in DRAWING if (mark := node.get_closest_marker(name)) is not None), None)
     is_ours = found is None or found.name != "campaign" or "_twin_drawn" in getattr(node, "fixturenames", ())
-    return found if is_ours else None  # a word that a project may have a marker of its own for
+    if is_ours:
+        return found
+    return None  # a word that a project may have a marker of its own for
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -170,7 +175,9 @@ def drawn_index(item: pytest.Item) -> int | None:
     index = params.get("_twin_drawn", _NO_EXPERIMENT)
     if index is _NO_EXPERIMENT:
         return None
-    return index if isinstance(index, int) else -1  # pytest's own item of an empty set, which it skips
+    if isinstance(index, int):
+        return index
+    return -1  # pytest's own item of an empty set, which it skips
 
 
 def _is_ours(item: pytest.Item, fixture: str) -> bool:
@@ -189,7 +196,9 @@ def planned_of(item: pytest.Item) -> Experiment | None:
         if mark is None:
             return planned_experiment(item)
         index = drawn_index(item)
-        return None if index is None or index < 0 else drawn_experiments(item.config, mark)[index]
+        if index is None or index < 0:
+            return None
+        return drawn_experiments(item.config, mark)[index]
     except InvalidInput:
         return None  # a mark that was added late; the item's set-up says why
 
@@ -202,7 +211,10 @@ def replay_alone(config: pytest.Config) -> None:
     named = config.invocation_params.dir / state_of(config).config.schedule
     path = str(newest.follow(named).resolve())
     is_alone = config.args_source is not pytest.Config.ArgsSource.ARGS
-    config.args[:] = [path] if is_alone else [*config.args, path]
+    if is_alone:
+        config.args[:] = [path]
+    else:
+        config.args[:] = [*config.args, path]
 
 
 def campaign_alone(config: pytest.Config) -> None:
@@ -239,7 +251,10 @@ class ScheduleFile(pytest.File):
         repeat = state_of(self.config).config.repeat
         for experiment in schedule.experiments:
             for index in range(repeat):
-                name = f"{experiment.name}[repeat-{index}]" if repeat > 1 else experiment.name
+                if repeat > 1:
+                    name = f"{experiment.name}[repeat-{index}]"
+                else:
+                    name = experiment.name
                 yield ExperimentItem.from_parent(self, name=name, experiment=experiment)
 
 

@@ -41,7 +41,10 @@ class ControllerHooks:
         if str(report.outcome) != "rerun" and (reason := undecided.reason_of(report)):
             self._state.undecided.append((report.nodeid, reason))
         if report.when == "call":
-            self._state.trips = self._state.trips + 1 if undecided.has_tripped(report) else 0
+            if undecided.has_tripped(report):
+                self._state.trips = self._state.trips + 1
+            else:
+                self._state.trips = 0
             if self._state.trips == _MOST_TRIPS * max(1, self._state.config.parts):  # one crossing stops the load of every part
                 self._stop(f"the guard stopped {self._state.trips} experiments in a row; ask for less, or look at what else the machine does")
 

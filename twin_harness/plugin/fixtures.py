@@ -305,7 +305,9 @@ def _twin_experiment_plan(request: pytest.FixtureRequest, _twin_drawn: int | Non
     mark = drawing_mark(request.node)
     if _twin_drawn is not None and mark is not None:
         drawn = drawn_experiments(request.config, mark)[_twin_drawn]
-        return drawn if mark.name == "campaign" else drawn.model_copy(update={"name": name_of(request.node.name)})
+        if mark.name == "campaign":
+            return drawn
+        return drawn.model_copy(update={"name": name_of(request.node.name)})
     planned = planned_of(request.node)
     if planned is None:
         msg = f"{request.node.name} plans nothing; expected @pytest.mark.experiment(...) on it"

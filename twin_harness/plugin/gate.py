@@ -135,7 +135,9 @@ def _measures_if_right(item: pytest.Item) -> list[Measure]:
 def _resumed_tests(state: PluginState) -> set[str]:
     from twin_harness.runs.folder import RunFolder
 
-    return {str(entry["test"]) for entry in RunFolder.open(state.config.gate_resume).read_gate()["trials"]} if state.config.gate_resume else set()
+    if state.config.gate_resume:
+        return {str(entry["test"]) for entry in RunFolder.open(state.config.gate_resume).read_gate()["trials"]}
+    return set()
 
 
 def _refuse(config: pytest.Config, items: list[pytest.Item], sentence: str) -> None:
@@ -153,7 +155,11 @@ def _pair_of(item: pytest.Item) -> int:
 def runs_of(item: pytest.Item) -> int:
     """Return how often an item is run: twice where it is a pair, and as a spare not at all as far as planned."""
     params = getattr(getattr(item, "callspec", None), "params", {})
-    return 1 if PAIR not in params else 2 if params[PAIR] < state_of(item.config).config.gate_pairs else 0
+    if PAIR not in params:
+        return 1
+    if params[PAIR] < state_of(item.config).config.gate_pairs:
+        return 2
+    return 0
 
 
 def plan_line(state: PluginState, items: list[pytest.Item], seconds_s: float) -> list[str]:
@@ -164,7 +170,10 @@ def plan_line(state: PluginState, items: list[pytest.Item], seconds_s: float) ->
 
         pairs = settings.gate_pairs
         names = " and ".join(variant.name for variant in settings.variants)
-        load = f", {seconds_s / 60.0:.1f} min of planned load" if seconds_s else ""
+        if seconds_s:
+            load = f", {seconds_s / 60.0:.1f} min of planned load"
+        else:
+            load = ""
         return [f"twin: gate: {pairs} pairs of {names}{load}, up to {SPARES} more in place of unfit ones; {_counts(state, items)}"]
     if gated and (settings.gate or settings.gate_save):
         return [f"twin: gate: {f'against {settings.gate}' if settings.gate else f'for {settings.gate_save}'}; {_counts(state, items)}"]
@@ -175,7 +184,10 @@ def _counts(state: PluginState, items: list[pytest.Item]) -> str:
     """Return how many tests are gated, and by what."""
     tests = {test_name(item) for item in items if is_gated(item)}
     unmarked = {test_name(item) for item in items if is_gated(item) and item.get_closest_marker("gate") is None}
-    more = f", and what {len(unmarked)} of them record without a marker" if unmarked else ""
+    if unmarked:
+        more = f", and what {len(unmarked)} of them record without a marker"
+    else:
+        more = ""
     return f"{len(tests)} tests, {len(state.declared)} declared measures{more}"
 
 
@@ -195,7 +207,10 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         return True
     _tell_progress(state, number)
     is_candidate_first = order_of(state.config.seed, name, state.config.gate_pairs)[number]
-    variants = state.config.variants[::-1] if is_candidate_first else state.config.variants
+    if is_candidate_first:
+        variants = state.config.variants[::-1]
+    else:
+        variants = state.config.variants
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     kept: list[pytest.TestReport] = []
     for position, variant in enumerate(variants):
@@ -284,7 +299,10 @@ def known_trials(state: PluginState) -> list[Trial]:
     from twin_harness.gate.trials import Trial
     from twin_harness.runs.folder import RunFolder
 
-    entries = RunFolder(state.seat.run_dir).read_gate()["trials"] if state.seat.run_dir.is_dir() else []
+    if state.seat.run_dir.is_dir():
+        entries = RunFolder(state.seat.run_dir).read_gate()["trials"]
+    else:
+        entries = []
     if state.config.gate_resume:
         entries = [*RunFolder.open(state.config.gate_resume).read_gate()["trials"], *entries]
     return [Trial.from_json(entry) for entry in entries]
@@ -403,4 +421,8 @@ def _schedule_of(test: TestState) -> str:
     import hashlib
 
     hashes = [experiment.hash() for experiment in test.planned]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest() if hashes else ""
+    if len(hashes) == 1:
+        return hashes[0]
+    if hashes:
+        return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+    return ""

@@ -68,7 +68,10 @@ def finish(session: pytest.Session, state: PluginState) -> None:
     settings, folder = state.config, state.seat.run_dir
     is_asked = bool(settings.variants or settings.gate or settings.gate_save)
     if state.refusal:  # where there are no workers, pytest has said it
-        state.gate_lines = [f"ERROR: {state.refusal}"] if is_distributed(session.config) else []
+        if is_distributed(session.config):
+            state.gate_lines = [f"ERROR: {state.refusal}"]
+        else:
+            state.gate_lines = []
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
         return
     has_trials = state.may_touch_run() and folder.is_dir() and any(folder.glob("gate.*.jsonl"))
@@ -108,12 +111,16 @@ def _tries_line(trials: list[Trial]) -> list[str]:
 def _exit_code(settings: TwinConfig, judgement: Judgement | None, fault: str, *, has_trials: bool) -> pytest.ExitCode:
     """Return pytest's exit code of a session whose tests have passed."""
     if settings.gate_save:
-        return pytest.ExitCode.TESTS_FAILED if fault else pytest.ExitCode.OK
+        if fault:
+            return pytest.ExitCode.TESTS_FAILED
+        return pytest.ExitCode.OK
     is_bad = judgement is not None and judgement.status == "REGRESSED"
     is_open = judgement is None or judgement.status == "UNDECIDED"
     if is_bad or (is_open and settings.undecided == "fail"):
         return pytest.ExitCode.TESTS_FAILED
-    return pytest.ExitCode.OK if has_trials else pytest.ExitCode.NO_TESTS_COLLECTED
+    if has_trials:
+        return pytest.ExitCode.OK
+    return pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 def judge(state: PluginState, trials: list[Trial]) -> Judgement | None:
@@ -150,7 +157,10 @@ def save(state: PluginState, trials: list[Trial]) -> list[str]:
     from twin_harness.gate.baseline import Baseline, added
 
     path, figures, measures = Path(state.config.gate_save), session_figures(state, trials), family(state, trials)
-    before = Baseline.read(path) if path.exists() else Baseline(figures.fingerprint)
+    if path.exists():
+        before = Baseline.read(path)
+    else:
+        before = Baseline(figures.fingerprint)
     after, lines = added(before, figures, measures, str(path))
     after.write(path)
     return lines
@@ -162,8 +172,14 @@ def _write(config: pytest.Config, state: PluginState, trials: list[Trial], judge
     from twin_harness.runs.folder import RunFolder
 
     is_old = bool(state.config.gate_resume) and not state.seat.run_dir.is_dir()  # nothing was left to run, so there is no run of this session
-    folder = RunFolder.open(state.config.gate_resume) if is_old else RunFolder(state.seat.run_dir)
-    judged = judgement.to_json() if judgement else {"status": "RECORDED", "mode": "recorded"}
+    if is_old:
+        folder = RunFolder.open(state.config.gate_resume)
+    else:
+        folder = RunFolder(state.seat.run_dir)
+    if judgement:
+        judged = judgement.to_json()
+    else:
+        judged = {"status": "RECORDED", "mode": "recorded"}
     if folder.path.is_dir():
         declared = [measure.to_json() for measure in family(state, trials)]
         folder.write_gate({**judged, "declared": declared, "trials": [trial.to_json() for trial in trials]})

@@ -61,7 +61,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not workers.is_worker(session.config) and not session.config.option.collectonly and (is_used or is_distributed):
         state.status.follow(state.seat.run_dir / "run.json", state.may_touch_run)
     elif state.seat.worker == "gw0":
-        refusal = [f"{workers.REFUSAL}{state.refusal}"] if state.refusal else []
+        if state.refusal:
+            refusal = [f"{workers.REFUSAL}{state.refusal}"]
+        else:
+            refusal = []
         workers.write_lines(state.seat, [*refusal, *terminal.plan_lines(session.config, session.items)])
 
 
@@ -75,7 +78,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Run a whole pair where an item is one."""
     is_pair = gate.PAIR in getattr(getattr(item, "callspec", None), "params", ())
-    return gate.run_pair(item, nextitem) if is_pair else None
+    if is_pair:
+        return gate.run_pair(item, nextitem)
+    return None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -106,7 +111,10 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell UNDECIDED and one-sentence failures, and hand experiments to Allure. Innermost, so that others see the result."""
     report = yield
-    error = None if call.excinfo is None else call.excinfo.value
+    if call.excinfo is None:
+        error = None
+    else:
+        error = call.excinfo.value
     if isinstance(error, TwinError):
         undecided.phrase(report, error, state_of(item.config).config)
     if tries.note_subtest(item, report, error):

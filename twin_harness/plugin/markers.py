@@ -97,7 +97,9 @@ def call_marker(mark: pytest.Mark, **more: Any) -> Any:
 def name_of(node_name: str) -> str:
     """Return a pytest id as a name that files can hold."""
     cleaned = _NOT_IN_NAMES.sub("-", node_name)[:120]
-    return cleaned if cleaned[:1].isalnum() else f"t{cleaned}"[:120]
+    if cleaned[:1].isalnum():
+        return cleaned
+    return f"t{cleaned}"[:120]
 
 
 def planned_experiment(item: pytest.Item) -> Experiment | None:
@@ -114,4 +116,6 @@ def planned_experiment(item: pytest.Item) -> Experiment | None:
         msg = f"marker experiment: nothing runs the experiment of {item.name}; expected the test to request recording (or experiment_plan)"
         raise InvalidInput(msg)
     planned: Experiment = call_marker(mark)
-    return planned if mark.kwargs.get("name") else planned.model_copy(update={"name": name_of(item.name)})
+    if mark.kwargs.get("name"):
+        return planned
+    return planned.model_copy(update={"name": name_of(item.name)})

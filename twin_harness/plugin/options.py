@@ -21,7 +21,10 @@ def add_options(parser: pytest.Parser) -> None:
     """Register every option, and its ini key, under a heading of its own."""
     group = parser.getgroup("twin", "twin harness: stress this machine, record it, label it")
     for option in OPTIONS:
-        shown = "" if option.kind == "flag" or option.default in (None, "", ()) else f" (default: {option.default})".replace("%", "%%")
+        if option.kind == "flag" or option.default in (None, "", ()):
+            shown = ""
+        else:
+            shown = f" (default: {option.default})".replace("%", "%%")
         text = f"{option.help}{shown}"
         if option.kind == "flag":
             group.addoption(option.flag, action="store_true", default=None, help=text)
@@ -43,7 +46,9 @@ def _value(config: pytest.Config, option: Option) -> Any:
         return parse_value(option, given)
     if given is None and option.has_ini:
         given = config.getini(option.ini_key)
-    return option.default if given in (None, "") else parse_value(option, given)
+    if given in (None, ""):
+        return option.default
+    return parse_value(option, given)
 
 
 def _parts(config: pytest.Config) -> int:
@@ -54,7 +59,10 @@ def _parts(config: pytest.Config) -> int:
     """
     specs = [str(spec) for spec in getattr(config.option, "tx", None) or ()]
     workers = sum(int(count) if star and count.isdecimal() else 1 for count, star, _ in (spec.partition("*") for spec in specs))
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cpus = len(os.sched_getaffinity(0))
+    else:
+        cpus = os.cpu_count() or 1
     if getattr(config.option, "dist", "no") == "no" or not 2 <= workers <= cpus:
         msg = f"--twin-partition: expected -n N with N from 2 to {cpus}, a CPU or more a part, but got {workers} workers; write e.g. -n 2 --twin-partition"
         raise InvalidInput(msg)
@@ -63,12 +71,16 @@ def _parts(config: pytest.Config) -> int:
 
 def _path(config: pytest.Config, text: str) -> str:
     """Return a file that was named on the command line, seen from where pytest was started."""
-    return str(config.invocation_params.dir / text) if text else ""
+    if text:
+        return str(config.invocation_params.dir / text)
+    return ""
 
 
 def _folder(config: pytest.Config, text: str) -> str:
     """Return a run folder that was named on the command line, links resolved: ``latest`` is another one as soon as this session begins."""
-    return str(newest.follow(config.invocation_params.dir / text).resolve()) if text else ""
+    if text:
+        return str(newest.follow(config.invocation_params.dir / text).resolve())
+    return ""
 
 
 def _model(config: pytest.Config, values: dict[str, Any]) -> str:
@@ -81,7 +93,10 @@ def _model(config: pytest.Config, values: dict[str, Any]) -> str:
     if values["on"] == "server":
         return path
     if not path or not os.path.isfile(path):  # noqa: PTH113 - a string in, a string out
-        has = f"no file {values['model']!r}" if path else "no --twin-model"
+        if path:
+            has = f"no file {values['model']!r}"
+        else:
+            has = "no --twin-model"
         msg = f"--twin-on={values['on']}: expected a fitted model but there is {has}; make one with: twin fit data/2026* -o twin.json"
         raise InvalidInput(msg)
     from twin_harness.predict.model_file import read_model

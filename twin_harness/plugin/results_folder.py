@@ -27,7 +27,9 @@ _CONTROL = {"n": "\n", "r": "\r", "t": "\t", "f": "\f"}
 def escaped(text: str) -> str:
     """Return a value as a .properties file holds it; a space at its beginning would be lost."""
     written = _written(text)
-    return f"\\{written}" if written.startswith(" ") else written
+    if written.startswith(" "):
+        return f"\\{written}"
+    return written
 
 
 def escaped_key(text: str) -> str:
@@ -109,12 +111,17 @@ class ResultsFolder:
             data = json.loads((self.path / WRITTEN).read_bytes())
         except (OSError, ValueError):
             return {}
-        return data if isinstance(data, dict) and data.get("format") == _FORMAT else {}
+        if isinstance(data, dict) and data.get("format") == _FORMAT:
+            return data
+        return {}
 
     def _older_versions_words(self, facts: Mapping[str, str]) -> dict[str, Any]:
         """Return what a version of ours that kept no account has written: an environment of our keys and no others is its."""
         path = self.path / ENVIRONMENT
-        text = path.read_bytes().decode("latin-1") if path.exists() else ""
+        if path.exists():
+            text = path.read_bytes().decode("latin-1")
+        else:
+            text = ""
         if keys_of(text) != set(facts):
             return {}
         executor = self.path / EXECUTOR
@@ -126,7 +133,10 @@ class ResultsFolder:
     def _add_environment(self, facts: Mapping[str, str], before: list[str]) -> None:
         """Keep their file byte for byte, and add our lines below for the keys that it lacks."""
         path = self.path / ENVIRONMENT
-        content = path.read_bytes().decode("latin-1") if path.exists() else ""
+        if path.exists():
+            content = path.read_bytes().decode("latin-1")
+        else:
+            content = ""
         kept = [line for line in _lines(content) if line.rstrip("\r\n") not in before]
         theirs = "".join(kept)
         if theirs and not theirs.endswith(("\n", "\r")):
@@ -155,7 +165,10 @@ class ResultsFolder:
         """Write who ran this, unless they did: two builds cannot be mixed, so theirs stays whole."""
         path = self.path / EXECUTOR
         is_ours = not path.exists() or path.read_text(encoding="utf-8", errors="replace") == before
-        text = json.dumps(executor, indent=1) if executor and is_ours else ""
+        if executor and is_ours:
+            text = json.dumps(executor, indent=1)
+        else:
+            text = ""
         if text:
             path.write_text(text, encoding="utf-8")
         elif is_ours:
@@ -170,7 +183,10 @@ class ResultsFolder:
             return kind()
         try:
             data = json.loads(path.read_text(encoding="utf-8-sig"))
-            fault = "" if isinstance(data, kind) else f"holds no {'list' if kind is list else 'object'}"
+            if isinstance(data, kind):
+                fault = ""
+            else:
+                fault = f"holds no {'list' if kind is list else 'object'}"
         except ValueError as error:
             data, fault = None, f"is no JSON ({error})"
         if fault:

@@ -66,7 +66,10 @@ class TestState:
 
     def next_try(self) -> TestState:
         """Return the state of the next try of the same test: nothing of this one is left in it."""
-        replaced = (*self.replaced, self.begin_s) if self.has_trial else self.replaced
+        if self.has_trial:
+            replaced = (*self.replaced, self.begin_s)
+        else:
+            replaced = self.replaced
         return TestState(
             variant=self.variant,
             pair=self.pair,

@@ -23,7 +23,9 @@ _MOST_SHOWN = 10
 def duration_text(seconds_s: float) -> str:
     """Return a duration for people."""
     minutes, seconds = divmod(round(seconds_s), 60)
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+    if minutes:
+        return f"{minutes} min {seconds:02d} s"
+    return f"{seconds} s"
 
 
 def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
@@ -35,7 +37,10 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
         return []
     settings = state_of(config).config
     total_s = sum(experiment.duration_s for experiment in planned)
-    more = f", and {others} tests that plan their own load" if others else ""
+    if others:
+        more = f", and {others} tests that plan their own load"
+    else:
+        more = ""
     peaks = [f"{name} {level}" for name in ("cpu", "memory", "disk") if (level := _peak(planned, name))]
     where = {"server": "", "twin": f", on the twin {settings.model}", "both": f", each beside what the twin {settings.model} foretells"}[settings.on]
     told = state_of(config).campaign_line
@@ -87,7 +92,9 @@ def _share_of_machine(events: list[Event]) -> Callable[[Event], float]:
 def _level_text(level: float, unit: str) -> str:
     if unit == "percent":
         return f"{level:g} %"
-    return f"{level / 2**20:.1f} MiB{'/s' if unit == 'bytes_per_s' else ''}" if unit != "operations_per_s" else f"{level:g} operations/s"
+    if unit != "operations_per_s":
+        return f"{level / 2**20:.1f} MiB{'/s' if unit == 'bytes_per_s' else ''}"
+    return f"{level:g} operations/s"
 
 
 def closing_lines(folder: Path, run: dict[str, Any], report: Path | None) -> list[str]:
@@ -95,7 +102,10 @@ def closing_lines(folder: Path, run: dict[str, Any], report: Path | None) -> lis
     experiments, account = run.get("experiments", []), run.get("logger") or {}
     load_s = sum(entry["end_s"] - entry["begin_s"] for entry in experiments)
     is_foretold = (run.get("settings") or {}).get("on") == "twin"
-    samples = "foretold, nothing was loaded" if is_foretold else f"{account.get('rows', 0)} samples, {account.get('missed_samples', 0)} missed"
+    if is_foretold:
+        samples = "foretold, nothing was loaded"
+    else:
+        samples = f"{account.get('rows', 0)} samples, {account.get('missed_samples', 0)} missed"
     return [
         f"{run.get('status')}: {len(experiments)} experiments, {duration_text(load_s)}, {samples}",
         f"data    {_relative(folder)}/",

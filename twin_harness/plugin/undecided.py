@@ -21,7 +21,10 @@ def phrase(report: pytest.TestReport, error: TwinError, settings: TwinConfig) ->
     if isinstance(error, ExperimentAborted):
         note_trip(report)
     if not isinstance(error, Undecided):
-        kind = "" if isinstance(error, FidelityMissed) else f"{type(error).__name__}: "
+        if isinstance(error, FidelityMissed):
+            kind = ""
+        else:
+            kind = f"{type(error).__name__}: "
         report.longrepr = f"{kind}{error}"
         return
     report.user_properties.append((PROPERTY, f"UNDECIDED: {error}"))
@@ -46,7 +49,12 @@ def note_trip(report: pytest.TestReport) -> None:
 def reason_line(report: pytest.TestReport) -> str:
     """Return why a test, or a subtest, did not pass, in a line."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    text = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(crash.message) if crash else report.longreprtext
+    if isinstance(report.longrepr, tuple):
+        text = str(report.longrepr[2])
+    elif crash:
+        text = str(crash.message)
+    else:
+        text = report.longreprtext
     return (text.strip().splitlines() or ["no reason given"])[0][:300]
 
 

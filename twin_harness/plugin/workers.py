@@ -50,7 +50,9 @@ def read_place(config: pytest.Config) -> tuple[TwinConfig, Seat]:
 
 def lines_file(seat: Seat) -> str:
     """Return where gw0 leaves the plan's lines for the controller."""
-    folder = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()  # noqa: PTH112, S108 - 0600, a random name, O_EXCL
+    folder = "/dev/shm"  # noqa: S108 - tmpfs, as the board is on
+    if not os.path.isdir(folder):  # noqa: PTH112 - a string for os.open
+        folder = tempfile.gettempdir()
     return os.path.join(folder, f"{seat.board.removesuffix('.board')}.lines")  # noqa: PTH118 - a string for os.open
 
 
@@ -100,7 +102,10 @@ class WorkerHooks:
 
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:  # xdist's WorkerController
         """Print what is planned, from the file that gw0 wrote before it told that it had collected."""
-        lines = take_lines(self._state.seat) if node.gateway.id == "gw0" else []
+        if node.gateway.id == "gw0":
+            lines = take_lines(self._state.seat)
+        else:
+            lines = []
         if lines and lines[0].startswith(REFUSAL):
             self._state.refusal = lines.pop(0).removeprefix(REFUSAL)
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")

@@ -113,7 +113,10 @@ class Superposition:
         """Regress each column on the lagged levels, over the runs that load one resource alone (over all, where there are too few)."""
         self.capacity_ = capacity
         single = [one for one in observations if len(one.stressors) == 1]
-        used = single if _resources(single) == _resources(observations) else observations
+        if _resources(single) == _resources(observations):
+            used = single
+        else:
+            used = observations
         levels, values = stacked([one.demand for one in used]), padded(used)
         self.scales_ = np.maximum(np.abs(levels[:, INPUTS]).max(axis=(0, 2)), 1e-9)
         self.weights_ = regress(lagged(levels, self.scales_), values)
@@ -123,7 +126,9 @@ class Superposition:
         """Return the sum of the responses, cut at what is physical if it is to be."""
         del before
         found: np.ndarray = np.einsum("rtf,cf->rct", lagged(stacked(demands), self.scales_), self.weights_)
-        return _clipped(found) if self.is_clipped else found
+        if self.is_clipped:
+            return _clipped(found)
+        return found
 
 
 @dataclass
@@ -209,7 +214,11 @@ class Boosting:
             past = np.repeat(start[:, column : column + 1], self.order, axis=1)
             for second in range(inputs.shape[1]):
                 features = np.concatenate([inputs[:, second], past], axis=1)
-                value = np.full(len(features), np.nan) if model is None else model.predict(features)  # type: ignore[attr-defined]
+                # type: ignore[attr-defined]
+                if model is None:
+                    value = np.full(len(features), np.nan)
+                else:
+                    value = model.predict(features)
                 past = np.concatenate([value[:, np.newaxis], past[:, :-1]], axis=1)
                 found[:, column, second] = value
         return found
@@ -253,12 +262,16 @@ def all_baselines() -> list[Predictor]:
         Arx(),
         StraightLine(),
     ]
-    return [*always, Boosting()] if Boosting.is_available() else always
+    if Boosting.is_available():
+        return [*always, Boosting()]
+    return always
 
 
 def _mean(values: Sequence[float] | np.ndarray) -> float:
     known = np.asarray(values)[~np.isnan(values)]
-    return float(known.mean()) if len(known) else 0.0
+    if len(known):
+        return float(known.mean())
+    return 0.0
 
 
 def _usual(observations: Sequence[Observation]) -> np.ndarray:

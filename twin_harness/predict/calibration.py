@@ -68,4 +68,6 @@ def _pointwise(ratios: np.ndarray) -> float:
 def _simultaneous(ratios: np.ndarray) -> float:
     worst = np.array([np.nanmax(run) for run in ratios if not np.isnan(run).all()])
     rank = int(np.ceil((len(worst) + 1) * COVERAGE - _ROUNDING))
-    return max(float(np.sort(worst)[rank - 1]), _ROUNDING) if 0 < rank <= len(worst) else float("nan")
+    if 0 < rank <= len(worst):
+        return max(float(np.sort(worst)[rank - 1]), _ROUNDING)
+    return float("nan")

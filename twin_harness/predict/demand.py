@@ -83,7 +83,8 @@ def demand_of(experiment: Experiment, capacity: Capacity, begin_s: float | None 
         seconds: how many steps; the whole experiment unless given.
         step_s: how long each is.
     """
-    begin_s = -experiment.lead_s if begin_s is None else begin_s
+    if begin_s is None:
+        begin_s = -experiment.lead_s
     if seconds is None:
         seconds = max(1, int(np.ceil((experiment.span_s + experiment.tail_s - begin_s) / step_s - 1e-9)))
     edges_s = begin_s + step_s * np.arange(seconds + 1.0)
@@ -107,19 +108,25 @@ def _add(levels: np.ndarray, event: Event, edges_s: np.ndarray, capacity: Capaci
     means = np.diff(areas) / np.diff(edges_s)
     if event.stressor == "cpu":
         levels[CHANNELS.index("cpu_total_percent" if event.is_of_system else "cpu_percent")] += means
-        return ["cpu on chosen CPUs"] if event.option("cpus") else []
+        if event.option("cpus"):
+            return ["cpu on chosen CPUs"]
+        return []
     if event.stressor == "memory":
         ends = np.array([event.level(float(at_s)) for at_s in edges_s[1:] - event.start_s - 1e-6]) * scale
         levels[CHANNELS.index("memory_bytes")] += means
         levels[CHANNELS.index("memory_end_bytes")] += ends
-        return ["memory that is stirred"] if event.option("pattern") == "stir" else []
+        if event.option("pattern") == "stir":
+            return ["memory that is stirred"]
+        return []
     operation = event.option("operation")
     shares = {"write": (1.0, 0.0), "read": (0.0, 1.0), "mixed": (0.5, 0.5)}[operation]
     levels[CHANNELS.index("write_bytes_per_s" if event.option("direct") else "sync_bytes_per_s")] += shares[0] * means
     levels[CHANNELS.index("read_bytes_per_s")] += shares[1] * means
     if operation != "write":
         _count(levels, "filled_bytes", float(edges_s[0]), edges_s, float(event.option("file_bytes")))
-    return ["disk access at random"] if event.option("pattern") == "random" else []
+    if event.option("pattern") == "random":
+        return ["disk access at random"]
+    return []
 
 
 def _count(levels: np.ndarray, channel: str, at_s: float, edges_s: np.ndarray, amount: float = 1.0) -> None:

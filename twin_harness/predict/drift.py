@@ -44,8 +44,14 @@ class Drift:
     @property
     def sentence(self) -> str:
         """The finding in words."""
-        size = f"{self.shift:+.0f} %" if self.column in LOG_COLUMNS else f"{self.shift:+.3g}"
-        count = "1 run" if self.runs == 1 else f"{self.runs} runs"
+        if self.column in LOG_COLUMNS:
+            size = f"{self.shift:+.0f} %"
+        else:
+            size = f"{self.shift:+.3g}"
+        if self.runs == 1:
+            count = "1 run"
+        else:
+            count = f"{self.runs} runs"
         return f"{self.column} has left what was foretold: {size} on average since {self.since!r} (sure after {count}, at {self.at!r})"
 
 
@@ -75,7 +81,9 @@ def usual(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _median(values: np.ndarray) -> float:
     known = values[~np.isnan(values)]
-    return float(np.median(known)) if len(known) else float("nan")
+    if len(known):
+        return float(np.median(known))
+    return float("nan")
 
 
 def watch(twin: Twin, observations: Sequence[Observation]) -> list[Drift]:
@@ -99,7 +107,10 @@ def watch(twin: Twin, observations: Sequence[Observation]) -> list[Drift]:
                 continue
             begin, end = span
             mean = float(np.nanmean(errors[begin : end + 1, index] - centre[index]))
-            shift = 100.0 * float(np.expm1(mean)) if column in LOG_COLUMNS else mean
+            if column in LOG_COLUMNS:
+                shift = 100.0 * float(np.expm1(mean))
+            else:
+                shift = mean
             found.append(Drift(column, ordered[begin].name, ordered[end].name, end - begin + 1, shift))
     return found
 

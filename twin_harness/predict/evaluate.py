@@ -203,7 +203,9 @@ def _crps(ways: np.ndarray, truth: np.ndarray) -> float:
     weights = (2.0 * np.arange(1, count + 1) - count - 1.0) / count**2
     spread = (weights[:, np.newaxis] * np.sort(ways, axis=0)).sum(axis=0)  # half the mean distance of two members
     values = np.abs(ways - truth).mean(axis=0) - spread
-    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
+    if not np.isnan(values).all():
+        return float(np.nanmean(values))
+    return float("nan")
 
 
 def _by_run(values: np.ndarray) -> np.ndarray:

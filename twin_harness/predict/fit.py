@@ -43,7 +43,9 @@ _SEED = 20_240
 
 def scored(name: str, values: np.ndarray) -> np.ndarray:
     """Return a column on the scale that errors are taken on: latencies by their logarithm."""
-    return np.log(np.maximum(values, 1e-4)) if name in LOG_COLUMNS else values
+    if name in LOG_COLUMNS:
+        return np.log(np.maximum(values, 1e-4))
+    return values
 
 
 def least_noise(column: str) -> float:
@@ -103,7 +105,12 @@ class Fit:
         """Return a parameter with its error, for people."""
         index = NAMES.index(name)
         value, error, parameter = self.parameters[index], self.errors[index], PARAMETERS[index]
-        spread = "unknown" if np.isnan(error) else f"{100 * error:.2g} %" if parameter.is_log else f"{error:.2g}"
+        if np.isnan(error):
+            spread = "unknown"
+        elif parameter.is_log:
+            spread = f"{100 * error:.2g} %"
+        else:
+            spread = f"{error:.2g}"
         return f"{value:.4g} {parameter.unit} ± {spread}"
 
 
@@ -120,7 +127,10 @@ class Problem:
     def __init__(self, observations: Sequence[Observation], capacity: Capacity, scales: np.ndarray, *, is_cold: bool = False) -> None:
         self.levels = stacked([observation.demand for observation in observations])
         self._capacity = capacity
-        self._start = Start.idle(len(observations)) if is_cold else start_of(observations)
+        if is_cold:
+            self._start = Start.idle(len(observations))
+        else:
+            self._start = start_of(observations)
         self.lengths = np.array([observation.demand.seconds for observation in observations])
         plans = list(dict.fromkeys(observation.plan for observation in observations))
         self.plans = len(plans)
@@ -217,12 +227,16 @@ def _first_guess(observations: Sequence[Observation]) -> np.ndarray:
 
 
 def _spread(values: np.ndarray) -> float:
-    return float(np.nanstd(values)) if not np.isnan(values).all() else 0.0
+    if not np.isnan(values).all():
+        return float(np.nanstd(values))
+    return 0.0
 
 
 def _robust_spread(values: np.ndarray) -> float:
     known = values[~np.isnan(values)]
-    return float(1.4826 * np.median(np.abs(known - np.median(known)))) if known.size else 0.0
+    if known.size:
+        return float(1.4826 * np.median(np.abs(known - np.median(known))))
+    return 0.0
 
 
 def _told(problem: Problem, end: OptimizeResult, scales: np.ndarray, rest: np.ndarray) -> Fit:

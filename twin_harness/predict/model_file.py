@@ -131,7 +131,10 @@ class ModelFile(_Part):
                 refuse(f"spread.runs[{index}].errors.{odd[0]}", f"{len(run.errors[odd[0]])} numbers; expected one for each of {len(run.regimes)} regimes")
         _same_names("domain.highest", self.domain.highest, CHANNELS)
         for index, row in enumerate([[self.parameters[name] for name in NAMES], *self.sets]):
-            where = "parameters" if index == 0 else f"sets[{index - 1}]"
+            if index == 0:
+                where = "parameters"
+            else:
+                where = f"sets[{index - 1}]"
             if len(row) != len(NAMES):
                 refuse(where, f"{len(row)} numbers; expected {len(NAMES)}")
             outside = np.flatnonzero((np.array(row) < LOW - 1e-9 * np.abs(LOW)) | (np.array(row) > HIGH * (1 + 1e-9)))

@@ -100,4 +100,6 @@ def _by_column(table: dict[str, float] | dict[str, float | None]) -> np.ndarray:
 
 
 def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    if np.isfinite(value):
+        return float(value)
+    return None

@@ -79,7 +79,9 @@ class Observation:
     def role(self) -> str:
         """Which part of a campaign it belongs to: ``train``, ``calibrate`` or ``test``; ``train`` for all other runs."""
         first = self.name.split(" ", 1)[0]
-        return first if first in ROLES else "train"
+        if first in ROLES:
+            return first
+        return "train"
 
     def column(self, name: str) -> np.ndarray:
         """Return one column, (seconds,)."""
@@ -108,7 +110,10 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
     end_s, ended_early = _end_of(recording)
     # Of a run that was broken off the second in which it was is no second of the plan any more.
     is_known &= means.index.to_numpy() - recording.planned.zero_s <= end_s + (0.0 if ended_early else 1.0) + _ROUNDING_S
-    seconds = int(np.flatnonzero(is_known)[-1]) + 1 if is_known.any() else 0
+    if is_known.any():
+        seconds = int(np.flatnonzero(is_known)[-1]) + 1
+    else:
+        seconds = 0
     _require_seconds(seconds, where)
     values = np.full((len(COLUMNS), seconds), np.nan)
     for row, name in zip(values, COLUMNS, strict=True):
@@ -143,7 +148,9 @@ def _held_before(earlier: Recording | None, begin_s: float) -> np.ndarray:
     held = np.zeros(_REMEMBERED_S)
     is_near = (ago >= 1) & (ago <= _REMEMBERED_S)
     np.maximum.at(held, _REMEMBERED_S - ago[is_near].astype(int), samples[_HELD].to_numpy()[is_near])
-    return held if is_near.any() else np.zeros(0)
+    if is_near.any():
+        return held
+    return np.zeros(0)
 
 
 def _capacity_of(machine: dict[str, Any], where: str) -> Capacity:
@@ -171,14 +178,18 @@ def _require_seconds(seconds: int, where: str) -> None:
 
 def _kind(event: Event) -> str:
     """Return the kind of an event's shape."""
-    return "holds" if getattr(event.shape, "interpolation", "") == "previous" else event.shape.kind
+    if getattr(event.shape, "interpolation", "") == "previous":
+        return "holds"
+    return event.shape.kind
 
 
 def _end_of(recording: Recording) -> tuple[float, bool]:
     """Return until when the run went as planned, on the events' clock, and whether it ended early."""
     broken = [row.actual_end_s for row in recording.rows if row.status in ("aborted", "stopped", "failed") and row.actual_end_s is not None]
     has_broken = any(row.status in ("aborted", "stopped", "failed") for row in recording.rows)
-    return (min(broken, default=0.0), True) if has_broken else (recording.end_s, False)
+    if has_broken:
+        return (min(broken, default=0.0), True)
+    return (recording.end_s, False)
 
 
 def padded(observations: Sequence[Observation]) -> np.ndarray:

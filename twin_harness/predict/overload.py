@@ -51,7 +51,10 @@ class Overload:
         Raises:
             InvalidInput: it is none, or its column is none of the dataset.
         """
-        match = _EXPRESSION.fullmatch(text) if len(text) <= MOST_CHARACTERS else None
+        if len(text) <= MOST_CHARACTERS:
+            match = _EXPRESSION.fullmatch(text)
+        else:
+            match = None
         if match is None:
             msg = f"overload: expected <column> [mean|p50|p95|p99] > or < <number> [for <number> s], {_EXAMPLE}, but got {text[:MOST_CHARACTERS]!r}"
             raise InvalidInput(msg)
@@ -59,14 +62,22 @@ class Overload:
             msg = f"overload: {match['column']!r} is no column of the dataset; the twin foretells {', '.join(COLUMNS)}"
             raise InvalidInput(msg)
         statistic = match["statistic"] or ""
-        seconds = float(match["seconds"]) if match["seconds"] else _WINDOW_S if statistic else 1.0
+        if match["seconds"]:
+            seconds = float(match["seconds"])
+        elif statistic:
+            seconds = _WINDOW_S
+        else:
+            seconds = 1.0
         if not 1.0 <= seconds <= _LONGEST_S:
             msg = f"overload: expected from 1 to {_LONGEST_S:g} s but got for {seconds:g} s; the twin steps by seconds"
             raise InvalidInput(msg)
         return cls(match["column"], statistic, match["sign"] == ">", float(match["limit"]), int(np.ceil(seconds)))
 
     def __str__(self) -> str:
-        statistic = f" {self.statistic}" if self.statistic else ""
+        if self.statistic:
+            statistic = f" {self.statistic}"
+        else:
+            statistic = ""
         return f"{self.column}{statistic} {'>' if self.is_above else '<'} {self.limit:g} for {self.seconds} s"
 
     def first(self, values: np.ndarray) -> np.ndarray:
@@ -83,8 +94,14 @@ class Overload:
             if not self.statistic:
                 held = (windows > self.limit if self.is_above else windows < self.limit).all(axis=-1)
             else:
-                found = windows.mean(axis=-1) if quantile is None else np.quantile(windows, quantile, axis=-1)
-                held = found > self.limit if self.is_above else found < self.limit
+                if quantile is None:
+                    found = windows.mean(axis=-1)
+                else:
+                    found = np.quantile(windows, quantile, axis=-1)
+                if self.is_above:
+                    held = found > self.limit
+                else:
+                    held = found < self.limit
         at = held.argmax(axis=-1) + float(self.seconds)
         return np.where(held.any(axis=-1), at, np.nan)
 

@@ -76,8 +76,14 @@ def score_overload(test: Sequence[Observation], members: Sequence[np.ndarray], c
                 errors_s.append(abs(float(np.nanmedian(times_s)) - real_s))
                 limits_s.append(max(2.0, 0.05 * real_s))
         happened, said = np.array(outcomes, dtype=float), np.array(told)
-        brier = float(np.mean((said - happened) ** 2)) if len(said) else float("nan")
-        usual = float(happened.mean() * (1.0 - happened.mean())) if len(said) else 0.0
+        if len(said):
+            brier = float(np.mean((said - happened) ** 2))
+        else:
+            brier = float("nan")
+        if len(said):
+            usual = float(happened.mean() * (1.0 - happened.mean()))
+        else:
+            usual = 0.0
         events = int(happened.sum())
         found.append(
             OverloadScore(

@@ -91,14 +91,21 @@ def tail_floor_of(observations: Sequence[Observation], column: str) -> float:
     tails = np.array([np.log(max(float(np.nanquantile(one.column(column), 0.95)), 1e-4)) if _is_known(one, column) else np.nan for one in observations])
     found = [abs(tails[i] - tails[j]) for i, j in _pairs(observations)]
     known = [value for value in found if not np.isnan(value)]
-    return float(np.median(known) / np.sqrt(2.0)) if known else float("nan")
+    if known:
+        return float(np.median(known) / np.sqrt(2.0))
+    return float("nan")
 
 
 def replicate_width(observations: Sequence[Observation], column: str) -> float:
     """Return how wide a band that holds 90 percent of seconds would be around a perfect prediction, in the column's unit, from replicates."""
     gaps = [np.abs(observations[i].column(column)[:n] - observations[j].column(column)[:n]) for i, j, n in _overlaps(observations)]
-    known = np.concatenate([gap[~np.isnan(gap)] for gap in gaps]) if gaps else np.zeros(0)
-    return float(2.0 * np.quantile(known, 0.9) / np.sqrt(2.0)) if len(known) else float("nan")
+    if gaps:
+        known = np.concatenate([gap[~np.isnan(gap)] for gap in gaps])
+    else:
+        known = np.zeros(0)
+    if len(known):
+        return float(2.0 * np.quantile(known, 0.9) / np.sqrt(2.0))
+    return float("nan")
 
 
 def _overlaps(observations: Sequence[Observation]) -> list[tuple[int, int, int]]:
@@ -164,7 +171,10 @@ def score(
 
 
 def _log_ratio(guess: np.ndarray, truth: np.ndarray, tails: np.ndarray | None) -> float:
-    told = np.nanquantile(np.where(np.isnan(truth), np.nan, guess), 0.95, axis=1) if tails is None else tails
+    if tails is None:
+        told = np.nanquantile(np.where(np.isnan(truth), np.nan, guess), 0.95, axis=1)
+    else:
+        told = tails
     came = np.nanquantile(truth, 0.95, axis=1)
     return float(np.nanmedian(np.abs(scored(LOG_COLUMNS[0], told) - scored(LOG_COLUMNS[0], came))))
 
@@ -182,7 +192,10 @@ def skill(model: np.ndarray, baseline: np.ndarray, plans: Sequence[str] = (), se
     ours, theirs = model[known], baseline[known]
     if not len(ours) or theirs.mean() <= 0:
         return float("nan"), float("nan"), float("nan")
-    names = np.array(plans)[known] if len(plans) else np.arange(len(ours))
+    if len(plans):
+        names = np.array(plans)[known]
+    else:
+        names = np.arange(len(ours))
     _, cluster = np.unique(names, return_inverse=True)
     sums = [np.bincount(cluster, weights=values) for values in (ours, theirs)]
     drawn = np.random.default_rng(seed).integers(0, len(sums[0]), (_RESAMPLES, len(sums[0])))

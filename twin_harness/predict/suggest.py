@@ -83,7 +83,10 @@ def _worth(known: np.ndarray, weights: np.ndarray, ordinary: np.ndarray, plans: 
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2.0
         explained = float(np.trace(weights @ _with(wide, np.exp(middle) * plans * ordinary)))
-        low, high = (middle, high) if explained > today else (low, middle)
+        if explained > today:
+            low = middle
+        else:
+            high = middle
     return float(np.exp((low + high) / 2.0))
 
 

@@ -96,7 +96,10 @@ class Prediction:
             second = int(np.clip(np.searchsorted(self.ends_s, np.median(came)), 0, len(self.ends_s) - 1))
             busiest = max(self._used, key=lambda name: float(self._used[name][max(0, second - parsed.seconds + 1) : second + 1].mean()))
             binding = _RESOURCE_OF.get(parsed.column, busiest)
-        low_s, middle_s, high_s = np.quantile(came, (0.05, 0.5, 0.95)) if len(came) else (None, None, None)
+        if len(came):
+            low_s, middle_s, high_s = np.quantile(came, (0.05, 0.5, 0.95))
+        else:
+            low_s, middle_s, high_s = (None, None, None)
         return OverloadCall(
             str(parsed),
             len(came) / len(times_s),
@@ -207,7 +210,8 @@ class Twin:
             if experiment.duration_s > LONGEST_S:
                 msg = f"experiment {experiment.name!r}: {experiment.duration_s:.0f} s; the twin foretells up to {LONGEST_S} s, expected a shorter plan"
                 raise InvalidInput(msg)
-        demands = [demand_of(experiment, self.capacity_) for experiment in experiments] if demands is None else demands
+        if demands is None:
+            demands = [demand_of(experiment, self.capacity_) for experiment in experiments]
         parameters = np.vstack([self.parameters_, self.spread_.parameters])
         longest = max((demand.seconds for demand in demands), default=1)
         size = max(1, _CHUNK_VALUES // (len(parameters) * longest))

@@ -221,7 +221,10 @@ def _noise_of(errors: np.ndarray, change: np.ndarray, regime: np.ndarray, least:
     base = still[regime]
     moves = known & ~is_still
     excess, fast = (squares - base**2)[moves], change[moves] ** 2
-    moving = float(np.sqrt(max(0.0, (excess * fast).sum() / max((fast**2).sum(), 1e-30)))) if fast.sum() > 0 else 0.0
+    if fast.sum() > 0:
+        moving = float(np.sqrt(max(0.0, (excess * fast).sum() / max((fast**2).sum(), 1e-30))))
+    else:
+        moving = 0.0
     return still, moving, errors / np.sqrt(base**2 + (moving * change) ** 2)
 
 
@@ -237,7 +240,9 @@ def _quantiles(pool: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
 def _root_mean(squares: np.ndarray, choices: list[np.ndarray]) -> float:
     """Return the root of the mean over the first choice of seconds that has enough of them; over the last otherwise."""
     chosen = next((choice for choice in choices if choice.sum() >= _SHAPED_FROM), choices[-1])
-    return float(np.sqrt(squares[chosen].mean())) if chosen.any() else 1e-9
+    if chosen.any():
+        return float(np.sqrt(squares[chosen].mean()))
+    return 1e-9
 
 
 def on_scale(columns: dict[str, np.ndarray]) -> np.ndarray:

@@ -115,7 +115,10 @@ def virtual_recording(twin: Twin, experiment: Experiment, interval_s: float) -> 
     planned = PlannedExperiment(experiment, 0.0, experiment.lead_s, experiment.duration_s, "twin", "completed")
     samples = pd.DataFrame({"monotonic_s": planned.zero_s + offsets_s, **found}, index=pd.Index(offsets_s, name="t_s"))
     for name in (metric.name for metric in columns(()) if metric.name not in samples.columns):
-        samples[name] = "" if name in LABELS else np.nan
+        if name in LABELS:
+            samples[name] = ""
+        else:
+            samples[name] = np.nan
     samples["experiment"] = experiment.name
     samples["dt_s"] = np.diff(offsets_s, prepend=2 * offsets_s[0] - offsets_s[1] if len(offsets_s) > 1 else offsets_s[0] - interval_s)
     capacity = twin.capacity_

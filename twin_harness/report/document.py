@@ -34,7 +34,12 @@ class Cell:
     @property
     def classes(self) -> str:
         """The cell's classes in the style sheet."""
-        kind = "number" if self.is_number else "long" if len(self.text) > _LONG else ""
+        if self.is_number:
+            kind = "number"
+        elif len(self.text) > _LONG:
+            kind = "long"
+        else:
+            kind = ""
         return f"{kind} {self.tone}".strip()
 
 

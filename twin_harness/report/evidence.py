@@ -62,19 +62,28 @@ class Evidence:
     def span_s(self) -> float:
         """Seconds from the first sample to the last; 0 without samples."""
         last_s = self.samples["run_s"].max()
-        return float(last_s) if np.isfinite(last_s) else 0.0
+        if np.isfinite(last_s):
+            return float(last_s)
+        return 0.0
 
     @cached_property
     def first_s(self) -> float:
         """When the first sample was taken, on CLOCK_MONOTONIC; 0 without samples."""
         first_s = self.samples["monotonic_s"].min()
-        return float(first_s) if np.isfinite(first_s) else 0.0
+        if np.isfinite(first_s):
+            return float(first_s)
+        return 0.0
 
     @cached_property
     def interval_s(self) -> float:
         """The time between two samples: as the logger was told, else the median; NaN without two rows."""
-        known_s = self.cleaning.interval_s if self.cleaning else np.nan
-        return float(self.samples["dt_s"].median()) if np.isnan(known_s) else known_s
+        if self.cleaning:
+            known_s = self.cleaning.interval_s
+        else:
+            known_s = np.nan
+        if np.isnan(known_s):
+            return float(self.samples["dt_s"].median())
+        return known_s
 
     @property
     def row_s(self) -> float:
@@ -84,7 +93,9 @@ class Evidence:
     @cached_property
     def second_means(self) -> pd.DataFrame:
         """Means over 1 s, for columns of which single rows mean nothing."""
-        return self.samples if self.window_s else window_means(self.samples, _WINDOW_S)
+        if self.window_s:
+            return self.samples
+        return window_means(self.samples, _WINDOW_S)
 
     def statistic(self, column: str) -> Statistic | None:
         """Return a column's statistic over the whole run, rows weighed by their time; None when it is empty."""
@@ -92,7 +103,10 @@ class Evidence:
         if values.empty:
             return None
         weights_s = self.samples.loc[values.index, "dt_s"].fillna(0.0).clip(lower=0.0)
-        mean = np.average(values, weights=weights_s) if weights_s.sum() > 0 else values.mean()
+        if weights_s.sum() > 0:
+            mean = np.average(values, weights=weights_s)
+        else:
+            mean = values.mean()
         return Statistic(float(mean), float(values.std()), float(values.min()), float(values.max()), len(values))
 
 
@@ -137,7 +151,10 @@ def _trials(run: Run) -> list[dict[str, Any]]:
         trials = run.folder.read_gate().get("trials")
     except (TwinError, ValueError):
         return []
-    found = [trial for trial in trials if isinstance(trial, dict)] if isinstance(trials, list) else []
+    if isinstance(trials, list):
+        found = [trial for trial in trials if isinstance(trial, dict)]
+    else:
+        found = []
     return [trial for trial in found if trial.get("variant") and all(isinstance(trial.get(name), (int, float)) for name in ("begin_s", "end_s"))]
 
 
@@ -221,7 +238,9 @@ def _thinned(rows: pd.DataFrame) -> pd.DataFrame:
             frame[name] = means[name].to_numpy()
     frame["missed_samples"] = rows["missed_samples"].groupby(window).sum().reindex(range(len(frame))).to_numpy()
     frame["lateness_ms"] = rows["lateness_ms"].groupby(window).max().reindex(range(len(frame))).to_numpy()
-    return frame.assign(monotonic_s=means.index.to_numpy(), dt_s=(means["coverage"] * _WINDOW_S).to_numpy()) if len(means) else frame.iloc[:0]
+    if len(means):
+        return frame.assign(monotonic_s=means.index.to_numpy(), dt_s=(means["coverage"] * _WINDOW_S).to_numpy())
+    return frame.iloc[:0]
 
 
 def _recordings(run: Run, troubles: list[str]) -> tuple[tuple[Recording, ...], tuple[AnnotationRow, ...]]:

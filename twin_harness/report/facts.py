@@ -65,7 +65,9 @@ def statistic(recording: Recording, *names: str) -> Statistic:
 
 def _weighing(values: pd.Series[float], seconds_s: pd.Series[float]) -> pd.Series[float]:
     """Return the values that stand for some time, all where none does: a dataset's first row stands for a time that nobody knows."""
-    return values[seconds_s > 0] if (seconds_s > 0).any() else values
+    if (seconds_s > 0).any():
+        return values[seconds_s > 0]
+    return values
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,9 @@ class EventFacts:
     @property
     def kind(self) -> str:
         """The shape of its level; the program of a command."""
-        return str(self.event.options["argv"][0]) if self.event.stressor == "command" else self.event.shape.kind
+        if self.event.stressor == "command":
+            return str(self.event.options["argv"][0])
+        return self.event.shape.kind
 
     @property
     def has_begun(self) -> bool:
@@ -117,7 +121,9 @@ class EventFacts:
     @property
     def status(self) -> str:
         """As annotated; ``no outcome`` when nothing was."""
-        return self.row.status if self.row else "no outcome"
+        if self.row:
+            return self.row.status
+        return "no outcome"
 
     @property
     def error_percent(self) -> float | None:
@@ -125,7 +131,9 @@ class EventFacts:
         if self.row is not None and self.row.delivered_error_percent is not None:
             return self.row.delivered_error_percent
         fidelity = self.fidelity[0]
-        return fidelity.error_percent if fidelity else None
+        if fidelity:
+            return fidelity.error_percent
+        return None
 
     @property
     def has_missed(self) -> bool:
@@ -167,7 +175,9 @@ class ExperimentFacts:
     @property
     def name(self) -> str:
         """Its name in the run, with the variant where there is one: pairs bear one name and a number."""
-        return f"{self.recording.name} ({self.variant})" if self.variant else self.recording.name
+        if self.variant:
+            return f"{self.recording.name} ({self.variant})"
+        return self.recording.name
 
     @property
     def anchor(self) -> str:
@@ -222,7 +232,9 @@ class ExperimentFacts:
     def energy_joules(self) -> float | None:
         """Mean power times duration, where the machine shows power."""
         power_watts, _ = ask(lambda: self.recording.mean("power_watts"))
-        return None if power_watts is None else power_watts * self.duration_s
+        if power_watts is None:
+            return None
+        return power_watts * self.duration_s
 
     def before(self) -> Recording:
         """Return the window of the lead, before the events' clock."""

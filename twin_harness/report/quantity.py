@@ -21,14 +21,18 @@ def plain_number(value: float) -> str:
     if size >= _MANY:
         return f"{value:,.0f}"
     if size >= _SOME * _SOME:
-        return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
+        if value == round(value):
+            return f"{value:.0f}"
+        return f"{value:.1f}"
     if size >= _SOME:
         return f"{value:.1f}"
     if size >= _FEW:
         return f"{value:.2f}"
     if size >= _LITTLE:
         return f"{value:#.3g}"
-    return "0" if value == 0 else f"{value:.{1 - math.floor(math.log10(size))}f}"
+    if value == 0:
+        return "0"
+    return f"{value:.{1 - math.floor(math.log10(size))}f}"
 
 
 def quantity(value: float | None, unit: str) -> str:
@@ -51,8 +55,13 @@ def quantity(value: float | None, unit: str) -> str:
 
 def percent_digits(value: float) -> str:
     """Return a percentage without its sign: two digits after the point below 10, one above."""
-    text = f"{value:.2f}" if abs(round(value, 2)) < _SOME else f"{value:.1f}"
-    return text.removeprefix("-") if float(text) == 0 else text
+    if abs(round(value, 2)) < _SOME:
+        text = f"{value:.2f}"
+    else:
+        text = f"{value:.1f}"
+    if float(text) == 0:
+        return text.removeprefix("-")
+    return text
 
 
 def _binary(value: float) -> str:
@@ -75,12 +84,16 @@ def signed(value: float | None, unit: str) -> str:
     is_zero = not any(digit in text for digit in "123456789")
     if value is None or is_zero:
         return text.removeprefix("-")
-    return f"+{text}" if value > 0 else text.replace("-", MINUS, 1)
+    if value > 0:
+        return f"+{text}"
+    return text.replace("-", MINUS, 1)
 
 
 def count(amount: int, noun: str) -> str:
     """Return ``1 event``, ``2 events``."""
-    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
+    if amount == 1:
+        return f"{amount:,} {noun}"
+    return f"{amount:,} {noun}s"
 
 
 def duration(seconds_s: float) -> str:
@@ -89,10 +102,14 @@ def duration(seconds_s: float) -> str:
         return f"{seconds_s:.1f} s"
     minutes, rest_s = divmod(round(seconds_s), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest_s} s"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest_s} s"
 
 
 def listed(names: list[str], most: int = 8) -> str:
     """Return names joined by commas, the first ``most`` of them and how many more there are."""
     shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    if len(names) > most:
+        return f"{shown} and {len(names) - most} more"
+    return shown

@@ -37,7 +37,10 @@ class DatasetFile:
             msg = f"{path}: no samples were recorded ({error.strerror}); expected a folder of a run that began"
             raise UnreadableRun(msg) from None
         size_bytes = os.fstat(self._descriptor).st_size
-        self.valid_bytes = size_bytes if valid_bytes is None else min(valid_bytes, size_bytes)
+        if valid_bytes is None:
+            self.valid_bytes = size_bytes
+        else:
+            self.valid_bytes = min(valid_bytes, size_bytes)
         self.torn_bytes = self._cut_torn_line()
         heading = self._line_at(0)
         if not heading:
@@ -46,7 +49,10 @@ class DatasetFile:
             raise UnreadableRun(msg)
         self.columns = tuple(heading.decode("utf-8", "replace").rstrip("\n").split(","))
         self.first_row = len(heading)
-        self._time_column = self.columns.index("monotonic_s") if "monotonic_s" in self.columns else 1
+        if "monotonic_s" in self.columns:
+            self._time_column = self.columns.index("monotonic_s")
+        else:
+            self._time_column = 1
 
     def close(self) -> None:
         """Close the file."""
@@ -88,7 +94,9 @@ class DatasetFile:
         """Return where the first row begins that begins at ``offset`` or later."""
         if offset <= self.first_row:
             return self.first_row
-        return offset - 1 + len(self._line_at(offset - 1)) if offset < self.valid_bytes else self.valid_bytes
+        if offset < self.valid_bytes:
+            return offset - 1 + len(self._line_at(offset - 1))
+        return self.valid_bytes
 
     def blocks(self, size_bytes: int, begin: int | None = None, end: int | None = None) -> Iterator[bytes]:
         """Return the rows (from offset ``begin`` to ``end``) as blocks of whole lines of about that size."""
@@ -143,8 +151,14 @@ class DatasetFile:
 
     def read(self, begin_s: float | None = None, end_s: float | None = None) -> bytes:
         """Return the heading and the rows taken from ``begin_s`` to ``end_s`` (both included; CLOCK_MONOTONIC); None is open."""
-        begin = self.first_row if begin_s is None else self.find(begin_s)
-        end = self.valid_bytes if end_s is None else self.find(end_s, is_after=True)
+        if begin_s is None:
+            begin = self.first_row
+        else:
+            begin = self.find(begin_s)
+        if end_s is None:
+            end = self.valid_bytes
+        else:
+            end = self.find(end_s, is_after=True)
         parts, position = [self.heading()], begin
         while position < end:
             part = os.pread(self._descriptor, min(1 << 24, end - position), position)

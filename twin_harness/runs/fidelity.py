@@ -76,7 +76,9 @@ class Filling:
     def needed_s(self) -> float:
         """How much longer that level would have taken at that pace."""
         missing_bytes = self.wanted_bytes - self.reached_bytes
-        return missing_bytes / self.bytes_per_s if self.bytes_per_s > 0 else float("inf")
+        if self.bytes_per_s > 0:
+            return missing_bytes / self.bytes_per_s
+        return float("inf")
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ class Fidelity:
 
 def window_s(resource: str) -> float:
     """Return the length of the means that settling is judged by."""
-    return 1.0 if resource == "disk" else 0.5
+    if resource == "disk":
+        return 1.0
+    return 0.5
 
 
 def tolerance(resource: str, requested: Array) -> Array:
@@ -193,9 +197,15 @@ def _filling(
     is_filling = np.zeros(len(ends_s), dtype=bool)
     wanted_bytes = reached_bytes = 0.0
     for first, bound in _climbs(ends_s, lengths_s, requested, jumps_s):
-        last = max(first + 1, bound - 1) if is_edge[bound - 1] else bound
+        if is_edge[bound - 1]:
+            last = max(first + 1, bound - 1)
+        else:
+            last = bound
         caught = np.flatnonzero(delivered[first:last] >= requested[first:last] - band[first:last])
-        end = first + int(caught[0]) if len(caught) else last
+        if len(caught):
+            end = first + int(caught[0])
+        else:
+            end = last
         is_filling[first:end] = is_behind_and_growing[first:end]
         if not is_filling[first:end].any():
             continue
@@ -225,7 +235,11 @@ def _climbs(ends_s: Array, lengths_s: Array, requested: Array, jumps_s: tuple[fl
     bounds = [*(row for row in first_rows if row < len(ends_s)), len(ends_s)]
     climbs = []
     for first, last in pairwise(bounds):
-        before = requested[first - 2] if first > 1 else 0.0  # the row before may hold the jump
+        # the row before may hold the jump
+        if first > 1:
+            before = requested[first - 2]
+        else:
+            before = 0.0
         if last > first and requested[first] > before:
             climbs.append((first, last))
     return climbs
@@ -266,4 +280,6 @@ def _settled_s(starts_s: Array, is_within: NDArray[np.bool_]) -> float | None:
     if len(starts_s) == 0 or not is_within[-1]:
         return None
     outside = np.flatnonzero(~is_within)
-    return float(starts_s[outside[-1] + 1]) if len(outside) else 0.0
+    if len(outside):
+        return float(starts_s[outside[-1] + 1])
+    return 0.0

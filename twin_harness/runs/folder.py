@@ -155,7 +155,10 @@ class RunFolder:
         claims = self.path / ".names"
         claims.mkdir(mode=0o700, exist_ok=True)
         for count in range(1, 1_000_000):
-            candidate = name if count == 1 else f"{name[: 119 - len(str(count))]}#{count}"
+            if count == 1:
+                candidate = name
+            else:
+                candidate = f"{name[: 119 - len(str(count))]}#{count}"
             claim = claims / hashlib.sha256(candidate.encode()).hexdigest()[:32]
             try:
                 os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
@@ -184,7 +187,10 @@ class RunFolder:
         """Append an event to the worker's shard; it survives a crash from here on."""
         path = self.path / f"annotations.{row.worker}.csv"
         has_heading = path.exists() and path.stat().st_size > 0
-        rows = [row.to_cells()] if has_heading else [list(ANNOTATION_COLUMNS), row.to_cells()]
+        if has_heading:
+            rows = [row.to_cells()]
+        else:
+            rows = [list(ANNOTATION_COLUMNS), row.to_cells()]
         _append(path, _csv_text(rows).encode("utf-8", "backslashreplace"))
 
     def append_rows(self, text: str) -> None:
@@ -392,7 +398,9 @@ def _read_object(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return data if isinstance(data, dict) else {}
+    if isinstance(data, dict):
+        return data
+    return {}
 
 
 def _empty_claims(folder: Path) -> None:

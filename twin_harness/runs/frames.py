@@ -71,7 +71,10 @@ def read_frame(
     import pandas as pd
 
     # The row before the first tells the first one's interval.
-    first = dataset.first_row if begin_s is None else dataset.find(begin_s)
+    if begin_s is None:
+        first = dataset.first_row
+    else:
+        first = dataset.find(begin_s)
     previous_s = _instant_before(dataset, first)
     if "monotonic_s" not in dataset.columns:
         msg = f"{dataset.path}: its heading names no monotonic_s; the file is damaged, or no dataset"
@@ -105,7 +108,10 @@ def _fitting_rows(dataset: DatasetFile, offset: int, data: bytes, faults: list[s
     if faults is not None:
         before = dataset.count_lines(offset)
         named = ", ".join(f"line {before + number} has {count_cells(lines[number])} cells" for number in wrong[:_MOST_NAMED])
-        more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
+        if len(wrong) > _MOST_NAMED:
+            more = f" and {len(wrong) - _MOST_NAMED} more"
+        else:
+            more = ""
         faults.append(f"{dataset.path}: {named}{more}, the heading {width}")
     left_out = set(wrong)
     return b"\n".join(line for number, line in enumerate(lines) if number not in left_out)
@@ -160,7 +166,10 @@ def _read_parquet_frame(folder: RunFolder, begin_s: float | None, end_s: float |
         table = table.set_column(table.column_names.index("time"), "time", texts)
     frame: pd.DataFrame = table.to_pandas()
     for name in frame.columns:
-        frame[name] = frame[name].astype("object").fillna("").astype("str") if name in LABELS else frame[name].astype("float64")
+        if name in LABELS:
+            frame[name] = frame[name].astype("object").fillna("").astype("str")
+        else:
+            frame[name] = frame[name].astype("float64")
     return frame
 
 

@@ -57,7 +57,10 @@ def tolerance_of(recording: Recording, session: str) -> tuple[float | None, bool
 def session_tolerance(state: dict[str, object]) -> str:
     """Return the tolerance that the session of a ``run.json`` had; the default where it is older than the option."""
     settings = state.get("settings")
-    text = settings.get("tolerance") if isinstance(settings, dict) else None
+    if isinstance(settings, dict):
+        text = settings.get("tolerance")
+    else:
+        text = None
     default = DEFAULT_TOLERANCE
     if not isinstance(text, str):
         return default
@@ -92,7 +95,10 @@ def judge(recording: Recording, event_id: str, session: str = NO_TOLERANCE) -> J
     if abs(error_percent) <= limit:
         return Judgement(event_id, KEPT, "", error_percent, limit)
     missed = _missed(event, row.requested_mean, row.delivered_mean, error_percent, limit)
-    excuse = _below_resolution(event, row, error_percent, limit) if is_session else ""
+    if is_session:
+        excuse = _below_resolution(event, row, error_percent, limit)
+    else:
+        excuse = ""
     excuse = excuse or recording.lack_of_room(event_id)
     if excuse:
         return Judgement(event_id, UNDECIDED, f"{missed}; {excuse}", error_percent, limit)
@@ -133,7 +139,10 @@ def _below_resolution(event: Event, row: AnnotationRow, error_percent: float, li
             block_bytes = max(block_bytes, int(event.option("fsync_every_bytes")))
         asked_bytes = event.mean() * event.scale(1.0, 0.0) * seconds
         share_percent = 100.0 * block_bytes / max(asked_bytes, 1e-9)
-        share = f"{share_percent:.2g} % of" if share_percent <= 100 else "more than"
+        if share_percent <= 100:
+            share = f"{share_percent:.2g} % of"
+        else:
+            share = "more than"
         unit = f"one step of {block_bytes / 1024:g} KiB is {share} the {asked_bytes:.4g} bytes asked for in all"
         advice = "raise the level (bytes per second) or the duration, or lower block_bytes"
     if abs(error_percent) > limit + share_percent:
@@ -149,7 +158,10 @@ def _judge_memory(recording: Recording, event: Event, row: AnnotationRow, limit:
     plateau, filling = measured.plateau, measured.filling
     starved_s = float(json.loads(row.parameters or "{}").get("starved_s", 0.0))
     is_predicted = bool(recording.machine.get("foretold_by"))
-    filling_s = filling.seconds if filling else 0.0
+    if filling:
+        filling_s = filling.seconds
+    else:
+        filling_s = 0.0
     has_waited = is_predicted or starved_s >= _LEAST_EXPLAINED * filling_s
     is_plateau_short = plateau is None or plateau.seconds < window_s("memory")
     if filling is not None and has_waited and (filling.is_unfinished or is_plateau_short):
@@ -160,13 +172,19 @@ def _judge_memory(recording: Recording, event: Event, row: AnnotationRow, limit:
         judged_s = filling_s + (plateau.seconds if plateau else 0.0)
         filling_s = 0.0
     else:
-        scale = measured.requested_mean / row.requested_mean if row.requested_mean else 1.0
+        if row.requested_mean:
+            scale = measured.requested_mean / row.requested_mean
+        else:
+            scale = 1.0
         error_percent = plateau.error_percent or 0.0
         requested, delivered = plateau.requested_mean / scale, plateau.delivered_mean / scale
         judged_s = plateau.seconds
     if abs(error_percent) <= limit:
         is_late = abs(row.delivered_error_percent or 0.0) > limit
-        reason = _filled_late(event, measured) if is_late and filling else ""
+        if is_late and filling:
+            reason = _filled_late(event, measured)
+        else:
+            reason = ""
         return Judgement(event.id, KEPT, reason, error_percent, limit)
     missed = _missed(event, requested, delivered, error_percent, limit)
     share_percent = 100.0 * _GRAIN_BYTES / max(measured.requested_mean, 1.0)

@@ -172,8 +172,14 @@ class Recording:
         values = frame[column].to_numpy(dtype=float)
         has_value = ~np.isnan(values)
         if not has_value.any():
-            empty = "the twin does not foretell it" if self.machine.get("foretold_by") else "it is empty: this machine or session does not measure it"
-            reason = "the window holds no samples" if frame.empty else empty
+            if self.machine.get("foretold_by"):
+                empty = "the twin does not foretell it"
+            else:
+                empty = "it is empty: this machine or session does not measure it"
+            if frame.empty:
+                reason = "the window holds no samples"
+            else:
+                reason = empty
             msg = f"column {column!r} of {self.name!r} cannot be judged: {reason}"
             raise Undecided(msg)
         # A row that straddles the start of the window stands for time before it as well.
@@ -181,7 +187,10 @@ class Recording:
 
         t_s, lengths_s = frame.index.to_numpy(dtype=float), np.nan_to_num(frame["dt_s"].to_numpy(dtype=float))
         is_inside = has_value & (t_s - lengths_s >= self.begin_s - _EDGE_S)
-        chosen = is_inside if is_inside.any() else has_value
+        if is_inside.any():
+            chosen = is_inside
+        else:
+            chosen = has_value
         return pd.Series(values[chosen], index=t_s[chosen]), pd.Series(lengths_s[chosen], index=t_s[chosen])
 
     def mean(self, column: str) -> float:
@@ -193,7 +202,9 @@ class Recording:
         """
         values, seconds_s = self._values(column)
         total_s = float(seconds_s.sum())
-        return float((values * seconds_s).sum() / total_s) if total_s > 0 else float(values.mean())
+        if total_s > 0:
+            return float((values * seconds_s).sum() / total_s)
+        return float(values.mean())
 
     def max(self, column: str) -> float:
         """Return the largest value of a column. Raises as ``mean``."""
@@ -229,7 +240,10 @@ class Recording:
             return reason
         starved_s = self._starved_s(event)
         requested_column, delivered_column = RESOURCE_COLUMNS[event.stressor]
-        delivered = _total(window.samples) if event.is_of_system else window.samples[delivered_column]
+        if event.is_of_system:
+            delivered = _total(window.samples)
+        else:
+            delivered = window.samples[delivered_column]
         requested, short = (
             float((values * window.samples["dt_s"]).sum()) / seconds_s
             for values in (window.samples[requested_column], window.samples[requested_column] - delivered)
@@ -238,7 +252,10 @@ class Recording:
             return self._lack_of_cpu(window, short, starved_s, seconds_s)
         if requested <= 0 or short <= _SHORT_SHARE * requested or starved_s < _LEAST_EXPLAINED * short / requested * seconds_s:
             return ""
-        what = "memory to be filled" if event.stressor == "memory" else "the device"
+        if event.stressor == "memory":
+            what = "memory to be filled"
+        else:
+            what = "the device"
         return (
             f"the machine had no room: {100.0 * short / requested:.1f} % short, while the load waited {starved_s:.2f} s of {seconds_s:.2f} s for {what} "
             f"(n = {len(window.samples)} samples)"
@@ -264,12 +281,21 @@ class Recording:
         # Within a quota, steal is a share of the CPUs' time and not of the quota.
         stolen_s = steal / 100.0 * (len(self.machine["cpus"]) if is_within_quota(self.machine) else capacity) * seconds_s
         own = window.samples.get("harness_cpu_percent")
-        harness = 0.0 if own is None or own.isna().all() else float(own.mean())
+        if own is None or own.isna().all():
+            harness = 0.0
+        else:
+            harness = float(own.mean())
         if starved_s + stolen_s < _LEAST_EXPLAINED * missing_s:
             return ""
         is_known = not window.samples["cpu_background_percent"].isna().all()
-        took = f"{window.mean('cpu_background_percent'):.1f} %" if is_known else "an unknown part"
-        others = "others in its control group" if is_within_quota(self.machine) else "others"
+        if is_known:
+            took = f"{window.mean('cpu_background_percent'):.1f} %"
+        else:
+            took = "an unknown part"
+        if is_within_quota(self.machine):
+            others = "others in its control group"
+        else:
+            others = "others"
         return (
             f"the machine had no room: {short:.1f} points short, that is {missing_s:.2f} s of CPU time, while the load stood {starved_s:.2f} s in run "
             f"queues; {others} took {took}, the harness "
@@ -346,7 +372,10 @@ def compare(event: Event, scale: float, samples: pd.DataFrame, row: AnnotationRo
     ends_s = samples.index.to_numpy(dtype=float) - row.actual_start_s
     lengths_s = samples["dt_s"].fillna(0.0).to_numpy(dtype=float)
     own = np.array([_mean_level(event, end_s - length_s, end_s) for end_s, length_s in zip(ends_s, lengths_s, strict=True)]) * scale
-    delivered = _total(samples) if event.is_of_system else samples[delivered_column]
+    if event.is_of_system:
+        delivered = _total(samples)
+    else:
+        delivered = samples[delivered_column]
     requested = samples[requested_column].to_numpy(dtype=float)
     total_error = (delivered.to_numpy(dtype=float) - requested) * _share_of(own, requested)
     duration_s = row.actual_end_s - row.actual_start_s
@@ -392,7 +421,9 @@ class Run:
     @property
     def status(self) -> str:
         """RUNNING, COMPLETE, PARTIAL or ABORTED; UNKNOWN without ``run.json``. One whose session was killed is PARTIAL."""
-        return "PARTIAL" if self.is_killed else str(self.state.get("status", "UNKNOWN"))
+        if self.is_killed:
+            return "PARTIAL"
+        return str(self.state.get("status", "UNKNOWN"))
 
     @cached_property
     def is_killed(self) -> bool:
@@ -404,7 +435,10 @@ class Run:
     def losses(self) -> list[str]:
         """Why the run is PARTIAL, a sentence each."""
         partial = self.state.get("partial")
-        known = [str(reason) for reason in partial] if isinstance(partial, list) else []
+        if isinstance(partial, list):
+            known = [str(reason) for reason in partial]
+        else:
+            known = []
         notes = self.folder.read_notes("partial")
         return [*known, *(note for note in notes if note not in known), *(["its session was killed before it could finish"] if self.is_killed else [])]
 
@@ -426,7 +460,10 @@ class Run:
     def samples(self) -> pd.DataFrame:
         """Every row of the dataset; index ``monotonic_s`` less that of the first row, in seconds."""
         frame = read_samples(self.folder, self.valid_bytes())
-        first_s = frame["monotonic_s"].iloc[0] if len(frame) else 0.0
+        if len(frame):
+            first_s = frame["monotonic_s"].iloc[0]
+        else:
+            first_s = 0.0
         frame.index = (frame["monotonic_s"] - first_s).rename("run_s")
         return frame
 

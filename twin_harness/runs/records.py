@@ -53,9 +53,14 @@ class AnnotationRow:
         for field in fields(cls):
             text = cells.get(field.name) or ""
             if field.type.startswith("float"):
-                values[field.name] = float(text) if text else None
+                if text:
+                    values[field.name] = float(text)
+                else:
+                    values[field.name] = None
+            elif field.type == "bool":
+                values[field.name] = text == "true"
             else:
-                values[field.name] = text == "true" if field.type == "bool" else text
+                values[field.name] = text
         return cls(**values)
 
 
@@ -64,14 +69,22 @@ ANNOTATION_COLUMNS = tuple(field.name for field in fields(AnnotationRow))
 
 def cell(value: object) -> str:
     """Return a CSV cell: empty for None, six decimals at most, booleans in lower case; numpy's scalars like Python's own."""
-    value = value.item() if hasattr(value, "item") else value
+    if hasattr(value, "item"):
+        value = value.item()
     if value is None:
         return ""
     if isinstance(value, bool):
-        return "true" if value else "false"
+        if value:
+            return "true"
+        return "false"
     if isinstance(value, float):
-        text = f"{value:.6f}".rstrip("0").rstrip(".") if abs(value) < 1e15 else repr(value)
-        return "0" if text == "-0" else text
+        if abs(value) < 1e15:
+            text = f"{value:.6f}".rstrip("0").rstrip(".")
+        else:
+            text = repr(value)
+        if text == "-0":
+            return "0"
+        return text
     return str(value)
 
 

@@ -48,7 +48,10 @@ def rows_of(text: str) -> Iterator[Row]:
     """
     allow_cells_of(len(text))
     reader = csv.reader(io.StringIO(text, newline=""))
-    lines = io.StringIO(text, newline="").readlines() if '"' in text else []
+    if '"' in text:
+        lines = io.StringIO(text, newline="").readlines()
+    else:
+        lines = []
     line = 1
     for cells in reader:
         if reader.line_num > line and sum(part.count('"') for part in lines[line - 1 : reader.line_num]) % 2:
@@ -90,7 +93,9 @@ def misfit(rows: list[Row], width: int) -> str:
     wrong = sum(len(row.cells) != width for row in rows)
     if len(rows) > 1 and all(len(row.cells) == count for row in rows):
         return f"{said}, and all {len(rows)} rows have as many"
-    return f"{said}, and {wrong - 1} more do not fit it" if wrong > 1 else said
+    if wrong > 1:
+        return f"{said}, and {wrong - 1} more do not fit it"
+    return said
 
 
 def count_cells(line: bytes) -> int:

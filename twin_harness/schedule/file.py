@@ -62,11 +62,20 @@ def read_json(path: Path, expected: str = "a schedule.json") -> object:
 
 def inline_traces(data: object, folder: Path, source: str) -> None:
     """Replace the ``file`` of every trace by its points; the file must be a regular one within ``folder`` after resolving links."""
-    experiments = data.get("experiments") if isinstance(data, dict) else None
+    if isinstance(data, dict):
+        experiments = data.get("experiments")
+    else:
+        experiments = None
     for i, experiment in enumerate(experiments if isinstance(experiments, list) else []):
-        events = experiment.get("events") if isinstance(experiment, dict) else None
+        if isinstance(experiment, dict):
+            events = experiment.get("events")
+        else:
+            events = None
         for k, event in enumerate(events if isinstance(events, list) else []):
-            shape = event.get("shape") if isinstance(event, dict) else None
+            if isinstance(event, dict):
+                shape = event.get("shape")
+            else:
+                shape = None
             if isinstance(shape, dict) and shape.get("kind") == "trace" and isinstance(shape.get("file"), str):
                 where = f"{source}: experiments[{i}].events[{k}].shape.file"
                 path = _resolve(folder, shape["file"], where)
@@ -132,9 +141,16 @@ def _points(text: str, name: str, where: str) -> list[list[float]]:
         msg = f"{where}: {name!r} is no CSV ({error}); expected CSV lines of seconds,level"
         raise InvalidInput(msg) from None
     has_heading = bool(rows) and _point(rows[0].cells) is None
-    width = max(2, len(rows[0].cells)) if has_heading else 2
-    rows = rows[1:] if has_heading else rows
-    ends = width + 1 if has_empty_ends(rows, width) else width
+    if has_heading:
+        width = max(2, len(rows[0].cells))
+    else:
+        width = 2
+    if has_heading:
+        rows = rows[1:]
+    if has_empty_ends(rows, width):
+        ends = width + 1
+    else:
+        ends = width
     points = []
     for row in rows:
         point = _point(row.cells)
@@ -142,7 +158,10 @@ def _points(text: str, name: str, where: str) -> list[list[float]]:
             msg = f"{where}: line {row.line} of {name!r} is {','.join(row.cells)[:40]!r}; expected seconds,level"
             raise InvalidInput(msg)
         if len(row.cells) != ends:
-            expected = f"{width} as in its heading" if has_heading else "2, seconds,level"
+            if has_heading:
+                expected = f"{width} as in its heading"
+            else:
+                expected = "2, seconds,level"
             msg = f"{where}: line {row.line} of {name!r} has {len(row.cells)} cells; expected {expected}, and a point in decimals"
             raise InvalidInput(msg)
         points.append(point)

@@ -92,7 +92,10 @@ class Event(FrozenModel):
             refuse(f"options.{path}" if path else "options", message)
 
     def _check_levels(self) -> None:
-        highest = 100.0 if self.unit == "percent" else float("inf")
+        if self.unit == "percent":
+            highest = 100.0
+        else:
+            highest = float("inf")
         for path, level in witnesses(self.shape, self.duration_s):
             if level < 0:
                 refuse(f"shape.{path}", f"{level:g} is below 0 {self.unit}")
@@ -106,7 +109,9 @@ class Event(FrozenModel):
 
     def level(self, t_s: float) -> float:
         """Return the planned level, in ``unit``, ``t_s`` seconds after the event's start; 0 outside it."""
-        return self.shape.level(t_s, self.duration_s) if 0 <= t_s < self.duration_s else 0.0
+        if 0 <= t_s < self.duration_s:
+            return self.shape.level(t_s, self.duration_s)
+        return 0.0
 
     def mean(self) -> float:
         """Return the planned mean level over the event, in ``unit``."""
@@ -118,7 +123,9 @@ class Event(FrozenModel):
             return len(set(cpus)) / cpu_capacity
         if self.stressor == "memory" and self.unit == "percent":
             return memory_limit_bytes / 100.0
-        return float(self.option("block_bytes")) if self.unit == "operations_per_s" else 1.0
+        if self.unit == "operations_per_s":
+            return float(self.option("block_bytes"))
+        return 1.0
 
     def resolved_options(self) -> dict[str, Any]:
         """Return every option with its default filled in."""
@@ -180,7 +187,9 @@ class Experiment(FrozenModel):
     @property
     def tolerance_percent(self) -> float | None:
         """The experiment's own tolerance as a number; None where it has none."""
-        return percent_of(self.tolerance) if self.tolerance else None
+        if self.tolerance:
+            return percent_of(self.tolerance)
+        return None
 
     def event(self, event_id: str) -> Event:
         """Return the event of that id.

@@ -134,7 +134,10 @@ def count_of(shape: Shape, duration_s: float) -> float:
         return len(shape.points) + 2
     if isinstance(shape, Steps):
         return len(shape.levels)
-    period_s = shape.cell_s if isinstance(shape, Spikes) else getattr(shape, "period_s", duration_s)
+    if isinstance(shape, Spikes):
+        period_s = shape.cell_s
+    else:
+        period_s = getattr(shape, "period_s", duration_s)
     return 2 * duration_s / float(period_s) + 2
 
 
@@ -209,7 +212,10 @@ def _trace(shape: Trace, duration_s: float) -> Lines:
     at_s, levels = points[:, 0] * shape.time_scale, points[:, 1] * shape.level_scale
     # Both ends hold on.
     first = np.concatenate([levels[:1], levels])
-    last = first if shape.interpolation == "previous" else np.concatenate([levels[:1], levels[1:], levels[-1:]])
+    if shape.interpolation == "previous":
+        last = first
+    else:
+        last = np.concatenate([levels[:1], levels[1:], levels[-1:]])
     edges_s = np.maximum.accumulate(np.concatenate([[0.0], at_s, [np.inf]]))
     if at_s[0] <= 0:
         edges_s, first, last = edges_s[1:], first[1:], last[1:]
@@ -276,7 +282,9 @@ def peak(loads: Iterable[tuple[Event, float]]) -> tuple[float, float]:
             lines.append(_hold(shape.mean, event.duration_s).placed(begin_s, end_s, factor))
         else:
             lines.append(lines_of(shape, event.duration_s, most).placed(begin_s, end_s, factor))
-    return _highest_sum(lines, waves) if lines else (0.0, 0.0)
+    if lines:
+        return _highest_sum(lines, waves)
+    return (0.0, 0.0)
 
 
 def _highest_sum(lines: list[Lines], waves: list[Wave]) -> tuple[float, float]:

@@ -34,8 +34,14 @@ def checked(model: type[Model], data: object, source: str) -> Model:
         path, message = describe(error, model)
         # A list whose items were refused also counts as too short: that is no fault of its own.
         others = sum(fault["type"] != "too_short" for fault in error.errors(include_url=False)) - 1
-        more = f" (and {others} more)" if others > 0 else ""
-        msg = f"{source}: {path}: {message}{more}" if path else f"{source}: {message}{more}"
+        if others > 0:
+            more = f" (and {others} more)"
+        else:
+            more = ""
+        if path:
+            msg = f"{source}: {path}: {message}{more}"
+        else:
+            msg = f"{source}: {message}{more}"
         raise InvalidInput(msg) from None
 
 
@@ -45,12 +51,21 @@ def describe(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
     path, value, context = _path(fault["loc"]), fault.get("input"), fault.get("ctx", {})
     if fault["type"] == "twin":
         inner = context["path"]
-        joint = "" if not path or not inner or inner.startswith("[") else "."
+        if not path or not inner or inner.startswith("["):
+            joint = ""
+        else:
+            joint = "."
         return f"{path}{joint}{inner}", context["message"]
     if fault["type"].startswith("union_tag"):
-        found = f"{short(value.get('kind'))} is no shape" if isinstance(value, dict) and "kind" in value else "is missing"
+        if isinstance(value, dict) and "kind" in value:
+            found = f"{short(value.get('kind'))} is no shape"
+        else:
+            found = "is missing"
         return f"{path}.kind", f"{found}; expected one of {', '.join(shapes.SHAPES)}"
-    known = ", ".join(_known_keys(model, fault["loc"])) if fault["type"] == "extra_forbidden" else ""
+    if fault["type"] == "extra_forbidden":
+        known = ", ".join(_known_keys(model, fault["loc"]))
+    else:
+        known = ""
     messages = {
         "missing": "is missing; add it",
         "extra_forbidden": f"is no known key; expected one of {known}",
@@ -67,7 +82,10 @@ def _path(location: tuple[int | str, ...]) -> str:
         elif not (before == "shape" and part in shapes.SHAPES and (path == ".shape" or path.endswith("].shape"))):
             # The tag of a union stands in the location, not in the file.
             path += f".{part if part.isprintable() else ascii(part)}"
-        before = part if before != "shape" else None
+        if before != "shape":
+            before = part
+        else:
+            before = None
     return path.lstrip(".")
 
 
@@ -93,4 +111,6 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 def short(value: object) -> str:
     """Return a value's representation, cut to what a line can hold."""
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    if len(text) <= 60:
+        return text
+    return f"{text[:57]}…"

@@ -12,7 +12,9 @@ DEFAULT_TOLERANCE = "5%"
 
 def percent_of(tolerance: str) -> float | None:
     """Return a tolerance as a number of percent; None for ``none``."""
-    return None if tolerance == NO_TOLERANCE else float(tolerance.rstrip("% "))
+    if tolerance == NO_TOLERANCE:
+        return None
+    return float(tolerance.rstrip("% "))
 
 
 def parse_tolerance(text: str) -> str:

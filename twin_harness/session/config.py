@@ -184,18 +184,30 @@ def _parse_flag(option: Option, text: str) -> bool:
 
 def _parse_number(option: Option, text: str) -> float | int:
     is_whole = option.kind != "float"
-    wanted = "a whole number" if is_whole else "a number"
+    if is_whole:
+        wanted = "a whole number"
+    else:
+        wanted = "a number"
     if option.kind == "seed":
         wanted = "a whole number from 0 or 'random'"
     if option.minimum is not None:
         wanted += f" from {option.minimum:g} to {option.maximum:g}"
     msg = f"{option.flag}: expected {wanted} but got {text!r}"
     try:
-        number = int(text) if is_whole else float(text)
+        if is_whole:
+            number = int(text)
+        else:
+            number = float(text)
     except ValueError:
         raise InvalidInput(msg) from None
-    low = option.minimum if option.minimum is not None else 0
-    high = option.maximum if option.maximum is not None else 2**63
+    if option.minimum is not None:
+        low = option.minimum
+    else:
+        low = 0
+    if option.maximum is not None:
+        high = option.maximum
+    else:
+        high = 2**63
     if not low <= number <= high:
         raise InvalidInput(msg)
     return number

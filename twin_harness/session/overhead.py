@@ -61,7 +61,10 @@ class Interval:
             beyond += 1
             outside += math.comb(n, beyond)
         is_enough = n >= FEWEST_ROUNDS
-        low, high = (ordered[beyond], ordered[n - 1 - beyond]) if is_enough else (-math.inf, math.inf)
+        if is_enough:
+            low, high = (ordered[beyond], ordered[n - 1 - beyond])
+        else:
+            low, high = (-math.inf, math.inf)
         return cls(statistics.median(values), low, high, n)
 
     def text(self, unit: str) -> str:
@@ -92,8 +95,14 @@ class Overhead:
     def lines(self) -> list[str]:
         """Return what it says, for people."""
         is_seen = self.cost_percent.low > 0
-        verdict = "the harness costs the machine" if is_seen else "no cost can be told from the noise of this machine; it may be anything up to"
-        figure = self.cost_percent.median if is_seen else max(self.cost_percent.high, 0.0)
+        if is_seen:
+            verdict = "the harness costs the machine"
+        else:
+            verdict = "no cost can be told from the noise of this machine; it may be anything up to"
+        if is_seen:
+            figure = self.cost_percent.median
+        else:
+            figure = max(self.cost_percent.high, 0.0)
         return [
             f"work done less   {self.cost_percent.text('%')}",
             f"  of two blocks without it   {self.noise_percent.text('%')}",
@@ -206,4 +215,6 @@ def _sleep(begin_s: float, end_s: float) -> float:
         sleep_s(_SLEEP_S)
         late_ms.append((monotonic_s() - now_s - _SLEEP_S) * 1e3)
     late_ms.sort()
-    return late_ms[int(0.99 * len(late_ms))] if late_ms else 0.0
+    if late_ms:
+        return late_ms[int(0.99 * len(late_ms))]
+    return 0.0

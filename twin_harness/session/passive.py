@@ -160,7 +160,10 @@ def record(
         msg = f"log: --scratch-dir: expected a folder but got {config.scratch_dir!r}; make it first"
         raise InvalidInput(msg)
     with tempfile.TemporaryDirectory(prefix="twin-log-") as workings:
-        path = _make(out) if out else Path(workings, "metrics.csv")
+        if out:
+            path = _make(out)
+        else:
+            path = Path(workings, "metrics.csv")
         path.touch(mode=0o600)
         return _record(path, Path(workings), config, duration_s, say, outlet)
 
@@ -194,7 +197,10 @@ def _record(
         board = Board.create()
         ending.callback(remove_registered, board)
         register(board.path, os.getpid(), "controller", workings_dir=str(workings))
-        folder = path.parent if is_named else Path.cwd()
+        if is_named:
+            folder = path.parent
+        else:
+            folder = Path.cwd()
         machine = inspect_machine(Path(config.scratch_dir or folder).absolute())
         telemetry = Telemetry(
             dataset=path,
@@ -231,7 +237,9 @@ def _record(
         say(f"{path}: {rows} samples every {config.interval_s:g} s")
     for note in _notes(telemetry.account):
         say(f"note: {note}")
-    return 0 if processes[0].returncode == 0 else 1
+    if processes[0].returncode == 0:
+        return 0
+    return 1
 
 
 def _notes(account: Path) -> list[str]:
@@ -268,7 +276,9 @@ def _display(say: Callable[[str], None], outlet: Outlet, interval_s: float, *, i
     """Return what shows the present state: a table on a terminal, CSV on any other stdout, words where a file is written anyway."""
     if outlet.stream is not None and outlet.stream.isatty():
         return _TableDisplay(f"{platform.node()}, every {interval_s:g} s", outlet)
-    return _Words(say) if is_named else _Lines(outlet)
+    if is_named:
+        return _Words(say)
+    return _Lines(outlet)
 
 
 class _TableDisplay:

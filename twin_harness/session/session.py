@@ -481,7 +481,12 @@ class Session:
         if account:
             self.folder.write_machine({**self.folder.read_machine(), "scheduling": account["scheduling"]})
         partial = self.folder.read_notes("partial")
-        status = "ABORTED" if is_interrupted else "PARTIAL" if partial else "COMPLETE"
+        if is_interrupted:
+            status = "ABORTED"
+        elif partial:
+            status = "PARTIAL"
+        else:
+            status = "COMPLETE"
         state = {**self.folder.read_state(), "status": status, "end": now_text(), "board": None}
         self.folder.write_state({**state, "logger": account, "partial": partial, "notes": notes})
         if self.folder.dataset.exists():

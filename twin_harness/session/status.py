@@ -138,7 +138,10 @@ def _find_board(state_file: Path) -> Board | None:
 def status_text(name: str, elapsed_s: float, planned_s: float, figures: tuple[float, float, float]) -> str:
     """Return one line, what matters most first: it is cut at the terminal's width."""
     cpu_percent, memory_percent, disk_bytes_per_s = figures
-    shown = name if len(name) <= 30 else f"{name[:29]}…"
+    if len(name) <= 30:
+        shown = name
+    else:
+        shown = f"{name[:29]}…"
     return (
         f"{shown}  {max(0.0, min(elapsed_s, planned_s)):.0f} of {planned_s:.0f} s  "
         f"cpu {_figure(cpu_percent, 3, 0)} %  mem {_figure(memory_percent, 3, 0)} %  "
@@ -148,4 +151,6 @@ def status_text(name: str, elapsed_s: float, planned_s: float, figures: tuple[fl
 
 def _figure(value: float, width: int, decimals: int) -> str:
     """Return a number, or a dash where it is not measured."""
-    return "–".rjust(width) if isnan(value) else f"{value:{width}.{decimals}f}"
+    if isnan(value):
+        return "–".rjust(width)
+    return f"{value:{width}.{decimals}f}"

@@ -134,11 +134,16 @@ class TwinRunner:
         """Return when the last row was taken; now, before the first one."""
         with self._folder.open_dataset() as dataset:
             newest = [planned.end_s for planned in self._folder.read_plans()]
-            return max(newest, default=monotonic_s()) if dataset.valid_bytes > dataset.first_row else monotonic_s()
+            if dataset.valid_bytes > dataset.first_row:
+                return max(newest, default=monotonic_s())
+            return monotonic_s()
 
     def _rows(self, planned: PlannedExperiment, offsets_s: np.ndarray, found: dict[str, np.ndarray]) -> str:
         """Return rows as CSV lines."""
-        step_s = float(offsets_s[1] - offsets_s[0]) if len(offsets_s) > 1 else self._interval_s
+        if len(offsets_s) > 1:
+            step_s = float(offsets_s[1] - offsets_s[0])
+        else:
+            step_s = self._interval_s
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         events = planned.experiment.events
@@ -153,5 +158,10 @@ class TwinRunner:
 
 def _cell(found: dict[str, np.ndarray], name: str, number: int) -> str:
     """Return a cell; empty for what the model knows nothing of."""
-    value = float(found[name][number]) if name in found else nan
-    return "" if isnan(value) else f"{value:.6g}"
+    if name in found:
+        value = float(found[name][number])
+    else:
+        value = nan
+    if isnan(value):
+        return ""
+    return f"{value:.6g}"

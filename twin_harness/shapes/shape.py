@@ -181,7 +181,9 @@ class Square:
     def level(self, t_s: float, duration_s: float = 1.0) -> float:
         """Return ``high`` in the first part of a period and ``low`` in the rest."""
         del duration_s
-        return self.high if t_s % self.period_s < self.duty * self.period_s else self.low
+        if t_s % self.period_s < self.duty * self.period_s:
+            return self.high
+        return self.low
 
     def area(self, t_s: float, duration_s: float = 1.0) -> float:
         """Return whole periods, and the part of the present one."""
@@ -267,7 +269,9 @@ def to_json(shape: Shape) -> dict[str, Any]:
 
 
 def _listed(value: object) -> object:
-    return [_listed(part) for part in value] if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_listed(part) for part in value]
+    return value
 
 
 def from_json(data: dict[str, Any]) -> Shape:

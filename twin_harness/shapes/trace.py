@@ -33,7 +33,10 @@ class Trace:
 
     def __post_init__(self) -> None:
         """Add up the area before each point once: a sampler asks for areas ten times a second."""
-        total = self.points[0][0] * self.points[0][1] if self.points else 0.0
+        if self.points:
+            total = self.points[0][0] * self.points[0][1]
+        else:
+            total = 0.0
         areas = [total]
         for (start_s, start), (end_s, end) in pairwise(self.points):
             total += (start if self.interpolation == "previous" else (start + end) / 2.0) * (end_s - start_s)
@@ -61,8 +64,14 @@ class Trace:
         if right == 0:
             return self.points[0][1] * own_s * self.level_scale * self.time_scale
         start_s, start = self.points[right - 1]
-        now = self.level(t_s, duration_s) / self.level_scale if self.level_scale else 0.0
-        mean = start if self.interpolation == "previous" else (start + now) / 2.0
+        if self.level_scale:
+            now = self.level(t_s, duration_s) / self.level_scale
+        else:
+            now = 0.0
+        if self.interpolation == "previous":
+            mean = start
+        else:
+            mean = (start + now) / 2.0
         return (self._areas[right - 1] + mean * (own_s - start_s)) * self.level_scale * self.time_scale
 
     def extremes(self, duration_s: float = 1.0) -> tuple[float, float]:

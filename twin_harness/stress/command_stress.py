@@ -83,7 +83,10 @@ class CommandStress:
         if self._exit_code not in (None, 0):
             self._read_output(0.0)
             said = self._tail.decode("utf-8", "replace").strip().splitlines()
-            how = f"ended with code {self._exit_code}" if self._exit_code > 0 else f"died of {signal.Signals(-self._exit_code).name}"
+            if self._exit_code > 0:
+                how = f"ended with code {self._exit_code}"
+            else:
+                how = f"died of {signal.Signals(-self._exit_code).name}"
             msg = f"the command {self._load.options['argv'][0]!r} {how}{f': {said[-1][:200]}' if said else ''}"
             raise LoadFailed(msg)
 

@@ -72,18 +72,27 @@ class CpuStress:
     def __init__(self, load: Load, team: Team) -> None:
         self._load = load
         self._team = team
-        self._work = _spin if load.options.get("method", "integer") == "integer" else _Copying()
+        if load.options.get("method", "integer") == "integer":
+            self._work = _spin
+        else:
+            self._work = _Copying()
         self._turns = 1
         self._schedstat: int | None = None
         self._short_before: tuple[float, float, float] | None = None
-        self._filler = _Filler(load, team) if load.options.get("target") == "system" else None
+        if load.options.get("target") == "system":
+            self._filler = _Filler(load, team)
+        else:
+            self._filler = None
 
     def prepare(self) -> None:
         """Go to the CPU, and learn how many turns of the work take 40 µs here."""
         cpu = self._team.cpus[self._team.index]
         if cpu is not None and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {cpu})
-        turns = 1000 if self._work is _spin else 4
+        if self._work is _spin:
+            turns = 1000
+        else:
+            turns = 4
         self._work(turns)
         fastest_s = min(self._time_of_work(turns) for _ in range(5))
         self._turns = max(1, int(turns * _SPIN_S / max(fastest_s, 1e-7)))
@@ -107,7 +116,10 @@ class CpuStress:
         slot_end_s = load.start_s - SLOT_S * (1.0 - (self._team.index + 1) / len(self._team.cpus))
         while slot_end_s < load.end_s and not load.is_stopping:
             slot_end_s = min(slot_end_s + SLOT_S * max(1, math.ceil((time.monotonic() - slot_end_s) / SLOT_S)), load.end_s)
-            target_s = begin_own_s + load.area(slot_end_s) - forgiven_s if filler is None else own_s + filler.work_s(slot_end_s, own_s - begin_own_s)
+            if filler is None:
+                target_s = begin_own_s + load.area(slot_end_s) - forgiven_s
+            else:
+                target_s = own_s + filler.work_s(slot_end_s, own_s - begin_own_s)
             while own_s < target_s and time.monotonic() < slot_end_s:
                 work(turns)
                 own_s = time.process_time()
@@ -156,9 +168,15 @@ class _Filler:
         self._load = load
         self._team = team
         self._stat = os.open("/proc/stat", os.O_RDONLY | os.O_CLOEXEC)
-        self._group = ControlGroup().cpu_use() if team.is_within_quota else None
+        if team.is_within_quota:
+            self._group = ControlGroup().cpu_use()
+        else:
+            self._group = None
         self._used_us = 0
-        self._size_bytes = 256 * (max(cpu for cpu in team.cpus if cpu is not None) + 2) if team.cpus != (None,) else 4096
+        if team.cpus != (None,):
+            self._size_bytes = 256 * (max(cpu for cpu in team.cpus if cpu is not None) + 2)
+        else:
+            self._size_bytes = 4096
         self._seen: deque[tuple[float, list[float], list[float]]] = deque()
         self._begin_busy_s = 0.0
         self._forgiven_s = 0.0
@@ -209,7 +227,10 @@ class _Filler:
         self._forgiven_s += beyond_s
         wanted = max(0.0, level + (missing_s - beyond_s) / _REPAY_S - sum(others))
         room = [max(0.0, 1.0 - other) for other in others]
-        part = room[team.index] / sum(room) if sum(room) > 0 else 1.0 / count
+        if sum(room) > 0:
+            part = room[team.index] / sum(room)
+        else:
+            part = 1.0 / count
         self._rate = min(1.0, wanted * part)
         return self._rate * max(0.0, slot_end_s - now_s)
 

@@ -140,7 +140,10 @@ class DiskStress:
             level = load.level(now_s)
             # Half a block early and half a block late: what has been moved is the plan, rounded to blocks, at every moment.
             if missing_bytes < block_bytes / 2:
-                wait_s = (block_bytes / 2 - missing_bytes) / level if level > 0 else _LONGEST_SLEEP_S
+                if level > 0:
+                    wait_s = (block_bytes / 2 - missing_bytes) / level
+                else:
+                    wait_s = _LONGEST_SLEEP_S
                 time.sleep(max(0.0, min(wait_s, _LONGEST_SLEEP_S, load.end_s - now_s)))
                 continue
             forgiven_bytes += max(0.0, missing_bytes - max(block_bytes, level * CATCH_UP_S))
@@ -158,13 +161,19 @@ class DiskStress:
 
     def _move_block(self, count: int) -> None:
         options = self._load.options
-        block = int(draw(0, count) * self._blocks) if options["pattern"] == "random" else count % self._blocks
+        if options["pattern"] == "random":
+            block = int(draw(0, count) * self._blocks)
+        else:
+            block = count % self._blocks
         is_write = options["operation"] == "write" or (options["operation"] == "mixed" and count % 2 == 0)
         offset = block * self._block_bytes
         if self._buffer is None:
             msg = "prepare() comes before follow()"
             raise RuntimeError(msg)
-        moved = os.pwrite(self._descriptor, self._buffer, offset) if is_write else os.preadv(self._descriptor, [self._buffer], offset)
+        if is_write:
+            moved = os.pwrite(self._descriptor, self._buffer, offset)
+        else:
+            moved = os.preadv(self._descriptor, [self._buffer], offset)
         if moved != self._block_bytes:
             raise OSError(errno.EIO, f"moved {moved} of {self._block_bytes} bytes")
 

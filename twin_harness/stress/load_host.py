@@ -155,7 +155,10 @@ class LoadHost:
             try:
                 self._prepare_event(event)
             except OSError as error:
-                way_out = advise(error) if error.errno == errno.EFBIG else "name another one with --twin-scratch-dir"
+                if error.errno == errno.EFBIG:
+                    way_out = advise(error)
+                else:
+                    way_out = "name another one with --twin-scratch-dir"
                 event.status, event.message = "failed", f"scratch folder {self._plan['scratch_dir']}: {error.strerror}; {way_out}"
             except _Stopping:
                 return
@@ -226,7 +229,8 @@ class LoadHost:
         kind = event.plan["stressor"]
         if kind == "disk" and not event.plan["options"]["direct"]:
             kind = "disk_buffered"
-        kind = "custom" if event.maker is not None else kind
+        if event.maker is not None:
+            kind = "custom"
         slot = self._board.claim_process(0, kind, plan=self._plan_slot, event=event.index, base=0 if kind == "cpu" else UNCOUNTED)
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         sys.stdout.flush()
@@ -250,8 +254,14 @@ class LoadHost:
             os.close(event.descriptor)  # the child's alone: closing it may take as long as the disk likes
             event.descriptor = None
         self._board.set_pid(slot, pid)
-        gib = load.highest() / 2**30 if kind == "memory" else 0.0
-        release_s = COMMAND_RELEASE_S if kind == "command" else gib * RELEASE_S_PER_GIB
+        if kind == "memory":
+            gib = load.highest() / 2**30
+        else:
+            gib = 0.0
+        if kind == "command":
+            release_s = COMMAND_RELEASE_S
+        else:
+            release_s = gib * RELEASE_S_PER_GIB
         child = _Child(pid, slot, read_end, event, load.end_s + OVERSTAY_S + release_s)
         self._children[read_end] = child
         event.children.append(child)
@@ -313,7 +323,9 @@ class LoadHost:
     def _next_deadline_s(self) -> float | None:
         deadlines = [self._zero_s + event.plan["start_s"] - ARM_S for event in self._events if not event.is_forked and event.status == "completed"]
         deadlines += [child.kill_at_s for child in self._children.values()]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else 0.0
+        if deadlines:
+            return max(0.0, min(deadlines) - time.monotonic())
+        return 0.0
 
     def _wait(self, timeout_s: float | None) -> None:
         """Wait for a child, the runner, or the end of a process we live with; handle what came."""
@@ -380,7 +392,9 @@ class LoadHost:
             return resident_bytes(child.pid) or 0
         if kind == "disk" and self._plan.get("is_scratch_memory"):
             return UNCOUNTED
-        return sum(process_io_bytes(child.pid) or (0, 0)) if kind == "disk" else 0
+        if kind == "disk":
+            return sum(process_io_bytes(child.pid) or (0, 0))
+        return 0
 
     # -- the end --------------------------------------------------------------------------------------------------------------
 
@@ -409,8 +423,14 @@ class LoadHost:
             if event.is_told or not is_finished:
                 continue
             event.is_told = True
-            end_s = max(event.ends_s) if event.ends_s else None
-            status = event.status if event.is_forked or event.status != "completed" else "skipped"
+            if event.ends_s:
+                end_s = max(event.ends_s)
+            else:
+                end_s = None
+            if event.is_forked or event.status != "completed":
+                status = event.status
+            else:
+                status = "skipped"
             self._tell(
                 {
                     "state": "ended",
@@ -487,13 +507,19 @@ def _cause_of(code: int, cpu_s: float) -> str:
         return f"a load process ended with code {code}"
     name = signal.Signals(-code).name
     soft_s, hard_s = resource.getrlimit(resource.RLIMIT_CPU)
-    limit_s = soft_s if -code == signal.SIGXCPU else hard_s
+    if -code == signal.SIGXCPU:
+        limit_s = soft_s
+    else:
+        limit_s = hard_s
     # Both limits are usually one, and the kernel then looks at the hard one first, which kills (kernel/time/posix-cpu-timers.c).
     if -code in (signal.SIGXCPU, signal.SIGKILL) and limit_s != resource.RLIM_INFINITY and cpu_s > limit_s * _OF_CPU_LIMIT:
         return f"a load process died of {name} after {cpu_s:.1f} s of CPU time, all that a process may have here; raise ulimit -t"
     if -code == signal.SIGXFSZ:
         return f"a load process died of {name}: its file became longer than files may be here; raise ulimit -f"
-    killer = "the kernel ran out of memory" if -code == signal.SIGKILL else "it was killed"
+    if -code == signal.SIGKILL:
+        killer = "the kernel ran out of memory"
+    else:
+        killer = "it was killed"
     return f"a load process died of {name} ({killer}, or somebody sent it)"
 
 

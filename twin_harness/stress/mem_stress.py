@@ -46,7 +46,10 @@ class MemoryStress:
         self._load = load
         self._floor_bytes = floor_bytes
         self._limit_bytes = limit_bytes
-        self._largest_chunk_bytes = min(CHUNK_BYTES, max(GRAIN_BYTES, floor_bytes // 4 // GRAIN_BYTES * GRAIN_BYTES)) if floor_bytes else CHUNK_BYTES
+        if floor_bytes:
+            self._largest_chunk_bytes = min(CHUNK_BYTES, max(GRAIN_BYTES, floor_bytes // 4 // GRAIN_BYTES * GRAIN_BYTES))
+        else:
+            self._largest_chunk_bytes = CHUNK_BYTES
         self._chunk_bytes = GRAIN_BYTES
         self._area: mmap.mmap | None = None
         self._resident_bytes = 0
@@ -92,13 +95,19 @@ class MemoryStress:
 
     def _stir(self) -> None:
         """Write to the next part of what is resident: all of it once a period."""
-        begin_bytes = self._stirred_bytes if self._stirred_bytes < self._resident_bytes else 0
+        if self._stirred_bytes < self._resident_bytes:
+            begin_bytes = self._stirred_bytes
+        else:
+            begin_bytes = 0
         part_bytes = int(self._resident_bytes * _TICK_S / STIR_PERIOD_S) // mmap.PAGESIZE * mmap.PAGESIZE + mmap.PAGESIZE
         self._stirred_bytes = min(begin_bytes + part_bytes, self._resident_bytes)
         self._touch(begin_bytes, self._stirred_bytes)
 
     def _grow(self, to_bytes: int) -> None:
-        available_bytes = self._available.read_bytes() if self._available else None
+        if self._available:
+            available_bytes = self._available.read_bytes()
+        else:
+            available_bytes = None
         more_bytes = to_bytes - self._resident_bytes
         if available_bytes is not None and available_bytes - more_bytes < self._floor_bytes:
             have, chunk, floor = (amount / 2**20 for amount in (available_bytes, more_bytes, self._floor_bytes))

@@ -350,7 +350,10 @@ class Board:
             HarnessFailure: every slot is taken.
         """
         with self._claiming():
-            known = self._slot_of_harness(pid) if kind == "harness" and pid else None
+            if kind == "harness" and pid:
+                known = self._slot_of_harness(pid)
+            else:
+                known = None
             if known is not None:
                 return known
             now_ns = int(monotonic_s() * 1e9)
@@ -372,7 +375,9 @@ class Board:
         for slot in range(PROCESS_SLOTS):
             offset = _PROCESSES_AT + slot * _PROCESS_SIZE
             if self._map[offset + 4] == LIVE and self._map[offset + 5] == harness and _U32.unpack_from(self._map, offset)[0] == pid:
-                return slot if _U64.unpack_from(self._map, offset + 48)[0] == ticks else None
+                if _U64.unpack_from(self._map, offset + 48)[0] == ticks:
+                    return slot
+                return None
         return None
 
     def _is_abandoned(self, offset: int, state: int, age_ns: int) -> bool:

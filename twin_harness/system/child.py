@@ -36,7 +36,10 @@ def child_environment(*libraries: str) -> dict[str, str]:
     """Return the environment of a child: ours, with a PYTHONPATH of the standard library, then the package and ``libraries``."""
     folders = [*standard_library(), str(Path(__file__).resolve().parents[2])]
     for library in libraries:
-        spec_file = sys.modules[library].__file__ if library in sys.modules else _find(library)
+        if library in sys.modules:
+            spec_file = sys.modules[library].__file__
+        else:
+            spec_file = _find(library)
         if spec_file:
             folders.append(str(Path(spec_file).resolve().parent.parent))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_BEHIND)}
@@ -49,7 +52,9 @@ def standard_library() -> list[str]:
     home = Path(os.__file__).parent
     zipped = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
     found = [entry for entry in dict.fromkeys(sys.path) if Path(entry).name == zipped or _is_within(Path(entry), home)]
-    return found if str(home) in found else [str(home), *found]
+    if str(home) in found:
+        return found
+    return [str(home), *found]
 
 
 def interpreter_words(module: str, *arguments: str) -> list[str]:
@@ -68,7 +73,9 @@ def _find(library: str) -> str:
     from importlib.util import find_spec
 
     spec = find_spec(library)
-    return spec.origin or "" if spec else ""
+    if spec:
+        return spec.origin or ""
+    return ""
 
 
 def start_child(

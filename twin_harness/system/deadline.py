@@ -86,13 +86,19 @@ def ask(question: str, folder: str, patience_s: float = PATIENCE_S) -> Any:
 
 def _hear(process: subprocess.Popen[bytes], patience_s: float) -> tuple[bytes, bool]:
     """Return what a process that asks has said, and whether it came to its end in time."""
-    output = process.stdout.fileno() if process.stdout is not None else -1
+    if process.stdout is not None:
+        output = process.stdout.fileno()
+    else:
+        output = -1
     # An interpreter takes its time to start on a loaded machine; its first line says that it asks now.
     data, is_heard, deadline_s = b"", True, monotonic_s() + 4 * patience_s
     while not data.endswith(b"}\n"):
         left_s = max(0.0, deadline_s - monotonic_s())
         is_heard = bool(readable_of([output], left_s))
-        more = os.read(output, _MOST_BYTES) if is_heard else b""
+        if is_heard:
+            more = os.read(output, _MOST_BYTES)
+        else:
+            more = b""
         if not more:
             break
         if not data:
@@ -107,7 +113,9 @@ def _last_words(process: subprocess.Popen[bytes]) -> str:
         return ""
     lines = os.read(process.stderr.fileno(), _MOST_BYTES).decode(errors="replace").split("\n")
     said = [line.strip() for line in lines if line.strip()]
-    return f": {said[-1]:.{_MOST_WORDS}}" if said else ""
+    if said:
+        return f": {said[-1]:.{_MOST_WORDS}}"
+    return ""
 
 
 def _give_up(process: subprocess.Popen[bytes]) -> None:
@@ -163,7 +171,10 @@ class Space(NamedTuple):
 def space_from(total: int, free: int, available: int, unit_bytes: int) -> Space:
     """Return the space that statvfs(3) tells; the used share is of what users can have, as df has it."""
     used = total - free
-    share = 100.0 * used / (used + available) if used + available else float("nan")
+    if used + available:
+        share = 100.0 * used / (used + available)
+    else:
+        share = float("nan")
     return Space(total * unit_bytes, available * unit_bytes, share)
 
 
@@ -245,12 +256,20 @@ class SpaceWatch:
         self._asked_s = None
         number, *figures = _ANSWER.unpack(data)
         self.errno = number
-        self.fault = os.strerror(number) if number else ""
-        self.space = None if number else space_from(*figures)
+        if number:
+            self.fault = os.strerror(number)
+        else:
+            self.fault = ""
+        if number:
+            self.space = None
+        else:
+            self.space = space_from(*figures)
 
     def waited_s(self, now_s: float) -> float:
         """Return how long the open question has waited for its answer; 0 where none is open."""
-        return max(0.0, now_s - self._asked_s) if self._asked_s is not None else 0.0
+        if self._asked_s is not None:
+            return max(0.0, now_s - self._asked_s)
+        return 0.0
 
     def close(self) -> None:
         """End the process that asks; one that the filesystem holds is left to the kernel."""

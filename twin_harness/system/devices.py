@@ -197,8 +197,14 @@ class InterfaceWatch:
         Args:
             is_all: look at all of them now.
         """
-        chosen = sorted({*self._new, *self._seen}) if is_all else self._next()
-        self._new = self._new[len(chosen) :] if not is_all else []
+        if is_all:
+            chosen = sorted({*self._new, *self._seen})
+        else:
+            chosen = self._next()
+        if not is_all:
+            self._new = self._new[len(chosen) :]
+        else:
+            self._new = []
         found = {name: _look_at(name, self._root) for name in chosen}
         changed = {name: now for name, now in found.items() if self._seen.get(name) != now}
         if not changed and not self._has_gone:
@@ -264,7 +270,9 @@ def _target(link: str) -> str:
     try:
         return os.readlink(link)
     except OSError:
-        return link if os.path.isdir(link) else ""
+        if os.path.isdir(link):
+            return link
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

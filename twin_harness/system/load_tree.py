@@ -49,7 +49,10 @@ def marked_processes(mark: str) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             is_ours = folder.stat().st_uid == os.getuid() and int(folder.name) != os.getpid()
-            data = (folder / "environ").read_bytes() if is_ours else b""
+            if is_ours:
+                data = (folder / "environ").read_bytes()
+            else:
+                data = b""
         except OSError:
             continue
         if any(entry.startswith(wanted) for entry in data.split(b"\0")):

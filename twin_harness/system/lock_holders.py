@@ -73,7 +73,9 @@ def _taker(folder: Path, link: Path, path: str) -> int | None:
     except OSError:
         return None
     locks = [line.split() for line in lines if line.startswith("lock:") and "FLOCK" in line]
-    return int(locks[0][5]) if locks else None
+    if locks:
+        return int(locks[0][5])
+    return None
 
 
 def _recorded(path: str) -> list[Holder]:
@@ -100,7 +102,9 @@ def command_of(pid: int) -> str:
     except OSError:
         return ""
     words = data.replace(b"\0", b" ").decode("utf-8", "replace").strip()
-    return words if len(words) <= _LONGEST_COMMAND else f"{words[: _LONGEST_COMMAND - 1]}…"
+    if len(words) <= _LONGEST_COMMAND:
+        return words
+    return f"{words[: _LONGEST_COMMAND - 1]}…"
 
 
 def describe(holders: list[Holder]) -> str:
@@ -109,7 +113,10 @@ def describe(holders: list[Holder]) -> str:
         return ""
     first = next((holder for holder in holders if holder.pid == holder.taker), holders[0])
     command = command_of(first.pid)
-    more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
+    if len(holders) > 1:
+        more = f" and {len(holders) - 1} more"
+    else:
+        more = ""
     return f" (process {first.pid}{f', {command}' if command else ''}{more})"
 
 

@@ -75,7 +75,9 @@ class Machine:
             return self.scratch_backing
         if self.scratch_filesystem in MEMORY_BACKED:
             return "memory"
-        return "network" if self.scratch_filesystem in NETWORK_BACKED else ""
+        if self.scratch_filesystem in NETWORK_BACKED:
+            return "network"
+        return ""
 
     @property
     def bounding_limit_bytes(self) -> int | None:
@@ -85,7 +87,9 @@ class Machine:
     @property
     def part_number(self) -> int:
         """Which part this is, counted from 1; 0 for a whole machine."""
-        return int(self.partition[1:]) + 1 if self.partition else 0
+        if self.partition:
+            return int(self.partition[1:]) + 1
+        return 0
 
     @property
     def is_within_quota(self) -> bool:
@@ -156,7 +160,9 @@ def known_fingerprints(facts: dict[str, Any]) -> tuple[str, ...]:
         found = Machine.from_json(facts).fingerprints
     except (KeyError, TypeError, ValueError, AttributeError):
         return (stated,)
-    return found if stated in found and "foretold_by" not in facts else (stated,)
+    if stated in found and "foretold_by" not in facts:
+        return found
+    return (stated,)
 
 
 def is_same_machine(facts: dict[str, Any], others: dict[str, Any]) -> bool:
@@ -277,7 +283,9 @@ def _cpu_kinds(allowed: tuple[int, ...], root: str = "/sys/devices") -> str:
         return ",".join(f"{count}x{name}" for name, count in sorted(kinds.items()))
 
     ours = signature(allowed)
-    return "" if ours == signature(first) else ours
+    if ours == signature(first):
+        return ""
+    return ours
 
 
 def parse_cpu_list(text: str) -> tuple[int, ...]:

@@ -119,7 +119,9 @@ def led_to_by(folder: Path) -> str:
     except (OSError, ValueError):
         return ""
     is_name = name == Path(name).name and name not in ("", ".", "..")
-    return name if is_name and len(name) <= _LONGEST_NAME_BYTES else ""
+    if is_name and len(name) <= _LONGEST_NAME_BYTES:
+        return name
+    return ""
 
 
 def follow(path: str | Path) -> Path:

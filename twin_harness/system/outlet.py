@@ -52,7 +52,10 @@ class Outlet:
         self._descriptor = descriptor
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
         is_escaping = getattr(stream, "errors", None) == "surrogateescape"  # of a C locale: bytes of file names come out as they came in
-        self._errors = "surrogateescape" if is_escaping else "strict"
+        if is_escaping:
+            self._errors = "surrogateescape"
+        else:
+            self._errors = "strict"
         self._waiting = bytearray()
         self._lock = threading.Lock()
 
@@ -64,7 +67,10 @@ class Outlet:
         """
         descriptor = None
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            descriptor = stream.fileno() if stream is not None else None
+            if stream is not None:
+                descriptor = stream.fileno()
+            else:
+                descriptor = None
         outlet = cls(descriptor, stream)
         if stream is None:
             outlet.fault = "it is closed"
@@ -117,9 +123,15 @@ class Outlet:
         if self._waiting and self.stream is not None:
             with contextlib.suppress(OSError, ValueError):
                 self.stream.flush()  # what others wrote there comes first
-        end_s = None if patience_s is None else monotonic_s() + patience_s
+        if patience_s is None:
+            end_s = None
+        else:
+            end_s = monotonic_s() + patience_s
         while self._waiting and not self.fault:
-            left_s = None if end_s is None else max(0.0, end_s - monotonic_s())
+            if end_s is None:
+                left_s = None
+            else:
+                left_s = max(0.0, end_s - monotonic_s())
             if not self._takes(left_s):
                 return
             try:
@@ -165,7 +177,10 @@ class Outlet:
             errno.EIO,
             errno.ECONNRESET,
         )
-        self.fault = "its reader went away" if self.is_reader_gone else str(getattr(error, "strerror", None) or error)
+        if self.is_reader_gone:
+            self.fault = "its reader went away"
+        else:
+            self.fault = str(getattr(error, "strerror", None) or error)
         self.lost_lines += _lines_in(text) + _lines_in(self._waiting.decode(self._encoding, "replace"))
         self._waiting.clear()
 

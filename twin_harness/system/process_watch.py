@@ -42,13 +42,18 @@ class ProcessWatch:
                 self._unseen[pid] = start_ticks(pid)
             else:
                 self.descriptors.append(descriptor)
-        self.longest_wait_s = LOOK_EVERY_S if self._unseen else None
+        if self._unseen:
+            self.longest_wait_s = LOOK_EVERY_S
+        else:
+            self.longest_wait_s = None
 
     def shortened(self, wait_s: float | None) -> float | None:
         """Return how long to wait when one would wait that long (None: for ever)."""
         if self.longest_wait_s is None:
             return wait_s
-        return self.longest_wait_s if wait_s is None else min(wait_s, self.longest_wait_s)
+        if wait_s is None:
+            return self.longest_wait_s
+        return min(wait_s, self.longest_wait_s)
 
     def has_ended(self, readable: Iterable[int] = ()) -> bool:
         """Tell whether one of them has ended, given which descriptors a poll has found readable."""

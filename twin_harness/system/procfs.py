@@ -54,7 +54,9 @@ class KeptFile:
         data = os.pread(self._descriptor, self._size_bytes, 0)
         if self._has_records:
             is_short = len(data) <= _SHORT_BYTES and len(data) < self._size_bytes
-            return data if is_short else self._with_rest(data)
+            if is_short:
+                return data
+            return self._with_rest(data)
         while len(data) == self._size_bytes:
             self._size_bytes *= 2
             data = os.pread(self._descriptor, self._size_bytes, 0)
@@ -273,9 +275,14 @@ class ControlGroup:
     def throttled(self) -> tuple[int, int] | None:
         """Return in how many periods the quota held the group up, and how many there were; None without a quota."""
         folder = self.quota_folder()
-        stat = read_text(folder / "cpu.stat").encode() if folder else b""
+        if folder:
+            stat = read_text(folder / "cpu.stat").encode()
+        else:
+            stat = b""
         periods, throttled = stat_value(stat, b"nr_periods"), stat_value(stat, b"nr_throttled")
-        return (throttled, periods) if throttled is not None and periods is not None else None
+        if throttled is not None and periods is not None:
+            return (throttled, periods)
+        return None
 
     def allows_real_time(self) -> bool:
         """Tell whether the group may run real-time tasks at all (version 1, CONFIG_RT_GROUP_SCHED: ``cpu.rt_runtime_us`` of 0 refuses)."""
@@ -284,7 +291,9 @@ class ControlGroup:
     def name_of(self, folder: Path) -> str:
         """Return a group's path below the root of its hierarchy, as this process sees it."""
         roots = [folders[-1] for folders in (self._cpu_folders, self._memory_folders) if folders and folder.is_relative_to(folders[-1])]
-        return f"/{folder.relative_to(roots[0])}".removesuffix("/.") or "/" if roots else str(folder)
+        if roots:
+            return f"/{folder.relative_to(roots[0])}".removesuffix("/.") or "/"
+        return str(folder)
 
 
 @dataclass(frozen=True)
@@ -335,7 +344,9 @@ class GroupCpu:
         except (OSError, ValueError):
             return None
         usage, user, system = found
-        return None if usage is None else (usage, user or 0, system or 0)
+        if usage is None:
+            return None
+        return (usage, user or 0, system or 0)
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -376,10 +387,16 @@ class GroupMemory:
         left = None
         self.stat = b""
         for limit_bytes, usage, stat in self._bounds:
-            content = stat.read() if stat is not None else b""
+            if stat is not None:
+                content = stat.read()
+            else:
+                content = b""
             self.stat = self.stat or content
             own = limit_bytes - max(0, int(usage.read()) - inactive_file_bytes(content))
-            left = own if left is None else min(left, own)
+            if left is None:
+                left = own
+            else:
+                left = min(left, own)
         return left
 
     def close(self) -> None:
@@ -399,7 +416,10 @@ class AvailableMemory:
 
     def __init__(self, limit_bytes: int | None = None) -> None:
         self._meminfo = keep("/proc/meminfo", 8192)
-        self._group = GroupMemory(limit_bytes=limit_bytes) if limit_bytes is not None else None
+        if limit_bytes is not None:
+            self._group = GroupMemory(limit_bytes=limit_bytes)
+        else:
+            self._group = None
 
     def read_bytes(self) -> int | None:
         """Return what is available now; None where the kernel does not tell."""
@@ -408,8 +428,13 @@ class AvailableMemory:
         available = read_meminfo(self._meminfo.read()).get(b"MemAvailable")
         if available is None:
             return None
-        left = self._group.left_bytes() if self._group else None
-        return available if left is None else min(available, left)
+        if self._group:
+            left = self._group.left_bytes()
+        else:
+            left = None
+        if left is None:
+            return available
+        return min(available, left)
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -422,7 +447,10 @@ class AvailableMemory:
 def stat_value(stat: bytes, *names: bytes) -> int | None:
     """Return the number beside the first of some names that a file of ``name number`` lines has; None when it has none of them."""
     for name in names:
-        at = 0 if stat.startswith(name + b" ") else stat.find(b"\n" + name + b" ") + 1
+        if stat.startswith(name + b" "):
+            at = 0
+        else:
+            at = stat.find(b"\n" + name + b" ") + 1
         if at or stat.startswith(name + b" "):
             return int(stat[at + len(name) :].split(None, 1)[0])
     return None
@@ -446,7 +474,9 @@ def believable_celsius(data: bytes) -> float:
         celsius = int(data) / 1000.0
     except ValueError:
         return float("nan")
-    return celsius if _LEAST_CELSIUS < celsius < _MOST_CELSIUS else float("nan")
+    if _LEAST_CELSIUS < celsius < _MOST_CELSIUS:
+        return celsius
+    return float("nan")
 
 
 def cpu_temperature_files(root: str = "/sys/class/hwmon") -> list[tuple[str, float]]:
@@ -466,7 +496,10 @@ def cpu_temperature_files(root: str = "/sys/class/hwmon") -> list[tuple[str, flo
             if label == "Tctl" and "Tdie" in labels.values():
                 continue
             critical = read_text(str(path).replace("_input", "_crit"))
-            celsius = int(critical) / 1000.0 if critical.isdecimal() else float("nan")
+            if critical.isdecimal():
+                celsius = int(critical) / 1000.0
+            else:
+                celsius = float("nan")
             # Boards are known to call 0 or 20 °C critical, above all by ACPI: such a value says
             # nothing.
             is_believable = celsius >= LEAST_CRITICAL_CELSIUS and name != "acpitz"
@@ -505,7 +538,9 @@ def _with_parents(root: Path, path: str) -> list[Path]:
 def _mount(root: str, controller: str, controllers: str) -> Path:
     """Return where a controller of version 1 is mounted: by its own name, or by those of all that share the hierarchy."""
     folder = Path(root, controller)
-    return folder if folder.exists() else Path(root, controllers)
+    if folder.exists():
+        return folder
+    return Path(root, controllers)
 
 
 def _usage_file(folder: Path) -> str:

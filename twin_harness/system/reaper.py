@@ -120,7 +120,10 @@ def _remove_unregistered(folder: Path, descriptor: int, names: list[str]) -> lis
     """
     old = []
     for name in names:
-        patience_s = _LINES_S if name.endswith(".lines") else _UNREGISTERED_S
+        if name.endswith(".lines"):
+            patience_s = _LINES_S
+        else:
+            patience_s = _UNREGISTERED_S
         is_done = sees_every_process() or _is_older_than_boot(descriptor, name)
         if is_done and _age_s(descriptor, name) > patience_s:
             old.append(name)

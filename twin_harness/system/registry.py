@@ -110,7 +110,9 @@ def _describe(pid: int) -> tuple[int, int, str] | None:
     except OSError:
         return None
     ticks = start_ticks(pid)
-    return (ticks, uid, command) if ticks is not None else None
+    if ticks is not None:
+        return (ticks, uid, command)
+    return None
 
 
 def registry_path(board: Path) -> Path:

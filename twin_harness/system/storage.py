@@ -110,7 +110,10 @@ def may_fall_silent(path: str) -> bool:
         name = left.pop()
         if name in ("", "."):
             continue
-        here = os.path.dirname(here) if name == ".." else os.path.join(here, name)
+        if name == "..":
+            here = os.path.dirname(here)
+        else:
+            here = os.path.join(here, name)
         if _is_on_one_of(here, silent):
             return True
         try:
@@ -120,7 +123,10 @@ def may_fall_silent(path: str) -> bool:
         links += 1
         if links > _MOST_LINKS:
             return False
-        here = "/" if target.startswith("/") else os.path.dirname(here)
+        if target.startswith("/"):
+            here = "/"
+        else:
+            here = os.path.dirname(here)
         left += reversed(target.split("/"))
     return _is_on_one_of(here, silent)
 
@@ -179,7 +185,10 @@ def _descend(path: str, mounts: list[Mount], depth: int) -> Storage:
     found = [_backing_of(device, mounts, depth) for device in devices]
     if not found:
         return Storage(kind, "", "", f"{kind} on {_UNSEEN}")
-    single = devices[0] if len(devices) == 1 else ""
+    if len(devices) == 1:
+        single = devices[0]
+    else:
+        single = ""
     backing, layers = _together(found)
     return Storage(kind, single, backing, f"{kind} on {layers}")
 
@@ -187,14 +196,19 @@ def _descend(path: str, mounts: list[Mount], depth: int) -> Storage:
 def _together(found: list[tuple[str, str]]) -> tuple[str, str]:
     """Return what several devices are together: what all of them are, else nothing."""
     backings = {backing for backing, _ in found}
-    backing = backings.pop() if len(backings) == 1 else ""
+    if len(backings) == 1:
+        backing = backings.pop()
+    else:
+        backing = ""
     return backing, ", ".join(layers for _, layers in found)
 
 
 def _folder_below(mount: Mount) -> str:
     """Return the folder of another filesystem that keeps the bytes; empty where none is seen."""
     if mount.kind == "ecryptfs":
-        return os.path.realpath(mount.source) if os.path.isdir(mount.source) else ""
+        if os.path.isdir(mount.source):
+            return os.path.realpath(mount.source)
+        return ""
     if mount.kind != "overlay":
         return ""
     folders = {}
@@ -205,7 +219,9 @@ def _folder_below(mount: Mount) -> str:
     # In a container both are of the host: their names mean nothing here.
     upper, work = folders.get("upperdir", ""), folders.get("workdir", "")
     is_seen = os.path.isabs(upper) and os.path.isdir(upper) and os.path.isdir(work)
-    return os.path.realpath(upper) if is_seen else ""
+    if is_seen:
+        return os.path.realpath(upper)
+    return ""
 
 
 def _backing_by_trial(folder: str) -> str:
@@ -232,12 +248,16 @@ def _backing_by_trial(folder: str) -> str:
         os.close(descriptor)
     if before is None or after is None:
         return ""
-    return "disk" if after > before else "memory"
+    if after > before:
+        return "disk"
+    return "memory"
 
 
 def _written_bytes(account: str) -> int | None:
     found = re.search(r"^write_bytes: (\d+)$", account, re.MULTILINE)
-    return int(found.group(1)) if found else None
+    if found:
+        return int(found.group(1))
+    return None
 
 
 def _devices(mount: Mount, number: int) -> list[str]:
@@ -249,7 +269,9 @@ def _devices(mount: Mount, number: int) -> list[str]:
     if mount.kind == "btrfs":
         return _btrfs_devices(named) or named
     # An anonymous device number: the source of the mount says what it stands on.
-    return named if mount.kind in _OF_MANY_DEVICES or len(named) == 1 else []
+    if mount.kind in _OF_MANY_DEVICES or len(named) == 1:
+        return named
+    return []
 
 
 def _btrfs_devices(named: list[str]) -> list[str]:
@@ -266,13 +288,17 @@ def _device_of_file(path: str) -> str:
         status = os.stat(path)
     except OSError:
         return ""
-    return _device(status.st_rdev) if stat.S_ISBLK(status.st_mode) else ""
+    if stat.S_ISBLK(status.st_mode):
+        return _device(status.st_rdev)
+    return ""
 
 
 def _device(number: int) -> str:
     """Return the whole block device of a number; empty when there is none."""
     link = SYSFS / f"dev/block/{os.major(number)}:{os.minor(number)}"
-    return _whole(link.resolve()) if link.exists() else ""
+    if link.exists():
+        return _whole(link.resolve())
+    return ""
 
 
 def _whole(folder: Path) -> str:

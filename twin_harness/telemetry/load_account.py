@@ -197,7 +197,10 @@ class LoadAccount:
                 self._plans.pop(slot, None)
             else:
                 self._plans[slot] = window = PlannedWindow.from_json(plan)
-                self._part_of_slot[slot] = self._parts.index(window.partition) if window.partition in self._parts else 0
+                if window.partition in self._parts:
+                    self._part_of_slot[slot] = self._parts.index(window.partition)
+                else:
+                    self._part_of_slot[slot] = 0
         self._sequences = sequences
 
     def _refresh_processes(self) -> None:
@@ -215,7 +218,10 @@ class LoadAccount:
                     known.moved_bytes = process.base
                 present[process.slot] = known
             else:
-                first_ns = process.base if process.kind == "harness" else 0
+                if process.kind == "harness":
+                    first_ns = process.base
+                else:
+                    first_ns = 0
                 if is_first and process.kind == "harness":  # what it spent before the first row is of no row
                     first_ns = (process_cpu_ns(process.pid) if process.pid else None) or first_ns
                 present[process.slot] = _Known(process, first_ns, process.base if process.kind == "disk" else 0, self._part_of_slot.get(process.plan, -1))
@@ -290,7 +296,9 @@ class LoadAccount:
             return self._board.fsynced_bytes(process.slot)
         if process.state == ENDED:
             return process.final[0]
-        return process_cpu_ns(process.pid) if process.pid else None
+        if process.pid:
+            return process_cpu_ns(process.pid)
+        return None
 
     def _moved_bytes(self, process: LoadProcess) -> float:
         """Return the bytes that a disk load has moved since its start; NaN where the kernel keeps no account of them."""
@@ -300,4 +308,6 @@ class LoadAccount:
             return self._board.fsynced_bytes(process.slot)
         if process.state == ENDED:
             return process.final[1]
-        return sum(process_io_bytes(process.pid) or (0, 0)) if process.pid else 0
+        if process.pid:
+            return sum(process_io_bytes(process.pid) or (0, 0))
+        return 0

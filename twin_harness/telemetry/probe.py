@@ -46,7 +46,10 @@ class _Worst:
         acknowledged = self._board.probe_acknowledged()
         if acknowledged != self._seen:
             self._seen, self._worst_ms = acknowledged, nan
-        self._worst_ms = value_ms if self._worst_ms != self._worst_ms else max(self._worst_ms, value_ms)
+        if self._worst_ms != self._worst_ms:
+            self._worst_ms = value_ms
+        else:
+            self._worst_ms = max(self._worst_ms, value_ms)
         self._board.publish_probe(self._index, self._worst_ms, self._seen)
 
 

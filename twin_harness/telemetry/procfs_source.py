@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from math import nan
+from math import isnan, nan
 from operator import add
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +157,9 @@ class QuotaCpu:
 
     def read_us(self) -> tuple[int, int, int] | None:
         """Return what the group has used so far, in all, in user mode and in the kernel."""
-        return self._use.read_us() if self._use is not None else None
+        if self._use is not None:
+            return self._use.read_us()
+        return None
 
     def percents(self, times: tuple[list[int], list[int]], before: Counters, now: Counters, dt_s: float, rates: Rates) -> tuple[float, ...]:
         """Return busy, user, system, iowait, steal and irq; a row's figures may exceed 100, for a quota is spent in bursts."""
@@ -166,7 +168,9 @@ class QuotaCpu:
             return nan, nan, nan, iowait, steal, irq
         of_group = rates.of("cgroup CPU", before.group, now.group, dt_s)
         used, user, system = (rate / self._us_per_percent_s for rate in of_group)
-        known_steal = 0.0 if steal != steal else steal  # noqa: PLR0124 - NaN alone is unequal to itself; between two ticks
+        known_steal = 0.0
+        if not isnan(steal):
+            known_steal = steal
         return used + known_steal, user, system, iowait, steal, irq
 
 
@@ -181,7 +185,10 @@ def per_cpu_percents(before: Counters, now: Counters, possible: Sequence[int]) -
     cells = []
     for number in possible:
         start, end = before.per_cpu.get(number), now.per_cpu.get(number)
-        total = end[1] - start[1] if start and end else 0
+        if start and end:
+            total = end[1] - start[1]
+        else:
+            total = 0
         if start and end and total > 0:
             cells.append(min(100.0, max(0.0, 100.0 * (end[0] - start[0]) / total)))
         else:
@@ -217,8 +224,14 @@ class ProcfsSource:
         self._network_data = b""
         self._block_names: list[str] | None = None
         self._is_disk_lost = False
-        self._group = GroupMemory(limit_bytes=machine["memory_limit_bytes"]) if self._is_limited else None
-        self._quota = QuotaCpu(machine, self.resets) if is_within_quota(machine) else None
+        if self._is_limited:
+            self._group = GroupMemory(limit_bytes=machine["memory_limit_bytes"])
+        else:
+            self._group = None
+        if is_within_quota(machine):
+            self._quota = QuotaCpu(machine, self.resets)
+        else:
+            self._quota = None
         self._rates = Rates(self.resets)
         self._disk_rates = DeviceRates("disk", 4, self.resets)
         self._network_rates = DeviceRates("network interface", 6, self.resets)
@@ -406,7 +419,10 @@ class ProcfsSource:
     def _listed_disks(self) -> frozenset[str]:
         """Return the names of /proc/diskstats."""
         try:
-            data = self._diskstats.read() if self._diskstats else b""
+            if self._diskstats:
+                data = self._diskstats.read()
+            else:
+                data = b""
         except OSError:
             return frozenset()
         return frozenset(line[0].decode() for line in _DISK_LINE.findall(data))
@@ -505,14 +521,20 @@ class ProcfsSource:
             pages = group_pages(self._group.stat, pages)
         percent = within_percent(100.0 * (total - available) / total)
         swap_total = table.get(b"SwapTotal", 0)
-        swap_percent = 100.0 * (swap_total - table.get(b"SwapFree", nan)) / swap_total if swap_total else nan
+        if swap_total:
+            swap_percent = 100.0 * (swap_total - table.get(b"SwapFree", nan)) / swap_total
+        else:
+            swap_percent = nan
         gauges = (percent, total - available, available, *pages, swap_percent)
         slow = self._slow
         return (*gauges, slow.swap_in, slow.swap_out, slow.faults, slow.major_faults), percent
 
     def _meminfo_table(self) -> dict[bytes, int]:
         try:
-            table = _meminfo_fields(self._meminfo.read()) if self._meminfo else {}
+            if self._meminfo:
+                table = _meminfo_fields(self._meminfo.read())
+            else:
+                table = {}
         except OSError as error:
             self.resets.failed("/proc/meminfo", error, _OF_FILE["meminfo"])
             return {}
@@ -530,8 +552,14 @@ class ProcfsSource:
         busy = depth = nan
         if before.device and now.device:
             busy_ms, weighted_ms = (end - start for start, end in zip(before.device, now.device, strict=True))
-            busy = min(100.0, busy_ms / dt_s / 10.0) if busy_ms >= 0 else nan
-            depth = weighted_ms / dt_s / 1000.0 if weighted_ms >= 0 else nan
+            if busy_ms >= 0:
+                busy = min(100.0, busy_ms / dt_s / 10.0)
+            else:
+                busy = nan
+            if weighted_ms >= 0:
+                depth = weighted_ms / dt_s / 1000.0
+            else:
+                depth = nan
         return (read, write, reads, writes, busy, depth, self._slow.disk_used_percent), (read + write)
 
 
@@ -573,7 +601,10 @@ def _counters_of(data: bytes, name: bytes) -> tuple[bytes, ...]:
     while at > 0 and data[at - 1] not in b" \n":  # the end of a longer name
         at = data.find(name + b":", at + 1)
     begin = at + len(name) + 1
-    fields = data[begin : begin + _WIDEST_LINE].split(None, 12) if at >= 0 else []
+    if at >= 0:
+        fields = data[begin : begin + _WIDEST_LINE].split(None, 12)
+    else:
+        fields = []
     if len(fields) < 12:
         return ()
     return fields[0], fields[2], fields[3], fields[8], fields[10], fields[11]

@@ -262,7 +262,9 @@ class Logger:
 
 def _quoted(text: str) -> str:
     """Return a label as a CSV cell."""
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n') else text
+    if any(sign in text for sign in ',"\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
 
 
 class _Watch:
@@ -318,7 +320,9 @@ def _lock_memory() -> None:
 def _bounded(notes: list[str]) -> list[str]:
     """Return the first notes, and how many more there are."""
     more = len(notes) - _MOST_NOTES
-    return notes if more <= 0 else [*notes[:_MOST_NOTES], f"and {more} more notes of the logger"]
+    if more <= 0:
+        return notes
+    return [*notes[:_MOST_NOTES], f"and {more} more notes of the logger"]
 
 
 def replace_json(path: str, data: dict[str, Any]) -> None:
@@ -403,4 +407,6 @@ def main() -> int:
         error = error or "the account cannot be written"
     board.free_process(slot)
     board.close()
-    return 1 if error else 0
+    if error:
+        return 1
+    return 0

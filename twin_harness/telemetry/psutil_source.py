@@ -63,8 +63,14 @@ class PsutilSource:
         self._interfaces: frozenset[str] = frozenset()
         self._look_due_s = 0.0
         is_bounded = machine["memory_limit_bytes"] < machine["memory_total_bytes"]
-        self._group = GroupMemory(limit_bytes=machine["memory_limit_bytes"]) if is_bounded else None
-        self._quota = QuotaCpu(machine, self.resets) if is_within_quota(machine) else None
+        if is_bounded:
+            self._group = GroupMemory(limit_bytes=machine["memory_limit_bytes"])
+        else:
+            self._group = None
+        if is_within_quota(machine):
+            self._quota = QuotaCpu(machine, self.resets)
+        else:
+            self._quota = None
         self._slow = SlowMetrics(machine, self.resets, has_vmstat=False)
         self._parts = Parts(machine)
         self._before = Counters()
@@ -176,7 +182,10 @@ class PsutilSource:
             return
         if is_due or found.keys() != self._disk_names:
             self._disk_names = frozenset(found)
-            self._disks = counted_disks(self._disk_names) if sys.platform == "linux" else self._disk_names
+            if sys.platform == "linux":
+                self._disks = counted_disks(self._disk_names)
+            else:
+                self._disks = self._disk_names
         now.disk = {name: (entry.read_bytes, entry.write_bytes, entry.read_count, entry.write_count) for name, entry in found.items() if name in self._disks}
         scratch = found.get(self._scratch_device)
         if scratch is not None and hasattr(scratch, "busy_time"):
@@ -206,14 +215,20 @@ class PsutilSource:
             if name in self._interfaces
         }
         loopbacks = [entry.bytes_recv for name, entry in found.items() if name in LOOPBACKS]
-        now.loopback = sum(loopbacks) if loopbacks else nan
+        if loopbacks:
+            now.loopback = sum(loopbacks)
+        else:
+            now.loopback = nan
 
     def _memory(self) -> tuple[tuple[float, ...], float]:
         total, slow = self._machine["memory_limit_bytes"], self._slow
         found = self._asked("memory", psutil.virtual_memory, "the memory columns are empty")
         available: float = min(found.available, total) if found is not None else nan
         # Control groups are none of psutil's: where one bounds, what it leaves is asked of it.
-        cached = getattr(found, "cached", nan) if "cached" not in self._zero_filled else nan
+        if "cached" not in self._zero_filled:
+            cached = getattr(found, "cached", nan)
+        else:
+            cached = nan
         pages: tuple[float, ...] = (cached, nan, nan)
         left = left_in(self._group, self.resets)
         if left is not None and self._group is not None and found is not None:

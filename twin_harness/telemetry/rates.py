@@ -132,7 +132,10 @@ class DeviceRates:
             self._note(device, "went during the run")
 
     def _note(self, device: bytes | str, what: str) -> None:
-        name = device.decode(errors="replace") if isinstance(device, bytes) else device
+        if isinstance(device, bytes):
+            name = device.decode(errors="replace")
+        else:
+            name = device
         cause = what.partition(" (")[0]
         self._notes.once(
             f"{self._kind} {name} {cause}",

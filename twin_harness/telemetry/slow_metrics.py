@@ -54,7 +54,10 @@ class SlowMetrics:
         self._notes = notes
         self._rates = Rates(notes)
         self._has_vmstat = has_vmstat
-        self._vmstat = keep("/proc/vmstat", 16384, has_records=True) if has_vmstat else None
+        if has_vmstat:
+            self._vmstat = keep("/proc/vmstat", 16384, has_records=True)
+        else:
+            self._vmstat = None
         self._zones = power_zones()
         self._frequency_files: list[KeptFile] = []
         self._temperatures: list[KeptFile] = []
@@ -68,7 +71,10 @@ class SlowMetrics:
         self._links_beside = 0
         self._vm: list[float] | None = None
         self._energy_uj: list[int | None] = []
-        self._zero_filled = frozenset[str]() if has_vmstat else _zero_filled_swap()
+        if has_vmstat:
+            self._zero_filled = frozenset[str]()
+        else:
+            self._zero_filled = _zero_filled_swap()
         self.swap_percent = nan
         self.swap_in = self.swap_out = self.faults = self.major_faults = nan
         self.frequency_hz = self.processes = self.disk_used_percent = self.temperature_celsius = self.power_watts = nan
@@ -127,9 +133,15 @@ class SlowMetrics:
         space.take(wait_s)
         waited_s = space.waited_s(now_s)
         if waited_s < _STALE_S:
-            self.disk_used_percent = space.space.used_percent if space.space is not None else nan
+            if space.space is not None:
+                self.disk_used_percent = space.space.used_percent
+            else:
+                self.disk_used_percent = nan
             if space.fault:
-                until = "to the end" if space.is_lost else "until it can be"
+                if space.is_lost:
+                    until = "to the end"
+                else:
+                    until = "until it can be"
                 self._notes.once(
                     f"no space: {space.fault}",
                     f"the space of {space.folder} could not be read ({space.fault:.120}): disk_used_percent is empty {until}",
@@ -154,7 +166,9 @@ class SlowMetrics:
             found = [float(value) * 1e6 for number, value in megahertz if int(number) in self._allowed]
         else:
             return _psutil_frequency_hz(self._allowed)
-        return sum(found) / len(found) if found else nan
+        if found:
+            return sum(found) / len(found)
+        return nan
 
     def _scaled_hz(self) -> list[float]:
         """Return what cpufreq answers.
@@ -232,7 +246,10 @@ class SlowMetrics:
             warnings.simplefilter("ignore")
             found, before = psutil.swap_memory(), self._vm
         self._vm = now = [nan if name in self._zero_filled else float(getattr(found, name)) for name in ("sin", "sout")]
-        self.swap_percent = float(found.percent) if found.total else nan
+        if found.total:
+            self.swap_percent = float(found.percent)
+        else:
+            self.swap_percent = nan
         if before is not None:
             self.swap_in, self.swap_out = self._rates.of("swap", before, now, dt_s)
 
@@ -249,7 +266,10 @@ class SlowMetrics:
             sentence = f"the energy of {mute} cannot be read (the kernel lets root alone)"
             self._notes.once("power", f"{sentence}: power_watts is empty")
         watts = [_watts(zone, start, end, dt_s) for zone, start, end in zip(self._zones, before, energy, strict=False)]
-        self.power_watts = sum(watts) if watts else nan
+        if watts:
+            self.power_watts = sum(watts)
+        else:
+            self.power_watts = nan
         if watts and isnan(self.power_watts) and None not in (*before, *energy):
             sentence = f"an energy counter was set back from {before} to {energy} µJ"
             self._notes.once("energy", f"{sentence}: power_watts is empty for a second")
@@ -258,15 +278,22 @@ class SlowMetrics:
 def _energy_uj(zone: PowerZone) -> int | None:
     """Return the counter; None where the zone is gone, is root's, or says what is no number."""
     text = read_text(zone.path)
-    return int(text) if text.isdecimal() else None
+    if text.isdecimal():
+        return int(text)
+    return None
 
 
 def _watts(zone: PowerZone, start_uj: int | None, end_uj: int | None, dt_s: float) -> float:
     if start_uj is None or end_uj is None:
         return nan
-    moved_uj = end_uj - start_uj if end_uj >= start_uj else end_uj - start_uj + zone.range_uj
+    if end_uj >= start_uj:
+        moved_uj = end_uj - start_uj
+    else:
+        moved_uj = end_uj - start_uj + zone.range_uj
     watts = moved_uj / dt_s / 1e6
-    return watts if 0 <= watts <= _MOST_WATTS else nan
+    if 0 <= watts <= _MOST_WATTS:
+        return watts
+    return nan
 
 
 def _counter(data: bytes, name: bytes) -> float:
@@ -278,7 +305,9 @@ def _counter(data: bytes, name: bytes) -> float:
     if at < 0:
         return nan
     value = data[at + len(name) :].split(b"\n", 1)[0]
-    return float(value) if value.isdigit() else nan
+    if value.isdigit():
+        return float(value)
+    return nan
 
 
 def _zero_filled_swap() -> frozenset[str]:
@@ -289,7 +318,9 @@ def _zero_filled_swap() -> frozenset[str]:
             psutil.swap_memory()
         except UNREADABLE:
             return frozenset(("sin", "sout"))
-    return frozenset(("sin", "sout")) if heard else frozenset()
+    if heard:
+        return frozenset(("sin", "sout"))
+    return frozenset()
 
 
 def _psutil_frequency_hz(allowed: frozenset[int]) -> float:
@@ -298,7 +329,9 @@ def _psutil_frequency_hz(allowed: frozenset[int]) -> float:
     except UNREADABLE:
         return nan
     chosen = [entry.current for number, entry in enumerate(frequencies or []) if number in allowed and entry.current]
-    return sum(chosen) / len(chosen) * 1e6 if chosen else nan
+    if chosen:
+        return sum(chosen) / len(chosen) * 1e6
+    return nan
 
 
 def _psutil_temperature_celsius() -> float:

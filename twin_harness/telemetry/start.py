@@ -116,13 +116,22 @@ class Telemetry:
         """
         output = starter.stdout
         is_telling = output is not None and bool(readable_of([output.fileno()], START_PATIENCE_S))
-        line = output.readline() if is_telling and output is not None else b""
-        message = json.loads(line) if line else {}
+        if is_telling and output is not None:
+            line = output.readline()
+        else:
+            line = b""
+        if line:
+            message = json.loads(line)
+        else:
+            message = {}
         if message.get("state") != "ready":
             kill_group(starter.pid)
             code = starter.wait()
             close_pipes(starter)
-            how = f" (exit code {code})" if code else ""
+            if code:
+                how = f" (exit code {code})"
+            else:
+                how = ""
             msg = f"the telemetry {role} did not start{how}; its own message stands above, on stderr"
             raise HarnessFailure(msg)
         process = TelemetryProcess(starter, message["pid"])

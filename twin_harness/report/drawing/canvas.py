@@ -73,7 +73,9 @@ def plain(text: str) -> str:
 
 def shortened(text: str, most: int) -> str:
     """Return text of at most ``most`` characters."""
-    return text if len(text) <= most else text[: max(1, most - 1)] + "…"
+    if len(text) <= most:
+        return text
+    return text[: max(1, most - 1)] + "…"
 
 
 def style(axes: Axes, title: str = "", ylabel: str = "", xlabel: str = "") -> None:
@@ -130,7 +132,10 @@ def thinned(x: NDArray[np.float64], y: NDArray[np.float64], most: int = _MOST_PO
 
 def draw_line(axes: Axes, line: Line, colour: str, label: str, *, width_pt: float = 1.3, dashes: tuple[float, ...] = ()) -> None:
     """Draw a thinned series under a label of ours; a pale band shows the range that its bins cover."""
-    style_of_line = (0, dashes) if dashes else "solid"
+    if dashes:
+        style_of_line = (0, dashes)
+    else:
+        style_of_line = "solid"
     axes.plot(line.x, line.mean, color=colour, linewidth=width_pt, linestyle=style_of_line, label=label)
     if line.low is not None and line.high is not None:
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.2, linewidth=0)

@@ -91,7 +91,9 @@ def _grid(
 
 def thinned_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Return at most 4,000 rows, drawn at random with a fixed seed."""
-    return frame if len(frame) <= MOST_POINTS else frame.sample(MOST_POINTS, random_state=_SEED)
+    if len(frame) <= MOST_POINTS:
+        return frame
+    return frame.sample(MOST_POINTS, random_state=_SEED)
 
 
 @with_default_settings

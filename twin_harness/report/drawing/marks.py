@@ -21,6 +21,12 @@ def mark_table(marks: Iterable[AnnotationRow], zero_s: float, table_id: str, cap
 def _rows(marks: Iterable[AnnotationRow], zero_s: float) -> Iterator[tuple[Cell, ...]]:
     for row in marks:
         begin_s, end_s = row.start_monotonic_s, row.end_monotonic_s
-        begins = dash("no moment was written") if begin_s is None else number(f"{begin_s - zero_s:.3f} s")
-        lasts = dash("it has no end") if begin_s is None or end_s is None else number(quantity(end_s - begin_s, "s"))
+        if begin_s is None:
+            begins = dash("no moment was written")
+        else:
+            begins = number(f"{begin_s - zero_s:.3f} s")
+        if begin_s is None or end_s is None:
+            lasts = dash("it has no end")
+        else:
+            lasts = number(quantity(end_s - begin_s, "s"))
         yield Cell(row.event), begins, lasts, Cell(row.parameters)

@@ -43,12 +43,19 @@ def _event_line(experiment: Experiment, event: Event) -> str:
         (middles_s >= event.start_s) & (middles_s < event.end_s),
     )
     # The highest level of each cell, however short: what a bar leaves out is what hurts.
-    found = np.where(is_on, 1.0, 0.0) if is_command else peaks.highest_within(event, edges_s)
-    highest = 1.0 if is_command else peaks.highest(event)
+    if is_command:
+        found = np.where(is_on, 1.0, 0.0)
+    else:
+        found = peaks.highest_within(event, edges_s)
+    if is_command:
+        highest = 1.0
+    else:
+        highest = peaks.highest(event)
     bar = "".join(_BARS[min(8, max(1, round(8 * level / highest)))] if level > 0 and highest > 0 else _BARS[0] for level in found)
-    what = (
-        shortened(str(event.options["argv"][0]), 20) if is_command else f"{event.shape.kind}, up to {quantity(highest, _UNIT_OF.get(event.unit, event.unit))}"
-    )
+    if is_command:
+        what = shortened(str(event.options["argv"][0]), 20)
+    else:
+        what = f"{event.shape.kind}, up to {quantity(highest, _UNIT_OF.get(event.unit, event.unit))}"
     return f"  {shortened(event.id, 14):<14} |{bar}| {what}"
 
 
@@ -74,16 +81,25 @@ def _draw(axes: Axes, experiment: Experiment, *, is_last: bool) -> None:
     at_s = (edges_s[1:] + edges_s[:-1]) / 2.0
     percents = [event for event in experiment.events if event.unit == "percent"]
     others = [event for event in experiment.events if event.unit != "percent"]
-    right = axes.twinx() if others and percents else axes
+    if others and percents:
+        right = axes.twinx()
+    else:
+        right = axes
     if others:
         right.set_ylabel("MiB or MiB/s", fontsize=TEXT_PT, color=INK)
         right.tick_params(labelsize=SMALL_PT)
         right.spines["top"].set_visible(False)
     for side, events in ((axes, percents), (right, others)):
         for event in events:
-            factor = 1 / 2**20 if event.unit.startswith("bytes") else 1.0
+            if event.unit.startswith("bytes"):
+                factor = 1 / 2**20
+            else:
+                factor = 1.0
             is_on = (at_s >= event.start_s) & (at_s < event.end_s)
-            values = np.where(is_on, 1.0, 0.0) if event.stressor == "command" else peaks.highest_within(event, edges_s) * factor
+            if event.stressor == "command":
+                values = np.where(is_on, 1.0, 0.0)
+            else:
+                values = peaks.highest_within(event, edges_s) * factor
             label = f"{event.id} ({_AXIS_UNIT_OF.get(event.unit, event.unit or 'runs')})"
             side.plot(
                 at_s,

@@ -43,8 +43,14 @@ def foretold_png(prediction: Prediction, measured: Observation | None = None) ->
     for axis, name in zip(axes, DRAWN, strict=True):
         _draw(axis, prediction, name, measured)
     axes[-1].set_xlabel("seconds on the events' clock", fontsize=TEXT_PT, color=INK)
-    told = " (extrapolating)" if prediction.extrapolating else ""
-    band = "with the band that holds 90 % of seconds" if np.isfinite(prediction.low).any() else "its band unknown: the twin was not calibrated"
+    if prediction.extrapolating:
+        told = " (extrapolating)"
+    else:
+        told = ""
+    if np.isfinite(prediction.low).any():
+        band = "with the band that holds 90 % of seconds"
+    else:
+        band = "its band unknown: the twin was not calibrated"
     axes[0].set_title(plain(f"{prediction.experiment.name}: foretold{told}, {band}"), fontsize=TEXT_PT, color=INK, loc="left")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper right", fontsize=SMALL_PT, ncols=3, frameon=False)
@@ -55,14 +61,20 @@ def foretold_png(prediction: Prediction, measured: Observation | None = None) ->
 def _draw(axis: Axes, prediction: Prediction, name: str, measured: Observation | None) -> None:
     index = COLUMNS.index(name)
     metric = by_name(name)
-    scale, unit = (1e-6, "MB/s") if metric and metric.unit == "bytes/s" else (1.0, metric.unit if metric else "")
+    if metric and metric.unit == "bytes/s":
+        scale, unit = (1e-6, "MB/s")
+    else:
+        scale, unit = (1.0, metric.unit if metric else "")
     middles_s = prediction.ends_s - 0.5
     if np.isfinite(prediction.low[index]).any():
         axis.fill_between(middles_s, scale * prediction.low[index], scale * prediction.high[index], color=BLUE, alpha=0.2, linewidth=0, label="90 % band")
     axis.plot(middles_s, scale * prediction.centre[index], color=BLUE, linewidth=1.2, label="foretold")
     if measured is not None:
         axis.plot(measured.demand.ends_s - 0.5, scale * measured.column(name), color=VERMILLION, linewidth=1.0, label="measured")
-    shown = "" if unit in ("1", "") else f"\n{'%' if unit == 'percent' else unit}"
+    if unit in ("1", ""):
+        shown = ""
+    else:
+        shown = f"\n{'%' if unit == 'percent' else unit}"
     from_zero(axis)
     style(axis)
     axis.set_ylabel(f"{name.rsplit('_percent', 1)[0].rsplit('_bytes_per_s', 1)[0]}{shown}", fontsize=SMALL_PT, color=INK)

@@ -72,7 +72,9 @@ def _values(frame: pd.DataFrame, names: tuple[str, ...], factor: float | None = 
     if factor is None or any(name not in frame.columns for name in names):
         return None
     values = frame[list(names)].sum(axis=1, skipna=False).to_numpy(dtype=float) * factor
-    return values if np.isfinite(values).any() else None
+    if np.isfinite(values).any():
+        return values
+    return None
 
 
 def _lay_out(title: str, bands: Bands, panels: int) -> tuple[Figure, list[Axes]]:
@@ -102,12 +104,21 @@ def _draw(axes: Axes, panel: _Panel, frame: pd.DataFrame, x: NDArray[np.float64]
     measured = _values(frame, panel.measured, panel.measured_factor)
     requested, delivered = (_values(frame, (name,), panel.load_factor) for name in RESOURCE_COLUMNS.get(panel.stressor, ("", "")))
     load_top = max((float(np.nanmax(values)) for values in (requested, delivered) if values is not None), default=0.0)
-    peak = 0.0 if measured is None else float(np.nanmax(measured))
+    if measured is None:
+        peak = 0.0
+    else:
+        peak = float(np.nanmax(measured))
     is_cut = load_top > 0 and peak > _FLATTENING * max(load_top, panel.floor)
-    usual = 0.0 if measured is None else float(np.nanmedian(measured))
+    if measured is None:
+        usual = 0.0
+    else:
+        usual = float(np.nanmedian(measured))
     top = max(panel.floor, load_top, 0.0 if is_cut else peak) * (2.0 if is_cut else 1.0)
     top = max(top, min(peak, 1.3 * usual))  # the machine's own line stays in the picture
-    label = f"{panel.label}\n(up to {peak:,.0f})" if is_cut else panel.label
+    if is_cut:
+        label = f"{panel.label}\n(up to {peak:,.0f})"
+    else:
+        label = panel.label
     if measured is not None:
         draw_line(axes, thinned(x, measured), QUIET if panel.load_factor is not None else colour, label, width_pt=1.2)
     if load_top > 0:
@@ -139,13 +150,19 @@ def _bands_of(facts: ExperimentFacts) -> Bands:
     recording = facts.recording
     bands = Bands(recording.begin_s, recording.end_s)
     for item in facts.events:
-        ending = "" if item.status == "completed" else f" ({item.status})"
+        if item.status == "completed":
+            ending = ""
+        else:
+            ending = f" ({item.status})"
         label = f"{shortened(item.event.id, 28)} {shortened(item.kind, 20)}{ending}"
         bands.bars.append(Band(*item.span_s, label, colour_of(item.event.stressor), is_certain=item.has_begun))
     for row in facts.marks:
         if row.start_monotonic_s is not None:
             begin_s = row.start_monotonic_s - recording.planned.zero_s
-            end_s = begin_s if row.end_monotonic_s is None else row.end_monotonic_s - recording.planned.zero_s
+            if row.end_monotonic_s is None:
+                end_s = begin_s
+            else:
+                end_s = row.end_monotonic_s - recording.planned.zero_s
             bands.bars.append(Band(begin_s, end_s, shortened(row.event, 36), COLOUR_OF["mark"]))
     return bands
 
@@ -190,7 +207,10 @@ def overview_png(evidence: Evidence) -> bytes:
     for facts in evidence.experiments:
         planned = facts.recording.planned
         span_s = (planned.begin_s - first_s, planned.end_s - first_s)
-        label = "" if (facts.number - 1) % every else str(facts.number)
+        if (facts.number - 1) % every:
+            label = ""
+        else:
+            label = str(facts.number)
         bands.bars.append(Band(*span_s, label, SKY, is_certain=planned.status != "RUNNING"))
     for row in evidence.marks:
         if row.start_monotonic_s is not None:

@@ -22,8 +22,14 @@ _MOST_GAPS = 20
 def _sentences_of_file(evidence: Evidence, cleaning: Cleaning) -> list[str]:
     """Return what each step found, in words; what nothing was found of, in one sentence."""
     read, kept = cleaning.rows_read, cleaning.rows_kept
-    thinned = f" They are shown as {quantity(evidence.window_s, 's')} means, made from each row's measured time." if evidence.window_s else ""
-    first = f"{read:,} rows were read and {kept:,} kept.{thinned}" if read != kept else f"Every one of {read:,} rows was kept.{thinned}"
+    if evidence.window_s:
+        thinned = f" They are shown as {quantity(evidence.window_s, 's')} means, made from each row's measured time."
+    else:
+        thinned = ""
+    if read != kept:
+        first = f"{read:,} rows were read and {kept:,} kept.{thinned}"
+    else:
+        first = f"Every one of {read:,} rows was kept.{thinned}"
     return [first, *(f"{fault.sentence[0].upper()}{fault.sentence[1:]}." for fault in cleaning.faults)]
 
 
@@ -75,6 +81,9 @@ def section(evidence: Evidence) -> Section:
             (number(quantity(end_s - length_s, "s")), number(quantity(length_s, "s")), number(quantity(length_s / evidence.interval_s, "1")))
             for end_s, length_s in found.nlargest(_MOST_GAPS, "dt_s")[["run_s", "dt_s"]].to_numpy(dtype=float).tolist()
         )
-        more = f"; the {_MOST_GAPS} longest of {len(found):,}" if len(found) > _MOST_GAPS else ""
+        if len(found) > _MOST_GAPS:
+            more = f"; the {_MOST_GAPS} longest of {len(found):,}"
+        else:
+            more = ""
         blocks.append(Table("table-gaps", f"Gaps between rows{more}", ("begins, since the first sample", "length", "intervals"), rows))
     return Section("cleaning", "What was cleaned", tuple(blocks))

@@ -40,7 +40,9 @@ def _in_order(names: list[str]) -> list[str]:
 def _rho(value: float) -> str:
     if math.isnan(value):
         return DASH
-    return "0.00" if round(value, 2) == 0 else f"{value:+.2f}".replace("-", MINUS)
+    if round(value, 2) == 0:
+        return "0.00"
+    return f"{value:+.2f}".replace("-", MINUS)
 
 
 def section(evidence: Evidence) -> Section:
@@ -56,7 +58,10 @@ def section(evidence: Evidence) -> Section:
     regime = regimes(samples)
     counts = {name: int((regime == name).sum()) for name in REGIMES}
     shown = [name for name in REGIMES if counts[name] >= _LEAST_ROWS * 3]
-    main = "loaded" if "loaded" in shown else max(counts, key=lambda name: counts[name])
+    if "loaded" in shown:
+        main = "loaded"
+    else:
+        main = max(counts, key=lambda name: counts[name])
     by_regime = {name: spearman(samples[regime == name], names) for name in shown}
     rho = by_regime.get(main, spearman(samples, names))
     kept = [name for name in names if rho[name].notna().any()]

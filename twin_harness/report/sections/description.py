@@ -29,7 +29,10 @@ def _label_row(name: str, metric: Metric, values: pd.Series[str]) -> tuple[Cell,
     filled = int((values.fillna("").astype(str) != "").sum())
     distinct = values[values.fillna("").astype(str) != ""].nunique()
     reason = f"a label; {count(distinct, 'different value')}"
-    missing = 100.0 * (1 - filled / len(values)) if len(values) else 100.0
+    if len(values):
+        missing = 100.0 * (1 - filled / len(values))
+    else:
+        missing = 100.0
     return (
         Cell(name),
         Cell(metric.unit or "label"),
@@ -42,7 +45,10 @@ def _label_row(name: str, metric: Metric, values: pd.Series[str]) -> tuple[Cell,
 
 def _number_row(name: str, metric: Metric, values: pd.Series[float]) -> tuple[Cell, ...]:
     filled = values.dropna()
-    missing = 100.0 * (1 - len(filled) / len(values)) if len(values) else 100.0
+    if len(values):
+        missing = 100.0 * (1 - len(filled) / len(values))
+    else:
+        missing = 100.0
     head = (Cell(name), Cell(metric.unit), Cell(metric.definition), number(f"{len(filled):,}"), number(quantity(missing, "percent")))
     if filled.empty:
         return (*head, *[dash("the column is empty: this machine or session does not measure it")] * 5)
@@ -63,7 +69,10 @@ def section(evidence: Evidence) -> Section:
             about = f"{metric.definition} Here: of its 1 s means, which are counted."
             rows.append(_number_row(name, replace(metric, definition=about), evidence.second_means[name]))
             continue
-        row = _label_row if name in LABELS else _number_row
+        if name in LABELS:
+            row = _label_row
+        else:
+            row = _number_row
         rows.append(row(name, metric, samples[name]))
     text = (
         f"The dataset has {count(evidence.moments, 'row')} and {count(len(rows) - len(_ADDED), 'column')}. A rate is the difference of two counters over the "

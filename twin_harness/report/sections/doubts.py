@@ -38,7 +38,9 @@ def doubts(evidence: Evidence) -> Iterator[str]:
 
 def sentences(value: object) -> list[str]:
     """Return the filled entries of what may be a list."""
-    return [str(entry) for entry in value if entry] if isinstance(value, list) else []
+    if isinstance(value, list):
+        return [str(entry) for entry in value if entry]
+    return []
 
 
 def _named(items: list[str]) -> str:
@@ -91,7 +93,10 @@ def _of_file(evidence: Evidence) -> Iterator[str]:
     found = evidence.gap_rows
     if len(found):
         yield f"{count(len(found), 'gap')} in the samples, the longest {quantity(float(found['dt_s'].max()), 's')}."
-    faults = list(evidence.cleaning.faults) if evidence.cleaning else []
+    if evidence.cleaning:
+        faults = list(evidence.cleaning.faults)
+    else:
+        faults = []
     damages = [fault for fault in faults if fault.kind not in ("gap", "missing column", "unknown column", TORN)]
     torn = [f"{fault.column} {count(fault.count, 'time')}" for fault in faults if fault.kind == TORN]
     if torn:

@@ -53,7 +53,10 @@ def dynamics_of(item: EventFacts) -> Dynamics | None:
     if plateau <= 0:
         return None
     reached = [float(at_s[np.argmax(delivered >= share * plateau)]) if (delivered >= share * plateau).any() else None for share in (0.1, 0.9)]
-    rise_s = None if reached[0] is None or reached[1] is None else reached[1] - reached[0]
+    if reached[0] is None or reached[1] is None:
+        rise_s = None
+    else:
+        rise_s = reached[1] - reached[0]
     return Dynamics(rise_s, 100.0 * (float(delivered.max()) / plateau - 1.0), _recovery_s(item, row.actual_start_s, row.actual_end_s))
 
 
@@ -91,7 +94,10 @@ def section(evidence: Evidence) -> Section:
         )
         for facts, item, dynamics in found[:_MOST_ROWS]
     )
-    more = f"; the first {_MOST_ROWS} of {len(found)}" if len(found) > _MOST_ROWS else ""
+    if len(found) > _MOST_ROWS:
+        more = f"; the first {_MOST_ROWS} of {len(found)}"
+    else:
+        more = ""
     caption = f"Dynamics of events of a constant level{more}"
     blocks: list[Block] = [Paragraph(_TEXT), Table("table-dynamics", caption, ("event", "rise", "settled after", "overshoot", "recovery"), rows)]
     return Section("dynamics", title, tuple(blocks))

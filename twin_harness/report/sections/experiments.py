@@ -61,7 +61,10 @@ def chosen(experiments: tuple[ExperimentFacts, ...]) -> set[int]:
         times[plan] = times.get(plan, 0) + (not facts.has_trouble)
         kinds = {item.event.stressor for item in facts.events}
         if facts.has_trouble or times[plan] <= _MOST_OF_A_PLAN:
-            repetition = 0 if facts.has_trouble else times[plan]
+            if facts.has_trouble:
+                repetition = 0
+            else:
+                repetition = times[plan]
             ranked.append((not facts.has_trouble, repetition, -len(kinds), -len(facts.events), facts.number))
     return {number for *_, number in sorted(ranked)[:MOST_TIMELINES]}
 
@@ -70,9 +73,15 @@ def _part(facts: ExperimentFacts, *, is_drawn: bool) -> Section:
     table = _event_table(facts)
     blocks: list[Block] = [Paragraph(_summary(facts))]
     if is_drawn:
-        bands = "events as bands, load requested (dashed) and delivered, and what the whole machine did" if facts.events else "the machine without load"
+        if facts.events:
+            bands = "events as bands, load requested (dashed) and delivered, and what the whole machine did"
+        else:
+            bands = "the machine without load"
         caption = f"{facts.name}: {bands}."
-        source = table.id if facts.events else "table-experiments"
+        if facts.events:
+            source = table.id
+        else:
+            source = "table-experiments"
         blocks.append(Picture(f"figure-{facts.anchor}", timeline_png(facts.recording), describe(facts), caption, source))
     else:
         blocks.append(Paragraph("Not drawn, to keep this file small; the numbers are in the table."))
@@ -84,7 +93,10 @@ def _part(facts: ExperimentFacts, *, is_drawn: bool) -> Section:
 
 def _summary(facts: ExperimentFacts) -> str:
     experiment, planned = facts.recording.experiment, facts.recording.planned
-    energy = f", {quantity(facts.energy_joules, 'J')} (mean power times duration)" if facts.energy_joules is not None else ""
+    if facts.energy_joules is not None:
+        energy = f", {quantity(facts.energy_joules, 'J')} (mean power times duration)"
+    else:
+        energy = ""
     return (
         f"Status {planned.status}; {duration(facts.duration_s)} with {quantity(experiment.lead_s, 's')} lead and {quantity(experiment.tail_s, 's')} tail; "
         f"{count(len(facts.events), 'event')}; {facts.tolerance}; worker {planned.worker}{f', part {planned.partition}' if planned.partition else ''}{energy}."
@@ -109,8 +121,14 @@ def _describe_event(facts: ExperimentFacts, item: EventFacts) -> str:
         return f"{item.event.id}: {item.fidelity[1] or reason}"
     before, _ = ask(lambda: statistic(facts.before(), *columns))
     requested, event_unit = requested_mean(item)
-    asked = f" while {item.event.id} asked for {quantity(requested, event_unit)}" if requested is not None else f" during {item.event.id}"
-    start = "had" if before is None else f"went from {quantity(before.mean, unit)} in the lead to"
+    if requested is not None:
+        asked = f" while {item.event.id} asked for {quantity(requested, event_unit)}"
+    else:
+        asked = f" during {item.event.id}"
+    if before is None:
+        start = "had"
+    else:
+        start = f"went from {quantity(before.mean, unit)} in the lead to"
     return f"{name} {start} a mean of {spread(during, unit)}{asked}"
 
 
@@ -124,7 +142,11 @@ def requested_mean(item: EventFacts) -> tuple[float | None, str]:
 
 def _event_table(facts: ExperimentFacts) -> Table:
     rows = tuple(_event_row(item) for item in facts.events)
-    shown = len(_HEADINGS) if any(row[-1].text for row in rows) else len(_HEADINGS) - 1  # the last column holds messages
+    # the last column holds messages
+    if any(row[-1].text for row in rows):
+        shown = len(_HEADINGS)
+    else:
+        shown = len(_HEADINGS) - 1
     return Table(
         f"table-{facts.anchor}",
         f"Events of {facts.name}: plan and outcome; RMSE is the spread of delivered less requested over the rows",

@@ -27,7 +27,10 @@ def section(evidence: Evidence) -> Section:
     judged = [(item, item.fidelity[0]) for item in evidence.events]
     measured = [(item, fidelity) for item, fidelity in judged if fidelity is not None]
     if not measured:
-        reason = "no experiment had an event" if not evidence.events else "none of the events has whole rows with a requested and a delivered value"
+        if not evidence.events:
+            reason = "no experiment had an event"
+        else:
+            reason = "none of the events has whole rows with a requested and a delivered value"
         return Section("fidelity", title, (Paragraph(f"There is nothing to compare: {reason}."),))
     points = pd.DataFrame([_point(item, fidelity) for item, fidelity in measured])
     present = [resource for resource in _PANEL_OF if (points["resource"] == resource).any()]
@@ -76,7 +79,10 @@ def _resource_table(points: pd.DataFrame, present: list[str]) -> Table:
             rows.append((Cell(resource), number(str(total)), *[dash("nothing was requested")] * 5))
             continue
         mean, low, middle, high = (number(signed(float(figure), "percent")) for figure in (errors.mean(), errors.min(), errors.median(), errors.max()))
-        sd = dash("a single event has no spread") if len(errors) == 1 else number(quantity(float(errors.std()), "percent"))
+        if len(errors) == 1:
+            sd = dash("a single event has no spread")
+        else:
+            sd = number(quantity(float(errors.std()), "percent"))
         rows.append((Cell(resource), number(str(total)), mean, sd, low, middle, high))
     caption = "Error of the mean: delivered less requested, in percent of requested, over the events of each resource"
     return Table("table-fidelity", caption, ("resource", "events", "mean error", "SD", "min", "median", "max"), tuple(rows))

@@ -49,7 +49,10 @@ def lagged(cause: np.ndarray, effect: np.ndarray, most: int) -> np.ndarray:
 def section(evidence: Evidence) -> Section:
     """Return the section on lags."""
     title = "What follows load, and how late"
-    means = evidence.samples if evidence.window_s else window_means(evidence.samples)
+    if evidence.window_s:
+        means = evidence.samples
+    else:
+        means = window_means(evidence.samples)
     if len(means) < _LEAST_WINDOWS:
         text = f"Lags of up to {MOST_LAG_S} s need at least {_LEAST_WINDOWS} s of samples; there are {len(means)} s."
         return Section("lags", title, (Paragraph(text),))

@@ -69,7 +69,9 @@ def _step_of(highest: float, unit: str) -> tuple[float, int]:
 
 def _step_in_words(number_of: int, last: int, step: float, unit: str) -> str:
     low, high = f"{number_of * step:g}", f"{(number_of + 1) * step:g}"
-    return f"{low} to {high} {unit}" if number_of == last else f"{low} to below {high} {unit}"
+    if number_of == last:
+        return f"{low} to {high} {unit}"
+    return f"{low} to below {high} {unit}"
 
 
 def level_rows(samples: pd.DataFrame) -> pd.DataFrame:
@@ -114,5 +116,8 @@ def section(evidence: Evidence) -> Section:
     caption = "Boxes hold the middle half of the rows, the line is the median, whiskers reach 1.5 times the box; rows beyond are dots."
     picture = Picture("figure-levels", level_png(rows, labels), f"Box plots. {told}.", caption, table.id)
     left_out = int(regimes(evidence.samples).isin(_PANELS).sum()) - len(rows)
-    text = f"{_TEXT}: {count(left_out, 'row')}." if left_out else f"{_TEXT}: none."
+    if left_out:
+        text = f"{_TEXT}: {count(left_out, 'row')}."
+    else:
+        text = f"{_TEXT}: none."
     return Section("levels", title, (Paragraph(text), picture, table))

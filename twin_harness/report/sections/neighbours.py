@@ -27,7 +27,10 @@ def section(evidence: Evidence) -> Section:
     if not evidence.experiments:
         return Section("neighbours", title, (Paragraph("There is no experiment to tell of."),))
     rows = tuple(_row(facts) for facts in evidence.experiments[:_MOST_ROWS])
-    more = f"; the first {_MOST_ROWS} of {len(evidence.experiments)}" if len(evidence.experiments) > _MOST_ROWS else ""
+    if len(evidence.experiments) > _MOST_ROWS:
+        more = f"; the first {_MOST_ROWS} of {len(evidence.experiments)}"
+    else:
+        more = ""
     headings = ("experiment", "background", "steal", "side cost of load", "harness", "busiest processes of others")
     table = Table("table-neighbours", f"Means over each experiment, lead and tail included{more}", headings, rows)
     return Section("neighbours", title, (Paragraph(_TEXT), table))

@@ -25,7 +25,10 @@ def tone(status: str) -> str:
 
 def spread(figure: Statistic, unit: str) -> str:
     """Return ``49.8 % (SD 1.1 %, n = 95)``."""
-    sd = f"SD {quantity(figure.sd, unit)}, " if math.isfinite(figure.sd) else ""
+    if math.isfinite(figure.sd):
+        sd = f"SD {quantity(figure.sd, unit)}, "
+    else:
+        sd = ""
     return f"{quantity(figure.mean, unit)} ({sd}n = {figure.count:,})"
 
 
@@ -33,7 +36,10 @@ def _mean_cell(answer: tuple[Statistic | None, str], unit: str) -> Cell:
     figure, reason = answer
     if figure is None:
         return dash(reason)
-    sd = f" ± {quantity(figure.sd, unit)}" if math.isfinite(figure.sd) else ""
+    if math.isfinite(figure.sd):
+        sd = f" ± {quantity(figure.sd, unit)}"
+    else:
+        sd = ""
     return number(f"{quantity(figure.mean, unit)}{sd}")
 
 
@@ -51,8 +57,13 @@ def _row(facts: ExperimentFacts, *, has_energy: bool) -> tuple[Cell, ...]:
         number(quantity(memory.high, "percent")) if memory else dash(memory_reason),
         _mean_cell(facts.disk, "bytes/s"),
     )
-    energy = number(quantity(facts.energy_joules, "J")) if facts.energy_joules is not None else dash("power was not measured")
-    return (*cells, energy) if has_energy else cells
+    if facts.energy_joules is not None:
+        energy = number(quantity(facts.energy_joules, "J"))
+    else:
+        energy = dash("power was not measured")
+    if has_energy:
+        return (*cells, energy)
+    return cells
 
 
 def _loads(facts: ExperimentFacts) -> str:

@@ -28,7 +28,10 @@ _TEXT = (
 def sections(evidence: Evidence) -> tuple[Section, ...]:
     """Return the section on what the twin foretold; none where no model was given. Of a run of the twin, that it is one."""
     settings = evidence.run.state.get("settings")
-    model = settings.get("model") if isinstance(settings, dict) else None
+    if isinstance(settings, dict):
+        model = settings.get("model")
+    else:
+        model = None
     if evidence.run.machine.get("foretold_by"):
         text = "No machine ran: a twin foretold every value of this run from its plans. Columns that it does not model are empty."
         return (Section("twin", "Foretold by a twin", (Notice("Foretold:", text),)),)
@@ -69,12 +72,16 @@ def _section(twin: Twin, observations: list[Observation], evidence: Evidence, no
 def _table_caption(compared: Sequence[tuple[Observation, Prediction]]) -> str:
     error = "Error of what was foretold (RMSE over seconds)"
     has_band = any(_has_band(prediction, name) for _, prediction in compared for name in _JUDGED)
-    return f"{error}, and the share of seconds within the 90 % band" if has_band else f"{error}; the twin was not calibrated, so it has no band"
+    if has_band:
+        return f"{error}, and the share of seconds within the 90 % band"
+    return f"{error}; the twin was not calibrated, so it has no band"
 
 
 def _heading(compared: Sequence[tuple[Observation, Prediction]], name: str) -> str:
     """Return the heading of a column; of a band only where there is one."""
-    return f"{name} (RMSE, in band)" if any(_has_band(prediction, name) for _, prediction in compared) else f"{name} (RMSE)"
+    if any(_has_band(prediction, name) for _, prediction in compared):
+        return f"{name} (RMSE, in band)"
+    return f"{name} (RMSE)"
 
 
 def _drift(twin: Twin, observations: list[Observation]) -> Bullets | Paragraph:
@@ -105,7 +112,10 @@ def _cell(one: Observation, prediction: Prediction, name: str) -> Cell:
         return dash("this column was not measured")
     rmse = float(np.sqrt(np.mean(errors**2)))
     metric = by_name(name)
-    unit = metric.unit if metric else ""
+    if metric:
+        unit = metric.unit
+    else:
+        unit = ""
     unit = {"percent": " points", "bytes/s": " MB/s", "1": "", "": ""}.get(unit, f" {unit}")
     text = f"{1e-6 * rmse if unit == ' MB/s' else rmse:.3g}{unit}"
     return number(f"{text}, {100 * inside.mean():.0f} %" if _has_band(prediction, name) else text)
@@ -121,9 +131,18 @@ def _picture(order: int, one: Observation, prediction: Prediction) -> Picture:
     from twin_harness.report.drawing.prediction import foretold_png
 
     errors, inside = _errors(one, prediction, "cpu_percent")
-    rmse = float(np.sqrt(np.mean(errors**2))) if len(errors) else float("nan")
+    if len(errors):
+        rmse = float(np.sqrt(np.mean(errors**2)))
+    else:
+        rmse = float("nan")
     is_judged = len(inside) > 0 and _has_band(prediction, "cpu_percent")
-    held = f"{100 * inside.mean():.0f} % of seconds lie in the band" if is_judged else "its band is unknown"
+    if is_judged:
+        held = f"{100 * inside.mean():.0f} % of seconds lie in the band"
+    else:
+        held = "its band is unknown"
     alt = f"Foretold band and measured line of {one.name}: CPU is off by {rmse:.1f} points (RMSE), {held}."
-    beyond = f" The plan lies beyond what the twin was fitted to: {'; '.join(prediction.extrapolating)}." if prediction.extrapolating else ""
+    if prediction.extrapolating:
+        beyond = f" The plan lies beyond what the twin was fitted to: {'; '.join(prediction.extrapolating)}."
+    else:
+        beyond = ""
     return Picture(f"twin-{order}", foretold_png(prediction, one), alt, f"{one.name}: foretold and measured.{beyond}", "twin-table")

@@ -64,7 +64,10 @@ def section(evidence: Evidence) -> Section:
     if missing:
         blocks.append(Paragraph(f"Not drawn, because no row holds both values: {'; '.join(missing)}."))
     if drawn:
-        sample = f" A random sample of {MOST_POINTS:,} of {len(frame):,} rows is drawn; the table counts all." if len(frame) > MOST_POINTS else ""
+        if len(frame) > MOST_POINTS:
+            sample = f" A random sample of {MOST_POINTS:,} of {len(frame):,} rows is drawn; the table counts all."
+        else:
+            sample = ""
         caption = (
             f"Each point is one row ({quantity(evidence.row_s, 's')}); its colour and sign tell which loads were asked for in that row; "
             f"idle means none, also between experiments; other, an event that asks for none of the three, such as a program.{sample}"
@@ -91,7 +94,10 @@ def _regime_table(samples: pd.DataFrame) -> Table:
         cells = []
         for column, unit in _RESPONSES:
             values = own[column].dropna()
-            text = f"{quantity(float(values.mean()), unit)} ± {quantity(float(values.std()), unit)}" if len(values) else ""
+            if len(values):
+                text = f"{quantity(float(values.mean()), unit)} ± {quantity(float(values.std()), unit)}"
+            else:
+                text = ""
             cells.append(number(text) if text else dash("no row holds a value"))
         if len(own):
             rows.append((Cell(name), number(f"{len(own):,}"), *cells))

@@ -122,7 +122,10 @@ def section(evidence: Evidence) -> Section:
     at_percent = {column: {label: knees[column][line].cpu_percent for line, label in _LINES} for column in found}
     png = knee_png(found, at_percent, {column: label for column, _, label in shown})
     left_out = len(evidence.samples) - len(samples)
-    rest = f" {count(left_out, 'row')} of {len(evidence.samples):,} were left out." if left_out else ""
+    if left_out:
+        rest = f" {count(left_out, 'row')} of {len(evidence.samples):,} were left out."
+    else:
+        rest = ""
     picture = Picture("figure-saturation", png, f"{told} {alt}", caption, table.id)
     return Section("saturation", title, (Paragraph(_TEXT + rest), Paragraph(told), picture, table))
 

@@ -53,7 +53,9 @@ def section(evidence: Evidence) -> Section:
 
 def _bullets(items: Iterator[str], otherwise: str) -> Block:
     found = tuple(items)
-    return Bullets(found) if found else Paragraph(otherwise)
+    if found:
+        return Bullets(found)
+    return Paragraph(otherwise)
 
 
 def _text(data: dict[str, Any], *names: str) -> str:
@@ -63,19 +65,33 @@ def _text(data: dict[str, Any], *names: str) -> str:
 
 def _what_ran(evidence: Evidence) -> str:
     samples, state = evidence.samples, evidence.run.state
-    seconds = f" over {duration(evidence.span_s)}" if len(samples) else ""
+    if len(samples):
+        seconds = f" over {duration(evidence.span_s)}"
+    else:
+        seconds = ""
     start = _text(state, "start", "start_time") or (str(samples["time"].iloc[0]) if len(samples) else "")
-    when = f", begun {start[:19].replace('T', ' ')} UTC" if start else ""
-    rows = f"The dataset holds {count(evidence.moments, 'sample')}{_interval(evidence)}." if len(samples) else "The dataset holds no samples."
+    if start:
+        when = f", begun {start[:19].replace('T', ' ')} UTC"
+    else:
+        when = ""
+    if len(samples):
+        rows = f"The dataset holds {count(evidence.moments, 'sample')}{_interval(evidence)}."
+    else:
+        rows = "The dataset holds no samples."
     command = _text(state, "command_line", "command")
     seed = _text(state, "seed")
     how = (f" It was started as: {command}." if command else "") + (f" Seed {seed}." if seed else "")
-    untold = f" ({evidence.untold:,} more went well and are not told of here)" if evidence.untold else ""
+    if evidence.untold:
+        untold = f" ({evidence.untold:,} more went well and are not told of here)"
+    else:
+        untold = ""
     return f"{count(len(evidence.experiments), 'experiment')}{untold} with {count(len(evidence.events), 'event')} ran{seconds}{when}. {rows}{how}"
 
 
 def _interval(evidence: Evidence) -> str:
-    return f", one every {quantity(evidence.interval_s, 's')}" if len(evidence.samples) > 1 else ""
+    if len(evidence.samples) > 1:
+        return f", one every {quantity(evidence.interval_s, 's')}"
+    return ""
 
 
 def _machine(machine: dict[str, Any]) -> str:
@@ -124,7 +140,9 @@ def _superlatives(evidence: Evidence) -> Iterator[str]:
 
 def _largest(experiments: tuple[ExperimentFacts, ...], attribute: str, field: str) -> tuple[ExperimentFacts | None, Statistic | None]:
     found: list[tuple[ExperimentFacts, Statistic]] = [(facts, figure) for facts in experiments if (figure := getattr(facts, attribute)[0]) is not None]
-    return max(found, key=lambda pair: float(getattr(pair[1], field))) if found else (None, None)
+    if found:
+        return max(found, key=lambda pair: float(getattr(pair[1], field)))
+    return (None, None)
 
 
 def _felt(evidence: Evidence) -> Iterator[str]:

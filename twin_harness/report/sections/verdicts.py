@@ -68,8 +68,14 @@ def _bounds(verdict: dict[str, Any], measure: Measure) -> tuple[float, float, fl
     if verdict.get("effect") is None:
         return None
     lower, upper = verdict.get("lower"), verdict.get("upper")
-    low = -math.inf if lower is None else lower / least
-    high = math.inf if upper is None else upper / least
+    if lower is None:
+        low = -math.inf
+    else:
+        low = lower / least
+    if upper is None:
+        high = math.inf
+    else:
+        high = upper / least
     return verdict["effect"] / least, low, high
 
 
@@ -118,18 +124,28 @@ def _reach(rows: list[tuple[dict[str, Any], Measure]]) -> float:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 48 else f"…{name[-47:]}"
+    if len(name) <= 48:
+        return name
+    return f"…{name[-47:]}"
 
 
 def _change(verdict: dict[str, Any], key: str) -> str:
     shown = verdict.get(f"{key}_shown")
-    return "none" if shown is None else f"{shown:+.3g} {verdict.get('shown_unit', '')}".strip()
+    if shown is None:
+        return "none"
+    return f"{shown:+.3g} {verdict.get('shown_unit', '')}".strip()
 
 
 def _row(verdict: dict[str, Any], measure: Measure) -> tuple[Cell, ...]:
     tone = {"REGRESSED": "bad", "UNDECIDED": "warn"}.get(verdict["word"], "")
     reason = str(verdict.get("reason") or "it was not measured")
     figures = [number(f"{verdict[key]:.4g} {measure.unit}".strip()) if verdict.get(key) is not None else dash(reason) for key in ("base", "candidate")]
-    change = number(_change(verdict, "effect"), tone) if verdict.get("effect") is not None else dash(reason)
-    visible = number(_change(verdict, "visible")) if verdict.get("visible") is not None else dash("no change would have been called with so few")
+    if verdict.get("effect") is not None:
+        change = number(_change(verdict, "effect"), tone)
+    else:
+        change = dash(reason)
+    if verdict.get("visible") is not None:
+        visible = number(_change(verdict, "visible"))
+    else:
+        visible = dash("no change would have been called with so few")
     return (Cell(measure.name), Cell(verdict["word"], tone=tone), *figures, change, number(f"{verdict['p']:.2g}"), visible, number(str(verdict["n"])))
