@@ -2,10 +2,19 @@
 
 import pytest
 
-pytest_plugins = ["twin_harness.plugin", "fixtures.telemetry", "fixtures.loads", "fixtures.limits", "fixtures.services"]
+pytest_plugins = [
+    "twin_harness.plugin",
+    "fixtures.telemetry",
+    "fixtures.loads",
+    "fixtures.limits",
+    "fixtures.services",
+]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Make ``-n auto`` one worker: experiments take turns on the machine, so more of them would only wait."""
+    """Make ``-n auto`` one worker.
+
+    Experiments take turns on the machine, so more of them would only wait.
+    """
     return 1

@@ -1,9 +1,13 @@
-"""When events really start and end, against plan: quiet, and beside full load by our own stressors (all CPUs, memory, disk).
+"""When events really start and end, against plan.
 
-    python benchmarks/experiment_timing.py --experiments 20 --json timing.json        about 6 minutes
+Quiet, and beside full load by our own stressors (all CPUs, memory, disk).
 
-Errors are those of ``annotations.csv``. For CPU events the start is checked from outside: a process of its own reads the CPU clocks of
-the load processes every 0.1 ms from 3 ms before the start on, and finds the moment at which the first of them began to rise.
+    python benchmarks/experiment_timing.py --experiments 20 --json timing.json        about 6
+    minutes
+
+Errors are those of ``annotations.csv``. For CPU events the start is checked from outside: a process
+of its own reads the CPU clocks of the load processes every 0.1 ms from 3 ms before the start on,
+and finds the moment at which the first of them began to rise.
 """
 
 import argparse
@@ -45,9 +49,16 @@ def experiment():
 
 
 def watch_first_rise(board_path, answer):
-    """In a process of its own: wait for CPU load on the board, and write when the CPU clock of the first of them began to rise."""
+    """In a process of its own.
+
+    Wait for CPU load on the board, and write when the CPU clock of the first of them began to rise.
+    """
     board = Board.open(board_path)
-    while not (pids := [process.pid for process in board.processes() if process.kind == "cpu" and process.pid]):
+    while not (
+        pids := [
+            process.pid for process in board.processes() if process.kind == "cpu" and process.pid
+        ]
+    ):
         time.sleep(0.002)
     plan = next(plan for slot in range(PLAN_SLOTS) if (plan := board.read_plan(slot)) is not None)
     measure.sleep_until(plan["zero_s"] - 0.003)  # they have prepared, and wait for their start
@@ -89,7 +100,10 @@ def run_all(count, folder, say):
     try:
         for number in range(count):
             say(f"  experiment {number + 1} of {count}")
-            with first_rise(session.board.path) as risen, contextlib.suppress(ExperimentError, Undecided):
+            with (
+                first_rise(session.board.path) as risen,
+                contextlib.suppress(ExperimentError, Undecided),
+            ):
                 recording = session.runner.run(experiment())
             for row in recording.rows:
                 starts.append(row.start_error_ms)
@@ -105,12 +119,21 @@ def run_all(count, folder, say):
 def quantiles(values):
     """Return median, 99th percentile and largest size of some errors, and their count."""
     sizes = sorted(abs(value) for value in values)
-    return {"median": sizes[len(sizes) // 2], "p99": sizes[min(len(sizes) - 1, int(0.99 * len(sizes)))], "max": sizes[-1], "n": len(sizes)}
+    return {
+        "median": sizes[len(sizes) // 2],
+        "p99": sizes[min(len(sizes) - 1, int(0.99 * len(sizes)))],
+        "max": sizes[-1],
+        "n": len(sizes),
+    }
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--experiments", type=int, default=20, help="of six events, in each state (default: 20)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--experiments", type=int, default=20, help="of six events, in each state (default: 20)"
+    )
     parser.add_argument("--json", metavar="FILE", help="results for machines")
     arguments = parser.parse_args()
     results = {"machine": measure.machine_line()}
@@ -121,14 +144,29 @@ def main():
             if state != "quiet":
                 ours = Ours(".")
                 length_s = arguments.experiments * 6.0 + 60.0
-                for event in (builders.cpu(100, duration_s=length_s), builders.memory(20, duration_s=length_s), builders.disk(40e6, duration_s=length_s)):
+                for event in (
+                    builders.cpu(100, duration_s=length_s),
+                    builders.memory(20, duration_s=length_s),
+                    builders.disk(40e6, duration_s=length_s),
+                ):
                     _, zero_s = stack.enter_context(ours.running(event))
                 measure.sleep_until(zero_s + 2.0)
-            starts, ends, outside = run_all(arguments.experiments, Path(name).resolve(), lambda text: sys.stderr.write(f"{text}\n"))
-        results[state] = {"start_error_ms": quantiles(starts), "end_error_ms": quantiles(ends), "outside_less_annotated_ms": quantiles(outside)}
+            starts, ends, outside = run_all(
+                arguments.experiments,
+                Path(name).resolve(),
+                lambda text: sys.stderr.write(f"{text}\n"),
+            )
+        results[state] = {
+            "start_error_ms": quantiles(starts),
+            "end_error_ms": quantiles(ends),
+            "outside_less_annotated_ms": quantiles(outside),
+        }
         print(f"\n{state} (goal p99 {goal_ms:g} ms)")
         for what, row in results[state].items():
-            print(f"  {what:<26} median {row['median']:.3f}  p99 {row['p99']:.3f}  max {row['max']:.3f} ms  n = {row['n']}")
+            print(
+                f"  {what:<26} median {row['median']:.3f}  p99 {row['p99']:.3f}  max"
+                f" {row['max']:.3f} ms  n = {row['n']}"
+            )
     if arguments.json:
         measure.write_json(arguments.json, results)
 

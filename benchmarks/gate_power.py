@@ -1,11 +1,16 @@
-"""How often the gate cries wolf, what it misses, and what it leaves open: whole pipelines, simulated on noise that was recorded.
+"""How often the gate cries wolf, what it misses, and what it leaves open.
 
-    python benchmarks/gate_power.py --pipelines 2000 --json power.json --figure power.png        about 15 minutes on a CPU
+Whole pipelines, simulated on noise that was recorded.
 
-Noise comes from recorded A/A runs (``data/sample/gate-aa.csv``: every trial of whole A/A sessions of scenarios/test_service.py on one machine; `--record DIR…`
-makes the file of run folders). The model of each measure: a drift over a session (AR(1)) and noise of a run with heavy tails (Student's t), each with
-the recorded share, scaled so that the log ratio of a pair has the SD σ that the table asks for. Peers' rules (benchmarks/peers/gate_rules.py) see
-the very runs of the same simulated sessions, raw and with the limit moved so that one family in a hundred alarms.
+    python benchmarks/gate_power.py --pipelines 2000 --json power.json --figure power.png
+    about 15 minutes on a CPU
+
+Noise comes from recorded A/A runs (``data/sample/gate-aa.csv``: every trial of whole A/A sessions
+of scenarios/test_service.py on one machine; `--record DIR…` makes the file of run folders). The
+model of each measure: a drift over a session (AR(1)) and noise of a run with heavy tails (Student's
+t), each with the recorded share, scaled so that the log ratio of a pair has the SD σ that the table
+asks for. Peers' rules (benchmarks/peers/gate_rules.py) see the very runs of the same simulated
+sessions, raw and with the limit moved so that one family in a hundred alarms.
 """
 
 import argparse
@@ -30,19 +35,45 @@ SAMPLE = Path(__file__).parent.parent / "data" / "sample" / "gate-aa.csv"
 PAIRS, FAMILY, TESTS = 12, 20, 5
 NAMES = ("base", "candidate")
 ENVIRONMENT = ("steal_percent", "background_percent", "calibration_ms")
-COLUMNS = ("session", "test", "measure", "better", "scale", "threshold", "pair", "position", "variant", "value", *ENVIRONMENT)
+COLUMNS = (
+    "session",
+    "test",
+    "measure",
+    "better",
+    "scale",
+    "threshold",
+    "pair",
+    "position",
+    "variant",
+    "value",
+    *ENVIRONMENT,
+)
 NEIGHBOUR_PERCENT = 15.0  # of the machine; work beside it takes 7 to 22 % longer
-ROWS = [  # name, SD of a pair's log ratio, change of one measure, neighbour, divisor of the number of pipelines
+# name, SD of a pair's log ratio, change of one measure, neighbour, divisor of the number of
+# pipelines
+ROWS = [
     ("A/A, σ 2.5 %", 0.025, 0.0, "", 1),
     ("A/A, σ 5 %", 0.05, 0.0, "", 4),
     ("+10 % of one measure, σ 3 %", 0.03, 0.10, "", 4),
     ("+5 % of one measure, σ 2 %", 0.02, 0.05, "", 4),
-    ("+10 % beside a neighbour that works for a third of the session, σ 3 %", 0.03, 0.10, "stretch", 4),
-    ("+10 % beside a neighbour that is there in every second run, at random, σ 3 %", 0.03, 0.10, "runs", 4),
+    (
+        "+10 % beside a neighbour that works for a third of the session, σ 3 %",
+        0.03,
+        0.10,
+        "stretch",
+        4,
+    ),
+    (
+        "+10 % beside a neighbour that is there in every second run, at random, σ 3 %",
+        0.03,
+        0.10,
+        "runs",
+        4,
+    ),
 ]
 
 
-# -- the recorded noise -----------------------------------------------------------------------------------------------------------
+# -- the recorded noise ----------------------------------------------------------------------------
 
 
 def record(folders, path):
@@ -55,9 +86,26 @@ def record(folders, path):
             for trial in map(t.Trial.from_json, run.folder.read_gate()["trials"]):
                 for one in trial.measures:
                     e = trial.environment
-                    cells = [run.folder.run_id, trial.test, one.short_name, one.better, one.scale, one.threshold, trial.pair, trial.position, trial.variant]
-                    figures = [trial.values.get(one.short_name), e.steal_percent, e.background_percent, e.calibration_ms]
-                    writer.writerow([*cells, *("" if value is None else f"{value:.6g}" for value in figures)])
+                    cells = [
+                        run.folder.run_id,
+                        trial.test,
+                        one.short_name,
+                        one.better,
+                        one.scale,
+                        one.threshold,
+                        trial.pair,
+                        trial.position,
+                        trial.variant,
+                    ]
+                    figures = [
+                        trial.values.get(one.short_name),
+                        e.steal_percent,
+                        e.background_percent,
+                        e.calibration_ms,
+                    ]
+                    writer.writerow(
+                        [*cells, *("" if value is None else f"{value:.6g}" for value in figures)]
+                    )
 
 
 def read_sample(path):
@@ -65,14 +113,25 @@ def read_sample(path):
     found = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
-            number = {name: float(row[name]) if row[name] else None for name in ("value", *ENVIRONMENT)}
+            number = {
+                name: float(row[name]) if row[name] else None for name in ("value", *ENVIRONMENT)
+            }
             key = (row["test"], int(row["pair"]), row["variant"])
-            measures, values, _ = found.setdefault(row["session"], {}).setdefault(key, ([], {}, None))
-            one = declare(row["test"], row["measure"], better=row["better"], threshold=f"{float(row['threshold']) * 100:g}%")
+            measures, values, _ = found.setdefault(row["session"], {}).setdefault(
+                key, ([], {}, None)
+            )
+            one = declare(
+                row["test"],
+                row["measure"],
+                better=row["better"],
+                threshold=f"{float(row['threshold']) * 100:g}%",
+            )
             measures.append(one)
             if number["value"] is not None:
                 values[row["measure"]] = number["value"]
-            environment = Environment(number["steal_percent"], number["background_percent"], number["calibration_ms"])
+            environment = Environment(
+                number["steal_percent"], number["background_percent"], number["calibration_ms"]
+            )
             found[row["session"]][key] = (measures, values, (environment, int(row["position"])))
     return {
         session: [
@@ -85,7 +144,11 @@ def read_sample(path):
 
 @dataclass(frozen=True)
 class Noise:
-    """The noise of a measure: share of a run's variance that drifts, how the drift lasts from run to run, degrees of freedom of what does not."""
+    """The noise of a measure.
+
+    Share of a run's variance that drifts, how the drift lasts from run to run, degrees of freedom
+    of what does not.
+    """
 
     name: str
     sigma: float
@@ -95,15 +158,29 @@ class Noise:
 
 
 def fit_noise(sessions):
-    """Fit a model to each recorded measure: SD of the pairs' log ratios (robust), drift by the covariance of runs one and two apart, tails by kurtosis."""
+    """Fit a model to each recorded measure.
+
+    SD of the pairs' log ratios (robust), drift by the covariance of runs one and two apart, tails
+    by kurtosis.
+    """
     found = []
-    names = sorted({one.name for trials in sessions.values() for trial in trials for one in trial.measures})
+    names = sorted(
+        {one.name for trials in sessions.values() for trial in trials for one in trial.measures}
+    )
     for name in names:
         ratios, near, far, total = [], [], [], []
         for trials in sessions.values():
             own = [trial for trial in trials if any(one.name == name for one in trial.measures)]
-            short = next(one.short_name for trial in own for one in trial.measures if one.name == name) if own else ""
-            runs = [log(trial.values[short]) for trial in sorted(own, key=lambda trial: (trial.pair, trial.position)) if trial.values.get(short, 0) > 0]
+            short = (
+                next(one.short_name for trial in own for one in trial.measures if one.name == name)
+                if own
+                else ""
+            )
+            runs = [
+                log(trial.values[short])
+                for trial in sorted(own, key=lambda trial: (trial.pair, trial.position))
+                if trial.values.get(short, 0) > 0
+            ]
             if len(runs) < 8:
                 continue
             centred = np.array(runs) - np.mean(runs)
@@ -113,7 +190,11 @@ def fit_noise(sessions):
             by_pair = {}
             for trial in own:
                 by_pair.setdefault(trial.pair, {})[trial.variant] = trial.values.get(short)
-            ratios += [log(pair["candidate"] / pair["base"]) for pair in by_pair.values() if len(pair) == 2 and all(pair.values())]
+            ratios += [
+                log(pair["candidate"] / pair["base"])
+                for pair in by_pair.values()
+                if len(pair) == 2 and all(pair.values())
+            ]
         if len(ratios) < 20:
             continue
         variance, first, second = np.mean(total), max(0.0, np.mean(near)), max(0.0, np.mean(far))
@@ -121,20 +202,31 @@ def fit_noise(sessions):
         share = float(np.clip(first / phi / variance if phi > 0 else 0.0, 0.0, 0.9))
         kurtosis = float(stats.kurtosis(ratios))
         degrees = 4.0 + 6.0 / kurtosis if kurtosis > 0.2 else 30.0
-        found.append(Noise(name, float(stats.median_abs_deviation(ratios, scale="normal")), share, phi, degrees))
+        found.append(
+            Noise(
+                name, float(stats.median_abs_deviation(ratios, scale="normal")), share, phi, degrees
+            )
+        )
     return found
 
 
-# -- simulated pipelines ------------------------------------------------------------------------------------------------------------
+# -- simulated pipelines ---------------------------------------------------------------------------
 
 
 def runs_of(noise, sigma, count, common, rng):
-    """Return log values of ``count`` runs in order: drift and tails as recorded, SD of a pair's log ratio ``sigma``; ``common`` is shared by measures."""
+    """Return log values of ``count`` runs in order.
+
+    Drift and tails as recorded, SD of a pair's log ratio ``sigma``; ``common`` is shared by
+    measures.
+    """
     drift, level = np.empty(count), 0.0
     for index in range(count):
         level = noise.phi * level + rng.normal() * (1 - noise.phi**2) ** 0.5
         drift[index] = level
-    alone = stats.t.rvs(noise.degrees, size=count, random_state=rng) / (noise.degrees / (noise.degrees - 2)) ** 0.5
+    alone = (
+        stats.t.rvs(noise.degrees, size=count, random_state=rng)
+        / (noise.degrees / (noise.degrees - 2)) ** 0.5
+    )
     alone = (0.5**0.5) * alone + (0.5**0.5) * common
     share = noise.drift_share
     per_pair = 2 * ((1 - share) + share * (1 - noise.phi))
@@ -142,22 +234,37 @@ def runs_of(noise, sigma, count, common, rng):
 
 
 def pipeline(models, sigma, changes, rng, *, neighbour=""):
-    """Simulate one session of paired mode and judge it whole: looks, spares, environment. ``changes`` are those of the measures, as log ratios."""
-    family = [declare(f"test_{index % TESTS}", f"m{index}", better="lower") for index in range(FAMILY)]
+    """Simulate one session of paired mode and judge it whole: looks, spares, environment.
+
+    ``changes`` are those of the measures, as log ratios.
+    """
+    family = [
+        declare(f"test_{index % TESTS}", f"m{index}", better="lower") for index in range(FAMILY)
+    ]
     count = 2 * (PAIRS + t.SPARES)
     series, environments, slow = {}, {}, {}
     begin = rng.integers(count)
-    is_there = {"": np.zeros(count), "stretch": (np.arange(count) - begin) % count < count / 3, "runs": None}[neighbour]
+    is_there = {
+        "": np.zeros(count),
+        "stretch": (np.arange(count) - begin) % count < count / 3,
+        "runs": None,
+    }[neighbour]
     for test in range(TESTS):
         common = stats.t.rvs(5, size=count, random_state=rng) / (5 / 3) ** 0.5
-        steal = rng.exponential(0.3, count) + (rng.random(count) < 0.03) * rng.exponential(10.0, count)  # a burst in 3 of 100 runs
+        steal = rng.exponential(0.3, count) + (rng.random(count) < 0.03) * rng.exponential(
+            10.0, count
+        )  # a burst in 3 of 100 runs
         busy = ((rng.random(count) < 0.5) if is_there is None else is_there) * NEIGHBOUR_PERCENT
         others = 5.0 + rng.normal(0, 0.5, count) + busy
         speed = np.exp(rng.normal(0, 0.01, count) + steal / 100)
-        environments[test] = [Environment(*map(float, figures)) for figures in zip(steal, others, speed, strict=True)]
+        environments[test] = [
+            Environment(*map(float, figures)) for figures in zip(steal, others, speed, strict=True)
+        ]
         slow[test] = steal / 100.0 + busy / 100.0 * rng.uniform(0.5, 1.5, count)
         for index in range(test, FAMILY, TESTS):
-            series[index] = runs_of(models[index % len(models)], sigma, count, common, rng) + slow[test]
+            series[index] = (
+                runs_of(models[index % len(models)], sigma, count, common, rng) + slow[test]
+            )
     trials = []
     for test in range(TESTS):
         order = t.order_of(int(rng.integers(2**31)), f"test_{test}", PAIRS)
@@ -168,9 +275,27 @@ def pipeline(models, sigma, changes, rng, *, neighbour=""):
             for position in (0, 1):
                 is_candidate = order[pair] == (position == 0)
                 slot = 2 * pair + position
-                values = {m.short_name: float(np.exp(series[int(m.metric[1:])][slot] + (changes[int(m.metric[1:])] if is_candidate else 0))) for m in mine}
+                values = {
+                    m.short_name: float(
+                        np.exp(
+                            series[int(m.metric[1:])][slot]
+                            + (changes[int(m.metric[1:])] if is_candidate else 0)
+                        )
+                    )
+                    for m in mine
+                }
                 name = NAMES[is_candidate]
-                trials.append(t.Trial(f"test_{test}", name, pair, position, tuple(mine), values, environment=environments[test][slot]))
+                trials.append(
+                    t.Trial(
+                        f"test_{test}",
+                        name,
+                        pair,
+                        position,
+                        tuple(mine),
+                        values,
+                        environment=environments[test][slot],
+                    )
+                )
     judgement = t.judge_all(trials, NAMES, family, planned=PAIRS, seed=0)
     return judgement, trials, family
 
@@ -182,18 +307,30 @@ def bound(count, total, confidence=0.95):
 
 def share(count, total):
     """Return a share as plain data and text."""
-    return {"count": int(count), "total": int(total), "share": count / total, "upper_95": bound(count, total)}
+    return {
+        "count": int(count),
+        "total": int(total),
+        "share": count / total,
+        "upper_95": bound(count, total),
+    }
 
 
 def shown(found):
-    return f"{100 * found['share']:.2f} % ({found['count']} of {found['total']}, upper 95 % bound {100 * found['upper_95']:.2f} %)"
+    return (
+        f"{100 * found['share']:.2f} % ({found['count']} of {found['total']}, upper 95 % bound"
+        f" {100 * found['upper_95']:.2f} %)"
+    )
 
 
 def judge_row(name, models, sigma, change, neighbour, total, rng):
     """Simulate one row of the table; print it and return it as plain data."""
-    counts = dict.fromkeys(("alarm", "REGRESSED", "PASSED", "UNDECIDED", "others_open", "others", "early"), 0)
+    counts = dict.fromkeys(
+        ("alarm", "REGRESSED", "PASSED", "UNDECIDED", "others_open", "others", "early"), 0
+    )
     for number in range(total):
-        judgement, _, _ = pipeline(models, sigma, [log(1 + change)] + [0.0] * (FAMILY - 1), rng, neighbour=neighbour)
+        judgement, _, _ = pipeline(
+            models, sigma, [log(1 + change)] + [0.0] * (FAMILY - 1), rng, neighbour=neighbour
+        )
         first, *others = judgement.verdicts if change else (None, *judgement.verdicts)
         counts["alarm"] += any(verdict.status == "REGRESSED" for verdict in others)
         counts["others_open"] += sum(verdict.status == "UNDECIDED" for verdict in others)
@@ -204,10 +341,16 @@ def judge_row(name, models, sigma, change, neighbour, total, rng):
         if number % 50 == 0:
             sys.stderr.write(f"\r{name}: {number} of {total}   ")
     sys.stderr.write("\n")
-    found = {"false_alarm_of_the_family": share(counts["alarm"], total), "open_per_measure": share(counts["others_open"], counts["others"])}
+    found = {
+        "false_alarm_of_the_family": share(counts["alarm"], total),
+        "open_per_measure": share(counts["others_open"], counts["others"]),
+    }
     if change:
         found |= {word: share(counts[word], total) for word in ("REGRESSED", "PASSED", "UNDECIDED")}
-    print(f"\n{name}, family of {FAMILY}, {PAIRS} pairs, {total} pipelines; {100 * counts['early'] / total:.0f} % stopped early")
+    print(
+        f"\n{name}, family of {FAMILY}, {PAIRS} pairs, {total} pipelines;"
+        f" {100 * counts['early'] / total:.0f} % stopped early"
+    )
     for key, one in found.items():
         print(f"  {key:<28} {shown(one)}")
     return {**found, "stopped_early": counts["early"] / total}
@@ -216,57 +359,119 @@ def judge_row(name, models, sigma, change, neighbour, total, rng):
 def scores_of(models, sigma, change, rng):
     """Simulate one session, and return each rule's score of every measure on its very runs, ours beside: (rule, measure); above 1 is a call.
 
-    Otava sees sessions, not pairs: 30 values of the base and one or three of the candidate, each a run of this session moved by a session's own effect
-    of half a pair's SD.
+    Otava sees sessions, not pairs: 30 values of the base and one or three of the candidate, each a
+    run of this session moved by a session's own effect of half a pair's SD.
     """
-    judgement, trials, family = pipeline(models, sigma, [log(1 + change)] + [0.0] * (FAMILY - 1), rng)
+    judgement, trials, family = pipeline(
+        models, sigma, [log(1 + change)] + [0.0] * (FAMILY - 1), rng
+    )
     scores = {name: np.empty(FAMILY) for name in (*RULES, "ours")}
     for index, one in enumerate(family):
-        runs = {name: [run.values[one.short_name] for run in trials if run.test == one.test and run.variant == name and run.pair < PAIRS] for name in NAMES}
+        runs = {
+            name: [
+                run.values[one.short_name]
+                for run in trials
+                if run.test == one.test and run.variant == name and run.pair < PAIRS
+            ]
+            for name in NAMES
+        }
         base, candidate = (np.array(runs[name]) for name in NAMES)
         history = rng.choice(base, 30) * np.exp(rng.normal(0, 0.5 * sigma, 30))
         after = rng.choice(candidate, 3, replace=False) * np.exp(rng.normal(0, 0.5 * sigma, 3))
         for name, rule in RULES.items():
-            scores[name][index] = rule(history, after[: int(name[7])]) if name.startswith("Otava") else rule(base, candidate)
+            scores[name][index] = (
+                rule(history, after[: int(name[7])])
+                if name.startswith("Otava")
+                else rule(base, candidate)
+            )
         verdict = judgement.verdicts[index]
         is_large = verdict.effect >= one.least_effect
-        scores["ours"][index] = log(max(verdict.p, 1e-12)) / log(0.01) if is_large else min(0.999, log(max(verdict.p, 1e-12)) / log(0.01))
+        scores["ours"][index] = (
+            log(max(verdict.p, 1e-12)) / log(0.01)
+            if is_large
+            else min(0.999, log(max(verdict.p, 1e-12)) / log(0.01))
+        )
     return scores
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pipelines", type=int, default=2000, help="simulated pipelines of the A/A row (default: 2000); the other rows take a quarter")
-    parser.add_argument("--record", nargs="+", metavar="DIR", help="make data/sample/gate-aa.csv of these run folders, and end")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--pipelines",
+        type=int,
+        default=2000,
+        help="simulated pipelines of the A/A row (default: 2000); the other rows take a quarter",
+    )
+    parser.add_argument(
+        "--record",
+        nargs="+",
+        metavar="DIR",
+        help="make data/sample/gate-aa.csv of these run folders, and end",
+    )
     parser.add_argument("--json", metavar="FILE", help="results for machines")
-    parser.add_argument("--figure", metavar="PNG", help="power against the size of the change, ours beside the peers' rules")
+    parser.add_argument(
+        "--figure",
+        metavar="PNG",
+        help="power against the size of the change, ours beside the peers' rules",
+    )
     arguments = parser.parse_args()
     if arguments.record:
         record(arguments.record, SAMPLE)
         return
     sessions = read_sample(SAMPLE)
     models = fit_noise(sessions)
-    rng, results = np.random.default_rng(9), {"models": [vars(model) for model in models], "sessions": len(sessions)}
-    print(f"noise of {len(models)} measures from {len(sessions)} recorded A/A sessions; σ is the SD of a pair's log ratio")
+    rng, results = (
+        np.random.default_rng(9),
+        {
+            "models": [vars(model) for model in models],
+            "sessions": len(sessions),
+        },
+    )
+    print(
+        f"noise of {len(models)} measures from {len(sessions)} recorded A/A sessions; σ is the SD"
+        " of a pair's log ratio"
+    )
     for model in models:
         drift = f"drift {100 * model.drift_share:3.0f} % of the variance, φ {model.phi:.2f}"
-        print(f"  {model.name:<70} σ {100 * model.sigma:5.2f} %  {drift}, t with {model.degrees:.1f} degrees")
+        print(
+            f"  {model.name:<70} σ {100 * model.sigma:5.2f} %  {drift}, t with {model.degrees:.1f}"
+            " degrees"
+        )
 
     for name, sigma, change, neighbour, divisor in ROWS:
-        results[name] = judge_row(name, models, sigma, change, neighbour, arguments.pipelines // divisor, rng)
+        results[name] = judge_row(
+            name, models, sigma, change, neighbour, arguments.pipelines // divisor, rng
+        )
     results["visible"] = visible(models, rng)
     for key, one in results["visible"].items():
-        print(f"smallest visible effect, {key}: printed {one['printed']:.4f} (median of 200), empirical {one['empirical']:.4f}, ratio {one['ratio']:.2f}")
+        print(
+            f"smallest visible effect, {key}: printed {one['printed']:.4f} (median of 200),"
+            f" empirical {one['empirical']:.4f}, ratio {one['ratio']:.2f}"
+        )
 
     results["recorded"] = resample(sessions, rng)
     one = results["recorded"]
-    print(f"\n{len(sessions)} recorded A/A sessions as they were: {one['alarms']} alarms, {one['open']} of {one['verdicts']} verdicts UNDECIDED")
-    print(f"  resampled by session, pairs within a session shuffled and halves swapped by chance: alarms in {shown(one['resampled'])}")
+    print(
+        f"\n{len(sessions)} recorded A/A sessions as they were: {one['alarms']} alarms,"
+        f" {one['open']} of {one['verdicts']} verdicts UNDECIDED"
+    )
+    print(
+        "  resampled by session, pairs within a session shuffled and halves swapped by chance:"
+        f" alarms in {shown(one['resampled'])}"
+    )
 
     results["peers"] = compare_peers(models, rng, max(200, arguments.pipelines // 4))
-    print("\nthe peers' rules on the same noise, σ 3 %, family of 20: false alarm of the family; power at +10 % on one measure, raw / at 1 % false alarms")
+    print(
+        "\nthe peers' rules on the same noise, σ 3 %, family of 20: false alarm of the family;"
+        " power at +10 % on one measure, raw / at 1 % false alarms"
+    )
     for name, one in results["peers"].items():
-        print(f"  {name:<22} {100 * one['alarm']:5.1f} %   {one['power']:.2f} / {one['power_at_equal']:.2f}")
+        print(
+            f"  {name:<22} {100 * one['alarm']:5.1f} %   {one['power']:.2f} /"
+            f" {one['power_at_equal']:.2f}"
+        )
     if arguments.figure:
         draw(models, rng, arguments.figure)
     if arguments.json:
@@ -274,7 +479,10 @@ def main():
 
 
 def visible(models, rng):
-    """Compare the smallest visible effect that is printed with the empirical one: that which is called in 80 % of simulations."""
+    """Compare the smallest visible effect that is printed with the empirical one.
+
+    That which is called in 80 % of simulations.
+    """
     found = {}
     for sigma in (0.01, 0.02, 0.03):
         one = declare("t", "m", better="lower")
@@ -282,23 +490,36 @@ def visible(models, rng):
         for number in range(200):
             model = models[number % len(models)]
             values = runs_of(model, sigma, 2 * PAIRS, rng.normal(0, 1, 2 * PAIRS), rng)
-            family = [t.Evidence(one, tuple(np.exp(values[0::2])), tuple(np.exp(values[1::2])))] + [t.Evidence(one, fault="-")] * (FAMILY - 1)
+            family = [t.Evidence(one, tuple(np.exp(values[0::2])), tuple(np.exp(values[1::2])))] + [
+                t.Evidence(one, fault="-")
+            ] * (FAMILY - 1)
             printed.append(judge_pairs(family)[0].visible)
         changes, called = np.linspace(0.005, 0.15, 30), []
         for change in changes:
             hits = 0
             for number in range(100):
-                values = runs_of(models[number % len(models)], sigma, 2 * PAIRS, rng.normal(0, 1, 2 * PAIRS), rng)
-                evidence = t.Evidence(one, tuple(np.exp(values[0::2])), tuple(np.exp(values[1::2] + change)))
+                values = runs_of(
+                    models[number % len(models)], sigma, 2 * PAIRS, rng.normal(0, 1, 2 * PAIRS), rng
+                )
+                evidence = t.Evidence(
+                    one, tuple(np.exp(values[0::2])), tuple(np.exp(values[1::2] + change))
+                )
                 hits += judge_pairs([evidence], alpha=0.01 / FAMILY)[0].status == "REGRESSED"
             called.append(hits / 100)
         empirical = float(np.interp(0.8, np.maximum.accumulate(called), changes))
-        found[f"σ {100 * sigma:g} %"] = {"printed": float(np.median(printed)), "empirical": empirical, "ratio": float(np.median(printed) / empirical)}
+        found[f"σ {100 * sigma:g} %"] = {
+            "printed": float(np.median(printed)),
+            "empirical": empirical,
+            "ratio": float(np.median(printed) / empirical),
+        }
     return found
 
 
 def resample(sessions, rng, count=500):
-    """Judge the recorded sessions as they were, and resampled: a session drawn, halves of its pairs swapped by chance."""
+    """Judge the recorded sessions as they were, and resampled.
+
+    A session drawn, halves of its pairs swapped by chance.
+    """
     alarms = opened = verdicts = 0
     for trials in sessions.values():
         family = t.family_of(one for trial in trials for one in trial.measures)
@@ -309,12 +530,28 @@ def resample(sessions, rng, count=500):
     names, hits = list(sessions), 0
     for _ in range(count):
         trials = sessions[names[rng.integers(len(names))]]
-        swapped = {(test, pair): rng.random() < 0.5 for test in {trial.test for trial in trials} for pair in range(PAIRS + t.SPARES)}
+        swapped = {
+            (test, pair): rng.random() < 0.5
+            for test in {trial.test for trial in trials}
+            for pair in range(PAIRS + t.SPARES)
+        }
         other = {"base": "candidate", "candidate": "base"}
-        mixed = [replace(trial, variant=other[trial.variant]) if swapped[trial.test, trial.pair] else trial for trial in trials]
+        mixed = [
+            (
+                replace(trial, variant=other[trial.variant])
+                if swapped[trial.test, trial.pair]
+                else trial
+            )
+            for trial in trials
+        ]
         family = t.family_of(one for trial in trials for one in trial.measures)
         hits += t.judge_all(mixed, NAMES, family, planned=PAIRS, seed=0).status == "REGRESSED"
-    return {"alarms": int(alarms), "open": int(opened), "verdicts": int(verdicts), "resampled": share(hits, count)}
+    return {
+        "alarms": int(alarms),
+        "open": int(opened),
+        "verdicts": int(verdicts),
+        "resampled": share(hits, count),
+    }
 
 
 def compare_peers(models, rng, total, sigma=0.03, change=0.10):
@@ -323,9 +560,17 @@ def compare_peers(models, rng, total, sigma=0.03, change=0.10):
     real = [scores_of(models, sigma, change, rng) for _ in range(total)]
     found = {}
     for name in (*RULES, "ours"):
-        alarms, hits = np.array([one[name].max() for one in quiet]), np.array([one[name][0] for one in real])
+        alarms, hits = (
+            np.array([one[name].max() for one in quiet]),
+            np.array([one[name][0] for one in real]),
+        )
         limit = float(np.quantile(alarms, 0.99))
-        found[name] = {"alarm": float((alarms >= 1).mean()), "power": float((hits >= 1).mean()), "power_at_equal": float((hits > limit).mean()), "n": total}
+        found[name] = {
+            "alarm": float((alarms >= 1).mean()),
+            "power": float((hits >= 1).mean()),
+            "power_at_equal": float((hits > limit).mean()),
+            "n": total,
+        }
     return found
 
 
@@ -341,7 +586,13 @@ def draw(models, rng, path):
             line.append(np.mean([one[name][0] >= 1 for one in real]))
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for name, line in lines.items():
-        axes.plot([100 * change for change in changes], line, label=name, linewidth=3 if name == "ours" else 1.2, marker="o")
+        axes.plot(
+            [100 * change for change in changes],
+            line,
+            label=name,
+            linewidth=3 if name == "ours" else 1.2,
+            marker="o",
+        )
     axes.set(xlabel="real change of one measure, %", ylabel="share of comparisons that call it")
     axes.set_title(f"σ of a pair {100 * sigma:g} %, family of {FAMILY}, {PAIRS} pairs")
     axes.axvspan(0, 3, alpha=0.1, color="grey")

@@ -1,4 +1,7 @@
-"""What every benchmark needs: process trees read from outside, a competitor, and figures with their spread and count."""
+"""What every benchmark needs.
+
+Process trees read from outside, a competitor, and figures with their spread and count.
+"""
 
 import contextlib
 import json
@@ -14,7 +17,8 @@ from pathlib import Path
 from twin_harness.system.procfs import children_of, process_cpu_ns, process_io_bytes, resident_bytes
 
 HOG = "while True: pass"
-# Works for 0.3 of a second and rests as long, with others' load in mind no more than a neighbour would have.
+# Works for 0.3 of a second and rests as long, with others' load in mind no more than a neighbour
+# would have.
 VARYING_HOG = """
 import time
 while True:
@@ -68,7 +72,13 @@ def sleep_until(instant_s):
 @contextlib.contextmanager
 def program(*words, stdin=subprocess.DEVNULL):
     """Run a program beside the block, and end it with all that it started."""
-    process = subprocess.Popen(words, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        words,
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         yield process
     finally:
@@ -93,7 +103,12 @@ def version_of(name):
     if shutil.which(name) is None:
         print(f"skipped: {name} is not installed", file=sys.stderr)
         return None
-    return (subprocess.run([name, "--version"], capture_output=True, text=True, check=False).stdout.splitlines() or [name])[0].strip()
+    return (
+        subprocess.run(
+            [name, "--version"], capture_output=True, text=True, check=False
+        ).stdout.splitlines()
+        or [name]
+    )[0].strip()
 
 
 def figure(values):
@@ -101,21 +116,39 @@ def figure(values):
     values = [value for value in values if value is not None]
     if not values:
         return {"median": None, "min": None, "max": None, "n": 0}
-    return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
+    return {
+        "median": statistics.median(values),
+        "min": min(values),
+        "max": max(values),
+        "n": len(values),
+    }
 
 
 def shown(found, digits=2):
     """Return a figure as text: median, range and count."""
     if found["median"] is None:
         return "-"
-    return f"{found['median']:.{digits}f} [{found['min']:.{digits}f} … {found['max']:.{digits}f}] n={found['n']}"
+    return (
+        f"{found['median']:.{digits}f} [{found['min']:.{digits}f} … {found['max']:.{digits}f}]"
+        f" n={found['n']}"
+    )
 
 
 def machine_line():
     """Return what this machine is, in a line."""
-    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        "?",
+    )
     memory_gib = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
-    return f"{len(os.sched_getaffinity(0))} CPUs ({model}), {memory_gib:.0f} GiB, Linux {os.uname().release}"
+    return (
+        f"{len(os.sched_getaffinity(0))} CPUs ({model}), {memory_gib:.0f} GiB, Linux"
+        f" {os.uname().release}"
+    )
 
 
 def write_json(path, data):

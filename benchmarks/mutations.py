@@ -1,6 +1,9 @@
-"""Break each stressor on purpose and see that every scenario that uses it fails: `python benchmarks/mutations.py`.
+"""Break each stressor on purpose and see that every scenario that uses it fails.
 
-Each mutation is made in a copy of the package, which the scenarios then run from. Needs a quiet machine; takes about 15 minutes.
+`python benchmarks/mutations.py`.
+
+Each mutation is made in a copy of the package, which the scenarios then run from. Needs a quiet
+machine; takes about 15 minutes.
 """
 
 from __future__ import annotations
@@ -23,22 +26,51 @@ CPU, MEMORY, DISK = (f"twin_harness/stress/{name}_stress.py" for name in ("cpu",
 # (stressor, name): (file, what stands there, what to put instead)
 MUTATIONS = {
     ("cpu", "off"): (CPU, "while own_s < target_s and", "while False and"),
-    ("cpu", "half"): (CPU, "load.area(slot_end_s) - forgiven_s", "load.area(slot_end_s) / 2 - forgiven_s"),
-    ("cpu", "wrong resource"): (HOST, "CpuStress(load, replace(team, index=index))", 'MemoryStress(load, self._plan["memory_floor_bytes"])'),
-    ("cpu", "open loop"): (CPU, "while own_s < target_s and", "while time.monotonic() < slot_end_s - SLOT_S + load.level(slot_end_s) * SLOT_S * 1.2 and"),
+    ("cpu", "half"): (
+        CPU,
+        "load.area(slot_end_s) - forgiven_s",
+        "load.area(slot_end_s) / 2 - forgiven_s",
+    ),
+    ("cpu", "wrong resource"): (
+        HOST,
+        "CpuStress(load, replace(team, index=index))",
+        'MemoryStress(load, self._plan["memory_floor_bytes"])',
+    ),
+    ("cpu", "open loop"): (
+        CPU,
+        "while own_s < target_s and",
+        "while time.monotonic() < slot_end_s - SLOT_S + load.level(slot_end_s) * SLOT_S * 1.2 and",
+    ),
     ("memory", "off"): (MEMORY, "wanted_bytes = _to_grain(load.level(now_s))", "wanted_bytes = 0"),
-    ("memory", "half"): (MEMORY, "wanted_bytes = _to_grain(load.level(now_s))", "wanted_bytes = _to_grain(load.level(now_s) / 2)"),
+    ("memory", "half"): (
+        MEMORY,
+        "wanted_bytes = _to_grain(load.level(now_s))",
+        "wanted_bytes = _to_grain(load.level(now_s) / 2)",
+    ),
     ("memory", "wrong resource"): (
         HOST,
-        'return MemoryStress(load, self._plan["memory_floor_bytes"], self._plan["memory_limit_bytes"])',
-        "load.scale = 0.3 / max(load.shape.extremes(load.duration_s)[1], 1); return CpuStress(load, Team())",
+        (
+            'return MemoryStress(load, self._plan["memory_floor_bytes"],'
+            ' self._plan["memory_limit_bytes"])'
+        ),
+        (
+            "load.scale = 0.3 / max(load.shape.extremes(load.duration_s)[1], 1); return"
+            " CpuStress(load, Team())"
+        ),
     ),
     ("disk", "off"): (DISK, "self._move_block(done_bytes // block_bytes)", "pass"),
-    ("disk", "half"): (DISK, "missing_bytes = load.area(now_s) - forgiven_bytes", "missing_bytes = load.area(now_s) / 2 - forgiven_bytes"),
+    ("disk", "half"): (
+        DISK,
+        "missing_bytes = load.area(now_s) - forgiven_bytes",
+        "missing_bytes = load.area(now_s) / 2 - forgiven_bytes",
+    ),
     ("disk", "wrong resource"): (
         HOST,
         "return DiskStress(load, event.descriptor if",
-        "load.scale = 0.3 / max(load.highest(), 1); return CpuStress(load, Team()) if True else DiskStress(load, event.descriptor if",
+        (
+            "load.scale = 0.3 / max(load.highest(), 1); return CpuStress(load, Team()) if True else"
+            " DiskStress(load, event.descriptor if"
+        ),
     ),
 }
 USES = {
@@ -69,7 +101,9 @@ USES = {
 
 def mutate(folder: Path, stressor: str, name: str) -> None:
     """Copy the package to ``folder`` and break one stressor in the copy."""
-    shutil.copytree(ROOT / "twin_harness", folder / "twin_harness", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "twin_harness", folder / "twin_harness", ignore=shutil.ignore_patterns("__pycache__")
+    )
     file, old, new = MUTATIONS[stressor, name]
     path = folder / file
     text = path.read_text()
@@ -95,16 +129,26 @@ def outcomes(folder: Path, scenarios: list[str]) -> dict[str, str]:
         f"--twin-data-dir={folder / 'data'}",
         f"--alluredir={folder / 'allure'}",
     ]
-    subprocess.run([*command, f"--junitxml={junit}", *names], cwd=ROOT, env=environment, capture_output=True, check=False)
+    subprocess.run(
+        [*command, f"--junitxml={junit}", *names],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
 
     return {
-        case.get("name", ""): "failed"
-        if case.find("failure") is not None
-        else "error"
-        if case.find("error") is not None
-        else "UNDECIDED"
-        if case.find("skipped") is not None
-        else "passed"
+        case.get("name", ""): (
+            "failed"
+            if case.find("failure") is not None
+            else (
+                "error"
+                if case.find("error") is not None
+                else "UNDECIDED"
+                if case.find("skipped") is not None
+                else "passed"
+            )
+        )
         for case in ET.parse(junit).iter("testcase")
     }
 
@@ -114,7 +158,10 @@ def is_used(stressor: str, test: str) -> bool:
     if "[random-" not in test:
         return True
     index = int(test.partition("[random-")[2].rstrip("]"))
-    return any(event.stressor == stressor for event in draw_experiments(3, 0, max_memory_percent=1)[index].events)
+    return any(
+        event.stressor == stressor
+        for event in draw_experiments(3, 0, max_memory_percent=1)[index].events
+    )
 
 
 def main() -> int:
@@ -132,7 +179,9 @@ def main() -> int:
             for test, outcome in outcomes(Path(folder), USES[stressor]).items():
                 if not is_used(stressor, test):
                     continue
-                table.append({"stressor": stressor, "mutation": name, "scenario": test, "outcome": outcome})
+                table.append(
+                    {"stressor": stressor, "mutation": name, "scenario": test, "outcome": outcome}
+                )
                 if not arguments.json:
                     print(f"{stressor:<7} {name:<15} {outcome:<10} {test}", flush=True)
     if arguments.json:

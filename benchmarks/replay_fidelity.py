@@ -1,9 +1,12 @@
-"""A recorded run, replayed: its means again, and its course (Tracie, the published peer: within 5 % of means, correlation 0.8).
+"""A recorded run, replayed.
+
+Its means again, and its course (Tracie, the published peer: within 5 % of means, correlation 0.8).
 
     python benchmarks/replay_fidelity.py --rounds 5 --json replay.json        about 8 minutes
 
-A made-up production load (waves and steps of CPU, a slow wave of memory, bursts of disk) is run and recorded; the recording of the machine
-(total CPU, memory above its lowest, disk bytes) is turned into a schedule by ``twin schedule replay`` and run again. Compared are 1 s means.
+A made-up production load (waves and steps of CPU, a slow wave of memory, bursts of disk) is run and
+recorded; the recording of the machine (total CPU, memory above its lowest, disk bytes) is turned
+into a schedule by ``twin schedule replay`` and run again. Compared are 1 s means.
 """
 
 import argparse
@@ -20,7 +23,8 @@ from twin_harness.schedule import builders
 from twin_harness.schedule.model import Schedule
 from twin_harness.shapes import shape as shapes
 
-# What is replayed is what the load itself took; the machine's totals hold its neighbours, too, and are shown beside.
+# What is replayed is what the load itself took; the machine's totals hold its neighbours, too, and
+# are shown beside.
 COLUMNS = {
     "cpu of the load": ("cpu_delivered_percent", "cpu_side_percent"),
     "memory of the load": ("memory_delivered_bytes",),
@@ -45,7 +49,9 @@ def recorded():
 def run(schedule, folder):
     """Run a schedule by the command, and return the run."""
     words = [sys.executable, "-m", "twin_harness.cli", "run", str(schedule), "--no-report"]
-    subprocess.run(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    subprocess.run(
+        words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+    )
     return load(Path(folder, "data", "latest"))
 
 
@@ -56,12 +62,19 @@ def seconds_of(run_, columns, length_s):
     samples = samples[(samples.index > 0) & (samples.index <= length_s)]
     weights = samples["dt_s"]
     groups = (np.ceil(samples.index) - 1).astype(int)
-    return ((samples[list(columns)].sum(axis=1) * weights).groupby(groups).sum() / weights.groupby(groups).sum()).to_numpy()
+    return (
+        (samples[list(columns)].sum(axis=1) * weights).groupby(groups).sum()
+        / weights.groupby(groups).sum()
+    ).to_numpy()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="recordings, each replayed once (default: 5)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="recordings, each replayed once (default: 5)"
+    )
     parser.add_argument("--json", metavar="FILE", help="results for machines")
     arguments = parser.parse_args()
     found = {name: {"mean_error_percent": [], "correlation": []} for name in COLUMNS}
@@ -71,24 +84,45 @@ def main():
             folder = Path(name).resolve()
             Schedule.of(recorded()).write(folder / "first.json")
             first = run(folder / "first.json", folder)
-            words = [sys.executable, "-m", "twin_harness.cli", "schedule", "replay", str(first.path), "--experiment", "production", "-o", "again.json"]
+            words = [
+                sys.executable,
+                "-m",
+                "twin_harness.cli",
+                "schedule",
+                "replay",
+                str(first.path),
+                "--experiment",
+                "production",
+                "-o",
+                "again.json",
+            ]
             subprocess.run(words, cwd=folder, stdout=subprocess.DEVNULL, check=True)
             again = run(folder / "again.json", folder)
             lead_s = first.recordings[0].planned.experiment.lead_s
             for resource, columns in COLUMNS.items():
-                one, other = seconds_of(first, columns, 45.0), seconds_of(again, columns, 45.0 + lead_s)
+                one, other = (
+                    seconds_of(first, columns, 45.0),
+                    seconds_of(again, columns, 45.0 + lead_s),
+                )
                 other = other[round(lead_s) :][: len(one)]  # a recording's lead is replayed, too
-                if resource == "memory of the machine":  # what the machine held before is not the load's
+                if (
+                    resource == "memory of the machine"
+                ):  # what the machine held before is not the load's
                     one, other = one - one.min(), other - other.min()
                 one = one[: len(other)]
-                found[resource]["mean_error_percent"].append(100.0 * (other.mean() / one.mean() - 1.0))
+                found[resource]["mean_error_percent"].append(
+                    100.0 * (other.mean() / one.mean() - 1.0)
+                )
                 found[resource]["correlation"].append(float(np.corrcoef(one, other)[0, 1]))
     results = {"machine": measure.machine_line(), "goal": "means within 5 %, correlation > 0.9"}
     print(f"{results['machine']}; goal: {results['goal']} (Tracie: 5 %, 0.8)")
     for resource, figures in found.items():
         results[resource] = {name: measure.figure(values) for name, values in figures.items()}
         error, correlation = results[resource].values()
-        print(f"  {resource:<22} mean error {measure.shown(error)} %   correlation of 1 s means {measure.shown(correlation, 3)}")
+        print(
+            f"  {resource:<22} mean error {measure.shown(error)} %   correlation of 1 s means"
+            f" {measure.shown(correlation, 3)}"
+        )
     if arguments.json:
         measure.write_json(arguments.json, results)
 

@@ -1,9 +1,12 @@
-"""Which part of a sample is the kernel's and which ours: µs of CPU by system call, at 10 Hz, caches as cold as they are then.
+"""Which part of a sample is the kernel's and which ours.
+
+Μs of CPU by system call, at 10 Hz, caches as cold as they are then.
 
     python benchmarks/sample_profile.py
 
-The sample is taken in this process, with its system calls timed by the process's CPU clock (each timing adds about 1 µs to both sides).
-What is read once a second counts a tenth. Waiting for the next sample, which costs the process 90 to 120 µs, is not in it.
+The sample is taken in this process, with its system calls timed by the process's CPU clock (each
+timing adds about 1 µs to both sides). What is read once a second counts a tenth. Waiting for the
+next sample, which costs the process 90 to 120 µs, is not in it.
 """
 
 import collections
@@ -32,7 +35,10 @@ def path_of(descriptor):
 
 
 def profile_sample(samples):
-    """Return mean µs of CPU of each part of a sample at 10 Hz: system calls by file, and all the rest, which is ours (in this process)."""
+    """Return mean µs of CPU of each part of a sample at 10 Hz.
+
+    System calls by file, and all the rest, which is ours (in this process).
+    """
     spent_us = collections.defaultdict(float)
 
     def timed(call, name):
@@ -53,9 +59,17 @@ def profile_sample(samples):
         descriptor = os.open(Path(folder, "x.csv"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         stack.callback(os.close, descriptor)
         board.claim_process(os.getpid(), "harness")
-        logger = Logger({"interval_s": 0.1, "machine": machine}, board, ProcfsSource(machine), descriptor, SystemClock())
+        logger = Logger(
+            {"interval_s": 0.1, "machine": machine},
+            board,
+            ProcfsSource(machine),
+            descriptor,
+            SystemClock(),
+        )
         logger.open()
-        kept = {name: getattr(os, name) for name in ("pread", "write", "stat", "statvfs", "listdir")}
+        kept = {
+            name: getattr(os, name) for name in ("pread", "write", "stat", "statvfs", "listdir")
+        }
         stack.callback(lambda: [setattr(os, name, call) for name, call in kept.items()])
         os.pread = timed(kept["pread"], lambda descriptor, *_: path_of(descriptor))
         for name in ("write", "stat", "statvfs", "listdir"):
@@ -68,8 +82,13 @@ def profile_sample(samples):
             whole_us = (time.process_time_ns() - begin_ns) / 1e3
             for name, value in spent_us.items():
                 parts[name].append(value)
-            parts["ours: account, parsing, rates, formatting"].append(whole_us - sum(spent_us.values()))
-    return {name: {"us": statistics.fmean(values) * len(values) / samples, "n": len(values)} for name, values in parts.items()}
+            parts["ours: account, parsing, rates, formatting"].append(
+                whole_us - sum(spent_us.values())
+            )
+    return {
+        name: {"us": statistics.fmean(values) * len(values) / samples, "n": len(values)}
+        for name, values in parts.items()
+    }
 
 
 def main():
@@ -78,7 +97,10 @@ def main():
     rows = profile_sample(150)
     for name, row in sorted(rows.items(), key=lambda item: -item[1]["us"]):
         print(f"  {row['us']:6.1f}  {name}")
-    print(f"  {sum(row['us'] for name, row in rows.items() if name.startswith('kernel')):6.1f}  kernel in all")
+    print(
+        f"  {sum(row['us'] for name, row in rows.items() if name.startswith('kernel')):6.1f} "
+        " kernel in all"
+    )
 
 
 if __name__ == "__main__":

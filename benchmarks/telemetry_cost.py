@@ -3,8 +3,9 @@
     python benchmarks/telemetry_cost.py                 everything, about 12 minutes
     python benchmarks/telemetry_cost.py --only cost --rounds 5 --json cost.json --figure cost.png
 
-CPU time is that of the sampling process alone, by its CPU clock (ns), over the samples that it wrote; rounds alternate. Our probe
-process is read apart. Nothing is installed; a peer that is missing is named and left out.
+CPU time is that of the sampling process alone, by its CPU clock (ns), over the samples that it
+wrote; rounds alternate. Our probe process is read apart. Nothing is installed; a peer that is
+missing is named and left out.
 """
 
 import argparse
@@ -31,7 +32,20 @@ from twin_harness.telemetry.start import Telemetry
 
 HERE = Path(__file__).resolve().parent
 LENGTH_S, WARM_UP_S = 15.0, 2.0
-HOGS = ("stress-ng", "--cpu", "8", "--vm", "2", "--vm-bytes", "512M", "--hdd", "1", "--hdd-bytes", "256M", "--quiet")
+HOGS = (
+    "stress-ng",
+    "--cpu",
+    "8",
+    "--vm",
+    "2",
+    "--vm-bytes",
+    "512M",
+    "--hdd",
+    "1",
+    "--hdd-bytes",
+    "256M",
+    "--quiet",
+)
 
 
 @contextlib.contextmanager
@@ -39,7 +53,14 @@ def our_logger(folder, interval_s, source="auto"):
     """Run our logger and probe beside the block; gives logger, probe and board."""
     board, machine = Board.create(), inspect_machine(folder)
     telemetry = Telemetry(
-        folder / "dataset.csv", folder / "logger.json", folder / "logger.lock", board.path, interval_s, os.getpid(), machine.to_json(), source=source
+        folder / "dataset.csv",
+        folder / "logger.json",
+        folder / "logger.lock",
+        board.path,
+        interval_s,
+        os.getpid(),
+        machine.to_json(),
+        source=source,
     )
     processes = []
     try:
@@ -57,12 +78,27 @@ def cost_of_ours(folder, interval_s, source="auto"):
     """Return µs of CPU a sample, samples lost, and µs of the probe a sample."""
     with our_logger(folder, interval_s, source) as (logger, probe, board):
         time.sleep(WARM_UP_S)
-        before = measure.cpu_ns([logger]), measure.cpu_ns([probe]), board.dataset_state()[2], time.monotonic()
+        before = (
+            measure.cpu_ns([logger]),
+            measure.cpu_ns([probe]),
+            board.dataset_state()[2],
+            time.monotonic(),
+        )
         time.sleep(LENGTH_S)
-        after = measure.cpu_ns([logger]), measure.cpu_ns([probe]), board.dataset_state()[2], time.monotonic()
+        after = (
+            measure.cpu_ns([logger]),
+            measure.cpu_ns([probe]),
+            board.dataset_state()[2],
+            time.monotonic(),
+        )
     samples = after[2] - before[2]
     lost = sum(int(row["missed_samples"] or 0) for row in read_rows(folder / "dataset.csv"))
-    return {"us": (after[0] - before[0]) / 1e3 / samples, "lost": lost, "samples": samples, "probe_us": (after[1] - before[1]) / 1e3 / samples}
+    return {
+        "us": (after[0] - before[0]) / 1e3 / samples,
+        "lost": lost,
+        "samples": samples,
+        "probe_us": (after[1] - before[1]) / 1e3 / samples,
+    }
 
 
 def read_rows(path):
@@ -82,7 +118,11 @@ def cost_of_program(words, out, interval_s, expected=None):
         spent_ns, span_s = measure.cpu_ns(pids) - before_ns, time.monotonic() - begin_s
         due = span_s / interval_s
         samples = count_lines(out) - lines if out else expected or round(due)
-    return {"us": spent_ns / 1e3 / max(samples, 1), "lost": max(0, round(due) - samples) if out else None, "samples": samples}
+    return {
+        "us": spent_ns / 1e3 / max(samples, 1),
+        "lost": max(0, round(due) - samples) if out else None,
+        "samples": samples,
+    }
 
 
 def cost_of_scrapes():
@@ -90,7 +130,9 @@ def cost_of_scrapes():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with measure.program("prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{port}") as process:
+    with measure.program(
+        "prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{port}"
+    ) as process:
         time.sleep(WARM_UP_S)
         scrapes, begin_ns = 0, measure.cpu_ns([process.pid])
         end_s = time.monotonic() + LENGTH_S
@@ -99,7 +141,11 @@ def cost_of_scrapes():
                 answer.read()
             scrapes += 1
             time.sleep(1.0)
-        return {"us": (measure.cpu_ns([process.pid]) - begin_ns) / 1e3 / scrapes, "lost": None, "samples": scrapes}
+        return {
+            "us": (measure.cpu_ns([process.pid]) - begin_ns) / 1e3 / scrapes,
+            "lost": None,
+            "samples": scrapes,
+        }
 
 
 def draw(results, path):
@@ -116,7 +162,12 @@ def draw(results, path):
         axes.barh(at, us["median"], color="#0072b2" if name.startswith("ours") else "#999999")
         axes.plot([us["min"], us["max"]], [at, at], color="black")
         axes.text(us["max"] + 40, at, f"{us['median']:.0f} µs, n = {us['n']}", va="center")
-    axes.set(yticks=range(len(rows)), yticklabels=list(rows), xlabel="CPU time a sample, µs (bar: median; line: range of rounds)", title=results["machine"])
+    axes.set(
+        yticks=range(len(rows)),
+        yticklabels=list(rows),
+        xlabel="CPU time a sample, µs (bar: median; line: range of rounds)",
+        title=results["machine"],
+    )
     axes.set_xlim(0, 1.25 * max(row["us"]["max"] for row in rows.values()))
     axes.invert_yaxis()
     figure.savefig(path, dpi=120)
@@ -143,13 +194,19 @@ def compare_cost(rounds, say):
         "ours": lambda folder: cost_of_ours(folder, 0.1),
         "ours, psutil source": lambda folder: cost_of_ours(folder, 0.1, "psutil"),
         "plain psutil script": lambda folder: cost_of_program(
-            [sys.executable, str(HERE / "peers" / "plain_psutil.py"), str(folder / "x.csv"), "0.1"], folder / "x.csv", 0.1
+            [sys.executable, str(HERE / "peers" / "plain_psutil.py"), str(folder / "x.csv"), "0.1"],
+            folder / "x.csv",
+            0.1,
         ),
     }
     if measure.version_of("collectl"):
-        tools["collectl -i 0.1"] = lambda folder: cost_of_program(["collectl", "-i", "0.1", "-scCdDmnN", "-P", "-f", str(folder / "c")], None, 0.1)
+        tools["collectl -i 0.1"] = lambda folder: cost_of_program(
+            ["collectl", "-i", "0.1", "-scCdDmnN", "-P", "-f", str(folder / "c")], None, 0.1
+        )
     if sadc := sadc_path():
-        tools["sadc -S ALL at 1 Hz"] = lambda folder: cost_of_program([sadc, "-S", "ALL", "1", str(folder / "s")], None, 1.0)
+        tools["sadc -S ALL at 1 Hz"] = lambda folder: cost_of_program(
+            [sadc, "-S", "ALL", "1", str(folder / "s")], None, 1.0
+        )
     if measure.version_of("prometheus-node-exporter"):
         tools["node_exporter, a scrape"] = lambda _: cost_of_scrapes()
     found = {name: [] for name in tools}
@@ -158,10 +215,18 @@ def compare_cost(rounds, say):
             say(f"cost: round {number + 1} of {rounds}, {name}")
             with tempfile.TemporaryDirectory() as folder:
                 found[name].append(tools[name](Path(folder)))
-    rows = {name: {"us": measure.figure([one["us"] for one in series]), "lost": sum(one["lost"] or 0 for one in series)} for name, series in found.items()}
+    rows = {
+        name: {
+            "us": measure.figure([one["us"] for one in series]),
+            "lost": sum(one["lost"] or 0 for one in series),
+        }
+        for name, series in found.items()
+    }
     rows["ours"]["probe_us"] = measure.figure([one["probe_us"] for one in found["ours"]])
     for name, series in found.items():
-        rows[name]["ratio"] = measure.figure([ours["us"] / one["us"] for ours, one in zip(found["ours"], series, strict=True)])
+        rows[name]["ratio"] = measure.figure(
+            [ours["us"] / one["us"] for ours, one in zip(found["ours"], series, strict=True)]
+        )
     return rows
 
 
@@ -173,7 +238,11 @@ def count_missed(scratch, say):
         for interval_s in (0.1, 0.01):
             with contextlib.ExitStack() as stack:
                 if load != "idle":
-                    for event in (builders.cpu(100, duration_s=120.0), builders.memory(20, duration_s=120.0), builders.disk(40e6, duration_s=120.0)):
+                    for event in (
+                        builders.cpu(100, duration_s=120.0),
+                        builders.memory(20, duration_s=120.0),
+                        builders.disk(40e6, duration_s=120.0),
+                    ):
                         _, zero_s = stack.enter_context(ours.running(event))
                     measure.sleep_until(zero_s + 2.0)
                 for name in ("ours", "plain psutil script"):
@@ -183,8 +252,26 @@ def count_missed(scratch, say):
                             one = cost_of_ours(Path(folder), interval_s)
                         else:
                             out = Path(folder, "x.csv")
-                            one = cost_of_program([sys.executable, str(HERE / "peers" / "plain_psutil.py"), str(out), str(interval_s)], out, interval_s)
-                    found.append({"load": load, "interval_s": interval_s, "tool": name, "lost": one["lost"], "samples": one["samples"], "us": one["us"]})
+                            one = cost_of_program(
+                                [
+                                    sys.executable,
+                                    str(HERE / "peers" / "plain_psutil.py"),
+                                    str(out),
+                                    str(interval_s),
+                                ],
+                                out,
+                                interval_s,
+                            )
+                    found.append(
+                        {
+                            "load": load,
+                            "interval_s": interval_s,
+                            "tool": name,
+                            "lost": one["lost"],
+                            "samples": one["samples"],
+                            "us": one["us"],
+                        }
+                    )
     return found
 
 
@@ -200,11 +287,32 @@ def measure_lateness(rounds, say):
         late_ms, dropped = [], 0
         for number in range(rounds):
             say(f"lateness: round {number + 1} of {rounds}, {name}")
-            with tempfile.TemporaryDirectory(dir=".") as folder, measure.program("sh", "-c", f"cd {folder} && exec {' '.join(HOGS)}"):
+            with (
+                tempfile.TemporaryDirectory(dir=".") as folder,
+                measure.program("sh", "-c", f"cd {folder} && exec {' '.join(HOGS)}"),
+            ):
                 time.sleep(2.0)
                 out = Path(folder, "x.csv").resolve()
-                words = [*prefix, sys.executable, "-m", "twin_harness.cli", "log", "--interval", "0.1", "--duration", "15", "--out", str(out)]
-                subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+                words = [
+                    *prefix,
+                    sys.executable,
+                    "-m",
+                    "twin_harness.cli",
+                    "log",
+                    "--interval",
+                    "0.1",
+                    "--duration",
+                    "15",
+                    "--out",
+                    str(out),
+                ]
+                subprocess.run(
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    check=True,
+                )
                 for row in read_rows(out):
                     if float(row["cpu_steal_percent"] or 0) < 1.0:
                         late_ms.append(float(row["lateness_ms"]))
@@ -228,14 +336,25 @@ def print_cost(rows):
         ratio = "" if name == "ours" else f"  ours to it {measure.shown(row['ratio'])}"
         lost = f"  lost {row['lost']}" if name.startswith(("ours", "plain")) else ""
         print(f"  {name:<22} {measure.shown(row['us'], 0)}{lost}{ratio}")
-    print(f"  our probe process, told apart: {measure.shown(rows['ours']['probe_us'], 0)} µs a sample")
+    print(
+        f"  our probe process, told apart: {measure.shown(rows['ours']['probe_us'], 0)} µs a sample"
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("cost", "missed", "lateness"), action="append", help="leave the rest out; may be given again")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only",
+        choices=("cost", "missed", "lateness"),
+        action="append",
+        help="leave the rest out; may be given again",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (default: 5)")
-    parser.add_argument("--scratch", default=".", help="folder on a disk, for the full load (default: here)")
+    parser.add_argument(
+        "--scratch", default=".", help="folder on a disk, for the full load (default: here)"
+    )
     parser.add_argument("--json", metavar="FILE", help="results for machines")
     parser.add_argument("--figure", metavar="PNG", help="the cost as a figure")
     arguments = parser.parse_args()
@@ -254,14 +373,25 @@ def main():
         print("\nSamples lost")
         for row in results["missed"]:
             rate = f"every {row['interval_s']:g} s"
-            print(f"  {row['load']:<10} {rate:<13} {row['tool']:<20} lost {row['lost']} of {row['samples'] + row['lost']}, {row['us']:.0f} µs a sample")
+            print(
+                f"  {row['load']:<10} {rate:<13} {row['tool']:<20} lost {row['lost']} of"
+                f" {row['samples'] + row['lost']}, {row['us']:.0f} µs a sample"
+            )
     if "lateness" in wanted:
         results["lateness"] = measure_lateness(max(1, arguments.rounds // 2), say)
-        print("\nLateness at 10 Hz beside 8 CPU, 2 memory and 1 disk hogs, rows with steal below 1 %")
+        print(
+            "\nLateness at 10 Hz beside 8 CPU, 2 memory and 1 disk hogs, rows with steal below 1 %"
+        )
         for name, row in results["lateness"].items():
             if row["n"]:
-                late = f"median {row['median_ms']:.2f}, p99 {row['p99_ms']:.2f}, max {row['max_ms']:.2f} ms"
-                print(f"  {name:<20} {late}, n = {row['n']}; {row['left_out_for_steal']} rows left out for steal")
+                late = (
+                    f"median {row['median_ms']:.2f}, p99 {row['p99_ms']:.2f}, max"
+                    f" {row['max_ms']:.2f} ms"
+                )
+                print(
+                    f"  {name:<20} {late}, n = {row['n']}; {row['left_out_for_steal']} rows left"
+                    " out for steal"
+                )
     if arguments.figure and "cost" in results:
         draw(results, arguments.figure)
     if arguments.json:

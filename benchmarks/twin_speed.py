@@ -1,8 +1,12 @@
-"""How fast the twin answers: what-ifs of 120 s with a band of 200 members, one at a time and in batches; fitting; beside the eight baselines.
+"""How fast the twin answers.
+
+What-ifs of 120 s with a band of 200 members, one at a time and in batches; fitting; beside the
+eight baselines.
 
     python benchmarks/twin_speed.py [--runs DIR…] [--json FILE]
 
-Goals: 100 what-ifs a second one at a time, 1,000 in batches, a fit of 100 runs within 3 minutes on 2 CPUs.
+Goals: 100 what-ifs a second one at a time, 1,000 in batches, a fit of 100 runs within 3 minutes on
+2 CPUs.
 """
 
 import argparse
@@ -33,8 +37,18 @@ def what_ifs(count):
     found = []
     for number in range(count):
         first, second = drawn[number % len(drawn)], drawn[(7 * number + 3) % len(drawn)]
-        later = tuple(event.model_copy(update={"id": f"{event.id}-later", "start_s": event.start_s + 55.0}) for event in second.events)
-        found.append(Experiment(name=f"what-if {number}", lead_s=5.0, tail_s=WHAT_IF_S - 5.0 - 103.0, events=(*first.events, *later)))
+        later = tuple(
+            event.model_copy(update={"id": f"{event.id}-later", "start_s": event.start_s + 55.0})
+            for event in second.events
+        )
+        found.append(
+            Experiment(
+                name=f"what-if {number}",
+                lead_s=5.0,
+                tail_s=WHAT_IF_S - 5.0 - 103.0,
+                events=(*first.events, *later),
+            )
+        )
     return found
 
 
@@ -49,15 +63,27 @@ def per_second(work, count):
 
 
 def line(name, rates, goal=""):
-    print(f"  {name:<40} {statistics.median(rates):8.0f} [{min(rates):.0f} … {max(rates):.0f}] a second, n={len(rates)}{goal}")
+    print(
+        f"  {name:<40} {statistics.median(rates):8.0f} [{min(rates):.0f} … {max(rates):.0f}] a"
+        f" second, n={len(rates)}{goal}"
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", nargs="+", default=None, help="run folders to fit (default: the campaign under data/sample)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--runs",
+        nargs="+",
+        default=None,
+        help="run folders to fit (default: the campaign under data/sample)",
+    )
     parser.add_argument("--json", metavar="FILE", help="results for machines")
     arguments = parser.parse_args()
-    folders = arguments.runs or sorted(str(path) for path in Path("data/sample/campaign").glob("*Z-*"))
+    folders = arguments.runs or sorted(
+        str(path) for path in Path("data/sample/campaign").glob("*Z-*")
+    )
     print(machine_line())
     observations = gather([load(folder) for folder in folders])
     begin_s = time.perf_counter()
@@ -80,7 +106,9 @@ def main():
     cold = np.full((len(demands), len(COLUMNS)), np.nan)
     for baseline in all_baselines():
         baseline.fit(observations, twin.capacity_)
-        found[baseline.name] = per_second(lambda predictor=baseline: predictor.predict(demands, cold), BATCH)
+        found[baseline.name] = per_second(
+            lambda predictor=baseline: predictor.predict(demands, cold), BATCH
+        )
         line(f"{baseline.name}, in batches, no band", found[baseline.name])
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(found, indent=1) + "\n")

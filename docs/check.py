@@ -1,10 +1,14 @@
-"""Runs every command and every code block of the documentation, page by page, and builds the site: what is shown there works.
+"""Runs every command and every code block of the documentation, page by page, and builds the site.
+
+What is shown there works.
 
     python docs/check.py [PAGE ...]
 
-A block ```` ```python title="name.py" ```` is written to that file, any other ```` ```python ```` block is run; of ```` ```console ```` every line that
-begins with ``$ `` is run, in one folder a page. Comments after a block: ``<!-- skip: reason -->`` leaves it out by name, ``<!-- exit: 0 or 1 -->`` allows
-these exit codes, ``<!-- compare: words -->`` looks for the block's output lines that hold one of the words, numbers aside, in the real output.
+A block ```` ```python title="name.py" ```` is written to that file, any other ```` ```python ````
+block is run; of ```` ```console ```` every line that begins with ``$ `` is run, in one folder a
+page. Comments after a block: ``<!-- skip: reason -->`` leaves it out by name, ``<!-- exit: 0 or 1
+-->`` allows these exit codes, ``<!-- compare: words -->`` looks for the block's output lines that
+hold one of the words, numbers aside, in the real output.
 """
 
 import os
@@ -29,9 +33,21 @@ def note_of(comments, name):
 
 def run_line(line, folder, environment, allowed):
     """Run a command; return its output, and what was wrong."""
-    done = subprocess.run(["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=180)
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
     output = done.stdout + done.stderr
-    return output, "" if done.returncode in allowed else f"exit code {done.returncode} of `{line}`:\n{output[-2000:]}"
+    return output, (
+        ""
+        if done.returncode in allowed
+        else f"exit code {done.returncode} of `{line}`:\n{output[-2000:]}"
+    )
 
 
 def plain(text):
@@ -59,18 +75,36 @@ def check_block(kind, title, body, comments, folder, environment):
                 return fault
             outputs.append(plain(output))
     words = (note_of(comments, "compare") or "").split()
-    shown = [plain(line) for line in body.splitlines() if not line.startswith("$ ") and any(word in line for word in words)]
+    shown = [
+        plain(line)
+        for line in body.splitlines()
+        if not line.startswith("$ ") and any(word in line for word in words)
+    ]
     missing = [line for line in shown if not any(line in output for output in outputs)]
-    return f"the output no longer holds the line {missing[0]!r}; it was {outputs[-1][-1500:]}" if missing else ""
+    return (
+        f"the output no longer holds the line {missing[0]!r}; it was {outputs[-1][-1500:]}"
+        if missing
+        else ""
+    )
 
 
 def check_page(path):
-    """Run a page's blocks in a folder of their own; return how many ran, how many were skipped by name, and what was wrong."""
+    """Run a page's blocks in a folder of their own.
+
+    Return how many ran, how many were skipped by name, and what was wrong.
+    """
     ran, skipped, faults = 0, [], []
     text = path.read_text(encoding="utf-8")
-    with tempfile.TemporaryDirectory(prefix="twin-docs-", dir=os.environ.get("TWIN_DOCS_SCRATCH")) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="twin-docs-", dir=os.environ.get("TWIN_DOCS_SCRATCH")
+    ) as folder:
         binaries = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": binaries, "PYTEST_ADDOPTS": "-p no:cacheprovider", "COLUMNS": "120"}
+        environment = {
+            **os.environ,
+            "PATH": binaries,
+            "PYTEST_ADDOPTS": "-p no:cacheprovider",
+            "COLUMNS": "120",
+        }
         for kind, title, body, comments in BLOCK.findall(text):
             if (reason := note_of(comments, "skip")) is not None:
                 skipped.append(reason)
@@ -84,7 +118,9 @@ def check_page(path):
 
 
 def main():
-    pages = [Path(name) for name in sys.argv[1:]] or sorted(path for path in DOCS.rglob("*.md") if "reference" not in path.parts)
+    pages = [Path(name) for name in sys.argv[1:]] or sorted(
+        path for path in DOCS.rglob("*.md") if "reference" not in path.parts
+    )
     pages += [] if sys.argv[1:] else [DOCS.parent / "README.md"]
     status = 0
     for path in pages:
@@ -92,7 +128,11 @@ def main():
         ran, skipped, faults = check_page(path)
         status |= bool(faults)
         state = "FAILED" if faults else "ok"
-        print(f"{state:<6} {path.resolve().relative_to(DOCS.parent)}  {ran} blocks, {time.monotonic() - begin_s:.0f} s", flush=True)
+        print(
+            f"{state:<6} {path.resolve().relative_to(DOCS.parent)}  {ran} blocks,"
+            f" {time.monotonic() - begin_s:.0f} s",
+            flush=True,
+        )
         for reason in skipped:
             print(f"       skipped: {reason}")
         for fault in faults:

@@ -1,4 +1,7 @@
-"""The reference pages, from the code: options, markers and fixtures, columns, files, shapes, commands."""
+"""The reference pages, from the code.
+
+Options, markers and fixtures, columns, files, shapes, commands.
+"""
 
 import contextlib
 import inspect
@@ -19,9 +22,15 @@ _COMMANDS = (
 )  # fmt: skip
 _FILES = {
     "system_metrics_dataset.csv": "One row a sample, appended live, never rewritten.",
-    "system_metrics_dataset.parquet": "The samples cleaned and typed, with `dt_s` and the flags `is_first`, `is_after_gap`, `is_stolen`; written at the end.",
+    "system_metrics_dataset.parquet": (
+        "The samples cleaned and typed, with `dt_s` and the flags `is_first`, `is_after_gap`,"
+        " `is_stolen`; written at the end."
+    ),
     "datapackage.json": "Data Package v2: units, definitions, ranges, checksums of all tables.",
-    "gate.json": "What gated tests gave (`trials`) and what was judged of it (`verdicts`); beside it `gate/`: summary.md and figures for benchmark trackers.",
+    "gate.json": (
+        "What gated tests gave (`trials`) and what was judged of it (`verdicts`); beside it"
+        " `gate/`: summary.md and figures for benchmark trackers."
+    ),
     **_ABOUT,
 }
 
@@ -40,76 +49,153 @@ def pages():
 
 def _table(headings, rows):
     lines = [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in row)} |" for row in rows)])
+    return "\n".join(
+        [
+            *lines,
+            *(
+                f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in row)} |"
+                for row in rows
+            ),
+        ]
+    )
 
 
 def _options():
     rows = []
     for option in OPTIONS:
         takes = "" if option.kind == "flag" else option.metavar or ", ".join(option.choices)
-        default = "off" if option.kind == "flag" else "" if option.default in (None, "", ()) else f"`{option.default}`"
-        rows.append((f"`{option.flag}`", takes, default, f"`{option.ini_key}`" if option.has_ini else "none", option.help))
+        default = (
+            "off"
+            if option.kind == "flag"
+            else ""
+            if option.default in (None, "", ())
+            else f"`{option.default}`"
+        )
+        rows.append(
+            (
+                f"`{option.flag}`",
+                takes,
+                default,
+                f"`{option.ini_key}`" if option.has_ini else "none",
+                option.help,
+            )
+        )
     table = _table(("option", "takes", "default", "ini key", ""), rows)
-    return f"# Options of pytest\n\nThe same table makes the options of `twin`, without `--twin-`.\n\n{table}\n"
+    return (
+        "# Options of pytest\n\nThe same table makes the options of `twin`, without"
+        f" `--twin-`.\n\n{table}\n"
+    )
 
 
 def _pytest():
-    marks = "\n".join(f"- `@pytest.mark.{line.partition(': ')[0]}`: {line.partition(': ')[2]}" for line in markers.marker_lines())
+    marks = "\n".join(
+        f"- `@pytest.mark.{line.partition(': ')[0]}`: {line.partition(': ')[2]}"
+        for line in markers.marker_lines()
+    )
     rows = []
     for name, value in vars(fixtures).items():
         if name.startswith("fixture_") and not name.startswith("fixture__"):
-            text = inspect.getdoc(getattr(value, "__wrapped__", None) or getattr(value, "_fixture_function", value)) or ""
+            text = (
+                inspect.getdoc(
+                    getattr(value, "__wrapped__", None)
+                    or getattr(value, "_fixture_function", value)
+                )
+                or ""
+            )
             rows.append((f"`{name.removeprefix('fixture_')}`", text.replace("\n", " ")))
     methods = []
     from twin_harness.runs.recording import Recording
 
     for name, member in vars(Recording).items():
-        if not name.startswith("_") and (callable(member) or isinstance(member, property) or hasattr(member, "func")):
+        if not name.startswith("_") and (
+            callable(member) or isinstance(member, property) or hasattr(member, "func")
+        ):
             target = getattr(member, "fget", None) or getattr(member, "func", None) or member
             target = getattr(target, "__func__", target)
-            signature = str(inspect.signature(target)).replace("self, ", "").replace("(self)", "()") if callable(member) else ""
-            methods.append((f"`{name}{signature}`", (inspect.getdoc(target) or "").partition("\n")[0]))
+            signature = (
+                str(inspect.signature(target)).replace("self, ", "").replace("(self)", "()")
+                if callable(member)
+                else ""
+            )
+            methods.append(
+                (f"`{name}{signature}`", (inspect.getdoc(target) or "").partition("\n")[0])
+            )
     return (
-        f"# Markers, fixtures, Recording\n\n## Markers\n\n{marks}\n\n## Fixtures\n\n{_table(('fixture', ''), rows)}\n\n"
-        f"## What a Recording answers\n\n{_table(('', ''), methods)}\n"
+        f"# Markers, fixtures, Recording\n\n## Markers\n\n{marks}\n\n##"
+        f" Fixtures\n\n{_table(('fixture', ''), rows)}\n\n## What a Recording"
+        f" answers\n\n{_table(('', ''), methods)}\n"
     )
 
 
 def _columns():
     rows = [
-        (f"`{metric.name}`", metric.unit, metric.definition, "once a second" if metric.is_slow else "every row", metric.psutil, metric.opentelemetry)
+        (
+            f"`{metric.name}`",
+            metric.unit,
+            metric.definition,
+            "once a second" if metric.is_slow else "every row",
+            metric.psutil,
+            metric.opentelemetry,
+        )
         for metric in metrics.columns((0,))
     ]
     heading = ("column", "unit", "what it is", "read", "psutil", "OpenTelemetry")
     rows = [("`cpu<N>_percent`", *row[1:]) if row[0] == "`cpu0_percent`" else row for row in rows]
-    return f"# Columns of the samples\n\nA rate is over the time since the row before; what the machine lacks is empty.\n\n{_table(heading, rows)}\n"
+    return (
+        "# Columns of the samples\n\nA rate is over the time since the row before; what the"
+        f" machine lacks is empty.\n\n{_table(heading, rows)}\n"
+    )
 
 
 def _files():
     rows = [(f"`{name}`", about) for name, about in _FILES.items()]
     columns = [(f"`{name}`", _annotation_field(name)["type"]) for name in ANNOTATION_COLUMNS]
-    return f"# Files of a run\n\n{_table(('file', ''), rows)}\n\n## Columns of annotations.csv\n\n{_table(('column', 'type'), columns)}\n"
+    return (
+        f"# Files of a run\n\n{_table(('file', ''), rows)}\n\n## Columns of"
+        f" annotations.csv\n\n{_table(('column', 'type'), columns)}\n"
+    )
 
 
 def _shapes():
-    parts = ["# Load shapes\n\nA shape is a level over time. In schedules it is an object with `kind`; in Python a function.\n"]
+    parts = [
+        (
+            "# Load shapes\n\nA shape is a level over time. In schedules it is an object with `kind`;"
+            " in Python a function.\n"
+        )
+    ]
     for kind in ("constant", "ramp", "steps", "sine", "square", "spikes", "leak", "trace"):
         made = getattr(shapes, kind)
-        shape = next(value for value in vars(shapes).values() if inspect.isclass(value) and getattr(value, "kind", None) == kind)
+        shape = next(
+            value
+            for value in vars(shapes).values()
+            if inspect.isclass(value) and getattr(value, "kind", None) == kind
+        )
         taken = [
-            f"`{field.name.rstrip('_')}`" + ("" if field.default is MISSING and field.default_factory is MISSING else " (optional)") for field in fields(shape)
+            f"`{field.name.rstrip('_')}`"
+            + (
+                ""
+                if field.default is MISSING and field.default_factory is MISSING
+                else " (optional)"
+            )
+            for field in fields(shape)
         ]
-        parts.append(f"## {kind}\n\n`{kind}{inspect.signature(made)}`\n\n{(inspect.getdoc(shape) or '').strip()}\n\nIn a schedule: {', '.join(taken)}.\n")
+        parts.append(
+            f"## {kind}\n\n`{kind}{inspect.signature(made)}`\n\n{(inspect.getdoc(shape) or '').strip()}\n\nIn"
+            f" a schedule: {', '.join(taken)}.\n"
+        )
     return "\n".join(parts)
 
 
 def _command():
-    codes = "0 fine, 1 a check failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted"
+    codes = (
+        "0 fine, 1 a check failed, 2 usage or bad input, 3 aborted by the guard, 130 interrupted"
+    )
     text = (
-        f"Exit codes: {codes}, 141 when the reader of the output went away and the command is for nothing but its output "
-        "(`twin runs | head -1`). What is not shown costs no run: `twin run plan.json | head -1` runs every experiment, ends as these "
-        "went, and says on stderr what was not written. Where output cannot be written (a full disk), a command that is for its output "
-        "ends with 1, `--json` included."
+        f"Exit codes: {codes}, 141 when the reader of the output went away and the command is for"
+        " nothing but its output (`twin runs | head -1`). What is not shown costs no run: `twin"
+        " run plan.json | head -1` runs every experiment, ends as these went, and says on stderr"
+        " what was not written. Where output cannot be written (a full disk), a command that is"
+        " for its output ends with 1, `--json` included."
     )
     parts = [f"# The command `twin`\n\n{text}\n"]
     for command in _COMMANDS:

@@ -1,7 +1,7 @@
 """A service under load: what its users notice, idle and beside CPU, memory and disk load.
 
-Measured always, judged when the gate is asked:
-``pytest scenarios/test_service.py --twin-variant base: --twin-variant candidate:SERVICE_WORK_PERCENT=110``
+Measured always, judged when the gate is asked: ``pytest scenarios/test_service.py --twin-variant
+base: --twin-variant candidate:SERVICE_WORK_PERCENT=110``
 """
 
 import pytest

@@ -21,15 +21,22 @@ def test_three_loads_overlap(recording, limits):
     together = recording.during("disk-0", skip_s=1)
     recording.require_room("cpu-0")
     assert together.mean("cpu_delivered_percent") == pytest.approx(40, abs=limits.cpu_points)
-    assert together.mean("memory_delivered_bytes") == pytest.approx(MEMORY_STEP_BYTES, rel=limits.memory_share)
-    assert together.mean("disk_delivered_bytes_per_s") == pytest.approx(DISK_BYTES_PER_S / 2, rel=limits.disk_share)
+    assert together.mean("memory_delivered_bytes") == pytest.approx(
+        MEMORY_STEP_BYTES, rel=limits.memory_share
+    )
+    assert together.mean("disk_delivered_bytes_per_s") == pytest.approx(
+        DISK_BYTES_PER_S / 2, rel=limits.disk_share
+    )
     assert set(together.samples["active_events"]) == {"cpu-0+mem-0+disk-0"}
     assert all(recording.annotations["overlapped"])
 
 
 @pytest.mark.random_schedules(n=3, max_memory_percent=1)
 def test_random_schedules_are_delivered(recording):
-    """Every event of a random schedule ran from its planned start, and its load came: the right kind, and as much as was asked for."""
+    """Every event of a random schedule ran from its planned start, and its load came.
+
+    The right kind, and as much as was asked for.
+    """
     for event in recording.experiment.events:
         row = recording.annotation(event.id)
         assert row.status == "completed"
@@ -38,7 +45,9 @@ def test_random_schedules_are_delivered(recording):
         if event.stressor == "memory":
             end_s = row.actual_end_s
             last = recording.samples.loc[end_s - 0.6 : end_s - 0.05]
-            assert last["memory_delivered_bytes"].mean() == pytest.approx(last["memory_requested_bytes"].mean(), rel=0.05, abs=32 * 2**20)
+            assert last["memory_delivered_bytes"].mean() == pytest.approx(
+                last["memory_requested_bytes"].mean(), rel=0.05, abs=32 * 2**20
+            )
         else:
             recording.require_room(event.id)
             assert abs(measured.bias) < MOST_ERROR[event.stressor]

@@ -1,6 +1,7 @@
 """Build the wheel, install it into a fresh environment, and use it from a project that knows nothing of this checkout.
 
-Run by ``tox run -e wheel-smoke``; ends with an AssertionError or CalledProcessError that names what is wrong.
+Run by ``tox run -e wheel-smoke``; ends with an AssertionError or CalledProcessError that names what
+is wrong.
 """
 
 import os
@@ -29,8 +30,20 @@ def test_a_plan_is_made_without_a_server():
 
 def run(*command, folder):
     """Run a command, show what it says, and return it; a bad end is an error."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "VIRTUAL_ENV"))}
-    done = subprocess.run([str(part) for part in command], cwd=folder, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "PYTEST", "VIRTUAL_ENV"))
+    }
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     sys.stdout.write(done.stdout + done.stderr)
     done.check_returncode()
     return done.stdout
@@ -41,19 +54,42 @@ def check_contents(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     folders = {name.partition("/")[0] for name in names}
     metadata = next(folder for folder in folders if folder.endswith(".dist-info"))
-    assert folders == {"twin_harness", metadata}, f"expected twin_harness alone but the wheel holds {sorted(folders)}"
-    for name in ("twin_harness/py.typed", "twin_harness/cli/__init__.py", f"{metadata}/licenses/LICENSE", f"{metadata}/entry_points.txt"):
+    assert folders == {
+        "twin_harness",
+        metadata,
+    }, f"expected twin_harness alone but the wheel holds {sorted(folders)}"
+    for name in (
+        "twin_harness/py.typed",
+        "twin_harness/cli/__init__.py",
+        f"{metadata}/licenses/LICENSE",
+        f"{metadata}/entry_points.txt",
+    ):
         assert name in names, f"{name} is not in the wheel"
-    strange = [name for name in names if name.endswith((".pyc", ".csv", ".png")) or "/tests/" in name]
+    strange = [
+        name for name in names if name.endswith((".pyc", ".csv", ".png")) or "/tests/" in name
+    ]
     assert not strange, f"the wheel holds {strange}"
 
 
 def main():
     """Build, look inside, install, and use."""
     with tempfile.TemporaryDirectory(prefix="twin-wheel-") as scratch:
-        dist, environment, project = (Path(scratch, name) for name in ("dist", "environment", "project"))
+        dist, environment, project = (
+            Path(scratch, name) for name in ("dist", "environment", "project")
+        )
         project.mkdir()
-        run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", dist, CHECKOUT, folder=scratch)
+        run(
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--wheel-dir",
+            dist,
+            CHECKOUT,
+            folder=scratch,
+        )
         (wheel,) = dist.glob("*.whl")
         check_contents(wheel)
 
@@ -67,7 +103,11 @@ def main():
         closing = run(programs / "pytest", "-p", "no:cacheprovider", folder=project)
         assert "2 passed" in closing, "the foreign project's tests did not pass"
         deliverables = {path.name for path in (project / "data" / "latest").iterdir()}
-        assert {"system_metrics_dataset.csv", "annotations.csv", "schedule.json"} <= deliverables, f"only {sorted(deliverables)} were left"
+        assert {
+            "system_metrics_dataset.csv",
+            "annotations.csv",
+            "schedule.json",
+        } <= deliverables, f"only {sorted(deliverables)} were left"
     sys.stdout.write("the wheel is whole\n")
 
 

@@ -1,6 +1,7 @@
 """The errors of Twin Harness; each class says who has to act.
 
-Every message is one sentence that names the argument, its value, what was expected and the next step.
+Every message is one sentence that names the argument, its value, what was expected and the next
+step.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
 _LONGEST, _KEPT = 900, 440
 _SPACE = "free some space, or name a folder on another disk"
 _ADVICE = {
-    errno.EAGAIN: "no further process or thread is permitted: raise pids.max of the control group, or ulimit -u",
-    errno.ENOMEM: "the kernel has no memory for it: free some, or raise the limit of the control group",
+    errno.EAGAIN: (
+        "no further process or thread is permitted: raise pids.max of the control group, or"
+        " ulimit -u"
+    ),
+    errno.ENOMEM: (
+        "the kernel has no memory for it: free some, or raise the limit of the control group"
+    ),
     errno.EMFILE: "this process has no descriptor left: raise ulimit -n",
     errno.ENFILE: "the machine has no descriptor left: raise the sysctl fs.file-max",
     errno.EFBIG: "files may not become that long here: raise ulimit -f",
@@ -25,18 +31,28 @@ _ADVICE = {
     errno.EDQUOT: _SPACE,
     errno.EROFS: "it is mounted read-only: name another folder",
     errno.EACCES: "look at the rights of the folder and of the file",
-    errno.EPERM: "look at the rights of the folder and of the file, and at the seccomp filter of the container",
-    errno.ENOLCK: "its filesystem has no locks, or none are left: use a folder on a local filesystem",
+    errno.EPERM: (
+        "look at the rights of the folder and of the file, and at the seccomp filter of the"
+        " container"
+    ),
+    errno.ENOLCK: (
+        "its filesystem has no locks, or none are left: use a folder on a local filesystem"
+    ),
 }
 
 
 def advise(error: OSError) -> str:
     """Return what to do about what the operating system refused, by its number (errno(3))."""
-    return _ADVICE.get(error.errno or 0, "look at the space, the descriptors and the rights of the data folder")
+    return _ADVICE.get(
+        error.errno or 0, "look at the space, the descriptors and the rights of the data folder"
+    )
 
 
 def in_a_line(error: BaseException, longest: int = 300) -> str:
-    """Return what an error of anybody says, its kind and the beginning of its text: libraries put whole logs into theirs."""
+    """Return what an error of anybody says, its kind and the beginning of its text.
+
+    Libraries put whole logs into theirs.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, TwinError):
         kind = ""
@@ -46,10 +62,15 @@ def in_a_line(error: BaseException, longest: int = 300) -> str:
 
 
 class TwinError(Exception):
-    """Base of every error that Twin Harness raises on purpose; of a message with a huge value in it the middle is left out."""
+    """Base of every error that Twin Harness raises on purpose.
+
+    Of a message with a huge value in it the middle is left out.
+    """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(message if len(message) <= _LONGEST else f"{message[:_KEPT]} … {message[-_KEPT:]}")
+        super().__init__(
+            message if len(message) <= _LONGEST else f"{message[:_KEPT]} … {message[-_KEPT:]}"
+        )
 
 
 class InvalidInput(TwinError, ValueError):
@@ -61,7 +82,10 @@ class UnreadableRun(TwinError):
 
 
 class HarnessFailure(TwinError, RuntimeError):
-    """The harness itself could not do its work; the owner of the machine must look at the reason."""
+    """The harness itself could not do its work.
+
+    The owner of the machine must look at the reason.
+    """
 
 
 class ExperimentError(TwinError):
@@ -81,7 +105,10 @@ class ExperimentFailed(ExperimentError):
 
 
 class ExperimentAborted(ExperimentError):
-    """The guard stopped the load to protect the machine; the author of the experiment must ask for less."""
+    """The guard stopped the load to protect the machine.
+
+    The author of the experiment must ask for less.
+    """
 
 
 class FidelityMissed(ExperimentError, AssertionError):
@@ -92,7 +119,8 @@ class Undecided(TwinError):
     """The data cannot tell; nobody is at fault, and a verdict either way would be a guess.
 
     Attributes:
-        recording: the Recording that the tolerance of an experiment could not be judged on; None elsewhere.
+        recording: the Recording that the tolerance of an experiment could not be judged on; None
+            elsewhere.
     """
 
     recording: Any = None

@@ -1,6 +1,9 @@
-"""The rules by which peers call a regression, restated: each takes two series of one measure (higher is worse) and returns a score.
+"""The rules by which peers call a regression, restated.
 
-A score above 1 is a call. They work on the same numbers as ours; none corrects for how many measures are looked at.
+Each takes two series of one measure (higher is worse) and returns a score.
+
+A score above 1 is a call. They work on the same numbers as ours; none corrects for how many
+measures are looked at.
 """
 
 import numpy as np
@@ -13,20 +16,29 @@ def pytest_benchmark(base, candidate):
 
 
 def pyperf(base, candidate):
-    """``pyperf compare_to`` (pyperf 2.9, ``_utils.is_significant``): Student's t of the run values, two-sided 95 %, pooled variance (ddof = 1)."""
+    """``pyperf compare_to`` (pyperf 2.9, ``_utils.is_significant``).
+
+    Student's t of the run values, two-sided 95 %, pooled variance (ddof = 1).
+    """
     result = stats.ttest_ind(candidate, base)
     critical = stats.t.ppf(0.975, len(base) + len(candidate) - 2)
     return float(result.statistic) / critical
 
 
 def asv(base, candidate):
-    """``asv continuous`` (asv 0.6, ``commands/compare.py``, ``_stats_util.mann_whitney_u``): median 10 % higher, and p < 0.002."""
+    """``asv continuous`` (asv 0.6, ``commands/compare.py``, ``_stats_util.mann_whitney_u``).
+
+    Median 10 % higher, and p < 0.002.
+    """
     p = stats.mannwhitneyu(candidate, base, alternative="two-sided").pvalue
     return min((np.median(candidate) / np.median(base) - 1.0) / 0.10, np.log(p) / np.log(0.002))
 
 
 def kayenta(base, candidate):
-    """Kayenta's ``MannWhitneyClassifier`` (tolerance 0.25, 98 %): High where the lower bound of the shift exceeds a quarter of its estimate."""
+    """Kayenta's ``MannWhitneyClassifier`` (tolerance 0.25, 98 %).
+
+    High where the lower bound of the shift exceeds a quarter of its estimate.
+    """
     shifts = np.sort(np.subtract.outer(candidate, base).ravel())
     estimate, n, m = np.median(shifts), len(base), len(candidate)
     half = stats.norm.ppf(0.99) * np.sqrt(n * m * (n + m + 1) / 12.0)
@@ -35,9 +47,12 @@ def kayenta(base, candidate):
 
 
 def otava(base, candidate):
-    """apache-otava (``analysis.py``, t-test, max p 0.001): a change point of the whole history where the new values begin, for the worse.
+    """apache-otava (``analysis.py``, t-test, max p 0.001).
 
-    The history is one value a session; sides of one value use the pooled variance of the other (ddof = 1; Otava's own window has ddof = 0).
+    A change point of the whole history where the new values begin, for the worse.
+
+    The history is one value a session; sides of one value use the pooled variance of the other
+    (ddof = 1; Otava's own window has ddof = 0).
     """
     if candidate.mean() <= base.mean():
         return -1.0

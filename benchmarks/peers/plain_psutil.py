@@ -1,4 +1,7 @@
-"""The plain psutil script that people write: the peer of benchmarks/telemetry_cost.py. python plain_psutil.py OUT.csv INTERVAL."""
+"""The plain psutil script that people write.
+
+The peer of benchmarks/telemetry_cost.py. python plain_psutil.py OUT.csv INTERVAL.
+"""
 
 import csv
 import sys

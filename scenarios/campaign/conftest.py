@@ -1,4 +1,7 @@
-"""The campaign loads this machine for up to hours: it is collected where --twin-campaign asks for it, and nowhere else."""
+"""The campaign loads this machine for up to hours.
+
+It is collected where --twin-campaign asks for it, and nowhere else.
+"""
 
 
 def pytest_ignore_collect(config):

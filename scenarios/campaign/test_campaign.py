@@ -6,8 +6,13 @@
 import pytest
 
 
-@pytest.mark.campaign(max_cpu_percent=100, max_memory_percent=80, max_disk_bytes_per_s=2_000_000_000)
+@pytest.mark.campaign(
+    max_cpu_percent=100, max_memory_percent=80, max_disk_bytes_per_s=2_000_000_000
+)
 def test_campaign(recording):
-    """A run of the campaign is recorded: every event ended as planned, whatever the machine made of it."""
+    """A run of the campaign is recorded.
+
+    Every event ended as planned, whatever the machine made of it.
+    """
     assert {row.status for row in recording.rows} <= {"completed"}
     assert len(recording.samples) > 10

@@ -14,9 +14,27 @@ SEED = pytest.StashKey[int]()
 
 def pytest_addoption(parser):
     group = parser.getgroup("chaos", "chaos: processes killed and stopped at random times")
-    group.addoption("--chaos-rounds", type=int, default=10, metavar="N", help="rounds in all, over the faults in turn (default: 10)")
-    group.addoption("--chaos-kills", type=int, default=20, metavar="N", help="kills of the logger at random moments (default: 20)")
-    group.addoption("--chaos-seed", type=int, default=None, metavar="N", help="seed of the moments; drawn and printed unless given")
+    group.addoption(
+        "--chaos-rounds",
+        type=int,
+        default=10,
+        metavar="N",
+        help="rounds in all, over the faults in turn (default: 10)",
+    )
+    group.addoption(
+        "--chaos-kills",
+        type=int,
+        default=20,
+        metavar="N",
+        help="kills of the logger at random moments (default: 20)",
+    )
+    group.addoption(
+        "--chaos-seed",
+        type=int,
+        default=None,
+        metavar="N",
+        help="seed of the moments; drawn and printed unless given",
+    )
 
 
 def _seed(config):
@@ -27,13 +45,20 @@ def _seed(config):
 
 
 def pytest_report_header(config):
-    return f"chaos: seed {_seed(config)}, {config.getoption('--chaos-rounds', default=10)} rounds; repeat with --chaos-seed={_seed(config)}"
+    return (
+        f"chaos: seed {_seed(config)}, {config.getoption('--chaos-rounds', default=10)} rounds;"
+        f" repeat with --chaos-seed={_seed(config)}"
+    )
 
 
 def pytest_generate_tests(metafunc):
     if "chaos_round" in metafunc.fixturenames:
         count = metafunc.config.getoption("--chaos-rounds", default=10)
-        metafunc.parametrize("chaos_round", range(count), ids=[f"{number:03d}-{slot_of(number).slug}" for number in range(count)])
+        metafunc.parametrize(
+            "chaos_round",
+            range(count),
+            ids=[f"{number:03d}-{slot_of(number).slug}" for number in range(count)],
+        )
 
 
 @pytest.fixture
@@ -44,7 +69,10 @@ def chance(request):
 
 @pytest.fixture
 def make_victim(tmp_path):
-    """Make sessions to be harmed; whatever becomes of them, nothing of theirs is left afterwards."""
+    """Make sessions to be harmed.
+
+    Whatever becomes of them, nothing of theirs is left afterwards.
+    """
     made = []
 
     def make(*arguments, tests=LOADED, limit="", name=""):
@@ -59,11 +87,23 @@ def make_victim(tmp_path):
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter):
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, []) if getattr(report, "when", "") == "call"]
-    kills = [value for report in reports for name, value in report.user_properties if name == "kills"]
+    reports = [
+        report
+        for kind in ("passed", "failed")
+        for report in terminalreporter.stats.get(kind, [])
+        if getattr(report, "when", "") == "call"
+    ]
+    kills = [
+        value for report in reports for name, value in report.user_properties if name == "kills"
+    ]
     for line in kills:
         terminalreporter.write_line(f"logger: {line}")
-    rows = [json.loads(value) for report in reports for name, value in report.user_properties if name == ROW]
+    rows = [
+        json.loads(value)
+        for report in reports
+        for name, value in report.user_properties
+        if name == ROW
+    ]
     if rows:
         terminalreporter.section("chaos")
         for line in table_lines(sorted(rows, key=lambda row: row["number"])):

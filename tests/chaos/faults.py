@@ -13,16 +13,22 @@ from twin_harness import load
 from twin_harness.errors import TwinError
 from twin_harness.system import reaper
 
-LOAD_GONE_S = 0.5  # after a kill, or after the event's deadline where the session is merely slowed down
+LOAD_GONE_S = (
+    0.5  # after a kill, or after the event's deadline where the session is merely slowed down
+)
 ALL_GONE_S = 1.0
-# The bounds above are the harness's. On two CPUs that other sessions use too, a process that is to be scheduled, to be killed and to
-# give 64 MiB back may wait some hundred ms for its turn; so much later is still right, and the table says the worst that was seen.
+# The bounds above are the harness's. On two CPUs that other sessions use too, a process that is to
+# be scheduled, to be killed and to give 64 MiB back may wait some hundred ms for its turn; so much
+# later is still right, and the table says the worst that was seen.
 MARGIN_S = 0.5
-WORKER_OUTLIVES_S = 7.0  # an xdist worker outlives its controller by 5 s (execnet waits), which no plugin can change
+# an xdist worker outlives its controller by 5 s (execnet waits), which no plugin can change
+WORKER_OUTLIVES_S = 7.0
 ENDS_S = 300.0  # the tests after the fault wait for the machine as well
 EVENTS = ["cpu-0", "disk-0", "mem-0"]
 KILL_S = 0.1  # a stopped stressor is killed 0.5 s after its deadline, and takes a moment to be gone
-ANY_S = 9.0  # about what a session takes that need not wait for the machine: a moment in its start, its load or its end
+# about what a session takes that need not wait for the machine: a moment in its start, its load or
+# its end
+ANY_S = 9.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Fault:
 
     Attributes:
         signal: SIGKILL, SIGSTOP or SIGINT; sent ``times`` times.
-        role: controller, worker, logger, probe, guard, host, cpu, memory or disk; ``asker of`` logger or guard asks the filesystem for it.
+        role: controller, worker, logger, probe, guard, host, cpu, memory or disk; ``asker of``
+            logger or guard asks the filesystem for it.
         workers: of pytest-xdist, 0 without it.
         at: ``load`` is a moment under load, ``any`` one from the first on.
         statuses, codes: what the run's status and pytest's exit code may be.
@@ -51,7 +58,10 @@ class Fault:
     def name(self):
         more = [f"-n {self.workers}"] if self.workers else []
         more += ["any moment"] if self.at == "any" else []
-        return f"{self.signal}{' twice' if self.times > 1 else ''} {self.role}{' (' + ', '.join(more) + ')' if more else ''}"
+        return (
+            f"{self.signal}{' twice' if self.times > 1 else ''}"
+            f" {self.role}{' (' + ', '.join(more) + ')' if more else ''}"
+        )
 
     @property
     def slug(self):
@@ -60,12 +70,16 @@ class Fault:
     @property
     def must_end_load(self):
         """Whether the load has to end with the fault, rather than at its deadline."""
-        return self.signal == "SIGINT" or (self.signal == "SIGKILL" and self.role not in ("logger", "asker of logger", "probe"))
+        return self.signal == "SIGINT" or (
+            self.signal == "SIGKILL" and self.role not in ("logger", "asker of logger", "probe")
+        )
 
     @property
     def patience_s(self):
         """How long after that its last load process may still be there."""
-        return LOAD_GONE_S + (KILL_S if self.signal == "SIGSTOP" and self.role in STRESSORS else 0.0)
+        return LOAD_GONE_S + (
+            KILL_S if self.signal == "SIGSTOP" and self.role in STRESSORS else 0.0
+        )
 
     @property
     def may_leave_files(self):
@@ -77,8 +91,16 @@ KILLED = ("PARTIAL",)
 ANY = ("PARTIAL", "COMPLETE", "")  # killed before there was a run, under way, or when it was over
 # The first ten are those of a short run; the rest follow in a longer one.
 FAULTS = (
-    Fault("SIGKILL", "controller", KILLED, (-9,), says="its session was killed before it could finish"),
-    Fault("SIGKILL", "worker", ("PARTIAL",), says="experiment 'test_load' was lost with its worker gw", workers=2),
+    Fault(
+        "SIGKILL", "controller", KILLED, (-9,), says="its session was killed before it could finish"
+    ),
+    Fault(
+        "SIGKILL",
+        "worker",
+        ("PARTIAL",),
+        says="experiment 'test_load' was lost with its worker gw",
+        workers=2,
+    ),
     Fault("SIGKILL", "logger", ("PARTIAL",), says="the telemetry logger"),
     Fault("SIGKILL", "guard", says="its guard died"),
     Fault("SIGKILL", "host", says="its load host died"),
@@ -88,7 +110,14 @@ FAULTS = (
     Fault("SIGSTOP", "logger", ("PARTIAL",), says="the telemetry logger"),
     Fault("SIGSTOP", "cpu", says="overstayed its deadline and was killed"),
     Fault("SIGSTOP", "host", says="host"),
-    Fault("SIGKILL", "controller", KILLED, (-9,), says="its session was killed before it could finish", workers=2),
+    Fault(
+        "SIGKILL",
+        "controller",
+        KILLED,
+        (-9,),
+        says="its session was killed before it could finish",
+        workers=2,
+    ),
     Fault("SIGSTOP", "controller", ("COMPLETE",), (0,)),
     Fault("SIGSTOP", "worker", ("COMPLETE",), (0,), workers=2),
     Fault("SIGSTOP", "guard", ("COMPLETE",), (0, 1)),
@@ -111,12 +140,17 @@ class Round:
     """What was seen in one round.
 
     Attributes:
-        load_left: load processes that still lived 0.5 s (``patience_s``) after the load had to end; load_gone_s: when the last one ended.
-        processes_left: processes of the session 1 s after its end (for a killed controller: after the kill).
-        files_left: what stood on tmpfs and in scratch after that; files_after_next: after the next session.
+        load_left: load processes that still lived 0.5 s (``patience_s``) after the load had to end;
+            load_gone_s: when the last one ended.
+        processes_left: processes of the session 1 s after its end (for a killed controller: after
+            the kill).
+        files_left: what stood on tmpfs and in scratch after that; files_after_next: after the next
+            session.
         workings: names in the run folder that a finished run has not.
-        dataset: ``N rows``, ``none`` or ``empty`` before the first, or what is wrong with it. annotated: its events with a row, in order of name.
-        words: messages of events and reasons for PARTIAL. next_code: of the next run in the project.
+        dataset: ``N rows``, ``none`` or ``empty`` before the first, or what is wrong with it.
+            annotated: its events with a row, in order of name.
+        words: messages of events and reasons for PARTIAL. next_code: of the next run in the
+            project.
     """
 
     fault: Fault
@@ -141,8 +175,13 @@ class Round:
 
     @property
     def may_leave_files(self):
-        """Whether board and registry may stay until the next session: the one process that would remove them is dead."""
-        return self.fault.may_leave_files or (self.fault.role == "controller" and self.resumed == "SIGKILL")
+        """Whether board and registry may stay until the next session.
+
+        The one process that would remove them is dead.
+        """
+        return self.fault.may_leave_files or (
+            self.fault.role == "controller" and self.resumed == "SIGKILL"
+        )
 
     def row(self):
         """Return the round as plain data for the table."""
@@ -174,7 +213,10 @@ class Round:
             found.append(f"files left after the next session: {self.files_after_next}")
         if self.workings and not self.is_killed:
             found.append(f"workings left in the run folder: {self.workings}")
-        is_early = fault.at == "any" and self.dataset in ("none", "empty")  # killed before the logger's first row
+        is_early = fault.at == "any" and self.dataset in (
+            "none",
+            "empty",
+        )  # killed before the logger's first row
         if not self.dataset.endswith("rows") and not is_early:
             found.append(f"dataset: {self.dataset}")
         found += self._wrong_ends()
@@ -188,14 +230,18 @@ class Round:
         fault, found = self.fault, []
         statuses, codes, says = fault.statuses, fault.codes, fault.says
         if self.resumed == "SIGKILL":
-            statuses, codes = (KILLED, (-9,)) if fault.role == "controller" else (("PARTIAL",), (1,))
+            statuses, codes = (
+                (KILLED, (-9,)) if fault.role == "controller" else (("PARTIAL",), (1,))
+            )
         if self.status not in statuses:
             found.append(f"status {self.status!r}, expected one of {statuses}")
         if self.code not in codes:
             found.append(f"exit code {self.code}, expected one of {codes}")
         if says and says not in self.words:
             found.append(f"nothing says {says!r}: {self.words!r}")
-        is_whole = self.annotated == EVENTS or (fault.times > 1 and self.annotated == sorted(set(self.annotated)))  # twice Ctrl-C leaves at once
+        is_whole = self.annotated == EVENTS or (
+            fault.times > 1 and self.annotated == sorted(set(self.annotated))
+        )  # twice Ctrl-C leaves at once
         if not self.is_killed and not is_whole and fault.at == "load":
             found.append(f"annotated events {self.annotated}, expected each of {EVENTS} once")
         return found
@@ -211,11 +257,15 @@ def inflict(victim, fault, chance):
         _harm_under_load(victim, seen, chance)
     _look_at_the_end(victim, seen)
     _look_at_the_folder(victim, seen)
-    if seen.may_leave_files and chance.random() < 0.5:  # as `twin clean` does; else the next session finds it
+    if (
+        seen.may_leave_files and chance.random() < 0.5
+    ):  # as `twin clean` does; else the next session finds it
         reaper.reap(BOARDS)
         seen.files_after_next = victim.files_on_tmpfs() + victim.scratch_files()
     seen.next_code, seen.next_text = victim.run_next()
-    seen.files_after_next = sorted({*seen.files_after_next, *victim.files_on_tmpfs(), *victim.scratch_files()})
+    seen.files_after_next = sorted(
+        {*seen.files_after_next, *victim.files_on_tmpfs(), *victim.scratch_files()}
+    )
     return seen
 
 
@@ -234,7 +284,11 @@ def _harm_under_load(victim, seen, chance):
     seen.moment_s = moment_s - window.zero_s
     sleep_until(moment_s)
     roles, load_processes = victim.by_role(), victim.loads()
-    victims = [victim.runner_of_load()] if fault.role == "worker" else [process.pid for process in roles[fault.role]]
+    victims = (
+        [victim.runner_of_load()]
+        if fault.role == "worker"
+        else [process.pid for process in roles[fault.role]]
+    )
     victim_pid = chance.choice(victims)
     for turn in range(fault.times):
         if turn:
@@ -250,7 +304,9 @@ def _harm_under_load(victim, seen, chance):
 def _measure_load(seen, load_processes, must_end_s):
     """Wait for load processes to end, and note how long after ``must_end_s`` that is."""
     sleep_until(must_end_s - 0.1)
-    _, left = gone_after_s(load_processes, max(0.0, must_end_s - time.monotonic()) + seen.fault.patience_s)
+    _, left = gone_after_s(
+        load_processes, max(0.0, must_end_s - time.monotonic()) + seen.fault.patience_s
+    )
     seen.load_left = len(left)
     if left:
         gone_after_s(left, 5.0)
@@ -270,7 +326,11 @@ def _look_at_the_end(victim, seen):
     if left:  # as above: a busy machine may be late
         sleep_until(ended_s + ALL_GONE_S + MARGIN_S)
         left = {pid: process for pid, process in left.items() if process.is_alive()}
-    workers = {pid for pid, process in left.items() if "twin_harness." not in process.command and seen.fault.workers and killed}
+    workers = {
+        pid
+        for pid, process in left.items()
+        if "twin_harness." not in process.command and seen.fault.workers and killed
+    }
     seen.processes_left = [process.command for pid, process in left.items() if pid not in workers]
     if workers:
         sleep_until(ended_s + WORKER_OUTLIVES_S)
@@ -291,14 +351,21 @@ def _look_at_the_folder(victim, seen):
     try:
         seen.dataset = judge_dataset(run.samples)
     except TwinError as error:
-        seen.dataset = f"unreadable: {error}" if (folder / "system_metrics_dataset.csv").exists() else "none"
+        seen.dataset = (
+            f"unreadable: {error}" if (folder / "system_metrics_dataset.csv").exists() else "none"
+        )
     rows = [row for row in run.folder.read_annotations() if row.experiment == "test_load"]
     seen.annotated = sorted(row.event for row in rows)
-    seen.words = " | ".join([*run.losses, *(row.message for row in rows if row.message)]) or seen.words
+    seen.words = (
+        " | ".join([*run.losses, *(row.message for row in rows if row.message)]) or seen.words
+    )
 
 
 def judge_dataset(samples):
-    """Return ``N rows``, ``empty``, or what is wrong with a dataset: its clock must rise strictly, and no rate may be negative."""
+    """Return ``N rows``, ``empty``, or what is wrong with a dataset.
+
+    Its clock must rise strictly, and no rate may be negative.
+    """
     clock = samples["monotonic_s"]
     if not len(clock):
         return "empty"
@@ -306,7 +373,9 @@ def judge_dataset(samples):
         return "rows without a clock"
     if not (clock.is_monotonic_increasing and clock.is_unique):
         return "the clock does not rise strictly"
-    rates = samples[[name for name in samples.columns if name.endswith("_per_s")]].apply(pd.to_numeric)
+    rates = samples[[name for name in samples.columns if name.endswith("_per_s")]].apply(
+        pd.to_numeric
+    )
     negative = rates.columns[(rates < 0).any()]
     return f"negative: {list(negative)}" if len(negative) else f"{len(clock)} rows"
 
@@ -316,4 +385,14 @@ def slot_of(number):
     return FAULTS[number % len(FAULTS)]
 
 
-assert {fault.role for fault in FAULTS} >= {"controller", "worker", "logger", "probe", "guard", "asker of logger", "asker of guard", "host", *STRESSORS}
+assert {fault.role for fault in FAULTS} >= {
+    "controller",
+    "worker",
+    "logger",
+    "probe",
+    "guard",
+    "asker of logger",
+    "asker of guard",
+    "host",
+    *STRESSORS,
+}

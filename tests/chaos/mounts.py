@@ -9,9 +9,13 @@ import pytest
 
 
 def _mount(*arguments):
-    done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["mount", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        pytest.skip(f"mount {' '.join(map(str, arguments))} is not permitted here: {done.stderr.strip()}")
+        pytest.skip(
+            f"mount {' '.join(map(str, arguments))} is not permitted here: {done.stderr.strip()}"
+        )
 
 
 def require_root():
@@ -34,7 +38,10 @@ def small_filesystem(path, size_bytes):
 
 @contextmanager
 def small_disk(path, size_bytes, kind="ext4"):
-    """Mount a new filesystem in a file of that size on a folder while a block runs: a disk that direct I/O reaches."""
+    """Mount a new filesystem in a file of that size on a folder while a block runs.
+
+    A disk that direct I/O reaches.
+    """
     require_root()
     image = path.with_suffix(".image")
     with image.open("wb") as file:
@@ -42,7 +49,9 @@ def small_disk(path, size_bytes, kind="ext4"):
     if shutil.which(f"mkfs.{kind}") is None:
         pytest.skip(f"no mkfs.{kind} here")
     more = ["-m", "0"] if kind.startswith("ext") else []
-    made = subprocess.run([f"mkfs.{kind}", "-q", *more, str(image)], capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        [f"mkfs.{kind}", "-q", *more, str(image)], capture_output=True, text=True, check=False
+    )
     if made.returncode:
         pytest.skip(f"mkfs.{kind} does not work here: {made.stderr.strip()}")
     path.mkdir()
@@ -55,12 +64,22 @@ def small_disk(path, size_bytes, kind="ext4"):
 
 @contextmanager
 def overlay_in_memory(path, size_bytes):
-    """Mount an overlay whose upper folder is on a tmpfs of that size while a block runs: no disk, by another name."""
+    """Mount an overlay whose upper folder is on a tmpfs of that size while a block runs.
+
+    No disk, by another name.
+    """
     with small_filesystem(path.with_name(f"{path.name}-memory"), size_bytes) as memory:
         lower = path.with_name(f"{path.name}-lower")
         for folder in (path, lower, memory / "upper", memory / "work"):
             folder.mkdir()
-        _mount("-t", "overlay", "-o", f"lowerdir={lower},upperdir={memory}/upper,workdir={memory}/work", "overlay", path)
+        _mount(
+            "-t",
+            "overlay",
+            "-o",
+            f"lowerdir={lower},upperdir={memory}/upper,workdir={memory}/work",
+            "overlay",
+            path,
+        )
         try:
             yield path
         finally:
@@ -69,14 +88,23 @@ def overlay_in_memory(path, size_bytes):
 
 @contextmanager
 def disk_in_memory(path, size_bytes):
-    """Mount a new ext4 in a file on tmpfs while a block runs: a block device that is none of a disk."""
-    with small_filesystem(path.with_name(f"{path.name}-memory"), 2 * size_bytes) as memory, small_disk(memory / path.name, size_bytes) as mounted:
+    """Mount a new ext4 in a file on tmpfs while a block runs.
+
+    A block device that is none of a disk.
+    """
+    with (
+        small_filesystem(path.with_name(f"{path.name}-memory"), 2 * size_bytes) as memory,
+        small_disk(memory / path.name, size_bytes) as mounted,
+    ):
         yield mounted
 
 
 @contextmanager
 def read_only(path):
-    """Mount a folder on itself, read-only, while a block runs; for who is not root its mode is enough."""
+    """Mount a folder on itself, read-only, while a block runs.
+
+    For who is not root its mode is enough.
+    """
     if os.geteuid() != 0:
         mode = path.stat().st_mode
         path.chmod(0o555)

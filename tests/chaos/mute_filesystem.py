@@ -1,10 +1,11 @@
 """A filesystem of our own that stops answering when it is told to, as a lost NFS server does.
 
-``python mute_filesystem.py FOLDER`` mounts itself by /dev/fuse in a mount namespace of its own and says
-``ready``. The line ``hang`` on stdin makes it take every question and answer none, so that whoever asks
-waits where no signal reaches; ``deaf`` makes it take none. The end of stdin, or its death however it
-comes, aborts the connection: the kernel then answers every waiting question with an error. The protocol
-is that of include/uapi/linux/fuse.h, version 7.31; names are kept in memory, contents thrown away.
+``python mute_filesystem.py FOLDER`` mounts itself by /dev/fuse in a mount namespace of its own and
+says ``ready``. The line ``hang`` on stdin makes it take every question and answer none, so that
+whoever asks waits where no signal reaches; ``deaf`` makes it take none. The end of stdin, or its
+death however it comes, aborts the connection: the kernel then answers every waiting question with
+an error. The protocol is that of include/uapi/linux/fuse.h, version 7.31; names are kept in memory,
+contents thrown away.
 """
 
 import contextlib
@@ -20,7 +21,16 @@ import time
 from contextlib import contextmanager
 
 _LOOKUP, _FORGET, _GETATTR, _SETATTR, _UNLINK, _READ, _WRITE, _STATFS = 1, 2, 3, 4, 10, 15, 16, 17
-_OPEN, _RELEASE, _FSYNC, _FLUSH, _INIT, _OPENDIR, _READDIR, _RELEASEDIR = 14, 18, 20, 25, 26, 27, 28, 29
+_OPEN, _RELEASE, _FSYNC, _FLUSH, _INIT, _OPENDIR, _READDIR, _RELEASEDIR = (
+    14,
+    18,
+    20,
+    25,
+    26,
+    27,
+    28,
+    29,
+)
 _ACCESS, _CREATE, _INTERRUPT = 34, 35, 36
 _BATCH_FORGET, _SYNCFS = 42, 50
 _CLONE_NEWNS, _MS_REC, _MS_PRIVATE, _MNT_DETACH = 0x20000, 0x4000, 0x40000, 2
@@ -56,14 +66,18 @@ class MuteFilesystem:
         size = self._sizes.get(node, 0)
         blocks, owner = (size + 511) // 512, (os.getuid(), os.getgid())
         times = [0] * 6
-        return struct.pack("<3Q3Q3I7I", node, size, blocks, *times, mode, 1, *owner, 0, _BLOCK_BYTES, 0)
+        return struct.pack(
+            "<3Q3Q3I7I", node, size, blocks, *times, mode, 1, *owner, 0, _BLOCK_BYTES, 0
+        )
 
     def _entry(self, node):
         return struct.pack("<QQQQII", node, 0, 0, 0, 0, 0) + self._attributes(node)
 
     def _init(self, *_):
         version, background, most_bytes, grain_ns, most_pages = (7, 31), (12, 9), 1 << 17, 1, 32
-        return struct.pack("<4I2H2I2H32x", *version, 0, 0, *background, most_bytes, grain_ns, most_pages, 0)
+        return struct.pack(
+            "<4I2H2I2H32x", *version, 0, 0, *background, most_bytes, grain_ns, most_pages, 0
+        )
 
     def _lookup(self, _, body):
         found = self._names.get(body.rstrip(b"\0"))

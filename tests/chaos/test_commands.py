@@ -15,7 +15,9 @@ import pytest
 
 from chaos.victim import BOARDS, TOKEN, hearing_signals, processes_with
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="boards on tmpfs, processes in /proc")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="boards on tmpfs, processes in /proc"
+)
 TWIN = [sys.executable, "-m", "twin_harness.cli"]
 PATIENCE_S = 30.0
 COMMANDS = {
@@ -69,7 +71,9 @@ class Lab:
         more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
         words = [*TWIN, *line.split(" ")]
         with hearing_signals():
-            process = subprocess.Popen(words, cwd=self.path, env=self.environment, start_new_session=True, **more)
+            process = subprocess.Popen(
+                words, cwd=self.path, env=self.environment, start_new_session=True, **more
+            )
         self.begun.append(process)
         return process
 

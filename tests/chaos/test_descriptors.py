@@ -6,7 +6,8 @@ from chaos.faults import ALL_GONE_S, MARGIN_S
 from chaos.victim import gone_after_s, tracebacks
 from twin_harness import load
 
-# In each test a few descriptors are left, from none on: so every place of the start of an experiment runs out of them once.
+# In each test a few descriptors are left, from none on: so every place of the start of an
+# experiment runs out of them once.
 TIGHT = """
 import os
 import resource
@@ -46,7 +47,10 @@ def test_after(recording):
 
 
 def check_end(victim):
-    """Wait for the end; nothing is left, and nothing but sentences was said. Return exit code, output and run."""
+    """Wait for the end; nothing is left, and nothing but sentences was said.
+
+    Return exit code, output and run.
+    """
     code = victim.wait(240.0)
     assert code is not None, victim.text()[-3000:]
     _, left = gone_after_s(list(victim.processes().values()), ALL_GONE_S + MARGIN_S)
@@ -61,14 +65,20 @@ def test_experiment_without_descriptors_fails_in_a_sentence_wherever_it_finds_no
     _, text = check_end(victim)
     run = load(victim.run_folder())
     assert not tracebacks(text), text[-6000:]
-    failed = {line.split()[1].partition("::")[2] for line in text.splitlines() if line.startswith("FAILED ")}
+    failed = {
+        line.split()[1].partition("::")[2]
+        for line in text.splitlines()
+        if line.startswith("FAILED ")
+    }
     assert failed <= {f"test_tight[{count}]" for count in range(23)}, failed
     assert f"{len(failed)} failed, {26 - len(failed)} passed" in text, text[-3000:]
     assert "Too many open files" in text
     statuses = {recording.name: recording.planned.status for recording in run.recordings}
     assert "RUNNING" not in statuses.values(), statuses
     for name in statuses:
-        assert [row.event for row in run.folder.read_annotations() if row.experiment == name] == ["cpu-0"], name
+        assert [row.event for row in run.folder.read_annotations() if row.experiment == name] == [
+            "cpu-0"
+        ], name
 
 
 @pytest.mark.parametrize("limit", [16, 24, 32, 40, 48])

@@ -1,4 +1,7 @@
-"""A program as load that leaves its parents, its group and its session: whatever dies, nothing of it is left."""
+"""A program as load that leaves its parents, its group and its session.
+
+Whatever dies, nothing of it is left.
+"""
 
 import os
 import signal
@@ -8,7 +11,8 @@ import pytest
 
 from twin_harness.system.load_tree import marked_processes
 
-# Its parent ends at once; it leads a session of its own, ignores SIGTERM, and clears its environment: the tree alone still tells.
+# Its parent ends at once; it leads a session of its own, ignores SIGTERM, and clears its
+# environment: the tree alone still tells.
 PROGRAM = """
 import os, signal, sys
 if len(sys.argv) == 1:
@@ -61,7 +65,10 @@ def gone_within(program, seconds_s):
 @pytest.mark.parametrize("is_cleared", [False, True], ids=["marked", "unmarked"])
 @pytest.mark.parametrize("role", ["controller", "guard", "command", "host"])
 def test_daemon_dies_with_what_watches_it(make_victim, tmp_path, role, is_cleared):
-    """SIGKILL of controller, guard or load host ends a daemon, mark or no mark; of its supervisor one that has kept its mark."""
+    """SIGKILL of controller, guard or load host ends a daemon, mark or no mark.
+
+    Of its supervisor one that has kept its mark.
+    """
     program = tmp_path / "leaves.py"
     program.write_text(PROGRAM.format(is_cleared=is_cleared))
     victim = make_victim("--twin-allow-commands", tests=TESTS.format(program=str(program))).start()
@@ -74,7 +81,10 @@ def test_daemon_dies_with_what_watches_it(make_victim, tmp_path, role, is_cleare
         os.kill(victim.by_role()[role][0].pid, signal.SIGKILL)
         left = gone_within(program, 1.5)
         if is_cleared and role == "command":
-            pytest.skip("whoever knew the tree is dead, and the program has cleared its environment: documented as what can get away")
+            pytest.skip(
+                "whoever knew the tree is dead, and the program has cleared its environment:"
+                " documented as what can get away"
+            )
         assert not left
         victim.wait()
         stem = victim.board().path.stem if victim.board() is not None else "twin-harness-none"
@@ -88,6 +98,9 @@ def test_planned_end_stops_a_daemon_without_a_mark(make_victim, tmp_path):
     """At the event's end the supervisor stops everything below it, also what cleared its environment and ignores SIGTERM."""
     program = tmp_path / "leaves.py"
     program.write_text(PROGRAM.format(is_cleared=True))
-    victim = make_victim("--twin-allow-commands", tests=TESTS.format(program=str(program)).replace("duration_s=8", "duration_s=2")).start()
+    victim = make_victim(
+        "--twin-allow-commands",
+        tests=TESTS.format(program=str(program)).replace("duration_s=8", "duration_s=2"),
+    ).start()
     assert victim.wait() == 0, victim.text()[-3000:]
     assert running(program) == []

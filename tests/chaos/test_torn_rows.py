@@ -1,4 +1,7 @@
-"""The logger killed at random moments: what it wrote is whole, but for one torn line at the most, which readers drop and count."""
+"""The logger killed at random moments.
+
+What it wrote is whole, but for one torn line at the most, which readers drop and count.
+"""
 
 import os
 import signal
@@ -10,8 +13,13 @@ from twin_harness.system.machine import inspect_machine
 from twin_harness.telemetry.start import Telemetry
 
 
-def test_dataset_is_readable_whenever_the_logger_dies(tmp_path, chance, pytestconfig, record_property):
-    """From its start to many rows at 100 Hz: a heading or none, whole rows in the order of time, never more rows told than written."""
+def test_dataset_is_readable_whenever_the_logger_dies(
+    tmp_path, chance, pytestconfig, record_property
+):
+    """From its start to many rows at 100 Hz.
+
+    A heading or none, whole rows in the order of time, never more rows told than written.
+    """
     machine = inspect_machine(tmp_path).to_json()
     kills, torn, empty, rows = pytestconfig.getoption("--chaos-kills"), 0, 0, 0
     for number in range(kills):
@@ -19,7 +27,15 @@ def test_dataset_is_readable_whenever_the_logger_dies(tmp_path, chance, pytestco
         folder.mkdir()
         board = Board.create()
         try:
-            telemetry = Telemetry(folder / "dataset.csv", folder / "logger.json", folder / "logger.lock", board.path, 0.01, os.getpid(), machine)
+            telemetry = Telemetry(
+                folder / "dataset.csv",
+                folder / "logger.json",
+                folder / "logger.lock",
+                board.path,
+                0.01,
+                os.getpid(),
+                machine,
+            )
             logger = telemetry.ensure_logger()
             time.sleep(chance.uniform(0.0, 0.3))
             os.kill(logger.pid, signal.SIGKILL)
@@ -38,4 +54,8 @@ def test_dataset_is_readable_whenever_the_logger_dies(tmp_path, chance, pytestco
         assert told_rows <= len(found) <= told_rows + 1
         empty += not found
         rows += len(found)
-    record_property("kills", f"{kills} kills, all readable: {torn} with a torn last line, {empty} without a row yet, {rows} rows in all")
+    record_property(
+        "kills",
+        f"{kills} kills, all readable: {torn} with a torn last line, {empty} without a row yet,"
+        f" {rows} rows in all",
+    )

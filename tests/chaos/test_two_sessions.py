@@ -25,14 +25,24 @@ def windows(victims):
     for number, victim in enumerate(victims):
         run = load(victim.run_folder())
         assert run.status == "COMPLETE", run.state
-        found += [(recording.planned.begin_s, recording.planned.end_s, number, recording.name) for recording in run.recordings]
+        found += [
+            (recording.planned.begin_s, recording.planned.end_s, number, recording.name)
+            for recording in run.recordings
+        ]
     return sorted(found)
 
 
 def events(victims):
     """Return (start, end, session, experiment, event, worker) of every annotation, in order of time."""
-    rows = [(number, row) for number, victim in enumerate(victims) for row in load(victim.run_folder()).folder.read_annotations()]
-    return sorted((row.start_monotonic_s, row.end_monotonic_s, number, row.experiment, row.event, row.worker) for number, row in rows)
+    rows = [
+        (number, row)
+        for number, victim in enumerate(victims)
+        for row in load(victim.run_folder()).folder.read_annotations()
+    ]
+    return sorted(
+        (row.start_monotonic_s, row.end_monotonic_s, number, row.experiment, row.event, row.worker)
+        for number, row in rows
+    )
 
 
 def check_disjoint(spans):
@@ -43,8 +53,13 @@ def check_disjoint(spans):
 
 @pytest.mark.parametrize("workers", [0, 2], ids=["plain", "n2"])
 def test_no_two_experiments_of_two_sessions_overlap(make_victim, workers):
-    """Two pytest processes take turns on the machine: each planned event once, none beside another; under -n 2 by two workers each."""
-    victims = [make_victim(*(["-n", str(workers)] if workers else []), tests=TESTS) for _ in range(2)]
+    """Two pytest processes take turns on the machine: each planned event once, none beside another.
+
+    Under -n 2 by two workers each.
+    """
+    victims = [
+        make_victim(*(["-n", str(workers)] if workers else []), tests=TESTS) for _ in range(2)
+    ]
     for victim in victims:
         victim.start()
     for victim in victims:
@@ -53,7 +68,11 @@ def test_no_two_experiments_of_two_sessions_overlap(make_victim, workers):
     assert len(spans) == 2 * COUNT
     check_disjoint(spans)
     annotated = events(victims)
-    assert len({(session, experiment, event) for _, _, session, experiment, event, _ in annotated}) == len(annotated) == 2 * COUNT
+    assert (
+        len({(session, experiment, event) for _, _, session, experiment, event, _ in annotated})
+        == len(annotated)
+        == 2 * COUNT
+    )
     check_disjoint(annotated)
     for number in range(2):
         names = {worker for _, _, session, _, _, worker in annotated if session == number}

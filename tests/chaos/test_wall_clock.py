@@ -1,4 +1,7 @@
-"""The wall clock steps: the monotonic index does not care, the time column tells, and no rate turns negative."""
+"""The wall clock steps.
+
+The monotonic index does not care, the time column tells, and no rate turns negative.
+"""
 
 import csv
 import os
@@ -25,7 +28,11 @@ class GrowingSource:
 
     def __init__(self, machine):
         others = 22  # identity, contract, probes and the logger's own
-        self.resets, self._cells, self._before_s = [], len(columns(machine.possible_cpus)) - others, 0.0
+        self.resets, self._cells, self._before_s = (
+            [],
+            len(columns(machine.possible_cpus)) - others,
+            0.0,
+        )
 
     def start(self, now_s):
         self._before_s = now_s
@@ -52,7 +59,10 @@ def machine(tmp_path):
 
 
 def log_with_steps(path, board, machine, source, steps, rows=8):
-    """Log rows; before row number n the wall clock steps by ``steps[n]`` seconds. Return the dataset's rows."""
+    """Log rows; before row number n the wall clock steps by ``steps[n]`` seconds.
+
+    Return the dataset's rows.
+    """
     clock = FakeClock(START_S)
     settings = {"interval_s": INTERVAL_S, "machine": machine.to_json()}
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -75,21 +85,37 @@ def utc_s(row):
 
 @pytest.mark.parametrize("step_s", [-3600.0, -0.05, 0.05, 86400.0])
 def test_a_step_of_the_wall_clock_shows_in_time_alone(tmp_path, board, machine, step_s):
-    """Forward or back, by a little or a day: monotonic_s goes on by the interval, and time steps once, by as much."""
+    """Forward or back, by a little or a day.
+
+    Monotonic_s goes on by the interval, and time steps once, by as much.
+    """
     rows = log_with_steps(tmp_path / "d.csv", board, machine, GrowingSource(machine), {4: step_s})
     clock = [float(row["monotonic_s"]) for row in rows]
-    assert clock == pytest.approx([START_S + INTERVAL_S * (number + 1) for number in range(len(rows))], abs=1e-6)
+    assert clock == pytest.approx(
+        [START_S + INTERVAL_S * (number + 1) for number in range(len(rows))], abs=1e-6
+    )
     gaps = [utc_s(after) - utc_s(before) for before, after in pairwise(rows)]
-    assert gaps == pytest.approx([INTERVAL_S + (step_s if number == 3 else 0.0) for number in range(len(gaps))], abs=1e-3)
+    assert gaps == pytest.approx(
+        [INTERVAL_S + (step_s if number == 3 else 0.0) for number in range(len(gaps))], abs=1e-3
+    )
     assert {row["missed_samples"] for row in rows} == {"0"}
     assert [float(row["disk_writes_per_s"]) for row in rows] == pytest.approx([100.0] * len(rows))
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="reads /proc")
 def test_no_rate_is_negative_when_the_wall_clock_steps_back(tmp_path, board, machine):
-    """Rates are over the monotonic clock: with real counters and a wall clock that goes back an hour none is negative or infinite."""
-    rows = log_with_steps(tmp_path / "d.csv", board, machine, ProcfsSource(machine.to_json()), {2: -3600.0, 5: 7200.0})
-    rates = {name: [float(row[name]) for row in rows if row[name]] for name in rows[0] if name.endswith("_per_s")}
+    """Rates are over the monotonic clock.
+
+    With real counters and a wall clock that goes back an hour none is negative or infinite.
+    """
+    rows = log_with_steps(
+        tmp_path / "d.csv", board, machine, ProcfsSource(machine.to_json()), {2: -3600.0, 5: 7200.0}
+    )
+    rates = {
+        name: [float(row[name]) for row in rows if row[name]]
+        for name in rows[0]
+        if name.endswith("_per_s")
+    }
     assert rates["context_switches_per_s"]
     assert {name for name, values in rates.items() if min(values, default=0.0) < 0} == set()
     assert all(value < 1e15 for values in rates.values() for value in values)

@@ -1,7 +1,10 @@
-"""A pytest session that is to be harmed: in a project of its own, watched from outside, and cleaned up whatever became of it.
+"""A pytest session that is to be harmed.
 
-Every process of it carries a token in its environment, which children inherit. So /proc tells what belongs to it, without any
-bookkeeping of the harness, and nothing else on the machine is ever signalled.
+In a project of its own, watched from outside, and cleaned up whatever became of it.
+
+Every process of it carries a token in its environment, which children inherit. So /proc tells what
+belongs to it, without any bookkeeping of the harness, and nothing else on the machine is ever
+signalled.
 """
 
 import contextlib
@@ -20,12 +23,23 @@ from twin_harness.errors import TwinError
 from twin_harness.system.board import LIVE, PLAN_SLOTS, Board
 
 TOKEN = "TWIN_CHAOS_TOKEN"
-PATIENCE_S = 300.0  # a session may have to wait for the machine while others have it; that is no fault
+PATIENCE_S = (
+    300.0  # a session may have to wait for the machine while others have it; that is no fault
+)
 BOARDS = Path("/dev/shm")
 STRESSORS = ("cpu", "memory", "disk")
-WHOLE_RUN = {"system_metrics_dataset.csv", "system_metrics_dataset.parquet", "datapackage.json", "annotations.csv", "schedule.json", "machine.json", "run.json"}
+WHOLE_RUN = {
+    "system_metrics_dataset.csv",
+    "system_metrics_dataset.parquet",
+    "datapackage.json",
+    "annotations.csv",
+    "schedule.json",
+    "machine.json",
+    "run.json",
+}
 
-# The project names the board of its session in a file, so that what is left of it can be told apart from other sessions' boards.
+# The project names the board of its session in a file, so that what is left of it can be told apart
+# from other sessions' boards.
 CONFTEST = """
 import pathlib
 import pytest
@@ -86,7 +100,13 @@ def look_at(pid):
     """Return a process, or None when it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        command = (
+            Path(f"/proc/{pid}/cmdline")
+            .read_bytes()
+            .replace(b"\0", b" ")
+            .decode("utf-8", "replace")
+            .strip()
+        )
     except OSError:
         return None
     fields = stat.rpartition(") ")[2].split()
@@ -94,7 +114,10 @@ def look_at(pid):
 
 
 def processes_with(token):
-    """Return every living process whose environment holds the token, by pid; zombies have none any more."""
+    """Return every living process whose environment holds the token, by pid.
+
+    Zombies have none any more.
+    """
     wanted, found = f"{TOKEN}={token}\0".encode(), {}
     for entry in os.listdir("/proc"):
         if not entry.isdecimal():
@@ -141,15 +164,28 @@ class Victim:
         self.process = None
         self.started_s = None
 
-    # -- its life -------------------------------------------------------------------------------------------------------------
+    # -- its life ----------------------------------------------------------------------------------
 
     def _command(self, *arguments):
         guard = "--twin-guard=memory_available=5%,disk_free=100MiB"
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--twin-no-report", guard, *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "--twin-no-report",
+            guard,
+            *arguments,
+        ]
         return ["sh", "-c", f'{self.limit} && exec "$@"', "sh", *command] if self.limit else command
 
     def _environment(self):
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTEST_", "COV_"))
+        }
         return inherited | {TOKEN: self.token, "PYTHONDONTWRITEBYTECODE": "1"}
 
     def start(self):
@@ -177,7 +213,15 @@ class Victim:
     def run_next(self, *arguments):
         """Run ``test_next.py`` in the same project, and return its exit code and what it said."""
         command = self._command("test_next.py", "-q", *arguments)
-        done = subprocess.run(command, cwd=self.project, env=self._environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            cwd=self.project,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         return done.returncode, done.stdout + done.stderr
 
     def text(self):
@@ -198,7 +242,7 @@ class Victim:
         for name in self.files_on_tmpfs():
             (BOARDS / name).unlink(missing_ok=True)
 
-    # -- what it consists of --------------------------------------------------------------------------------------------------
+    # -- what it consists of -----------------------------------------------------------------------
 
     def processes(self):
         """Return its living processes by pid."""
@@ -209,13 +253,20 @@ class Victim:
         return [process for process in self.processes().values() if process.is_load()]
 
     def by_role(self):
-        """Return its living processes by role; load processes under their kind of stressor, or ``stressor`` before the board names it."""
+        """Return its living processes by role.
+
+        Load processes under their kind of stressor, or ``stressor`` before the board names it.
+        """
         kinds, processes = self._kinds(), self.processes()
         roles = {}
         for process in processes.values():
             role = self._role(process, kinds)
             parent = processes.get(process.parent)
-            if role in ("logger", "guard") and parent is not None and self._role(parent, kinds) == role:
+            if (
+                role in ("logger", "guard")
+                and parent is not None
+                and self._role(parent, kinds) == role
+            ):
                 role = f"asker of {role}"  # a fork of it, see deadline.SpaceWatch
             roles.setdefault(role, []).append(process)
         return roles
@@ -241,17 +292,24 @@ class Victim:
         board = self.board()
         if board is None:
             return {}
-        return {process.pid: process.kind.removesuffix("_buffered") for process in board.processes() if process.state == LIVE and process.kind != "harness"}
+        return {
+            process.pid: process.kind.removesuffix("_buffered")
+            for process in board.processes()
+            if process.state == LIVE and process.kind != "harness"
+        }
 
     def board(self):
-        """Return the session's board, None before there is one. It stays readable when the session has removed it."""
+        """Return the session's board, None before there is one.
+
+        It stays readable when the session has removed it.
+        """
         if self._board is None:
             with contextlib.suppress(TwinError, OSError):
                 path = load(self.project / "data" / "latest").state.get("board")
                 self._board = Board.open(path) if path else None
         return self._board
 
-    # -- where it is ----------------------------------------------------------------------------------------------------------
+    # -- where it is -------------------------------------------------------------------------------
 
     def run_folder(self):
         """Return the newest run folder; None before there is one."""
@@ -264,7 +322,11 @@ class Victim:
         for slot in range(PLAN_SLOTS if board is not None else 0):
             plan = board.read_plan(slot)
             if plan and plan["experiment"] == name and plan["events"]:
-                return Window(plan["zero_s"], plan["zero_s"] + max(event["start_s"] + event["duration_s"] for event in plan["events"]))
+                return Window(
+                    plan["zero_s"],
+                    plan["zero_s"]
+                    + max(event["start_s"] + event["duration_s"] for event in plan["events"]),
+                )
         return None
 
     def wait_for_load(self, kinds=STRESSORS):
@@ -275,20 +337,31 @@ class Victim:
             if window and time.monotonic() > window.zero_s and set(kinds) <= self.by_role().keys():
                 return window
             time.sleep(0.02)
-        msg = f"the load did not come within {PATIENCE_S:g} s; the session said:\n{self.text()[-3000:]}"
+        msg = (
+            f"the load did not come within {PATIENCE_S:g} s; the session"
+            f" said:\n{self.text()[-3000:]}"
+        )
         raise AssertionError(msg)
 
-    # -- what is left of it ---------------------------------------------------------------------------------------------------
+    # -- what is left of it ------------------------------------------------------------------------
 
     def files_on_tmpfs(self):
         """Return the names of its boards, side files, registries and plan lines that still stand on tmpfs."""
         boards = self.project / "boards.txt"
-        stems = [line.removesuffix(".board") for line in boards.read_text().split()] if boards.exists() else []
-        return sorted(name for name in os.listdir(BOARDS) for stem in stems if name.startswith(f"{stem}."))
+        stems = (
+            [line.removesuffix(".board") for line in boards.read_text().split()]
+            if boards.exists()
+            else []
+        )
+        return sorted(
+            name for name in os.listdir(BOARDS) for stem in stems if name.startswith(f"{stem}.")
+        )
 
     def scratch_files(self):
         """Return what stands in the scratch folders of its runs."""
-        return sorted(str(path.relative_to(self.project)) for path in self.project.glob("data/*/scratch/*"))
+        return sorted(
+            str(path.relative_to(self.project)) for path in self.project.glob("data/*/scratch/*")
+        )
 
     def workings(self, folder):
         """Return the names in a run folder that a finished run does not have."""
@@ -297,7 +370,10 @@ class Victim:
 
 @contextlib.contextmanager
 def hearing_signals():
-    """Have children start with SIGINT and SIGHUP at their default: behind ``&`` and ``nohup`` they are ignored, and that is inherited."""
+    """Have children start with SIGINT and SIGHUP at their default.
+
+    Behind ``&`` and ``nohup`` they are ignored, and that is inherited.
+    """
     before = {
         signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
         signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),
@@ -326,6 +402,16 @@ def sleep_until(instant_s):
 
 
 def tracebacks(text):
-    """Return the lines of an output that show the inside of something instead of a sentence; pytest says where Ctrl-C came, which is fine."""
-    inside = r"Traceback \(most recent|INTERNALERROR|twin_harness/[\w/]+\.py:\d+|site-packages/.*\.py:\d+: "
-    return [line for line in text.splitlines() if re.search(inside, line) and not line.endswith(": KeyboardInterrupt")]
+    """Return the lines of an output that show the inside of something instead of a sentence.
+
+    Pytest says where Ctrl-C came, which is fine.
+    """
+    inside = (
+        r"Traceback \(most"
+        r" recent|INTERNALERROR|twin_harness/[\w/]+\.py:\d+|site-packages/.*\.py:\d+: "
+    )
+    return [
+        line
+        for line in text.splitlines()
+        if re.search(inside, line) and not line.endswith(": KeyboardInterrupt")
+    ]

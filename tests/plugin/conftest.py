@@ -7,7 +7,8 @@ import pytest
 def project(pytester, monkeypatch):
     """A foreign project: its own rootdir, nothing of ours but the installed plugin.
 
-    Its loads are short and other workers are at work: what is delivered is what ``tests/real`` looks at.
+    Its loads are short and other workers are at work: what is delivered is what ``tests/real``
+    looks at.
     """
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     pytester.makeini("[pytest]\ntwin_tolerance = none\n")

@@ -7,24 +7,58 @@ import pytest
 HEAD = "import pytest\nfrom twin_harness import cpu, memory, disk, plan, ramp\n"
 
 REFUSED = {
-    "level too high": ("@pytest.mark.experiment(cpu(120, duration_s=1))", "recording", "cpu(): shape.level: 120 is above 100 percent"),
-    "unknown argument": ("@pytest.mark.experiment(cpu(20, duration_s=1), lead=3)", "recording", "marker experiment: got an unexpected keyword argument 'lead'"),
+    "level too high": (
+        "@pytest.mark.experiment(cpu(120, duration_s=1))",
+        "recording",
+        "cpu(): shape.level: 120 is above 100 percent",
+    ),
+    "unknown argument": (
+        "@pytest.mark.experiment(cpu(20, duration_s=1), lead=3)",
+        "recording",
+        "marker experiment: got an unexpected keyword argument 'lead'",
+    ),
     "no event": (
         "@pytest.mark.experiment(3)",
         "recording",
-        "expected events made by cpu(), memory(), disk(), command() or custom() but got events[0]=3 (type=int)",
+        (
+            "expected events made by cpu(), memory(), disk(), command() or custom() but got"
+            " events[0]=3 (type=int)"
+        ),
     ),
-    "bad tolerance": ("@pytest.mark.experiment(cpu(20, duration_s=1), tolerance='x')", "recording", "tolerance: 'x' is no percent"),
-    "nothing runs it": ("@pytest.mark.experiment(cpu(20, duration_s=1))", "tmp_path", "nothing runs the experiment of test_it"),
+    "bad tolerance": (
+        "@pytest.mark.experiment(cpu(20, duration_s=1), tolerance='x')",
+        "recording",
+        "tolerance: 'x' is no percent",
+    ),
+    "nothing runs it": (
+        "@pytest.mark.experiment(cpu(20, duration_s=1))",
+        "tmp_path",
+        "nothing runs the experiment of test_it",
+    ),
     "nothing planned": ("", "recording", "requests recording or experiment_plan but plans nothing"),
-    "random unknown bound": ("@pytest.mark.random_schedules(n=2, max_cpu=3)", "recording", "'max_cpu' is no bound; expected one of stressors"),
-    "random zero": ("@pytest.mark.random_schedules(n=0)", "recording", "expected n from 1 to 10000 but got n=0"),
+    "random unknown bound": (
+        "@pytest.mark.random_schedules(n=2, max_cpu=3)",
+        "recording",
+        "'max_cpu' is no bound; expected one of stressors",
+    ),
+    "random zero": (
+        "@pytest.mark.random_schedules(n=0)",
+        "recording",
+        "expected n from 1 to 10000 but got n=0",
+    ),
     "inside given": (
-        "from hypothesis import given, strategies as st\n@pytest.mark.experiment(cpu(20, duration_s=1))\n@given(x=st.integers())",
+        (
+            "from hypothesis import given, strategies as st\n@pytest.mark.experiment(cpu(20,"
+            " duration_s=1))\n@given(x=st.integers())"
+        ),
         "recording, x",
         "puts this machine inside @given",
     ),
-    "random without recording": ("@pytest.mark.random_schedules(n=1)", "tmp_path", "nothing runs the schedules of test_it"),
+    "random without recording": (
+        "@pytest.mark.random_schedules(n=1)",
+        "tmp_path",
+        "nothing runs the schedules of test_it",
+    ),
 }
 
 
@@ -43,8 +77,8 @@ def test_wrong_marker_is_a_collection_error_of_one_sentence(project, run, case):
 def test_parametrized_marker_is_checked_too(project, run):
     """A marker on one parameter is refused like one on the function."""
     project.makepyfile(
-        HEAD
-        + "@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.experiment(cpu(20, duration_s=1), name='-'))])\ndef test_it(recording, x): pass\n"
+        HEAD + "@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.experiment(cpu(20,"
+        " duration_s=1), name='-'))])\ndef test_it(recording, x): pass\n"
     )
     result = run()
     assert result.ret == 2
@@ -52,12 +86,21 @@ def test_parametrized_marker_is_checked_too(project, run):
 
 
 def test_random_schedules_are_items_of_their_own(project, run):
-    """random_schedules(n) makes n items; --twin-random overrides n; one seed gives the same schedules every time."""
-    project.makepyfile(HEAD + "@pytest.mark.random_schedules(n=3)\ndef test_it(experiment_plan): print('PLAN', experiment_plan.hash())\n")
+    """random_schedules(n) makes n items; --twin-random overrides n.
+
+    One seed gives the same schedules every time.
+    """
+    project.makepyfile(
+        HEAD + "@pytest.mark.random_schedules(n=3)\ndef test_it(experiment_plan): print('PLAN',"
+        " experiment_plan.hash())\n"
+    )
     listed = run("--collect-only", "-q").stdout
     listed.fnmatch_lines(["*test_it[[]random-0]", "*test_it[[]random-1]", "*test_it[[]random-2]"])
     run("--collect-only", "-q", "--twin-random=5").stdout.fnmatch_lines(["*test_it[[]random-4]"])
-    plans = [[line for line in run("-s", *seed).stdout.lines if "PLAN" in line] for seed in ((), (), ("--twin-seed=1",))]
+    plans = [
+        [line for line in run("-s", *seed).stdout.lines if "PLAN" in line]
+        for seed in ((), (), ("--twin-seed=1",))
+    ]
     assert len(plans[0]) == 3
     assert plans[0] == plans[1]
     assert plans[0] != plans[2]
@@ -65,13 +108,22 @@ def test_random_schedules_are_items_of_their_own(project, run):
 
 def test_repeat_makes_items(project, run):
     """--twin-repeat N collects every experiment N times."""
-    project.makepyfile(HEAD + "@pytest.mark.experiment(cpu(20, duration_s=1))\ndef test_it(recording): pass\ndef test_other(): pass\n")
+    project.makepyfile(
+        HEAD + "@pytest.mark.experiment(cpu(20, duration_s=1))\ndef test_it(recording): pass\ndef"
+        " test_other(): pass\n"
+    )
     listed = run("--collect-only", "-q", "--twin-repeat=2").stdout
-    listed.fnmatch_lines(["*test_it[[]repeat-0]", "*test_it[[]repeat-1]", "*test_other", "3 tests collected*"])
+    listed.fnmatch_lines(
+        ["*test_it[[]repeat-0]", "*test_it[[]repeat-1]", "*test_other", "3 tests collected*"]
+    )
 
 
 def schedule(tmp_path, **changes):
-    data = {"format": "twin-schedule/1", "experiments": [{"name": "a b", "lead_s": 0.2, "tail_s": 0.2, "events": []}], **changes}
+    data = {
+        "format": "twin-schedule/1",
+        "experiments": [{"name": "a b", "lead_s": 0.2, "tail_s": 0.2, "events": []}],
+        **changes,
+    }
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(data))
     return path
@@ -87,7 +139,20 @@ def test_schedule_file_is_replayed_alone(project, run, tmp_path):
 
 def test_schedule_file_that_is_none_is_refused(project, run, tmp_path):
     """A broken schedule file is a collection error that names path and value."""
-    path = schedule(tmp_path, experiments=[{"events": [{"stressor": "cpu", "duration_s": 1, "shape": {"kind": "ramp", "from": 0, "to": 130}}]}])
+    path = schedule(
+        tmp_path,
+        experiments=[
+            {
+                "events": [
+                    {
+                        "stressor": "cpu",
+                        "duration_s": 1,
+                        "shape": {"kind": "ramp", "from": 0, "to": 130},
+                    }
+                ]
+            }
+        ],
+    )
     result = run(f"--twin-schedule={path}")
     assert result.ret == 2
     assert "experiments[0].events[0].shape.to: 130 is above 100 percent" in result.stdout.str()
@@ -96,7 +161,11 @@ def test_schedule_file_that_is_none_is_refused(project, run, tmp_path):
 
 def test_plan_is_told_before_any_load(project, run):
     """The lines after collection say how many experiments, how long, how high, the guard, and where data goes."""
-    project.makepyfile(HEAD + "@pytest.mark.experiment(cpu(ramp(0, 60), duration_s=3), memory(1, duration_s=2))\ndef test_it(recording): pass\n")
+    project.makepyfile(
+        HEAD
+        + "@pytest.mark.experiment(cpu(ramp(0, 60), duration_s=3), memory(1, duration_s=2))\ndef"
+        " test_it(recording): pass\n"
+    )
     result = run("--collect-only", "--twin-guard=off")
     result.stdout.fnmatch_lines(
         [
@@ -126,25 +195,33 @@ def test_highest_level_is_of_all_events_together(project, run):
         "memory(1, duration_s=5))\n"
         "def test_other(recording): pass\n"
     )
-    run("--collect-only").stdout.fnmatch_lines(["twin: highest level asked for: cpu 95 %, memory 2 % and 128.0 MiB"])
+    run("--collect-only").stdout.fnmatch_lines(
+        ["twin: highest level asked for: cpu 95 %, memory 2 % and 128.0 MiB"]
+    )
 
 
 def test_real_server_never_runs_inside_given(project, run):
-    """Also where no fixture of ours is asked for: a sentence says what to do, and no load was made."""
+    """Also where no fixture of ours is asked for.
+
+    A sentence says what to do, and no load was made.
+    """
     project.makepyfile(
         HEAD + "from hypothesis import given, strategies as st\nfrom twin_harness import run\n"
         "@given(st.integers())\ndef test_it(x): run(plan(cpu(20, duration_s=1)))\n"
     )
     result = run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*expected a model inside @given but got this machine*random_schedules*"])
+    result.stdout.fnmatch_lines(
+        ["*expected a model inside @given but got this machine*random_schedules*"]
+    )
 
 
 def test_collect_only_says_how_long_each_test_takes(project, run):
     """--collect-only lists the planned seconds of every test that has an experiment."""
     project.makepyfile(
-        HEAD + "@pytest.mark.experiment(cpu(20, duration_s=7), lead_s=1, tail_s=2)\ndef test_a(recording): pass\n"
-        "@pytest.mark.random_schedules(n=1)\ndef test_b(recording): pass\ndef test_c(): pass\n"
+        HEAD + "@pytest.mark.experiment(cpu(20, duration_s=7), lead_s=1, tail_s=2)\ndef"
+        " test_a(recording): pass\n@pytest.mark.random_schedules(n=1)\ndef test_b(recording):"
+        " pass\ndef test_c(): pass\n"
     )
     text = run("--collect-only").stdout
     text.fnmatch_lines(["twin:    10.0 s  *::test_a", "twin: *.? s  *::test_b[[]random-0[]]"])

@@ -1,4 +1,8 @@
-"""In somebody else's project: ten lines work in every way of starting pytest, own fixtures stay theirs, and who uses nothing sees nothing."""
+"""In somebody else's project.
+
+Ten lines work in every way of starting pytest, own fixtures stay theirs, and who uses nothing sees
+nothing.
+"""
 
 import csv
 import json
@@ -58,7 +62,8 @@ def test_it(tmp_path):
 def test_more():
     assert ours() == []
 """
-# Names the board that a session of this project would have, so that what stands on tmpfs can be told apart from other sessions'.
+# Names the board that a session of this project would have, so that what stands on tmpfs can be
+# told apart from other sessions'.
 NAMES_BOARD = """
 import pathlib
 import pytest
@@ -80,12 +85,23 @@ MODES = {
     "module": (MODULE, []),
     "importlib": (PROGRAM, ["--import-mode=importlib"]),
 }
-WHOLE_RUN = {"system_metrics_dataset.csv", "system_metrics_dataset.parquet", "datapackage.json", "annotations.csv", "schedule.json", "machine.json", "run.json"}
+WHOLE_RUN = {
+    "system_metrics_dataset.csv",
+    "system_metrics_dataset.parquet",
+    "datapackage.json",
+    "annotations.csv",
+    "schedule.json",
+    "machine.json",
+    "run.json",
+}
 
 
 @pytest.fixture
 def start(project, monkeypatch):
-    """Start pytest on the project, as a program or a module, with arguments; every process of it bears a token."""
+    """Start pytest on the project, as a program or a module, with arguments.
+
+    Every process of it bears a token.
+    """
     monkeypatch.setenv(TOKEN, f"foreign-{os.urandom(8).hex()}")
 
     def start(command, *arguments):
@@ -103,7 +119,11 @@ def session_rows(project):
 
 def names_in(project):
     """Return what stands in a project, but for what pytester, Python, and libraries in the home folder (which pytester puts there) write."""
-    return {path.name for path in project.path.iterdir() if path.name not in ("stdout", "stderr", "__pycache__") and not path.name.startswith(".")}
+    return {
+        path.name
+        for path in project.path.iterdir()
+        if path.name not in ("stdout", "stderr", "__pycache__") and not path.name.startswith(".")
+    }
 
 
 def left_processes():
@@ -121,14 +141,20 @@ def left_processes():
 
 def check_disjoint(rows):
     """No experiment begins before the one before it has ended."""
-    spans = sorted((float(row["start_monotonic_s"]), float(row["end_monotonic_s"]), row["experiment"]) for row in rows)
+    spans = sorted(
+        (float(row["start_monotonic_s"]), float(row["end_monotonic_s"]), row["experiment"])
+        for row in rows
+    )
     for before, after in pairwise(spans):
         assert after[0] >= before[1], f"{before} and {after} overlap"
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_ten_lines_work_in_every_mode(project, start, mode):
-    """A ten-line test records, writes data and report under its own rootdir, which git ignores; the project's own fixtures are its own."""
+    """A ten-line test records, writes data and report under its own rootdir, which git ignores.
+
+    The project's own fixtures are its own.
+    """
     command, arguments = MODES[mode]
     project.makeconftest(OWN_FIXTURES)
     project.makepyfile(test_ten_lines=TEN_LINES, test_own=OWN_TEST)
@@ -148,7 +174,9 @@ def test_ten_lines_work_in_every_mode(project, start, mode):
         assert "*" in (project.path / folder / ".gitignore").read_text().splitlines()
     assert names_in(project) - before == {"data", "reports"}
     assert left_processes() == []
-    result.stdout.fnmatch_lines(["*= twin harness =*", "COMPLETE: 2 experiments*", "data    data/*", "report  reports/*"])
+    result.stdout.fnmatch_lines(
+        ["*= twin harness =*", "COMPLETE: 2 experiments*", "data    data/*", "report  reports/*"]
+    )
 
 
 def without_times(lines):
@@ -157,7 +185,9 @@ def without_times(lines):
     return [re.sub(r"\d+\.\d+s|\[gw\d\]", "", line) for line in kept if line.strip()]
 
 
-@pytest.mark.parametrize("arguments", [[], ["-n2"], ["-p", "no:xdist"]], ids=["plain", "n2", "without-xdist"])
+@pytest.mark.parametrize(
+    "arguments", [[], ["-n2"], ["-p", "no:xdist"]], ids=["plain", "n2", "without-xdist"]
+)
 def test_project_that_uses_nothing_sees_nothing(project, start, arguments):
     """Output and files are the same as with the plugin switched off, and no process of ours lives meanwhile or afterwards."""
     project.makeini("[pytest]\n")  # a key of ours would be unknown without us
@@ -202,7 +232,9 @@ def test_two_workers_annotate_every_event_once(project, start):
     assert all(after[0] >= before[1] for before, after in pairwise(spans))
     assert state["logger"]["rows"] > 0
     schedule = json.loads((project.path / "data" / "latest" / "schedule.json").read_text())
-    assert sorted(experiment["name"] for experiment in schedule["experiments"]) == sorted({name for name, _ in planned})
+    assert sorted(experiment["name"] for experiment in schedule["experiments"]) == sorted(
+        {name for name, _ in planned}
+    )
 
 
 # gw0 is slow to leave the plan's lines, so that the other worker's collection is known long before.
@@ -228,7 +260,12 @@ def test_plan_is_told_once_however_slow_a_worker_is(project, start):
     result.assert_outcomes(passed=2)
     stem = (project.path / "board.txt").read_text().removesuffix(".board")
     assert [name for name in os.listdir("/dev/shm") if name.startswith(stem)] == []
-    assert len([line for line in result.stdout.lines if line.startswith("twin: 1 experiments planned")]) == 1
+    assert (
+        len(
+            [line for line in result.stdout.lines if line.startswith("twin: 1 experiments planned")]
+        )
+        == 1
+    )
 
 
 KILLED = """
@@ -248,19 +285,31 @@ def test_other(recording, number):
 
 
 def test_killed_worker_makes_the_run_partial_and_is_named(project, start):
-    """A test whose worker is killed fails and stands in Allure; the run is PARTIAL and names worker and experiment; the others ran."""
+    """A test whose worker is killed fails and stands in Allure.
+
+    The run is PARTIAL and names worker and experiment; the others ran.
+    """
     project.makepyfile(KILLED)
     result = start(PROGRAM, "-n2", "--twin-no-report", "--alluredir=results")
     result.assert_outcomes(passed=3, failed=1)
     state, rows = session_rows(project)
     assert state["status"] == "PARTIAL"
-    assert any(re.fullmatch(r"experiment 'test_killed' was lost with its worker gw\d", sentence) for sentence in state["partial"]), state["partial"]
-    assert any(re.match(r"worker gw\d was lost: ", sentence) for sentence in state["partial"]), state["partial"]
+    assert any(
+        re.fullmatch(r"experiment 'test_killed' was lost with its worker gw\d", sentence)
+        for sentence in state["partial"]
+    ), state["partial"]
+    assert any(re.match(r"worker gw\d was lost: ", sentence) for sentence in state["partial"]), (
+        state["partial"]
+    )
     lost = [row for row in rows if row["experiment"] == "test_killed"]
     assert [(row["event"], row["status"]) for row in lost] == [("cpu-0", "failed")]
     assert re.fullmatch(r"its worker gw\d was lost", lost[0]["message"])
-    assert sorted(row["experiment"] for row in rows if row["status"] == "completed") == [f"test_other[{number}]" for number in range(3)]
-    results = [json.loads(path.read_text()) for path in (project.path / "results").glob("*-result.json")]
+    assert sorted(row["experiment"] for row in rows if row["status"] == "completed") == [
+        f"test_other[{number}]" for number in range(3)
+    ]
+    results = [
+        json.loads(path.read_text()) for path in (project.path / "results").glob("*-result.json")
+    ]
     assert sorted((entry["name"], entry["status"]) for entry in results) == [
         ("test_killed", "broken"),
         *((f"test_other[{number}]", "passed") for number in range(3)),
@@ -313,13 +362,26 @@ def test_undecided_is_told_alike_plain_and_by_workers(project, start, more):
     told = {}
     for mode in ("n0", "n2"):
         command, arguments = MODES[mode]
-        result = start(command, *arguments, "-rs", "--twin-no-report", f"--junitxml={mode}.xml", f"--alluredir={mode}", *more)
+        result = start(
+            command,
+            *arguments,
+            "-rs",
+            "--twin-no-report",
+            f"--junitxml={mode}.xml",
+            f"--alluredir={mode}",
+            *more,
+        )
         junit = (project.path / f"{mode}.xml").read_text()
-        results = [json.loads(path.read_text()) for path in (project.path / mode).glob("*-result.json")]
+        results = [
+            json.loads(path.read_text()) for path in (project.path / mode).glob("*-result.json")
+        ]
         told[mode] = (
             result.ret,
             undecided_lines(result),
-            [len(re.findall(tag, junit)) for tag in ("<skipped", "<failure", "<error", "UNDECIDED: ")],
+            [
+                len(re.findall(tag, junit))
+                for tag in ("<skipped", "<failure", "<error", "UNDECIDED: ")
+            ],
             sorted((entry["name"], entry["status"]) for entry in results),
         )
     assert told["n0"] == told["n2"]

@@ -1,4 +1,7 @@
-"""The gate in pytest: one item a pair, in every mode; refusals; verdicts and exit codes; resuming; baselines."""
+"""The gate in pytest: one item a pair, in every mode; refusals; verdicts and exit codes; resuming.
+
+Baselines.
+"""
 
 import json
 import re
@@ -45,26 +48,57 @@ def gate_of(project):
 
 @pytest.mark.parametrize("mode", MODES, ids=["plain", "n0", "n2"])
 def test_a_regression_fails_the_session_and_no_test(project, run, mode):
-    """Each pair is one item that passes; the verdict is the gate's own, in its section, the exit code, JUnit and gate.json."""
+    """Each pair is one item that passes.
+
+    The verdict is the gate's own, in its section, the exit code, JUnit and gate.json.
+    """
     project.makepyfile(PROJECT)
-    result = run(*mode, BASE, "--twin-variant=candidate:WORK=120,TOKEN=s3cret", "--twin-gate-pairs=10", "--junitxml=junit.xml", "-k", "latency")
+    result = run(
+        *mode,
+        BASE,
+        "--twin-variant=candidate:WORK=120,TOKEN=s3cret",
+        "--twin-gate-pairs=10",
+        "--junitxml=junit.xml",
+        "-k",
+        "latency",
+    )
     assert result.ret == 1
-    assert 10 <= result.parseoutcomes()["passed"] <= 13  # pairs that other work of this machine made unfit are run again
+    assert (
+        10 <= result.parseoutcomes()["passed"] <= 13
+    )  # pairs that other work of this machine made unfit are run again
     assert set(result.parseoutcomes()) <= {"passed", "deselected"}
-    result.stdout.fnmatch_lines(["*= twin gate =*", "REGRESSED: candidate against base, 1 measures: 1 REGRESSED"])
+    result.stdout.fnmatch_lines(
+        ["*= twin gate =*", "REGRESSED: candidate against base, 1 measures: 1 REGRESSED"]
+    )
     found = gate_of(project)
     assert [verdict["status"] for verdict in found["verdicts"]] == ["REGRESSED"]
     assert 7 <= found["verdicts"][0]["n"] <= 13
-    positions = [(trial["variant"], trial["position"]) for trial in found["trials"] if "latency" in trial["test"] and trial["pair"] < 10]
-    assert sorted(positions) == sorted([("base", 0), ("base", 1), ("candidate", 0), ("candidate", 1)] * 5)
-    properties = {entry.get("name"): entry.get("value") for entry in ET.parse(project.path / "junit.xml").iter("property")}
+    positions = [
+        (trial["variant"], trial["position"])
+        for trial in found["trials"]
+        if "latency" in trial["test"] and trial["pair"] < 10
+    ]
+    assert sorted(positions) == sorted(
+        [("base", 0), ("base", 1), ("candidate", 0), ("candidate", 1)] * 5
+    )
+    properties = {
+        entry.get("name"): entry.get("value")
+        for entry in ET.parse(project.path / "junit.xml").iter("property")
+    }
     assert properties["twin_gate"].startswith("REGRESSED: ")
-    stored = "".join(path.read_text(errors="replace") for path in (project.path / "data" / "latest").rglob("*") if path.is_file())
+    stored = "".join(
+        path.read_text(errors="replace")
+        for path in (project.path / "data" / "latest").rglob("*")
+        if path.is_file()
+    )
     assert "s3cret" not in stored
 
 
 def test_no_difference_passes_and_stops_early(project, run):
-    """An A/A run is over after six pairs, PASSED; what is left of the pairs leaves no trace, module fixtures are set up once."""
+    """An A/A run is over after six pairs, PASSED.
+
+    What is left of the pairs leaves no trace, module fixtures are set up once.
+    """
     project.makepyfile(PROJECT)
     result = run("-s", BASE, "--twin-variant=candidate:")
     assert result.ret == 0
@@ -72,7 +106,9 @@ def test_no_difference_passes_and_stops_early(project, run):
     passed = result.parseoutcomes()["passed"]
     assert 12 <= passed <= 30
     assert gate_of(project)["stopped_at"] in (6, 9, None)
-    assert result.stdout.str().count("database up") == result.stdout.str().count("database down") == 1
+    assert (
+        result.stdout.str().count("database up") == result.stdout.str().count("database down") == 1
+    )
 
 
 def test_a_variant_that_does_not_start_is_given_up_after_three_pairs(project, run):
@@ -82,22 +118,40 @@ def test_a_variant_that_does_not_start_is_given_up_after_three_pairs(project, ru
     assert result.ret == 1
     result.assert_outcomes(errors=6, deselected=1)
     assert gate_of(project)["status"] == "UNDECIDED"
-    assert "RuntimeError: does not start" in re.sub(r"\s+", " ", result.stdout.str().partition("twin gate")[2])
+    assert "RuntimeError: does not start" in re.sub(
+        r"\s+", " ", result.stdout.str().partition("twin gate")[2]
+    )
 
 
 REFUSED = [
     (("--twin-gate-pairs=5",), "--twin-gate-pairs: pairs need two variants"),
-    ((BASE, "--twin-variant=b:", "--dist=each", "--tx=2*popen"), "--twin-variant: expected each pair to run once but got --dist each"),
-    ((BASE, "--twin-variant=b:", "--twin-gate=x.json"), "--twin-variant: pairs are judged by themselves"),
+    (
+        (BASE, "--twin-variant=b:", "--dist=each", "--tx=2*popen"),
+        "--twin-variant: expected each pair to run once but got --dist each",
+    ),
+    (
+        (BASE, "--twin-variant=b:", "--twin-gate=x.json"),
+        "--twin-variant: pairs are judged by themselves",
+    ),
     ((BASE, "--twin-variant=b:", "--twin-repeat=2"), "--twin-variant: pairs are the repetitions"),
     (("--twin-gate=none.json",), "none.json: cannot be read"),
     ((BASE, "--twin-variant=b:", "--twin-gate-resume=none"), "none: is no folder"),
-    ((BASE, "--twin-variant=b:", "--twin-gate-pairs=5"), "5 pairs can never tell a regression over a family of 2 measures"),
-    ((BASE, "--twin-variant=b:", "--twin-gate-pairs=5", "-n2"), "5 pairs can never tell a regression over a family of 2 measures"),
+    (
+        (BASE, "--twin-variant=b:", "--twin-gate-pairs=5"),
+        "5 pairs can never tell a regression over a family of 2 measures",
+    ),
+    (
+        (BASE, "--twin-variant=b:", "--twin-gate-pairs=5", "-n2"),
+        "5 pairs can never tell a regression over a family of 2 measures",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), REFUSED, ids=[sentence[:40] + str(len(arguments)) for arguments, sentence in REFUSED])
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    REFUSED,
+    ids=[sentence[:40] + str(len(arguments)) for arguments, sentence in REFUSED],
+)
 def test_what_cannot_work_is_refused_before_it_starts(project, run, arguments, sentence):
     """One sentence, exit code 4, nothing written."""
     project.makepyfile(PROJECT)
@@ -109,7 +163,10 @@ def test_what_cannot_work_is_refused_before_it_starts(project, run, arguments, s
 
 
 WRONG = [
-    ("def test_a(gate): gate.record('x', 1, better='lower')", "test_a is gated but nothing in it requests our fixture variant"),
+    (
+        "def test_a(gate): gate.record('x', 1, better='lower')",
+        "test_a is gated but nothing in it requests our fixture variant",
+    ),
     (
         "import pytest\n@pytest.mark.gate('cpu_percent')\ndef test_a(gate, variant): pass",
         "nothing in test_a gives 'cpu_percent median'; expected it to request",
@@ -123,11 +180,18 @@ WRONG = [
         """,
         "test_a is gated but nothing in it requests our fixture variant",
     ),
-    ("import pytest\n@pytest.mark.gate('rps')\ndef test_a(gate, variant): pass", "marker gate: gate('rps'): expected better='lower' or better='higher'"),
+    (
+        "import pytest\n@pytest.mark.gate('rps')\ndef test_a(gate, variant): pass",
+        "marker gate: gate('rps'): expected better='lower' or better='higher'",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("text", "sentence"), WRONG, ids=["no variant", "no recording", "another variant", "no direction"])
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    WRONG,
+    ids=["no variant", "no recording", "another variant", "no direction"],
+)
 def test_a_test_that_cannot_be_gated_is_a_collection_error(project, run, text, sentence):
     """A marker that asks for what the test does not give is one sentence at collection."""
     project.makepyfile(text)
@@ -142,13 +206,18 @@ def test_a_verdict_that_cannot_be_written_stands(project, run, monkeypatch):
     project.makepyfile(PROJECT)
     result = run(BASE, "--twin-variant=candidate:WORK=150", "--twin-gate-pairs=8", "-k", "latency")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["REGRESSED: *", "not everything about the gate could be written: *"])
+    result.stdout.fnmatch_lines(
+        ["REGRESSED: *", "not everything about the gate could be written: *"]
+    )
     assert gate_of(project)["status"] == "REGRESSED"
 
 
 def test_a_service_of_the_session_is_a_scope_mismatch(project, run):
     """A service that is started once for both variants cannot be compared, and pytest says so."""
-    project.makepyfile("import pytest\n@pytest.fixture(scope='session')\ndef service(variant): yield 1\ndef test_a(service, gate): pass")
+    project.makepyfile(
+        "import pytest\n@pytest.fixture(scope='session')\ndef service(variant): yield 1\ndef"
+        " test_a(service, gate): pass"
+    )
     result = run(BASE, "--twin-variant=candidate:")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*ScopeMismatch*variant*"])
@@ -165,7 +234,14 @@ def test_pairs_that_were_done_are_not_done_again(project, run):
     resumed = run(*arguments, "--twin-gate-resume=data/latest")
     assert resumed.ret == 1
     assert 20 - len(done) <= resumed.parseoutcomes()["passed"] <= 26 - len(done)
-    assert all(sum(trial["pair"] == pair and "latency" in trial["test"] for trial in gate_of(project)["trials"]) == 2 for pair in done)
+    assert all(
+        sum(
+            trial["pair"] == pair and "latency" in trial["test"]
+            for trial in gate_of(project)["trials"]
+        )
+        == 2
+        for pair in done
+    )
     assert gate_of(project)["status"] == "REGRESSED"
     complete = run(*arguments, "--twin-gate-resume=data/latest")
     assert complete.ret == 1
@@ -174,22 +250,40 @@ def test_pairs_that_were_done_are_not_done_again(project, run):
     stranger = run(*arguments, "test_stranger.py", "--twin-gate-resume=data/latest")
     assert stranger.ret == 4
     assert "which is not collected here; name the same tests" in stranger.stderr.str()
-    other = run(BASE, "--twin-variant=candidate:WORK=151", "--twin-gate-pairs=10", "--twin-gate-resume=data/latest")
+    other = run(
+        BASE,
+        "--twin-variant=candidate:WORK=151",
+        "--twin-gate-pairs=10",
+        "--twin-gate-resume=data/latest",
+    )
     assert other.ret == 4
     assert "ran with other variants" in other.stderr.str()
 
 
 def test_a_baseline_is_collected_judges_and_is_moved(project, run):
-    """Sessions are added, judged from the eighth on; a worse one is not added, and accepted it is the new level."""
-    project.makepyfile(PROJECT.replace('variant.environ.get("WORK", "100")', '__import__("os").environ.get("WORK", "100")'))
+    """Sessions are added, judged from the eighth on.
+
+    A worse one is not added, and accepted it is the new level.
+    """
+    project.makepyfile(
+        PROJECT.replace(
+            'variant.environ.get("WORK", "100")', '__import__("os").environ.get("WORK", "100")'
+        )
+    )
     result = run("--twin-gate-save=baseline.json", "-k", "latency")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["added to *baseline.json: session 1, 1 measures, 7 more until it can judge"])
+    result.stdout.fnmatch_lines(
+        ["added to *baseline.json: session 1, 1 measures, 7 more until it can judge"]
+    )
     path = project.path / "baseline.json"
     one = Baseline.read(path)
     for number in range(7):
-        values = {name: value * (1 + 0.002 * number) for name, value in one.sessions[0].values.items()}
-        one = one.with_session(replace(one.sessions[0], run=f"run-{number}", values=values), one.measures)
+        values = {
+            name: value * (1 + 0.002 * number) for name, value in one.sessions[0].values.items()
+        }
+        one = one.with_session(
+            replace(one.sessions[0], run=f"run-{number}", values=values), one.measures
+        )
     one.write(path)
     same = run("--twin-gate=baseline.json", "-k", "latency")
     assert same.ret == 0
@@ -200,10 +294,14 @@ def test_a_baseline_is_collected_judges_and_is_moved(project, run):
     assert worse.ret == 1
     worse.stdout.fnmatch_lines(["REGRESSED: *"])
     assert project.run("twin", "gate", "compare", "baseline.json", "data/latest").ret == 1
-    accepted = project.run("twin", "gate", "accept", "baseline.json", "data/latest", "--why", "twice the work")
+    accepted = project.run(
+        "twin", "gate", "accept", "baseline.json", "data/latest", "--why", "twice the work"
+    )
     assert accepted.ret == 0
     shown = project.run("twin", "gate", "show", "baseline.json")
-    shown.stdout.fnmatch_lines(["9 sessions of machine *, level 1", "*accepted: level 1 from run * on: twice the work"])
+    shown.stdout.fnmatch_lines(
+        ["9 sessions of machine *, level 1", "*accepted: level 1 from run * on: twice the work"]
+    )
     again = project.run("twin", "gate", "accept", "baseline.json", "data/latest")
     assert again.ret == 2
     assert "is in the baseline already" in again.stderr.str()

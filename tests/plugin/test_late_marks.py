@@ -1,4 +1,7 @@
-"""Marks that come late: on one parameter, or added to collected items. Each works, or costs its item and nothing else."""
+"""Marks that come late: on one parameter, or added to collected items.
+
+Each works, or costs its item and nothing else.
+"""
 
 import pytest
 
@@ -60,24 +63,35 @@ def test_unplanned(recording): assert recording
 def test_other(): pass
 """
 TOO_LATE = (
-    "makes several items of a test, which a mark on one parameter (pytest.param) or one that is added to a collected item comes too late for; "
-    "put it on the function, its class or its module"
+    "makes several items of a test, which a mark on one parameter (pytest.param) or one that is"
+    " added to a collected item comes too late for; put it on the function, its class or its module"
 )
 REFUSED = {
     "test_param_random[1]": f"marker random_schedules: {TOO_LATE}",
     "test_param_campaign[1]": f"marker campaign: {TOO_LATE}",
     "test_late_random": f"marker random_schedules: {TOO_LATE}",
     "test_late_campaign": f"marker campaign: {TOO_LATE}",
-    "test_late_bad_experiment": "marker experiment: plan(): lead_s: -5 is not valid: input should be greater than or equal to 0",
-    "test_late_bad_gate": "marker gate: gate('cpu_percent'): expected statistic of median, p95, max, recovery_s, integral, "
-    "time_to_threshold_s but got 'nonsense'",
-    "test_unplanned": "requests recording or experiment_plan but plans nothing; expected @pytest.mark.experiment(cpu(50, duration_s=10)) or random_schedules",
+    "test_late_bad_experiment": (
+        "marker experiment: plan(): lead_s: -5 is not valid: input should be greater than or equal"
+        " to 0"
+    ),
+    "test_late_bad_gate": (
+        "marker gate: gate('cpu_percent'): expected statistic of median, p95, max, recovery_s,"
+        " integral, time_to_threshold_s but got 'nonsense'"
+    ),
+    "test_unplanned": (
+        "requests recording or experiment_plan but plans nothing; expected"
+        " @pytest.mark.experiment(cpu(50, duration_s=10)) or random_schedules"
+    ),
 }
 
 
 @pytest.mark.parametrize("mode", [[], ["-n0"], ["-n2"]], ids=["plain", "n0", "n2"])
 def test_late_mark_works_or_costs_its_item(project, run, mode):
-    """A mark that plans an item as it is works; one that would make several items, or is wrong, fails that item in one sentence."""
+    """A mark that plans an item as it is works.
+
+    One that would make several items, or is wrong, fails that item in one sentence.
+    """
     project.makeconftest(CONFTEST)
     project.makepyfile(TESTS)
     result = run(*mode, "--twin-campaign=10m")

@@ -16,13 +16,28 @@ WRONG = [
     ("--twin-interval=0", "--twin-interval: expected a number from 0.01 to 3600 but got '0'"),
     ("--twin-interval=fast", "--twin-interval: expected a number from 0.01 to 3600 but got 'fast'"),
     ("--twin-interval=nan", "--twin-interval: expected a number from 0.01 to 3600 but got 'nan'"),
-    ("--twin-source=netdata", "--twin-source: expected one of auto, procfs, psutil but got 'netdata'"),
+    (
+        "--twin-source=netdata",
+        "--twin-source: expected one of auto, procfs, psutil but got 'netdata'",
+    ),
     ("--twin-seed=x", "--twin-seed: expected a whole number from 0 or 'random' but got 'x'"),
     ("--twin-random=0", "--twin-random: expected a whole number from 1 to 1000 but got '0'"),
     ("--twin-repeat=1.5", "--twin-repeat: expected a whole number from 1 to 1000 but got '1.5'"),
-    ("--twin-guard=memory=10%", "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got 'memory=10%'"),
-    ("--twin-guard=memory_available=ten", "memory_available: expected a percent up to 100 or a size"),
-    ("--twin-tolerance=much", "--twin-tolerance: expected a percent up to 100, or none, but got 'much'; write e.g. 5%"),
+    (
+        "--twin-guard=memory=10%",
+        (
+            "--twin-guard: expected memory_available=…, disk_free=…, temperature=…,"
+            " pressure_memory=…, swap=… or off but got 'memory=10%'"
+        ),
+    ),
+    (
+        "--twin-guard=memory_available=ten",
+        "memory_available: expected a percent up to 100 or a size",
+    ),
+    (
+        "--twin-tolerance=much",
+        "--twin-tolerance: expected a percent up to 100, or none, but got 'much'; write e.g. 5%",
+    ),
     ("--twin-undecided=maybe", "--twin-undecided: expected one of ignore, fail but got 'maybe'"),
 ]
 
@@ -65,7 +80,10 @@ def test_ini_key_reaches_the_option(project, run, name):
 def test_folders_of_the_ini_file_are_used(project, run):
     """twin_data_dir, twin_report_dir and twin_scratch_dir are where data, report and scratch go."""
     scratch = project.mkdir("elsewhere")
-    project.makeini(f"[pytest]\ntwin_data_dir = my-data\ntwin_report_dir = my-reports\ntwin_scratch_dir = {scratch}\n")
+    project.makeini(
+        "[pytest]\ntwin_data_dir = my-data\ntwin_report_dir = my-reports\ntwin_scratch_dir ="
+        f" {scratch}\n"
+    )
     project.makepyfile(IDLE)
     result = run(report=True)
     assert result.ret == 0
@@ -90,12 +108,19 @@ def test_help_teaches_every_option(run):
         assert option.flag in text
         assert (option.ini_key in text) is option.has_ini
     markers = run("--markers").stdout
-    markers.fnmatch_lines(["@pytest.mark.experiment(*events, name=None, lead_s=1, tail_s=1*", "@pytest.mark.random_schedules(n=3, *"])
+    markers.fnmatch_lines(
+        [
+            "@pytest.mark.experiment(*events, name=None, lead_s=1, tail_s=1*",
+            "@pytest.mark.random_schedules(n=3, *",
+        ]
+    )
 
 
 def test_random_seed_is_drawn_and_told(project, run):
     """--twin-seed=random draws a number and prints it, so that the run can be repeated."""
-    project.makepyfile("import pytest\n@pytest.mark.random_schedules(n=1)\ndef test_it(recording): pass\n")
+    project.makepyfile(
+        "import pytest\n@pytest.mark.random_schedules(n=1)\ndef test_it(recording): pass\n"
+    )
     first, second = (run("--collect-only", "--twin-seed=random").stdout.str() for _ in range(2))
     seed_of = [text.partition("seed ")[2].partition(";")[0] for text in (first, second)]
     assert all(seed.isdecimal() for seed in seed_of)
@@ -117,7 +142,9 @@ def test_command_needs_the_option(project, run):
     project.makepyfile(COMMAND)
     refused = run()
     refused.assert_outcomes(failed=1)
-    refused.stdout.fnmatch_lines(["*options.argv: 'sleep' is a command*expected --twin-allow-commands on the command line*"])
+    refused.stdout.fnmatch_lines(
+        ["*options.argv: 'sleep' is a command*expected --twin-allow-commands on the command line*"]
+    )
     run("--twin-allow-commands").assert_outcomes(passed=1)
 
 
@@ -138,4 +165,11 @@ def test_parts_need_as_many_workers(project, run, arguments):
     project.makepyfile(IDLE)
     result = run("--twin-partition", *arguments)
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*--twin-partition: expected -n N with N from 2 to *, a CPU or more a part, but got * workers; write e.g. -n 2*"])
+    result.stderr.fnmatch_lines(
+        [
+            (
+                "*--twin-partition: expected -n N with N from 2 to *, a CPU or more a part, but got *"
+                " workers; write e.g. -n 2*"
+            )
+        ]
+    )

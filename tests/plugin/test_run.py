@@ -1,4 +1,7 @@
-"""A run through the plugin: files, outcomes, UNDECIDED, one-sentence failures, Allure, and projects that use none of it."""
+"""A run through the plugin.
+
+Files, outcomes, UNDECIDED, one-sentence failures, Allure, and projects that use none of it.
+"""
 
 import csv
 import json
@@ -7,10 +10,39 @@ import sys
 
 import pytest
 
-HEAD = "import pytest\nfrom twin_harness import cpu, memory, plan\nfrom twin_harness.errors import Undecided\n"
-IDLE = HEAD + "@pytest.mark.experiment(lead_s=0.3, tail_s=0.3)\ndef test_idle(recording):\n    assert recording.max('cpu_delivered_percent') == 0\n"
-FILES = {"system_metrics_dataset.csv", "annotations.csv", "schedule.json", "machine.json", "run.json", "datapackage.json", "system_metrics_dataset.parquet"}
-HEAVY = ["numpy", "pandas", "matplotlib", "seaborn", "scipy", "sklearn", "pyarrow", "pandera", "pydantic", "psutil", "hypothesis", "jinja2", "rich", "allure"]
+HEAD = (
+    "import pytest\nfrom twin_harness import cpu, memory, plan\nfrom twin_harness.errors import"
+    " Undecided\n"
+)
+IDLE = (
+    HEAD + "@pytest.mark.experiment(lead_s=0.3, tail_s=0.3)\ndef test_idle(recording):\n    assert"
+    " recording.max('cpu_delivered_percent') == 0\n"
+)
+FILES = {
+    "system_metrics_dataset.csv",
+    "annotations.csv",
+    "schedule.json",
+    "machine.json",
+    "run.json",
+    "datapackage.json",
+    "system_metrics_dataset.parquet",
+}
+HEAVY = [
+    "numpy",
+    "pandas",
+    "matplotlib",
+    "seaborn",
+    "scipy",
+    "sklearn",
+    "pyarrow",
+    "pandera",
+    "pydantic",
+    "psutil",
+    "hypothesis",
+    "jinja2",
+    "rich",
+    "allure",
+]
 
 
 def test_run_leaves_its_files(project, run):
@@ -27,7 +59,9 @@ def test_run_leaves_its_files(project, run):
     assert len(rows) >= 5
     assert {row["experiment"] for row in rows} <= {"test_idle", ""}
     assert folder.stat().st_mode & 0o777 == 0o700
-    result.stdout.fnmatch_lines(["*= twin harness =*", "COMPLETE: 1 experiments*", "data    data/*"])
+    result.stdout.fnmatch_lines(
+        ["*= twin harness =*", "COMPLETE: 1 experiments*", "data    data/*"]
+    )
 
 
 def test_project_that_uses_nothing_sees_nothing(project, run):
@@ -42,7 +76,10 @@ def test_project_that_uses_nothing_sees_nothing(project, run):
 
 def test_loading_the_plugin_imports_nothing_heavy():
     """Importing the plugin loads none of the heavy libraries."""
-    code = f"import pytest, sys\nbefore = set(sys.modules)\nimport twin_harness.plugin\nprint([m for m in {HEAVY!r} if m in set(sys.modules) - before])"
+    code = (
+        "import pytest, sys\nbefore = set(sys.modules)\nimport twin_harness.plugin\nprint([m for m"
+        f" in {HEAVY!r} if m in set(sys.modules) - before])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -50,25 +87,41 @@ def test_loading_the_plugin_imports_nothing_heavy():
 def test_own_fixtures_of_a_project_win(project, run):
     """A project's own fixtures called machine, experiment_plan, gate or variant harm nobody, ours least."""
     own = "\n".join(
-        f"@pytest.fixture\ndef {name}(): return '{name}'\n" for name in ("machine", "experiment_plan", "experiment", "gate", "variant", "annotations")
+        f"@pytest.fixture\ndef {name}(): return '{name}'\n"
+        for name in ("machine", "experiment_plan", "experiment", "gate", "variant", "annotations")
     )
     project.makepyfile(
-        IDLE + own + "def test_own(machine, gate, experiment_plan): assert (machine, gate, experiment_plan) == ('machine', 'gate', 'experiment_plan')\n"
+        IDLE
+        + own
+        + "def test_own(machine, gate, experiment_plan): assert (machine, gate, experiment_plan) =="
+        " ('machine', 'gate', 'experiment_plan')\n"
     )
     run().assert_outcomes(passed=2)
 
 
-UNDECIDED = HEAD + "def test_u(): raise Undecided('the window holds no samples')\ndef test_ok(): pass\n"
+UNDECIDED = (
+    HEAD + "def test_u(): raise Undecided('the window holds no samples')\ndef test_ok(): pass\n"
+)
 
 
 @pytest.mark.parametrize("place", ["call", "setup"])
 def test_undecided_is_a_letter_and_a_reason(project, run, place):
     """UNDECIDED is shown as U, counted, explained in the summary, and skipped in JUnit."""
-    fixture = "@pytest.fixture\ndef it(): raise Undecided('the window holds no samples')\ndef test_u(it): pass\ndef test_ok(): pass\n"
+    fixture = (
+        "@pytest.fixture\ndef it(): raise Undecided('the window holds no samples')\ndef test_u(it):"
+        " pass\ndef test_ok(): pass\n"
+    )
     project.makepyfile(UNDECIDED if place == "call" else HEAD + fixture)
     result = run("--junitxml=junit.xml")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*test_*.py U.*", "undecided: 1", "*test_u: the window holds no samples", "*1 passed, 1 undecided*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*test_*.py U.*",
+            "undecided: 1",
+            "*test_u: the window holds no samples",
+            "*1 passed, 1 undecided*",
+        ]
+    )
     text = (project.path / "junit.xml").read_text()
     assert "<skipped" in text
     assert "UNDECIDED: the window holds no samples" in text
@@ -79,19 +132,26 @@ def test_undecided_can_fail(project, run):
     project.makepyfile(UNDECIDED)
     result = run("--twin-undecided=fail")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["UNDECIDED: the window holds no samples (and --twin-undecided=fail)", "*1 failed, 1 passed*"])
+    result.stdout.fnmatch_lines(
+        [
+            "UNDECIDED: the window holds no samples (and --twin-undecided=fail)",
+            "*1 failed, 1 passed*",
+        ]
+    )
 
 
 def test_refusal_fails_in_the_call_phase_with_a_sentence(project, run):
     """An experiment that the machine cannot carry fails its test, with one sentence and no traceback; the next one runs."""
     project.makepyfile(
-        HEAD
-        + "@pytest.mark.experiment(memory(1e15, duration_s=1, unit='bytes'))\ndef test_huge(recording): pass\n"
+        HEAD + "@pytest.mark.experiment(memory(1e15, duration_s=1, unit='bytes'))\ndef"
+        " test_huge(recording): pass\n"
         + "@pytest.mark.experiment(lead_s=0.2, tail_s=0.2)\ndef test_idle(recording): pass\n"
     )
     result = run()
     result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines(["InvalidInput: test_huge: memory events ask for 953674316 MiB at * expected at most *"])
+    result.stdout.fnmatch_lines(
+        ["InvalidInput: test_huge: memory events ask for 953674316 MiB at * expected at most *"]
+    )
     assert "Traceback" not in result.stdout.str()
     assert "runner.py" not in result.stdout.str()
 
@@ -101,23 +161,45 @@ def test_wrong_use_of_a_fixture_names_the_argument(project, run):
     project.makepyfile("def test_it(experiment): experiment.run(5)\n")
     result = run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*experiment.run(): expected an Experiment made by plan() but got experiment=5 (type=int)*"])
+    result.stdout.fnmatch_lines(
+        [
+            (
+                "*experiment.run(): expected an Experiment made by plan() but got experiment=5"
+                " (type=int)*"
+            )
+        ]
+    )
 
 
 def test_marks_and_phases_are_annotated(project, run):
     """annotations.mark and annotations.phase write rows of stressor mark, inside and outside experiments."""
-    project.makepyfile("def test_it(annotations):\n    annotations.mark('deploy', version='1.2')\n    with annotations.phase('warm-up'): pass\n")
+    project.makepyfile(
+        "def test_it(annotations):\n    annotations.mark('deploy', version='1.2')\n    with"
+        " annotations.phase('warm-up'): pass\n"
+    )
     run().assert_outcomes(passed=1)
-    rows = list(csv.DictReader((project.path / "data" / "latest" / "annotations.csv").read_text().splitlines()))
-    assert [(row["event"], row["stressor"]) for row in rows] == [("deploy", "mark"), ("warm-up", "mark")]
+    rows = list(
+        csv.DictReader(
+            (project.path / "data" / "latest" / "annotations.csv").read_text().splitlines()
+        )
+    )
+    assert [(row["event"], row["stressor"]) for row in rows] == [
+        ("deploy", "mark"),
+        ("warm-up", "mark"),
+    ]
     assert json.loads(rows[0]["parameters"]) == {"version": "1.2"}
 
 
 def test_allure_gets_steps_and_timeline(project, run):
     """Each event is an Allure step with its real times, and the timeline is attached as a PNG."""
-    project.makepyfile(HEAD + "@pytest.mark.experiment(cpu(20, duration_s=1), lead_s=0.4, tail_s=0.2)\ndef test_it(recording): pass\n")
+    project.makepyfile(
+        HEAD + "@pytest.mark.experiment(cpu(20, duration_s=1), lead_s=0.4, tail_s=0.2)\ndef"
+        " test_it(recording): pass\n"
+    )
     run("--alluredir=results").assert_outcomes(passed=1)
-    results = [json.loads(path.read_text()) for path in (project.path / "results").glob("*-result.json")]
+    results = [
+        json.loads(path.read_text()) for path in (project.path / "results").glob("*-result.json")
+    ]
     (step,) = [step for step in results[0]["steps"] if not step["name"].startswith("waiting")]
     assert results[0]["start"] <= step["start"]
     assert step["name"].startswith("cpu-0: constant 20.00 %, delivered ")
@@ -149,7 +231,10 @@ def test_it(recording, turn):
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_three_trips_in_a_row_end_the_session(project, run, workers):
-    """Each trip fails its test in its call phase with one sentence; the third ends the session, which says why and is ABORTED."""
+    """Each trip fails its test in its call phase with one sentence.
+
+    The third ends the session, which says why and is ABORTED.
+    """
     project.makepyfile(TRIPS)
     result = run(workers, "--twin-guard=memory_available=99.9%")
     assert result.ret == 2

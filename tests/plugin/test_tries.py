@@ -1,4 +1,7 @@
-"""Tests that are run again begin anew, and subtests are part of their test: whatever is kept of a test is kept once."""
+"""Tests that are run again begin anew, and subtests are part of their test.
+
+Whatever is kept of a test is kept once.
+"""
 
 import json
 import xml.etree.ElementTree as ET
@@ -82,13 +85,20 @@ def gate_of(project):
 
 
 def results_in(project, name):
-    return [json.loads(path.read_text()) for path in (project.path / "results").glob("*-result.json") if name in path.read_text()]
+    return [
+        json.loads(path.read_text())
+        for path in (project.path / "results").glob("*-result.json")
+        if name in path.read_text()
+    ]
 
 
 @pytest.mark.parametrize("who", ["a loop", "pytest-rerunfailures"])
 @pytest.mark.parametrize("mode", ["-n0", "-n2"])
 def test_each_try_begins_anew_and_the_last_one_counts(project, run, who, mode):
-    """Neither fault nor figures nor verdict of a failed try reach the next; the gate has the last try alone, and says so."""
+    """Neither fault nor figures nor verdict of a failed try reach the next.
+
+    The gate has the last try alone, and says so.
+    """
     if who == "a loop":
         project.makeconftest(AGAIN)
         mark, more = "again(3)", ["-o", "markers=again(n): try n times"]
@@ -96,22 +106,46 @@ def test_each_try_begins_anew_and_the_last_one_counts(project, run, who, mode):
         pytest.importorskip("pytest_rerunfailures")
         mark, more = "flaky(reruns=2)", []
     project.makepyfile(TRIED.format(mark=mark))
-    result = run(mode, "--alluredir=results", "--twin-gate-save=base.json", "--twin-undecided=fail", "--dist=loadfile", *more)
+    result = run(
+        mode,
+        "--alluredir=results",
+        "--twin-gate-save=base.json",
+        "--twin-undecided=fail",
+        "--dist=loadfile",
+        *more,
+    )
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*5 passed, 4 rerun*"])  # a call that passed before its teardown failed is counted as passed
+    result.stdout.fnmatch_lines(
+        ["*5 passed, 4 rerun*"]
+    )  # a call that passed before its teardown failed is counted as passed
     result.stdout.no_fnmatch_line("undecided:*")
-    result.stdout.fnmatch_lines(["2 gated tests were run again, and the last try of each counts: *test_figure*test_teardown*"])
+    result.stdout.fnmatch_lines(
+        [
+            (
+                "2 gated tests were run again, and the last try of each counts:"
+                " *test_figure*test_teardown*"
+            )
+        ]
+    )
     trials = {trial["test"].rpartition("::")[2]: trial for trial in gate_of(project)}
     assert sorted(trials) == ["test_figure", "test_teardown"]
     assert len(gate_of(project)) == 2
-    assert {name: (trial["values"], trial["faults"], trial["tries"]) for name, trial in trials.items()} == {
+    assert {
+        name: (trial["values"], trial["faults"], trial["tries"]) for name, trial in trials.items()
+    } == {
         "test_figure": ({"orders_per_s": 200.0}, {}, 2),
         "test_teardown": ({"latency_ms": 11.0}, {}, 2),
     }
     state = json.loads((project.path / "data" / "latest" / "run.json").read_text())
-    assert [entry["experiment"] for entry in state["experiments"]] == ["test_experiment", "test_experiment#2"]
+    assert [entry["experiment"] for entry in state["experiments"]] == [
+        "test_experiment",
+        "test_experiment#2",
+    ]
     tried = results_in(project, "test_experiment")
-    assert sorted((entry["status"], len(entry["attachments"])) for entry in tried) == [("broken", 4), ("passed", 4)]
+    assert sorted((entry["status"], len(entry["attachments"])) for entry in tried) == [
+        ("broken", 4),
+        ("passed", 4),
+    ]
     assert len({entry["historyId"] for entry in tried}) == 1
 
 
@@ -165,7 +199,9 @@ def test_tripping(number, subtests):
     with subtests.test("second"):
         pass
 """
-has_subtests = pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest 8.4 has no subtests of its own")
+has_subtests = pytest.mark.skipif(
+    not hasattr(pytest, "Subtests"), reason="pytest 8.4 has no subtests of its own"
+)
 
 
 @has_subtests
@@ -173,10 +209,19 @@ has_subtests = pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytes
 def test_subtests_are_part_of_their_test(project, run, mode):
     """Steps, attachments, metrics, trials and verdicts are there once a test, a figure may come after subtests, and a bad subtest fails."""
     project.makepyfile(SUBTESTED)
-    result = run(mode, "--alluredir=results", "--junitxml=junit.xml", "--twin-gate-save=base.json", "--dist=loadfile")
+    result = run(
+        mode,
+        "--alluredir=results",
+        "--junitxml=junit.xml",
+        "--twin-gate-save=base.json",
+        "--dist=loadfile",
+    )
     result.stdout.fnmatch_lines(["undecided: 1", "  *test_undecided: the window holds no samples"])
     assert result.ret == 1
-    trials = {trial["test"].rpartition("::")[2]: (trial["values"], trial["faults"]) for trial in gate_of(project)}
+    trials = {
+        trial["test"].rpartition("::")[2]: (trial["values"], trial["faults"])
+        for trial in gate_of(project)
+    }
     assert len(gate_of(project)) == 3
     assert trials == {
         "test_figure": ({"latency_ms": 3.0}, {}),
@@ -190,7 +235,10 @@ def test_subtests_are_part_of_their_test(project, run, mode):
     statuses = Counter(entry["status"] for entry in results_in(project, "test_"))
     assert statuses == {"passed": 3, "failed": 1, "skipped": 1}
     suite = ET.parse(project.path / "junit.xml").getroot()[0]
-    cases = {case.get("name"): [child.tag for child in case if child.tag in ("skipped", "failure")] for case in suite}
+    cases = {
+        case.get("name"): [child.tag for child in case if child.tag in ("skipped", "failure")]
+        for case in suite
+    }
     assert cases["test_recorded"] == []
     assert "skipped" in cases["test_undecided"]
     assert "failure" in cases["test_failing"]
@@ -207,8 +255,7 @@ def test_guard_that_stops_subtests_in_a_row_ends_the_session(project, run, mode)
 
 def test_undecided_teardown_is_told_as_undecided(project, run):
     """An UNDECIDED raised while a test is torn down has the letter U, as everywhere, and is counted once."""
-    project.makepyfile(
-        """
+    project.makepyfile("""
         import pytest
         from twin_harness.errors import Undecided
 
@@ -219,7 +266,8 @@ def test_undecided_teardown_is_told_as_undecided(project, run):
 
         def test_it(late):
             pass
-        """
-    )
+        """)
     result = run()
-    result.stdout.fnmatch_lines(["undecided: 1", "*: nothing was measured", "*1 passed, 1 undecided*"])
+    result.stdout.fnmatch_lines(
+        ["undecided: 1", "*: nothing was measured", "*1 passed, 1 undecided*"]
+    )

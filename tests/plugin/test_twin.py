@@ -58,9 +58,14 @@ def model(tmp_path_factory):
 
 @pytest.mark.parametrize("workers", [[], ["-n0"], ["-n2"]])
 def test_scenarios_run_on_the_twin(pytester, model, workers):
-    """What the model foretells is judged, what it does not know is UNDECIDED with the reason; files are those of any run."""
+    """What the model foretells is judged, what it does not know is UNDECIDED with the reason.
+
+    Files are those of any run.
+    """
     pytester.makepyfile(SCENARIO)
-    result = pytester.runpytest_subprocess("--twin-on=twin", f"--twin-model={model}", "--twin-no-report", *workers)
+    result = pytester.runpytest_subprocess(
+        "--twin-on=twin", f"--twin-model={model}", "--twin-no-report", *workers
+    )
     text = result.stdout.str()
     assert "3 passed" in text
     assert "undecided: 4" in text
@@ -81,9 +86,17 @@ def test_scenarios_run_on_the_twin(pytester, model, workers):
 def test_a_run_on_the_twin_has_a_report(pytester, model):
     """The EDA report of what never was is rendered like any other."""
     pytester.makepyfile(SCENARIO)
-    pytester.runpytest_subprocess("--twin-on=twin", f"--twin-model={model}", "-k", "plateau or memory")
-    assert "No machine ran: a twin foretold every value of this run" in (pytester.path / "reports" / "latest" / "index.html").read_text()
-    assert "foretold by its twin" in pytester.run(Path(sys.executable).with_name("twin"), "runs").stdout.str()
+    pytester.runpytest_subprocess(
+        "--twin-on=twin", f"--twin-model={model}", "-k", "plateau or memory"
+    )
+    assert (
+        "No machine ran: a twin foretold every value of this run"
+        in (pytester.path / "reports" / "latest" / "index.html").read_text()
+    )
+    assert (
+        "foretold by its twin"
+        in pytester.run(Path(sys.executable).with_name("twin"), "runs").stdout.str()
+    )
 
 
 def test_what_lies_beyond_the_twin_is_undecided(pytester, model):
@@ -96,16 +109,24 @@ def test_what_lies_beyond_the_twin_is_undecided(pytester, model):
         def test_beyond(recording):
             assert recording.max("disk_write_bytes_per_s") < 1
     """)
-    result = pytester.runpytest_subprocess("--twin-on=twin", f"--twin-model={model}", "--twin-no-report")
+    result = pytester.runpytest_subprocess(
+        "--twin-on=twin", f"--twin-model={model}", "--twin-no-report"
+    )
     assert "undecided: 1" in result.stdout.str()
-    assert "lies beyond what the twin was fitted to: write_bytes_per_s up to 9e+09" in result.stdout.str()
+    assert (
+        "lies beyond what the twin was fitted to: write_bytes_per_s up to 9e+09"
+        in result.stdout.str()
+    )
     assert result.ret == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--twin-on=twin"], "expected a fitted model but there is no --twin-model; make one with: twin fit"),
+        (
+            ["--twin-on=twin"],
+            "expected a fitted model but there is no --twin-model; make one with: twin fit",
+        ),
         (["--twin-on=both"], "expected a fitted model but there is no --twin-model"),
         (["--twin-on=twin", "--twin-model=none.json"], "there is no file 'none.json'"),
         (["--twin-on=mars"], "expected one of server, twin, both but got 'mars'"),
@@ -134,7 +155,9 @@ def test_a_damaged_model_is_a_usage_error(pytester, model):
 def test_the_gate_needs_the_real_machine(pytester, model):
     """Pairs on a model would compare it with itself."""
     pytester.makepyfile(SCENARIO)
-    result = pytester.runpytest_subprocess("--twin-on=twin", f"--twin-model={model}", "--twin-variant", "a:", "--twin-variant", "b:")
+    result = pytester.runpytest_subprocess(
+        "--twin-on=twin", f"--twin-model={model}", "--twin-variant", "a:", "--twin-variant", "b:"
+    )
     assert result.ret == 4
     assert "--twin-variant: needs the real machine but got --twin-on=twin" in result.stderr.str()
 

@@ -14,9 +14,13 @@ def open_session(tmp_path):
     opened = []
 
     def make(**settings):
-        settings.setdefault("tolerance", "none")  # what is delivered is what these tests look at themselves
+        settings.setdefault(
+            "tolerance", "none"
+        )  # what is delivered is what these tests look at themselves
         guard = parse_guard(settings.pop("guard", "memory_available=5%,disk_free=100MiB"))
-        config = TwinConfig(has_report=False, guard=guard, data_dir=str(tmp_path / "data"), **settings)
+        config = TwinConfig(
+            has_report=False, guard=guard, data_dir=str(tmp_path / "data"), **settings
+        )
         session = Session.open(config, Seat.draw(config, tmp_path, "test"))
         opened.append(session)
         return session

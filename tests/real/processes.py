@@ -4,7 +4,10 @@ import os
 
 
 def our_processes():
-    """Return the command line of every load host, guard, logger and probe by pid; zombies are none."""
+    """Return the command line of every load host, guard, logger and probe by pid.
+
+    Zombies are none.
+    """
     found = {}
     for entry in os.listdir("/proc"):
         if entry.isdecimal():

@@ -1,4 +1,7 @@
-"""Plans with a short lead and tail: the tests here have a machine to themselves, and many of them wait for nothing."""
+"""Plans with a short lead and tail.
+
+The tests here have a machine to themselves, and many of them wait for nothing.
+"""
 
 from functools import partial
 

@@ -11,7 +11,8 @@ from twin_harness.errors import ExperimentFailed
 from twin_harness.schedule import event_options
 from twin_harness.system.load_tree import marked_processes
 
-# A program that leaves: a grandchild in a session of its own burns CPU, and the program itself ends at once.
+# A program that leaves: a grandchild in a session of its own burns CPU, and the program itself ends
+# at once.
 DAEMON = """
 import os, signal
 if os.fork() == 0:
@@ -45,7 +46,12 @@ def test_command_is_accounted_and_stopped(session, program):
     assert marked_processes(session.board.path.stem) == []
     assert account["cpu_s"] > 0.5
     assert account["resident_peak_bytes"] > 2**20
-    side_s = recording.mean("cpu_side_percent") / 100 * session.machine.cpu_capacity * (recording.end_s - recording.begin_s)
+    side_s = (
+        recording.mean("cpu_side_percent")
+        / 100
+        * session.machine.cpu_capacity
+        * (recording.end_s - recording.begin_s)
+    )
     assert side_s == pytest.approx(account["cpu_s"], abs=0.3)
     assert row.actual_end_s == pytest.approx(2.0, abs=0.2)
     assert row.release_s < 1.0
@@ -54,7 +60,10 @@ def test_command_is_accounted_and_stopped(session, program):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([sys.executable, "-c", "import sys; print('no such device'); sys.exit(3)"], "ended with code 3: no such device"),
+        (
+            [sys.executable, "-c", "import sys; print('no such device'); sys.exit(3)"],
+            "ended with code 3: no such device",
+        ),
         ([sys.executable, "-c", "import os; os.kill(os.getpid(), 11)"], "died of SIGSEGV"),
     ],
     ids=["code", "signal"],
@@ -78,12 +87,22 @@ def test_command_gets_no_variables_but_those_named(session, monkeypatch, tmp_pat
     monkeypatch.setenv("LAB_SHARED", "for-the-load")
     monkeypatch.setenv("LAB_SECRET", "for-nobody")
     code = "import os, sys; open(sys.argv[1], 'w').write(repr(dict(os.environ)))"
-    session.runner.run(plan(command([sys.executable, "-c", code, str(tmp_path / "seen")], duration_s=3.0, env=["LAB_SHARED"])))
+    session.runner.run(
+        plan(
+            command(
+                [sys.executable, "-c", code, str(tmp_path / "seen")],
+                duration_s=3.0,
+                env=["LAB_SHARED"],
+            )
+        )
+    )
     seen = (tmp_path / "seen").read_text()
     assert "for-the-load" in seen
     assert "for-nobody" not in seen
     assert "PYTEST_CURRENT_TEST" not in seen
-    written = b"".join(path.read_bytes() for path in session.folder.path.rglob("*") if path.is_file())
+    written = b"".join(
+        path.read_bytes() for path in session.folder.path.rglob("*") if path.is_file()
+    )
     assert b"for-the-load" not in written
 
 
@@ -117,11 +136,15 @@ def test_project_s_own_stressor_runs(session, tmp_path, monkeypatch):
     folder = tmp_path / "lab_sockets-1.0.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-sockets\nVersion: 1.0\n")
-    (folder / "entry_points.txt").write_text("[twin_harness.stressors]\nsockets = lab_sockets:Sockets\nbroken = lab_sockets:Missing\n")
+    (folder / "entry_points.txt").write_text(
+        "[twin_harness.stressors]\nsockets = lab_sockets:Sockets\nbroken = lab_sockets:Missing\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     event_options.custom_stressors.cache_clear()
     try:
-        recording = session.runner.run(plan(custom("sockets", 40, duration_s=1.5, unit="connections")))
+        recording = session.runner.run(
+            plan(custom("sockets", 40, duration_s=1.5, unit="connections"))
+        )
         row = recording.annotation("sockets-0")
         assert (row.status, row.unit, row.requested_mean) == ("completed", "connections", 40.0)
         assert '"highest": 40.0' in row.parameters
@@ -129,7 +152,9 @@ def test_project_s_own_stressor_runs(session, tmp_path, monkeypatch):
         assert recording.during("sockets-0").mean("cpu_side_percent") > 0.5
         with pytest.raises(ExperimentFailed, match="no port"):
             session.runner.run(plan(custom("sockets", 40, duration_s=1.5, fails=True)))
-        with pytest.raises(ExperimentFailed, match="stressor 'broken' cannot be loaded: AttributeError"):
+        with pytest.raises(
+            ExperimentFailed, match="stressor 'broken' cannot be loaded: AttributeError"
+        ):
             session.runner.run(plan(custom("broken", 40, duration_s=1.5)))
     finally:
         event_options.custom_stressors.cache_clear()

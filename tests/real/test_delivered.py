@@ -55,13 +55,17 @@ def watched(session):
 
 def test_cpu_time_agrees_with_an_outside_reading(watched, session):
     """Delivered CPU is within 1 point of what psutil reads of the same processes, and within 2 of requested where there was room."""
-    recording, outside = watched(plan(cpu(40, duration_s=4)), lambda process: sum(process.cpu_times()[:2]))
+    recording, outside = watched(
+        plan(cpu(40, duration_s=4)), lambda process: sum(process.cpu_times()[:2])
+    )
     row = recording.annotation("cpu-0")
     readings = outside.between(row.start_monotonic_s + 0.5, row.end_monotonic_s - 0.1)
     (first_s, first), (last_s, last) = readings[0], readings[-1]
     from_outside = 100 * (last - first) / (last_s - first_s) / session.machine.cpu_capacity
     zero_s = recording.planned.zero_s
-    inside = recording.samples.loc[first_s - zero_s : last_s - zero_s, "cpu_delivered_percent"].mean()
+    inside = recording.samples.loc[
+        first_s - zero_s : last_s - zero_s, "cpu_delivered_percent"
+    ].mean()
     assert inside == pytest.approx(from_outside, abs=1.0)
     recording.require_room("cpu-0")
     assert inside == pytest.approx(40, abs=2.0)
@@ -70,18 +74,35 @@ def test_cpu_time_agrees_with_an_outside_reading(watched, session):
 def test_memory_agrees_with_an_outside_reading(watched):
     """Delivered memory is within 1 % of what psutil reads of the same process, and within 2 % of requested at the end of each step."""
     levels = [128 * MIB, 384 * MIB, 192 * MIB]
-    recording, outside = watched(plan(memory(steps(levels), duration_s=9, unit="bytes")), lambda process: process.memory_info().rss)
+    recording, outside = watched(
+        plan(memory(steps(levels), duration_s=9, unit="bytes")),
+        lambda process: process.memory_info().rss,
+    )
     row = recording.annotation("mem-0")
     for number, level in enumerate(levels):
-        window = (row.start_monotonic_s + 3 * number + 2.2, row.start_monotonic_s + 3 * number + 2.9)
+        window = (
+            row.start_monotonic_s + 3 * number + 2.2,
+            row.start_monotonic_s + 3 * number + 2.9,
+        )
         from_outside = max(total for _, total in outside.between(*window))
-        inside = recording.samples.loc[3 * number + 2.2 : 3 * number + 2.9, "memory_delivered_bytes"].mean()
+        inside = recording.samples.loc[
+            3 * number + 2.2 : 3 * number + 2.9, "memory_delivered_bytes"
+        ].mean()
         assert inside == pytest.approx(level, rel=0.02)
         assert inside == pytest.approx(from_outside, abs=max(0.01 * from_outside, 16 * MIB))
     assert row.release_s < 2
 
 
-@pytest.mark.parametrize("options", [{"operation": "write"}, {"operation": "read"}, {"operation": "mixed", "pattern": "random"}, {"direct": False}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"operation": "write"},
+        {"operation": "read"},
+        {"operation": "mixed", "pattern": "random"},
+        {"direct": False},
+    ],
+    ids=str,
+)
 def test_disk_bytes_reach_the_device(session, options):
     """Delivered disk bytes are those asked for within 5 %, and the device's own counter has moved by at least as many."""
     rate = 16 * MIB
@@ -100,7 +121,9 @@ def test_events_overlap_and_are_told_apart(session):
     """Two CPU events at a time add up in the column, and each annotation has its own level."""
     recording = session.runner.run(plan(cpu(20, duration_s=4), cpu(15, start_s=1, duration_s=2)))
     recording.require_room("cpu-0")
-    assert recording.samples.loc[1.3:2.9, "cpu_delivered_percent"].mean() == pytest.approx(35, abs=2)
+    assert recording.samples.loc[1.3:2.9, "cpu_delivered_percent"].mean() == pytest.approx(
+        35, abs=2
+    )
     assert recording.annotation("cpu-0").delivered_mean == pytest.approx(20, abs=1.5)
     assert recording.annotation("cpu-1").delivered_mean == pytest.approx(15, abs=1.5)
     assert set(recording.annotations["overlapped"]) == {True}
@@ -110,7 +133,9 @@ def test_events_overlap_and_are_told_apart(session):
 def test_rows_are_labelled_and_none_is_missing(session, monkeypatch, fsync_s):
     """The clock rises strictly, every row of the experiment bears its name, also where the plan reaches the disk slowly, and no sample is missed."""
     append = session.folder.append_plan
-    monkeypatch.setattr(session.folder, "append_plan", lambda planned: (time.sleep(fsync_s), append(planned)))
+    monkeypatch.setattr(
+        session.folder, "append_plan", lambda planned: (time.sleep(fsync_s), append(planned))
+    )
     recording = session.runner.run(plan(cpu(30, duration_s=2), name="labelled"))
     samples = recording.samples
     assert samples["monotonic_s"].is_monotonic_increasing
@@ -123,10 +148,17 @@ def test_rows_are_labelled_and_none_is_missing(session, monkeypatch, fsync_s):
 
 
 def test_loads_nest(session):
-    """A load may run inside another of the same test: both are delivered, each under its own name, and the outer one ends with its block."""
+    """A load may run inside another of the same test.
+
+    Both are delivered, each under its own name, and the outer one ends with its block.
+    """
     recordings = []
-    with session.runner.background(plan(cpu(15, duration_s=60), name="outer", lead_s=0, tail_s=0), recordings):
-        inner = session.runner.run(plan(cpu(20, duration_s=2), name="inner", lead_s=0.5, tail_s=0.2))
+    with session.runner.background(
+        plan(cpu(15, duration_s=60), name="outer", lead_s=0, tail_s=0), recordings
+    ):
+        inner = session.runner.run(
+            plan(cpu(20, duration_s=2), name="inner", lead_s=0.5, tail_s=0.2)
+        )
     (outer,) = recordings
     outer.require_room("cpu-0")
     assert inner.during("cpu-0").mean("cpu_delivered_percent") == pytest.approx(35, abs=3)
@@ -166,13 +198,17 @@ def hogs():
 def test_what_was_not_delivered_is_not_reported(watched, session, hogs):
     """Beside competitors that fill the CPUs the rows show what the processes really got, which is far from what was asked."""
     hogs(session.machine.cpus)
-    recording, outside = watched(plan(cpu(90, duration_s=4)), lambda process: sum(process.cpu_times()[:2]))
+    recording, outside = watched(
+        plan(cpu(90, duration_s=4)), lambda process: sum(process.cpu_times()[:2])
+    )
     row = recording.annotation("cpu-0")
     readings = outside.between(row.start_monotonic_s + 0.5, row.end_monotonic_s - 0.1)
     (first_s, first), (last_s, last) = readings[0], readings[-1]
     from_outside = 100 * (last - first) / (last_s - first_s) / session.machine.cpu_capacity
     zero_s = recording.planned.zero_s
-    inside = recording.samples.loc[first_s - zero_s : last_s - zero_s, "cpu_delivered_percent"].mean()
+    inside = recording.samples.loc[
+        first_s - zero_s : last_s - zero_s, "cpu_delivered_percent"
+    ].mean()
     assert inside == pytest.approx(from_outside, abs=2.0)
     assert inside < 80
     assert row.delivered_mean < 80
@@ -205,8 +241,16 @@ def test_total_of_the_machine_is_filled(session):
 
 def test_stirred_memory_is_touched_and_held(session):
     """What is resident stays what was asked, held or stirred, and both cost little."""
-    held, stirred = (session.runner.run(plan(memory(256 * MIB, duration_s=3, unit="bytes", pattern=pattern))) for pattern in ("hold", "stir"))
+    held, stirred = (
+        session.runner.run(plan(memory(256 * MIB, duration_s=3, unit="bytes", pattern=pattern)))
+        for pattern in ("hold", "stir")
+    )
     for recording in (held, stirred):
-        assert recording.during("mem-0", skip_s=2).mean("memory_delivered_bytes") == pytest.approx(256 * MIB, rel=0.02)
-    cost = [recording.during("mem-0", skip_s=2).mean("cpu_side_percent") for recording in (held, stirred)]
+        assert recording.during("mem-0", skip_s=2).mean("memory_delivered_bytes") == pytest.approx(
+            256 * MIB, rel=0.02
+        )
+    cost = [
+        recording.during("mem-0", skip_s=2).mean("cpu_side_percent")
+        for recording in (held, stirred)
+    ]
     assert 0 < max(cost) < 20

@@ -1,4 +1,7 @@
-"""Real load in a process that forks, threads, kills its children and has many descriptors: it runs as in any other."""
+"""Real load in a process that forks, threads, kills its children and has many descriptors.
+
+It runs as in any other.
+"""
 
 import json
 import multiprocessing
@@ -24,8 +27,16 @@ def quick(*events, **more):
 def test_loads_of_two_threads_run_at_once(session):
     """Both complete, each with a load host of its own, and their times overlap."""
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(session.runner.run, (quick(cpu(10, duration_s=1), name="a"), quick(memory(1, duration_s=1), name="b"))))
-    assert [row.status for recording in found for row in recording.rows] == ["completed", "completed"]
+        found = list(
+            pool.map(
+                session.runner.run,
+                (quick(cpu(10, duration_s=1), name="a"), quick(memory(1, duration_s=1), name="b")),
+            )
+        )
+    assert [row.status for recording in found for row in recording.rows] == [
+        "completed",
+        "completed",
+    ]
     first, second = (recording.planned for recording in found)
     assert max(first.zero_s, second.zero_s) < min(first.end_s, second.end_s)
     session.admission.release()
@@ -36,7 +47,10 @@ def test_loads_of_two_threads_run_at_once(session):
 
 
 def test_load_goes_on_when_the_thread_that_began_it_has_ended(session):
-    """The kernel's death signal follows the starting thread; a pool's thread may end while the block is still open."""
+    """The kernel's death signal follows the starting thread.
+
+    A pool's thread may end while the block is still open.
+    """
     recordings = []
     background = session.runner.background(quick(cpu(10, duration_s=30)), recordings)
     starter = threading.Thread(target=background.__enter__)
@@ -51,7 +65,9 @@ def test_fork_inside_a_load_neither_keeps_the_machine_nor_the_load(session):
     """After the block the load is gone and the next experiment begins, while the fork lives."""
     recordings = []
     with session.runner.background(quick(cpu(10, duration_s=30)), recordings):
-        fork = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True)
+        fork = multiprocessing.get_context("fork").Process(
+            target=time.sleep, args=(60,), daemon=True
+        )
         fork.start()
         time.sleep(0.3)
     session.admission.release()
@@ -64,7 +80,10 @@ def test_fork_inside_a_load_neither_keeps_the_machine_nor_the_load(session):
 
 
 def test_suite_that_kills_all_children_loses_no_sample(session):
-    """After each experiment all children of this process are killed, as some suites do: the run is COMPLETE."""
+    """After each experiment all children of this process are killed, as some suites do.
+
+    The run is COMPLETE.
+    """
     for _ in range(3):
         session.runner.run(quick())
         for process in psutil.Process().children(recursive=True):
@@ -119,7 +138,19 @@ os.execv(sys.executable, [sys.executable, "-m", "twin_harness.cli", *sys.argv[1:
 @pytest.mark.skipif(sys.platform != "linux", reason="seccomp(2) is Linux's")
 def test_load_runs_and_ends_where_the_kernel_refuses_process_descriptors(tmp_path):
     """Under a seccomp filter that answers EPERM to pidfd_open the load runs, is recorded, and no process is left."""
-    words = [sys.executable, "-c", REFUSE_PIDFD, "stress", "cpu", "--level", "10", "--duration", "0.5", "--tolerance", "none"]
+    words = [
+        sys.executable,
+        "-c",
+        REFUSE_PIDFD,
+        "stress",
+        "cpu",
+        "--level",
+        "10",
+        "--duration",
+        "0.5",
+        "--tolerance",
+        "none",
+    ]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     if done.returncode == 77:
         pytest.skip("no seccomp filter may be set here")

@@ -1,4 +1,8 @@
-"""A machine in parts: experiments at once, each on CPUs of its own, with rows of its own, and nobody else on the machine meanwhile."""
+"""A machine in parts.
+
+Experiments at once, each on CPUs of its own, with rows of its own, and nobody else on the machine
+meanwhile.
+"""
 
 import os
 import subprocess
@@ -36,12 +40,29 @@ def test_part(recording, machine, level):
 
 def run_project(folder, *arguments):
     """Run pytest on the project in two parts, and return the finished process."""
-    words = [sys.executable, "-m", "pytest", "-q", "-n2", "--twin-partition", "--twin-no-report", "--twin-tolerance=none", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n2",
+        "--twin-partition",
+        "--twin-no-report",
+        "--twin-tolerance=none",
+        "-p",
+        "no:cacheprovider",
+        *arguments,
+    ]
+    return subprocess.run(
+        words, cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def test_experiments_run_at_once_each_in_its_part(tmp_path):
-    """Two experiments at a time; a row a part and moment; load, CPUs and annotations of each part are its own."""
+    """Two experiments at a time; a row a part and moment.
+
+    Load, CPUs and annotations of each part are its own.
+    """
     tmp_path.joinpath("test_parts.py").write_text(PROJECT)
     finished = run_project(tmp_path)
     assert finished.returncode == 0, finished.stdout
@@ -51,22 +72,33 @@ def test_experiments_run_at_once_each_in_its_part(tmp_path):
     cpus = [number for part in parts.values() for number in part["cpus"]]
     assert len(cpus) == len(set(cpus))
     assert {recording.planned.partition for recording in run.recordings} == set(parts)
-    first, second = (next(r for r in run.recordings if r.planned.partition == name) for name in parts)
+    first, second = (
+        next(r for r in run.recordings if r.planned.partition == name) for name in parts
+    )
     assert first.planned.zero_s < second.planned.end_s
     assert second.planned.zero_s < first.planned.end_s
     assert (run.samples.groupby("monotonic_s")["partition"].nunique() == len(parts)).all()
     for recording in run.recordings:
         assert {row.partition for row in recording.rows} == {recording.planned.partition}
         assert {row.status for row in recording.rows} == {"completed"}
-        assert abs(recording.annotation("cpu-0").delivered_error_percent) < 6 or recording.lack_of_room("cpu-0")
-        assert recording.max("memory_requested_bytes") == pytest.approx(0.01 * parts[recording.planned.partition]["memory_limit_bytes"], rel=1e-3)
+        assert abs(
+            recording.annotation("cpu-0").delivered_error_percent
+        ) < 6 or recording.lack_of_room("cpu-0")
+        assert recording.max("memory_requested_bytes") == pytest.approx(
+            0.01 * parts[recording.planned.partition]["memory_limit_bytes"], rel=1e-3
+        )
     assert not list(run.path.glob("part.*.lock"))
 
 
 def test_part_of_a_lost_worker_is_taken_over(tmp_path):
-    """A worker that dies leaves its part to the one that comes after it; the run is PARTIAL and the other tests pass."""
+    """A worker that dies leaves its part to the one that comes after it.
+
+    The run is PARTIAL and the other tests pass.
+    """
     tmp_path.joinpath("test_parts.py").write_text(
-        PROJECT + "\n\ndef test_gone(cpu_stress):\n    with cpu_stress.background(30, at_most_s=20):\n        os._exit(1)\n"
+        PROJECT
+        + "\n\ndef test_gone(cpu_stress):\n    with cpu_stress.background(30, at_most_s=20):\n     "
+        "   os._exit(1)\n"
     )
     finished = run_project(tmp_path)
     run = load(tmp_path / "data" / "latest")
@@ -76,15 +108,36 @@ def test_part_of_a_lost_worker_is_taken_over(tmp_path):
 
 
 def test_a_schedule_runs_at_once_what_shares_the_machine(tmp_path):
-    """``twin run --parallel`` overlaps experiments that share and use other resources; whoever does not share has the machine alone."""
+    """``twin run --parallel`` overlaps experiments that share and use other resources.
+
+    Whoever does not share has the machine alone.
+    """
     shared = [
         plan(cpu(20, duration_s=2), name="a", share=True, lead_s=0.2, tail_s=0.2),
         plan(disk(2e6, duration_s=2), name="b", share=True, lead_s=0.2, tail_s=0.2),
     ]
-    Schedule.of(*shared, plan(cpu(20, duration_s=1), name="alone", lead_s=0.2, tail_s=0.2)).write(tmp_path / "schedule.json")
-    words = [sys.executable, "-m", "twin_harness.cli", "run", "schedule.json", "--parallel", "2", "--no-report", "--json"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    Schedule.of(*shared, plan(cpu(20, duration_s=1), name="alone", lead_s=0.2, tail_s=0.2)).write(
+        tmp_path / "schedule.json"
+    )
+    words = [
+        sys.executable,
+        "-m",
+        "twin_harness.cli",
+        "run",
+        "schedule.json",
+        "--parallel",
+        "2",
+        "--no-report",
+        "--json",
+    ]
+    done = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
-    rows = {row.experiment: row for row in load(tmp_path / "data" / "latest").folder.read_annotations()}
-    assert {name: (row.status, row.overlapped) for name, row in rows.items()} == {name: ("completed", name != "alone") for name in ("a", "b", "alone")}
+    rows = {
+        row.experiment: row for row in load(tmp_path / "data" / "latest").folder.read_annotations()
+    }
+    assert {name: (row.status, row.overlapped) for name, row in rows.items()} == {
+        name: ("completed", name != "alone") for name in ("a", "b", "alone")
+    }
     assert len({row.worker for row in rows.values()} - {"main"}) == 2

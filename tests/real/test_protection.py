@@ -1,4 +1,7 @@
-"""Nothing harms the machine and nothing is left: guard, faults, interrupts, and what the child processes are made of."""
+"""Nothing harms the machine and nothing is left.
+
+Guard, faults, interrupts, and what the child processes are made of.
+"""
 
 import json
 import os
@@ -17,7 +20,17 @@ from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFail
 from twin_harness.system.board import LIVE
 from twin_harness.system.child import child_environment
 
-HEAVY = {"numpy", "pandas", "pydantic", "hypothesis", "pytest", "matplotlib", "subprocess", "random", "hashlib"}
+HEAVY = {
+    "numpy",
+    "pandas",
+    "pydantic",
+    "hypothesis",
+    "pytest",
+    "matplotlib",
+    "subprocess",
+    "random",
+    "hashlib",
+}
 MODULES = {
     "twin_harness.stress.load_host": (HEAVY, "psutil"),
     "twin_harness.telemetry.psutil_logger": (HEAVY, "psutil"),
@@ -34,7 +47,14 @@ def test_child_processes_are_small(module):
         f"import sys, {module}\nrss = int(open('/proc/self/statm').read().split()[1]) * 4096\n"
         f"print(sorted(({heavy!r} | {{{extra!r}}}) & set(sys.modules)), rss / 2**20)"
     )
-    done = subprocess.run([sys.executable, "-S", "-s", "-c", code], env=child_environment("psutil"), capture_output=True, text=True, check=True, cwd="/")
+    done = subprocess.run(
+        [sys.executable, "-S", "-s", "-c", code],
+        env=child_environment("psutil"),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+    )
     names, _, mib = done.stdout.strip().rpartition(" ")
     assert names == "[]"
     assert float(mib) <= 20
@@ -45,7 +65,11 @@ def test_guard_stops_all_load(open_session, monkeypatch):
     session = open_session(guard="memory_available=99.9%")
     monkeypatch.setattr(preflight, "check", lambda *_, **__: [])
     with pytest.raises(
-        ExperimentAborted, match=r"aborted: cpu-0: guard: memory_available fell to \d+ MiB, below the floor of \d+ MiB; no load \d+ ms after it at most"
+        ExperimentAborted,
+        match=(
+            r"aborted: cpu-0: guard: memory_available fell to \d+ MiB, below the floor of \d+ MiB;"
+            r" no load \d+ ms after it at most"
+        ),
     ):
         session.runner.run(plan(cpu(30, duration_s=5), lead_s=0.5))
     (row,) = session.recorder.rows_of("experiment")
@@ -58,7 +82,13 @@ def test_guard_stops_all_load(open_session, monkeypatch):
 def test_preflight_refuses_what_the_guard_would_stop(open_session):
     """More memory than is available above the floor is refused by path and figure, before anything starts."""
     session = open_session(guard="memory_available=50%")
-    with pytest.raises(InvalidInput, match=r"memory events ask for \d+ MiB at .* expected at most \d+ MiB.*lower the level or --twin-guard"):
+    with pytest.raises(
+        InvalidInput,
+        match=(
+            r"memory events ask for \d+ MiB at .* expected at most \d+ MiB.*lower the level or"
+            r" --twin-guard"
+        ),
+    ):
         session.runner.run(plan(memory(60, duration_s=1)))
     assert session.folder.read_plans() == []
 
@@ -71,18 +101,26 @@ def test_killed_stressor_fails_its_experiment_and_keeps_the_recording(session):
         plan_now = session.board.read_plan(0)
         if victims or plan_now is None or time.monotonic() < plan_now["zero_s"] + 1:
             return
-        pids = [process.pid for process in session.board.processes() if process.kind == "cpu" and process.state == LIVE and process.pid]
+        pids = [
+            process.pid
+            for process in session.board.processes()
+            if process.kind == "cpu" and process.state == LIVE and process.pid
+        ]
         victims.extend(pids[:1])
         for pid in pids[:1]:
             os.kill(pid, signal.SIGKILL)
 
     signal.signal(signal.SIGALRM, kill_one)
     signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
-    with pytest.raises(ExperimentFailed, match="failed: cpu-0: a load process died of SIGKILL") as caught:
+    with pytest.raises(
+        ExperimentFailed, match="failed: cpu-0: a load process died of SIGKILL"
+    ) as caught:
         session.runner.run(plan(cpu(20, duration_s=20)))
     signal.setitimer(signal.ITIMER_REAL, 0)
     assert victims
-    assert caught.value.recording.annotation("cpu-0").actual_end_s < 10  # not the 20 s that the surviving process would have gone on for
+    assert (
+        caught.value.recording.annotation("cpu-0").actual_end_s < 10
+    )  # not the 20 s that the surviving process would have gone on for
     assert caught.value.recording.during("cpu-0").mean("cpu_delivered_percent") > 5
     assert not any("twin_harness.stress" in line for line in our_processes().values())
 
@@ -104,13 +142,18 @@ def test_killed_load_host_takes_its_children_along(session):
         session.runner.run(plan(cpu(20, duration_s=20)))
     signal.setitimer(signal.ITIMER_REAL, 0)
     deadline_s = time.monotonic() + 0.5
-    while time.monotonic() < deadline_s and any("twin_harness.stress" in line for line in our_processes().values()):
+    while time.monotonic() < deadline_s and any(
+        "twin_harness.stress" in line for line in our_processes().values()
+    ):
         time.sleep(0.02)
     assert not any("twin_harness.stress" in line for line in our_processes().values())
 
 
 def test_stopped_guard_ends_the_load(session):
-    """A guard that is suspended sees nothing: the load does not go on without it, and the sentence names the process."""
+    """A guard that is suspended sees nothing.
+
+    The load does not go on without it, and the sentence names the process.
+    """
     stopped = []
 
     def stop_guard(*_):
@@ -124,11 +167,19 @@ def test_stopped_guard_ends_the_load(session):
 
     signal.signal(signal.SIGALRM, stop_guard)
     signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
-    with pytest.raises(HarnessFailure, match=r"^the guard \(process \d+\) is stopped, by a signal or a debugger, so nothing watches memory"):
+    with pytest.raises(
+        HarnessFailure,
+        match=(
+            r"^the guard \(process \d+\) is stopped, by a signal or a debugger, so nothing watches"
+            r" memory"
+        ),
+    ):
         session.runner.run(plan(cpu(10, duration_s=20)))
     signal.setitimer(signal.ITIMER_REAL, 0)
     assert stopped
-    assert not any("twin_harness" in line for pid, line in our_processes().items() if pid in stopped)
+    assert not any(
+        "twin_harness" in line for pid, line in our_processes().items() if pid in stopped
+    )
 
 
 def test_killed_logger_makes_the_run_partial(session):
@@ -147,10 +198,15 @@ def test_killed_logger_makes_the_run_partial(session):
 def test_interrupt_leaves_a_usable_run(tmp_path):
     """Ctrl-C stops the load at once, everything is written, the status is ABORTED, and no process is left."""
     (tmp_path / "test_it.py").write_text(
-        "import pytest\nfrom twin_harness import cpu\n@pytest.mark.experiment(cpu(20, duration_s=60))\ndef test_it(recording): pass\n"
+        "import pytest\nfrom twin_harness import cpu\n@pytest.mark.experiment(cpu(20,"
+        " duration_s=60))\ndef test_it(recording): pass\n"
     )
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    process = subprocess.Popen([sys.executable, "-m", "pytest", "-q", "--twin-no-report"], cwd=tmp_path, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", "--twin-no-report"],
+        cwd=tmp_path,
+        start_new_session=True,
+    )
     latest = tmp_path / "data" / "latest"
     deadline_s = time.monotonic() + 30
     while time.monotonic() < deadline_s and not (latest / "plan.main.jsonl").exists():
@@ -173,10 +229,19 @@ def test_twin_run_repeats_a_schedule_and_leaves_the_same_files(tmp_path, session
     session.runner.run(plan(cpu(20, duration_s=1), name="a b", lead_s=0.4, tail_s=0.3))
     session.close()
     twin = [sys.executable, "-m", "twin_harness.cli"]
-    done = subprocess.run([*twin, "run", str(session.folder.schedule), "--no-report"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*twin, "run", str(session.folder.schedule), "--no-report"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "a b/cpu-0" in done.stdout
     first, second = session.folder.path, (tmp_path / "data" / "latest").resolve()
     assert first != second
     assert {path.name for path in first.iterdir()} == {path.name for path in second.iterdir()}
-    hashes = [[planned.experiment.hash() for planned in load(folder).folder.read_plans()] for folder in (first, second)]
+    hashes = [
+        [planned.experiment.hash() for planned in load(folder).folder.read_plans()]
+        for folder in (first, second)
+    ]
     assert hashes[0] == hashes[1]

@@ -1,4 +1,7 @@
-"""The logger's sources and probes on this machine: psutil alone, a service however slow, the disk."""
+"""The logger's sources and probes on this machine.
+
+Psutil alone, a service however slow, the disk.
+"""
 
 import http.server
 import threading
@@ -51,9 +54,14 @@ def serve():
 QUIET = plan(lead_s=0.5, tail_s=2.5, name="quiet")
 
 
-@pytest.mark.parametrize(("delay_s", "status"), [(0.03, 200), (0.6, 503)], ids=["quick", "slow and failing"])
+@pytest.mark.parametrize(
+    ("delay_s", "status"), [(0.03, 200), (0.6, 503)], ids=["quick", "slow and failing"]
+)
 def test_service_is_timed_and_delays_no_sample(open_session, serve, delay_s, status):
-    """Its latency stands in the rows, whatever its status; a slow one makes no sample late and no other probe fall silent."""
+    """Its latency stands in the rows, whatever its status.
+
+    A slow one makes no sample late and no other probe fall silent.
+    """
     service = serve(delay_s, status)
     recording = open_session(probe_service=service.url).runner.run(QUIET)
     assert recording.quantile("probe_service_ms", 0.5) == pytest.approx(1e3 * delay_s, rel=0.7)
@@ -82,7 +90,10 @@ def test_disk_is_probed(open_session):
 
 
 def test_psutil_alone_has_the_same_columns(open_session):
-    """A recording by psutil is labelled, delivered and judged like any other; what psutil has not is empty."""
+    """A recording by psutil is labelled, delivered and judged like any other.
+
+    What psutil has not is empty.
+    """
     recording = open_session(source="psutil").runner.run(plan(cpu(40, duration_s=3)))
     recording.require_room("cpu-0")
     assert recording.fidelity("cpu-0").delivered_mean == pytest.approx(40, abs=2)
@@ -92,23 +103,36 @@ def test_psutil_alone_has_the_same_columns(open_session):
 
 
 def test_wait_for_an_idle_machine_is_bounded_and_recorded(session):
-    """``settle_s`` waits until the machine is idle or the time is over; how long, and what it was like then, stands in run.json."""
+    """``settle_s`` waits until the machine is idle or the time is over.
+
+    How long, and what it was like then, stands in run.json.
+    """
     recording = session.runner.run(plan(lead_s=0.3, tail_s=0.2, settle_s=3.0))
     settled = recording.planned.settled
     assert 1.0 <= settled["waited_s"] <= 4.0
-    assert settled["is_idle"] == (settled["cpu_percent"] <= 5.0 and settled["disk_bytes_per_s"] <= 1e6)
+    assert settled["is_idle"] == (
+        settled["cpu_percent"] <= 5.0 and settled["disk_bytes_per_s"] <= 1e6
+    )
     session.close()
     (entry,) = load(session.folder.path).state["experiments"]
     assert entry["settled"] == settled
 
 
 def test_no_row_holds_more_than_all_of_the_time(session):
-    """Shares of time end at 100 %, also in the rows in which load host, guard and probe start: that is counted while it is spent."""
+    """Shares of time end at 100 %, also in the rows in which load host, guard and probe start.
+
+    That is counted while it is spent.
+    """
     for number in range(3):
-        session.runner.run(plan(cpu(30, duration_s=0.3), name=f"short {number}", lead_s=0.2, tail_s=0.1))
+        session.runner.run(
+            plan(cpu(30, duration_s=0.3), name=f"short {number}", lead_s=0.2, tail_s=0.1)
+        )
     session.close()
     samples = load(session.folder.path).samples
-    shares = [name for name in samples.columns if name.startswith("pressure_")] + ["harness_cpu_percent", "cpu_percent"]
+    shares = [name for name in samples.columns if name.startswith("pressure_")] + [
+        "harness_cpu_percent",
+        "cpu_percent",
+    ]
     assert len(samples) > 10
     assert (samples[shares].max().dropna() <= 100.0).all()
     assert [process for process in samples["harness_cpu_percent"] if process > 0]

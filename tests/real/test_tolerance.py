@@ -54,14 +54,31 @@ def project(tmp_path):
 
 
 def pytest_on(project, *arguments):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--twin-no-report", *arguments]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--twin-no-report",
+        *arguments,
+    ]
+    return subprocess.run(
+        command, cwd=project, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 @pytest.mark.parametrize("mode", [(), ("-n", "2")], ids=["plain", "n2"])
-@pytest.mark.skipif(psutil.virtual_memory().available < LEAST_BYTES, reason="40 % of the memory may be filled within half a second here")
+@pytest.mark.skipif(
+    psutil.virtual_memory().available < LEAST_BYTES,
+    reason="40 % of the memory may be filled within half a second here",
+)
 def test_a_load_without_room_is_never_green(project, mode):
-    """A marker, a fixture and a background load that the machine cannot deliver are undecided; what asks for no judgement passes."""
+    """A marker, a fixture and a background load that the machine cannot deliver are undecided.
+
+    What asks for no judgement passes.
+    """
     done = pytest_on(project, *mode)
     assert "1 passed, 3 undecided" in done.stdout, done.stdout + done.stderr
     assert "test_background: experiment 'test_background': cpu-0 delivered" in done.stdout
@@ -86,5 +103,7 @@ def test_a_session_may_judge_nothing(project):
 def test_twin_stress_says_what_was_not_delivered(tmp_path, words, message, code):
     """A load that did not come is a failure of the command, in a sentence."""
     command = [sys.executable, "-m", "twin_harness.cli", "stress", *words, "--duration", "0.6"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
     assert (done.returncode, message in done.stderr) == (code, True), done.stderr

@@ -1,4 +1,7 @@
-"""Hypothesis strategies of these tests: shapes and events on decimal grids, and how finely a shape must be looked at."""
+"""Hypothesis strategies of these tests.
+
+Shapes and events on decimal grids, and how finely a shape must be looked at.
+"""
 
 from hypothesis import strategies as st
 
@@ -7,7 +10,9 @@ from twin_harness.shapes import shape as shapes
 
 def grid(lowest, highest, step=0.1):
     """Numbers on a decimal grid, ends included: floats as people write them."""
-    return st.integers(round(lowest / step), round(highest / step)).map(lambda count: round(count * step, 9))
+    return st.integers(round(lowest / step), round(highest / step)).map(
+        lambda count: round(count * step, 9)
+    )
 
 
 LEVELS = grid(0, 100)
@@ -24,19 +29,37 @@ def squares(draw):
 def spike_trains(draw):
     cell_s = draw(grid(0.5, 20))
     base = draw(grid(0, 90))
-    return shapes.Spikes(base, draw(grid(0.1, 10)), cell_s * draw(grid(0.1, 0.9)), 60.0 / cell_s, draw(st.integers(0, 2**63 - 1)))
+    return shapes.Spikes(
+        base,
+        draw(grid(0.1, 10)),
+        cell_s * draw(grid(0.1, 0.9)),
+        60.0 / cell_s,
+        draw(st.integers(0, 2**63 - 1)),
+    )
 
 
 @st.composite
 def traces(draw):
     times_s = sorted(draw(st.sets(grid(0, 50), min_size=1, max_size=8)))
     points = tuple((t_s, draw(LEVELS)) for t_s in times_s)
-    return shapes.Trace(points, None, draw(st.sampled_from(["linear", "previous"])), draw(grid(0.1, 3)), draw(grid(0, 1)))
+    return shapes.Trace(
+        points,
+        None,
+        draw(st.sampled_from(["linear", "previous"])),
+        draw(grid(0.1, 3)),
+        draw(grid(0, 1)),
+    )
 
 
 def sines():
     return st.builds(
-        lambda amplitude, room, period_s, phase: shapes.Sine(amplitude + room, amplitude, period_s, phase), grid(0, 30), grid(0, 40), PERIODS_S, grid(0, 1)
+        lambda amplitude, room, period_s, phase: shapes.Sine(
+            amplitude + room, amplitude, period_s, phase
+        ),
+        grid(0, 30),
+        grid(0, 40),
+        PERIODS_S,
+        grid(0, 1),
     )
 
 
@@ -45,7 +68,9 @@ def any_shape():
     return st.one_of(
         st.builds(shapes.Constant, LEVELS),
         st.builds(shapes.Ramp, LEVELS, LEVELS),
-        st.builds(lambda levels: shapes.Steps(tuple(levels)), st.lists(LEVELS, min_size=1, max_size=12)),
+        st.builds(
+            lambda levels: shapes.Steps(tuple(levels)), st.lists(LEVELS, min_size=1, max_size=12)
+        ),
         sines(),
         squares(),
         spike_trains(),

@@ -2,7 +2,8 @@
 
     python elsewhere.py windows|macos CODE
 
-Libraries of others are loaded beforehand: they have code of their own for these systems, by ``sys.platform``, which stays as it is.
+Libraries of others are loaded beforehand: they have code of their own for these systems, by
+``sys.platform``, which stays as it is.
 """
 
 import contextlib
@@ -18,11 +19,49 @@ UNIX_MODULES = {"fcntl", "resource", "termios", "pwd", "grp"}
 LINUX_NAMES = {"pipe2", "posix_fallocate", "posix_fadvise", "copy_file_range", "O_DIRECT", "O_PATH"}
 LINUX_PREFIXES = ("sched_", "SCHED_", "pidfd_", "eventfd", "memfd_", "splice")
 UNIX_NAMES = {
-    *("fork", "setsid", "killpg", "getpgid", "getpgrp", "setpgid", "nice", "setpriority", "getpriority", "getloadavg", "sysconf"),
-    *("getuid", "geteuid", "getgid", "getegid", "pread", "pwrite", "statvfs", "fchmod", "mkfifo", "uname", "waitid", "sync", "fdatasync"),
+    *(
+        "fork",
+        "setsid",
+        "killpg",
+        "getpgid",
+        "getpgrp",
+        "setpgid",
+        "nice",
+        "setpriority",
+        "getpriority",
+        "getloadavg",
+        "sysconf",
+    ),
+    *(
+        "getuid",
+        "geteuid",
+        "getgid",
+        "getegid",
+        "pread",
+        "pwrite",
+        "statvfs",
+        "fchmod",
+        "mkfifo",
+        "uname",
+        "waitid",
+        "sync",
+        "fdatasync",
+    ),
     *("O_CLOEXEC", "O_NOFOLLOW", "O_DIRECTORY", "O_NONBLOCK", "O_DSYNC"),
 }
-UNIX_SIGNALS = {"SIGKILL", "SIGSTOP", "SIGCONT", "SIGCHLD", "SIGXCPU", "SIGPIPE", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "pthread_sigmask"}
+UNIX_SIGNALS = {
+    "SIGKILL",
+    "SIGSTOP",
+    "SIGCONT",
+    "SIGCHLD",
+    "SIGXCPU",
+    "SIGPIPE",
+    "SIGHUP",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGALRM",
+    "pthread_sigmask",
+}
 LINUX_FOLDERS = ("/proc", "/sys", "/dev/shm", "/run")
 
 
@@ -61,13 +100,25 @@ def go(system):
             delattr(os, name)
     exists = os.path.exists
     os.path.exists = lambda path: not str(path).startswith(LINUX_FOLDERS) and exists(path)
-    os.path.isdir = mock.Mock(side_effect=lambda path, isdir=os.path.isdir: not str(path).startswith(LINUX_FOLDERS) and isdir(path))
+    os.path.isdir = mock.Mock(
+        side_effect=lambda path, isdir=os.path.isdir: (
+            not str(path).startswith(LINUX_FOLDERS) and isdir(path)
+        )
+    )
     os.open, os.listdir, io.open = hidden(os.open), hidden(os.listdir), hidden(io.open)
     platform.system = lambda: {"windows": "Windows", "macos": "Darwin"}[system]
 
 
 if __name__ == "__main__":
-    for library in ("_pytest.pytester", "xdist.plugin", "allure_pytest.plugin", "hypothesis", "numpy", "pydantic", "platformdirs"):
+    for library in (
+        "_pytest.pytester",
+        "xdist.plugin",
+        "allure_pytest.plugin",
+        "hypothesis",
+        "numpy",
+        "pydantic",
+        "platformdirs",
+    ):
         with contextlib.suppress(ImportError):
             import_module(library)
     import_module("_pytest.tmpdir").get_user_id = lambda: None  # it asks sys.platform

@@ -1,4 +1,7 @@
-"""A machine that is the model itself: runs of a campaign as a grey box with known parameters would record them, with noise."""
+"""A machine that is the model itself.
+
+Runs of a campaign as a grey box with known parameters would record them, with noise.
+"""
 
 import dataclasses
 
@@ -24,7 +27,14 @@ NOISE = {
     "probe_wakeup_ms": 0.1,
     "probe_cpu_ms": 0.05,
 }
-TRUTH = {"fill_fresh": 6e8, "fill_warm": 3e9, "background_cpu": 1.5, "write_bandwidth": 4e8, "load_cpu": 1.1, "memory_idle": 7.0}
+TRUTH = {
+    "fill_fresh": 6e8,
+    "fill_warm": 3e9,
+    "background_cpu": 1.5,
+    "write_bandwidth": 4e8,
+    "load_cpu": 1.1,
+    "memory_idle": 7.0,
+}
 
 
 def true_parameters(**changes):
@@ -47,8 +57,16 @@ def observed(experiments, seed=0, noise=1.0, parameters=None, fingerprint=FINGER
         values = np.stack([columns[name][number, 0, : demand.seconds] for name in COLUMNS])
         for index, name in enumerate(COLUMNS):
             drawn = noise * NOISE[name] * generator.normal(size=demand.seconds)
-            values[index] = values[index] * np.exp(drawn) if name in LOG_COLUMNS else np.maximum(values[index] + drawn, 0.0)
-        before = np.where(np.isin(COLUMNS, ("load1", "memory_percent")), [0.1 if name == "load1" else 7.0 for name in COLUMNS], 0.0)
+            values[index] = (
+                values[index] * np.exp(drawn)
+                if name in LOG_COLUMNS
+                else np.maximum(values[index] + drawn, 0.0)
+            )
+        before = np.where(
+            np.isin(COLUMNS, ("load1", "memory_percent")),
+            [0.1 if name == "load1" else 7.0 for name in COLUMNS],
+            0.0,
+        )
         runs.append(
             Observation(
                 name=experiment.name,
@@ -61,7 +79,14 @@ def observed(experiments, seed=0, noise=1.0, parameters=None, fingerprint=FINGER
                 values=values,
                 before=before,
                 stressors=frozenset(event.stressor for event in experiment.events),
-                shapes=frozenset("holds" if getattr(event.shape, "interpolation", "") == "previous" else event.shape.kind for event in experiment.events),
+                shapes=frozenset(
+                    (
+                        "holds"
+                        if getattr(event.shape, "interpolation", "") == "previous"
+                        else event.shape.kind
+                    )
+                    for event in experiment.events
+                ),
             )
         )
     return runs

@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 
 from twin_harness.runs.records import AnnotationRow
 
-NUMBERS = st.one_of(st.none(), st.integers(-(10**9), 10**9).map(lambda count: count / 1e6), st.integers(0, 2**50).map(float), st.just(0.0))
+NUMBERS = st.one_of(
+    st.none(),
+    st.integers(-(10**9), 10**9).map(lambda count: count / 1e6),
+    st.integers(0, 2**50).map(float),
+    st.just(0.0),
+)
 TEXTS = st.one_of(
     st.just(""),
     st.sampled_from(["a,b", 'say "no"', "two\nlines", "ünï ☃", " blank ", "true", "1.5"]),

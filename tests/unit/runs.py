@@ -14,8 +14,15 @@ NAMES = [metric.name for metric in metrics.columns((0, 1))]
 
 def csv_row(monotonic_s, **values):
     """One line of a dataset; what is not given is an empty cell."""
-    cells = {"time": (BEGAN + timedelta(seconds=monotonic_s)).isoformat(timespec="microseconds"), "monotonic_s": f"{monotonic_s:.6f}", "host": "h"}
-    cells |= {name: "" if isinstance(value, float) and math.isnan(value) else str(value) for name, value in values.items()}
+    cells = {
+        "time": (BEGAN + timedelta(seconds=monotonic_s)).isoformat(timespec="microseconds"),
+        "monotonic_s": f"{monotonic_s:.6f}",
+        "host": "h",
+    }
+    cells |= {
+        name: "" if isinstance(value, float) and math.isnan(value) else str(value)
+        for name, value in values.items()
+    }
     return ",".join(cells.get(name, "") for name in NAMES) + "\n"
 
 
@@ -34,7 +41,13 @@ def make_folder(path):
 
 def planned(experiment, zero_s=ZERO_S):
     """An experiment that ran with ``zero_s`` as zero of its events' clock."""
-    return PlannedExperiment(experiment, zero_s - experiment.lead_s, zero_s, zero_s + experiment.span_s + experiment.tail_s, status="COMPLETE")
+    return PlannedExperiment(
+        experiment,
+        zero_s - experiment.lead_s,
+        zero_s,
+        zero_s + experiment.span_s + experiment.tail_s,
+        status="COMPLETE",
+    )
 
 
 def annotate(experiment, event_id, zero_s=ZERO_S, **more):
@@ -47,4 +60,14 @@ def annotate(experiment, event_id, zero_s=ZERO_S, **more):
         "end_monotonic_s": zero_s + event.end_s,
         "settled_s": 1.0,
     } | more
-    return AnnotationRow("run", experiment.name, event_id, event.stressor, event.shape.kind, event.unit, event.start_s, event.end_s, **values)
+    return AnnotationRow(
+        "run",
+        experiment.name,
+        event_id,
+        event.stressor,
+        event.shape.kind,
+        event.unit,
+        event.start_s,
+        event.end_s,
+        **values,
+    )

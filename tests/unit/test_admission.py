@@ -1,4 +1,7 @@
-"""Admission: what a test holds of the machine covers its later loads, or is taken anew; nothing runs on less than it needs."""
+"""Admission: what a test holds of the machine covers its later loads, or is taken anew.
+
+Nothing runs on less than it needs.
+"""
 
 import os
 
@@ -50,7 +53,10 @@ def test_load_inside_one_that_shares_is_refused_what_that_has_not(admission, the
 
 
 def test_whole_machine_after_a_shared_one_keeps_others_out(admission, tmp_path):
-    """The lock that counts is the file's: nobody else gets a share once the machine was taken anew."""
+    """The lock that counts is the file's.
+
+    Nobody else gets a share once the machine was taken anew.
+    """
     admission.take(SHARED_CPU)
     admission.take(WHOLE)
     waits = []
@@ -65,7 +71,10 @@ def test_whole_machine_after_a_shared_one_keeps_others_out(admission, tmp_path):
 
 
 def test_each_worker_gets_a_part_of_its_own(tmp_path):
-    """The preferred part, else another, else an error; a part is free again when whoever inherited its lock is gone."""
+    """The preferred part, else another, else an error.
+
+    A part is free again when whoever inherited its lock is gone.
+    """
     paths = [tmp_path / "a", tmp_path / "b"]
     first, held = claim_part(paths, 1)
     second, other = claim_part(paths, 1)

@@ -1,4 +1,7 @@
-"""What stands beside Allure's results: environment, categories, executor, attachments within 1 MiB, metrics."""
+"""What stands beside Allure's results.
+
+Environment, categories, executor, attachments within 1 MiB, metrics.
+"""
 
 import json
 import re
@@ -10,15 +13,30 @@ import pytest
 from runs import annotate, make_folder, planned
 
 from twin_harness.cli import main
-from twin_harness.plugin.allure_files import CATEGORIES, MOST_BYTES, environment, executor, samples_csv, write_metrics
+from twin_harness.plugin.allure_files import (
+    CATEGORIES,
+    MOST_BYTES,
+    environment,
+    executor,
+    samples_csv,
+    write_metrics,
+)
 from twin_harness.plugin.results_folder import escaped
 from twin_harness.runs.recording import Recording
 from twin_harness.schedule.builders import cpu, plan
 
 MESSAGES = {
-    "undecided": "twin_harness.errors.Undecided: column 'power_watts' of 'x' cannot be judged: it is empty",
-    "stopped by the guard": "ExperimentAborted: experiment 'x' aborted: cpu-0: guard: memory_available fell to 5 MiB, below the floor of 9 MiB",
-    "load not delivered as asked": "experiment 'x': cpu-0 delivered 30 percent where 50 was asked for, an error of -40 % against a tolerance of 5 %",
+    "undecided": (
+        "twin_harness.errors.Undecided: column 'power_watts' of 'x' cannot be judged: it is empty"
+    ),
+    "stopped by the guard": (
+        "ExperimentAborted: experiment 'x' aborted: cpu-0: guard: memory_available fell to 5 MiB,"
+        " below the floor of 9 MiB"
+    ),
+    "load not delivered as asked": (
+        "experiment 'x': cpu-0 delivered 30 percent where 50 was asked for, an error of -40 %"
+        " against a tolerance of 5 %"
+    ),
     "infrastructure": "its worker was lost: worker 'gw1' crashed while running 'test_x'",
 }
 
@@ -26,18 +44,36 @@ MESSAGES = {
 def window(rows):
     """A recording of so many rows of a hundred columns."""
     experiment = plan(cpu(50, duration_s=10), lead_s=1, tail_s=1)
-    row = annotate(experiment, "cpu-0", start_time="2026-01-02T00:00:00.000000Z", end_time="2026-01-02T00:00:10.000000Z", delivered_error_percent=0.5)
+    row = annotate(
+        experiment,
+        "cpu-0",
+        start_time="2026-01-02T00:00:00.000000Z",
+        end_time="2026-01-02T00:00:10.000000Z",
+        delivered_error_percent=0.5,
+    )
     made = Recording(None, planned(experiment), (row,), -1.0, rows / 10)
     at_s = np.arange(rows) / 10
-    columns = {f"column_{number}": np.random.default_rng(number).normal(size=rows) for number in range(100)}
-    frame = {"monotonic_s": 1000 + at_s, "dt_s": 0.1, "cpu_percent": 30.0, "memory_percent": 20.0, "probe_wakeup_ms": 0.5, **columns}
+    columns = {
+        f"column_{number}": np.random.default_rng(number).normal(size=rows) for number in range(100)
+    }
+    frame = {
+        "monotonic_s": 1000 + at_s,
+        "dt_s": 0.1,
+        "cpu_percent": 30.0,
+        "memory_percent": 20.0,
+        "probe_wakeup_ms": 0.5,
+        **columns,
+    }
     made.__dict__["samples"] = pd.DataFrame(frame, index=pd.Index(at_s, name="t_s"))
     return made
 
 
 @pytest.mark.parametrize("rows", [50, 1900, 30_000])
 def test_samples_stay_within_1_mib(rows):
-    """Every row where there are few, means where there are many: never more than Allure holds well."""
+    """Every row where there are few, means where there are many.
+
+    Never more than Allure holds well.
+    """
     data = samples_csv(window(rows))
     assert len(data) <= MOST_BYTES
     lines = data.decode().splitlines()
@@ -48,12 +84,17 @@ def test_samples_stay_within_1_mib(rows):
 @pytest.mark.parametrize("name", MESSAGES)
 def test_categories_know_our_messages(name):
     """Each kind of bad end is in its category, by the message that our exceptions have."""
-    found = [entry["name"] for entry in CATEGORIES if re.fullmatch(entry["messageRegex"], MESSAGES[name])]
+    found = [
+        entry["name"] for entry in CATEGORIES if re.fullmatch(entry["messageRegex"], MESSAGES[name])
+    ]
     assert found[0] == name
 
 
 def test_metrics_are_numbers_with_times(tmp_path):
-    """Each figure has id, key and value, and the time of the experiment; what is not measured is left out."""
+    """Each figure has id, key and value, and the time of the experiment.
+
+    What is not measured is left out.
+    """
     write_metrics(str(tmp_path), "abc", window(100))
     (path,) = tmp_path.glob("abc-*-perf.json")
     entries = {entry["id"]: entry for entry in json.loads(path.read_text())}
@@ -66,7 +107,9 @@ def test_metrics_are_numbers_with_times(tmp_path):
 def test_environment_is_one_line_each(tmp_path):
     """Hostile names break no line of a .properties file."""
     folder = make_folder(tmp_path)
-    folder.write_machine({"host": "a=b:c\nd", "cpu_capacity": 2.0, "cpu_model": "x", "memory_limit_bytes": 2**30})
+    folder.write_machine(
+        {"host": "a=b:c\nd", "cpu_capacity": 2.0, "cpu_model": "x", "memory_limit_bytes": 2**30}
+    )
     facts = environment(folder)
     assert facts["machine"] == "2.0 CPUs, x, 1.0 GiB"
     assert escaped(facts["host"]) == "a\\=b\\:c d"
@@ -76,7 +119,13 @@ def test_environment_is_one_line_each(tmp_path):
     ("variables", "name"),
     [
         (
-            {"GITHUB_ACTIONS": "true", "GITHUB_RUN_NUMBER": "7", "GITHUB_SERVER_URL": "https://g", "GITHUB_REPOSITORY": "a/b", "GITHUB_RUN_ID": "9"},
+            {
+                "GITHUB_ACTIONS": "true",
+                "GITHUB_RUN_NUMBER": "7",
+                "GITHUB_SERVER_URL": "https://g",
+                "GITHUB_REPOSITORY": "a/b",
+                "GITHUB_RUN_ID": "9",
+            },
             "GitHub Actions",
         ),
         ({"GITLAB_CI": "true", "CI_JOB_NAME": "load", "CI_PIPELINE_IID": "3"}, "GitLab CI"),
@@ -109,7 +158,10 @@ mkdir -p "$2/widgets" && date +%N > "$2/index.html"
 
 
 def test_a_report_that_is_there_is_made_anew(tmp_path, monkeypatch, capsys):
-    """Allure leaves an existing report alone and ends well: the command removes it first, and a folder of anything else never."""
+    """Allure leaves an existing report alone and ends well.
+
+    The command removes it first, and a folder of anything else never.
+    """
     program = tmp_path / "bin" / "allure"
     program.parent.mkdir()
     program.write_text(FAKE_ALLURE)

@@ -39,7 +39,9 @@ def test_a_trace_of_twenty_thousand_points_fits_into_a_cell(tmp_path):
 
     Of the points how many they are and what they span.
     """
-    text = recorded(tmp_path, {"shape": to_json(LONG), "options": {"method": "integer"}, "starved_s": 1.5})
+    text = recorded(
+        tmp_path, {"shape": to_json(LONG), "options": {"method": "integer"}, "starved_s": 1.5}
+    )
     assert len(text) <= LONGEST_CELL
     assert json.loads(text) == {
         "shape": {

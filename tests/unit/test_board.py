@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 
 from twin_harness.errors import HarnessFailure
 from twin_harness.system import board as board_module
-from twin_harness.system.board import CONSUMED, DISK_PROBE, ENDED, KINDS, LIVE, PLAN_BYTES, PLAN_SLOTS, SIZE, WAKEUP_PROBE, Board
+from twin_harness.system.board import (
+    CONSUMED,
+    DISK_PROBE,
+    ENDED,
+    KINDS,
+    LIVE,
+    PLAN_BYTES,
+    PLAN_SLOTS,
+    SIZE,
+    WAKEUP_PROBE,
+    Board,
+)
 
 
 @pytest.fixture
@@ -61,7 +72,10 @@ while os.getppid() == int(sys.argv[3]):
 
 
 def test_a_reader_never_sees_a_number_that_nobody_wrote(board):
-    """Beside a process that writes all the time: counters only grow, flags stay set, and nothing is ever nought in between."""
+    """Beside a process that writes all the time.
+
+    Counters only grow, flags stay set, and nothing is ever nought in between.
+    """
     slot = board.claim_process(os.getpid(), "disk_buffered")
     words = [sys.executable, "-c", WRITER, str(board.path), str(slot), str(os.getpid())]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as writer:
@@ -81,7 +95,7 @@ def test_a_reader_never_sees_a_number_that_nobody_wrote(board):
             writer.kill()
 
 
-# -- the file -----------------------------------------------------------------------------------------------------------------
+# -- the file --------------------------------------------------------------------------------------
 
 
 def test_a_board_is_private(board):
@@ -100,7 +114,11 @@ def test_opening_a_board_that_is_gone_fails(tmp_path):
     """The message names the path and says that the session has ended."""
     with pytest.raises(HarnessFailure) as caught:
         Board.open(tmp_path / "no.board")
-    assert str(caught.value) == f"load board '{tmp_path}/no.board' cannot be opened (No such file or directory); the session that owned it has ended"
+    assert (
+        str(caught.value)
+        == f"load board '{tmp_path}/no.board' cannot be opened (No such file or directory); the"
+        " session that owned it has ended"
+    )
 
 
 def test_opening_a_link_to_a_board_fails(board, tmp_path):
@@ -116,10 +134,15 @@ def test_opening_another_file_fails(tmp_path):
     path.write_bytes(b"\0" * SIZE)
     with pytest.raises(HarnessFailure) as caught:
         Board.open(path)
-    assert str(caught.value) == f"load board {str(path)!r} is no board of this version; end the session that uses it"
+    assert (
+        str(caught.value)
+        == f"load board {str(path)!r} is no board of this version; end the session that uses it"
+    )
 
 
-@pytest.mark.parametrize("content", [b"", b"TWINBRD1", b"x" * 4096], ids=["empty", "mark alone", "short"])
+@pytest.mark.parametrize(
+    "content", [b"", b"TWINBRD1", b"x" * 4096], ids=["empty", "mark alone", "short"]
+)
 def test_opening_a_short_file_fails_like_any_other(tmp_path, content):
     """A file that is too short is no board either, and leaves no descriptor open."""
     path = tmp_path / "a.board"
@@ -152,7 +175,11 @@ def test_a_machine_without_a_place_for_the_board_is_named(monkeypatch):
     with pytest.raises(HarnessFailure) as caught:
         Board.create()
     monkeypatch.undo()
-    assert str(caught.value) == "no folder for the load board: expected one of /dev/shm, /run/user/7, /tmp to be writable; mount a tmpfs there"
+    assert (
+        str(caught.value)
+        == "no folder for the load board: expected one of /dev/shm, /run/user/7, /tmp to be"
+        " writable; mount a tmpfs there"
+    )
 
 
 def test_unlinking_a_board_leaves_nothing_behind():
@@ -166,13 +193,18 @@ def test_unlinking_a_board_leaves_nothing_behind():
     assert not left
 
 
-# -- the logger's figures -----------------------------------------------------------------------------------------------------
+# -- the logger's figures --------------------------------------------------------------------------
 
 
 def test_a_new_board_says_that_nothing_was_recorded(other):
     """Before the first row everything is zero and nobody is asked to stop."""
     assert other.dataset_state() == (0, 0.0, 0, (0.0, 0.0, 0.0))
-    assert (other.logger_pid, other.is_stopping, other.generation, other.processes()) == (0, False, 0, [])
+    assert (other.logger_pid, other.is_stopping, other.generation, other.processes()) == (
+        0,
+        False,
+        0,
+        [],
+    )
 
 
 def test_a_row_is_seen_by_another_process(board, other):
@@ -189,7 +221,7 @@ def test_stop_and_logger_are_seen_by_another_process(board, other):
     assert board.is_stopping
 
 
-# -- the probe ----------------------------------------------------------------------------------------------------------------
+# -- the probe -------------------------------------------------------------------------------------
 
 
 def publish(board, figures_ms, seen):
@@ -233,10 +265,18 @@ def test_before_the_probe_s_first_figures_there_are_none(board):
     assert all(map(math.isnan, board.take_probe()))
 
 
-# -- plans --------------------------------------------------------------------------------------------------------------------
+# -- plans -----------------------------------------------------------------------------------------
 
 
-@given(st.dictionaries(st.text(max_size=20), st.recursive(st.one_of(st.integers(), st.text(max_size=40), st.none()), st.lists, max_leaves=10), max_size=6))
+@given(
+    st.dictionaries(
+        st.text(max_size=20),
+        st.recursive(
+            st.one_of(st.integers(), st.text(max_size=40), st.none()), st.lists, max_leaves=10
+        ),
+        max_size=6,
+    )
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_plan_is_read_as_it_was_published(board, other, plan):
     """Any plain data goes through the board, unless it looks like a pointer to a side file."""
@@ -327,15 +367,20 @@ def test_plan_slots_are_claimed_once(board, other):
     """64 plans from two mappings stand in 64 slots, the 65th is refused, and a freed slot is given again."""
     slots = [(board, other)[count % 2].publish_plan({"n": count}) for count in range(PLAN_SLOTS)]
     assert sorted(slots) == list(range(PLAN_SLOTS))
-    assert [other.read_plan(slot) for slot in slots] == [{"n": count} for count in range(PLAN_SLOTS)]
+    assert [other.read_plan(slot) for slot in slots] == [
+        {"n": count} for count in range(PLAN_SLOTS)
+    ]
     with pytest.raises(HarnessFailure) as caught:
         board.publish_plan({"n": 64})
-    assert str(caught.value) == "the load board holds 64 running experiments, the most it can; run fewer at once"
+    assert (
+        str(caught.value)
+        == "the load board holds 64 running experiments, the most it can; run fewer at once"
+    )
     other.remove_plan(17)
     assert board.publish_plan({"n": 65}) == 17
 
 
-# -- processes ----------------------------------------------------------------------------------------------------------------
+# -- processes -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -343,7 +388,15 @@ def test_a_process_is_seen_as_it_was_claimed(board, other, kind):
     """Every field of a claim arrives, with nothing counted yet."""
     slot = board.claim_process(4_000_000, kind, plan=63, event=999, base=2**63)
     (found,) = other.processes()
-    assert (found.slot, found.pid, found.state, found.kind, found.plan, found.event, found.base) == (slot, 4_000_000, LIVE, kind, 63, 999, 2**63)
+    assert (
+        found.slot,
+        found.pid,
+        found.state,
+        found.kind,
+        found.plan,
+        found.event,
+        found.base,
+    ) == (slot, 4_000_000, LIVE, kind, 63, 999, 2**63)
     assert (found.fsynced_bytes, found.final) == (0, (0, 0))
 
 
@@ -354,7 +407,12 @@ def test_an_ended_process_keeps_its_last_account(board, other):
     other.set_base(slot, 5)
     board.end_process(slot, 2**50, 2**51)
     (found,) = other.processes()
-    assert (found.state, found.base, found.fsynced_bytes, found.final) == (ENDED, 5, 2**40, (2**50, 2**51))
+    assert (found.state, found.base, found.fsynced_bytes, found.final) == (
+        ENDED,
+        5,
+        2**40,
+        (2**50, 2**51),
+    )
     assert other.fsynced_bytes(slot) == 2**40
     other.consume_process(slot)
     assert board.processes() == []
@@ -379,7 +437,15 @@ def test_a_reused_slot_has_forgotten_its_last_process(board, other):
     other.consume_process(slot)
     assert board.claim_process(8, "cpu") == slot
     (found,) = other.processes()
-    assert (found.pid, found.state, found.plan, found.event, found.base, found.fsynced_bytes, found.final) == (8, LIVE, 0, 0, 0, 0, (0, 0))
+    assert (
+        found.pid,
+        found.state,
+        found.plan,
+        found.event,
+        found.base,
+        found.fsynced_bytes,
+        found.final,
+    ) == (8, LIVE, 0, 0, 0, 0, (0, 0))
 
 
 def test_the_generation_changes_with_every_claim_and_end(board, other):
@@ -419,7 +485,10 @@ def test_a_full_board_refuses_another_process(board, monkeypatch):
         board.claim_process(pid, "cpu")
     with pytest.raises(HarnessFailure) as caught:
         board.claim_process(4, "cpu")
-    assert str(caught.value) == "the load board holds 3 processes, the most it can; plan fewer events at once"
+    assert (
+        str(caught.value)
+        == "the load board holds 3 processes, the most it can; plan fewer events at once"
+    )
 
 
 def test_abandoned_slots_are_taken_when_none_is_free(board, monkeypatch):
@@ -427,9 +496,13 @@ def test_abandoned_slots_are_taken_when_none_is_free(board, monkeypatch):
     monkeypatch.setattr(board_module, "PROCESS_SLOTS", 4)
     now_ns = 10**12
     monkeypatch.setattr(board_module, "monotonic_s", lambda: now_ns / 1e9)
-    ended, live, unborn, gone = (board.claim_process(pid, "cpu") for pid in (os.getpid(), os.getpid(), 0, os.getpid()))
+    ended, live, unborn, gone = (
+        board.claim_process(pid, "cpu") for pid in (os.getpid(), os.getpid(), 0, os.getpid())
+    )
     board.end_process(ended, 1, 1)
-    board_module._U64.pack_into(board._map, board_module._PROCESSES_AT + gone * board_module._PROCESS_SIZE + 48, 1)  # its pid is another's by now
+    board_module._U64.pack_into(
+        board._map, board_module._PROCESSES_AT + gone * board_module._PROCESS_SIZE + 48, 1
+    )  # its pid is another's by now
     assert board.claim_process(3, "cpu") == gone
     with pytest.raises(HarnessFailure, match="the most it can"):
         board.claim_process(4, "cpu")
@@ -451,4 +524,6 @@ def test_the_layout_does_not_overlap():
     assert board_module._PROBE_AT + board_module._PROBE.size <= board_module._PLANS_AT
     assert board_module._PROCESS.size <= board_module._PROCESS_SIZE
     assert Path("/dev/shm").is_dir() or Path("/tmp").is_dir()
-    assert board_module._PROCESSES_AT + board_module.PROCESS_SLOTS * board_module._PROCESS_SIZE == SIZE
+    assert (
+        board_module._PROCESSES_AT + board_module.PROCESS_SLOTS * board_module._PROCESS_SIZE == SIZE
+    )

@@ -2,7 +2,15 @@
 
 import pytest
 
-from twin_harness.control.campaign import COUNTS, ROLES, Bounds, draw_campaign, recorded_hashes, remaining, role_of
+from twin_harness.control.campaign import (
+    COUNTS,
+    ROLES,
+    Bounds,
+    draw_campaign,
+    recorded_hashes,
+    remaining,
+    role_of,
+)
 from twin_harness.errors import InvalidInput
 from twin_harness.runs.folder import RunFolder
 from twin_harness.runs.records import PlannedExperiment
@@ -14,10 +22,15 @@ def of(runs, role):
 
 @pytest.mark.parametrize("size", COUNTS)
 def test_a_campaign_has_the_counts_of_its_size_in_order(size):
-    """Training comes first, then calibration, then the test, each with its count; names are unique."""
+    """Training comes first, then calibration, then the test, each with its count.
+
+    Names are unique.
+    """
     runs = draw_campaign(size)
     assert [len(of(runs, role)) for role in ROLES] == list(COUNTS[size])
-    assert [role_of(run.name) for run in runs] == sorted((role_of(run.name) for run in runs), key=ROLES.index)
+    assert [role_of(run.name) for run in runs] == sorted(
+        (role_of(run.name) for run in runs), key=ROLES.index
+    )
     assert len({run.name for run in runs}) == len(runs)
 
 
@@ -39,19 +52,45 @@ def test_no_plan_stands_in_two_roles():
 def test_some_plans_are_run_three_times_in_training_and_twice_in_the_test():
     """How far two runs of one plan differ can be told from both."""
     runs = draw_campaign("4h")
-    counts = {role: sorted(map([run.hash() for run in of(runs, role)].count, {run.hash() for run in of(runs, role)})) for role in ROLES}
+    counts = {
+        role: sorted(
+            map(
+                [run.hash() for run in of(runs, role)].count, {run.hash() for run in of(runs, role)}
+            )
+        )
+        for role in ROLES
+    }
     assert counts["train"][-6:] == [3] * 6
     assert counts["calibrate"] == [1] * 50
     assert counts["test"] == [1] * 20 + [2] * 10
 
 
 def test_every_second_random_plan_reaches_for_a_limit():
-    """Of forty test runs ten or so fill memory nearly to its bound, and as many keep the disk busy: a call of overload is judged from ten of each."""
+    """Of forty test runs ten or so fill memory nearly to its bound, and as many keep the disk busy.
+
+    A call of overload is judged from ten of each.
+    """
     bounds = Bounds(max_memory_percent=80, max_disk_bytes_per_s=2_000_000_000)
     for role, least in (("calibrate", 12), ("test", 9)):
         runs = of(draw_campaign("4h", bounds=bounds), role)
-        full = [run for run in runs if any(one.stressor == "memory" and one.level(one.duration_s - 1) >= 77 and one.duration_s >= 45 for one in run.events)]
-        busy = [run for run in runs if any(one.stressor == "disk" and one.duration_s >= 14 and one.level(5.0) >= 1.4e9 for one in run.events)]
+        full = [
+            run
+            for run in runs
+            if any(
+                one.stressor == "memory"
+                and one.level(one.duration_s - 1) >= 77
+                and one.duration_s >= 45
+                for one in run.events
+            )
+        ]
+        busy = [
+            run
+            for run in runs
+            if any(
+                one.stressor == "disk" and one.duration_s >= 14 and one.level(5.0) >= 1.4e9
+                for one in run.events
+            )
+        ]
         assert len(full) >= least
         assert len(busy) >= least
 
@@ -68,11 +107,17 @@ def test_levels_stay_within_the_bounds():
     highest = {"cpu": 60, "memory": 30, "disk": 50_000_000}
     for run in draw_campaign("4h", bounds=bounds):
         for event in run.events:
-            assert event.shape.extremes(event.duration_s)[1] <= highest[event.stressor] + 1 or "saturated" in run.name
+            assert (
+                event.shape.extremes(event.duration_s)[1] <= highest[event.stressor] + 1
+                or "saturated" in run.name
+            )
             assert event.shape.extremes(event.duration_s)[0] >= 0
 
 
-@pytest.mark.parametrize(("name", "value"), [("max_cpu_percent", 101), ("max_memory_percent", 0), ("max_disk_bytes_per_s", 1.5)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_cpu_percent", 101), ("max_memory_percent", 0), ("max_disk_bytes_per_s", 1.5)],
+)
 def test_bounds_out_of_range_are_refused(name, value):
     """A bound that no machine has is named."""
     with pytest.raises(InvalidInput, match=f"{name}={value}"):
@@ -95,7 +140,10 @@ def recorded(data_dir, runs, status="completed", **machine):
 
 
 def test_what_was_recorded_on_this_machine_is_not_run_again(tmp_path):
-    """Runs that ended as planned count; aborted ones, other machines', the twin's and those of the session under way do not."""
+    """Runs that ended as planned count.
+
+    Aborted ones, other machines', the twin's and those of the session under way do not.
+    """
     runs = draw_campaign("10m")
     recorded(tmp_path, runs[:3])
     recorded(tmp_path, runs[3:4], status="aborted")
@@ -112,6 +160,8 @@ def test_a_changed_plan_is_run_again(tmp_path):
     """The hash counts, not the name alone: other bounds make other plans."""
     recorded(tmp_path, draw_campaign("10m"))
     others = draw_campaign("10m", bounds=Bounds(max_memory_percent=20))
-    left = [run.name for run in remaining(others, recorded_hashes(tmp_path, {"fingerprint": "f" * 16}))]
+    left = [
+        run.name for run in remaining(others, recorded_hashes(tmp_path, {"fingerprint": "f" * 16}))
+    ]
     assert "train 02 memory staircase" in left
     assert "train 00 rest" not in left

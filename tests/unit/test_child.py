@@ -14,7 +14,9 @@ import twin_harness
 from twin_harness.system import child
 
 PACKAGE_HOME = str(Path(twin_harness.__file__).resolve().parent.parent)
-ECHO = "json.tool"  # a module of the standard library that reads JSON to the end of stdin and writes it
+ECHO = (  # a module of the standard library that reads JSON to the end of stdin and writes it
+    "json.tool"
+)
 
 
 def test_a_child_s_environment_finds_the_package(monkeypatch):
@@ -73,7 +75,12 @@ def test_a_process_that_is_gone_is_told_nothing():
 def test_a_child_that_does_not_stop_is_killed():
     """After the patience its whole group goes, and it is reaped."""
     process = subprocess.Popen(
-        [sys.executable, "-S", "-c", "import signal, sys; print('ready', flush=True); signal.pause()"],
+        [
+            sys.executable,
+            "-S",
+            "-c",
+            "import signal, sys; print('ready', flush=True); signal.pause()",
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -124,14 +131,24 @@ def test_without_pidfds_nothing_is_watched(monkeypatch):
 def test_a_load_process_ties_its_life_and_stands_first_to_be_killed():
     """After both calls the kernel holds SIGKILL for the parent's end and the highest score."""
     code = (
-        "import ctypes; from twin_harness import child; child.die_with_parent(); child.be_first_to_kill(); "
-        "number = ctypes.c_int(); ctypes.CDLL(None).prctl(2, ctypes.byref(number)); print(number.value, open('/proc/self/oom_score_adj').read().strip())"
+        "import ctypes; from twin_harness import child; child.die_with_parent();"
+        " child.be_first_to_kill(); number = ctypes.c_int(); ctypes.CDLL(None).prctl(2,"
+        " ctypes.byref(number)); print(number.value,"
+        " open('/proc/self/oom_score_adj').read().strip())"
     )
-    done = subprocess.run([sys.executable, "-S", "-c", code], env={"PYTHONPATH": PACKAGE_HOME}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env={"PYTHONPATH": PACKAGE_HOME},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.split() == ["9", "1000"]
 
 
-@pytest.mark.parametrize("error", [PermissionError(1, "not permitted"), AttributeError("no scheduler")])
+@pytest.mark.parametrize(
+    "error", [PermissionError(1, "not permitted"), AttributeError("no scheduler")]
+)
 def test_without_the_right_to_real_time_nothing_happens(monkeypatch, error):
     """A refusal by the kernel, or a system without classes, is told as False and is no error."""
 
@@ -154,10 +171,17 @@ def test_without_an_oom_score_nothing_happens(monkeypatch):
 
 
 def test_a_child_that_cannot_be_killed_is_left_to_the_kernel(monkeypatch):
-    """One that a filesystem holds is waited for once more, and then no longer: its parent goes on."""
+    """One that a filesystem holds is waited for once more, and then no longer.
+
+    Its parent goes on.
+    """
     monkeypatch.setattr(child, "KILLED_PATIENCE_S", 0.01)
     monkeypatch.setattr(child, "kill_group", lambda _: None)
-    process = subprocess.Popen([sys.executable, "-S", "-c", "import signal; signal.pause()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", "import signal; signal.pause()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     child.end_child(process, 0.01)
     assert process.returncode is None
     process.kill()

@@ -1,4 +1,7 @@
-"""The command without load: what is refused, what is printed, and that each command offers only what it heeds."""
+"""The command without load.
+
+What is refused, what is printed, and that each command offers only what it heeds.
+"""
 
 import json
 import shutil
@@ -16,12 +19,21 @@ REFUSED = {
     "log --duration 0.05": "log: --duration: expected at least one --interval (0.1 s) but got 0.05",
     "log --interval fast": "--interval: expected a number from 0.01 to 3600 but got 'fast'",
     "stress cpu": "stress: expected --level or --shape but got neither",
-    "stress cpu --level 20 --unit bytes": "stress: --unit: expected percent for cpu but got 'bytes'",
+    "stress cpu --level 20 --unit bytes": (
+        "stress: --unit: expected percent for cpu but got 'bytes'"
+    ),
     "stress cpu --shape {": "is no JSON",
-    "schedule random --shapes blob": "expected shapes out of constant, ramp, steps, sine, square, spikes, leak but got shapes=('blob',)",
+    "schedule random --shapes blob": (
+        "expected shapes out of constant, ramp, steps, sine, square, spikes, leak but got"
+        " shapes=('blob',)"
+    ),
     "schedule random --min-events 9": "max_events=3 is out of range",
-    "schedule random --min-events 3 --min-event-s 8 --no-overlap": "min_events=3 of min_event_s=8 s do not fit in max_duration_s=8 s",
-    "schedule grid --cpu-percent x": "schedule grid: --cpu-percent: expected numbers such as 20,50,80 but got 'x'",
+    "schedule random --min-events 3 --min-event-s 8 --no-overlap": (
+        "min_events=3 of min_event_s=8 s do not fit in max_duration_s=8 s"
+    ),
+    "schedule grid --cpu-percent x": (
+        "schedule grid: --cpu-percent: expected numbers such as 20,50,80 but got 'x'"
+    ),
     "schedule show nowhere.json": "nowhere.json",
     "report nowhere": "is no folder",
 }
@@ -39,7 +51,20 @@ def test_wrong_use_is_one_sentence(line, capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", ["doctor", "stress", "log", "overhead", "run", "clean", "report", "schedule random", "schedule check"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "doctor",
+        "stress",
+        "log",
+        "overhead",
+        "run",
+        "clean",
+        "report",
+        "schedule random",
+        "schedule check",
+    ],
+)
 def test_help_teaches(command, capsys):
     """Every command explains itself."""
     with pytest.raises(SystemExit) as caught:
@@ -54,8 +79,14 @@ def test_offered_settings_are_options():
 
 
 def test_random_schedule_heeds_every_bound(capsys):
-    """Bounds of the command line reach the plan and stand in its generator; the same seed gives the same bytes."""
-    line = "schedule random -n 2 --seed 5 --shapes square,leak --stressors cpu --min-events 2 --no-overlap --min-cpu-percent 30 --lead-s 0.5"
+    """Bounds of the command line reach the plan and stand in its generator.
+
+    The same seed gives the same bytes.
+    """
+    line = (
+        "schedule random -n 2 --seed 5 --shapes square,leak --stressors cpu --min-events 2"
+        " --no-overlap --min-cpu-percent 30 --lead-s 0.5"
+    )
     assert main(line.split()) == 0
     first = capsys.readouterr().out
     assert main(line.split()) == 0
@@ -63,7 +94,11 @@ def test_random_schedule_heeds_every_bound(capsys):
     plan = json.loads(first)
     assert plan["generator"]["arguments"]["shapes"] == ["square", "leak"]
     assert plan["generator"]["arguments"]["overlap"] is False
-    kinds = {event["shape"]["kind"] for experiment in plan["experiments"] for event in experiment["events"]}
+    kinds = {
+        event["shape"]["kind"]
+        for experiment in plan["experiments"]
+        for event in experiment["events"]
+    }
     assert kinds <= {"square", "leak"}
     assert {experiment["lead_s"] for experiment in plan["experiments"]} == {0.5}
 
@@ -100,12 +135,17 @@ def test_replay_names_the_unknown_resource(capsys, tmp_path):
 
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
-has_sample = pytest.mark.skipif(not SAMPLE.exists(), reason="the sample stands in the repository, not in the package")
+has_sample = pytest.mark.skipif(
+    not SAMPLE.exists(), reason="the sample stands in the repository, not in the package"
+)
 
 
 @has_sample
 def test_runs_are_listed(capsys, tmp_path):
-    """Each run with status, experiments, events and machine; a folder without runs says what to do."""
+    """Each run with status, experiments, events and machine.
+
+    A folder without runs says what to do.
+    """
     assert main(["runs", "--data-dir", str(SAMPLE)]) == 0
     text = capsys.readouterr().out
     assert "20261124T232459Z-44f5cd  COMPLETE" in text
@@ -146,14 +186,19 @@ def make_program(folder, version):
     """A program called allure that says its version and notes how it was called."""
     program = folder / "bin" / "allure"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$@" >> {folder}/calls\n[ "$1" = --version ] && echo {version}\nexit 0\n')
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >> {folder}/calls\n[ "$1" = --version ] && echo {version}\nexit 0\n'
+    )
     program.chmod(0o755)
     return str(program.parent)
 
 
 @pytest.mark.parametrize(("version", "code"), [("3.18.0", 0), ("2.30.0", 1), (None, 1)])
 def test_allure_is_called_or_said_how_to_get(version, code, tmp_path, monkeypatch, capsys):
-    """Allure 3 renders with the history's settings; without it, or with version 2, a sentence says how to get it."""
+    """Allure 3 renders with the history's settings.
+
+    Without it, or with version 2, a sentence says how to get it.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", make_program(tmp_path, version) if version else str(tmp_path))
     (tmp_path / "res").mkdir()
@@ -162,7 +207,9 @@ def test_allure_is_called_or_said_how_to_get(version, code, tmp_path, monkeypatc
     assert main(["allure", "--results", "res", "--out", "out", "--no-open"]) == code
     written = capsys.readouterr()
     if code == 0:
-        assert "generate --config allurerc.json --output out res" in (tmp_path / "calls").read_text()
+        assert (
+            "generate --config allurerc.json --output out res" in (tmp_path / "calls").read_text()
+        )
         assert written.out == "out/index.html\n"
     else:
         assert "npm install --global allure" in written.err

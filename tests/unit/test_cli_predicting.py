@@ -10,7 +10,9 @@ from twin_harness.schedule.builders import cpu, memory, plan
 from twin_harness.schedule.model import Schedule
 
 SAMPLE = next((Path(__file__).parent.parent.parent / "data" / "sample").glob("*Z-*"))
-PLANS = Schedule.of(plan(cpu(60, duration_s=10), name="busy"), plan(memory(50, duration_s=10), name="beyond"))
+PLANS = Schedule.of(
+    plan(cpu(60, duration_s=10), name="busy"), plan(memory(50, duration_s=10), name="beyond")
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,10 @@ def test_fit_says_what_it_found_and_what_it_could_not(fitted, capsys):
     """Each parameter with unit and error, those that the runs do not tell by name, and that the bands are not calibrated."""
     assert main(["fit", str(SAMPLE), "-o", str(fitted / "again.json")]) == 0
     text = capsys.readouterr().out
-    assert "fitted to 16 runs of 16 plans, not calibrated: bands need runs of 30 or more different plans" in text
+    assert (
+        "fitted to 16 runs of 16 plans, not calibrated: bands need runs of 30 or more different"
+        " plans" in text
+    )
     assert "background_cpu" in text
     assert "percent ±" in text
     assert "these runs do not tell: " in text
@@ -33,11 +38,21 @@ def test_fit_says_what_it_found_and_what_it_could_not(fitted, capsys):
 
 def test_predict_tells_trajectories_and_overload(fitted, capsys):
     """A plateau of CPU load shows, what is beyond the domain says so, and a condition has its probability, time and resource."""
-    words = ["predict", str(fitted / "plans.json"), "--model", str(fitted / "twin.json"), "--overload", "cpu_percent > 50 for 3 s"]
+    words = [
+        "predict",
+        str(fitted / "plans.json"),
+        "--model",
+        str(fitted / "twin.json"),
+        "--overload",
+        "cpu_percent > 50 for 3 s",
+    ]
     assert main([*words, "--figure", str(fitted / "foretold.png")]) == 0
     text = capsys.readouterr().out
     assert "busy: 12 s" in text
-    assert "cpu_percent > 50 for 3 s: 100 % likely (n = 200 ways in which it may go), after 3 s" in text
+    assert (
+        "cpu_percent > 50 for 3 s: 100 % likely (n = 200 ways in which it may go), after 3 s"
+        in text
+    )
     assert "cpu binds" in text
     assert "extrapolating: memory_bytes up to" in text
     assert (fitted / "foretold-0.png").read_bytes()[:4] == b"\x89PNG"
@@ -51,18 +66,34 @@ def test_predict_tells_trajectories_and_overload(fitted, capsys):
     ("words", "told"),
     [
         (["fit", "nowhere", "-o", "x.json"], "nowhere: is no folder; expected the folder of a run"),
-        (["predict", "{plans}", "--model", "nowhere.json"], "expected a model that twin fit has made"),
+        (
+            ["predict", "{plans}", "--model", "nowhere.json"],
+            "expected a model that twin fit has made",
+        ),
         (["predict", "nowhere.json", "--model", "{model}"], "nowhere.json: cannot be read"),
-        (["predict", "{plans}", "--model", "{model}", "--overload", "cpu"], "overload: expected <column>"),
-        (["predict", "{plans}", "--model", "{plans}"], "this is a schedule; expected a model that twin fit has made"),
+        (
+            ["predict", "{plans}", "--model", "{model}", "--overload", "cpu"],
+            "overload: expected <column>",
+        ),
+        (
+            ["predict", "{plans}", "--model", "{plans}"],
+            "this is a schedule; expected a model that twin fit has made",
+        ),
         (["score", "{model}", "{sample}"], "is of a plan that the model was fitted to"),
         (["score", "{model}", "{sample}", "--split", "S9"], "S9"),
-        (["schedule", "suggest", "--model", "{model}", "-n", "0"], "expected -n of 1 or more but got 0"),
+        (
+            ["schedule", "suggest", "--model", "{model}", "-n", "0"],
+            "expected -n of 1 or more but got 0",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_sentence(fitted, capsys, words, told):
     """Exit 2 (a split that cannot be made is told, and the rest goes on), and what to do next."""
-    names = {"{plans}": str(fitted / "plans.json"), "{model}": str(fitted / "twin.json"), "{sample}": str(SAMPLE)}
+    names = {
+        "{plans}": str(fitted / "plans.json"),
+        "{model}": str(fitted / "twin.json"),
+        "{sample}": str(SAMPLE),
+    }
     code = main([names.get(word, word) for word in words])
     assert code == (0 if "S9" in words else 2)
     assert told in capsys.readouterr().err
@@ -72,13 +103,30 @@ def test_score_judges_the_design_by_splits(fitted, capsys):
     """Each split has a fit of its own, its counts, and the best of the simple predictors beside it."""
     assert main(["score", str(fitted / "twin.json"), str(SAMPLE), "--split", "S3"]) == 0
     text = capsys.readouterr().out
-    assert "S3 combinations: trained on one resource at a time, tested on several: 4 runs, fitted to 12" in text
+    assert (
+        "S3 combinations: trained on one resource at a time, tested on several: 4 runs, fitted"
+        " to 12" in text
+    )
     assert "best baseline" in text
     assert "UNDECIDED, expected ten that do and ten that do not" in text
 
 
 def test_suggest_names_experiments_as_a_schedule(fitted, capsys):
     """A schedule that twin run takes, and how much is expected to be left open after each."""
-    assert main(["schedule", "suggest", "--model", str(fitted / "twin.json"), "-n", "2", "-o", str(fitted / "next.json")]) == 0
+    assert (
+        main(
+            [
+                "schedule",
+                "suggest",
+                "--model",
+                str(fitted / "twin.json"),
+                "-n",
+                "2",
+                "-o",
+                str(fitted / "next.json"),
+            ]
+        )
+        == 0
+    )
     assert "% of today's variance is expected to be left" in capsys.readouterr().err
     assert len(Schedule.read(fitted / "next.json").experiments) == 2

@@ -51,7 +51,12 @@ def test_advancing_by_nothing_is_fine():
 
 def test_advancing_backwards_is_refused():
     """A negative move names the argument, its value and the reason."""
-    with pytest.raises(ValueError, match=r"^expected seconds_s >= 0 but got seconds_s=-0\.5: a monotonic clock never goes back$"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"^expected seconds_s >= 0 but got seconds_s=-0\.5: a monotonic clock never goes back$"
+        ),
+    ):
         FakeClock().advance(-0.5)
 
 

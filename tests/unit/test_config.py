@@ -49,7 +49,7 @@ def refusal(option, value):
     return str(caught.value)
 
 
-# -- the table ----------------------------------------------------------------------------------------------------------------
+# -- the table -------------------------------------------------------------------------------------
 
 
 def test_the_defaults_are_those_of_the_format():
@@ -59,12 +59,19 @@ def test_the_defaults_are_those_of_the_format():
 
 def test_flag_and_ini_key_follow_the_name():
     """``--twin-data-dir`` has the ini key ``twin_data_dir``."""
-    assert (OPTION["data-dir"].flag, OPTION["data-dir"].ini_key) == ("--twin-data-dir", "twin_data_dir")
+    assert (OPTION["data-dir"].flag, OPTION["data-dir"].ini_key) == (
+        "--twin-data-dir",
+        "twin_data_dir",
+    )
 
 
 def test_flags_and_ini_keys_are_unique():
     """No two options share a flag or an ini key."""
-    assert len({option.flag for option in config.OPTIONS}) == len({option.ini_key for option in config.OPTIONS}) == len(config.OPTIONS)
+    assert (
+        len({option.flag for option in config.OPTIONS})
+        == len({option.ini_key for option in config.OPTIONS})
+        == len(config.OPTIONS)
+    )
 
 
 @pytest.mark.parametrize("option", config.OPTIONS, ids=lambda option: option.name)
@@ -86,7 +93,9 @@ def test_the_config_s_defaults_are_the_options():
     assert bool(by_field.pop("parts")) is OPTION["partition"].default
     assert by_field.pop("has_report") is not OPTION["no-report"].default
     assert by_field.pop("variants") == OPTION["variant"].default
-    assert by_field.pop("gate_pairs") == 12  # the option's own is None: given without variants it is refused
+    assert (
+        by_field.pop("gate_pairs") == 12
+    )  # the option's own is None: given without variants it is refused
     assert by_field == {name: OPTION[name.replace("_", "-")].default for name in by_field}
 
 
@@ -96,7 +105,7 @@ def test_the_config_is_frozen():
         TwinConfig().seed = 1
 
 
-# -- values -------------------------------------------------------------------------------------------------------------------
+# -- values ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,7 +140,9 @@ def test_a_good_value_is_parsed(name, given_value, expected):
     assert (parsed, type(parsed)) == (expected, type(expected))
 
 
-@pytest.mark.parametrize("option", [o for o in config.OPTIONS if o.default is not None], ids=lambda option: option.name)
+@pytest.mark.parametrize(
+    "option", [o for o in config.OPTIONS if o.default is not None], ids=lambda option: option.name
+)
 def test_every_default_is_accepted(option):
     """A default that is spelled out is parsed to the same setting."""
     expected = parse_guard(option.default) if option.kind == "guard" else option.default
@@ -141,8 +152,16 @@ def test_every_default_is_accepted(option):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("interval", "0.009", "--twin-interval: expected a number from 0.01 to 3600 but got '0.009'"),
-        ("interval", "3600.1", "--twin-interval: expected a number from 0.01 to 3600 but got '3600.1'"),
+        (
+            "interval",
+            "0.009",
+            "--twin-interval: expected a number from 0.01 to 3600 but got '0.009'",
+        ),
+        (
+            "interval",
+            "3600.1",
+            "--twin-interval: expected a number from 0.01 to 3600 but got '3600.1'",
+        ),
         ("interval", "nan", "--twin-interval: expected a number from 0.01 to 3600 but got 'nan'"),
         ("interval", "inf", "--twin-interval: expected a number from 0.01 to 3600 but got 'inf'"),
         ("interval", "", "--twin-interval: expected a number from 0.01 to 3600 but got ''"),
@@ -150,22 +169,39 @@ def test_every_default_is_accepted(option):
         (
             "probe-service",
             "ftp://host/x",
-            "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health, http or https alone and no password, but got 'ftp://host/x'",
+            (
+                "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health,"
+                " http or https alone and no password, but got 'ftp://host/x'"
+            ),
         ),
         (
             "probe-service",
             "file:///etc/passwd",
-            "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health, http or https alone and no password, but got 'file:///etc/passwd'",
+            (
+                "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health,"
+                " http or https alone and no password, but got 'file:///etc/passwd'"
+            ),
         ),
         (
             "probe-service",
             "http://",
-            "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health, http or https alone and no password, but got 'http://'",
+            (
+                "--twin-probe-service: expected an address such as http://127.0.0.1:8080/health,"
+                " http or https alone and no password, but got 'http://'"
+            ),
         ),
-        ("source", "netdata", "--twin-source: expected one of auto, procfs, psutil but got 'netdata'"),
+        (
+            "source",
+            "netdata",
+            "--twin-source: expected one of auto, procfs, psutil but got 'netdata'",
+        ),
         ("source", "", "--twin-source: expected one of auto, procfs, psutil but got ''"),
         ("seed", "1.5", "--twin-seed: expected a whole number from 0 or 'random' but got '1.5'"),
-        ("seed", "Random", "--twin-seed: expected a whole number from 0 or 'random' but got 'Random'"),
+        (
+            "seed",
+            "Random",
+            "--twin-seed: expected a whole number from 0 or 'random' but got 'Random'",
+        ),
         ("random", "0", "--twin-random: expected a whole number from 1 to 1000 but got '0'"),
         ("random", "1001", "--twin-random: expected a whole number from 1 to 1000 but got '1001'"),
         ("random", "3.0", "--twin-random: expected a whole number from 1 to 1000 but got '3.0'"),
@@ -182,7 +218,10 @@ def test_a_bad_value_is_refused_in_one_sentence(name, value, message):
 
 def test_a_negative_seed_is_refused_for_being_negative():
     """The message for a negative seed tells the range."""
-    assert refusal("seed", "-1") == "--twin-seed: expected a whole number from 0 or 'random' but got '-1'"
+    assert (
+        refusal("seed", "-1")
+        == "--twin-seed: expected a whole number from 0 or 'random' but got '-1'"
+    )
 
 
 @pytest.mark.parametrize("name", [option.name for option in config.OPTIONS])
@@ -200,10 +239,12 @@ def test_any_text_is_parsed_or_refused_in_one_line(name, value):
 
 def test_thousands_of_digits_are_refused():
     """A whole number beyond Python's limit of digits is refused like any other bad value."""
-    assert refusal("repeat", "9" * 5000).startswith("--twin-repeat: expected a whole number from 1 to 1000 but got '999")
+    assert refusal("repeat", "9" * 5000).startswith(
+        "--twin-repeat: expected a whole number from 1 to 1000 but got '999"
+    )
 
 
-# -- sizes --------------------------------------------------------------------------------------------------------------------
+# -- sizes -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -230,13 +271,36 @@ def test_sizes_are_read(text, amount, unit):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "%", "100.1%", "-1%", "-1GiB", "1e3", "nan", "inf", "1 GB B", "1PiB", "0x10", "1,5GiB", "٣GiB", "GiB", ".5GiB", "1.GiB", "10%%"]
+    "text",
+    [
+        "",
+        "%",
+        "100.1%",
+        "-1%",
+        "-1GiB",
+        "1e3",
+        "nan",
+        "inf",
+        "1 GB B",
+        "1PiB",
+        "0x10",
+        "1,5GiB",
+        "٣GiB",
+        "GiB",
+        ".5GiB",
+        "1.GiB",
+        "10%%",
+    ],
 )
 def test_other_sizes_are_refused(text):
     """The message names the argument, the text and an example."""
     with pytest.raises(InvalidInput) as caught:
         parse_size(text, argument="disk_free")
-    assert str(caught.value) == f"disk_free: expected a percent up to 100 or a size such as 10% or 1GiB but got {text!r}; write e.g. disk_free=10%"
+    assert (
+        str(caught.value)
+        == "disk_free: expected a percent up to 100 or a size such as 10% or 1GiB but got"
+        f" {text!r}; write e.g. disk_free=10%"
+    )
 
 
 def test_an_endless_size_is_refused():
@@ -247,19 +311,26 @@ def test_an_endless_size_is_refused():
 
 @pytest.mark.parametrize(
     ("limit", "total", "floor"),
-    [(Limit(10, "percent"), 200, 20), (Limit(5, "bytes"), 200, 5), (Limit(0, "percent"), 200, 0), (Limit(100, "percent"), 200, 200)],
+    [
+        (Limit(10, "percent"), 200, 20),
+        (Limit(5, "bytes"), 200, 5),
+        (Limit(0, "percent"), 200, 0),
+        (Limit(100, "percent"), 200, 200),
+    ],
 )
 def test_a_limit_gives_its_floor(limit, total, floor):
     """A percent is of the whole, an amount of bytes is itself."""
     assert limit.of(total) == floor
 
 
-# -- the guard ----------------------------------------------------------------------------------------------------------------
+# -- the guard -------------------------------------------------------------------------------------
 
 
 def test_the_guard_reads_both_limits():
     """Limits stand in any order, with blanks around them."""
-    assert parse_guard(" disk_free = 512MiB , memory_available=5% ") == GuardLimits(Limit(5.0, "percent"), Limit(512.0 * MIB, "bytes"))
+    assert parse_guard(" disk_free = 512MiB , memory_available=5% ") == GuardLimits(
+        Limit(5.0, "percent"), Limit(512.0 * MIB, "bytes")
+    )
 
 
 @pytest.mark.parametrize("text", ["off", " OFF ", "Off"])
@@ -280,28 +351,85 @@ def test_a_limit_that_is_not_given_is_not_watched():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got ''; see --help"),
+        (
+            "",
+            (
+                "--twin-guard: expected memory_available=…, disk_free=…, temperature=…,"
+                " pressure_memory=…, swap=… or off but got ''; see --help"
+            ),
+        ),
         (
             "memory_available",
-            "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got 'memory_available'; see --help",
+            (
+                "--twin-guard: expected memory_available=…, disk_free=…, temperature=…,"
+                " pressure_memory=…, swap=… or off but got 'memory_available'; see --help"
+            ),
         ),
         (
             "memory=10%",
-            "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got 'memory=10%'; see --help",
+            (
+                "--twin-guard: expected memory_available=…, disk_free=…, temperature=…,"
+                " pressure_memory=…, swap=… or off but got 'memory=10%'; see --help"
+            ),
         ),
-        ("disk_free=1GiB,", "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got ''; see --help"),
+        (
+            "disk_free=1GiB,",
+            (
+                "--twin-guard: expected memory_available=…, disk_free=…, temperature=…,"
+                " pressure_memory=…, swap=… or off but got ''; see --help"
+            ),
+        ),
         (
             "off,disk_free=1",
-            "--twin-guard: expected memory_available=…, disk_free=…, temperature=…, pressure_memory=…, swap=… or off but got 'off'; see --help",
+            (
+                "--twin-guard: expected memory_available=…, disk_free=…, temperature=…,"
+                " pressure_memory=…, swap=… or off but got 'off'; see --help"
+            ),
         ),
-        ("disk_free=1,disk_free=2", "--twin-guard: disk_free is given twice in 'disk_free=1,disk_free=2'; give it once"),
-        ("disk_free=", "disk_free: expected a percent up to 100 or a size such as 10% or 1GiB but got ''; write e.g. disk_free=10%"),
-        ("temperature=hot", "temperature: expected a temperature such as 85C, or off but got 'hot'; write e.g. temperature=85C"),
-        ("temperature=900C", "temperature: expected a temperature such as 85C, or off but got '900C'; write e.g. temperature=85C"),
+        (
+            "disk_free=1,disk_free=2",
+            "--twin-guard: disk_free is given twice in 'disk_free=1,disk_free=2'; give it once",
+        ),
+        (
+            "disk_free=",
+            (
+                "disk_free: expected a percent up to 100 or a size such as 10% or 1GiB but got '';"
+                " write e.g. disk_free=10%"
+            ),
+        ),
+        (
+            "temperature=hot",
+            (
+                "temperature: expected a temperature such as 85C, or off but got 'hot'; write e.g."
+                " temperature=85C"
+            ),
+        ),
+        (
+            "temperature=900C",
+            (
+                "temperature: expected a temperature such as 85C, or off but got '900C'; write e.g."
+                " temperature=85C"
+            ),
+        ),
         ("swap=0", "swap: expected a percent above 0 such as 20% but got '0'; write e.g. swap=20%"),
-        ("swap=101%", "swap: expected a percent above 0 such as 20% but got '101%'; write e.g. swap=20%"),
-        ("pressure_memory=1GiB", "pressure_memory: expected a percent above 0 such as 20% but got '1GiB'; write e.g. pressure_memory=20%"),
-        ("disk_free==1", "disk_free: expected a percent up to 100 or a size such as 10% or 1GiB but got '=1'; write e.g. disk_free=10%"),
+        (
+            "swap=101%",
+            "swap: expected a percent above 0 such as 20% but got '101%'; write e.g. swap=20%",
+        ),
+        (
+            "pressure_memory=1GiB",
+            (
+                "pressure_memory: expected a percent above 0 such as 20% but got '1GiB'; write e.g."
+                " pressure_memory=20%"
+            ),
+        ),
+        (
+            "disk_free==1",
+            (
+                "disk_free: expected a percent up to 100 or a size such as 10% or 1GiB but got"
+                " '=1'; write e.g. disk_free=10%"
+            ),
+        ),
     ],
 )
 def test_a_bad_guard_is_refused_in_one_sentence(text, message):
@@ -328,8 +456,16 @@ def test_common_limits_print_as_they_were_written(text):
     assert str(parse_guard(text)) == text
 
 
-@given(st.one_of(st.integers(0, 2**60).map(lambda size: f"{size}B"), st.integers(0, 10**7).map(lambda part: f"{part / 10**5:.5f}%")))
+@given(
+    st.one_of(
+        st.integers(0, 2**60).map(lambda size: f"{size}B"),
+        st.integers(0, 10**7).map(lambda part: f"{part / 10**5:.5f}%"),
+    )
+)
 def test_limits_survive_printing(text):
-    """Any limits that were read are read again, equal, from their own text: that is how they travel to other processes."""
+    """Any limits that were read are read again, equal, from their own text.
+
+    That is how they travel to other processes.
+    """
     limits = parse_guard(f"memory_available={text}")
     assert parse_guard(str(limits)) == limits

@@ -1,4 +1,7 @@
-"""Stressors that projects bring: found by entry point, in their own unit, and never instead of ours."""
+"""Stressors that projects bring.
+
+Found by entry point, in their own unit, and never instead of ours.
+"""
 
 import pytest
 
@@ -14,7 +17,9 @@ def installed(tmp_path, monkeypatch):
     folder = tmp_path / "lab_sockets-1.0.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-sockets\nVersion: 1.0\n")
-    (folder / "entry_points.txt").write_text("[twin_harness.stressors]\nsockets = lab_sockets:make\ncpu = lab_sockets:steal\n")
+    (folder / "entry_points.txt").write_text(
+        "[twin_harness.stressors]\nsockets = lab_sockets:make\ncpu = lab_sockets:steal\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     event_options.custom_stressors.cache_clear()
     yield
@@ -34,5 +39,8 @@ def test_stressor_of_a_project_is_known():
 
 def test_unknown_stressor_is_refused():
     """The message lists what there is."""
-    with pytest.raises(InvalidInput, match="stressor: 'sockets' is unknown; expected one of cpu, memory, disk, command"):
+    with pytest.raises(
+        InvalidInput,
+        match="stressor: 'sockets' is unknown; expected one of cpu, memory, disk, command",
+    ):
         custom("sockets", 40, duration_s=5)

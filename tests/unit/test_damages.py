@@ -1,4 +1,7 @@
-"""Twelve damages of a dataset: each is found, named, and cleaned or refused; an undamaged one has no fault."""
+"""Twelve damages of a dataset: each is found, named, and cleaned or refused.
+
+An undamaged one has no fault.
+"""
 
 import json
 from dataclasses import replace
@@ -21,8 +24,16 @@ ROWS = 1200
 
 def line(step, **changes):
     """A whole row: every column filled, background as its definition says."""
-    values = {name: 1.0 for name in NAMES if by_name(name).unit and name not in ("time", "monotonic_s")}
-    values |= {"cpu_percent": 30.0, "cpu_steal_percent": 0.0, "cpu_delivered_percent": 20.0, "cpu_side_percent": 2.0, "harness_cpu_percent": 1.0}
+    values = {
+        name: 1.0 for name in NAMES if by_name(name).unit and name not in ("time", "monotonic_s")
+    }
+    values |= {
+        "cpu_percent": 30.0,
+        "cpu_steal_percent": 0.0,
+        "cpu_delivered_percent": 20.0,
+        "cpu_side_percent": 2.0,
+        "harness_cpu_percent": 1.0,
+    }
     values |= {"cpu_background_percent": 7.0, "missed_samples": 0.0, "lateness_ms": 0.1}
     return csv_row(ZERO_S + step / 10, **(values | changes))
 
@@ -40,7 +51,9 @@ def run_of(tmp_path):
     def make(content):
         folder = make_folder(tmp_path)
         folder.write_state({"status": "PARTIAL", "settings": {"interval_s": 0.1}})
-        folder.dataset.write_bytes(content if isinstance(content, bytes) else "".join(content).encode())
+        folder.dataset.write_bytes(
+            content if isinstance(content, bytes) else "".join(content).encode()
+        )
         return Run(folder)
 
     return make
@@ -82,12 +95,19 @@ def out_of_range(lines):
 
 
 def unknown_column(lines):
-    return [lines[0].rstrip("\n") + ",cpu_of_the_moon\n", *(text.rstrip("\n") + ",3\n" for text in lines[1:])]
+    return [
+        lines[0].rstrip("\n") + ",cpu_of_the_moon\n",
+        *(text.rstrip("\n") + ",3\n" for text in lines[1:]),
+    ]
 
 
 def missing_column(lines):
     at = NAMES.index("load1")
-    return [",".join(cell for index, cell in enumerate(text.rstrip("\n").split(",")) if index != at) + "\n" for text in lines]
+    return [
+        ",".join(cell for index, cell in enumerate(text.rstrip("\n").split(",")) if index != at)
+        + "\n"
+        for text in lines
+    ]
 
 
 def cut_in_the_middle(lines):
@@ -128,9 +148,14 @@ def test_undamaged_dataset_has_no_fault(lines, run_of):
     assert not frame[["is_after_gap", "is_stolen"]].to_numpy().any()
 
 
-@pytest.mark.parametrize(("capacity", "is_valid"), [(2.0, False), (0.5, True)], ids=["whole machine", "within a quota"])
+@pytest.mark.parametrize(
+    ("capacity", "is_valid"), [(2.0, False), (0.5, True)], ids=["whole machine", "within a quota"]
+)
 def test_bursts_of_a_quota_are_no_damage(lines, run_of, capacity, is_valid):
-    """Where a control group's quota is 100 percent a single row may exceed it: valid, kept, and described so; elsewhere it is impossible."""
+    """Where a control group's quota is 100 percent a single row may exceed it.
+
+    Valid, kept, and described so; elsewhere it is impossible.
+    """
     cells = lines[500].rstrip("\n").split(",")
     cpu, background = NAMES.index("cpu_percent"), NAMES.index("cpu_background_percent")
     cells[background] = str(float(cells[background]) + 150.0 - float(cells[cpu]))
@@ -140,7 +165,11 @@ def test_bursts_of_a_quota_are_no_damage(lines, run_of, capacity, is_valid):
     found, (frame, faults) = validate(run), clean(run)
     assert ("impossible value" in set(found["kind"])) is not is_valid
     assert (list(faults) == [], bool((frame["cpu_percent"] == 150.0).sum())) == (is_valid, is_valid)
-    constraints = {field["name"]: field["constraints"] for field in describe(run)["resources"][0]["schema"]["fields"] if "constraints" in field}
+    constraints = {
+        field["name"]: field["constraints"]
+        for field in describe(run)["resources"][0]["schema"]["fields"]
+        if "constraints" in field
+    }
     assert constraints["cpu_percent"].get("maximum") == (None if is_valid else 100)
     assert constraints["memory_percent"]["maximum"] == 100
 
@@ -162,7 +191,10 @@ def test_damage_is_found_named_and_cleaned(damage, lines, run_of):
 
 
 def test_rows_of_two_hosts_are_refused(lines, run_of):
-    """Rows of two machines make no dataset: validation names it, cleaning refuses with both names."""
+    """Rows of two machines make no dataset.
+
+    Validation names it, cleaning refuses with both names.
+    """
     run = run_of(two_hosts(lines))
     assert "rows of two hosts" in set(validate(run)["kind"])
     with pytest.raises(UnreadableRun, match=r"rows of 2 hosts \(h, other\) stand in one dataset"):
@@ -179,17 +211,31 @@ def test_gap_is_flagged_at_the_row_after_it(lines, run_of):
 @pytest.mark.parametrize("part_bytes", [3_000, 40_000])
 def test_parts_make_no_difference(lines, run_of, part_bytes, monkeypatch):
     """Cleaning gives the same rows and faults however the file is cut into parts, also where damages lie at their borders."""
-    damaged = [*lines[:300], lines[299], *lines[300:500], lines[501], lines[500], *lines[502:700], "torn\n", *lines[700:]]
+    damaged = [
+        *lines[:300],
+        lines[299],
+        *lines[300:500],
+        lines[501],
+        lines[500],
+        *lines[502:700],
+        "torn\n",
+        *lines[700:],
+    ]
     run = run_of(damaged)
     whole, faults = clean(run)
     monkeypatch.setattr(rows.typed_parts, "__defaults__", (part_bytes,))
     again, faults_again = clean(run)
     assert again.equals(whole)
-    assert {(fault.kind, fault.count) for fault in faults_again} == {(fault.kind, fault.count) for fault in faults}
+    assert {(fault.kind, fault.count) for fault in faults_again} == {
+        (fault.kind, fault.count) for fault in faults
+    }
 
 
 def test_background_that_does_not_add_up_is_named(lines, run_of):
-    """Background is total less steal, delivered, side and harness; a row in which it is not is a fault."""
+    """Background is total less steal, delivered, side and harness.
+
+    A row in which it is not is a fault.
+    """
     found = validate(run_of([*lines[:400], line(399, cpu_background_percent=3.0), *lines[401:]]))
     assert found["kind"].tolist() == ["background"]
 
@@ -199,7 +245,11 @@ def test_unreadable_cells_are_emptied(lines, run_of):
     run = run_of([*lines[:400], lines[400].replace(",0.1,", ",zero,", 1), *lines[401:]])
     frame, faults = clean(run)
     (fault,) = faults
-    assert (fault.kind, fault.column, fault.action) == ("unreadable value", "lateness_ms", "emptied")
+    assert (fault.kind, fault.column, fault.action) == (
+        "unreadable value",
+        "lateness_ms",
+        "emptied",
+    )
     assert frame["lateness_ms"].isna().sum() == 1
     assert len(frame) == ROWS
 
@@ -235,7 +285,9 @@ def test_other_files_are_looked_at_too(lines, run_of):
     assert ("unreadable file", "machine.json") in found
 
 
-@pytest.mark.parametrize("column", ["disk_write_bytes_per_s", "network_received_bytes_per_s", "cpu_percent"])
+@pytest.mark.parametrize(
+    "column", ["disk_write_bytes_per_s", "network_received_bytes_per_s", "cpu_percent"]
+)
 def test_a_column_without_a_figure_is_said(run_of, column):
     """What the kernel shows everywhere and was not measured is no undamaged run.
 
@@ -243,7 +295,10 @@ def test_a_column_without_a_figure_is_said(run_of, column):
     """
     heading = ",".join(NAMES) + "\n"
     empty = {"cpu_background_percent": float("nan")} if column == "cpu_percent" else {}
-    rows_of = [line(step, **{column: float("nan"), "temperature_celsius": float("nan"), **empty}) for step in range(5)]
+    rows_of = [
+        line(step, **{column: float("nan"), "temperature_celsius": float("nan"), **empty})
+        for step in range(5)
+    ]
     faults = validate(run_of([heading, *rows_of]))
     assert [[fault.kind, fault.column, fault.action] for fault in faults.itertuples()] == [
         ["not measured", column, "empty: the notes of run.json say why"],
@@ -252,7 +307,10 @@ def test_a_column_without_a_figure_is_said(run_of, column):
 
 
 def test_an_event_without_a_row_is_named(lines, run_of):
-    """A plan that is over and an annotations file that was cut: what became of the event is unknown, and that is said."""
+    """A plan that is over and an annotations file that was cut.
+
+    What became of the event is unknown, and that is said.
+    """
     run = run_of(lines)
     experiment = plan(cpu(20, duration_s=2), name="cut")
     run.folder.append_plan(replace(planned(experiment), status="completed"))

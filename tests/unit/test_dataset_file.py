@@ -1,4 +1,7 @@
-"""The dataset as a file: whole rows only, and a moment found by bisection where a linear search finds it."""
+"""The dataset as a file.
+
+Whole rows only, and a moment found by bisection where a linear search finds it.
+"""
 
 import os
 
@@ -19,7 +22,12 @@ def row(instant_s, filler=""):
 
 def write(path, instants_s, fillers=None, tail=""):
     path.write_text(
-        HEADING + "".join(row(instant_s, "x" * filler) for instant_s, filler in zip(instants_s, fillers or [0] * len(instants_s), strict=True)) + tail
+        HEADING
+        + "".join(
+            row(instant_s, "x" * filler)
+            for instant_s, filler in zip(instants_s, fillers or [0] * len(instants_s), strict=True)
+        )
+        + tail
     )
     return path
 
@@ -36,38 +44,62 @@ def linear_find(content, instant_s):
 
 def linear_read(content, begin_s, end_s):
     lines = content.splitlines(keepends=True)
-    return lines[0] + b"".join(line for line in lines[1:] if begin_s <= float(line.split(b",")[1]) <= end_s)
+    return lines[0] + b"".join(
+        line for line in lines[1:] if begin_s <= float(line.split(b",")[1]) <= end_s
+    )
 
 
-INSTANTS = st.lists(st.integers(0, 400), min_size=0, max_size=40).map(lambda ticks: [tick / 8 for tick in sorted(ticks)])
+INSTANTS = st.lists(st.integers(0, 400), min_size=0, max_size=40).map(
+    lambda ticks: [tick / 8 for tick in sorted(ticks)]
+)
 
 
 @given(INSTANTS, st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 def test_bisection_finds_what_a_linear_search_finds(tmp_path, instants_s, data):
     """For rows of any length and times that may repeat, every moment on, between and beyond the rows is found at the same offset."""
-    fillers = data.draw(st.lists(st.one_of(st.integers(0, 30), st.integers(0, 5000)), min_size=len(instants_s), max_size=len(instants_s)))
+    fillers = data.draw(
+        st.lists(
+            st.one_of(st.integers(0, 30), st.integers(0, 5000)),
+            min_size=len(instants_s),
+            max_size=len(instants_s),
+        )
+    )
     path = write(tmp_path / "d.csv", instants_s, fillers)
     content = path.read_bytes()
     with DatasetFile(path) as dataset:
-        for instant_s in {0.0, -1.0, 51.0, *instants_s, *(instant_s + 1 / 16 for instant_s in instants_s)}:
+        for instant_s in {
+            0.0,
+            -1.0,
+            51.0,
+            *instants_s,
+            *(instant_s + 1 / 16 for instant_s in instants_s),
+        }:
             assert dataset.find(instant_s) == linear_find(content, instant_s)
 
 
 @given(INSTANTS, st.integers(-8, 408), st.integers(-8, 408), st.sampled_from([0, 200]))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_slice_holds_exactly_its_rows(tmp_path, instants_s, begin, end, filler):
-    """Heading and the rows from begin to end, both included; an empty window holds the heading alone."""
+    """Heading and the rows from begin to end, both included.
+
+    An empty window holds the heading alone.
+    """
     path = write(tmp_path / "d.csv", instants_s, [filler] * len(instants_s))
     with DatasetFile(path) as dataset:
-        assert dataset.read(begin / 8, end / 8) == linear_read(path.read_bytes(), begin / 8, end / 8)
+        assert dataset.read(begin / 8, end / 8) == linear_read(
+            path.read_bytes(), begin / 8, end / 8
+        )
         assert dataset.read() == path.read_bytes()
         assert dataset.read(end_s=end / 8) == linear_read(path.read_bytes(), -1, end / 8)
         assert dataset.read(begin_s=begin / 8) == linear_read(path.read_bytes(), begin / 8, 1e9)
 
 
 def test_a_torn_tail_is_left_out_at_every_byte(tmp_path):
-    """Wherever a crash cuts the file, exactly the whole rows are there; without a whole heading there is no dataset."""
+    """Wherever a crash cuts the file, exactly the whole rows are there.
+
+    Without a whole heading there is no dataset.
+    """
     whole = (HEADING + row(1.0) + row(2.0, "abc") + row(3.0)).encode()
     path = tmp_path / "d.csv"
     for cut in range(len(whole) + 1):
@@ -78,13 +110,20 @@ def test_a_torn_tail_is_left_out_at_every_byte(tmp_path):
             continue
         with DatasetFile(path) as dataset:
             rows = whole[:cut].rpartition(b"\n")[0] + b"\n"
-            assert (dataset.read(), dataset.valid_bytes, dataset.torn_bytes) == (rows, len(rows), cut - len(rows))
+            assert (dataset.read(), dataset.valid_bytes, dataset.torn_bytes) == (
+                rows,
+                len(rows),
+                cut - len(rows),
+            )
             assert dataset.read(2.0, 2.0).count(b"\n") == 1 + (b",2.0," in rows)
             assert dataset.find(9.0) == len(rows)
 
 
 def test_the_valid_length_cuts_at_every_byte(tmp_path):
-    """While a logger writes, only what the board calls whole is read, however much the file holds; a length within a row drops that row."""
+    """While a logger writes, only what the board calls whole is read, however much the file holds.
+
+    A length within a row drops that row.
+    """
     path = write(tmp_path / "d.csv", [1.0, 2.0, 3.0])
     content = path.read_bytes()
     for valid_bytes in range(len(HEADING), len(content) + 1):
@@ -137,7 +176,9 @@ def test_a_heading_of_any_machine_is_read(tmp_path):
     """8,192 possible CPUs (the kernel's largest) have a heading of 131 KiB."""
     names = [metric.name for metric in metrics.columns(tuple(range(8192)))]
     path = tmp_path / "d.csv"
-    path.write_text(",".join(names) + "\n" + ",".join(["t", "1.5", *["100"] * (len(names) - 2)]) + "\n")
+    path.write_text(
+        ",".join(names) + "\n" + ",".join(["t", "1.5", *["100"] * (len(names) - 2)]) + "\n"
+    )
     with DatasetFile(path) as dataset:
         assert dataset.columns == tuple(names)
         assert dataset.read(1.0, 2.0).count(b"\n") == 2
@@ -151,7 +192,9 @@ def test_a_broken_row_does_not_mislead_the_search(tmp_path, broken):
     with DatasetFile(path) as dataset:
         for instant_s in (1.0, 2.0, 3.0, 4.0, 5.0):
             assert row(instant_s).encode() in dataset.read(instant_s, instant_s)
-            assert dataset.read(instant_s, 5.0).count(b",h,5,\n") == 6 - instant_s + (broken == "t,,h,5,\n" and instant_s <= 2)
+            assert dataset.read(instant_s, 5.0).count(b",h,5,\n") == 6 - instant_s + (
+                broken == "t,,h,5,\n" and instant_s <= 2
+            )
 
 
 @pytest.mark.parametrize("uptime_s", [1e5, 2e7, 1e9])
@@ -166,7 +209,11 @@ def test_a_missing_file_says_that_nothing_was_recorded(tmp_path):
     """The message names the path and what was expected."""
     with pytest.raises(UnreadableRun) as caught:
         DatasetFile(tmp_path / "d.csv")
-    assert str(caught.value) == f"{tmp_path}/d.csv: no samples were recorded (No such file or directory); expected a folder of a run that began"
+    assert (
+        str(caught.value)
+        == f"{tmp_path}/d.csv: no samples were recorded (No such file or directory); expected a"
+        " folder of a run that began"
+    )
 
 
 @pytest.mark.parametrize("content", ["", "time,mono", "\x00"])

@@ -19,7 +19,8 @@ from twin_harness.system.deadline import SpaceWatch, Unanswered, ask
 PACKAGE = Path(twin_harness.__file__).parent
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 ASKS_AND_DIES = (
-    "from twin_harness.system.deadline import SpaceWatch; import sys; watch = SpaceWatch(sys.argv[1]); print(watch.pid); sys.stdout.flush(); sys.stdin.read(1)"
+    "from twin_harness.system.deadline import SpaceWatch; import sys; watch ="
+    " SpaceWatch(sys.argv[1]); print(watch.pid); sys.stdout.flush(); sys.stdin.read(1)"
 )
 
 
@@ -142,7 +143,10 @@ def test_asker_that_was_killed_is_a_fault(mute, watch_of, tmp_path):
 
 
 def test_asker_holds_nothing_of_whom_it_asks_for(mute, watch_of, tmp_path):
-    """Its two pipes and /dev/null are all it has: neither locks nor stdout nor stderr wait with it."""
+    """Its two pipes and /dev/null are all it has.
+
+    Neither locks nor stdout nor stderr wait with it.
+    """
     with (tmp_path / "lock").open("w"):
         watch = watch_of(tmp_path)
         watch.ask(0.0)
@@ -183,7 +187,7 @@ def test_asker_ends_with_whom_it_asks_for(tmp_path):
     os.close(end)
 
 
-# -- asked once ---------------------------------------------------------------------------------------------------------------
+# -- asked once ------------------------------------------------------------------------------------
 
 
 def test_answer_is_plain_data(tmp_path):
@@ -198,14 +202,19 @@ def test_error_of_the_system_comes_back(tmp_path):
 
 
 def test_question_that_is_never_answered_is_given_up(tmp_path):
-    """After the patience it is one sentence that names the folder and what to do; a FIFO that nobody writes keeps its reader for ever."""
+    """After the patience it is one sentence that names the folder and what to do.
+
+    A FIFO that nobody writes keeps its reader for ever.
+    """
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     with pytest.raises(Unanswered) as raised:
         ask("twin_harness.system.procfs:read_text", str(fifo), patience_s=0.2)
-    assert str(raised.value) == (
-        f"{fifo}: its filesystem has not answered for 0.2 s (a lost network server, or a FUSE program that hangs); "
-        "name a folder on another one with --twin-scratch-dir, or have it answer"
+    assert (
+        str(raised.value)
+        == f"{fifo}: its filesystem has not answered for 0.2 s (a lost network server, or a FUSE"
+        " program that hangs); name a folder on another one with --twin-scratch-dir, or have it"
+        " answer"
     )
 
 
@@ -221,8 +230,10 @@ def test_question_that_nobody_has_an_answer_to_is_an_error(tmp_path):
     """With the last words of the process that was to ask."""
     with pytest.raises(OSError, match="ended with code 1") as raised:
         ask("twin_harness.system.procfs:no_such_function", str(tmp_path))
-    assert raised.value.strerror == (
-        f"the process that asks about {tmp_path} ended with code 1: AttributeError: module 'twin_harness.system.procfs' has no attribute 'no_such_function'"
+    assert (
+        raised.value.strerror
+        == f"the process that asks about {tmp_path} ended with code 1: AttributeError: module"
+        " 'twin_harness.system.procfs' has no attribute 'no_such_function'"
     )
 
 
@@ -237,7 +248,11 @@ def test_working_folder_is_no_place_of_modules(tmp_path, monkeypatch):
 def test_interpreter_s_words_stand_in_one_place():
     """Whoever started one of our modules with words of his own would forget one of them."""
     words = '"-S", "-s"'
-    having = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if words in path.read_text()}
+    having = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if words in path.read_text()
+    }
     assert having == {"child.py"}
 
 
@@ -275,6 +290,13 @@ def test_process_that_is_given_up_warns_of_nothing(tmp_path, monkeypatch, dies):
 
 
 def test_space_is_asked_in_two_modules_alone():
-    """Whoever else called statvfs would wait with the filesystem: guard, logger, runner and command ask through here."""
-    callers = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if "statvfs(" in path.read_text()}
+    """Whoever else called statvfs would wait with the filesystem.
+
+    Guard, logger, runner and command ask through here.
+    """
+    callers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if "statvfs(" in path.read_text()
+    }
     assert callers == {"deadline.py", "storage.py"}

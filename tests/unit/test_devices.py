@@ -116,12 +116,16 @@ NAMED = {
 @pytest.mark.parametrize(("listed", "counted"), NAMED.values(), ids=list(NAMED))
 def test_without_sysfs_disks_are_judged_by_name(tmp_path, listed, counted):
     """A container may show /proc/diskstats and no /sys."""
-    assert counted_disks(frozenset(listed.split()), str(tmp_path / "none")) == frozenset(counted.split())
+    assert counted_disks(frozenset(listed.split()), str(tmp_path / "none")) == frozenset(
+        counted.split()
+    )
 
 
 def test_this_machine_s_disks_are_no_partitions():
     """On the real machine no device is a partition of another."""
-    assert not [name for name in counted_disks(frozenset()) if Path(f"/sys/block/{name}/partition").exists()]
+    assert not [
+        name for name in counted_disks(frozenset()) if Path(f"/sys/block/{name}/partition").exists()
+    ]
 
 
 # -- network ---------------------------------------------------------------------------------------
@@ -136,7 +140,12 @@ def net(root, **targets):
     folder.mkdir(parents=True)
     for name, text in {"lo": "virtual", **targets}.items():
         place, *entries = text.split()
-        real = root / "devices" / (f"{VIRTUAL}/net" if place == "virtual" else f"{PCI}/{place}/net") / name
+        real = (
+            root
+            / "devices"
+            / (f"{VIRTUAL}/net" if place == "virtual" else f"{PCI}/{place}/net")
+            / name
+        )
         real.mkdir(parents=True)
         for entry in entries:
             file, _, content = entry.partition("=")
@@ -264,7 +273,9 @@ NAMED_INTERFACES = {
 }
 
 
-@pytest.mark.parametrize(("listed", "counted"), NAMED_INTERFACES.values(), ids=list(NAMED_INTERFACES))
+@pytest.mark.parametrize(
+    ("listed", "counted"), NAMED_INTERFACES.values(), ids=list(NAMED_INTERFACES)
+)
 def test_without_sysfs_interfaces_are_judged_by_name(tmp_path, listed, counted):
     """A network namespace may show another's sysfs, or none.
 
@@ -297,7 +308,9 @@ def test_the_watch_counts_what_one_whole_look_counts(tmp_path, targets, counted)
         assert watch.unlisted == unlisted_interfaces(present, root)
 
 
-@pytest.mark.parametrize(("listed", "counted"), NAMED_INTERFACES.values(), ids=list(NAMED_INTERFACES))
+@pytest.mark.parametrize(
+    ("listed", "counted"), NAMED_INTERFACES.values(), ids=list(NAMED_INTERFACES)
+)
 def test_the_watch_judges_by_name_what_sysfs_does_not_show(tmp_path, listed, counted):
     """It knows which they are, as the whole look does."""
     names = frozenset(listed.split())

@@ -34,13 +34,17 @@ def answering(monkeypatch):
 
 
 def made(folder, **options):
-    descriptor = open_scratch_file(str(folder), {"file_bytes": SIZE_BYTES, "direct": False, "operation": "write", **options})
+    descriptor = open_scratch_file(
+        str(folder), {"file_bytes": SIZE_BYTES, "direct": False, "operation": "write", **options}
+    )
     status = os.fstat(descriptor)
     os.close(descriptor)
     return status.st_size, status.st_blocks * 512
 
 
-@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM], ids=errno.errorcode.get)
+@pytest.mark.parametrize(
+    "number", [errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM], ids=errno.errorcode.get
+)
 def test_file_is_written_where_its_space_cannot_be_set_aside(answering, tmp_path, number):
     """ext2, ext3, NFS before 4.2 and a seccomp filter: every block is there before the load."""
     answering(number)

@@ -1,4 +1,8 @@
-"""What twin doctor says: of the disks, interfaces and energy counters that columns are made of, and of the control groups that bound us."""
+"""What twin doctor says.
+
+Of the disks, interfaces and energy counters that columns are made of, and of the control groups
+that bound us.
+"""
 
 from dataclasses import replace
 
@@ -22,7 +26,9 @@ def show(monkeypatch):
         monkeypatch.setattr(doctor, "counted_disks", lambda _: frozenset(disks))
         monkeypatch.setattr(doctor, "counted_interfaces", lambda _: frozenset(interfaces))
         monkeypatch.setattr(doctor, "unlisted_interfaces", lambda _: frozenset(unlisted))
-        monkeypatch.setattr(doctor, "power_zones", lambda: tuple(PowerZone(name, f"/{name}", 0) for name in zones))
+        monkeypatch.setattr(
+            doctor, "power_zones", lambda: tuple(PowerZone(name, f"/{name}", 0) for name in zones)
+        )
 
     return made
 
@@ -45,7 +51,11 @@ def test_doctor_says_whose_the_disk_rates_are(show, files, disks, said):
     show(files, disks=disks)
     finding = doctor._disks()
     assert (finding.found, finding.is_fine) == (said, said.startswith("the disk rates"))
-    assert finding.advice == ("" if finding.is_fine else "the disk rates stay empty: show one of the two to this user or container")
+    assert finding.advice == (
+        ""
+        if finding.is_fine
+        else "the disk rates stay empty: show one of the two to this user or container"
+    )
 
 
 def test_doctor_says_whose_the_network_rates_are(show):
@@ -83,7 +93,7 @@ def test_doctor_names_a_few_and_counts_the_rest(show):
     assert doctor._disks().found == "the disk rates are of sd0, sd1, sd2, sd3, sd4 and 3 more"
 
 
-# -- control groups ---------------------------------------------------------------------------------------------------------------
+# -- control groups --------------------------------------------------------------------------------
 
 BURSTS = "a cgroup quota bounds them: load comes in bursts of the quota's period"
 WITHIN = replace(MACHINE, cpu_capacity=0.5)
@@ -102,9 +112,16 @@ def tree(tmp_path, monkeypatch):
 def test_the_quota_that_binds_is_named_and_whose_figures_are_shown(tree):
     """The group that has it, how often it held load up, and that CPU figures are that group's."""
     tree.put("pod/cpu.max", "50000 100000")
-    tree.put("pod/cpu.stat", "usage_usec 900\nuser_usec 600\nsystem_usec 300\nnr_periods 8\nnr_throttled 3")
+    tree.put(
+        "pod/cpu.stat",
+        "usage_usec 900\nuser_usec 600\nsystem_usec 300\nnr_periods 8\nnr_throttled 3",
+    )
     finding = doctor._cpus(WITHIN)
-    assert finding.found == "2 allowed of 4; 100 percent is 0.5 CPUs, the quota of control group /pod; it was held up in 3 of 8 periods so far"
+    assert (
+        finding.found
+        == "2 allowed of 4; 100 percent is 0.5 CPUs, the quota of control group /pod; it was held"
+        " up in 3 of 8 periods so far"
+    )
     assert finding.advice == f"{BURSTS}; cpu_percent and cpu_background_percent are that group's"
     assert not finding.is_fine
 
@@ -112,14 +129,18 @@ def test_the_quota_that_binds_is_named_and_whose_figures_are_shown(tree):
 def test_a_quota_without_an_account_is_said(tree):
     """Columns that stay empty are no surprise."""
     tree.put("pod/cpu.max", "50000 100000")
-    assert doctor._cpus(WITHIN).advice == (
-        f"{BURSTS}; its CPU time cannot be read (cpuacct is mounted apart, or hidden), so cpu_percent and cpu_background_percent stay empty"
+    assert (
+        doctor._cpus(WITHIN).advice
+        == f"{BURSTS}; its CPU time cannot be read (cpuacct is mounted apart, or hidden), so"
+        " cpu_percent and cpu_background_percent stay empty"
     )
 
 
 def test_without_a_quota_cpus_are_fine(tree):
     """A whole machine is told as before."""
-    assert doctor._cpus(MACHINE).lines() == ["ok    cpus               2 allowed of 4; 100 percent is 2 CPUs"]
+    assert doctor._cpus(MACHINE).lines() == [
+        "ok    cpus               2 allowed of 4; 100 percent is 2 CPUs"
+    ]
 
 
 @pytest.mark.parametrize(("name", "path"), [("memory.max", "pod/app"), ("memory.high", "pod")])
@@ -127,7 +148,10 @@ def test_the_memory_limit_that_binds_is_named(tree, name, path):
     """By its file and its group."""
     tree.put(f"{path}/{name}", GIB)
     bounded = replace(MACHINE, memory_limit_bytes=GIB, group_limit_bytes=GIB)
-    assert doctor._memory(bounded).found == f"1.0 GiB are 100 percent (cgroup version 2: {name} of /{path}); no swap"
+    assert (
+        doctor._memory(bounded).found
+        == f"1.0 GiB are 100 percent (cgroup version 2: {name} of /{path}); no swap"
+    )
 
 
 def test_a_limit_above_the_machine_s_memory_is_none(tree):
@@ -139,5 +163,8 @@ def test_a_limit_above_the_machine_s_memory_is_none(tree):
 def test_whose_pressure_it_is_is_said(monkeypatch):
     """Inside a group it is still the whole machine's."""
     monkeypatch.setattr(doctor, "read_text", lambda _: "some avg10=0.00")
-    assert doctor._pressure(is_bounded=True).found == "the kernel tells pressure (PSI) of the whole machine, not of the control group"
+    assert (
+        doctor._pressure(is_bounded=True).found
+        == "the kernel tells pressure (PSI) of the whole machine, not of the control group"
+    )
     assert doctor._pressure(is_bounded=False).found == "the kernel tells pressure (PSI)"

@@ -10,8 +10,14 @@ import pytest
 from twin_harness.system import support as system_support
 
 LACKS = {
-    "windows": "this system (Windows) has no module fcntl, no os.pipe2, no os.posix_fallocate, no /proc/self/stat, no /proc/stat",
-    "macos": "this system (Darwin) has no os.pipe2, no os.posix_fallocate, no /proc/self/stat, no /proc/stat",
+    "windows": (
+        "this system (Windows) has no module fcntl, no os.pipe2, no os.posix_fallocate, no"
+        " /proc/self/stat, no /proc/stat"
+    ),
+    "macos": (
+        "this system (Darwin) has no os.pipe2, no os.posix_fallocate, no /proc/self/stat, no"
+        " /proc/stat"
+    ),
 }
 TESTS = """
 import pytest
@@ -43,23 +49,39 @@ for words in (["stress", "cpu", "--level", "20"], ["run", "plan.json"], ["doctor
 
 def start(system, code, folder):
     script = Path(__file__).with_name("elsewhere.py")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST")
+    }
     return subprocess.run(
-        [sys.executable, "-W", "ignore", str(script), system, code], check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-W", "ignore", str(script), system, code],
+        check=False,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
 def run_pytest(*arguments):
-    return f"raise SystemExit(pytest.main(['-p', 'no:cacheprovider', '-q', *{list(arguments)!r}]))".replace("pytest.main", "__import__('pytest').main")
+    return f"raise SystemExit(pytest.main(['-p', 'no:cacheprovider', '-q', *{list(arguments)!r}]))".replace(
+        "pytest.main", "__import__('pytest').main"
+    )
 
 
 @pytest.mark.parametrize("system", LACKS)
 def test_suites_run_and_experiments_are_undecided(tmp_path, system):
-    """A test that uses nothing of ours passes; those that need the machine are UNDECIDED, with what the system lacks."""
+    """A test that uses nothing of ours passes.
+
+    Those that need the machine are UNDECIDED, with what the system lacks.
+    """
     (tmp_path / "test_it.py").write_text(TESTS)
     done = start(system, run_pytest("-rA"), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    reason = f"an experiment needs Linux, and {LACKS[system]}; scenarios are written and collected here (pytest --collect-only) and run on a Linux server"
+    reason = (
+        f"an experiment needs Linux, and {LACKS[system]}; scenarios are written and collected here"
+        " (pytest --collect-only) and run on a Linux server"
+    )
     for name in ("recording", "stress", "gate", "logger"):
         assert f"test_it.py::test_{name}: {reason}" in done.stdout
     assert "1 passed" in done.stdout
@@ -69,7 +91,10 @@ def test_suites_run_and_experiments_are_undecided(tmp_path, system):
 
 @pytest.mark.parametrize("system", LACKS)
 def test_scenarios_are_written_and_shown(tmp_path, system):
-    """Schedules are built, written, read and shown; what would load the machine is refused in one sentence, with exit code 1."""
+    """Schedules are built, written, read and shown.
+
+    What would load the machine is refused in one sentence, with exit code 1.
+    """
     done = start(system, WRITE, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr.count(f"needs Linux, and {LACKS[system]}; ") == 3

@@ -1,4 +1,7 @@
-"""SIGTERM and SIGHUP belong to the command ``twin``: nothing beneath it sets a handler of its own."""
+"""SIGTERM and SIGHUP belong to the command ``twin``.
+
+Nothing beneath it sets a handler of its own.
+"""
 
 import io
 import os
@@ -21,7 +24,9 @@ def handlers():
     return [signal.getsignal(getattr(signal, name)) for name in SIGNALS]
 
 
-@pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN, lambda *_: None], ids=["default", "ignored", "own"])
+@pytest.fixture(
+    params=[signal.SIG_DFL, signal.SIG_IGN, lambda *_: None], ids=["default", "ignored", "own"]
+)
 def before(request):
     """What they did before, the same for each."""
     kept = {name: signal.signal(getattr(signal, name), request.param) for name in SIGNALS}
@@ -44,7 +49,9 @@ def look(seen):
 def seen(tmp_path, monkeypatch):
     """What was seen while loads ran or a log was taken; neither is."""
     seen = []
-    made = SimpleNamespace(folder=SimpleNamespace(path=tmp_path), close=lambda **_: None, report_fault="")
+    made = SimpleNamespace(
+        folder=SimpleNamespace(path=tmp_path), close=lambda **_: None, report_fault=""
+    )
     line = SimpleNamespace(follow=lambda _: None, close=lambda: None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(session.Session, "open", lambda *_: made)
@@ -64,7 +71,10 @@ def test_parts_used_as_a_library_leave_the_handlers_alone(before, seen):
 @pytest.mark.parametrize("line", ["stress cpu --level 1", "run plan.json"])
 def test_a_command_ends_in_order_and_leaves_the_handlers_as_they_were(before, seen, line):
     """What is ignored stays ignored while loads run, and a handler of the caller stays his."""
-    Path("plan.json").write_text('{"format": "twin-schedule/1", "experiments": [{"name": "rest", "lead_s": 1, "tail_s": 0, "events": []}]}')
+    Path("plan.json").write_text(
+        '{"format": "twin-schedule/1", "experiments": [{"name": "rest", "lead_s": 1, "tail_s": 0,'
+        ' "events": []}]}'
+    )
     main(line.split())
     within = signal.default_int_handler if before == signal.SIG_DFL else before
     assert seen == [[within] * len(SIGNALS)]

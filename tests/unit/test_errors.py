@@ -13,10 +13,18 @@ def test_every_error_is_a_twin_error(error):
     assert issubclass(error, errors.TwinError)
 
 
-@pytest.mark.parametrize("error", [e for e in CLASSES if e not in (errors.TwinError, errors.ExperimentError)], ids=lambda error: error.__name__)
+@pytest.mark.parametrize(
+    "error",
+    [e for e in CLASSES if e not in (errors.TwinError, errors.ExperimentError)],
+    ids=lambda error: error.__name__,
+)
 def test_every_error_says_who_must_act(error):
     """The first line of each class names who has to act, or that nobody is at fault."""
-    assert " must " in error.__doc__.splitlines()[0] or "nobody is at fault" in error.__doc__ or error is errors.FidelityMissed
+    assert (
+        " must " in error.__doc__.splitlines()[0]
+        or "nobody is at fault" in error.__doc__
+        or error is errors.FidelityMissed
+    )
 
 
 def test_bad_input_is_a_value_error():
@@ -38,10 +46,14 @@ def test_a_missed_load_is_an_assertion():
 
 def test_undecided_is_neither_failure_nor_experiment_error():
     """Undecided is apart from everything that says an experiment went wrong."""
-    assert not issubclass(errors.Undecided, (errors.ExperimentError, AssertionError, ValueError, RuntimeError))
+    assert not issubclass(
+        errors.Undecided, (errors.ExperimentError, AssertionError, ValueError, RuntimeError)
+    )
 
 
-@pytest.mark.parametrize("error", [errors.ExperimentFailed, errors.ExperimentAborted, errors.FidelityMissed])
+@pytest.mark.parametrize(
+    "error", [errors.ExperimentFailed, errors.ExperimentAborted, errors.FidelityMissed]
+)
 def test_an_experiment_error_keeps_the_recording(error):
     """What was recorded until then travels on the exception, and the message stays as it was given."""
     recording = object()

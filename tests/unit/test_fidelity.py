@@ -31,13 +31,20 @@ def series(requested, delivered, *, interval_s=0.1, resource="cpu", duration_s=N
 
 def test_a_perfect_load_has_no_error():
     """Delivered equal to requested is settled from the start."""
-    assert series([50] * 20, [50] * 20, interval_s=0.125) == Fidelity(50.0, 50.0, 0.0, 0.0, 0.0, 0.0, 0.0, 20)
+    assert series([50] * 20, [50] * 20, interval_s=0.125) == Fidelity(
+        50.0, 50.0, 0.0, 0.0, 0.0, 0.0, 0.0, 20
+    )
 
 
 def test_bias_and_error_are_of_the_means():
     """Two points too much of 50 are a bias of 2 and an error of 4 percent, however they are spread."""
     found = series([50] * 4, [50, 52, 54, 52])
-    assert (found.bias, found.error_percent, found.requested_mean, found.delivered_mean) == pytest.approx((2.0, 4.0, 50.0, 52.0))
+    assert (
+        found.bias,
+        found.error_percent,
+        found.requested_mean,
+        found.delivered_mean,
+    ) == pytest.approx((2.0, 4.0, 50.0, 52.0))
 
 
 def test_rmse_is_row_by_row():
@@ -48,7 +55,14 @@ def test_rmse_is_row_by_row():
 
 def test_rows_are_weighed_by_their_time():
     """A row that stands for three times as long counts three times."""
-    found = measure("cpu", np.array([1.0, 4.0]), np.array([1.0, 3.0]), np.array([50.0, 50.0]), np.array([46.0, 54.0]), 4.0)
+    found = measure(
+        "cpu",
+        np.array([1.0, 4.0]),
+        np.array([1.0, 3.0]),
+        np.array([50.0, 50.0]),
+        np.array([46.0, 54.0]),
+        4.0,
+    )
     assert (found.bias, found.rmse) == pytest.approx((2.0, 4.0))
 
 
@@ -64,7 +78,7 @@ def test_less_than_requested_is_a_negative_bias():
     assert (found.bias, found.error_percent, found.overshoot) == pytest.approx((-10.0, -20.0, 0.0))
 
 
-# -- settling -----------------------------------------------------------------------------------------------------------------
+# -- settling --------------------------------------------------------------------------------------
 
 
 def test_a_load_settles_when_its_last_bad_window_is_over():
@@ -74,7 +88,10 @@ def test_a_load_settles_when_its_last_bad_window_is_over():
 
 
 def test_a_window_may_hold_a_small_error():
-    """One row 4 points off is 0.8 in a mean of five rows and within 1 point; 6 points are 1.2 and outside."""
+    """One row 4 points off is 0.8 in a mean of five rows and within 1 point.
+
+    6 points are 1.2 and outside.
+    """
     assert series([50] * 30, [50] * 10 + [54] + [50] * 19).settled_s == 0.0
     assert series([50] * 30, [50] * 10 + [56] + [50] * 19).settled_s == pytest.approx(1.1)
 
@@ -127,7 +144,7 @@ def test_windows_are_whole_rows_of_any_length():
     assert (found.settled_s, found.rows) == (pytest.approx(2.0), 5)
 
 
-# -- overshoot ----------------------------------------------------------------------------------------------------------------
+# -- overshoot -------------------------------------------------------------------------------------
 
 
 def test_overshoot_is_the_worst_window():
@@ -141,7 +158,7 @@ def test_too_little_is_no_overshoot():
     assert series([50] * 30, [40] * 30).overshoot == 0.0
 
 
-# -- jumps --------------------------------------------------------------------------------------------------------------------
+# -- jumps -----------------------------------------------------------------------------------------
 
 
 def test_half_a_second_after_a_jump_does_not_count():
@@ -161,32 +178,48 @@ def test_a_lag_beyond_half_a_second_counts():
 
 
 def test_a_window_that_holds_a_jump_does_not_count():
-    """A wrong row just before a jump is in windows that reach over it or end before it; only the latter are judged."""
+    """A wrong row just before a jump is in windows that reach over it or end before it.
+
+    Only the latter are judged.
+    """
     requested = [20] * 20 + [60] * 20
     delivered = [20] * 19 + [40] + [60] * 20
     assert series(requested, delivered, jumps_s=(2.0,)).settled_s == pytest.approx(2.5)
 
 
 def test_a_shape_that_jumps_all_the_time_cannot_settle():
-    """When every window is left out nothing is known: None, and no overshoot, while bias and rmse still are."""
+    """When every window is left out nothing is known.
+
+    None, and no overshoot, while bias and rmse still are.
+    """
     found = series([50] * 20, [60] * 20, jumps_s=tuple(k * 0.4 for k in range(1, 5)))
     assert (found.settled_s, found.overshoot, found.bias) == (None, 0.0, pytest.approx(10.0))
 
 
-# -- which rows ---------------------------------------------------------------------------------------------------------------
+# -- which rows ------------------------------------------------------------------------------------
 
 
 def test_only_whole_rows_within_the_event_count():
     """Rows that begin before the start or end after the end are left out."""
     ends_s = np.array([0.05, 0.15, 0.25, 0.35, 0.45])
-    found = measure("cpu", ends_s, np.full(5, 0.1), np.full(5, 50.0), np.array([0.0, 50.0, 50.0, 50.0, 0.0]), 0.4)
+    found = measure(
+        "cpu",
+        ends_s,
+        np.full(5, 0.1),
+        np.full(5, 50.0),
+        np.array([0.0, 50.0, 50.0, 50.0, 0.0]),
+        0.4,
+    )
     assert (found.rows, found.bias) == (3, 0.0)
 
 
 def test_rows_on_the_edges_count():
     """A row from exactly the start and one to exactly the end are within, a microsecond of rounding included."""
     ends_s = np.array([1.0 - 5e-7, 2.0 + 5e-7])
-    assert measure("cpu", ends_s, np.array([1.0, 1.0]), np.full(2, 5.0), np.full(2, 5.0), 2.0).rows == 2
+    assert (
+        measure("cpu", ends_s, np.array([1.0, 1.0]), np.full(2, 5.0), np.full(2, 5.0), 2.0).rows
+        == 2
+    )
 
 
 def test_rows_without_a_value_are_left_out():
@@ -203,33 +236,66 @@ def test_without_rows_there_is_no_figure(delivered):
 
 def test_an_event_between_two_rows_gives_none():
     """An event shorter than a row holds no whole row."""
-    assert measure("cpu", np.array([0.5, 1.5]), np.ones(2), np.full(2, 5.0), np.full(2, 5.0), 0.3) is None
+    assert (
+        measure("cpu", np.array([0.5, 1.5]), np.ones(2), np.full(2, 5.0), np.full(2, 5.0), 0.3)
+        is None
+    )
 
 
 def test_a_row_of_no_length_is_no_row():
     """The very first row of a dataset stands for no time, so alone it gives None, and among others it changes nothing."""
-    assert measure("cpu", np.array([0.5]), np.array([0.0]), np.array([50.0]), np.array([50.0]), 1.0) is None
-    with_first = measure("cpu", np.array([0.0, 1.0]), np.array([0.0, 1.0]), np.full(2, 50.0), np.array([9.0, 50.0]), 1.0)
+    assert (
+        measure("cpu", np.array([0.5]), np.array([0.0]), np.array([50.0]), np.array([50.0]), 1.0)
+        is None
+    )
+    with_first = measure(
+        "cpu",
+        np.array([0.0, 1.0]),
+        np.array([0.0, 1.0]),
+        np.full(2, 50.0),
+        np.array([9.0, 50.0]),
+        1.0,
+    )
     assert (with_first.rows, with_first.bias) == (1, 0.0)
 
 
 def test_memory_is_the_mean_of_both_ends_of_a_row():
     """Resident bytes are read at a row's end, so a steady fill is compared with the mean over the row."""
     filled = np.arange(0, 11) * 100.0 * MIB
-    found = measure("memory", np.arange(0, 11) * 1.0, np.full(11, 1.0), np.concatenate([[0.0], (filled[1:] + filled[:-1]) / 2]), filled, 10.0)
+    found = measure(
+        "memory",
+        np.arange(0, 11) * 1.0,
+        np.full(11, 1.0),
+        np.concatenate([[0.0], (filled[1:] + filled[:-1]) / 2]),
+        filled,
+        10.0,
+    )
     assert (found.rows, found.bias, found.rmse) == (10, 0.0, 0.0)
 
 
-@given(st.lists(st.tuples(st.integers(1, 10), st.integers(0, 100), st.integers(0, 100)), min_size=1, max_size=40), st.sampled_from(["cpu", "disk"]))
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 10), st.integers(0, 100), st.integers(0, 100)),
+        min_size=1,
+        max_size=40,
+    ),
+    st.sampled_from(["cpu", "disk"]),
+)
 def test_the_figures_agree_with_each_other(drawn, resource):
     """For any rows: rmse is at least the bias, delivered is requested and bias, and settled lies within the event."""
-    lengths_s, requested, delivered = (np.array(column, dtype=float) for column in zip(*drawn, strict=True))
+    lengths_s, requested, delivered = (
+        np.array(column, dtype=float) for column in zip(*drawn, strict=True)
+    )
     lengths_s /= 10
     ends_s = np.cumsum(lengths_s)
     found = measure(resource, ends_s, lengths_s, requested, delivered, float(ends_s[-1]))
     assert found.rows == len(drawn)
-    assert found.requested_mean == pytest.approx(float((requested * lengths_s).sum() / lengths_s.sum()))
-    assert found.delivered_mean == pytest.approx(float((delivered * lengths_s).sum() / lengths_s.sum()))
+    assert found.requested_mean == pytest.approx(
+        float((requested * lengths_s).sum() / lengths_s.sum())
+    )
+    assert found.delivered_mean == pytest.approx(
+        float((delivered * lengths_s).sum() / lengths_s.sum())
+    )
     assert found.rmse >= abs(found.bias) - 1e-9
     assert found.overshoot >= 0
     assert found.settled_s is None or 0 <= found.settled_s <= ends_s[-1]
@@ -237,11 +303,16 @@ def test_the_figures_agree_with_each_other(drawn, resource):
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=5, max_size=40))
 def test_from_settled_on_every_window_is_within(drawn):
-    """Settling is what the format says: the earliest window start from which all windows are within the tolerance."""
+    """Settling is what the format says.
+
+    The earliest window start from which all windows are within the tolerance.
+    """
     requested, delivered = (np.array(column, dtype=float) for column in zip(*drawn, strict=True))
     found = series(requested, delivered)
     errors = [abs(np.mean((delivered - requested)[k : k + 5])) for k in range(len(requested) - 4)]
-    expected = next((k for k in range(len(errors)) if all(error <= 1.0 + 1e-9 for error in errors[k:])), None)
+    expected = next(
+        (k for k in range(len(errors)) if all(error <= 1.0 + 1e-9 for error in errors[k:])), None
+    )
     near_the_edge = any(abs(error - 1.0) < 1e-9 for error in errors)
     assert near_the_edge or (found.settled_s is None) == (expected is None)
     assert near_the_edge or expected is None or found.settled_s == pytest.approx(expected / 10)
@@ -253,9 +324,16 @@ def test_memory_of_an_event_that_begins_within_a_row_is_counted_from_what_was_he
     ends_s = np.arange(0.01, 2.1, 0.1)  # the first row began nine tenths before the event
     held = np.minimum(1000.0, 1000.0 * ends_s)
     requested = np.where(ends_s < 0.1, 100.0, 1000.0)
-    frame = pd.DataFrame({"dt_s": 0.1, "memory_requested_bytes": requested, "memory_delivered_bytes": held}, index=ends_s)
-    row = AnnotationRow("r", "x", "m", "memory", "constant", "bytes", 0.0, 2.0, actual_start_s=0.0, actual_end_s=2.0)
+    frame = pd.DataFrame(
+        {"dt_s": 0.1, "memory_requested_bytes": requested, "memory_delivered_bytes": held},
+        index=ends_s,
+    )
+    row = AnnotationRow(
+        "r", "x", "m", "memory", "constant", "bytes", 0.0, 2.0, actual_start_s=0.0, actual_end_s=2.0
+    )
     found = compare(event, 1.0, frame, row)
     whole = ends_s[1:][ends_s[1:] <= 2.0]
-    true = np.mean([np.minimum(1000.0, 1000.0 * np.linspace(end_s - 0.1, end_s, 50)).mean() for end_s in whole])
+    true = np.mean(
+        [np.minimum(1000.0, 1000.0 * np.linspace(end_s - 0.1, end_s, 50)).mean() for end_s in whole]
+    )
     assert found.delivered_mean == pytest.approx(true, abs=2.0)

@@ -1,4 +1,7 @@
-"""Locks and pipes in a process that forks: a fork keeps none of them, and a lock that nobody inherits is let go for all copies."""
+"""Locks and pipes in a process that forks.
+
+A fork keeps none of them, and a lock that nobody inherits is let go for all copies.
+"""
 
 import ctypes
 import errno
@@ -27,7 +30,11 @@ def fork():
         read_end, write_end = os.pipe()
         pid = os.fork()
         if pid == 0:
-            names = (os.readlink(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{number}"))
+            names = (
+                os.readlink(f"/proc/self/fd/{number}")
+                for number in os.listdir("/proc/self/fd")
+                if os.path.lexists(f"/proc/self/fd/{number}")
+            )
             os.write(write_end, "\n".join(names).encode())
             os.close(write_end)
             signal.pause()
@@ -107,7 +114,10 @@ def test_a_fork_does_not_keep_a_child_of_ours_alive(fork):
 
 @pytest.mark.parametrize("is_load_gone", [True, False])
 def test_what_a_c_library_forks_keeps_the_lock_only_while_load_may_have_it(tmp_path, is_load_gone):
-    """Such a fork runs no hook. Once all load has ended the lock is taken from every copy; before that it stays with the load."""
+    """Such a fork runs no hook.
+
+    Once all load has ended the lock is taken from every copy; before that it stays with the load.
+    """
     lock = MachineLock([str(tmp_path)])
     lock.take()
     libc = ctypes.CDLL(None)
@@ -123,11 +133,24 @@ def test_what_a_c_library_forks_keeps_the_lock_only_while_load_may_have_it(tmp_p
         os.waitpid(pid, 0)
 
 
-@pytest.mark.parametrize(("ends", "is_let_go"), [((), True), ((True,), True), ((True, True), True), ((True, False), False), ((True, None), False)])
-def test_the_machine_is_taken_from_all_copies_only_when_all_load_ended_by_itself(tmp_path, monkeypatch, ends, is_let_go):
+@pytest.mark.parametrize(
+    ("ends", "is_let_go"),
+    [
+        ((), True),
+        ((True,), True),
+        ((True, True), True),
+        ((True, False), False),
+        ((True, None), False),
+    ],
+)
+def test_the_machine_is_taken_from_all_copies_only_when_all_load_ended_by_itself(
+    tmp_path, monkeypatch, ends, is_let_go
+):
     """A load host that was killed, or that still runs in a thread, may have left processes that hold the machine, rightly."""
     seen = []
-    monkeypatch.setattr(MachineLock, "release", lambda self, *, is_load_gone=False: seen.append(is_load_gone))
+    monkeypatch.setattr(
+        MachineLock, "release", lambda self, *, is_load_gone=False: seen.append(is_load_gone)
+    )
     admission = Admission(lambda _: None, [str(tmp_path)])
     for is_clean in ends:
         admission.note_load()
@@ -166,10 +189,16 @@ def test_a_filesystem_that_cannot_lock_is_named(tmp_path, monkeypatch, number, w
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    take = {"machine": MachineLock([str(tmp_path)]).take, "data folder": _alone_in(tmp_path).__enter__}[what]
+    take = {
+        "machine": MachineLock([str(tmp_path)]).take,
+        "data folder": _alone_in(tmp_path).__enter__,
+    }[what]
     with pytest.raises(HarnessFailure) as failure:
         take()
-    assert str(failure.value).endswith(f"cannot be locked ({os.strerror(number)}): its filesystem has no locks, or none are left; put it on a local filesystem")
+    assert str(failure.value).endswith(
+        f"cannot be locked ({os.strerror(number)}): its filesystem has no locks, or none are left;"
+        " put it on a local filesystem"
+    )
     assert str(tmp_path) in str(failure.value)
 
 

@@ -1,4 +1,7 @@
-"""The dataset of a machine in parts: a row a part and moment, read part by part or put together again."""
+"""The dataset of a machine in parts.
+
+A row a part and moment, read part by part or put together again.
+"""
 
 import pytest
 from runs import ZERO_S, csv_row, make_folder, write_dataset
@@ -13,7 +16,13 @@ def folder(tmp_path):
     lines = []
     for step in range(3):
         for part, cpu, held in (("p0", 80, 1000), ("p1", 20, 3000)):
-            values = {"partition": part, "experiment": f"on {part}" if step else "", "cpu_percent": cpu, "memory_delivered_bytes": held, "load1": 1.5}
+            values = {
+                "partition": part,
+                "experiment": f"on {part}" if step else "",
+                "cpu_percent": cpu,
+                "memory_delivered_bytes": held,
+                "load1": 1.5,
+            }
             lines.append(csv_row(ZERO_S + step / 10, **values))
     write_dataset(made, lines)
     return made
@@ -23,7 +32,10 @@ def folder(tmp_path):
 def test_interval_is_that_of_the_part(folder, partition):
     """The time since the row before is that of the same part, also where only a window is read."""
     with folder.open_dataset() as dataset:
-        whole, window = read_frame(dataset, partition=partition), read_frame(dataset, ZERO_S + 0.05, None, partition)
+        whole, window = (
+            read_frame(dataset, partition=partition),
+            read_frame(dataset, ZERO_S + 0.05, None, partition),
+        )
     assert whole["dt_s"].dropna().tolist() == pytest.approx([0.1] * (2 if partition else 4))
     assert window["dt_s"].tolist() == pytest.approx([0.1] * (2 if partition else 4))
     assert set(whole["partition"]) == ({partition} if partition else {"p0", "p1"})

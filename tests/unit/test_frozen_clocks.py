@@ -1,4 +1,7 @@
-"""Whatever a test does to the clocks of its process: ours go on, and nothing of ours that runs there waits by another."""
+"""Whatever a test does to the clocks of its process.
+
+Ours go on, and nothing of ours that runs there waits by another.
+"""
 
 import ast
 import datetime as dt
@@ -19,7 +22,16 @@ OWN_PROCESSES = (
     "stress/mem_stress.py", "telemetry/probe.py", "telemetry/psutil_logger.py",
 )  # fmt: skip
 REPLACEABLE = {
-    "time": {"monotonic", "monotonic_ns", "time", "time_ns", "sleep", "perf_counter", "perf_counter_ns", "localtime"},
+    "time": {
+        "monotonic",
+        "monotonic_ns",
+        "time",
+        "time_ns",
+        "sleep",
+        "perf_counter",
+        "perf_counter_ns",
+        "localtime",
+    },
     "datetime": {"now", "utcnow", "today"},
     "date": {"today"},
     "select": {"select"},  # it knows no descriptor above 1,023
@@ -36,13 +48,29 @@ def replaceable_names(source):
     """Return what a module takes from clocks that a test can replace, by name."""
     found = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in REPLACEABLE.get(node.value.id, ()):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.attr in REPLACEABLE.get(node.value.id, ())
+        ):
             found.append(f"{node.value.id}.{node.attr}")
         if isinstance(node, ast.ImportFrom) and node.module == "time":
             found += [f"from time import {name.name}" for name in node.names]
-        is_wait = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("wait", "communicate")
-        if is_wait and ast.unparse(node.func.value).rpartition(".")[2] in ("process", "worker", "child", "_starter") and (node.args or node.keywords):
-            found.append(f"{ast.unparse(node.func)} with a timeout, which subprocess takes from time.monotonic")
+        is_wait = (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("wait", "communicate")
+        )
+        if (
+            is_wait
+            and ast.unparse(node.func.value).rpartition(".")[2]
+            in ("process", "worker", "child", "_starter")
+            and (node.args or node.keywords)
+        ):
+            found.append(
+                f"{ast.unparse(node.func)} with a timeout, which subprocess takes from"
+                " time.monotonic"
+            )
     return found
 
 
@@ -54,7 +82,14 @@ def test_session_side_modules_take_time_from_the_clock_module_alone(name):
 
 @pytest.mark.parametrize(
     "source",
-    ["import time\ntime.monotonic()", "from time import sleep", "x = datetime.now(UTC)", "select.select([], [], [])", "process.wait(1.0)", "default=time.time"],
+    [
+        "import time\ntime.monotonic()",
+        "from time import sleep",
+        "x = datetime.now(UTC)",
+        "select.select([], [], [])",
+        "process.wait(1.0)",
+        "default=time.time",
+    ],
 )
 def test_the_search_finds_each_kind(source):
     """The rule above is not held by a search that finds nothing."""
@@ -73,8 +108,16 @@ def frozen(monkeypatch):
     real = time.clock_gettime, time.clock_gettime_ns
     for name in ("monotonic", "time", "perf_counter"):
         monkeypatch.setattr(time, name, lambda: 1_577_836_800.0)
-    monkeypatch.setattr(time, "clock_gettime", lambda number: 1_577_836_800.0 if number == time.CLOCK_REALTIME else real[0](number))
-    monkeypatch.setattr(time, "clock_gettime_ns", lambda number: 1_577_836_800 * 10**9 if number == time.CLOCK_REALTIME else real[1](number))
+    monkeypatch.setattr(
+        time,
+        "clock_gettime",
+        lambda number: 1_577_836_800.0 if number == time.CLOCK_REALTIME else real[0](number),
+    )
+    monkeypatch.setattr(
+        time,
+        "clock_gettime_ns",
+        lambda number: 1_577_836_800 * 10**9 if number == time.CLOCK_REALTIME else real[1](number),
+    )
     monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setattr(dt, "datetime", Frozen)
     return real
@@ -93,7 +136,9 @@ def test_our_clocks_go_on_while_those_of_the_process_stand(frozen):
 def test_texts_bear_the_real_year(frozen):
     """Annotations, run ids and run.json are of now, not of the year that the test froze."""
     year = f"{time.gmtime(int(frozen[0](time.CLOCK_REALTIME))).tm_year}"
-    assert [text[:4] for text in (utc_text(clock.monotonic_s()), clock.now_text(), draw_run_id())] == [year] * 3
+    assert [
+        text[:4] for text in (utc_text(clock.monotonic_s()), clock.now_text(), draw_run_id())
+    ] == [year] * 3
 
 
 def test_a_clock_that_stands_is_noticed(monkeypatch):
@@ -104,7 +149,11 @@ def test_a_clock_that_stands_is_noticed(monkeypatch):
 
 @pytest.mark.parametrize(
     ("instant_s", "text"),
-    [(0.0, "1970-01-01T00:00:00.000000Z"), (1_577_836_799.9999999, "2020-01-01T00:00:00.000000Z"), (951_782_400.25, "2000-02-29T00:00:00.250000Z")],
+    [
+        (0.0, "1970-01-01T00:00:00.000000Z"),
+        (1_577_836_799.9999999, "2020-01-01T00:00:00.000000Z"),
+        (951_782_400.25, "2000-02-29T00:00:00.250000Z"),
+    ],
 )
 def test_an_instant_is_written_with_microseconds(instant_s, text):
     """Also where rounding reaches the next second, and on a leap day."""

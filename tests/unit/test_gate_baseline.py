@@ -17,7 +17,14 @@ NAME = MEASURE.name
 def session(number, value, fingerprint="f", schedule="s", **more):
     """A session that measured one value."""
     return SessionFigures(
-        f"run-{number}", f"2026-01-{1 + number % 28:02d}T00:00:00Z", fingerprint, {"psutil": "7"}, {NAME: value}, {NAME: 3}, {"test_a": schedule}, **more
+        f"run-{number}",
+        f"2026-01-{1 + number % 28:02d}T00:00:00Z",
+        fingerprint,
+        {"psutil": "7"},
+        {NAME: value},
+        {NAME: 3},
+        {"test_a": schedule},
+        **more,
     )
 
 
@@ -29,14 +36,20 @@ def baseline(count=10, spread=0.005, level=100.0):
     return found
 
 
-@pytest.mark.parametrize(("value", "status"), [(100.0, "PASSED"), (90.0, "PASSED"), (110.0, "REGRESSED"), (102.8, "UNDECIDED")])
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [(100.0, "PASSED"), (90.0, "PASSED"), (110.0, "REGRESSED"), (102.8, "UNDECIDED")],
+)
 def test_one_new_session_is_judged_by_the_spread_between_sessions(value, status):
     """What is surely worse by the threshold regresses, what is surely not passes, what is between is open."""
     assert baseline().judge(session(99, value), [MEASURE]).status == status
 
 
 def test_a_session_of_the_same_machine_by_another_fingerprint_is_judged_and_kept():
-    """A baseline of before a fingerprint changed goes on, and takes the new one; other names are kept in no file."""
+    """A baseline of before a fingerprint changed goes on, and takes the new one.
+
+    Other names are kept in no file.
+    """
     new = session(99, 100.0, fingerprint="new", known_as=("f",))
     assert baseline().judge(new, [MEASURE]).status == "PASSED"
     after = baseline().with_session(new, [MEASURE])
@@ -58,7 +71,12 @@ def test_seven_sessions_judge_nothing():
     [
         (session(99, 100.0, fingerprint="g"), "the run is of machine g, the baseline of f"),
         (session(99, 100.0, schedule="other"), "another schedule hash"),
-        (SessionFigures("run-99", "2026-02-01T00:00:00Z", "f", faults={NAME: "latency_ms is nan"}), "latency_ms is nan"),
+        (
+            SessionFigures(
+                "run-99", "2026-02-01T00:00:00Z", "f", faults={NAME: "latency_ms is nan"}
+            ),
+            "latency_ms is nan",
+        ),
     ],
     ids=["machine", "schedule", "no value"],
 )
@@ -70,7 +88,10 @@ def test_what_is_not_the_same_is_never_compared(new, reason):
 
 
 def test_a_measure_that_the_baseline_lacks_is_undecided():
-    """What was declared since then waits for sessions; what is declared no longer is missed, too."""
+    """What was declared since then waits for sessions.
+
+    What is declared no longer is missed, too.
+    """
     new = declare("test_a", "rps", better="higher")
     judgement = baseline().judge(session(99, 100.0), [MEASURE, new])
     assert [verdict.status for verdict in judgement.verdicts] == ["PASSED", "UNDECIDED"]
@@ -105,7 +126,10 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
         (json.dumps(data), "was edited or damaged"),
         ("{", "is no JSON"),
         ("[]", "format is None"),
-        ('{"format": "twin-baseline/2"}', "format is 'twin-baseline/2'; expected 'twin-baseline/1'"),
+        (
+            '{"format": "twin-baseline/2"}',
+            "format is 'twin-baseline/2'; expected 'twin-baseline/1'",
+        ),
         ("[" * 100_000, "is no JSON"),
     ):
         path.write_text(text)
@@ -117,17 +141,25 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
 
 def test_sessions_are_added_once_and_from_one_machine():
     """The same run twice, or a run of another machine, is refused."""
-    for bad, sentence in ((session(3, 100.0), "in the baseline already"), (session(99, 100.0, fingerprint="g"), "is of machine g")):
+    for bad, sentence in (
+        (session(3, 100.0), "in the baseline already"),
+        (session(99, 100.0, fingerprint="g"), "is of machine g"),
+    ):
         with pytest.raises(InvalidInput, match=sentence):
             baseline().with_session(bad, [MEASURE])
 
 
 def test_the_level_moves_by_accept_alone():
-    """A session that is surely worse or better is not saved; accepted, it begins a new level with the old spread."""
+    """A session that is surely worse or better is not saved.
+
+    Accepted, it begins a new level with the old spread.
+    """
     for value in (150.0, 60.0):
         with pytest.raises(InvalidInput, match="twin gate accept"):
             added(baseline(), session(99, value), [MEASURE], "b.json")
-    moved = baseline().with_session(session(99, 150.0), [MEASURE], note="new codec", is_new_level=True)
+    moved = baseline().with_session(
+        session(99, 150.0), [MEASURE], note="new codec", is_new_level=True
+    )
     assert moved.level == 1
     assert moved.judge(session(100, 150.5), [MEASURE]).status == "PASSED"
     assert moved.judge(session(100, 170.0), [MEASURE]).status == "REGRESSED"
@@ -142,7 +174,10 @@ def test_while_it_is_collected_everything_is_kept():
 
 
 def test_trend_finds_a_step_and_nothing_else():
-    """A step of ten spreads is found at its session; a quiet series has no change point in 200 tries."""
+    """A step of ten spreads is found at its session.
+
+    A quiet series has no change point in 200 tries.
+    """
     quiet = baseline(20)
     step = quiet
     for number in range(20, 30):
@@ -160,11 +195,19 @@ def test_history_is_a_table_with_a_row_a_session():
     assert heading == "time,run,level,test_a__latency_ms"
     assert len(rows) == 10
     assert rows[0].startswith("2026-01-01 00:00:00 +0000,run-0,0,100")
-    assert json.loads(trend.otava_yaml(baseline(), "h.csv"))["tests"]["twin"]["metrics"]["test_a__latency_ms"]["direction"] == -1
+    assert (
+        json.loads(trend.otava_yaml(baseline(), "h.csv"))["tests"]["twin"]["metrics"][
+            "test_a__latency_ms"
+        ]["direction"]
+        == -1
+    )
 
 
 def test_todays_declaration_counts_and_another_direction_is_no_comparison():
-    """A threshold that was narrowed since is the narrow one; a figure that should be high now cannot be compared."""
+    """A threshold that was narrowed since is the narrow one.
+
+    A figure that should be high now cannot be compared.
+    """
     wide = declare("test_a", "latency_ms", better="lower", unit="ms", threshold="50%")
     found = Baseline("f")
     for number, noise in enumerate(np.random.default_rng(1).normal(0, 0.005, 10)):

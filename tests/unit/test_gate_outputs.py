@@ -13,14 +13,25 @@ from twin_harness.gate.verdict import Evidence, Judgement, judge_pairs
 HOSTILE = "<img src=x onerror=alert(1)>|`rm`\n::error::[a](javascript:x)\x1b[31m\u202e @user"
 
 
-def judgement(*changes, test="scenarios/test_service.py::test_service_beside_memory_load", spread=0.005, **more):
+def judgement(
+    *changes,
+    test="scenarios/test_service.py::test_service_beside_memory_load",
+    spread=0.005,
+    **more,
+):
     """A judgement of one measure a change."""
     rng = np.random.default_rng(1)
     evidence = []
     for number, change in enumerate(changes):
         measure = declare(f"{test}[{number}]", "latency_median_ms", better="lower", unit="ms")
         noise = np.exp(rng.normal(0, spread, 12))
-        evidence.append(Evidence(measure, (4.0,) * 6 + (4.1,) * 6, tuple(np.array((4.0,) * 6 + (4.1,) * 6) * change * noise)))
+        evidence.append(
+            Evidence(
+                measure,
+                (4.0,) * 6 + (4.1,) * 6,
+                tuple(np.array((4.0,) * 6 + (4.1,) * 6) * change * noise),
+            )
+        )
     return Judgement(judge_pairs(evidence), "paired", **more)
 
 
@@ -28,17 +39,27 @@ def judgement(*changes, test="scenarios/test_service.py::test_service_beside_mem
 def test_terminal_lines_are_no_wider_than_the_terminal(width):
     """Verdict first, then the table, then the next command, and no line is too wide."""
     lines = outputs.terminal_lines(judgement(1.2, 1.0, 0.8, doubts=("x " * 100,)), width)
-    assert "".join(lines[:2]).startswith("REGRESSED: candidate against base, 3 measures: 1 REGRESSED,")
+    assert "".join(lines[:2]).startswith(
+        "REGRESSED: candidate against base, 3 measures: 1 REGRESSED,"
+    )
     assert max(map(len, lines)) <= max(width, 72)
     rows = [line for line in lines if line.startswith("…") or "latency" in line]
-    assert [word in row for word, row in zip(("REGRESSED", "IMPROVED", "PASSED"), rows, strict=False)] == [True] * 3
+    assert [
+        word in row for word, row in zip(("REGRESSED", "IMPROVED", "PASSED"), rows, strict=False)
+    ] == [True] * 3
     assert lines[-1].strip() or lines[-2].startswith("next:")
 
 
 def hostile():
     found = judgement(1.2)
     verdict = found.verdicts[0]
-    return replace(found, verdicts=(replace(verdict, measure=replace(verdict.measure, test=HOSTILE), reason=HOSTILE),), doubts=(HOSTILE,))
+    return replace(
+        found,
+        verdicts=(
+            replace(verdict, measure=replace(verdict.measure, test=HOSTILE), reason=HOSTILE),
+        ),
+        doubts=(HOSTILE,),
+    )
 
 
 def test_names_cannot_leave_their_place():
@@ -68,7 +89,9 @@ def test_github_action_benchmark_reads_it():
     (entry,) = json.loads(outputs.github_benchmark(judgement(1.2)))
     assert set(entry) == {"name", "unit", "value", "extra"}
     assert entry["value"] == pytest.approx(4.86, abs=0.1)
-    rate = replace(judgement(1.2).verdicts[0], measure=declare("t", "rps", better="higher", unit="1/s"))
+    rate = replace(
+        judgement(1.2).verdicts[0], measure=declare("t", "rps", better="higher", unit="1/s")
+    )
     (entry,) = json.loads(outputs.github_benchmark(Judgement((rate,), "paired")))
     assert (entry["value"], entry["unit"]) == (pytest.approx(1 / rate.candidate), "1/(1/s)")
 

@@ -1,4 +1,7 @@
-"""The gate in the EDA report: there when something was judged, a notice when it cannot be read, absent otherwise."""
+"""The gate in the EDA report.
+
+There when something was judged, a notice when it cannot be read, absent otherwise.
+"""
 
 from types import SimpleNamespace
 
@@ -15,10 +18,22 @@ def judged(*changes):
     """The gate.json of some measures."""
     rng = np.random.default_rng(1)
     evidence = [
-        Evidence(declare(f"<b>test_{number}", "ms", better="lower"), (4.0,) * 12, tuple(4.0 * change * np.exp(rng.normal(0, 0.005, 12))))
+        Evidence(
+            declare(f"<b>test_{number}", "ms", better="lower"),
+            (4.0,) * 12,
+            tuple(4.0 * change * np.exp(rng.normal(0, 0.005, 12))),
+        )
         for number, change in enumerate(changes)
     ]
-    return Judgement(judge_pairs([*evidence, Evidence(declare("test_x", "rps", better="higher"), fault="it never started")]), "paired").to_json()
+    return Judgement(
+        judge_pairs(
+            [
+                *evidence,
+                Evidence(declare("test_x", "rps", better="higher"), fault="it never started"),
+            ]
+        ),
+        "paired",
+    ).to_json()
 
 
 @pytest.fixture
@@ -53,7 +68,14 @@ def test_every_measure_has_a_line_and_a_row(sections):
     assert "test_x" not in picture.alt
 
 
-@pytest.mark.parametrize("damage", [{"verdicts": [{"measure": {"what": 1}}]}, {"verdicts": [{}]}, {"verdicts": [{"measure": None}]}])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"verdicts": [{"measure": {"what": 1}}]},
+        {"verdicts": [{}]},
+        {"verdicts": [{"measure": None}]},
+    ],
+)
 def test_a_damaged_gate_is_a_notice(sections, damage):
     """A file that cannot be read does not cost the rest of the report."""
     (section,) = sections(damage)

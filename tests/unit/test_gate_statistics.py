@@ -1,4 +1,7 @@
-"""The gate's statistics: exact where they say so, and equal to a reference or to simulation elsewhere."""
+"""The gate's statistics.
+
+Exact where they say so, and equal to a reference or to simulation elsewhere.
+"""
 
 import itertools
 from math import inf
@@ -15,7 +18,10 @@ EFFECTS = st.lists(st.floats(-1, 1).map(lambda value: round(value, 3)), min_size
 
 def brute_p(effects):
     """The share of all ways to flip signs whose sum is at least the observed one."""
-    sums = [sum(sign * value for sign, value in zip(signs, effects, strict=True)) for signs in itertools.product((1, -1), repeat=len(effects))]
+    sums = [
+        sum(sign * value for sign, value in zip(signs, effects, strict=True))
+        for signs in itertools.product((1, -1), repeat=len(effects))
+    ]
     return sum(total >= sum(effects) - 1e-12 for total in sums) / len(sums)
 
 
@@ -40,7 +46,9 @@ def test_bound_is_where_the_test_turns(effects, confidence):
 @given(EFFECTS)
 def test_lower_bound_mirrors_the_upper_one(effects):
     """Bounds change places and signs with the effects."""
-    assert statistics.lower_bound(effects, 0.75) == -statistics.upper_bound([-value for value in effects], 0.75)
+    assert statistics.lower_bound(effects, 0.75) == -statistics.upper_bound(
+        [-value for value in effects], 0.75
+    )
 
 
 def test_false_alarms_are_as_rare_as_promised():
@@ -52,7 +60,10 @@ def test_false_alarms_are_as_rare_as_promised():
 
 
 def test_many_pairs_are_drawn_and_still_valid():
-    """Beyond 16 pairs ways are drawn by a fixed seed: the p-value is the same each time and near the normal one."""
+    """Beyond 16 pairs ways are drawn by a fixed seed.
+
+    The p-value is the same each time and near the normal one.
+    """
     effects = np.random.default_rng(2).normal(0.1, 1.0, 30)
     z = effects.sum() / np.sqrt((effects**2).sum())
     assert statistics.sign_flip_p(effects) == statistics.sign_flip_p(effects)
@@ -66,8 +77,13 @@ def test_adjusted_p_values_keep_their_order(p_values):
     """Adjusting never makes a p-value smaller, never turns two around, and is never above 1."""
     for adjust in (statistics.holm, statistics.benjamini_hochberg):
         adjusted = adjust(p_values)
-        assert all(raw <= value + 1e-15 and value <= 1 for raw, value in zip(p_values, adjusted, strict=True))
-        assert [value for _, value in sorted(zip(p_values, adjusted, strict=True))] == sorted(adjusted)
+        assert all(
+            raw <= value + 1e-15 and value <= 1
+            for raw, value in zip(p_values, adjusted, strict=True)
+        )
+        assert [value for _, value in sorted(zip(p_values, adjusted, strict=True))] == sorted(
+            adjusted
+        )
 
 
 def test_adjusted_p_values_are_those_of_the_references():
@@ -76,7 +92,9 @@ def test_adjusted_p_values_are_those_of_the_references():
 
     p_values = [0.01, 0.04, 0.03, 0.005]
     assert statistics.holm(p_values) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert statistics.benjamini_hochberg(p_values) == pytest.approx(list(false_discovery_control(p_values)))
+    assert statistics.benjamini_hochberg(p_values) == pytest.approx(
+        list(false_discovery_control(p_values))
+    )
 
 
 @pytest.mark.parametrize(("family", "pairs"), [(1, 7), (2, 8), (20, 11), (40, 12), (41, 13)])
@@ -85,7 +103,9 @@ def test_pairs_needed(family, pairs):
     assert statistics.pairs_needed(family, 0.01) == pairs
 
 
-@pytest.mark.parametrize(("spread", "pairs", "family"), [(0.02, 12, 20), (0.03, 12, 4), (0.01, 9, 1)])
+@pytest.mark.parametrize(
+    ("spread", "pairs", "family"), [(0.02, 12, 20), (0.03, 12, 4), (0.01, 9, 1)]
+)
 def test_smallest_visible_effect_is_the_empirical_one(spread, pairs, family):
     """An effect of the size that is printed is called in about 80 % of simulated experiments."""
     threshold, alpha = 0.03, 0.01 / family
@@ -108,7 +128,10 @@ def test_one_new_session_sees_from(sessions, spreads):
 
 
 def test_spread_is_pooled_within_levels():
-    """A level that was accepted is no spread: it is taken within levels, the centre is that of the last one."""
+    """A level that was accepted is no spread.
+
+    It is taken within levels, the centre is that of the last one.
+    """
     rng = np.random.default_rng(3)
     before, after = rng.normal(0, 0.01, 10), rng.normal(0.5, 0.01, 3)
     predicted = statistics.predict_session([before, after])

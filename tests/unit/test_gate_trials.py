@@ -19,7 +19,16 @@ QUIET = Environment(0.0, 5.0, 1.0)
 
 def trial(pair, variant, value=100.0, environment=QUIET, **more):
     """One run that gave a value."""
-    return t.Trial("test_a", variant, pair, 0, (MEASURE,), {"latency_ms": value}, environment=environment, **more)
+    return t.Trial(
+        "test_a",
+        variant,
+        pair,
+        0,
+        (MEASURE,),
+        {"latency_ms": value},
+        environment=environment,
+        **more,
+    )
 
 
 def pairs_of(numbers, change=1.0, spread=0.005, **more):
@@ -28,13 +37,19 @@ def pairs_of(numbers, change=1.0, spread=0.005, **more):
     found = []
     for number in numbers:
         noise = np.exp(rng.normal(0, spread, 2))
-        found += [trial(number, "base", 100 * noise[0], **more), trial(number, "candidate", 100 * change * noise[1], **more)]
+        found += [
+            trial(number, "base", 100 * noise[0], **more),
+            trial(number, "candidate", 100 * change * noise[1], **more),
+        ]
     return found
 
 
 @given(st.integers(0, 2**31), st.integers(1, 64))
 def test_order_is_balanced_and_drawn_by_seed(seed, pairs):
-    """The candidate comes first in half of the pairs; the same seed and test give the same order, and spares have one, too."""
+    """The candidate comes first in half of the pairs.
+
+    The same seed and test give the same order, and spares have one, too.
+    """
     order = t.order_of(seed, "test_a", pairs)
     assert sum(order[:pairs]) == pairs // 2
     assert len(order) == pairs + t.SPARES
@@ -43,33 +58,50 @@ def test_order_is_balanced_and_drawn_by_seed(seed, pairs):
 
 def test_order_differs_between_tests_and_seeds():
     """No order is everybody's: drift over a session hits tests differently."""
-    assert len({tuple(t.order_of(seed, name, 12)) for seed in (0, 1) for name in ("a", "b", "c")}) == 6
+    assert (
+        len({tuple(t.order_of(seed, name, 12)) for seed in (0, 1) for name in ("a", "b", "c")}) == 6
+    )
 
 
 def test_trials_survive_a_file():
     """A trial is the same after JSON; what is none is refused in one sentence."""
     one = trial(3, "base", begin_s=1.5, faults={"x": "why"}, schedule="ab")
     assert t.Trial.from_json(json.loads(json.dumps(one.to_json()))) == one
-    for broken in ({}, {"test": "a"}, {**one.to_json(), "measures": [{"what": 1}]}, {**one.to_json(), "values": None}):
+    for broken in (
+        {},
+        {"test": "a"},
+        {**one.to_json(), "measures": [{"what": 1}]},
+        {**one.to_json(), "values": None},
+    ):
         with pytest.raises(InvalidInput, match="gate record cannot be read"):
             t.Trial.from_json(broken)
 
 
 def test_a_shift_that_all_pairs_share_is_no_fault_of_the_environment():
-    """A candidate that needs more CPU is others' work in every pair; one pair beside a neighbour is unfit."""
-    shared = [(Environment(0, 5 + 0.1 * i, 1.0), Environment(0, 25 + 0.2 * i, 1.0)) for i in range(12)]
+    """A candidate that needs more CPU is others' work in every pair.
+
+    One pair beside a neighbour is unfit.
+    """
+    shared = [
+        (Environment(0, 5 + 0.1 * i, 1.0), Environment(0, 25 + 0.2 * i, 1.0)) for i in range(12)
+    ]
     assert unfit_pairs(shared) == {}
     shared[4] = (Environment(0, 5, 1.0), Environment(0, 60, 1.0))
     assert list(unfit_pairs(shared)) == [4]
     assert "others' CPU time" in unfit_pairs(shared)[4]
 
 
-@pytest.mark.parametrize(("name", "below", "above"), [("steal_percent", 0.9, 1.2), ("background_percent", 1.9, 2.2), ("calibration_ms", 1.04, 1.06)])
+@pytest.mark.parametrize(
+    ("name", "below", "above"),
+    [("steal_percent", 0.9, 1.2), ("background_percent", 1.9, 2.2), ("calibration_ms", 1.04, 1.06)],
+)
 def test_floors_of_the_environment(name, below, above):
     """Where pairs do not differ at all, a difference counts from a point of steal, two of background, five percent of calibration."""
     base = 1.0 if name == "calibration_ms" else 0.0
     for value, is_unfit in ((below, False), (above, True)):
-        pairs = [(Environment(**{name: base}), Environment(**{name: base}))] * 11 + [(Environment(**{name: base}), Environment(**{name: value}))]
+        pairs = [(Environment(**{name: base}), Environment(**{name: base}))] * 11 + [
+            (Environment(**{name: base}), Environment(**{name: value}))
+        ]
         assert bool(unfit_pairs(pairs)) == is_unfit
 
 
@@ -86,7 +118,9 @@ def test_done_pairs_are_not_run_again():
     """What a resumed run holds counts; half a pair does not."""
     found = [*pairs_of(range(5)), trial(5, "base")]
     assert [number for number in range(8) if wanted(found, number)] == [5, 6, 7]
-    assert not wanted([*pairs_of(range(11)), trial(11, "base")], 12)  # the last pair is under way: no spare for it yet
+    assert not wanted(
+        [*pairs_of(range(11)), trial(11, "base")], 12
+    )  # the last pair is under way: no spare for it yet
 
 
 def test_spares_replace_unfit_pairs_alone():
@@ -94,7 +128,13 @@ def test_spares_replace_unfit_pairs_alone():
     good = pairs_of(range(12))
     assert not any(wanted(good, number) for number in (12, 13, 14))
     noisy = Environment(20.0, 5.0, 1.0)
-    bad = [*pairs_of(range(10)), trial(10, "base"), trial(10, "candidate", environment=noisy), trial(11, "base", environment=noisy), trial(11, "candidate")]
+    bad = [
+        *pairs_of(range(10)),
+        trial(10, "base"),
+        trial(10, "candidate", environment=noisy),
+        trial(11, "base", environment=noisy),
+        trial(11, "candidate"),
+    ]
     assert wanted(bad, 12)
     assert wanted([*bad, *pairs_of([12])], 13)
     assert not wanted([*bad, *pairs_of([12, 13])], 14)
@@ -102,7 +142,10 @@ def test_spares_replace_unfit_pairs_alone():
 
 def test_a_test_that_never_gives_a_pair_is_given_up():
     """After three pairs that broke off, and none that did not, no more are tried."""
-    broken = [trial(number, "candidate", faults={"": "its test failed: does not start"}) for number in range(3)]
+    broken = [
+        trial(number, "candidate", faults={"": "its test failed: does not start"})
+        for number in range(3)
+    ]
     assert wanted(broken[:2], 2)
     assert not wanted(broken, 3)
     assert wanted([*broken, *pairs_of([3])], 4)
@@ -119,7 +162,9 @@ def test_stops_after_six_pairs_when_nothing_is_open():
 
 def test_a_stopped_session_is_judged_by_what_stopped_it():
     """Pairs that were under way at the stop change nothing."""
-    judgement = t.judge_all([*pairs_of(range(6)), *pairs_of([6], change=3.0)], NAMES, [MEASURE], planned=12, seed=0)
+    judgement = t.judge_all(
+        [*pairs_of(range(6)), *pairs_of([6], change=3.0)], NAMES, [MEASURE], planned=12, seed=0
+    )
     assert judgement.status == "PASSED"
     assert (judgement.facts["stopped_at"], judgement.verdicts[0].n) == (6, 6)
 
@@ -148,15 +193,32 @@ def test_nothing_measured_is_undecided():
 def test_pairs_that_cannot_decide_are_refused_with_the_number_needed():
     """Before anything runs: too few pairs for the family."""
     t.check_pairs(11, 20)
-    with pytest.raises(InvalidInput, match=r"10 pairs can never tell a regression over a family of 20 .* expected 11 or more"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"10 pairs can never tell a regression over a family of 20 .* expected 11 or more",
+    ):
         t.check_pairs(10, 20)
 
 
 def test_missing_figures_withhold_the_verdict():
-    """Which runs lack a figure may be the candidate's own doing: the rest is no fair sample, so nothing passes, and the sentence counts them."""
+    """Which runs lack a figure may be the candidate's own doing.
+
+    The rest is no fair sample, so nothing passes, and the sentence counts them.
+    """
     found = pairs_of(range(12), spread=0.02)
     for number in (1, 4, 7):
-        found.append(t.Trial("test_a", "candidate", number, 1, (MEASURE,), {}, {"latency_ms": "latency_ms is nan"}, environment=QUIET))
+        found.append(
+            t.Trial(
+                "test_a",
+                "candidate",
+                number,
+                1,
+                (MEASURE,),
+                {},
+                {"latency_ms": "latency_ms is nan"},
+                environment=QUIET,
+            )
+        )
     judgement = t.judge_all(found, NAMES, [MEASURE], planned=12, seed=0)
     assert judgement.status == "UNDECIDED"
     assert "latency_ms is nan (in 3 of 12 pairs)" in judgement.verdicts[0].reason
@@ -164,14 +226,27 @@ def test_missing_figures_withhold_the_verdict():
 
 def test_an_environment_that_nobody_knows_is_not_fit():
     """Where not one figure of steal, others' work or the probe is known, nothing is said."""
-    judgement = t.judge_all(pairs_of(range(12), change=1.5, environment=Environment()), NAMES, [MEASURE], planned=12, seed=0)
+    judgement = t.judge_all(
+        pairs_of(range(12), change=1.5, environment=Environment()),
+        NAMES,
+        [MEASURE],
+        planned=12,
+        seed=0,
+    )
     assert judgement.status == "UNDECIDED"
     assert "unknown in every pair" in judgement.verdicts[0].reason
 
 
 def test_a_gated_test_that_gave_nothing_is_not_passed_over():
-    """A test without a marker that was skipped in every pair declares nothing; it counts in the family, and is UNDECIDED."""
-    silent = [t.Trial("test_silent", name, number, 0, faults={"": "its test skipped: no"}) for number in range(12) for name in NAMES]
+    """A test without a marker that was skipped in every pair declares nothing.
+
+    It counts in the family, and is UNDECIDED.
+    """
+    silent = [
+        t.Trial("test_silent", name, number, 0, faults={"": "its test skipped: no"})
+        for number in range(12)
+        for name in NAMES
+    ]
     judgement = t.judge_all([*pairs_of(range(12)), *silent], NAMES, [MEASURE], planned=12, seed=0)
     assert [verdict.status for verdict in judgement.verdicts] == ["PASSED", "UNDECIDED"]
     assert judgement.status == "UNDECIDED"

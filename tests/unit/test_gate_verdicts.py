@@ -21,7 +21,9 @@ def pairs(measure, change, spread=0.01, count=N, seed=1, base=100.0):
     """Evidence of a figure that changes by a factor (1.1 is + 10 %)."""
     rng = np.random.default_rng(seed)
     before = base * np.exp(rng.normal(0, spread / 2**0.5, count))
-    return Evidence(measure, tuple(before), tuple(change * base * np.exp(rng.normal(0, spread / 2**0.5, count))))
+    return Evidence(
+        measure, tuple(before), tuple(change * base * np.exp(rng.normal(0, spread / 2**0.5, count)))
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,10 @@ def pairs(measure, change, spread=0.01, count=N, seed=1, base=100.0):
     ],
 )
 def test_direction_belongs_to_the_measure(measure, change, word):
-    """Worse is up for what should be low and down for what should be high; better is told, and gates nothing."""
+    """Worse is up for what should be low and down for what should be high.
+
+    Better is told, and gates nothing.
+    """
     (verdict,) = judge_pairs([pairs(measure, change)])
     assert verdict.word == word
     assert verdict.measure.shown(verdict.effect) == pytest.approx(100 * (change - 1), abs=1.5)
@@ -96,7 +101,13 @@ def test_differences_are_judged_in_their_unit():
 def test_too_few_fit_pairs_are_undecided():
     """What lacks pairs of the same environment is UNDECIDED, whatever the numbers say."""
     good = pairs(LATENCY, 1.5)
-    (verdict,) = judge_pairs([Evidence(LATENCY, good.base, good.candidate, lack="environment: only 5 pairs could be used")])
+    (verdict,) = judge_pairs(
+        [
+            Evidence(
+                LATENCY, good.base, good.candidate, lack="environment: only 5 pairs could be used"
+            )
+        ]
+    )
     assert verdict.status == UNDECIDED
     assert "environment" in verdict.sentence
 
@@ -109,11 +120,27 @@ def test_stopping_early_takes_all_measures_to_pass_and_never_says_regressed():
     assert not may_stop([])
 
 
-@given(st.lists(st.tuples(st.floats(allow_nan=True, allow_infinity=True), st.floats(allow_nan=True, allow_infinity=True)), max_size=10))
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(allow_nan=True, allow_infinity=True),
+            st.floats(allow_nan=True, allow_infinity=True),
+        ),
+        max_size=10,
+    )
+)
 def test_anything_has_a_verdict_and_a_sentence(numbers):
     """Whatever is measured, there is a verdict that phrases itself, and plain data of it."""
     for measure in (LATENCY, ERRORS):
-        (verdict,) = judge_pairs([Evidence(measure, tuple(base for base, _ in numbers), tuple(candidate for _, candidate in numbers))])
+        (verdict,) = judge_pairs(
+            [
+                Evidence(
+                    measure,
+                    tuple(base for base, _ in numbers),
+                    tuple(candidate for _, candidate in numbers),
+                )
+            ]
+        )
         assert verdict.status in verdict.sentence or verdict.word in verdict.sentence
         assert "nan" not in str(verdict.to_json()["effect"])
         if len(numbers) < 5:  # 2^−4 is above 5 %
@@ -121,21 +148,52 @@ def test_anything_has_a_verdict_and_a_sentence(numbers):
 
 
 WRONG = [
-    ({"metric": "cpu_percnt", "statistic": "p95"}, "'cpu_percnt' is no column of the dataset (expected e.g. cpu_percent"),
-    ({"metric": "cpu_percent", "statistic": "mean"}, "expected statistic of median, p95, max, recovery_s, integral, time_to_threshold_s but got 'mean'"),
+    (
+        {"metric": "cpu_percnt", "statistic": "p95"},
+        "'cpu_percnt' is no column of the dataset (expected e.g. cpu_percent",
+    ),
+    (
+        {"metric": "cpu_percent", "statistic": "mean"},
+        (
+            "expected statistic of median, p95, max, recovery_s, integral, time_to_threshold_s but"
+            " got 'mean'"
+        ),
+    ),
     ({"metric": "rps"}, "expected better='lower' or better='higher' but got better=None"),
     ({"metric": "memory_cached_bytes"}, "expected better='lower' or better='higher'"),
-    ({"metric": "cpu_steal_percent"}, "expected floor=, the least change that matters, in points, but got floor=None"),
-    ({"metric": "cpu_percent", "floor": 2}, "it is judged by ratios; expected threshold='3%' and no floor, but got floor=2"),
-    ({"metric": "cpu_percent", "threshold": 3}, "expected threshold as a percent between 0 and 100 such as '3%' but got threshold=3"),
+    (
+        {"metric": "cpu_steal_percent"},
+        "expected floor=, the least change that matters, in points, but got floor=None",
+    ),
+    (
+        {"metric": "cpu_percent", "floor": 2},
+        "it is judged by ratios; expected threshold='3%' and no floor, but got floor=2",
+    ),
+    (
+        {"metric": "cpu_percent", "threshold": 3},
+        "expected threshold as a percent between 0 and 100 such as '3%' but got threshold=3",
+    ),
     ({"metric": "cpu_percent", "threshold": "0%"}, "expected threshold as a percent"),
     ({"metric": "experiment"}, "is a label or a clock"),
-    ({"metric": "memory_percent", "statistic": "time_to_threshold_s", "better": "higher", "floor": 1}, "needs trips="),
-    ({"metric": "a\nb", "better": "lower"}, "expected the name of a column or of a recorded value but got metric='a\\nb'"),
+    (
+        {
+            "metric": "memory_percent",
+            "statistic": "time_to_threshold_s",
+            "better": "higher",
+            "floor": 1,
+        },
+        "needs trips=",
+    ),
+    (
+        {"metric": "a\nb", "better": "lower"},
+        "expected the name of a column or of a recorded value but got metric='a\\nb'",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), WRONG, ids=[sentence[:40] for _, sentence in WRONG])
+@pytest.mark.parametrize(
+    ("arguments", "sentence"), WRONG, ids=[sentence[:40] for _, sentence in WRONG]
+)
 def test_a_wrong_declaration_is_one_sentence(arguments, sentence):
     """What a measure cannot be is refused with the argument's name, its value and what was expected."""
     with pytest.raises(InvalidInput) as caught:
@@ -145,5 +203,7 @@ def test_a_wrong_declaration_is_one_sentence(arguments, sentence):
 
 def test_effects_of_ratios_ask_for_numbers_above_zero():
     """The fault names which figure it was."""
-    with pytest.raises(Undecided, match=r"latency_ms of candidate is 0\.0; expected a number above 0"):
+    with pytest.raises(
+        Undecided, match=r"latency_ms of candidate is 0\.0; expected a number above 0"
+    ):
         LATENCY.effect(1.0, 0.0)

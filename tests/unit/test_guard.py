@@ -1,4 +1,7 @@
-"""The guard's limits, each on files made up for it: crossed or not, and a sentence with both figures."""
+"""The guard's limits, each on files made up for it.
+
+Crossed or not, and a sentence with both figures.
+"""
 
 import errno
 import math
@@ -58,7 +61,10 @@ def test_temperature_is_held_below_what_the_sensor_calls_critical(tmp_path):
 
 @pytest.mark.parametrize(("given", "is_crossed"), [(70.0, True), (90.0, False), (math.inf, False)])
 def test_temperature_ceiling_of_one_s_own(tmp_path, given, is_crossed):
-    """A ceiling that was given holds for every CPU sensor, also one without a critical value; off watches none."""
+    """A ceiling that was given holds for every CPU sensor, also one without a critical value.
+
+    Off watches none.
+    """
     sensor(tmp_path, 0, "k10temp", 80)
     assert bool(TemperatureCeiling(given, str(tmp_path)).crossing()) is is_crossed
 
@@ -98,7 +104,9 @@ BLIND = {
 
 
 @pytest.mark.parametrize(("make", "what", "reason"), BLIND.values(), ids=list(BLIND))
-def test_a_limit_that_cannot_be_read_is_borne_for_a_second(tmp_path, monkeypatch, make, what, reason):
+def test_a_limit_that_cannot_be_read_is_borne_for_a_second(
+    tmp_path, monkeypatch, make, what, reason
+):
     """A moment of rubbish stops nothing and ends no guard.
 
     A second of it does, for nobody would watch: in a sentence with the reason.
@@ -138,7 +146,10 @@ def test_a_limit_whose_file_is_refused_is_borne_for_a_second(monkeypatch):
     limit = Seen(Refused())
     assert limit.crossing() == ""
     now[0] += 1.0
-    assert limit.crossing() == "memory_available could not be read for 1.0 s (No such device), so nothing watched it"
+    assert (
+        limit.crossing()
+        == "memory_available could not be read for 1.0 s (No such device), so nothing watched it"
+    )
 
 
 def test_pressure_is_judged_over_a_second(tmp_path, monkeypatch):
@@ -150,7 +161,9 @@ def test_pressure_is_judged_over_a_second(tmp_path, monkeypatch):
     verdicts = []
     for step in range(40):
         total_us = 1_000_000 + (step - 10) * 25_000 if step > 10 else 1_000_000
-        path.write_text(f"some avg10=0.00 avg60=0.00 avg300=0.00 total={total_us:.0f}\nfull avg10=0 total=5\n")
+        path.write_text(
+            f"some avg10=0.00 avg60=0.00 avg300=0.00 total={total_us:.0f}\nfull avg10=0 total=5\n"
+        )
         verdicts.append(ceiling.crossing())
         now[0] += 0.05
     assert not any(verdicts[:18])
@@ -160,7 +173,9 @@ def test_pressure_is_judged_over_a_second(tmp_path, monkeypatch):
 def test_swap_is_judged_by_its_used_share(tmp_path):
     path = tmp_path / "meminfo"
     path.write_text("SwapTotal: 1000 kB\nSwapFree: 400 kB\n")
-    assert SwapCeiling(50.0, str(path)).crossing() == "swap rose to 60.0 %, above the ceiling of 50 %"
+    assert (
+        SwapCeiling(50.0, str(path)).crossing() == "swap rose to 60.0 %, above the ceiling of 50 %"
+    )
     assert SwapCeiling(70.0, str(path)).crossing() == ""
     path.write_text("SwapTotal: 0 kB\nSwapFree: 0 kB\n")
     assert SwapCeiling(1.0, str(path)).crossing() == ""
@@ -179,8 +194,20 @@ def test_floors_of_memory_and_disk(tmp_path):
 def test_only_what_was_asked_for_is_watched():
     """Temperature always, where a sensor is; the rest by name."""
     assert [limit.name for limit in watched_limits(LIMITS)] == ["temperature"]
-    everything = {**LIMITS, "memory_floor_bytes": 1, "disk_floor_bytes": 1, "pressure_memory_percent": 5.0, "swap_percent": 5.0}
-    assert [limit.name for limit in watched_limits(everything)] == ["memory_available", "disk_free", "temperature", "pressure_memory", "swap"]
+    everything = {
+        **LIMITS,
+        "memory_floor_bytes": 1,
+        "disk_floor_bytes": 1,
+        "pressure_memory_percent": 5.0,
+        "swap_percent": 5.0,
+    }
+    assert [limit.name for limit in watched_limits(everything)] == [
+        "memory_available",
+        "disk_free",
+        "temperature",
+        "pressure_memory",
+        "swap",
+    ]
 
 
 def test_dead_is_said_when_none_of_the_group_works_any_more():
@@ -195,7 +222,7 @@ def test_dead_is_said_when_none_of_the_group_works_any_more():
         child.wait()
 
 
-# -- a filesystem that does not answer ------------------------------------------------------------------------------------------
+# -- a filesystem that does not answer -------------------------------------------------------------
 
 
 @pytest.fixture
@@ -227,7 +254,12 @@ def test_disk_floor_says_which_folder_does_not_answer(mute, tmp_path):
 def test_memory_is_watched_whatever_the_disk_does(mute, tmp_path, monkeypatch):
     """With a scratch that never answers each look at all limits still sees memory fall."""
     monkeypatch.setattr(guard, "PATIENCE_S", 0.01)
-    limits = {**LIMITS, "memory_floor_bytes": 1 << 30, "disk_floor_bytes": 1, "scratch_dir": str(tmp_path)}
+    limits = {
+        **LIMITS,
+        "memory_floor_bytes": 1 << 30,
+        "disk_floor_bytes": 1,
+        "scratch_dir": str(tmp_path),
+    }
     memory, disk = watched_limits(limits)[:2]
     assert (memory.name, disk.name) == ("memory_available", "disk_free")
     monkeypatch.setattr(memory._available, "read_bytes", lambda: 1 << 20)
@@ -255,7 +287,10 @@ def test_scratch_folder_that_is_gone_is_said(tmp_path, monkeypatch):
     assert seen.crossing() == ""
     now[0] = 101.0
     why = "so nothing watched it"
-    assert seen.crossing() == (f"disk_free could not be read for 1.0 s (No such file or directory in {folder}), {why}")
+    assert (
+        seen.crossing()
+        == f"disk_free could not be read for 1.0 s (No such file or directory in {folder}), {why}"
+    )
     folder.mkdir()
     for _ in range(2):  # the open question may have been answered before
         floor.watch.take(10.0)
@@ -270,7 +305,11 @@ def test_scratch_that_nobody_can_watch_is_never_unwatched(tmp_path, monkeypatch)
     refused = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     monkeypatch.setattr(deadline.os, "fork", lambda: (_ for _ in ()).throw(refused))
     floor = DiskFloor(1, str(tmp_path))
-    assert floor.crossing() == (f"disk_free cannot be read in {tmp_path}: the process that asks could not be started (Resource temporarily unavailable)")
+    assert (
+        floor.crossing()
+        == f"disk_free cannot be read in {tmp_path}: the process that asks could not be started"
+        " (Resource temporarily unavailable)"
+    )
     assert (floor.watch.pid, floor.is_mute) == (0, False)
 
 

@@ -14,7 +14,10 @@ def link_to():
     started = []
 
     def make(*says):
-        guard = subprocess.Popen(["printf", "%s", "".join(json.dumps(entry) + "\n" for entry in says)], stdout=subprocess.PIPE)
+        guard = subprocess.Popen(
+            ["printf", "%s", "".join(json.dumps(entry) + "\n" for entry in says)],
+            stdout=subprocess.PIPE,
+        )
         guard.wait()
         started.append(guard)
         made = object.__new__(HostLink)
@@ -28,11 +31,20 @@ def link_to():
         guard.stdout.close()
 
 
-TRIPPED, DEAD = {"state": "tripped", "reason": "x", "killed_s": 1.0, "clean_s": 0.9}, {"state": "dead", "dead_s": 1.1}
+TRIPPED, DEAD = (
+    {"state": "tripped", "reason": "x", "killed_s": 1.0, "clean_s": 0.9},
+    {
+        "state": "dead",
+        "dead_s": 1.1,
+    },
+)
 
 
 def test_last_word_of_a_guard_that_has_ended_is_read(link_to):
-    """It tells that it tripped, then that all load is dead, and ends: both are known however late they are read."""
+    """It tells that it tripped, then that all load is dead, and ends.
+
+    Both are known however late they are read.
+    """
     link = link_to(DEAD)
     link.tripped = dict(TRIPPED)
     link.await_dead_load(5.0)

@@ -1,4 +1,7 @@
-"""What the process of a user does to us by accident, and what its limits do: each works, or is one sentence that names the limit."""
+"""What the process of a user does to us by accident, and what its limits do.
+
+Each works, or is one sentence that names the limit.
+"""
 
 import errno
 import os
@@ -53,12 +56,21 @@ def quick_switches():
 
 
 def test_threads_of_one_process_claim_slots_of_their_own(quick_switches):
-    """The kernel's lock is of the descriptor, which threads share: plans and processes get a slot each all the same."""
+    """The kernel's lock is of the descriptor, which threads share.
+
+    Plans and processes get a slot each all the same.
+    """
     board = Board.create()
     try:
         slots = at_once(lambda number: [board.publish_plan({"n": [number] * 50}) for _ in range(8)])
-        assert len({slot for of_thread in slots for slot in of_thread}) == 8 * THREADS == board_module.PLAN_SLOTS
-        claims = at_once(lambda number: [board.claim_process(os.getpid(), "cpu", plan=number) for _ in range(20)])
+        assert (
+            len({slot for of_thread in slots for slot in of_thread})
+            == 8 * THREADS
+            == board_module.PLAN_SLOTS
+        )
+        claims = at_once(
+            lambda number: [board.claim_process(os.getpid(), "cpu", plan=number) for _ in range(20)]
+        )
         assert len({slot for of_thread in claims for slot in of_thread}) == 20 * THREADS
     finally:
         board.close(unlink=True)
@@ -92,7 +104,14 @@ def test_no_backport_takes_the_place_of_the_standard_library(tmp_path, monkeypat
     monkeypatch.syspath_prepend(str(tmp_path))
     code = f"import sys, beside, {name}, math; print(beside.__file__, {name}.__file__, sys.path[0])"
     words = [sys.executable, "-S", "-s", "-P", "-c", code]
-    done = subprocess.run(words, env=child.child_environment("beside"), cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        words,
+        env=child.child_environment("beside"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     beside, found, first = done.stdout.split()
     assert beside == str(tmp_path / "beside" / "__init__.py")
     assert Path(found).is_relative_to(Path(os.__file__).parent)
@@ -115,12 +134,51 @@ def test_children_keep_to_the_standard_library_and_leave_interactive_settings_be
     ("code", "limits", "cpu_s", "sentence"),
     [
         (3, (-1, -1), 0.0, "a load process ended with code 3"),
-        (-signal.SIGKILL, (-1, -1), 5.0, "a load process died of SIGKILL (the kernel ran out of memory, or somebody sent it)"),
-        (-signal.SIGKILL, (3, 3), 0.5, "a load process died of SIGKILL (the kernel ran out of memory, or somebody sent it)"),
-        (-signal.SIGKILL, (3, 3), 2.95, "a load process died of SIGKILL after 3.0 s of CPU time, all that a process may have here; raise ulimit -t"),
-        (-signal.SIGXCPU, (3, -1), 3.02, "a load process died of SIGXCPU after 3.0 s of CPU time, all that a process may have here; raise ulimit -t"),
-        (-signal.SIGXFSZ, (-1, -1), 0.0, "a load process died of SIGXFSZ: its file became longer than files may be here; raise ulimit -f"),
-        (-signal.SIGSEGV, (-1, -1), 0.0, "a load process died of SIGSEGV (it was killed, or somebody sent it)"),
+        (
+            -signal.SIGKILL,
+            (-1, -1),
+            5.0,
+            "a load process died of SIGKILL (the kernel ran out of memory, or somebody sent it)",
+        ),
+        (
+            -signal.SIGKILL,
+            (3, 3),
+            0.5,
+            "a load process died of SIGKILL (the kernel ran out of memory, or somebody sent it)",
+        ),
+        (
+            -signal.SIGKILL,
+            (3, 3),
+            2.95,
+            (
+                "a load process died of SIGKILL after 3.0 s of CPU time, all that a process may"
+                " have here; raise ulimit -t"
+            ),
+        ),
+        (
+            -signal.SIGXCPU,
+            (3, -1),
+            3.02,
+            (
+                "a load process died of SIGXCPU after 3.0 s of CPU time, all that a process may"
+                " have here; raise ulimit -t"
+            ),
+        ),
+        (
+            -signal.SIGXFSZ,
+            (-1, -1),
+            0.0,
+            (
+                "a load process died of SIGXFSZ: its file became longer than files may be here;"
+                " raise ulimit -f"
+            ),
+        ),
+        (
+            -signal.SIGSEGV,
+            (-1, -1),
+            0.0,
+            "a load process died of SIGSEGV (it was killed, or somebody sent it)",
+        ),
     ],
 )
 def test_why_a_load_process_died_names_the_limit(monkeypatch, code, limits, cpu_s, sentence):
@@ -142,8 +200,15 @@ def test_why_a_load_process_died_names_the_limit(monkeypatch, code, limits, cpu_
 )
 def test_what_the_system_refused_to_the_harness_is_told_by_its_number(number, advice):
     """Processes, descriptors, file length, space and locks each have their own way out."""
-    assert advise(OSError(number, os.strerror(number))).endswith(advice) or advise(OSError(number, "")).startswith(advice)
-    with pytest.raises(HarnessFailure, match=f"the harness could not go on: {os.strerror(number)}; "), as_harness_failure():
+    assert advise(OSError(number, os.strerror(number))).endswith(advice) or advise(
+        OSError(number, "")
+    ).startswith(advice)
+    with (
+        pytest.raises(
+            HarnessFailure, match=f"the harness could not go on: {os.strerror(number)}; "
+        ),
+        as_harness_failure(),
+    ):
         raise OSError(number, os.strerror(number))
 
 
@@ -166,15 +231,27 @@ def test_board_longer_than_files_may_be_says_so(monkeypatch):
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
     monkeypatch.setattr(os, "posix_fallocate", refuse)
-    with pytest.raises(HarnessFailure, match=r"the load board takes 1\.1 MiB, more than a file of this process may have; .* raise ulimit -f"):
+    with pytest.raises(
+        HarnessFailure,
+        match=(
+            r"the load board takes 1\.1 MiB, more than a file of this process may have; .* raise"
+            r" ulimit -f"
+        ),
+    ):
         Board.create()
 
 
 def test_session_is_not_opened_by_a_clock_that_stands(monkeypatch, tmp_path):
-    """The library libfaketime can freeze the kernel's clock for a process: one sentence, instead of a wait for ever."""
+    """The library libfaketime can freeze the kernel's clock for a process.
+
+    One sentence, instead of a wait for ever.
+    """
     monkeypatch.setattr(session, "is_standing", lambda: True)
     config = TwinConfig(data_dir=str(tmp_path))
-    with pytest.raises(HarnessFailure, match=r"the clock of this process stands still .* set FAKETIME_DONT_FAKE_MONOTONIC=1"):
+    with pytest.raises(
+        HarnessFailure,
+        match=r"the clock of this process stands still .* set FAKETIME_DONT_FAKE_MONOTONIC=1",
+    ):
         Session.open(config, Seat.draw(config, tmp_path, "test"))
 
 
@@ -192,14 +269,25 @@ def test_doctor_says_what_a_session_would_run_into(monkeypatch):
         raise HarnessFailure("no lock for this machine: expected one")
 
     monkeypatch.setattr(os, "pidfd_open", refuse, raising=False)
-    monkeypatch.setattr(doctor, "find_lock_place", lambda: LockPlace("/own", is_for_all_users=False))
-    monkeypatch.setattr(resource, "getrlimit", lambda name: (102_400 if name == resource.RLIMIT_FSIZE else resource.RLIM_INFINITY, -1))
+    monkeypatch.setattr(
+        doctor, "find_lock_place", lambda: LockPlace("/own", is_for_all_users=False)
+    )
+    monkeypatch.setattr(
+        resource,
+        "getrlimit",
+        lambda name: (102_400 if name == resource.RLIMIT_FSIZE else resource.RLIM_INFINITY, -1),
+    )
     monkeypatch.setenv("LD_PRELOAD", "/usr/lib/faketime/libfaketime.so.1")
     seen = findings()
     assert not any(finding.is_fine for finding in seen.values())
     assert seen["machine lock"].found == "in /own, which not every user of the machine comes to"
-    assert seen["process watch"].found == "pidfd_open is refused (Operation not permitted): kernel before 5.3, or a seccomp filter"
-    assert seen["process watch"].advice == "the end of a session is noticed within 0.2 s, not at once"
+    assert (
+        seen["process watch"].found
+        == "pidfd_open is refused (Operation not permitted): kernel before 5.3, or a seccomp filter"
+    )
+    assert (
+        seen["process watch"].advice == "the end of a session is noticed within 0.2 s, not at once"
+    )
     assert seen["limits"].found == "102400 bytes a file (ulimit -f)"
     assert seen["clock"].found == "libfaketime is loaded"
     monkeypatch.setattr(doctor, "find_lock_place", no_lock)
@@ -209,8 +297,26 @@ def test_doctor_says_what_a_session_would_run_into(monkeypatch):
 @pytest.mark.parametrize("stream", [0, 1, 2])
 def test_closed_standard_stream_changes_no_exit_code(tmp_path, stream):
     """A complaint that nobody can read is not an error of its own, and no file of ours gets the number of the stream."""
-    code = f"import os, sys; os.close({stream}); import twin_harness.cli as cli; sys.exit(cli.main(['validate', 'nowhere']))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False).returncode == 2
-    words = ["sh", "-c", f'exec "$0" -m twin_harness.cli validate nowhere {stream}>&-', sys.executable]
-    assert subprocess.run(words, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 2
+    code = (
+        f"import os, sys; os.close({stream}); import twin_harness.cli as cli;"
+        " sys.exit(cli.main(['validate', 'nowhere']))"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False
+        ).returncode
+        == 2
+    )
+    words = [
+        "sh",
+        "-c",
+        f'exec "$0" -m twin_harness.cli validate nowhere {stream}>&-',
+        sys.executable,
+    ]
+    assert (
+        subprocess.run(
+            words, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        ).returncode
+        == 2
+    )
     assert main(["validate", str(tmp_path / "nowhere")]) == 2

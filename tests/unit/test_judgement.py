@@ -21,7 +21,17 @@ MIB = 2**20
 STEP_S = 0.1
 
 
-def recorded(tmp_path, event, delivered_at, *, tolerance=None, starved_s=0.0, others=0.0, machine=None, **more):
+def recorded(
+    tmp_path,
+    event,
+    delivered_at,
+    *,
+    tolerance=None,
+    starved_s=0.0,
+    others=0.0,
+    machine=None,
+    **more,
+):
     """A recording of one event whose delivered load is a function of the time."""
     experiment = plan(event, name="one", tolerance=tolerance)
     event = experiment.events[0]
@@ -33,13 +43,22 @@ def recorded(tmp_path, event, delivered_at, *, tolerance=None, starved_s=0.0, ot
     for number in range(-5, round(event.duration_s / STEP_S) + 6):
         t_s = number * STEP_S
         requested = event.level(t_s - STEP_S / 2)
-        values = {columns[0]: requested, columns[1]: delivered_at(t_s) if 0 < t_s <= event.duration_s + 1e-9 else 0.0}
+        values = {
+            columns[0]: requested,
+            columns[1]: delivered_at(t_s) if 0 < t_s <= event.duration_s + 1e-9 else 0.0,
+        }
         if event.stressor == "cpu":
-            values |= {"cpu_percent": values[columns[1]] + others, "cpu_steal_percent": 0, "harness_cpu_percent": 0}
+            values |= {
+                "cpu_percent": values[columns[1]] + others,
+                "cpu_steal_percent": 0,
+                "harness_cpu_percent": 0,
+            }
             values |= {"cpu_background_percent": others}
         lines.append(csv_row(ZERO_S + t_s, **values))
     write_dataset(folder, lines)
-    row = annotate(experiment, event.id, parameters=json.dumps({"starved_s": starved_s}), status="completed")
+    row = annotate(
+        experiment, event.id, parameters=json.dumps({"starved_s": starved_s}), status="completed"
+    )
     for name, value in more.items():
         setattr(row, name, value)
     recording = Recording.whole(folder, planned(experiment), (row,))
@@ -60,7 +79,7 @@ def verdict(recording, event="cpu-0", session="5%"):
     return judge(recording, event, session).verdict
 
 
-# -- the tolerance --------------------------------------------------------------------------------------------------------------
+# -- the tolerance ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -86,7 +105,10 @@ def test_the_default_of_a_session_is_five_percent():
     assert TwinConfig(tolerance="none").tolerance_percent is None
 
 
-@pytest.mark.parametrize(("text", "found"), [("5%", "5%"), (" 2.5 % ", "2.5%"), ("3", "3%"), ("None", "none"), ("0%", "0%")])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("5%", "5%"), (" 2.5 % ", "2.5%"), ("3", "3%"), ("None", "none"), ("0%", "0%")],
+)
 def test_a_session_s_tolerance_is_read_as_people_write_it(text, found):
     """A percent with or without its sign, or none."""
     assert parse_tolerance(text) == found
@@ -97,14 +119,27 @@ def test_a_tolerance_that_is_none_is_refused(text):
     """One sentence names the option, what was expected and what was got."""
     with pytest.raises(InvalidInput) as caught:
         parse_tolerance(text)
-    assert str(caught.value) == f"--twin-tolerance: expected a percent up to 100, or none, but got {text!r}; write e.g. 5%"
+    assert (
+        str(caught.value)
+        == f"--twin-tolerance: expected a percent up to 100, or none, but got {text!r}; write"
+        " e.g. 5%"
+    )
 
 
 def test_a_tolerance_of_none_leaves_the_hash_as_it_is():
-    """What was recorded before a plan could say none is still a recording of that plan; any other tolerance is of the plan."""
-    plain, unjudged, own = (plan(cpu(50, duration_s=4), tolerance=tolerance) for tolerance in (None, "none", "5%"))
+    """What was recorded before a plan could say none is still a recording of that plan.
+
+    Any other tolerance is of the plan.
+    """
+    plain, unjudged, own = (
+        plan(cpu(50, duration_s=4), tolerance=tolerance) for tolerance in (None, "none", "5%")
+    )
     assert plain.hash() == unjudged.hash() != own.hash()
-    assert (plain.tolerance_percent, unjudged.tolerance_percent, own.tolerance_percent) == (None, None, 5.0)
+    assert (plain.tolerance_percent, unjudged.tolerance_percent, own.tolerance_percent) == (
+        None,
+        None,
+        5.0,
+    )
     assert unjudged.to_json()["tolerance"] == "none"
 
 
@@ -124,22 +159,37 @@ def test_the_session_s_tolerance_is_read_from_its_run(state, found):
     assert session_tolerance(state) == found
 
 
-# -- CPU and disk ---------------------------------------------------------------------------------------------------------------
+# -- CPU and disk ----------------------------------------------------------------------------------
 
 
 def test_a_load_that_was_not_delivered_is_missed(tmp_path):
-    """Half of what was asked, with nobody in the way: missed, in one sentence with both figures, the error and the tolerance."""
+    """Half of what was asked, with nobody in the way.
+
+    Missed, in one sentence with both figures, the error and the tolerance.
+    """
     recording = recorded(tmp_path, cpu(50, duration_s=4), lambda _: 25.0)
     with pytest.raises(FidelityMissed) as caught:
         judge_tolerance(recording, "5%", pytest.fail)
-    assert str(caught.value) == ("experiment 'one': cpu-0 delivered 25 percent where 50 was asked for, an error of -50.00 % against a tolerance of 5 %")
+    assert (
+        str(caught.value)
+        == "experiment 'one': cpu-0 delivered 25 percent where 50 was asked for, an error of -50.00"
+        " % against a tolerance of 5 %"
+    )
     assert caught.value.recording is recording
 
 
 def test_a_load_that_had_no_room_is_undecided(tmp_path):
     """The reason that the machine gives stands behind the error, and the recording is on the exception."""
-    recording = recorded(tmp_path, cpu(50, duration_s=4), lambda _: 25.0, starved_s=2.0, others=75.0)
-    with pytest.raises(Undecided, match=r"an error of -50\.00 % against a tolerance of 5 %; the machine had no room: 24\.4 points") as caught:
+    recording = recorded(
+        tmp_path, cpu(50, duration_s=4), lambda _: 25.0, starved_s=2.0, others=75.0
+    )
+    with pytest.raises(
+        Undecided,
+        match=(
+            r"an error of -50\.00 % against a tolerance of 5 %; the machine had no room: 24\.4"
+            r" points"
+        ),
+    ) as caught:
         judge_tolerance(recording, "5%", pytest.fail)
     assert caught.value.recording is recording
 
@@ -173,11 +223,15 @@ def test_a_command_is_no_matter_of_tolerance(tmp_path):
 
 def test_an_event_without_a_whole_sample_is_undecided(tmp_path):
     """What nobody has measured is not taken for delivered."""
-    recording = recorded(tmp_path, cpu(50, duration_s=0.05), lambda _: 50.0, delivered_error_percent=None)
+    recording = recorded(
+        tmp_path, cpu(50, duration_s=0.05), lambda _: 50.0, delivered_error_percent=None
+    )
     found = judge(recording, "cpu-0", "5%")
     assert found.verdict == "UNDECIDED"
-    assert found.reason == (
-        "cpu-0 holds no whole sample, so its tolerance of 5 % cannot be judged; make it longer than two sampling intervals, or sample more often"
+    assert (
+        found.reason
+        == "cpu-0 holds no whole sample, so its tolerance of 5 % cannot be judged; make it longer"
+        " than two sampling intervals, or sample more often"
     )
 
 
@@ -190,11 +244,18 @@ def test_an_event_without_a_whole_sample_is_undecided(tmp_path):
         (disk(10.0, duration_s=2), 0.0, "UNDECIDED"),  # 20 bytes in all: not one block
         (disk(2e6, duration_s=2), 1.8e6, "UNDECIDED"),  # 10 % short; a block is 6.6 % of it
         (disk(20e6, duration_s=4), 18e6, "missed"),
-        (disk(2e6, duration_s=4, direct=False), 1.0e6, "UNDECIDED"),  # what one fsync covers is more than is asked for
+        (
+            disk(2e6, duration_s=4, direct=False),
+            1.0e6,
+            "UNDECIDED",
+        ),  # what one fsync covers is more than is asked for
     ],
 )
 def test_the_session_s_tolerance_allows_for_the_resolution(tmp_path, event, delivered, found):
-    """An error that is no more than the stressor's own step is undecided, never kept; a larger one is missed."""
+    """An error that is no more than the stressor's own step is undecided, never kept.
+
+    A larger one is missed.
+    """
     recording = recorded(tmp_path, event, lambda _: delivered)
     assert verdict(recording, recording.rows[0].event) == found
 
@@ -211,7 +272,10 @@ def test_the_resolutions_are_those_of_the_stressors():
 
 
 def test_a_total_that_others_exceed_is_undecided(tmp_path):
-    """A total of the machine cannot be kept where others alone are above it; where the load itself overshoots, it is missed."""
+    """A total of the machine cannot be kept where others alone are above it.
+
+    Where the load itself overshoots, it is missed.
+    """
     event = cpu(30, duration_s=4, target="system")
     assert verdict(recorded(tmp_path / "others", event, lambda _: 0.0, others=60.0)) == "UNDECIDED"
     assert verdict(recorded(tmp_path / "own", event, lambda _: 60.0)) == "missed"
@@ -219,12 +283,14 @@ def test_a_total_that_others_exceed_is_undecided(tmp_path):
     assert verdict(starved) == "UNDECIDED"
 
 
-# -- memory ---------------------------------------------------------------------------------------------------------------------
+# -- memory ----------------------------------------------------------------------------------------
 
 
 def of_memory(tmp_path, shape, delivered_at, duration_s=10, **more):
     """A recording of memory load in bytes."""
-    return recorded(tmp_path, memory(shape, duration_s=duration_s, unit="bytes"), delivered_at, **more)
+    return recorded(
+        tmp_path, memory(shape, duration_s=duration_s, unit="bytes"), delivered_at, **more
+    )
 
 
 def test_memory_is_judged_once_it_has_filled(tmp_path):
@@ -234,9 +300,10 @@ def test_memory_is_judged_once_it_has_filled(tmp_path):
     said = []
     judge_tolerance(recording, "5%", said.append)
     (sentence,) = said
-    assert sentence == (
-        "experiment 'one': mem-0 filled memory for 3.0 s, at 1000 MiB/s, before its plateau; its delivered_mean is of the whole event, "
-        "-15.0 % of what was asked for"
+    assert (
+        sentence
+        == "experiment 'one': mem-0 filled memory for 3.0 s, at 1000 MiB/s, before its plateau; its"
+        " delivered_mean is of the whole event, -15.0 % of what was asked for"
     )
 
 
@@ -245,9 +312,11 @@ def test_memory_that_never_filled_is_undecided_and_says_how_long_it_would_take(t
     recording = of_memory(tmp_path, 8000 * MIB, filled(500 * MIB), duration_s=4, starved_s=3.9)
     found = judge(recording, "mem-0", "5%")
     assert found.verdict == "UNDECIDED"
-    assert found.reason == (
-        "mem-0 was filling memory for 4.0 s, at 500 MiB/s, and had come to 2000 of 8000 MiB when that level ended, so there is no "
-        "plateau to be judged by; what was missing would have taken about 12.0 s more; make it longer, or ask for less"
+    assert (
+        found.reason
+        == "mem-0 was filling memory for 4.0 s, at 500 MiB/s, and had come to 2000 of 8000 MiB when"
+        " that level ended, so there is no plateau to be judged by; what was missing would have"
+        " taken about 12.0 s more; make it longer, or ask for less"
     )
 
 
@@ -293,17 +362,28 @@ def following(levels_at, bytes_per_s, lag_s=0.0):
 
 
 def test_a_step_that_was_never_reached_is_undecided(tmp_path):
-    """The steps around it were kept: what the middle one lacked is said of it, with how long it would have taken."""
+    """The steps around it were kept.
+
+    What the middle one lacked is said of it, with how long it would have taken.
+    """
     shape = steps([200 * MIB, 2500 * MIB, 200 * MIB])
     event = memory(shape, duration_s=6, unit="bytes")
-    found = judge(recorded(tmp_path, event, following(event.level, 500 * MIB), starved_s=2.2), "mem-0", "5%")
+    found = judge(
+        recorded(tmp_path, event, following(event.level, 500 * MIB), starved_s=2.2), "mem-0", "5%"
+    )
     assert found.verdict == "UNDECIDED"
     assert "had come to 1200 of 2500 MiB" in found.reason
 
 
-@pytest.mark.parametrize(("bytes_per_s", "starved_s", "found"), [(5000 * MIB, 0.2, "kept"), (400 * MIB, 3.0, "UNDECIDED"), (400 * MIB, 0.0, "missed")])
+@pytest.mark.parametrize(
+    ("bytes_per_s", "starved_s", "found"),
+    [(5000 * MIB, 0.2, "kept"), (400 * MIB, 3.0, "UNDECIDED"), (400 * MIB, 0.0, "missed")],
+)
 def test_a_wave_is_judged_in_its_rises_as_in_its_falls(tmp_path, bytes_per_s, starved_s, found):
-    """Filling excuses the way to the first level alone: a wave that memory cannot follow upward is not judged by its falls."""
+    """Filling excuses the way to the first level alone.
+
+    A wave that memory cannot follow upward is not judged by its falls.
+    """
     event = memory(sine(1000 * MIB, 900 * MIB, 2), duration_s=6, unit="bytes")
     recording = recorded(tmp_path, event, following(event.level, bytes_per_s), starved_s=starved_s)
     assert verdict(recording, "mem-0") == found
@@ -317,11 +397,16 @@ def test_a_small_wave_that_lags_a_tick_has_no_bias(tmp_path):
 
 
 def test_memory_that_stalls_while_it_waits_is_undecided(tmp_path):
-    """The machine lets it wait at a level that it never leaves: no room, by the stressor's own account."""
+    """The machine lets it wait at a level that it never leaves.
+
+    No room, by the stressor's own account.
+    """
     recording = of_memory(tmp_path, 3000 * MIB, filled(1000 * MIB, 1500 * MIB), starved_s=9.9)
     found = judge(recording, "mem-0", "5%")
     assert found.verdict == "UNDECIDED"
-    assert found.reason.endswith("the machine had no room: the load waited 7.80 s of 7.90 s for memory to be filled")
+    assert found.reason.endswith(
+        "the machine had no room: the load waited 7.80 s of 7.90 s for memory to be filled"
+    )
 
 
 def test_memory_of_a_few_pages_is_within_its_resolution(tmp_path):
@@ -331,8 +416,16 @@ def test_memory_of_a_few_pages_is_within_its_resolution(tmp_path):
 
 
 def test_what_a_twin_predicts_waits_for_nothing(tmp_path):
-    """A predicted recording knows no queue: memory that does not fill in time is undecided there, too."""
-    machine = {"cpus": [0, 1], "cpu_capacity": 2.0, "memory_limit_bytes": 1000, "foretold_by": "twin"}
+    """A predicted recording knows no queue.
+
+    Memory that does not fill in time is undecided there, too.
+    """
+    machine = {
+        "cpus": [0, 1],
+        "cpu_capacity": 2.0,
+        "memory_limit_bytes": 1000,
+        "foretold_by": "twin",
+    }
     recording = of_memory(tmp_path, 8000 * MIB, filled(500 * MIB), duration_s=4, machine=machine)
     assert verdict(recording, "mem-0") == "UNDECIDED"
 
@@ -343,35 +436,58 @@ def test_a_pace_of_nothing_takes_for_ever():
     assert Filling(2.0, 10.0, 70.0, 20.0).needed_s == 5.0
 
 
-# -- loads of one resource at a time ----------------------------------------------------------------------------------------------
+# -- loads of one resource at a time ---------------------------------------------------------------
 
 
 def beside(tmp_path, delivered_at, starved_s):
     """A steady load of 10 % for 5 s and a spike of 85 % for 3 s in it, of which the spike alone waits."""
-    experiment = plan(cpu(10, duration_s=5, id="steady"), cpu(85, start_s=1, duration_s=3, id="spike"), name="two")
+    experiment = plan(
+        cpu(10, duration_s=5, id="steady"), cpu(85, start_s=1, duration_s=3, id="spike"), name="two"
+    )
     folder = make_folder(tmp_path)
     lines = []
     for number in range(-5, 56):
         t_s = number * STEP_S
-        requested = sum(event.level(t_s - STEP_S / 2 - event.start_s) for event in experiment.events)
+        requested = sum(
+            event.level(t_s - STEP_S / 2 - event.start_s) for event in experiment.events
+        )
         delivered = delivered_at(requested)
-        values = {"cpu_requested_percent": requested, "cpu_delivered_percent": delivered, "cpu_percent": 100, "cpu_steal_percent": 0}
-        lines.append(csv_row(ZERO_S + t_s, **values, harness_cpu_percent=0, cpu_background_percent=100 - delivered))
+        values = {
+            "cpu_requested_percent": requested,
+            "cpu_delivered_percent": delivered,
+            "cpu_percent": 100,
+            "cpu_steal_percent": 0,
+        }
+        lines.append(
+            csv_row(
+                ZERO_S + t_s,
+                **values,
+                harness_cpu_percent=0,
+                cpu_background_percent=100 - delivered,
+            )
+        )
     write_dataset(folder, lines)
     rows = []
     for event in experiment.events:
         waited = {"starved_s": starved_s if event.id == "spike" else 0.0}
-        rows.append(annotate(experiment, event.id, parameters=json.dumps(waited), status="completed"))
+        rows.append(
+            annotate(experiment, event.id, parameters=json.dumps(waited), status="completed")
+        )
     recording = Recording.whole(folder, planned(experiment), tuple(rows))
     for row in rows:
-        measured = compare(experiment.event(row.event), 1.0, recording.during(row.event).samples, row)
+        measured = compare(
+            experiment.event(row.event), 1.0, recording.during(row.event).samples, row
+        )
         row.requested_mean, row.delivered_mean = measured.requested_mean, measured.delivered_mean
         row.delivered_error_percent = measured.error_percent
     return recording
 
 
 def test_what_is_missing_is_shared_out_among_loads_of_one_resource(tmp_path):
-    """The kernel's account does not tell them apart: each lacks its part of what is missing, and none less than nothing is delivered."""
+    """The kernel's account does not tell them apart.
+
+    Each lacks its part of what is missing, and none less than nothing is delivered.
+    """
     recording = beside(tmp_path, lambda requested: min(requested, 50.0), starved_s=2.0)
     steady, spike = recording.rows
     assert steady.delivered_mean == pytest.approx(10 - 3 / 5 * 45 * 10 / 95, abs=0.1)

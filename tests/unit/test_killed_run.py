@@ -16,20 +16,42 @@ def folder(tmp_path):
 
 def test_a_run_of_a_living_session_is_running(folder):
     """While the controller lives the run is RUNNING, and nothing is lost."""
-    folder.write_state({"status": "RUNNING", "controller_pid": os.getpid(), "controller_start_ticks": start_ticks(os.getpid())})
+    folder.write_state(
+        {
+            "status": "RUNNING",
+            "controller_pid": os.getpid(),
+            "controller_start_ticks": start_ticks(os.getpid()),
+        }
+    )
     assert (Run(folder).status, Run(folder).losses) == ("RUNNING", [])
 
 
-@pytest.mark.parametrize("change", [{"controller_pid": 2**22 + 1}, {"controller_start_ticks": 1}], ids=["gone", "another process has its pid"])
+@pytest.mark.parametrize(
+    "change",
+    [{"controller_pid": 2**22 + 1}, {"controller_start_ticks": 1}],
+    ids=["gone", "another process has its pid"],
+)
 def test_a_run_of_a_killed_session_is_partial(folder, change):
     """When the controller is gone, or its pid is another process's, the run is PARTIAL and says why, with the notes of its workers."""
-    folder.write_state({"status": "RUNNING", "controller_pid": os.getpid(), "controller_start_ticks": start_ticks(os.getpid()), **change})
+    folder.write_state(
+        {
+            "status": "RUNNING",
+            "controller_pid": os.getpid(),
+            "controller_start_ticks": start_ticks(os.getpid()),
+            **change,
+        }
+    )
     folder.append_note("gw0", "partial", "the telemetry logger died")
     assert Run(folder).status == "PARTIAL"
-    assert Run(folder).losses == ["the telemetry logger died", "its session was killed before it could finish"]
+    assert Run(folder).losses == [
+        "the telemetry logger died",
+        "its session was killed before it could finish",
+    ]
 
 
 def test_a_run_that_ended_is_what_it_says(folder):
     """Nobody looks for the controller of a run that has ended."""
-    folder.write_state({"status": "COMPLETE", "controller_pid": 2**22 + 1, "controller_start_ticks": 1})
+    folder.write_state(
+        {"status": "COMPLETE", "controller_pid": 2**22 + 1, "controller_start_ticks": 1}
+    )
     assert Run(folder).status == "COMPLETE"

@@ -32,23 +32,53 @@ def board():
 def planned(*events):
     now_s = time.monotonic()
     described = [
-        {"id": f"{stressor}-{number}", "stressor": stressor, "start_s": 0.0, "duration_s": 3600.0, "shape": to_json(constant(level)), "scale": 1.0}
+        {
+            "id": f"{stressor}-{number}",
+            "stressor": stressor,
+            "start_s": 0.0,
+            "duration_s": 3600.0,
+            "shape": to_json(constant(level)),
+            "scale": 1.0,
+        }
         for number, (stressor, level) in enumerate(events)
     ]
-    return {"experiment": "x", "begin_s": now_s - 10.0, "zero_s": now_s - 10.0, "end_s": now_s + 3600.0, "events": described}
+    return {
+        "experiment": "x",
+        "begin_s": now_s - 10.0,
+        "zero_s": now_s - 10.0,
+        "end_s": now_s + 3600.0,
+        "events": described,
+    }
 
 
 def test_plan_without_processes_delivers_nothing(board):
     """Requested comes from the plan alone, delivered from processes alone."""
-    board.publish_plan(planned(("cpu", 50.0), ("memory", 1e6), ("disk", 2e6), ("command", 0.0), ("sockets", 7.0)))
+    board.publish_plan(
+        planned(("cpu", 50.0), ("memory", 1e6), ("disk", 2e6), ("command", 0.0), ("sockets", 7.0))
+    )
     now_s = time.monotonic()
     row = LoadAccount(board, 2.0).sample(now_s - 0.1, now_s)[0]
-    assert (row.cpu_requested, row.memory_requested, row.disk_requested) == pytest.approx((50.0, 1e6, 2e6))
-    assert (row.cpu_delivered, row.memory_delivered, row.disk_delivered, row.cpu_side) == (0.0, 0, 0.0, 0.0)
+    assert (row.cpu_requested, row.memory_requested, row.disk_requested) == pytest.approx(
+        (50.0, 1e6, 2e6)
+    )
+    assert (row.cpu_delivered, row.memory_delivered, row.disk_delivered, row.cpu_side) == (
+        0.0,
+        0,
+        0.0,
+        0.0,
+    )
     assert row.active_events == "cpu-0+memory-1+disk-2+command-3+sockets-4"
 
 
-@pytest.mark.parametrize(("kind", "field"), [("cpu", "cpu_delivered"), ("memory", "cpu_side"), ("custom", "cpu_side"), ("harness", "harness_cpu")])
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        ("cpu", "cpu_delivered"),
+        ("memory", "cpu_side"),
+        ("custom", "cpu_side"),
+        ("harness", "harness_cpu"),
+    ],
+)
 def test_cpu_time_of_a_process_is_its_clock(board, kind, field):
     """What a process burned between two samples is delivered, side or harness CPU, to the nanosecond of its clock."""
     account = LoadAccount(board, 1.0)
@@ -92,9 +122,15 @@ def test_command_is_accounted_by_what_its_supervisor_published(board):
 
 
 def test_parts_have_accounts_of_their_own(board):
-    """What a load process gets counts for the part that its plan names alone; the harness's cost is shared equally."""
+    """What a load process gets counts for the part that its plan names alone.
+
+    The harness's cost is shared equally.
+    """
     now_s = time.monotonic()
-    slots = [board.publish_plan({**planned(("cpu", level)), "partition": part, "experiment": part}) for part, level in (("p0", 50.0), ("p1", 20.0))]
+    slots = [
+        board.publish_plan({**planned(("cpu", level)), "partition": part, "experiment": part})
+        for part, level in (("p0", 50.0), ("p1", 20.0))
+    ]
     account = LoadAccount(board, 1.0, ("p0", "p1"))
     account.sample(now_s - 0.2, now_s - 0.1)
     board.claim_process(os.getpid(), "cpu", plan=slots[1])
@@ -103,7 +139,12 @@ def test_parts_have_accounts_of_their_own(board):
     assert (first.cpu_requested, second.cpu_requested) == pytest.approx((50.0, 20.0))
     assert first.cpu_delivered == 0.0
     assert second.cpu_delivered > 0.0
-    assert (first.experiment, second.experiment, first.active_events, second.active_events) == ("p0", "p1", "cpu-0", "cpu-0")
+    assert (first.experiment, second.experiment, first.active_events, second.active_events) == (
+        "p0",
+        "p1",
+        "cpu-0",
+        "cpu-0",
+    )
     assert first.harness_cpu == second.harness_cpu > 0.0
 
 
@@ -121,7 +162,10 @@ def test_part_of_a_process_outlives_its_plan(board):
 
 
 def test_harness_of_a_part_is_charged_to_it(board):
-    """Worker, load host and guard of a part cost that part; logger, probe and controller cost all of them the same."""
+    """Worker, load host and guard of a part cost that part.
+
+    Logger, probe and controller cost all of them the same.
+    """
     account = LoadAccount(board, 1.0, ("p0", "p1"))
     account.sample(0.0, 1.0)
     board.claim_process(os.getpid(), "harness", plan=2)
@@ -142,10 +186,15 @@ def test_part_that_is_learned_later_counts_from_then_on(board):
 
 
 def test_harness_process_is_counted_while_it_starts(board):
-    """Who starts a process of the harness claims for it: its start is of the row in which it was spent, and never of a later one again."""
+    """Who starts a process of the harness claims for it.
+
+    Its start is of the row in which it was spent, and never of a later one again.
+    """
     account = LoadAccount(board, 1.0)
     account.sample(0.0, 0.1)
-    child = subprocess.Popen([sys.executable, "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     try:
         slot = board.claim_process(child.pid, "harness", plan=0)
         child.stdout.readline()  # it has burned 50 ms, and waits
@@ -160,7 +209,10 @@ def test_harness_process_is_counted_while_it_starts(board):
 
 @pytest.mark.parametrize("kind", ["cpu", "memory", "harness"])
 def test_slot_of_another_process_with_the_same_pid_is_not_taken_over(board, kind):
-    """A pid alone names no process, and load is never taken for the harness's: each claim then has a slot of its own."""
+    """A pid alone names no process, and load is never taken for the harness's.
+
+    Each claim then has a slot of its own.
+    """
     first = board.claim_process(os.getpid(), kind)
     if kind == "harness":
         board.set_pid(first, 0)  # as if it had begun at another time
@@ -169,7 +221,10 @@ def test_slot_of_another_process_with_the_same_pid_is_not_taken_over(board, kind
 
 
 def test_reading_again_counts_once(board, monkeypatch):
-    """What was read before a disturbance is forgotten: the row holds the last reading alone, and nothing of it is counted twice."""
+    """What was read before a disturbance is forgotten.
+
+    The row holds the last reading alone, and nothing of it is counted twice.
+    """
     clock_ns = iter([1_000_000_000, 1_010_000_000, 1_300_000_000, 1_350_000_000])
     monkeypatch.setattr(load_account, "process_cpu_ns", lambda _pid: next(clock_ns))
     account = LoadAccount(board, 1.0)

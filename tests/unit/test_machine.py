@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from twin_harness.errors import InvalidInput
 from twin_harness.system import machine as machine_module
-from twin_harness.system.machine import Machine, cut, inspect_machine, is_same_machine, known_fingerprints, parse_cpu_list
+from twin_harness.system.machine import (
+    Machine,
+    cut,
+    inspect_machine,
+    is_same_machine,
+    known_fingerprints,
+    parse_cpu_list,
+)
 from twin_harness.system.procfs import ControlGroup
 
 GIB = 1024**3
@@ -112,13 +119,18 @@ def test_a_machine_keeps_its_key(one, other):
     assert is_same_machine(facts(**other), facts(**one))
 
 
-@pytest.mark.parametrize("change", [{"cpus": (2, 3)}, {"cpus": (1, 2), "cpu_kinds": "2x512:1"}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"cpus": (2, 3)}, {"cpus": (1, 2), "cpu_kinds": "2x512:1"}], ids=str
+)
 def test_a_fingerprint_of_before_is_known(change):
     """A run, baseline or model that has the id of the numbers of its CPUs is still that machine's."""
     old = before(**change)
     assert old not in (MACHINE.fingerprint, replace(MACHINE, **change).fingerprint)
     assert old in replace(MACHINE, **change).fingerprints
-    assert known_fingerprints({**facts(**change), "fingerprint": old})[0] == replace(MACHINE, **change).fingerprint
+    assert (
+        known_fingerprints({**facts(**change), "fingerprint": old})[0]
+        == replace(MACHINE, **change).fingerprint
+    )
 
 
 def test_an_old_machine_file_needs_no_new_fields():
@@ -130,17 +142,28 @@ def test_an_old_machine_file_needs_no_new_fields():
 
 @pytest.mark.parametrize(
     "change",
-    [{"foretold_by": "twin.json"}, {"cpus": None}, {"kernel": None}, {"cpu_model": None}, {"memory_limit_bytes": "much"}],
+    [
+        {"foretold_by": "twin.json"},
+        {"cpus": None},
+        {"kernel": None},
+        {"cpu_model": None},
+        {"memory_limit_bytes": "much"},
+    ],
     ids=str,
 )
 def test_what_cannot_be_computed_is_what_stands_there(change):
-    """A twin's run is of the twin's machine; a damaged file has the id that stands in it and no other."""
+    """A twin's run is of the twin's machine.
+
+    A damaged file has the id that stands in it and no other.
+    """
     assert known_fingerprints({**facts(), "fingerprint": "f" * 16, **change}) == ("f" * 16,)
     assert known_fingerprints({}) == ("",)
     assert not is_same_machine({}, {})
 
 
-@pytest.mark.parametrize("path", sorted(SAMPLE.rglob("machine.json")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path", sorted(SAMPLE.rglob("machine.json")), ids=lambda path: path.parent.name
+)
 def test_committed_runs_keep_their_machine(path):
     """Their stated id is the one that this version computes."""
     stated = json.loads(path.read_text())
@@ -152,7 +175,9 @@ HYBRID = {"system/cpu/online": "0-5", "cpu_core/cpus": "0-3", "cpu_atom/cpus": "
     for cpu, core in enumerate((0, 0, 1, 1, 8, 9))
     for name, value in (("physical_package_id", 0), ("core_id", core))
 }
-BIG_LITTLE = {"system/cpu/online": "0-3"} | {f"system/cpu/cpu{cpu}/cpu_capacity": 1024 if cpu > 1 else 446 for cpu in range(4)}
+BIG_LITTLE = {"system/cpu/online": "0-3"} | {
+    f"system/cpu/cpu{cpu}/cpu_capacity": 1024 if cpu > 1 else 446 for cpu in range(4)
+}
 
 
 @pytest.mark.parametrize(
@@ -171,7 +196,10 @@ BIG_LITTLE = {"system/cpu/online": "0-3"} | {f"system/cpu/cpu{cpu}/cpu_capacity"
     ],
 )
 def test_cpus_of_another_kind_are_told_apart(tmp_path, tree, allowed, kinds):
-    """Performance and efficiency cores, big and little ones, threads of one core and of two; else the number of CPUs is enough."""
+    """Performance and efficiency cores, big and little ones, threads of one core and of two.
+
+    Else the number of CPUs is enough.
+    """
     for name, value in tree.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"{value}\n")
@@ -180,7 +208,9 @@ def test_cpus_of_another_kind_are_told_apart(tmp_path, tree, allowed, kinds):
 
 def test_a_machine_survives_json():
     """Plain JSON and back gives an equal machine, and what a later version adds is left out."""
-    data = json.loads(json.dumps({**MACHINE.to_json(), "format": "twin-machine/1", "colour": "red"}))
+    data = json.loads(
+        json.dumps({**MACHINE.to_json(), "format": "twin-machine/1", "colour": "red"})
+    )
     assert next(iter(MACHINE.to_json())) == "fingerprint"
     assert data["fingerprint"] == MACHINE.fingerprint
     assert Machine.from_json(data) == MACHINE
@@ -237,7 +267,9 @@ def test_capacity_is_bounded_by_the_quota(tmp_path, monkeypatch, quota, capacity
     assert inspect_machine(tmp_path).cpu_capacity == capacity
 
 
-@pytest.mark.parametrize(("limit", "expected"), [(None, 16 * GIB), (4 * GIB, 4 * GIB), (64 * GIB, 16 * GIB)])
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(None, 16 * GIB), (4 * GIB, 4 * GIB), (64 * GIB, 16 * GIB)]
+)
 def test_memory_is_bounded_by_the_group(tmp_path, monkeypatch, limit, expected):
     """100 percent of memory is the machine's, or the group's limit where that is less."""
     monkeypatch.setattr(machine_module, "_memory_bytes", lambda: (16 * GIB, 0))
@@ -249,7 +281,10 @@ def test_memory_is_bounded_by_the_group(tmp_path, monkeypatch, limit, expected):
     ("cpuinfo", "model"),
     [
         ("processor\t: 0\nmodel name\t: Intel(R) Xeon(R)\n", "Intel(R) Xeon(R)"),
-        ("processor\t: 0\nBogoMIPS\t: 50.00\n\nModel\t\t: Raspberry Pi 5: rev 1\n", "Raspberry Pi 5: rev 1"),
+        (
+            "processor\t: 0\nBogoMIPS\t: 50.00\n\nModel\t\t: Raspberry Pi 5: rev 1\n",
+            "Raspberry Pi 5: rev 1",
+        ),
         ("cpu\t\t: POWER9\ncpu model : X\n", "X"),
     ],
 )
@@ -278,14 +313,21 @@ def test_the_hypervisor_is_told_as_far_as_it_shows(monkeypatch, files, kind):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 8])
 def test_parts_are_equal_and_disjoint(tmp_path, count):
-    """As many CPUs each, none in two parts, together no more than there are; memory, capacity and quota are 1/count."""
-    machine = replace(inspect_machine(tmp_path), cpus=tuple(range(8)), cpu_capacity=6.0, memory_limit_bytes=800)
+    """As many CPUs each, none in two parts, together no more than there are.
+
+    Memory, capacity and quota are 1/count.
+    """
+    machine = replace(
+        inspect_machine(tmp_path), cpus=tuple(range(8)), cpu_capacity=6.0, memory_limit_bytes=800
+    )
     parts = cut(machine, count, 400)
     assert [part.partition for part in parts] == [f"p{index}" for index in range(count)]
     assert {len(part.cpus) for part in parts} == {8 // count}
     assert len({cpu for part in parts for cpu in part.cpus}) == count * (8 // count)
     assert {part.cpu_capacity for part in parts} == {min(8 // count, 6.0 / count)}
-    assert {(part.memory_limit_bytes, part.memory_share_bytes, part.parts) for part in parts} == {(800 // count, 400 // count, count)}
+    assert {(part.memory_limit_bytes, part.memory_share_bytes, part.parts) for part in parts} == {
+        (800 // count, 400 // count, count)
+    }
     assert Machine.from_json(json.loads(json.dumps(parts[-1].to_json()))) == parts[-1]
 
 

@@ -1,4 +1,7 @@
-"""The machine's locks: taken in turn, shared by resource, let go by any death, and never found by following a link."""
+"""The machine's locks.
+
+Taken in turn, shared by resource, let go by any death, and never found by following a link.
+"""
 
 import ctypes
 import os
@@ -12,10 +15,17 @@ import pytest
 from twin_harness.errors import HarnessFailure
 from twin_harness.system import lock_holders, machine_lock
 from twin_harness.system.child import child_environment
-from twin_harness.system.machine_lock import MACHINE, MachineLock, find_lock_place, lock_folders, open_lock
+from twin_harness.system.machine_lock import (
+    MACHINE,
+    MachineLock,
+    find_lock_place,
+    lock_folders,
+    open_lock,
+)
 
 PATIENCE_S = 20.0
-# Waits, takes, holds for a moment, lets go; says each in one line of a file that all share. ``again`` takes it anew at once, so many times.
+# Waits, takes, holds for a moment, lets go; says each in one line of a file that all share.
+# ``again`` takes it anew at once, so many times.
 TAKER = """
 import os, sys, time
 from twin_harness.system.machine_lock import MachineLock
@@ -43,8 +53,21 @@ class Takers:
         self._processes = {}
 
     def start(self, name, *, again=0, hold_s=0.0, resources=()):
-        command = [sys.executable, "-S", "-s", "-c", TAKER, str(self.folder), name, str(again), str(hold_s), *resources]
-        self._processes[name] = subprocess.Popen(command, env=child_environment(), stdin=subprocess.PIPE, bufsize=0)
+        command = [
+            sys.executable,
+            "-S",
+            "-s",
+            "-c",
+            TAKER,
+            str(self.folder),
+            name,
+            str(again),
+            str(hold_s),
+            *resources,
+        ]
+        self._processes[name] = subprocess.Popen(
+            command, env=child_environment(), stdin=subprocess.PIPE, bufsize=0
+        )
         return self._processes[name]
 
     def said(self, word=""):
@@ -120,8 +143,9 @@ def test_releaser_that_wants_it_again_stands_behind_those_who_wait(takers):
     holder.stdin.write(b"x" * 51)
     takers.wait_for_all()
     order = takers.said("takes")
-    # The one at the turnstile is next in any case. The others stand at the turnstile itself, where the kernel wakes the first of them;
-    # the holder may slip in once while that one wakes, and then waits behind it like everybody else.
+    # The one at the turnstile is next in any case. The others stand at the turnstile itself, where
+    # the kernel wakes the first of them; the holder may slip in once while that one wakes, and then
+    # waits behind it like everybody else.
     assert order[:2] == ["holder", "first"]
     assert [name for name in order if name != "holder"] == names
     served = [order.index(name) for name in names]
@@ -223,7 +247,10 @@ def test_taking_twice_is_taking_once(lock):
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "folder", "pipe"])
 def test_what_is_no_plain_file_is_passed_over(tmp_path, kind):
-    """A link, a folder or a pipe under the lock's name is not opened: the next place is taken, and what it points at is left alone."""
+    """A link, a folder or a pipe under the lock's name is not opened.
+
+    The next place is taken, and what it points at is left alone.
+    """
     bad, good, target = tmp_path / "bad", tmp_path / "good", tmp_path / "target"
     bad.mkdir()
     good.mkdir()
@@ -241,13 +268,18 @@ def test_what_is_no_plain_file_is_passed_over(tmp_path, kind):
         assert os.path.realpath(f"/proc/self/fd/{lock.descriptor}") == str(good / name.name)
     finally:
         lock.close()
-    assert (target.read_text() if kind == "link" else target.exists()) == ("not ours" if kind == "link" else False)
+    assert (target.read_text() if kind == "link" else target.exists()) == (
+        "not ours" if kind == "link" else False
+    )
 
 
 def test_no_place_for_a_lock_is_said(tmp_path):
     """Where every place is bad the sentence names them all, and what to do."""
     (tmp_path / "twin-harness.machine.lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(HarnessFailure, match=r"no lock for this machine: expected one of .* to be writable; set XDG_RUNTIME_DIR"):
+    with pytest.raises(
+        HarnessFailure,
+        match=r"no lock for this machine: expected one of .* to be writable; set XDG_RUNTIME_DIR",
+    ):
         open_lock("machine", [str(tmp_path), str(tmp_path / "missing")])
 
 
@@ -266,12 +298,17 @@ def test_lock_files_are_never_written(lock, tmp_path):
     """What a lock file holds does not matter: it stays empty, and can be removed."""
     lock.take(shared_resources=["cpu", "memory"])
     names = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
-    assert names == {f"twin-harness.{name}.lock": 0 for name in ("turnstile", "machine", "cpu", "memory")}
+    assert names == {
+        f"twin-harness.{name}.lock": 0 for name in ("turnstile", "machine", "cpu", "memory")
+    }
 
 
 @pytest.fixture
 def machine_folders(tmp_path, monkeypatch):
-    """A machine whose lock folders are made up; returns what makes one, given its mode (None: it is missing)."""
+    """A machine whose lock folders are made up.
+
+    Returns what makes one, given its mode (None: it is missing).
+    """
     names = [tmp_path / name for name in ("run-lock", "var-lock", "shm", "tmp")]
     monkeypatch.setattr(machine_lock, "_PUBLIC_FOLDERS", tuple(map(str, names)))
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
@@ -290,14 +327,20 @@ def machine_folders(tmp_path, monkeypatch):
     ("modes", "place"),
     [
         ((0o1777, 0o1777, 0o1777, 0o1777), "run-lock"),  # Debian
-        ((None, None, 0o1777, 0o1777), "shm"),  # Alpine's image: /run is empty, and /var/lock points into it
+        (
+            (None, None, 0o1777, 0o1777),
+            "shm",
+        ),  # Alpine's image: /run is empty, and /var/lock points into it
         ((0o755, None, 0o1777, 0o1777), "shm"),  # Fedora: root alone may write there
         ((0o777, None, None, 0o1777), "tmp"),  # anybody may remove anybody's file there
     ],
     ids=["debian", "alpine", "fedora", "not-sticky"],
 )
 def test_the_folder_is_one_that_every_user_comes_to(machine_folders, modes, place):
-    """The choice looks at the folder, not at who asks: root, who may write everywhere, comes to the same one."""
+    """The choice looks at the folder, not at who asks.
+
+    Root, who may write everywhere, comes to the same one.
+    """
     machine_folders(*modes)
     found = find_lock_place()
     assert os.path.basename(found.folder) == place
@@ -329,7 +372,10 @@ def test_a_strict_umask_keeps_nobody_out(tmp_path):
 
 @pytest.mark.parametrize("kind", ["linked", "filled"])
 def test_a_file_that_may_be_another_one_s_secret_stays_private(tmp_path, kind):
-    """What has a second name or holds something may have been linked there by somebody else: its mode is left alone."""
+    """What has a second name or holds something may have been linked there by somebody else.
+
+    Its mode is left alone.
+    """
     secret = tmp_path / "twin-harness.machine.lock"
     secret.touch(mode=0o600)
     if kind == "linked":
@@ -355,7 +401,10 @@ def test_a_lock_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
 
     real = os.open
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(HarnessFailure, match=r"is another user's and cannot be read; have its owner or root run: chmod a\+r "):
+    with pytest.raises(
+        HarnessFailure,
+        match=r"is another user's and cannot be read; have its owner or root run: chmod a\+r ",
+    ):
         open_lock(MACHINE, [str(bad), str(good)])
 
 
@@ -389,15 +438,19 @@ def test_nobody_waits_for_himself(tmp_path, monkeypatch):
     first.take()
     with pytest.raises(HarnessFailure) as failure:
         second.take()
-    assert str(failure.value) == (
-        f"the machine is held by this process itself (process {os.getpid()}), in another session or test of it that has not ended; "
-        "run experiments through this test's own fixtures"
+    assert (
+        str(failure.value)
+        == f"the machine is held by this process itself (process {os.getpid()}), in another session"
+        " or test of it that has not ended; run experiments through this test's own fixtures"
     )
     first.release()
 
 
 def test_nobody_waits_for_a_fork_of_his_own(tmp_path, monkeypatch):
-    """A process that a C library forked keeps what it inherited: it is named, and not waited for; load of ours would be, as it ends by its plan."""
+    """A process that a C library forked keeps what it inherited: it is named, and not waited for.
+
+    Load of ours would be, as it ends by its plan.
+    """
     monkeypatch.setattr(lock_holders, "_FORK_PATIENCE_S", 0.0)
     lock = MachineLock([str(tmp_path)])
     lock.take()
@@ -419,8 +472,13 @@ def test_nobody_waits_for_a_fork_of_his_own(tmp_path, monkeypatch):
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    assert str(failure.value).startswith(f"the machine is held by a fork of this process (process {pid}, ")
-    assert str(failure.value).endswith("made while a test had the machine; end it before the next test begins, or start it with subprocess")
+    assert str(failure.value).startswith(
+        f"the machine is held by a fork of this process (process {pid}, "
+    )
+    assert str(failure.value).endswith(
+        "made while a test had the machine; end it before the next test begins, or start it with"
+        " subprocess"
+    )
 
 
 def test_a_child_that_took_the_machine_itself_is_waited_for(takers, tmp_path, monkeypatch):
@@ -434,7 +492,10 @@ def test_a_child_that_took_the_machine_itself_is_waited_for(takers, tmp_path, mo
 
 
 def test_a_file_of_the_same_name_in_another_mount_namespace_is_another_file(tmp_path, monkeypatch):
-    """A container's lock of the same path is none of ours: whoever is named as holder may be ended by who reads it."""
+    """A container's lock of the same path is none of ours.
+
+    Whoever is named as holder may be ended by who reads it.
+    """
     lock = MachineLock([str(tmp_path)])
     lock.take()
     path = str(tmp_path / "twin-harness.machine.lock")

@@ -37,10 +37,19 @@ print(hashlib.sha256(picture).hexdigest(), backend if isinstance(backend, str) e
 SETTINGS = {
     "LaTeX": "text.usetex: True",
     "backend": "backend: module://not_there.at_all",
-    "figures": "figure.dpi: 1000\nsavefig.dpi: 1000\nsavefig.bbox: tight\nfigure.autolayout: True\nfigure.constrained_layout.use: True\nfigure.facecolor: red",
+    "figures": (
+        "figure.dpi: 1000\nsavefig.dpi: 1000\nsavefig.bbox: tight\nfigure.autolayout:"
+        " True\nfigure.constrained_layout.use: True\nfigure.facecolor: red"
+    ),
     "fonts": "font.family: No Such Font\nfont.size: 40\nmathtext.fontset: cm\nsvg.fonttype: none",
-    "lines": "axes.prop_cycle: cycler('color', ['r'])\nlines.linewidth: 9\naxes.grid: True\nimage.cmap: jet\npath.sketch: 1, 100, 2\naxes.facecolor: black",
-    "numbers": "axes.formatter.use_locale: True\naxes.formatter.limits: -1, 1\naxes.unicode_minus: False\naxes.xmargin: 0.4",
+    "lines": (
+        "axes.prop_cycle: cycler('color', ['r'])\nlines.linewidth: 9\naxes.grid: True\nimage.cmap:"
+        " jet\npath.sketch: 1, 100, 2\naxes.facecolor: black"
+    ),
+    "numbers": (
+        "axes.formatter.use_locale: True\naxes.formatter.limits: -1, 1\naxes.unicode_minus:"
+        " False\naxes.xmargin: 0.4"
+    ),
     "nonsense": "no.such.setting: 3\nfigure.edgecolor: wide",
 }
 
@@ -50,7 +59,15 @@ def drawn(folder, settings="", **environment):
     if settings:
         (folder / "matplotlibrc").write_text(settings + "\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MPL")}
-    process = subprocess.run([sys.executable, "-c", DRAW], check=False, cwd=folder, env={**kept, **environment}, capture_output=True, text=True, timeout=120)
+    process = subprocess.run(
+        [sys.executable, "-c", DRAW],
+        check=False,
+        cwd=folder,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert process.returncode == 0, process.stderr[-2000:]
     return process.stdout.split()
 
@@ -60,9 +77,16 @@ def usual(tmp_path_factory):
     return drawn(tmp_path_factory.mktemp("usual"))
 
 
-@pytest.mark.parametrize("settings", [("LaTeX",), tuple(name for name in SETTINGS if name != "LaTeX")], ids=["LaTeX", "others"])
+@pytest.mark.parametrize(
+    "settings",
+    [("LaTeX",), tuple(name for name in SETTINGS if name != "LaTeX")],
+    ids=["LaTeX", "others"],
+)
 def test_matplotlibrc_changes_no_figure(tmp_path, usual, settings):
-    """LaTeX that is not there, a backend that is not there, fonts, sizes, colours, locale: the figures are the same bytes."""
+    """LaTeX that is not there, a backend that is not there, fonts, sizes, colours, locale.
+
+    The figures are the same bytes.
+    """
     assert drawn(tmp_path, "\n".join(SETTINGS[name] for name in settings))[0] == usual[0]
 
 
@@ -74,7 +98,10 @@ def test_matplotlibrc_changes_no_figure(tmp_path, usual, settings):
     ],
 )
 def test_backend_of_the_environment_is_neither_needed_nor_lost(tmp_path, usual, backend, seen):
-    """Jupyter's backend, inherited by its child, is not there; one that is there is what the user's own pyplot finds."""
+    """Jupyter's backend, inherited by its child, is not there.
+
+    One that is there is what the user's own pyplot finds.
+    """
     figures, found, _ = drawn(tmp_path, MPLBACKEND=backend)
     assert figures == usual[0]
     assert found.lower() in seen
@@ -83,7 +110,15 @@ def test_backend_of_the_environment_is_neither_needed_nor_lost(tmp_path, usual, 
 def test_state_of_the_process_is_as_it_was():
     """Settings, open figures, interactive mode and backend of the tests that share our process are not touched."""
     usual = hashlib.sha256(plan_png(SCHEDULE)).hexdigest()
-    with mpl.rc_context({"font.size": 31.0, "text.usetex": True, "figure.dpi": 37.0, "axes.facecolor": "red", "interactive": True}):
+    with mpl.rc_context(
+        {
+            "font.size": 31.0,
+            "text.usetex": True,
+            "figure.dpi": 37.0,
+            "axes.facecolor": "red",
+            "interactive": True,
+        }
+    ):
         plt.switch_backend("svg")
         mine = plt.figure()
         before, backend = dict(mpl.rcParams), plt.get_backend()
@@ -94,9 +129,14 @@ def test_state_of_the_process_is_as_it_was():
 
 
 def test_figures_of_several_threads_leave_the_settings_alone():
-    """Threads draw one after another: the settings that one puts back are not those of another's figure."""
+    """Threads draw one after another.
+
+    The settings that one puts back are not those of another's figure.
+    """
     before, pictures = dict(mpl.rcParams), []
-    threads = [threading.Thread(target=lambda: pictures.append(plan_png(SCHEDULE))) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: pictures.append(plan_png(SCHEDULE))) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -116,13 +156,21 @@ def test_figure_that_fails_puts_the_settings_back():
 
 def test_report_that_cannot_be_drawn_is_one_sentence(tmp_path, monkeypatch):
     """Whatever a library raises while a report is drawn becomes one sentence with the beginning of its text."""
-    monkeypatch.setattr(html, "gather", lambda _: (_ for _ in ()).throw(RuntimeError("latex was not found\n" + "log\n" * 500)))
+    monkeypatch.setattr(
+        html,
+        "gather",
+        lambda _: (_ for _ in ()).throw(RuntimeError("latex was not found\n" + "log\n" * 500)),
+    )
     folder = tmp_path / "20260101T000000Z-abcdef"
     folder.mkdir()
     (folder / "run.json").write_text('{"format": "twin-run/1", "status": "COMPLETE"}')
     with pytest.raises(HarnessFailure) as caught:
         html.write_report(load(folder), tmp_path / "report")
-    assert str(caught.value).startswith(f"the report of {folder} cannot be drawn: RuntimeError: latex was not found log log")
-    assert str(caught.value).endswith("; look at what is installed (pip check), else report this line")
+    assert str(caught.value).startswith(
+        f"the report of {folder} cannot be drawn: RuntimeError: latex was not found log log"
+    )
+    assert str(caught.value).endswith(
+        "; look at what is installed (pip check), else report this line"
+    )
     assert len(str(caught.value)) < 600
     assert not (tmp_path / "report").exists()

@@ -19,7 +19,11 @@ def test_stirring_writes_to_every_page_once_a_period(monkeypatch):
         monkeypatch.setattr(stress, "_touch", lambda begin, end: touched.append((begin, end)))
         for _ in range(round(STIR_PERIOD_S / TICK_S)):
             stress._stir()
-        pages = {page for begin, end in touched for page in range(begin // mmap.PAGESIZE, end // mmap.PAGESIZE)}
+        pages = {
+            page
+            for begin, end in touched
+            for page in range(begin // mmap.PAGESIZE, end // mmap.PAGESIZE)
+        }
         assert pages == set(range(4 * GRAIN_BYTES // mmap.PAGESIZE))
     finally:
         stress.release()

@@ -1,4 +1,7 @@
-"""The registry of columns: the order of the format notes, spelled out once more, and names that end in their unit."""
+"""The registry of columns.
+
+The order of the format notes, spelled out once more, and names that end in their unit.
+"""
 
 import pytest
 from hypothesis import given
@@ -62,7 +65,13 @@ def test_cpu_columns_follow_the_machine():
     """Only the possible CPUs have columns, in the order given, between cpu_irq_percent and cpu_frequency_hz."""
     names = [metric.name for metric in metrics.columns((0, 2, 17))]
     first = names.index("cpu_irq_percent")
-    assert names[first : first + 5] == ["cpu_irq_percent", "cpu0_percent", "cpu2_percent", "cpu17_percent", "cpu_frequency_hz"]
+    assert names[first : first + 5] == [
+        "cpu_irq_percent",
+        "cpu0_percent",
+        "cpu2_percent",
+        "cpu17_percent",
+        "cpu_frequency_hz",
+    ]
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
@@ -82,7 +91,18 @@ def test_a_metric_is_described_whole(metric):
     assert metric.minimum is None or metric.maximum is None or metric.minimum < metric.maximum
     assert metric.better in ("lower", "higher", "")
     assert metric.scale in ("ratio", "difference")
-    assert metric.group in ("identity", "contract", "cpu", "memory", "disk", "network", "pressure", "sensor", "probe", "self")
+    assert metric.group in (
+        "identity",
+        "contract",
+        "cpu",
+        "memory",
+        "disk",
+        "network",
+        "pressure",
+        "sensor",
+        "probe",
+        "self",
+    )
 
 
 def test_the_slow_group_is_the_format_s():
@@ -101,7 +121,19 @@ def test_every_column_is_found_by_name(name):
     assert metrics.by_name(name).name == name
 
 
-@pytest.mark.parametrize("name", ["", "cpu", "cpu_percent ", "CPU_PERCENT", "cpu-1_percent", "cpux_percent", "cpu1_percent_percent", "dt_s"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "cpu",
+        "cpu_percent ",
+        "CPU_PERCENT",
+        "cpu-1_percent",
+        "cpux_percent",
+        "cpu1_percent_percent",
+        "dt_s",
+    ],
+)
 def test_other_names_lead_nowhere(name):
     """A name that is no column gives None."""
     assert metrics.by_name(name) is None
@@ -113,7 +145,9 @@ def test_a_cpu_s_column_is_found_on_any_machine(cpu):
     assert metrics.by_name(f"cpu{cpu}_percent") == metrics.per_cpu(cpu)
 
 
-@given(st.one_of(st.text(), st.text(alphabet="0123456789٣²", min_size=1).map("cpu{}_percent".format)))
+@given(
+    st.one_of(st.text(), st.text(alphabet="0123456789٣²", min_size=1).map("cpu{}_percent".format))
+)
 def test_a_found_metric_bears_the_name_asked_for(name):
     """Looking up any text gives None or the metric of exactly that name, never an error."""
     found = metrics.by_name(name)

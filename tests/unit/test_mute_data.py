@@ -1,4 +1,7 @@
-"""A run folder whose filesystem does not answer: nothing more is written there, and the sentence names it."""
+"""A run folder whose filesystem does not answer.
+
+Nothing more is written there, and the sentence names it.
+"""
 
 import os
 from types import SimpleNamespace
@@ -16,8 +19,8 @@ from twin_harness.system.deadline import Unanswered
 from twin_harness.system.registry import registry_path
 
 SENTENCE = (
-    "/data/run: its filesystem has not answered for 5 s (a lost network server, or a FUSE program that hangs); "
-    "name a folder on another one with --twin-data-dir, or have it answer"
+    "/data/run: its filesystem has not answered for 5 s (a lost network server, or a FUSE program"
+    " that hangs); name a folder on another one with --twin-data-dir, or have it answer"
 )
 
 
@@ -36,7 +39,10 @@ class Board:
 
 @pytest.fixture
 def server(monkeypatch):
-    """A runner on a machine whose data folder is silent; a folder that is written to would raise."""
+    """A runner on a machine whose data folder is silent.
+
+    A folder that is written to would raise.
+    """
     monkeypatch.setattr(runner_module.deadline, "is_mute", lambda _: True)
     site = SimpleNamespace(folder=SimpleNamespace(path="/data/run"), board=Board(), interval_s=0.1)
     site.admission = SimpleNamespace(note_load_gone=lambda **_: None)
@@ -53,7 +59,13 @@ def running(tripped=None):
         is_clean=True,
         await_dead_load=lambda _: None,
     )
-    return SimpleNamespace(planned=SimpleNamespace(begin_s=0.0, experiment=SimpleNamespace(name="x")), link=link, plan_slot=3, closed=closed, waiting={})
+    return SimpleNamespace(
+        planned=SimpleNamespace(begin_s=0.0, experiment=SimpleNamespace(name="x")),
+        link=link,
+        plan_slot=3,
+        closed=closed,
+        waiting={},
+    )
 
 
 def test_logger_that_is_held_by_it_is_no_riddle(server):
@@ -66,7 +78,9 @@ def test_logger_that_is_held_by_it_is_no_riddle(server):
 def test_guard_that_tripped_for_it_lets_nothing_be_written(server):
     """By default scratch is in the run folder: annotations would wait there for ever."""
     with pytest.raises(Unanswered) as raised:
-        server._account_for_lost(running({"reason": "in other words", "is_mute": True}), is_mute=False)
+        server._account_for_lost(
+            running({"reason": "in other words", "is_mute": True}), is_mute=False
+        )
     assert str(raised.value) == SENTENCE
 
 
@@ -80,11 +94,13 @@ def test_load_is_ended_without_a_word_in_the_folder(server):
 
 def test_guard_that_tripped_for_anything_else_asks_nothing(server):
     """Whatever its sentence says."""
-    under_way = running({"reason": "it has not answered", "killed_s": 1.0, "clean_s": 0.9, "dead_s": 1.0})
+    under_way = running(
+        {"reason": "it has not answered", "killed_s": 1.0, "clean_s": 0.9, "dead_s": 1.0}
+    )
     server._account_for_lost(under_way, is_mute=False)
 
 
-# -- a session that begins or ends there ----------------------------------------------------------------------------------------
+# -- a session that begins or ends there -----------------------------------------------------------
 
 
 @pytest.fixture
@@ -102,7 +118,9 @@ def interrupt(_):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(("answer", "raised"), [(interrupt, KeyboardInterrupt), (lambda _: True, Unanswered)])
+@pytest.mark.parametrize(
+    ("answer", "raised"), [(interrupt, KeyboardInterrupt), (lambda _: True, Unanswered)]
+)
 def test_end_on_a_mute_folder_leaves_nothing(opened, monkeypatch, answer, raised):
     """Silent, or interrupted while it is asked: logger, board and registry are gone."""
     opened.ensure_logger()
@@ -141,7 +159,9 @@ def test_logger_that_lived_is_no_loss(opened):
 
 
 @pytest.mark.parametrize("option", ["data", "report"])
-def test_session_that_begins_on_a_mute_folder_touches_nothing_there(config, tmp_path, monkeypatch, option):
+def test_session_that_begins_on_a_mute_folder_touches_nothing_there(
+    config, tmp_path, monkeypatch, option
+):
     """It is refused before its first touch, by the option that names another folder."""
     seat = Seat.draw(config, tmp_path, "test")
     folder = getattr(seat, f"{option}_dir")
@@ -149,5 +169,7 @@ def test_session_that_begins_on_a_mute_folder_touches_nothing_there(config, tmp_
     monkeypatch.setattr(session_module.deadline, "is_mute", lambda _: True)
     with pytest.raises(Unanswered) as raised:
         Session.open(config, seat)
-    assert str(raised.value) == SENTENCE.replace("/data/run", folder).replace("data-dir", f"{option}-dir")
+    assert str(raised.value) == SENTENCE.replace("/data/run", folder).replace(
+        "data-dir", f"{option}-dir"
+    )
     assert not (tmp_path / "data").exists()

@@ -16,7 +16,10 @@ from twin_harness.session.session import Session
 from twin_harness.system import newest
 from twin_harness.system.run_id import RUN_ID, draw_run_id
 
-PLAN = '{"format": "twin-schedule/1", "experiments": [{"name": "rest", "lead_s": 1, "tail_s": 0, "events": []}]}'
+PLAN = (
+    '{"format": "twin-schedule/1", "experiments": [{"name": "rest", "lead_s": 1, "tail_s": 0,'
+    ' "events": []}]}'
+)
 WITHOUT_LINKS = [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES]
 
 
@@ -158,7 +161,9 @@ def test_a_file_in_the_place_of_the_link_stays(tmp_path, monkeypatch, number):
     ("number", "reason"),
     [(errno.ENOSPC, "No space left on device"), (errno.EROFS, "Read-only file system")],
 )
-def test_a_link_that_cannot_be_made_is_refused_for_its_own_reason(tmp_path, monkeypatch, number, reason):
+def test_a_link_that_cannot_be_made_is_refused_for_its_own_reason(
+    tmp_path, monkeypatch, number, reason
+):
     """The data folder itself was written: the message names the link, and nothing is left."""
     monkeypatch.setattr(os, "symlink", refuse(number))
     with pytest.raises(InvalidInput) as caught:
@@ -227,7 +232,9 @@ def test_both_latest_lead_to_the_same_run(open_session, monkeypatch, tmp_path):
     assert report.exists()
 
 
-def test_a_run_that_ends_after_a_newer_one_has_begun_is_not_the_latest(open_session, monkeypatch, tmp_path):
+def test_a_run_that_ends_after_a_newer_one_has_begun_is_not_the_latest(
+    open_session, monkeypatch, tmp_path
+):
     """Two sessions at once in one project: the link follows the newer run alone."""
     monkeypatch.setattr("twin_harness.report.html.write_report", draw)
     older, newer = open_session(), open_session()
@@ -245,7 +252,9 @@ def test_a_run_that_ends_after_a_newer_one_has_begun_is_not_the_latest(open_sess
     ],
     ids=["Ctrl-C", "fault"],
 )
-def test_a_report_that_is_not_drawn_costs_the_report_alone(open_session, monkeypatch, tmp_path, fault, why):
+def test_a_report_that_is_not_drawn_costs_the_report_alone(
+    open_session, monkeypatch, tmp_path, fault, why
+):
     """The run is closed and whole.
 
     One sentence, in run.json too, says why and what draws it later.
@@ -287,8 +296,9 @@ def test_a_run_without_links_says_so(open_session, monkeypatch, tmp_path):
     session = open_session(has_report=False)
     session.close()
     (note,) = [text for text in session.folder.read_state()["notes"] if "symbolic" in text]
-    assert note == (
-        f"{tmp_path}/data is on a filesystem without symbolic links: the file latest.txt there"
+    assert (
+        note
+        == f"{tmp_path}/data is on a filesystem without symbolic links: the file latest.txt there"
         " names the newest run, and twin, pytest and load() understand data/latest all the same"
     )
     assert load(tmp_path / "data" / "latest").path == session.folder.path

@@ -27,7 +27,9 @@ def make_run(lab, days, **state):
     begun = datetime.now(UTC) - timedelta(days=days)
     run = f"{begun.strftime('%Y%m%dT%H%M%SZ')}-{abs(hash(days)) % 2**24:06x}"
     folder = RunFolder.create(lab / "data", run)
-    folder.write_state({"status": "COMPLETE", "experiments": [{"experiment": "a"}, {"experiment": "b"}], **state})
+    folder.write_state(
+        {"status": "COMPLETE", "experiments": [{"experiment": "a"}, {"experiment": "b"}], **state}
+    )
     folder.dataset.write_bytes(b"." * 2**20)
     (lab / "reports" / run).mkdir(parents=True)
     (lab / "reports" / run / "index.html").write_bytes(b"." * 2**19)
@@ -38,7 +40,10 @@ def make_run(lab, days, **state):
 def left(lab):
     """Return which runs are left, and which reports."""
     folders = [lab / "data", lab / "reports"]
-    return [sorted(path.name for path in folder.iterdir() if not path.is_symlink()) for folder in folders]
+    return [
+        sorted(path.name for path in folder.iterdir() if not path.is_symlink())
+        for folder in folders
+    ]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,10 @@ def test_runs_beyond_number_and_age_go_with_their_reports(lab, capsys, options, 
     )
     if gone:
         oldest = runs[-1]
-        assert lines[0] == f"data/{oldest}/ and reports/{oldest}/  1.5 MiB, 2 experiments, began 40 d ago"
+        assert (
+            lines[0]
+            == f"data/{oldest}/ and reports/{oldest}/  1.5 MiB, 2 experiments, began 40 d ago"
+        )
 
 
 def test_what_is_no_run_or_still_runs_stays_and_is_named(lab, capsys):
@@ -114,9 +122,14 @@ def test_what_is_no_run_or_still_runs_stays_and_is_named(lab, capsys):
     assert {entry["path"]: entry["reason"] for entry in told["kept"]} == {
         f"data/{old(1)}": "it holds no run.json of the run that it is named for",
         f"data/{old(2)}": "it holds no run.json of the run that it is named for",
-        f"data/{old(3)}": (f"data/{old(3)}/run.json: format 'twin-run/9' is newer than this version reads (twin-run/1); upgrade twin-harness"),
+        f"data/{old(3)}": (
+            f"data/{old(3)}/run.json: format 'twin-run/9' is newer than this version reads"
+            " (twin-run/1); upgrade twin-harness"
+        ),
         f"data/{old(5)}": "its session still runs",
-        f"data/{old(6)}": (f"it says that it runs on {platform.node()}-other, which cannot be looked up from here"),
+        f"data/{old(6)}": (
+            f"it says that it runs on {platform.node()}-other, which cannot be looked up from here"
+        ),
         f"data/{old(7)}": "latest leads to it",
     }
     assert (outside / "run.json").exists()
@@ -145,7 +158,9 @@ def test_an_interrupted_removal_is_finished_by_the_next(lab, monkeypatch, capsys
     """
     run = make_run(lab, 40)
     make_run(lab, 1)
-    monkeypatch.setattr(old_runs.shutil, "rmtree", lambda _path: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        old_runs.shutil, "rmtree", lambda _path: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     assert main(["clean", "--keep", "1"]) == 130
     assert f".{run}.removed" in left(lab)[0]
     assert main(["runs"]) == 0
@@ -153,7 +168,10 @@ def test_an_interrupted_removal_is_finished_by_the_next(lab, monkeypatch, capsys
     monkeypatch.undo()
     monkeypatch.chdir(lab)
     assert main(["clean", "--keep", "1"]) == 0
-    assert f"data/.{run}.removed/  1.0 MiB, left by an interrupted removal, began 40 d ago" in capsys.readouterr().out
+    assert (
+        f"data/.{run}.removed/  1.0 MiB, left by an interrupted removal, began 40 d ago"
+        in capsys.readouterr().out
+    )
     assert [name for name in left(lab)[0] if "removed" in name] == []
 
 
@@ -170,7 +188,11 @@ def test_a_run_that_cannot_be_removed_is_named_and_the_others_go(lab, monkeypatc
     monkeypatch.setattr(old_runs.shutil, "rmtree", rmtree)
     assert main(["clean", "--keep", "1"]) == 1
     written = capsys.readouterr()
-    assert written.err == (f"twin: data/.{runs[0]}.removed/scratch: cannot be removed (Permission denied); look at its rights, and clean again\n")
+    assert (
+        written.err
+        == f"twin: data/.{runs[0]}.removed/scratch: cannot be removed (Permission denied); look at"
+        " its rights, and clean again\n"
+    )
     assert written.out.splitlines()[-1] == "1 run, 1.5 MiB removed"
 
 
@@ -206,7 +228,9 @@ def test_a_wrong_limit_removes_nothing(lab, capsys, options, message):
     assert (lab / "data" / run).is_dir()
 
 
-@pytest.mark.parametrize(("text", "age_s"), [("12h", 43_200), ("30d", 2_592_000), ("2w", 1_209_600), ("1.5d", 129_600)])
+@pytest.mark.parametrize(
+    ("text", "age_s"), [("12h", 43_200), ("30d", 2_592_000), ("2w", 1_209_600), ("1.5d", 129_600)]
+)
 def test_an_age_is_read(text, age_s):
     """Hours, days, weeks."""
     assert old_runs.parse_age(text) == age_s

@@ -181,7 +181,9 @@ def stdout_to(monkeypatch):
     made = []
 
     def make(descriptor):
-        stream = None if descriptor is None else os.fdopen(os.dup(descriptor), "w", encoding="utf-8")
+        stream = (
+            None if descriptor is None else os.fdopen(os.dup(descriptor), "w", encoding="utf-8")
+        )
         monkeypatch.setattr(sys, "stdout", stream)
         made.append(stream)
         return stream
@@ -213,7 +215,9 @@ ENDINGS = [
 
 
 @pytest.mark.parametrize(("end", "has_work", "is_data", "code", "ends_with"), ENDINGS)
-def test_exit_code_says_what_became_of_the_output(pipe, stdout_to, capsys, end, has_work, is_data, code, ends_with):
+def test_exit_code_says_what_became_of_the_output(
+    pipe, stdout_to, capsys, end, has_work, is_data, code, ends_with
+):
     """A load's or verdict's code stays; for a command that only prints it is 141 or 1."""
     read_end, write_end = pipe
     with Path("/dev/full").open("w", encoding="utf-8") as full:
@@ -224,8 +228,12 @@ def test_exit_code_says_what_became_of_the_output(pipe, stdout_to, capsys, end, 
         output.say("one", "two")
         assert output.finish(code, has_work=has_work, is_for_machines=is_data) == ends_with
     told = capsys.readouterr().err
-    why = {GONE: "its reader went away", FULL: "No space left on device", CLOSED: "it is closed"}[end]
-    expected = "" if end == GONE and not has_work else f"twin: stdout: {why}; 2 lines were not written\n"
+    why = {GONE: "its reader went away", FULL: "No space left on device", CLOSED: "it is closed"}[
+        end
+    ]
+    expected = (
+        "" if end == GONE and not has_work else f"twin: stdout: {why}; 2 lines were not written\n"
+    )
     assert told == expected
 
 
@@ -273,7 +281,9 @@ def calls():
 
 def test_nothing_goes_to_stdout_or_stderr_but_through_an_outlet():
     """No print, and no write to the streams themselves, anywhere in the package."""
-    streams = [f"sys.{name}.{verb}" for name in ("stdout", "stderr") for verb in ("write", "writelines")]
+    streams = [
+        f"sys.{name}.{verb}" for name in ("stdout", "stderr") for verb in ("write", "writelines")
+    ]
     assert [place for place, name, _ in calls() if name in ("print", *streams)] == []
 
 

@@ -13,7 +13,15 @@ HOME = Path(twin_harness.__file__).resolve().parent
 STANDARD_LIBRARY_ONLY = [
     *["errors", "metrics", "session.config", "shapes.shape", "runs.dataset_file"],
     *["system.clock", "system.procfs", "system.machine", "system.child", "system.board"],
-    *["stress.load_host", "stress.cpu_stress", "stress.mem_stress", "stress.disk_stress", "control.guard", "telemetry.probe", "telemetry.load_account"],
+    *[
+        "stress.load_host",
+        "stress.cpu_stress",
+        "stress.mem_stress",
+        "stress.disk_stress",
+        "control.guard",
+        "telemetry.probe",
+        "telemetry.load_account",
+    ],
 ]
 
 
@@ -37,18 +45,33 @@ def test_no_public_name_is_shadowed_by_a_module():
 
 
 def run_python(*arguments):
-    return subprocess.run([sys.executable, *arguments], cwd="/", env={"PYTHONPATH": str(HOME.parent)}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd="/",
+        env={"PYTHONPATH": str(HOME.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_importing_the_package_imports_nothing():
     """The root loads no other module of the package, and nothing outside the standard library."""
-    done = run_python("-S", "-s", "-c", "import sys, typing; before = set(sys.modules); import twin_harness; print(*sorted(set(sys.modules) - before))")
+    done = run_python(
+        "-S",
+        "-s",
+        "-c",
+        "import sys, typing; before = set(sys.modules); import twin_harness;"
+        " print(*sorted(set(sys.modules) - before))",
+    )
     assert set(done.stdout.split()) <= {"twin_harness", "__future__"}, done.stderr
 
 
 def test_load_processes_need_the_standard_library_alone():
     """What a load host, guard or probe imports is there without site-packages."""
-    done = run_python("-S", "-s", "-c", "\n".join(f"import twin_harness.{name}" for name in STANDARD_LIBRARY_ONLY))
+    done = run_python(
+        "-S", "-s", "-c", "\n".join(f"import twin_harness.{name}" for name in STANDARD_LIBRARY_ONLY)
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -44,22 +44,34 @@ def test_samples_are_the_same(both):
     whole, alone = both
     pd.testing.assert_frame_equal(alone.samples, whole.samples, check_exact=False, rtol=0, atol=0.5)
     of_bytes = [name for name in whole.samples.columns if "bytes" in name or name.endswith("_hz")]
-    pd.testing.assert_frame_equal(alone.samples.drop(columns=of_bytes), whole.samples.drop(columns=of_bytes), check_exact=True)
+    pd.testing.assert_frame_equal(
+        alone.samples.drop(columns=of_bytes), whole.samples.drop(columns=of_bytes), check_exact=True
+    )
 
 
 def test_recordings_and_their_figures_are_the_same(both):
     """Windows, means, quantiles and fidelity of every event."""
     whole, alone = both
-    assert [recording.name for recording in alone.recordings] == [recording.name for recording in whole.recordings]
+    assert [recording.name for recording in alone.recordings] == [
+        recording.name for recording in whole.recordings
+    ]
     for one, other in zip(whole.recordings, alone.recordings, strict=True):
         assert len(other.samples) == len(one.samples) > 0
         for column in ("cpu_percent", "memory_percent", "disk_write_bytes_per_s", "lateness_ms"):
-            assert other.mean(column) == pytest.approx(one.mean(column), abs=1e-9 if "bytes" not in column else 0.5)
-            assert other.quantile(column, 0.95) == pytest.approx(one.quantile(column, 0.95), abs=1e-9 if "bytes" not in column else 0.5)
+            assert other.mean(column) == pytest.approx(
+                one.mean(column), abs=1e-9 if "bytes" not in column else 0.5
+            )
+            assert other.quantile(column, 0.95) == pytest.approx(
+                one.quantile(column, 0.95), abs=1e-9 if "bytes" not in column else 0.5
+            )
         for event in one.experiment.events:
             assert len(other.during(event.id).samples) == len(one.during(event.id).samples)
-            assert other.during(event.id).samples["dt_s"].equals(one.during(event.id).samples["dt_s"])
-            assert other.fidelity(event.id).bias == pytest.approx(one.fidelity(event.id).bias, abs=0.5)
+            assert (
+                other.during(event.id).samples["dt_s"].equals(one.during(event.id).samples["dt_s"])
+            )
+            assert other.fidelity(event.id).bias == pytest.approx(
+                one.fidelity(event.id).bias, abs=0.5
+            )
 
 
 def test_clean_rows_and_faults_are_the_same(both):
@@ -76,8 +88,15 @@ def test_merged_runs_are_the_same(both, tmp_path):
     """A dataset of many runs, from either file."""
     tables = []
     for number, run in enumerate(both):
-        assert merge([run.path], tmp_path / str(number), lambda _: None) == {SAMPLE.name: len(run.samples)}
-        tables.append(pd.concat(pd.read_parquet(path) for path in sorted((tmp_path / str(number)).rglob("*.parquet"))))
+        assert merge([run.path], tmp_path / str(number), lambda _: None) == {
+            SAMPLE.name: len(run.samples)
+        }
+        tables.append(
+            pd.concat(
+                pd.read_parquet(path)
+                for path in sorted((tmp_path / str(number)).rglob("*.parquet"))
+            )
+        )
     pd.testing.assert_frame_equal(*tables)
 
 
@@ -86,8 +105,12 @@ def test_replays_are_the_same(both):
     name = both[0].recordings[0].name
     for experiment in (None, name):
         one, other = (replay(run.path, experiment=experiment).experiments[0] for run in both)
-        assert [event.duration_s for event in other.events] == [event.duration_s for event in one.events]
-        assert [event.mean() for event in other.events] == pytest.approx([event.mean() for event in one.events], rel=1e-6)
+        assert [event.duration_s for event in other.events] == [
+            event.duration_s for event in one.events
+        ]
+        assert [event.mean() for event in other.events] == pytest.approx(
+            [event.mean() for event in one.events], rel=1e-6
+        )
 
 
 @pytest.mark.parametrize("run", [CAMPAIGN], ids=["campaign"])
@@ -154,7 +177,10 @@ def test_a_run_with_neither_says_so_in_a_sentence(killed):
     """Every reader of samples: there is neither of the two."""
     killed.parquet.unlink()
     run = load(killed.path)
-    expected = f"{killed.path}: no samples were recorded: there is neither system_metrics_dataset.csv nor .parquet; expected the folder of a run that began"
+    expected = (
+        f"{killed.path}: no samples were recorded: there is neither system_metrics_dataset.csv nor"
+        " .parquet; expected the folder of a run that began"
+    )
     for read in (
         lambda: run.samples,
         lambda: run.recordings[0].samples,
@@ -190,11 +216,16 @@ def test_a_parquet_of_a_newer_version_is_refused(killed):
     """By the name of the version."""
     table = pq.read_table(killed.parquet)
     pq.write_table(table.replace_schema_metadata({"format": "twin-dataset/9"}), killed.parquet)
-    with pytest.raises(UnreadableRun, match="format 'twin-dataset/9' is newer than this version reads"):
+    with pytest.raises(
+        UnreadableRun, match="format 'twin-dataset/9' is newer than this version reads"
+    ):
         _ = load(killed.path).samples
 
 
 def test_a_lost_csv_is_no_fault_beside_its_parquet(both):
     """What the description says of the CSV is not missed where its clean rows were read."""
-    assert any(resource["path"].endswith(".csv") for resource in json.loads((both[1].path / "datapackage.json").read_text())["resources"])
+    assert any(
+        resource["path"].endswith(".csv")
+        for resource in json.loads((both[1].path / "datapackage.json").read_text())["resources"]
+    )
     assert "missing file" not in set(validate(both[1])["kind"])

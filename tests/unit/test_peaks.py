@@ -57,9 +57,18 @@ def test_no_instant_is_above_the_peak_and_some_instant_reaches_it(placed):
     # Within the nanosecond in which instants are one, events that follow each other overlap by
     # rounding: not looked at.
     edges = {round(edge_s, 9) for event, _ in placed for edge_s in (event.start_s, event.end_s)}
-    looked_at = [instant_s for instant_s in instants_of(placed) if all(abs(instant_s - edge_s) > 1e-9 for edge_s in edges)]
-    assert max((total(placed, instant_s) for instant_s in looked_at), default=0.0) <= level * (1 + 1e-7) + 1e-6
-    assert max(total(placed, at_s + side_s) for side_s in (-2e-9, 0.0, 2e-9)) == pytest.approx(level, rel=1e-5, abs=1e-4)
+    looked_at = [
+        instant_s
+        for instant_s in instants_of(placed)
+        if all(abs(instant_s - edge_s) > 1e-9 for edge_s in edges)
+    ]
+    assert (
+        max((total(placed, instant_s) for instant_s in looked_at), default=0.0)
+        <= level * (1 + 1e-7) + 1e-6
+    )
+    assert max(total(placed, at_s + side_s) for side_s in (-2e-9, 0.0, 2e-9)) == pytest.approx(
+        level, rel=1e-5, abs=1e-4
+    )
 
 
 @given(any_shape(), DURATIONS_S)
@@ -71,10 +80,14 @@ def test_lines_are_the_shape(shape, duration_s):
     lines = lines_of(shape, duration_s)
     assert (lines.at_s[0], lines.at_s[-1]) == (0.0, duration_s)
     error = 0.01 * getattr(shape, "amplitude", 0.0) + 1e-6
-    for at_s, end_s, first, last in zip(lines.at_s[:-1], lines.at_s[1:], lines.first, lines.last, strict=True):
+    for at_s, end_s, first, last in zip(
+        lines.at_s[:-1], lines.at_s[1:], lines.first, lines.last, strict=True
+    ):
         if end_s - at_s > 1e-6:
             for share in (0.25, 0.75):
-                assert shape.level(at_s + share * (end_s - at_s), duration_s) == pytest.approx(first + share * (last - first), abs=error)
+                assert shape.level(at_s + share * (end_s - at_s), duration_s) == pytest.approx(
+                    first + share * (last - first), abs=error
+                )
 
 
 @pytest.mark.parametrize("kind", shapes.SHAPES)
@@ -99,7 +112,9 @@ def test_every_kind_of_shape_has_lines(kind):
 @pytest.mark.parametrize("index", [0, 1, 999, 1499])
 def test_one_second_in_many_is_met(index):
     """One point of a trace is the peak wherever it stands."""
-    points = [(float(k), 97.0 if k == index else 20.0 + k % 3) for k in range(1500)]  # a jump at each row, as recordings have it
+    points = [
+        (float(k), 97.0 if k == index else 20.0 + k % 3) for k in range(1500)
+    ]  # a jump at each row, as recordings have it
     event = cpu(trace(points, interpolation="previous"), start_s=3, duration_s=1500)
     assert peak([(event, 1.0)]) == (97.0, 3.0 + index)
 
@@ -107,7 +122,9 @@ def test_one_second_in_many_is_met(index):
 def test_what_lies_beyond_the_end_is_not_asked_for():
     """A peak after the event's end, or a wave that does not get there, is none."""
     assert highest(cpu(trace([(0, 10), (20, 90)]), duration_s=10)) == pytest.approx(50.0)
-    assert highest(cpu(sine(50, 40, 40), duration_s=5)) == pytest.approx(50 + 40 * np.sin(2 * np.pi / 8))
+    assert highest(cpu(sine(50, 40, 40), duration_s=5)) == pytest.approx(
+        50 + 40 * np.sin(2 * np.pi / 8)
+    )
     assert highest(cpu(square(5, 60, 10, 0.5), duration_s=5)) == 60.0
     assert highest(cpu(square(60, 5, 10, 0.5), duration_s=5)) == 5.0
     assert highest(cpu(spikes(5, 60, 1, 6, 3), duration_s=0.01)) == 5.0
@@ -118,8 +135,12 @@ def test_events_that_follow_each_other_do_not_overlap_by_rounding():
 
     Two squares that alternate never meet.
     """
-    assert peak([(cpu(80, start_s=0.1, duration_s=0.2), 1.0), (cpu(70, start_s=0.3, duration_s=1), 1.0)]) == (80.0, 0.1)
-    apart = [(cpu(square(0, 60, 0.2), start_s=start_s, duration_s=600), 1.0) for start_s in (0.0, 0.1)]
+    assert peak(
+        [(cpu(80, start_s=0.1, duration_s=0.2), 1.0), (cpu(70, start_s=0.3, duration_s=1), 1.0)]
+    ) == (80.0, 0.1)
+    apart = [
+        (cpu(square(0, 60, 0.2), start_s=start_s, duration_s=600), 1.0) for start_s in (0.0, 0.1)
+    ]
     assert peak(apart)[0] == 60.0
 
 
@@ -142,8 +163,12 @@ def test_waves_are_added_up_between_their_turns():
 )
 def test_a_week_is_seen_to_its_end(shape):
     """Six hundred thousand spikes, edges or waves, and a short load in the last minute."""
-    level, at_s = peak([(cpu(shape, duration_s=WEEK_S), 1.0), (cpu(30, start_s=WEEK_S - 60, duration_s=30), 1.0)])
-    assert level == pytest.approx(80.0 if shape.kind != "sine" else 30 + 30 + 20 * np.sin(2 * np.pi * 3570 / 3600), abs=1e-3)
+    level, at_s = peak(
+        [(cpu(shape, duration_s=WEEK_S), 1.0), (cpu(30, start_s=WEEK_S - 60, duration_s=30), 1.0)]
+    )
+    assert level == pytest.approx(
+        80.0 if shape.kind != "sine" else 30 + 30 + 20 * np.sin(2 * np.pi * 3570 / 3600), abs=1e-3
+    )
     assert WEEK_S - 60 <= at_s <= WEEK_S - 30
 
 
@@ -169,7 +194,13 @@ def test_a_plan_beyond_the_limits_is_never_taken_for_less(placed, most, work):
         patch.setattr(peaks, "MOST_OF_ALL", 2 * most)
         patch.setattr(peaks, "MOST_WORK", work)
         bounded = peak(placed)[0]
-    assert exact * (1 - 1e-8) - 1e-8 <= bounded <= sum(factor * event.shape.extremes(event.duration_s)[1] for event, factor in placed) * (1 + 1e-9) + 1e-9
+    assert (
+        exact * (1 - 1e-8) - 1e-8
+        <= bounded
+        <= sum(factor * event.shape.extremes(event.duration_s)[1] for event, factor in placed)
+        * (1 + 1e-9)
+        + 1e-9
+    )
 
 
 def test_spikes_are_drawn_alike_one_by_one_and_all_at_once():

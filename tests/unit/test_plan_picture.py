@@ -9,13 +9,21 @@ from twin_harness.shapes.shape import ramp, sine, steps, trace
 
 SCHEDULE = Schedule.of(
     plan(cpu(ramp(0, 80), duration_s=8), disk(20e6, start_s=4, duration_s=4), name="both at once"),
-    plan(memory(steps([0, 50]), duration_s=10), command(["sleep", "5"], start_s=2, duration_s=5), name="second", tolerance="5%"),
+    plan(
+        memory(steps([0, 50]), duration_s=10),
+        command(["sleep", "5"], start_s=2, duration_s=5),
+        name="second",
+        tolerance="5%",
+    ),
     plan(name="idle", lead_s=1, tail_s=1),
 )
 
 
 def test_lines_tell_when_and_how_high():
-    """One line an experiment, one an event; its bar stands where the event does, the highest level under a full block."""
+    """One line an experiment, one an event.
+
+    Its bar stands where the event does, the highest level under a full block.
+    """
     lines = plan_lines(SCHEDULE)
     assert lines[0].startswith("both ")
     assert "tolerance 5%" in "".join(lines)
@@ -29,8 +37,16 @@ def test_lines_tell_when_and_how_high():
 
 @pytest.mark.parametrize("count", [1, 3, 40])
 def test_figure_is_a_picture_of_bounded_size(count):
-    """However many experiments there are, the figure stays one that can be looked at; equal plans give equal bytes."""
-    schedule = Schedule.of(*(experiment.model_copy(update={"name": f"e{n}"}) for n, experiment in zip(range(count), SCHEDULE.experiments * 14, strict=False)))
+    """However many experiments there are, the figure stays one that can be looked at.
+
+    Equal plans give equal bytes.
+    """
+    schedule = Schedule.of(
+        *(
+            experiment.model_copy(update={"name": f"e{n}"})
+            for n, experiment in zip(range(count), SCHEDULE.experiments * 14, strict=False)
+        )
+    )
     picture = plan_png(schedule)
     assert picture.startswith(b"\x89PNG")
     assert int.from_bytes(picture[20:24], "big") < 2500
@@ -43,7 +59,11 @@ def test_a_second_of_a_week_stands_in_the_bar():
     What is said to be the highest is.
     """
     points = [(60.0 * row, 80.0 if row == 5_000 else 10.0) for row in range(10_080)]
-    (_, line) = plan_lines(Schedule.of(plan(cpu(trace(points, interpolation="previous"), duration_s=604_800), name="week")))
+    _, line = plan_lines(
+        Schedule.of(
+            plan(cpu(trace(points, interpolation="previous"), duration_s=604_800), name="week")
+        )
+    )
     bar = line.split("|")[1]
     assert (bar.count("█"), bar.index("█"), line.endswith("trace, up to 80.0 %")) == (
         1,
@@ -54,5 +74,7 @@ def test_a_second_of_a_week_stands_in_the_bar():
 
 def test_a_level_beyond_the_end_is_not_said():
     """A wave that has no time to rise is not said to."""
-    (_, line) = plan_lines(Schedule.of(plan(cpu(sine(50, 40, 100, 0.75), duration_s=25), name="rise")))
+    _, line = plan_lines(
+        Schedule.of(plan(cpu(sine(50, 40, 100, 0.75), duration_s=25), name="rise"))
+    )
     assert line.endswith("sine, up to 50.0 %")

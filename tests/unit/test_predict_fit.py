@@ -37,7 +37,9 @@ def test_the_fit_finds_the_machine(twin):
 
 def test_held_out_runs_are_foretold_as_well_as_noise_permits(twin, runs):
     """On plans it has not seen, a model of the right form has the noise as its error, and is better than every baseline."""
-    training, test = ([one for one in runs if (one.role == "test") == is_test] for is_test in (False, True))
+    training, test = (
+        [one for one in runs if (one.role == "test") == is_test] for is_test in (False, True)
+    )
     found = evaluate(twin, training, test)
     for column in ("cpu_percent", "memory_percent", "disk_write_bytes_per_s"):
         ours, best = found.score_of(column), found.best_baseline(column)
@@ -48,7 +50,10 @@ def test_held_out_runs_are_foretold_as_well_as_noise_permits(twin, runs):
 
 
 def test_bands_hold_what_they_promise(twin, runs):
-    """Ninety percent bands hold about ninety percent of the seconds of runs that nobody has seen; twenty runs to calibrate by make them cautious."""
+    """Ninety percent bands hold about ninety percent of the seconds of runs that nobody has seen.
+
+    Twenty runs to calibrate by make them cautious.
+    """
     test = observed(campaign("4h", seed=5, max_disk_bytes_per_s=350_000_000)[60:110], seed=9)
     found = {one.column: one for one in evaluate(twin, [], test).coverage}
     for column in ("cpu_percent", "memory_percent", "pressure_io_percent"):
@@ -69,7 +74,9 @@ def test_a_model_survives_its_file(twin, tmp_path):
 
 def test_what_the_data_does_not_tell_is_said():
     """Without disk load nobody knows the device, and the fit says so."""
-    experiments = [one for one in campaign("4h") if all(event.stressor == "cpu" for event in one.events)][:8]
+    experiments = [
+        one for one in campaign("4h") if all(event.stressor == "cpu" for event in one.events)
+    ][:8]
     found = fit(observed(experiments), CAPACITY, starts=1)
     assert {"write_bandwidth", "read_bandwidth", "fill_fresh"} <= set(found.unidentified)
     assert "background_cpu" not in found.unidentified
@@ -77,26 +84,46 @@ def test_what_the_data_does_not_tell_is_said():
 
 def test_a_column_that_was_never_measured_does_no_harm():
     """A kernel without pressure leaves its columns empty; the rest is fitted all the same."""
-    runs = [without(without(one, "pressure_cpu_percent"), "pressure_io_percent") for one in observed(campaign("1h")[:12])]
+    runs = [
+        without(without(one, "pressure_cpu_percent"), "pressure_io_percent")
+        for one in observed(campaign("1h")[:12])
+    ]
     found = Twin(starts=1).fit_observations(runs)
     assert "io_wait_direct" in found.file_.unidentified
-    assert found.parameters_[NAMES.index("background_cpu")] == pytest.approx(TRUTH["background_cpu"], rel=0.2)
+    assert found.parameters_[NAMES.index("background_cpu")] == pytest.approx(
+        TRUTH["background_cpu"], rel=0.2
+    )
 
 
 def test_an_aborted_run_counts_as_far_as_it_went():
     """What came after the guard stopped it is unknown, and the fit is not led astray."""
     runs = observed(campaign("1h")[:12])
-    cut = [dataclasses.replace(one, values=np.where(np.arange(one.demand.seconds) < 20, one.values, np.nan), ended_early=True) for one in runs]
+    cut = [
+        dataclasses.replace(
+            one,
+            values=np.where(np.arange(one.demand.seconds) < 20, one.values, np.nan),
+            ended_early=True,
+        )
+        for one in runs
+    ]
     found = fit(cut, CAPACITY, starts=1)
-    assert found.parameters[NAMES.index("background_cpu")] == pytest.approx(TRUTH["background_cpu"], rel=0.2)
+    assert found.parameters[NAMES.index("background_cpu")] == pytest.approx(
+        TRUTH["background_cpu"], rel=0.2
+    )
 
 
 @pytest.mark.parametrize(
     ("runs", "told"),
     [
         (lambda: observed(campaign("10m")[:3]), "fit: 3 runs of 3 different plans are too few"),
-        (lambda: observed([campaign("10m")[1]] * 8), "fit: 8 runs of 1 different plans are too few"),
-        (lambda: observed([plan(lead_s=10 + k, name=f"rest {k}") for k in range(6)]), "none of the 6 runs loads the machine"),
+        (
+            lambda: observed([campaign("10m")[1]] * 8),
+            "fit: 8 runs of 1 different plans are too few",
+        ),
+        (
+            lambda: observed([plan(lead_s=10 + k, name=f"rest {k}") for k in range(6)]),
+            "none of the 6 runs loads the machine",
+        ),
         (list, "fit: 0 runs"),
     ],
 )
@@ -109,15 +136,22 @@ def test_what_no_model_can_be_fitted_to_is_refused(runs, told):
 def test_runs_of_two_machines_are_refused():
     """Also where only the runs kept for calibration are of another one."""
     ours, theirs = observed(campaign("10m")), observed(campaign("10m"), fingerprint="f" * 16)
-    mixed = [*[one for one in ours if one.role == "train"], *[one for one in theirs if one.role == "calibrate"]]
+    mixed = [
+        *[one for one in ours if one.role == "train"],
+        *[one for one in theirs if one.role == "calibrate"],
+    ]
     for runs in ([*ours, *theirs], mixed):
-        with pytest.raises(InvalidInput, match=r"of 2 machines, 0123456789abcdef \([0-9]+ runs\), ffffffffffffffff"):
+        with pytest.raises(
+            InvalidInput, match=r"of 2 machines, 0123456789abcdef \([0-9]+ runs\), ffffffffffffffff"
+        ):
             Twin(starts=1).fit_observations(runs)
 
 
 def test_splits_are_judged_each_with_its_own_fit(runs):
     """Every split that the runs allow is scored, and the one that they do not is told."""
-    found, missing = evaluate_splits([one for one in runs if one.role != "calibrate"], ["S3", "S6"], starts=1)
+    found, missing = evaluate_splits(
+        [one for one in runs if one.role != "calibrate"], ["S3", "S6"], starts=1
+    )
     assert [one.split for one in found] == ["S3"]
     assert found[0].score_of("cpu_percent").nrmse < 0.2
     assert "split S6" in missing[0]
@@ -141,9 +175,18 @@ def test_a_plan_beyond_the_domain_says_so(twin):
     assert twin.predict(plan(cpu(50, duration_s=5))).extrapolating == ()
     stirred = plan(memory(5, duration_s=5, pattern="stir"))
     assert twin.predict(stirred).extrapolating == ("memory that is stirred is not modelled",)
-    assert "sync_bytes_per_s up to 2e+09" in twin.predict(plan(disk(2e9, duration_s=5, direct=False))).extrapolating[0]
-    few = Twin(starts=1).fit_observations(observed([one for one in campaign("4h")[:60] if len(one.events) == 1][:10]))
-    both = next(one for one in campaign("4h") if {event.stressor for event in one.events} == {"cpu", "memory"})
+    assert (
+        "sync_bytes_per_s up to 2e+09"
+        in twin.predict(plan(disk(2e9, duration_s=5, direct=False))).extrapolating[0]
+    )
+    few = Twin(starts=1).fit_observations(
+        observed([one for one in campaign("4h")[:60] if len(one.events) == 1][:10])
+    )
+    both = next(
+        one
+        for one in campaign("4h")
+        if {event.stressor for event in one.events} == {"cpu", "memory"}
+    )
     assert any("together" in reason for reason in few.predict(both).extrapolating)
 
 

@@ -1,4 +1,7 @@
-"""The kernel's running averages: what /proc showed for seven minutes of this and that, told again from what it is made of."""
+"""The kernel's running averages.
+
+What /proc showed for seven minutes of this and that, told again from what it is made of.
+"""
 
 from pathlib import Path
 
@@ -7,21 +10,33 @@ import pandas as pd
 import pytest
 
 from twin_harness.errors import InvalidInput
-from twin_harness.predict.kernel import FIXED_POINT, LOAD_DECAYS, PRESSURE_DECAYS, keep_of, pressure_average
+from twin_harness.predict.kernel import (
+    FIXED_POINT,
+    LOAD_DECAYS,
+    PRESSURE_DECAYS,
+    keep_of,
+    pressure_average,
+)
 
 RECORDED = pd.read_csv(Path(__file__).with_name("proc_averages.csv"))
 ROUNDING = 0.005  # /proc/loadavg has two decimals
 
 
 def load_updates():
-    """Return the rows at which the kernel had just updated the load averages: every five seconds."""
+    """Return the rows at which the kernel had just updated the load averages.
+
+    Every five seconds.
+    """
     changed = np.flatnonzero(np.diff(RECORDED["load1"].to_numpy()) != 0) + 1
     first = int(changed[0])
     return RECORDED.iloc[first::5].reset_index(drop=True)
 
 
 def test_load_averages_of_five_and_fifteen_minutes_follow_from_that_of_one():
-    """load1 tells how many tasks the kernel counted at each update, a whole number; load5 and load15 move by the same count."""
+    """load1 tells how many tasks the kernel counted at each update, a whole number.
+
+    Load5 and load15 move by the same count.
+    """
     rows = load_updates()
     keep = LOAD_DECAYS["load1"] / FIXED_POINT
     before, after = rows["load1"].to_numpy()[:-1], rows["load1"].to_numpy()[1:]
@@ -38,8 +53,14 @@ def test_load_averages_of_five_and_fifteen_minutes_follow_from_that_of_one():
 @pytest.mark.parametrize("resource", ["cpu", "io"])
 @pytest.mark.parametrize("window", PRESSURE_DECAYS)
 def test_pressure_averages_follow_from_the_time_that_was_stalled(resource, window):
-    """Within a tenth of their range: /proc is read every second, the kernel averages every two, and nobody sees when."""
-    stalled_us, moments_s = RECORDED[f"{resource}_total_us"].to_numpy(), RECORDED["monotonic_s"].to_numpy()
+    """Within a tenth of their range.
+
+    /proc is read every second, the kernel averages every two, and nobody sees when.
+    """
+    stalled_us, moments_s = (
+        RECORDED[f"{resource}_total_us"].to_numpy(),
+        RECORDED["monotonic_s"].to_numpy(),
+    )
     shares = np.diff(stalled_us) / np.diff(moments_s) / 1e4
     shown = RECORDED[f"{resource}_{window}"].to_numpy()
     told = pressure_average(shares, window, float(shown[0]))
@@ -50,7 +71,11 @@ def test_pressure_averages_follow_from_the_time_that_was_stalled(resource, windo
 
 def test_a_wrong_constant_is_told_by_the_recording():
     """The check above has teeth: an average of half the length misses by more than it allows."""
-    shares = np.diff(RECORDED["cpu_total_us"].to_numpy()) / np.diff(RECORDED["monotonic_s"].to_numpy()) / 1e4
+    shares = (
+        np.diff(RECORDED["cpu_total_us"].to_numpy())
+        / np.diff(RECORDED["monotonic_s"].to_numpy())
+        / 1e4
+    )
     shown = RECORDED["cpu_avg60"].to_numpy()
     errors = pressure_average(shares, "avg60", float(shown[0]), step_s=2.0)[:-1] - shown[2:]
     assert np.abs(errors).max() > 0.1 * np.ptp(shown) + 0.1
@@ -63,5 +88,7 @@ def test_what_remains_after_a_step_is_a_power_of_the_decay():
 
 def test_an_unknown_window_is_refused():
     """The kernel has three."""
-    with pytest.raises(InvalidInput, match=r"expected one of avg10, avg60, avg300 but got window='avg20'"):
+    with pytest.raises(
+        InvalidInput, match=r"expected one of avg10, avg60, avg300 but got window='avg20'"
+    ):
         pressure_average(np.zeros(3), "avg20")

@@ -42,7 +42,11 @@ def damaged(data, keys, value):
         (["capacity", "cpus"], 0, "capacity.cpus"),
         (["capacity", "memory_bytes"], -1, "capacity.memory_bytes"),
         (["spread", "still_load", "cpu_percent"], -1.0, "spread.still_load.cpu_percent"),
-        (["spread", "runs", 0, "errors", "load1"], [0.0], "spread.runs[0].errors.load1: 1 numbers; expected one for each of"),
+        (
+            ["spread", "runs", 0, "errors", "load1"],
+            [0.0],
+            "spread.runs[0].errors.load1: 1 numbers; expected one for each of",
+        ),
         (["spread", "runs", 0, "regimes"], "9", "spread.runs[0].regimes"),
         (["calibration", "pointwise"], {}, "calibration.pointwise"),
         (["domain", "highest", "cpu_percent"], None, "domain.highest: 'cpu_percent' is missing"),
@@ -60,7 +64,19 @@ def test_a_damaged_model_is_refused_by_field(whole, tmp_path, keys, value, told)
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": "twin-model/1"}', '{"format": NaN}', "[" * 100_000, '{"a": 1, "a": 2}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"format": "twin-model/1"}',
+        '{"format": NaN}',
+        "[" * 100_000,
+        '{"a": 1, "a": 2}',
+    ],
+)
 def test_what_is_no_model_is_refused(tmp_path, text):
     """No JSON, nested too deeply, keys twice: one sentence, no traceback."""
     path = tmp_path / "twin.json"
@@ -71,7 +87,9 @@ def test_what_is_no_model_is_refused(tmp_path, text):
 
 def test_a_model_that_is_missing_or_too_large_is_refused(tmp_path):
     """A missing file is named, and what is too large is not read."""
-    with pytest.raises(InvalidInput, match=r"cannot be read .*; expected a model that twin fit has made"):
+    with pytest.raises(
+        InvalidInput, match=r"cannot be read .*; expected a model that twin fit has made"
+    ):
         Twin.load(tmp_path / "none.json")
     large = tmp_path / "large.json"
     with large.open("wb") as file:

@@ -1,4 +1,7 @@
-"""A recording on a grid of seconds: what is known of each, until when the plan held, and what no model learns from."""
+"""A recording on a grid of seconds.
+
+What is known of each, until when the plan held, and what no model learns from.
+"""
 
 import dataclasses
 
@@ -18,19 +21,49 @@ FACTS = {"fingerprint": "f" * 16, "cpus": [0, 1], "cpu_capacity": 2.0, "memory_l
 EXPERIMENT = plan(cpu(50, duration_s=10), name="plateau", lead_s=2, tail_s=3)
 
 
-def recorded(tmp_path, experiment=EXPERIMENT, machine=FACTS, status="completed", end_s=None, first_s=-3.0, last_s=14.0, partition="", **columns):
-    """A run of one experiment, sampled ten times a second; a column is a value, or a list of one for each row."""
+def recorded(
+    tmp_path,
+    experiment=EXPERIMENT,
+    machine=FACTS,
+    status="completed",
+    end_s=None,
+    first_s=-3.0,
+    last_s=14.0,
+    partition="",
+    **columns,
+):
+    """A run of one experiment, sampled ten times a second.
+
+    A column is a value, or a list of one for each row.
+    """
     folder = make_folder(tmp_path / "data")
     folder.write_machine(machine)
     moments = np.arange(first_s, last_s, 0.1)
     rows = []
     for number, at_s in enumerate(moments):
-        own = {name: value[number] if isinstance(value, list) else value for name, value in columns.items()}
-        rows.append({"cpu_percent": 60.0 if 0 < at_s <= 10 else 2.0, "load1": 1.5, "memory_percent": 7.0, "partition": partition, **own})
-    write_dataset(folder, [csv_row(ZERO_S + at_s, **row) for at_s, row in zip(moments, rows, strict=True)])
+        own = {
+            name: value[number] if isinstance(value, list) else value
+            for name, value in columns.items()
+        }
+        rows.append(
+            {
+                "cpu_percent": 60.0 if 0 < at_s <= 10 else 2.0,
+                "load1": 1.5,
+                "memory_percent": 7.0,
+                "partition": partition,
+                **own,
+            }
+        )
+    write_dataset(
+        folder, [csv_row(ZERO_S + at_s, **row) for at_s, row in zip(moments, rows, strict=True)]
+    )
     folder.append_plan(planned(experiment))
     for event in experiment.events:
-        more = {"status": status} if end_s is None else {"status": status, "actual_end_s": end_s, "end_monotonic_s": ZERO_S + end_s}
+        more = (
+            {"status": status}
+            if end_s is None
+            else {"status": status, "actual_end_s": end_s, "end_monotonic_s": ZERO_S + end_s}
+        )
         folder.append_annotation(annotate(experiment, event.id, **more))
     return load(folder.path)
 
@@ -90,7 +123,10 @@ def test_values_that_are_no_numbers_are_unknown(tmp_path):
 def test_a_machine_that_is_not_told_is_refused_in_one_sentence(tmp_path, machine):
     """Without CPUs, memory and fingerprint nobody knows what a percent is of."""
     run = recorded(tmp_path, machine=machine)
-    with pytest.raises(InvalidInput, match=r"machine.json does not tell fingerprint, CPUs and memory; record it anew"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"machine.json does not tell fingerprint, CPUs and memory; record it anew",
+    ):
         observe(run.recordings[0])
 
 
@@ -98,7 +134,10 @@ def test_runs_on_other_cpus_of_the_same_kind_are_of_one_machine(tmp_path):
     """Also one that has the id of the numbers of its CPUs, as it was given before."""
     first, other = MACHINE, dataclasses.replace(MACHINE, cpus=(2, 3))
     old = other._fingerprint_of([2, 3], other._memory_steps())
-    runs = [recorded(tmp_path / "a", machine=first.to_json()), recorded(tmp_path / "b", machine={**other.to_json(), "fingerprint": old})]
+    runs = [
+        recorded(tmp_path / "a", machine=first.to_json()),
+        recorded(tmp_path / "b", machine={**other.to_json(), "fingerprint": old}),
+    ]
     observations = [observe(run.recordings[0]) for run in runs]
     check_machines(observations)
     assert [one.fingerprint for one in observations] == [MACHINE.fingerprint] * 2
@@ -107,9 +146,15 @@ def test_runs_on_other_cpus_of_the_same_kind_are_of_one_machine(tmp_path):
 
 
 def test_what_cannot_be_used_is_told_and_left_out(tmp_path):
-    """Too few seconds, parts of a machine, no dataset, the same run twice: a sentence each, and the rest goes on."""
+    """Too few seconds, parts of a machine, no dataset, the same run twice.
+
+    A sentence each, and the rest goes on.
+    """
     short = recorded(tmp_path / "short", first_s=-2.0, last_s=-1.0)
-    whole = recorded(tmp_path / "whole", experiment=plan(disk(1e6, duration_s=10), name="disk", lead_s=2, tail_s=3))
+    whole = recorded(
+        tmp_path / "whole",
+        experiment=plan(disk(1e6, duration_s=10), name="disk", lead_s=2, tail_s=3),
+    )
     bare = recorded(tmp_path / "bare")
     bare.folder.dataset.unlink()
     told = []
@@ -122,9 +167,14 @@ def test_what_cannot_be_used_is_told_and_left_out(tmp_path):
 
 
 def test_a_run_knows_what_was_held_before_it(tmp_path):
-    """Of two experiments of a session the second is told the memory of the first, second by second; the first, and one much later, know of none."""
+    """Of two experiments of a session the second is told the memory of the first, second by second.
+
+    The first, and one much later, know of none.
+    """
     held = plan(memory(10, duration_s=6), name="first", lead_s=2, tail_s=3)
-    run = recorded(tmp_path, experiment=held, memory_delivered_bytes=[0.0] * 30 + [2e9] * 60 + [0.0] * 80)
+    run = recorded(
+        tmp_path, experiment=held, memory_delivered_bytes=[0.0] * 30 + [2e9] * 60 + [0.0] * 80
+    )
     begin_s = float(run.recordings[0].samples["monotonic_s"].iloc[-1]) + 4.0
     before = _held_before(run.recordings[0], begin_s)
     assert len(before) == 90

@@ -29,7 +29,16 @@ def test_a_condition_is_read(text, told):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "memory_percent", "memory_percent > ", "> 80", "memory_percent = 80", "memory_percent > 80 or cpu_percent > 90", "__import__('os')", "a" * 300],
+    [
+        "",
+        "memory_percent",
+        "memory_percent > ",
+        "> 80",
+        "memory_percent = 80",
+        "memory_percent > 80 or cpu_percent > 90",
+        "__import__('os')",
+        "a" * 300,
+    ],
 )
 def test_what_is_none_is_refused_with_an_example(text):
     """The sentence names what was given and shows how it goes."""
@@ -39,12 +48,18 @@ def test_what_is_none_is_refused_with_an_example(text):
 
 def test_a_column_that_does_not_exist_is_refused():
     """The columns that the twin foretells stand in the sentence."""
-    with pytest.raises(InvalidInput, match="'memory_percnt' is no column of the dataset; the twin foretells cpu_percent"):
+    with pytest.raises(
+        InvalidInput,
+        match="'memory_percnt' is no column of the dataset; the twin foretells cpu_percent",
+    ):
         Overload.parse("memory_percnt > 80")
 
 
 def test_a_column_that_is_not_foretold_is_undecided():
-    """A column of the dataset that no model is for can be asked about, and the answer is: can't tell."""
+    """A column of the dataset that no model is for can be asked about, and the answer is.
+
+    Can't tell.
+    """
     with pytest.raises(Undecided, match="does not foretell swap_percent"):
         Overload.parse("swap_percent > 1").index()
 
@@ -75,11 +90,22 @@ def test_a_run_that_is_too_short_meets_no_condition():
     assert np.isnan(Overload.parse("cpu_percent > 0 for 5 s").first(np.ones(3)))
 
 
-@given(values=st.lists(st.floats(0, 100), min_size=1, max_size=30), limit=st.integers(0, 100), seconds=st.integers(1, 8))
+@given(
+    values=st.lists(st.floats(0, 100), min_size=1, max_size=30),
+    limit=st.integers(0, 100),
+    seconds=st.integers(1, 8),
+)
 def test_the_first_window_is_found_as_by_looking_at_each(values, limit, seconds):
     """What arrays give is what a loop over the seconds gives."""
     found = Overload.parse(f"cpu_percent > {limit} for {seconds} s").first(np.array(values))
-    expected = next((end for end in range(seconds, len(values) + 1) if all(value > limit for value in values[end - seconds : end])), None)
+    expected = next(
+        (
+            end
+            for end in range(seconds, len(values) + 1)
+            if all(value > limit for value in values[end - seconds : end])
+        ),
+        None,
+    )
     assert np.isnan(found) if expected is None else found == expected
 
 

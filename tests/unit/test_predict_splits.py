@@ -46,14 +46,22 @@ def test_splits_hold_what_they_are_named_for(runs):
 
 def test_another_day_is_by_date(runs):
     """What began on a later day is the test."""
-    later = [dataclasses.replace(one, began="2026-11-02 00:00:00+00:00") for one in observed(campaign("10m", seed=9))]
+    later = [
+        dataclasses.replace(one, began="2026-11-02 00:00:00+00:00")
+        for one in observed(campaign("10m", seed=9))
+    ]
     split = divide("S6", [*runs[:40], *later])
     assert {one.began[:10] for one in split.test} == {"2026-11-02"}
 
 
 def test_a_split_that_the_runs_do_not_allow_is_refused(runs):
     """The sentence has the numbers on both sides and what to do."""
-    with pytest.raises(InvalidInput, match=r"split S6 .*: 10 runs to train and 0 to test among 10; expected 3 of each, record more"):
+    with pytest.raises(
+        InvalidInput,
+        match=(
+            r"split S6 .*: 10 runs to train and 0 to test among 10; expected 3 of each, record more"
+        ),
+    ):
         divide("S6", runs[:10])
     with pytest.raises(InvalidInput, match="expected one of S1, S2"):
         divide("S9", runs)
@@ -70,17 +78,31 @@ def test_every_baseline_foretells_every_column_of_every_run(runs):
 
 
 def test_baselines_get_right_what_they_are_right_about(runs):
-    """The nearest plan of a training run is itself; superposition knows a plateau of CPU load; the mean has no bias on its own runs."""
+    """The nearest plan of a training run is itself; superposition knows a plateau of CPU load.
+
+    The mean has no bias on its own runs.
+    """
     train = runs[:60]
     cold = np.full((len(train), len(COLUMNS)), np.nan)
     scores = {
-        one.name: {part.column: part for part in score(one.name, one.fit(train, CAPACITY).predict([r.demand for r in train], cold), train, {})}
+        one.name: {
+            part.column: part
+            for part in score(
+                one.name,
+                one.fit(train, CAPACITY).predict([r.demand for r in train], cold),
+                train,
+                {},
+            )
+        }
         for one in all_baselines()
     }
     assert scores["nearest plan"]["cpu_percent"].nrmse < 0.1
     assert scores["superposition"]["cpu_percent"].nrmse < 0.5
     assert scores["mean"]["cpu_percent"].bias == pytest.approx(0, abs=1e-6)
-    assert scores["clipped superposition"]["cpu_percent"].rmse <= scores["superposition"]["cpu_percent"].rmse + 1e-9
+    assert (
+        scores["clipped superposition"]["cpu_percent"].rmse
+        <= scores["superposition"]["cpu_percent"].rmse + 1e-9
+    )
 
 
 def test_the_floor_is_the_noise_of_replicates(runs):

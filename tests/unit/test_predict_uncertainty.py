@@ -21,16 +21,23 @@ from twin_harness.schedule.builders import cpu, plan
 
 @pytest.fixture(scope="module")
 def twin():
-    return Twin(starts=1).fit_observations(without_tests(observed(campaign("1h", max_disk_bytes_per_s=350_000_000))))
+    return Twin(starts=1).fit_observations(
+        without_tests(observed(campaign("1h", max_disk_bytes_per_s=350_000_000)))
+    )
 
 
 def errors_of(runs, seed=0, seconds=50):
     return np.random.default_rng(seed).normal(size=(runs, len(COLUMNS), seconds))
 
 
-@pytest.mark.parametrize(("runs", "is_known"), [(0, False), (8, False), (9, True), (19, True), (50, True)])
+@pytest.mark.parametrize(
+    ("runs", "is_known"), [(0, False), (8, False), (9, True), (19, True), (50, True)]
+)
 def test_nine_runs_are_enough_to_calibrate_and_eight_are_not(runs, is_known):
-    """One run that is all outside, added to nine, is a tenth; with eight the band would have to be infinite."""
+    """One run that is all outside, added to nine, is a tenth.
+
+    With eight the band would have to be infinite.
+    """
     found = calibrate(np.abs(errors_of(runs)))
     assert np.isfinite(found.pointwise).all() == is_known
     assert np.isfinite(found.simultaneous).all() == is_known
@@ -38,7 +45,11 @@ def test_nine_runs_are_enough_to_calibrate_and_eight_are_not(runs, is_known):
 
 
 def test_the_pointwise_rule_takes_the_least_multiplier_that_holds():
-    """Nineteen runs of one second each: with the one that is added, two of twenty may lie outside, so one may: the second largest counts."""
+    """Nineteen runs of one second each.
+
+    With the one that is added, two of twenty may lie outside, so one may: the second largest
+    counts.
+    """
     errors = np.arange(1.0, 20.0)[:, np.newaxis, np.newaxis] * np.ones((1, len(COLUMNS), 1))
     found = calibrate(errors)
     assert found.pointwise == pytest.approx(18.0)
@@ -46,7 +57,10 @@ def test_the_pointwise_rule_takes_the_least_multiplier_that_holds():
 
 
 def test_a_column_that_is_always_right_has_a_band_all_the_same():
-    """A device that nobody reads from is foretold exactly; its multiplier is tiny, not 0, which no model file takes."""
+    """A device that nobody reads from is foretold exactly.
+
+    Its multiplier is tiny, not 0, which no model file takes.
+    """
     found = calibrate(np.zeros((20, len(COLUMNS), 10)))
     assert (found.pointwise > 0).all()
 
@@ -56,8 +70,12 @@ def test_bands_cover_new_runs_whatever_the_spread_that_was_foretold(scale):
     """Calibrated on fifty runs, nine tenths of the seconds of a thousand others lie inside, and nine tenths of them as a whole."""
     known, new = errors_of(50, 1), errors_of(1000, 2)
     found = calibrate(np.abs(known) / scale)
-    assert (np.abs(new) <= found.pointwise[:, np.newaxis] * scale).mean() == pytest.approx(0.9, abs=0.02)
-    assert (np.abs(new) <= found.simultaneous[:, np.newaxis] * scale).all(axis=2).mean() == pytest.approx(0.9, abs=0.06)
+    assert (np.abs(new) <= found.pointwise[:, np.newaxis] * scale).mean() == pytest.approx(
+        0.9, abs=0.02
+    )
+    assert (np.abs(new) <= found.simultaneous[:, np.newaxis] * scale).all(
+        axis=2
+    ).mean() == pytest.approx(0.9, abs=0.06)
 
 
 def spread_made_of(noise, regime):
@@ -69,11 +87,16 @@ def spread_made_of(noise, regime):
 
 
 def test_a_band_reaches_further_where_errors_do():
-    """Noise that is skewed under load and even at rest: the band is too, seconds at rest are narrower, and nine tenths of each lie inside."""
+    """Noise that is skewed under load and even at rest.
+
+    The band is too, seconds at rest are narrower, and nine tenths of each lie inside.
+    """
     generator = np.random.default_rng(0)
     regime = np.zeros((40, 60), dtype=int)
     regime[:, 30:] = 1
-    noise = np.where(regime == 1, generator.exponential(4.0, (40, 60)), generator.normal(0.0, 0.5, (40, 60)))
+    noise = np.where(
+        regime == 1, generator.exponential(4.0, (40, 60)), generator.normal(0.0, 0.5, (40, 60))
+    )
     spread = spread_made_of(noise, regime)
     centre = np.zeros((40, len(COLUMNS), 60))
     free = FreeRun(centre, np.zeros((40, 2, len(COLUMNS), 60)), regime)
@@ -81,16 +104,27 @@ def test_a_band_reaches_further_where_errors_do():
     assert above[0, 0, 0] == pytest.approx(0.82, abs=0.1)
     assert above[0, 0, -1] == pytest.approx(4.0 * np.log(20.0), rel=0.15)
     assert below[0, 0, -1] < 0.2 * above[0, 0, -1]
-    ratios = ratios_of(np.broadcast_to(noise[:, np.newaxis], centre.shape), centre, spread.reach(free))
+    ratios = ratios_of(
+        np.broadcast_to(noise[:, np.newaxis], centre.shape), centre, spread.reach(free)
+    )
     assert (ratios <= 1).mean() == pytest.approx(0.93, abs=0.04)
 
 
 def test_members_go_as_runs_went():
-    """One run in four has all the bursts: three quarters of the members have none, and none has a few."""
+    """One run in four has all the bursts.
+
+    Three quarters of the members have none, and none has a few.
+    """
     noise = np.zeros((40, 50))
     noise[::4, ::5] = 30.0
-    spread = spread_made_of(noise + np.random.default_rng(0).normal(0.0, 0.1, noise.shape), np.ones((40, 50), dtype=int))
-    free = FreeRun(np.zeros((1, len(COLUMNS), 50)), np.zeros((1, 2, len(COLUMNS), 50)), np.ones((1, 50), dtype=int))
+    spread = spread_made_of(
+        noise + np.random.default_rng(0).normal(0.0, 0.1, noise.shape), np.ones((40, 50), dtype=int)
+    )
+    free = FreeRun(
+        np.zeros((1, len(COLUMNS), 50)),
+        np.zeros((1, 2, len(COLUMNS), 50)),
+        np.ones((1, 50), dtype=int),
+    )
     bursts = (spread.members(free)[:, 0] > 15).sum(axis=1)
     assert set(bursts.tolist()) == {0, 10}
     assert (bursts == 0).mean() == pytest.approx(0.75, abs=0.02)
@@ -98,14 +132,25 @@ def test_members_go_as_runs_went():
 
 def test_members_of_a_regime_that_was_never_recorded_take_their_errors_from_the_others():
     """Nothing is known of it, and nothing is claimed to be exact."""
-    spread = spread_made_of(np.random.default_rng(0).normal(0.0, 2.0, (30, 50)), np.zeros((30, 50), dtype=int))
-    free = FreeRun(np.zeros((1, len(COLUMNS), 20)), np.zeros((1, 2, len(COLUMNS), 20)), np.full((1, 20), 2))
+    spread = spread_made_of(
+        np.random.default_rng(0).normal(0.0, 2.0, (30, 50)), np.zeros((30, 50), dtype=int)
+    )
+    free = FreeRun(
+        np.zeros((1, len(COLUMNS), 20)), np.zeros((1, 2, len(COLUMNS), 20)), np.full((1, 20), 2)
+    )
     assert spread.members(free).std() == pytest.approx(2.0, rel=0.1)
 
 
 def test_resampled_parameters_scatter_about_the_optimum(twin):
-    """They are plausible: near the optimum where the data tells much, and as wide as their error says."""
-    runs = [one for one in observed(campaign("1h", max_disk_bytes_per_s=350_000_000)) if one.role == "train"]
+    """They are plausible.
+
+    Near the optimum where the data tells much, and as wide as their error says.
+    """
+    runs = [
+        one
+        for one in observed(campaign("1h", max_disk_bytes_per_s=350_000_000))
+        if one.role == "train"
+    ]
     problem = Problem(runs, CAPACITY, twin.fit_.scales)
     sets = _resampled(problem, twin.fit_, np.random.default_rng(0))
     for name in ("background_cpu", "fill_fresh"):
@@ -125,19 +170,28 @@ def test_what_everybody_else_writes_is_identified_on_a_campaign(twin):
 def test_batches_foretell_what_each_foretells_alone(twin):
     """A short plan beside a long one has the same band."""
     plans = [plan(cpu(80, duration_s=10), lead_s=1, tail_s=0), *campaign("10m")[:3]]
-    for alone, together in zip([twin.predict(one) for one in plans], twin.predict_many(plans), strict=True):
+    for alone, together in zip(
+        [twin.predict(one) for one in plans], twin.predict_many(plans), strict=True
+    ):
         assert together.centre == pytest.approx(alone.centre)
         assert together.high == pytest.approx(alone.high, nan_ok=True)
 
 
 def test_an_unchanged_machine_does_not_drift(twin):
     """New runs of new plans of the same machine raise no alarm."""
-    assert watch(twin, observed(campaign("4h", seed=7, max_disk_bytes_per_s=350_000_000)[60:110], seed=3)) == []
+    assert (
+        watch(
+            twin, observed(campaign("4h", seed=7, max_disk_bytes_per_s=350_000_000)[60:110], seed=3)
+        )
+        == []
+    )
 
 
 def test_a_neighbour_that_takes_half_a_cpu_is_found(twin):
     """25 points more of CPU time: sure within a few runs, of the right column and size."""
-    runs = observed(campaign("4h", seed=7)[60:70], seed=4, parameters=true_parameters(background_cpu=26.5))
+    runs = observed(
+        campaign("4h", seed=7)[60:70], seed=4, parameters=true_parameters(background_cpu=26.5)
+    )
     found = {drift.column: drift for drift in watch(twin, runs)}
     assert found["cpu_percent"].runs <= 4
     assert found["cpu_percent"].shift == pytest.approx(22, abs=8)
@@ -147,7 +201,10 @@ def test_a_neighbour_that_takes_half_a_cpu_is_found(twin):
 def test_one_plan_run_again_and_again_adds_nothing_up(twin):
     """The model's own error on a plan is no drift, however often it is run."""
     one = campaign("4h", seed=7)[65]
-    again = [dataclasses.replace(run, began=f"2026-11-0{1 + n // 5} 00:00:0{n % 5}+00:00") for n, run in enumerate(observed([one] * 20, seed=5))]
+    again = [
+        dataclasses.replace(run, began=f"2026-11-0{1 + n // 5} 00:00:0{n % 5}+00:00")
+        for n, run in enumerate(observed([one] * 20, seed=5))
+    ]
     assert watch(twin, again) == []
 
 
@@ -159,7 +216,9 @@ def test_mean_errors_are_measured_less_foretold(twin):
 
 def test_suggestions_are_about_what_is_not_known():
     """A twin that has seen CPU load alone is told to load memory and disk, and every step leaves less open."""
-    runs = observed([one for one in campaign("4h") if all(event.stressor == "cpu" for event in one.events)][:10])
+    runs = observed(
+        [one for one in campaign("4h") if all(event.stressor == "cpu" for event in one.events)][:10]
+    )
     twin = Twin(starts=1).fit_observations(runs)
     candidates = campaign("4h", seed=3)[:40]
     chosen = suggest(twin, candidates, campaign("4h")[60:80], 4)
@@ -172,13 +231,20 @@ def test_suggestions_are_about_what_is_not_known():
 
 def test_after_many_runs_one_more_tells_little(twin):
     """A twin of a whole campaign is not promised that one run of the usual kind halves what is left open."""
-    _, left = suggest(twin, campaign("4h", seed=3, max_disk_bytes_per_s=350_000_000)[60:70], campaign("4h", max_disk_bytes_per_s=350_000_000)[60:80], 1)[0]
+    _, left = suggest(
+        twin,
+        campaign("4h", seed=3, max_disk_bytes_per_s=350_000_000)[60:70],
+        campaign("4h", max_disk_bytes_per_s=350_000_000)[60:80],
+        1,
+    )[0]
     assert 0.5 < left < 1.0
 
 
 def test_columns_that_a_machine_does_not_measure_are_told_of_nowhere():
     """A kernel without pressure: no prediction, no score, no band and no traceback."""
-    runs = [dataclasses.replace(one, values=one.values.copy()) for one in observed(campaign("1h")[:30])]
+    runs = [
+        dataclasses.replace(one, values=one.values.copy()) for one in observed(campaign("1h")[:30])
+    ]
     for one in runs:
         one.values[COLUMNS.index("pressure_io_percent")] = np.nan
     twin = Twin(starts=1).fit_observations(runs)

@@ -13,7 +13,9 @@ from twin_harness.system.process_watch import LOOK_EVERY_S, ProcessWatch
 REFUSALS = [errno.ENOSYS, errno.EPERM, errno.EMFILE]
 
 
-@pytest.fixture(params=[None, *REFUSALS], ids=["pidfd", *(errno.errorcode[number] for number in REFUSALS)])
+@pytest.fixture(
+    params=[None, *REFUSALS], ids=["pidfd", *(errno.errorcode[number] for number in REFUSALS)]
+)
 def kernel(request, monkeypatch):
     """A kernel that gives descriptors of processes, or refuses them."""
     if request.param is not None:
@@ -32,7 +34,10 @@ def end_of(watch):
 
 
 def test_the_end_of_a_process_is_noticed(kernel):
-    """It runs, then it is a zombie that nobody has waited for, then it is gone: it has ended from the second on."""
+    """It runs, then it is a zombie that nobody has waited for, then it is gone.
+
+    It has ended from the second on.
+    """
     process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
     watch = ProcessWatch([os.getpid(), process.pid])
     assert not end_of(watch)
@@ -79,7 +84,10 @@ def test_a_process_that_is_hidden_is_looked_for_by_a_signal(kernel, monkeypatch)
 
 
 def test_high_descriptors_are_read(tmp_path):
-    """A test's process may have thousands of descriptors open: select(2) refuses those above 1,023."""
+    """A test's process may have thousands of descriptors open.
+
+    Select(2) refuses those above 1,023.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 4096:
         pytest.skip("so many descriptors are not permitted here")

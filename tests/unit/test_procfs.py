@@ -1,4 +1,7 @@
-"""Reading /proc, /sys and control groups: fake trees for what machines have, and this process for what is real."""
+"""Reading /proc, /sys and control groups.
+
+Fake trees for what machines have, and this process for what is real.
+"""
 
 import io
 import os
@@ -16,7 +19,7 @@ MIB = 1024**2
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 
 
-# -- kept files ---------------------------------------------------------------------------------------------------------------
+# -- kept files ------------------------------------------------------------------------------------
 
 
 def test_a_kept_file_is_read_anew_each_time(tmp_path):
@@ -145,12 +148,14 @@ def test_a_small_text_is_read_without_its_margins(tmp_path):
     assert procfs.read_text(tmp_path) == ""
 
 
-# -- meminfo ------------------------------------------------------------------------------------------------------------------
+# -- meminfo ---------------------------------------------------------------------------------------
 
 
 def test_meminfo_is_in_bytes():
     """Lines in kB become bytes, counts without a unit stay."""
-    table = procfs.read_meminfo(b"MemTotal:       49311904 kB\nHugePages_Total:       3\nActive(anon):     12 kB\n")
+    table = procfs.read_meminfo(
+        b"MemTotal:       49311904 kB\nHugePages_Total:       3\nActive(anon):     12 kB\n"
+    )
     assert table == {b"MemTotal": 49311904 * 1024, b"HugePages_Total": 3, b"Active(anon)": 12288}
 
 
@@ -166,7 +171,7 @@ def test_this_machine_s_meminfo_is_read():
     assert table[b"MemTotal"] > 64 * MIB
 
 
-# -- processes ----------------------------------------------------------------------------------------------------------------
+# -- processes -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -210,7 +215,11 @@ def test_a_process_that_is_gone_has_no_account(gone):
 
 def test_resident_bytes_are_those_of_the_kernel():
     """Resident pages less file pages are RssAnon of /proc/self/status, give or take what runs meanwhile."""
-    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1)
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if ":\t" in line
+    )
     expected = int(status["RssAnon"].split()[0]) * 1024
     assert procfs.resident_bytes(os.getpid()) == pytest.approx(expected, rel=0.05, abs=2 * MIB)
 
@@ -218,9 +227,17 @@ def test_resident_bytes_are_those_of_the_kernel():
 def test_the_io_account_is_that_of_the_kernel(monkeypatch, tmp_path):
     """Read and written are the fifth and sixth lines of /proc/pid/io, the bytes at the block devices."""
     account = tmp_path / "io"
-    account.write_text("rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 4096\nwrite_bytes: 1048576\ncancelled_write_bytes: 7\n")
+    account.write_text(
+        "rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 4096\nwrite_bytes:"
+        " 1048576\ncancelled_write_bytes: 7\n"
+    )
     real_open = open
-    monkeypatch.setattr("builtins.open", lambda path, *more, **named: real_open(account if str(path) == "/proc/7/io" else path, *more, **named))
+    monkeypatch.setattr(
+        "builtins.open",
+        lambda path, *more, **named: real_open(
+            account if str(path) == "/proc/7/io" else path, *more, **named
+        ),
+    )
     assert procfs.process_io_bytes(7) == (4096, 1048576)
 
 
@@ -233,15 +250,22 @@ def test_the_start_of_a_process_does_not_change():
 def test_a_name_with_brackets_does_not_hide_the_start(monkeypatch, tmp_path):
     """The command name may hold blanks and closing brackets."""
     stat = tmp_path / "stat"
-    stat.write_bytes(b"7 (a) S (b) c) S " + b" ".join(str(number).encode() for number in range(4, 53)))
+    stat.write_bytes(
+        b"7 (a) S (b) c) S " + b" ".join(str(number).encode() for number in range(4, 53))
+    )
     real_open = open
-    monkeypatch.setattr("builtins.open", lambda path, *more, **named: real_open(stat if str(path) == "/proc/7/stat" else path, *more, **named))
+    monkeypatch.setattr(
+        "builtins.open",
+        lambda path, *more, **named: real_open(
+            stat if str(path) == "/proc/7/stat" else path, *more, **named
+        ),
+    )
     assert procfs.start_ticks(7) == 22
 
 
-# -- devices ------------------------------------------------------------------------------------------------------------------
+# -- devices ---------------------------------------------------------------------------------------
 
-# -- control groups -----------------------------------------------------------------------------------------------------------
+# -- control groups --------------------------------------------------------------------------------
 
 
 class Tree:
@@ -302,10 +326,17 @@ def test_v2_without_limits_has_none(v2):
     assert (group.memory_limit_bytes(), group.cpu_quota()) == (None, None)
 
 
-@pytest.mark.parametrize("tight", ["memory.max", "slice/memory.max", "slice/app/memory.max", "slice/app/deep/memory.max"])
+@pytest.mark.parametrize(
+    "tight", ["memory.max", "slice/memory.max", "slice/app/memory.max", "slice/app/deep/memory.max"]
+)
 def test_v2_the_tightest_limit_on_the_way_up_counts(v2, tight):
     """A limit on any level above binds the group."""
-    for path in ("memory.max", "slice/memory.max", "slice/app/memory.max", "slice/app/deep/memory.max"):
+    for path in (
+        "memory.max",
+        "slice/memory.max",
+        "slice/app/memory.max",
+        "slice/app/deep/memory.max",
+    ):
         v2.put(path, 100 * MIB if path == tight else "max" if path == "memory.max" else 900 * MIB)
     assert v2.member("0::/slice/app/deep").memory_limit_bytes() == 100 * MIB
 
@@ -363,7 +394,9 @@ def v1(tree):
 
 def test_v1_limits_are_read(v1):
     """Each controller has a hierarchy of its own, and the kernel's huge number is no limit."""
-    group = v1.member("12:freezer:/", "9:memory:/app", "4:cpu,cpuacct:/app", "1:name=systemd:/x", "0::/x")
+    group = v1.member(
+        "12:freezer:/", "9:memory:/app", "4:cpu,cpuacct:/app", "1:name=systemd:/x", "0::/x"
+    )
     assert (group.version, group.memory_limit_bytes(), group.cpu_quota()) == (1, 300 * MIB, 2.5)
 
 
@@ -389,7 +422,10 @@ def test_v1_controllers_on_one_hierarchy_are_both_read(v1):
     assert (group.memory_limit_bytes(), group.cpu_quota()) == (300 * MIB, 2.5)
 
 
-V1_STAT = "cache 5\ninactive_file {local}\nhierarchical_memory_limit {bound}\ntotal_cache 5\ntotal_inactive_file {total}\n"
+V1_STAT = (
+    "cache 5\ninactive_file {local}\nhierarchical_memory_limit {bound}\ntotal_cache"
+    " 5\ntotal_inactive_file {total}\n"
+)
 NONE = 9223372036854771712
 
 
@@ -404,7 +440,10 @@ NONE = 9223372036854771712
     ],
 )
 def test_reclaimable_pages_are_those_of_the_whole_hierarchy(stat, expected):
-    """Of version 1 the total_ line, wherever it stands; version 2 has one line, which is it already."""
+    """Of version 1 the total_ line, wherever it stands.
+
+    Version 2 has one line, which is it already.
+    """
     assert procfs.inactive_file_bytes(stat) == expected
 
 
@@ -421,12 +460,18 @@ def test_v1_what_a_child_has_cached_is_not_in_use_in_its_parent(v1):
     v1.put("memory/app/memory.usage_in_bytes", 290 * MIB)
     v1.put("memory/app/memory.stat", V1_STAT.format(local=0, bound=300 * MIB, total=250 * MIB))
     v1.put("memory/app/job/memory.limit_in_bytes", NONE)
-    v1.put("memory/app/job/memory.stat", V1_STAT.format(local=250 * MIB, bound=300 * MIB, total=250 * MIB))
+    v1.put(
+        "memory/app/job/memory.stat",
+        V1_STAT.format(local=250 * MIB, bound=300 * MIB, total=250 * MIB),
+    )
     assert left_of(v1.member("9:memory:/app/job")) == (300 - 290 + 250) * MIB
 
 
 def test_v1_a_limit_of_a_group_that_is_hidden_is_told_by_the_line(v1):
-    """A container sees its own group as the root; ``hierarchical_memory_limit`` knows of the pod's."""
+    """A container sees its own group as the root.
+
+    ``hierarchical_memory_limit`` knows of the pod's.
+    """
     v1.put("memory/memory.limit_in_bytes", 200 * MIB)
     v1.put("memory/memory.usage_in_bytes", 30 * MIB)
     v1.put("memory/memory.stat", V1_STAT.format(local=0, bound=100 * MIB, total=10 * MIB))
@@ -462,12 +507,18 @@ def test_v1_the_soft_limit_binds_nobody(v1):
     ],
 )
 def test_v2_where_the_kernel_throttles_is_a_limit(v2, maximum, high, above, expected):
-    """``memory.high`` bounds as ``memory.max`` does, on every level; the tightest is told by file and group."""
+    """``memory.high`` bounds as ``memory.max`` does, on every level.
+
+    The tightest is told by file and group.
+    """
     v2.put("pod/memory.high", above)
     v2.put("pod/app/memory.max", maximum)
     v2.put("pod/app/memory.high", high)
     group = v2.member("0::/pod/app")
-    limits = [(limit.limit_bytes, limit.name, group.name_of(limit.folder)) for limit in group.memory_limits()]
+    limits = [
+        (limit.limit_bytes, limit.name, group.name_of(limit.folder))
+        for limit in group.memory_limits()
+    ]
     assert next(iter(limits), None) == expected
     assert group.memory_limit_bytes() == (expected[0] if expected else None)
 
@@ -513,7 +564,10 @@ def test_swap_is_what_the_group_may_have(v2, files, expected):
 def test_v2_cpu_time_is_that_of_the_group_whose_quota_binds(v2):
     """The parent has the quota, so its other children's use counts."""
     v2.put("pod/cpu.max", "50000 100000")
-    v2.put("pod/cpu.stat", "usage_usec 900\nuser_usec 600\nsystem_usec 300\nnr_periods 8\nnr_throttled 3")
+    v2.put(
+        "pod/cpu.stat",
+        "usage_usec 900\nuser_usec 600\nsystem_usec 300\nnr_periods 8\nnr_throttled 3",
+    )
     v2.put("pod/app/cpu.max", "max 100000")
     v2.put("pod/app/cpu.stat", "usage_usec 1\nuser_usec 1\nsystem_usec 0")
     group = v2.member("0::/pod/app")
@@ -617,7 +671,10 @@ def chip(root, number, name, *sensors):
 
 
 def sensors_of(root):
-    return [(Path(path).parent.name, Path(path).name) for path, _ in procfs.cpu_temperature_files(str(root))]
+    return [
+        (Path(path).parent.name, Path(path).name)
+        for path, _ in procfs.cpu_temperature_files(str(root))
+    ]
 
 
 def test_a_die_counts_once_by_its_own_temperature(tmp_path):
@@ -643,7 +700,9 @@ def test_the_board_counts_where_there_is_no_cpu_sensor(tmp_path):
     assert sensors_of(tmp_path) == [("hwmon2", "temp1_input")]
 
 
-@pytest.mark.parametrize("said", [b"0\n", b"-128000\n", b"255500\n", b"-1\n", b"N/A\n", b"", b"150000\n"])
+@pytest.mark.parametrize(
+    "said", [b"0\n", b"-128000\n", b"255500\n", b"-1\n", b"N/A\n", b"", b"150000\n"]
+)
 def test_what_no_cpu_can_be_is_no_temperature(said):
     """A sensor that says 0, -128 or 255.5 °C is not connected."""
     assert procfs.believable_celsius(said) != procfs.believable_celsius(said)
@@ -654,14 +713,18 @@ def test_a_cpu_s_temperature_is_in_degrees():
     assert procfs.believable_celsius(b"61500\n") == 61.5
 
 
-@pytest.mark.parametrize("data", [b"MemAvailable:\nMemTotal: 4 kB\n", b"MemAvailable: <unknown> kB\nMemTotal: 4 kB\n"])
+@pytest.mark.parametrize(
+    "data", [b"MemAvailable:\nMemTotal: 4 kB\n", b"MemAvailable: <unknown> kB\nMemTotal: 4 kB\n"]
+)
 def test_a_line_of_meminfo_that_is_no_number_is_left_out(data):
     """The others are read."""
     assert procfs.read_meminfo(data) == {b"MemTotal": 4096}
 
 
 @pytest.mark.parametrize("content", [b"", b"1\n", b"a b c d e f\n"])
-@pytest.mark.parametrize("ask", [procfs.resident_bytes, procfs.process_io_bytes, procfs.start_ticks])
+@pytest.mark.parametrize(
+    "ask", [procfs.resident_bytes, procfs.process_io_bytes, procfs.start_ticks]
+)
 def test_a_process_that_ends_while_it_is_asked_is_gone(monkeypatch, tmp_path, ask, content):
     """Its files are empty or cut between opening and reading."""
     (tmp_path / "file").write_bytes(content)

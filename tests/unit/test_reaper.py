@@ -58,7 +58,9 @@ def age(path, seconds, monkeypatch):
         found = real(name, **more)
         if name != path.name:
             return found
-        return os.stat_result((*found[:9], found.st_ctime - seconds), {"st_ctime": found.st_ctime - seconds})
+        return os.stat_result(
+            (*found[:9], found.st_ctime - seconds), {"st_ctime": found.st_ctime - seconds}
+        )
 
     monkeypatch.setattr(reaper.os, "stat", stat)
 
@@ -125,8 +127,12 @@ def test_a_file_that_is_not_ours_keeps_its_folder(shared, ended, tmp_path):
     assert other.read_text() == "mine"
 
 
-@pytest.mark.parametrize(("seconds", "is_open", "is_reaped"), [(61, False, True), (61, True, False), (0, False, False)])
-def test_a_board_without_registry_goes_once_it_is_old_and_nobody_has_it_open(shared, monkeypatch, seconds, is_open, is_reaped):
+@pytest.mark.parametrize(
+    ("seconds", "is_open", "is_reaped"), [(61, False, True), (61, True, False), (0, False, False)]
+)
+def test_a_board_without_registry_goes_once_it_is_old_and_nobody_has_it_open(
+    shared, monkeypatch, seconds, is_open, is_reaped
+):
     """A session killed as it began left it, or an older ``twin log``; one in use stays."""
     board = Board.create(f"{STEM}.board")
     if not is_open:
@@ -156,7 +162,9 @@ def test_boards_are_looked_for_wherever_they_may_be_made(tmp_path, monkeypatch, 
     (tmp_path / f"{STEM}.board").write_text("")
     register(tmp_path / f"{STEM}.board", ended.pid, "controller")
     end(ended)
-    assert reaper.reap() == [f"removed {tmp_path / STEM}.{ending}" for ending in ("board", "registry")]
+    assert reaper.reap() == [
+        f"removed {tmp_path / STEM}.{ending}" for ending in ("board", "registry")
+    ]
 
 
 def test_a_registry_of_a_process_without_workings_reads_in_every_version(shared):
@@ -175,7 +183,9 @@ CONTAINER = 4026532001
     ("here", "there"),
     [(INITIAL_NAMESPACE, CONTAINER), (CONTAINER, INITIAL_NAMESPACE), (CONTAINER, CONTAINER + 1)],
 )
-def test_a_session_of_another_pid_namespace_is_left_alone(shared, monkeypatch, ended, tmp_path, here, there):
+def test_a_session_of_another_pid_namespace_is_left_alone(
+    shared, monkeypatch, ended, tmp_path, here, there
+):
     """Its pids are other processes here: nothing is killed, and no file of it goes, however old."""
     workings = tmp_path / "twin-log-abcdefgh"
     workings.mkdir()
@@ -205,7 +215,9 @@ def test_a_session_of_another_pid_namespace_is_left_alone(shared, monkeypatch, e
         (CONTAINER, INITIAL_NAMESPACE, False, False),
     ],
 )
-def test_a_session_of_another_boot_is_dead(shared, monkeypatch, tmp_path, here, there, is_older, is_reaped):
+def test_a_session_of_another_boot_is_dead(
+    shared, monkeypatch, tmp_path, here, there, is_older, is_reaped
+):
     """Whoever has its pids by now, a process that looks the same among them, is not killed."""
     be_in(there, monkeypatch, "boot-before")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
@@ -225,7 +237,9 @@ def test_a_session_of_another_boot_is_dead(shared, monkeypatch, tmp_path, here, 
 
 
 @pytest.mark.parametrize(("here", "is_reaped"), [(INITIAL_NAMESPACE, True), (CONTAINER, False)])
-def test_a_registry_of_an_older_version_is_still_read(shared, monkeypatch, ended, tmp_path, here, is_reaped):
+def test_a_registry_of_an_older_version_is_still_read(
+    shared, monkeypatch, ended, tmp_path, here, is_reaped
+):
     """It says not whose pids it holds: the initial namespace takes them for its own, no other."""
     make_session(shared, ended.pid, tmp_path / "nowhere")
     path = registry_path(shared / f"{STEM}.board")
@@ -249,7 +263,9 @@ def test_a_registry_of_an_older_version_is_still_read(shared, monkeypatch, ended
     ],
 )
 @pytest.mark.parametrize("ending", ["board", "lines"])
-def test_what_nobody_registered_is_judged_where_every_process_is_seen(shared, monkeypatch, here, uptime_s, is_reaped, ending):
+def test_what_nobody_registered_is_judged_where_every_process_is_seen(
+    shared, monkeypatch, here, uptime_s, is_reaped, ending
+):
     """In a container its age says nothing: who has it open may be out of sight, in this boot."""
     path = shared / f"{STEM}.{ending}"
     path.write_text("")

@@ -1,4 +1,8 @@
-"""What `twin log` shows: whole rows as they come, a dash for what the machine has not, and the cost of the harness with its interval."""
+"""What `twin log` shows.
+
+Whole rows as they come, a dash for what the machine has not, and the cost of the harness with its
+interval.
+"""
 
 import io
 import random
@@ -26,13 +30,20 @@ def test_tail_gives_whole_rows_only(tmp_path):
     assert tail.rows() == []
     with path.open("a") as file:
         file.write("2026-01-01T00:00:03.0Z\n2026-01-01T00:00:04.0Z,7,8\n2026-01-01T00:00:05.0Z,8\n")
-    assert tail.rows() == [{"time": "2026-01-01T00:00:05.0Z", "cpu_percent": "8"}]  # neither fewer nor more cells
+    assert tail.rows() == [
+        {"time": "2026-01-01T00:00:05.0Z", "cpu_percent": "8"}
+    ]  # neither fewer nor more cells
     tail.close()
 
 
 def test_row_is_shown_in_units_people_read():
     """Sums, MiB, and dashes; a column of the sum that is empty makes the whole a dash."""
-    row = {"time": "2026-01-01T12:34:56.789Z", "cpu_percent": "12.34", "disk_read_bytes_per_s": "1048576", "disk_write_bytes_per_s": "2097152"}
+    row = {
+        "time": "2026-01-01T12:34:56.789Z",
+        "cpu_percent": "12.34",
+        "disk_read_bytes_per_s": "1048576",
+        "disk_write_bytes_per_s": "2097152",
+    }
     cells = row_cells({**row, "network_sent_bytes_per_s": "5"})
     assert cells[:2] == ["12:34:56.7", "12.3"]
     assert "3.00" in cells
@@ -43,7 +54,11 @@ def test_table_is_never_wider_than_the_terminal():
     """A narrow terminal shows fewer columns, whole, with CPU first; a wide one all of them."""
     for width in (20, 40, 60, 80, 100, 120, 200):
         console = Console(width=width, record=True, file=io.StringIO())
-        console.print(make_table([{"time": "2026-01-01T12:34:56.789Z", "cpu_percent": "12.34"}], "here", width))
+        console.print(
+            make_table(
+                [{"time": "2026-01-01T12:34:56.789Z", "cpu_percent": "12.34"}], "here", width
+            )
+        )
         text = console.export_text()
         assert "…" not in text
         assert "CPU %" in text
@@ -63,7 +78,9 @@ def test_interval_holds_the_median(shift):
     assert found == Interval.of(values)
     assert found.low <= found.median <= found.high
     assert found.n == 8
-    assert (found.low, found.high) == pytest.approx((shift - 0.3, shift + 0.3))  # the 2nd and 7th of 8 hold it with 93 % only
+    assert (found.low, found.high) == pytest.approx(
+        (shift - 0.3, shift + 0.3)
+    )  # the 2nd and 7th of 8 hold it with 93 % only
 
 
 def test_two_rounds_have_no_interval():
@@ -87,21 +104,47 @@ def test_cost_is_claimed_only_above_noise():
     """An interval that holds 0 is no cost: what can be said is how much it is at most."""
     around_zero, above = Interval(0.1, -0.2, 0.4, 9), Interval(1.0, 0.8, 1.2, 9)
     quiet = Overhead(around_zero, around_zero, around_zero, around_zero)
-    assert quiet.lines()[-1] == "no cost can be told from the noise of this machine; it may be anything up to 0.40 % of its work"
+    assert (
+        quiet.lines()[-1]
+        == "no cost can be told from the noise of this machine; it may be anything up to 0.40 % of"
+        " its work"
+    )
     loud = Overhead(above, around_zero, around_zero, around_zero)
     assert loud.lines()[-1] == "the harness costs the machine 1.00 % of its work"
 
 
 def test_log_in_the_background_ends_when_asked(tmp_path):
-    """A job in the background ignores SIGINT; SIGTERM ends it all the same, with its logger, and what was sampled is there."""
+    """A job in the background ignores SIGINT.
+
+    SIGTERM ends it all the same, with its logger, and what was sampled is there.
+    """
     out = tmp_path / "metrics.csv"
-    words = [sys.executable, "-m", "twin_harness.cli", "log", "--interval", "0.05", "--out", str(out)]
-    ignoring = f"import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv({sys.executable!r}, {words!r})"
+    words = [
+        sys.executable,
+        "-m",
+        "twin_harness.cli",
+        "log",
+        "--interval",
+        "0.05",
+        "--out",
+        str(out),
+    ]
+    ignoring = (
+        "import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN);"
+        f" os.execv({sys.executable!r}, {words!r})"
+    )
     with subprocess.Popen([sys.executable, "-c", ignoring], stderr=subprocess.PIPE) as process:
         deadline_s = time.monotonic() + 30.0
-        while not (out.exists() and out.read_text().count("\n") > 2) and time.monotonic() < deadline_s:
+        while (
+            not (out.exists() and out.read_text().count("\n") > 2) and time.monotonic() < deadline_s
+        ):
             time.sleep(0.02)
-        loggers = [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        loggers = [
+            int(child)
+            for child in (
+                Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            )
+        ]
         process.terminate()
         assert process.wait(10.0) in (0, 130)
     assert out.read_text().count("\n") > 2

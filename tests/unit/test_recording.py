@@ -1,4 +1,7 @@
-"""Recordings and runs: slices of a dataset by time, read at any stage, judged only where there is data."""
+"""Recordings and runs.
+
+Slices of a dataset by time, read at any stage, judged only where there is data.
+"""
 
 import contextlib
 import json
@@ -30,7 +33,11 @@ def folder(tmp_path):
 def record(folder, lines, experiment=EXPERIMENT, rows=None):
     """The whole recording of an experiment on a dataset of these lines."""
     write_dataset(folder, lines)
-    annotations = rows if rows is not None else tuple(annotate(experiment, event.id) for event in experiment.events)
+    annotations = (
+        rows
+        if rows is not None
+        else tuple(annotate(experiment, event.id) for event in experiment.events)
+    )
     return Recording.whole(folder, planned(experiment), annotations)
 
 
@@ -40,7 +47,7 @@ def steady(interval_s=0.5, **values):
     return [csv_row(ZERO_S - 2 + k * interval_s, **values) for k in range(count + 1)]
 
 
-# -- samples ------------------------------------------------------------------------------------------------------------------
+# -- samples ---------------------------------------------------------------------------------------
 
 
 def test_samples_are_indexed_on_the_events_clock(folder):
@@ -53,7 +60,9 @@ def test_samples_are_indexed_on_the_events_clock(folder):
 
 def test_each_row_knows_the_time_since_the_row_before(folder):
     """Also the first row of a slice, whose predecessor lies outside it."""
-    samples = record(folder, [csv_row(ZERO_S + at_s) for at_s in (-5.0, -0.75, 0.0, 0.5, 2.5)]).samples
+    samples = record(
+        folder, [csv_row(ZERO_S + at_s) for at_s in (-5.0, -0.75, 0.0, 0.5, 2.5)]
+    ).samples
     assert list(samples["dt_s"]) == [4.25, 0.75, 0.5, 2.0]
 
 
@@ -66,8 +75,18 @@ def test_the_first_row_of_a_dataset_stands_for_no_known_time(folder):
 
 def test_labels_are_text_and_empty_cells_are_missing(folder):
     """Names that look like numbers or like missing values stay text, and commas in names survive."""
-    samples = record(folder, [csv_row(ZERO_S, experiment="007", active_events='"a,b"', partition="NA", cpu_percent=5), csv_row(ZERO_S + 1)]).samples
-    assert samples[["experiment", "active_events", "partition"]].iloc[0].tolist() == ["007", "a,b", "NA"]
+    samples = record(
+        folder,
+        [
+            csv_row(ZERO_S, experiment="007", active_events='"a,b"', partition="NA", cpu_percent=5),
+            csv_row(ZERO_S + 1),
+        ],
+    ).samples
+    assert samples[["experiment", "active_events", "partition"]].iloc[0].tolist() == [
+        "007",
+        "a,b",
+        "NA",
+    ]
     assert samples[["experiment", "active_events", "partition"]].iloc[1].tolist() == ["", "", ""]
     assert samples["cpu_percent"].iloc[0] == 5.0
     assert math.isnan(samples["cpu_percent"].iloc[1])
@@ -75,7 +94,10 @@ def test_labels_are_text_and_empty_cells_are_missing(folder):
 
 def test_numbers_are_float64(folder):
     """Every column but the labels is float64, whatever stands in it, an empty window included."""
-    for lines in (steady(cpu_percent=5, missed_samples=0, load1="1.5"), [csv_row(1.0, cpu_percent=5)]):
+    for lines in (
+        steady(cpu_percent=5, missed_samples=0, load1="1.5"),
+        [csv_row(1.0, cpu_percent=5)],
+    ):
         samples = record(folder, lines).samples
         numbers = samples.drop(columns=["time", "host", "partition", "experiment", "active_events"])
         assert set(numbers.dtypes) == {np.dtype("float64")}
@@ -100,7 +122,13 @@ def test_rows_that_do_not_parse_are_left_out(folder, broken, cells):
     lines = [csv_row(ZERO_S + k, cpu_percent=10 * k) for k in range(6)]
     folder.warns = True
     recording = record(folder, [*lines[:3], broken, *lines[3:]])
-    with pytest.warns(match=rf"line 5 has {cells} cells, the heading 70; left out, see twin validate") if cells else contextlib.nullcontext():
+    with (
+        pytest.warns(
+            match=rf"line 5 has {cells} cells, the heading 70; left out, see twin validate"
+        )
+        if cells
+        else contextlib.nullcontext()
+    ):
         samples = recording.samples
     assert not samples["monotonic_s"].isna().any()
     assert set(samples["cpu_percent"]) >= {0.0, 10.0, 20.0, 40.0, 50.0}
@@ -113,7 +141,9 @@ def test_a_row_with_too_many_cells_is_left_out(folder):
     with pytest.warns(match="line 4 has 140 cells, the heading 70"):
         samples = load(folder.path).samples
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a session says it in its notes instead, and goes on under -W error
+        warnings.simplefilter(
+            "error"
+        )  # a session says it in its notes instead, and goes on under -W error
         assert Run(folder).samples.equals(samples)
     assert list(samples["cpu_percent"]) == [0.0, 10.0, 30.0]
 
@@ -136,12 +166,19 @@ def test_a_frame_of_an_empty_dataset_has_every_column(folder):
     assert len(frame) == 0
 
 
-# -- figures ------------------------------------------------------------------------------------------------------------------
+# -- figures ---------------------------------------------------------------------------------------
 
 
 def test_a_mean_is_weighed_by_time(folder):
     """A row that stands for three seconds counts three times as much as one for one."""
-    recording = record(folder, [csv_row(ZERO_S - 0.5, cpu_percent=0), csv_row(ZERO_S + 0.5, cpu_percent=10), csv_row(ZERO_S + 3.5, cpu_percent=50)])
+    recording = record(
+        folder,
+        [
+            csv_row(ZERO_S - 0.5, cpu_percent=0),
+            csv_row(ZERO_S + 0.5, cpu_percent=10),
+            csv_row(ZERO_S + 3.5, cpu_percent=50),
+        ],
+    )
     window = recording.during("cpu-0")
     assert list(window.samples["cpu_percent"]) == [50.0]
     assert recording.mean("cpu_percent") == pytest.approx((10 * 1 + 50 * 3) / 4)
@@ -149,15 +186,32 @@ def test_a_mean_is_weighed_by_time(folder):
 
 def test_a_mean_leaves_out_rows_without_a_value(folder):
     """An empty cell takes no part, and neither does the time it stands for."""
-    recording = record(folder, [csv_row(ZERO_S + at_s, cpu_percent=value) for at_s, value in ((-1, 7), (0, 10), (1, math.nan), (2, 40))])
+    recording = record(
+        folder,
+        [
+            csv_row(ZERO_S + at_s, cpu_percent=value)
+            for at_s, value in ((-1, 7), (0, 10), (1, math.nan), (2, 40))
+        ],
+    )
     assert recording.mean("cpu_percent") == pytest.approx((10 * 1 + 40 * 1) / 2)
 
 
 def test_a_mean_leaves_out_the_row_that_straddles_the_start(folder):
-    """A row that also stands for time before the window would bring that time in; where it is the only one it is taken."""
-    recording = record(folder, [csv_row(ZERO_S + at_s, cpu_percent=value) for at_s, value in ((-1, 0), (1.5, 90), (2.5, 40), (3.5, 40))])
+    """A row that also stands for time before the window would bring that time in.
+
+    Where it is the only one it is taken.
+    """
+    recording = record(
+        folder,
+        [
+            csv_row(ZERO_S + at_s, cpu_percent=value)
+            for at_s, value in ((-1, 0), (1.5, 90), (2.5, 40), (3.5, 40))
+        ],
+    )
     assert recording.during("cpu-0").mean("cpu_percent") == 40.0
-    alone = record(folder, [csv_row(ZERO_S + at_s, cpu_percent=value) for at_s, value in ((-1, 0), (4.5, 70))])
+    alone = record(
+        folder, [csv_row(ZERO_S + at_s, cpu_percent=value) for at_s, value in ((-1, 0), (4.5, 70))]
+    )
     assert alone.during("cpu-0").mean("cpu_percent") == 70.0
 
 
@@ -171,7 +225,10 @@ def test_extremes_and_quantiles_are_over_rows(folder):
     recording = record(folder, [csv_row(ZERO_S + k / 10, probe_wakeup_ms=k) for k in range(11)])
     assert (recording.max("probe_wakeup_ms"), recording.min("probe_wakeup_ms")) == (10.0, 0.0)
     assert recording.quantile("probe_wakeup_ms", 0.95) == pytest.approx(9.5)
-    assert (recording.quantile("probe_wakeup_ms", 0), recording.quantile("probe_wakeup_ms", 1)) == (0.0, 10.0)
+    assert (recording.quantile("probe_wakeup_ms", 0), recording.quantile("probe_wakeup_ms", 1)) == (
+        0.0,
+        10.0,
+    )
 
 
 @pytest.mark.parametrize("q", [-0.01, 1.01, 95, math.nan])
@@ -182,22 +239,47 @@ def test_a_quantile_beyond_its_range_is_refused(folder, q):
     assert str(caught.value) == f"quantile(): expected q from 0 to 1 but got q={q!r}"
 
 
-@pytest.mark.parametrize("ask", [lambda r, c: r.mean(c), lambda r, c: r.max(c), lambda r, c: r.min(c), lambda r, c: r.quantile(c, 0.5)])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda r, c: r.mean(c),
+        lambda r, c: r.max(c),
+        lambda r, c: r.min(c),
+        lambda r, c: r.quantile(c, 0.5),
+    ],
+)
 def test_an_empty_column_is_undecided(folder, ask):
     """What the machine does not measure cannot be judged, and the message says so."""
     recording = record(folder, steady(cpu_percent=5))
     with pytest.raises(Undecided) as caught:
         ask(recording, "temperature_celsius")
-    assert str(caught.value) == "column 'temperature_celsius' of 'steady' cannot be judged: it is empty: this machine or session does not measure it"
+    assert (
+        str(caught.value)
+        == "column 'temperature_celsius' of 'steady' cannot be judged: it is empty: this machine or"
+        " session does not measure it"
+    )
 
 
-@pytest.mark.parametrize("ask", [lambda r, c: r.mean(c), lambda r, c: r.max(c), lambda r, c: r.min(c), lambda r, c: r.quantile(c, 0.5)])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda r, c: r.mean(c),
+        lambda r, c: r.max(c),
+        lambda r, c: r.min(c),
+        lambda r, c: r.quantile(c, 0.5),
+    ],
+)
 def test_an_empty_window_is_undecided(folder, ask):
     """A window between two rows holds nothing to judge."""
-    recording = record(folder, [csv_row(ZERO_S - 100, cpu_percent=5), csv_row(ZERO_S + 100, cpu_percent=5)])
+    recording = record(
+        folder, [csv_row(ZERO_S - 100, cpu_percent=5), csv_row(ZERO_S + 100, cpu_percent=5)]
+    )
     with pytest.raises(Undecided) as caught:
         ask(recording, "cpu_percent")
-    assert str(caught.value) == "column 'cpu_percent' of 'steady' cannot be judged: the window holds no samples"
+    assert (
+        str(caught.value)
+        == "column 'cpu_percent' of 'steady' cannot be judged: the window holds no samples"
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,12 +307,14 @@ def test_a_label_has_no_mean(folder):
         record(folder, steady(cpu_percent=5)).mean("experiment")
 
 
-# -- windows ------------------------------------------------------------------------------------------------------------------
+# -- windows ---------------------------------------------------------------------------------------
 
 
 def test_during_is_the_event_as_it_really_ran(folder):
     """The window is that of the annotation, not that of the plan."""
-    row = annotate(EXPERIMENT, "cpu-0", start_monotonic_s=ZERO_S + 1.25, end_monotonic_s=ZERO_S + 3.0)
+    row = annotate(
+        EXPERIMENT, "cpu-0", start_monotonic_s=ZERO_S + 1.25, end_monotonic_s=ZERO_S + 3.0
+    )
     window = record(folder, steady(), rows=(row,)).during("cpu-0")
     assert (window.begin_s, window.end_s) == (1.25, 3.0)
     assert list(window.samples.index) == [1.5, 2.0, 2.5, 3.0]
@@ -248,7 +332,10 @@ def test_skipping_the_whole_event_is_refused(folder, skip_s):
     """The message tells how long the event was."""
     with pytest.raises(InvalidInput) as caught:
         record(folder, steady()).during("cpu-0", skip_s=skip_s)
-    assert str(caught.value) == f"during('cpu-0'): expected skip_s below the event's 4.000 s but got skip_s={skip_s!r}"
+    assert (
+        str(caught.value)
+        == f"during('cpu-0'): expected skip_s below the event's 4.000 s but got skip_s={skip_s!r}"
+    )
 
 
 def test_skipping_no_number_is_refused(folder):
@@ -259,7 +346,9 @@ def test_skipping_no_number_is_refused(folder):
 
 def test_a_window_of_a_window_is_within_it(folder):
     """A window of a slice never reaches beyond the slice."""
-    experiment = plan(cpu(50, start_s=0, duration_s=4), disk(1e6, start_s=2, duration_s=4), name="two")
+    experiment = plan(
+        cpu(50, start_s=0, duration_s=4), disk(1e6, start_s=2, duration_s=4), name="two"
+    )
     recording = record(folder, steady(), experiment)
     window = recording.during("cpu-0").during("disk-0")
     assert (window.begin_s, window.end_s) == (2.0, 4.0)
@@ -268,10 +357,17 @@ def test_a_window_of_a_window_is_within_it(folder):
 
 def test_an_event_that_never_ran_is_undecided(folder):
     """The reason is that of its annotation."""
-    rows = (AnnotationRow("run", "steady", "cpu-0", "cpu", status="skipped", message="the guard stopped the load"),)
+    rows = (
+        AnnotationRow(
+            "run", "steady", "cpu-0", "cpu", status="skipped", message="the guard stopped the load"
+        ),
+    )
     with pytest.raises(Undecided) as caught:
         record(folder, steady(), rows=rows).during("cpu-0")
-    assert str(caught.value) == "event 'cpu-0' of 'steady' never ran (skipped: the guard stopped the load)"
+    assert (
+        str(caught.value)
+        == "event 'cpu-0' of 'steady' never ran (skipped: the guard stopped the load)"
+    )
 
 
 def test_an_unknown_event_is_refused(folder):
@@ -294,14 +390,31 @@ def test_settled_is_the_plateau(folder):
 def test_an_event_that_never_settled_is_undecided(folder):
     """There is no plateau to judge."""
     with pytest.raises(Undecided) as caught:
-        record(folder, steady(), rows=(annotate(EXPERIMENT, "cpu-0", settled_s=None),)).settled("cpu-0")
+        record(folder, steady(), rows=(annotate(EXPERIMENT, "cpu-0", settled_s=None),)).settled(
+            "cpu-0"
+        )
     assert str(caught.value) == "event 'cpu-0' of 'steady' never settled within its tolerance"
 
 
 def test_a_phase_is_a_window_too(folder):
     """Phases marked by a test are found by name like events."""
-    phase = AnnotationRow("run", "steady", "warm-up", "mark", actual_start_s=0.0, actual_end_s=2.0, start_monotonic_s=ZERO_S, end_monotonic_s=ZERO_S + 2)
-    assert list(record(folder, steady(), rows=(phase,)).during("warm-up").samples.index) == [0.0, 0.5, 1.0, 1.5, 2.0]
+    phase = AnnotationRow(
+        "run",
+        "steady",
+        "warm-up",
+        "mark",
+        actual_start_s=0.0,
+        actual_end_s=2.0,
+        start_monotonic_s=ZERO_S,
+        end_monotonic_s=ZERO_S + 2,
+    )
+    assert list(record(folder, steady(), rows=(phase,)).during("warm-up").samples.index) == [
+        0.0,
+        0.5,
+        1.0,
+        1.5,
+        2.0,
+    ]
 
 
 def test_annotations_are_a_table_of_the_format(folder):
@@ -312,57 +425,101 @@ def test_annotations_are_a_table_of_the_format(folder):
     assert list(record(folder, steady(), rows=()).annotations.columns) == list(ANNOTATION_COLUMNS)
 
 
-# -- fidelity -----------------------------------------------------------------------------------------------------------------
+# -- fidelity --------------------------------------------------------------------------------------
 
 
 def test_fidelity_compares_plan_and_account(folder):
     """Two points less than 50 are an error of -4 percent over the whole rows within the event."""
-    found = record(folder, steady(cpu_requested_percent=50, cpu_delivered_percent=48)).fidelity("cpu-0")
-    assert (found.bias, found.error_percent, found.requested_mean, found.rows) == pytest.approx((-2.0, -4.0, 50.0, 8))
+    found = record(folder, steady(cpu_requested_percent=50, cpu_delivered_percent=48)).fidelity(
+        "cpu-0"
+    )
+    assert (found.bias, found.error_percent, found.requested_mean, found.rows) == pytest.approx(
+        (-2.0, -4.0, 50.0, 8)
+    )
 
 
 def test_fidelity_of_overlapping_events_is_each_event_s_own(folder):
     """Of two events on one resource each is compared with its own plan, and lacks its part of what is missing."""
-    experiment = plan(cpu(20, start_s=0, duration_s=4), cpu(30, start_s=0, duration_s=4), name="two")
-    recording = record(folder, steady(cpu_requested_percent=50, cpu_delivered_percent=44), experiment)
+    experiment = plan(
+        cpu(20, start_s=0, duration_s=4), cpu(30, start_s=0, duration_s=4), name="two"
+    )
+    recording = record(
+        folder, steady(cpu_requested_percent=50, cpu_delivered_percent=44), experiment
+    )
     first, second = recording.fidelity("cpu-0"), recording.fidelity("cpu-1")
-    assert (first.requested_mean, first.delivered_mean, first.error_percent) == pytest.approx((20.0, 17.6, -12.0))
-    assert (second.requested_mean, second.delivered_mean, second.error_percent) == pytest.approx((30.0, 26.4, -12.0))
+    assert (first.requested_mean, first.delivered_mean, first.error_percent) == pytest.approx(
+        (20.0, 17.6, -12.0)
+    )
+    assert (second.requested_mean, second.delivered_mean, second.error_percent) == pytest.approx(
+        (30.0, 26.4, -12.0)
+    )
 
 
 def test_fidelity_is_in_the_unit_of_the_columns(folder):
     """Percent of memory becomes bytes of the limit, operations become bytes, and one of two CPUs is half the machine."""
     experiment = plan(
-        memory(10, duration_s=4), disk(100, duration_s=4, unit="operations_per_s", block_bytes=4096), cpu(50, duration_s=4, cpus=[1]), name="units"
+        memory(10, duration_s=4),
+        disk(100, duration_s=4, unit="operations_per_s", block_bytes=4096),
+        cpu(50, duration_s=4, cpus=[1]),
+        name="units",
     )
-    values = {"memory_requested_bytes": 100, "memory_delivered_bytes": 100, "disk_requested_bytes_per_s": 409600, "disk_delivered_bytes_per_s": 409600}
-    recording = record(folder, steady(**values, cpu_requested_percent=25, cpu_delivered_percent=25), experiment)
-    assert [recording.fidelity(event).requested_mean for event in ("mem-0", "disk-0", "cpu-0")] == pytest.approx([100.0, 409600.0, 25.0])
-    assert [recording.fidelity(event).bias for event in ("disk-0", "cpu-0")] == pytest.approx([0.0, 0.0])
+    values = {
+        "memory_requested_bytes": 100,
+        "memory_delivered_bytes": 100,
+        "disk_requested_bytes_per_s": 409600,
+        "disk_delivered_bytes_per_s": 409600,
+    }
+    recording = record(
+        folder, steady(**values, cpu_requested_percent=25, cpu_delivered_percent=25), experiment
+    )
+    assert [
+        recording.fidelity(event).requested_mean for event in ("mem-0", "disk-0", "cpu-0")
+    ] == pytest.approx([100.0, 409600.0, 25.0])
+    assert [recording.fidelity(event).bias for event in ("disk-0", "cpu-0")] == pytest.approx(
+        [0.0, 0.0]
+    )
 
 
 def test_an_event_between_two_samples_is_undecided(folder):
     """An event without a whole row cannot be compared."""
     experiment = plan(cpu(50, start_s=0.1, duration_s=0.2), name="short")
     with pytest.raises(Undecided) as caught:
-        record(folder, steady(cpu_requested_percent=50, cpu_delivered_percent=50), experiment).fidelity("cpu-0")
-    assert str(caught.value) == "event 'cpu-0' of 'short' holds no whole sample; expected it to last at least two intervals"
+        record(
+            folder, steady(cpu_requested_percent=50, cpu_delivered_percent=50), experiment
+        ).fidelity("cpu-0")
+    assert (
+        str(caught.value)
+        == "event 'cpu-0' of 'short' holds no whole sample; expected it to last at least two"
+        " intervals"
+    )
 
 
 def test_fidelity_of_the_first_row_alone_is_undecided(folder):
     """A dataset that begins within the event has a first row of unknown length."""
     with pytest.raises(Undecided, match="holds no whole sample"):
-        record(folder, [csv_row(ZERO_S + 2, cpu_requested_percent=50, cpu_delivered_percent=50)]).fidelity("cpu-0")
+        record(
+            folder, [csv_row(ZERO_S + 2, cpu_requested_percent=50, cpu_delivered_percent=50)]
+        ).fidelity("cpu-0")
 
 
-# -- room ---------------------------------------------------------------------------------------------------------------------
+# -- room ------------------------------------------------------------------------------------------
 
 
 def short(folder, starved_s=0.0, experiment=EXPERIMENT, **values):
     """A recording of an event that asked for 50 %, whose load processes stood so long in run queues."""
-    lines = steady(**{"cpu_requested_percent": 50, "cpu_background_percent": 40, "cpu_steal_percent": 0, "cpu_delivered_percent": 40, **values})
+    lines = steady(
+        **{
+            "cpu_requested_percent": 50,
+            "cpu_background_percent": 40,
+            "cpu_steal_percent": 0,
+            "cpu_delivered_percent": 40,
+            **values,
+        }
+    )
     recording = record(folder, lines, experiment)
-    rows = tuple(replace(row, parameters=json.dumps({"starved_s": starved_s})) for row in recording.rows)
+    rows = tuple(
+        replace(row, parameters=json.dumps({"starved_s": starved_s})) for row in recording.rows
+    )
     folder.write_machine({"cpu_capacity": 2.0})
     return replace(recording, rows=rows)
 
@@ -372,17 +529,26 @@ def test_a_load_that_stood_in_run_queues_is_excused(folder):
     recording = short(folder, starved_s=0.5)
     reason = recording.lack_of_room("cpu-0")
     assert reason.startswith("the machine had no room: 10.0 points short, that is 0.")
-    assert reason.endswith("while the load stood 0.50 s in run queues; others took 40.0 %, the harness 0.0 % and the hypervisor 0.0 % (n = 9 samples)")
-    with pytest.raises(Undecided, match=r"^event 'cpu-0' of 'steady': the machine had no room: 10\.0 points short"):
+    assert reason.endswith(
+        "while the load stood 0.50 s in run queues; others took 40.0 %, the harness 0.0 % and the"
+        " hypervisor 0.0 % (n = 9 samples)"
+    )
+    with pytest.raises(
+        Undecided, match=r"^event 'cpu-0' of 'steady': the machine had no room: 10\.0 points short"
+    ):
         recording.require_room("cpu-0")
 
 
 def test_within_a_quota_others_are_those_in_the_group(folder):
-    """Steal is of the CPUs there, so that a little of it is much of a small quota; what is not measured is not called 0."""
+    """Steal is of the CPUs there, so that a little of it is much of a small quota.
+
+    What is not measured is not called 0.
+    """
     recording = short(folder, cpu_steal_percent=1.0, cpu_background_percent=math.nan)
     folder.write_machine({"cpu_capacity": 0.1, "cpus": [0, 1]})
     assert recording.lack_of_room("cpu-0").endswith(
-        "others in its control group took an unknown part, the harness 0.0 % and the hypervisor 1.0 % (n = 9 samples)"
+        "others in its control group took an unknown part, the harness 0.0 % and the hypervisor 1.0"
+        " % (n = 9 samples)"
     )
 
 
@@ -393,11 +559,26 @@ def test_time_that_the_hypervisor_took_is_excused(folder):
 
 @pytest.mark.parametrize(
     ("starved_s", "values"),
-    [(0.0, {}), (0.1, {}), (0.0, {"cpu0_percent": 100, "cpu1_percent": 100}), (9.0, {"cpu_delivered_percent": 49.1}), (9.0, {"cpu_delivered_percent": 60})],
-    ids=["never waited", "waited for too little of it", "full by others, never waited", "within a point", "more than asked"],
+    [
+        (0.0, {}),
+        (0.1, {}),
+        (0.0, {"cpu0_percent": 100, "cpu1_percent": 100}),
+        (9.0, {"cpu_delivered_percent": 49.1}),
+        (9.0, {"cpu_delivered_percent": 60}),
+    ],
+    ids=[
+        "never waited",
+        "waited for too little of it",
+        "full by others, never waited",
+        "within a point",
+        "more than asked",
+    ],
 )
 def test_a_stressor_that_does_too_little_is_not_excused(folder, starved_s, values):
-    """A load that stood in no queue did not ask, however busy the machine was; and where nothing is missing there is nothing to excuse."""
+    """A load that stood in no queue did not ask, however busy the machine was.
+
+    And where nothing is missing there is nothing to excuse.
+    """
     recording = short(folder, starved_s, **values)
     assert recording.lack_of_room("cpu-0") == ""
     recording.require_room("cpu-0")
@@ -411,11 +592,13 @@ def test_only_cpu_events_need_room(folder):
 
 def test_a_window_without_samples_tells_nothing_about_room(folder):
     """Without a sample there is no reason to tell."""
-    recording = record(folder, [csv_row(ZERO_S - 100, cpu0_percent=5), csv_row(ZERO_S + 100, cpu0_percent=5)])
+    recording = record(
+        folder, [csv_row(ZERO_S - 100, cpu0_percent=5), csv_row(ZERO_S + 100, cpu0_percent=5)]
+    )
     assert recording.lack_of_room("cpu-0") == ""
 
 
-# -- runs ---------------------------------------------------------------------------------------------------------------------
+# -- runs ------------------------------------------------------------------------------------------
 
 
 def fill(folder):
@@ -455,7 +638,10 @@ def test_an_unknown_recording_is_refused(folder):
     fill(folder)
     with pytest.raises(InvalidInput) as caught:
         load(folder.path).recording("other")
-    assert str(caught.value) == f"experiment 'other' is not in {folder.path}; expected one of steady, later"
+    assert (
+        str(caught.value)
+        == f"experiment 'other' is not in {folder.path}; expected one of steady, later"
+    )
 
 
 def test_a_run_of_nothing_but_a_dataset_is_read(tmp_path):
@@ -477,7 +663,9 @@ def test_a_run_of_nothing_but_a_state_has_no_samples(folder):
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     """``load`` names the path."""
-    with pytest.raises(UnreadableRun, match=r"holds neither run\.json nor system_metrics_dataset\.csv"):
+    with pytest.raises(
+        UnreadableRun, match=r"holds neither run\.json nor system_metrics_dataset\.csv"
+    ):
         load(tmp_path)
 
 
@@ -489,7 +677,9 @@ def test_a_running_run_is_read_as_far_as_its_board_says(folder):
     try:
         folder.write_state({"status": "RUNNING", "board": str(board.path)})
         assert len(load(folder.path).samples) == 21
-        board.publish_row(folder.dataset.stat().st_size - len(lines[-1]) - 5, 0.0, 19, (0.0, 0.0, 0.0))
+        board.publish_row(
+            folder.dataset.stat().st_size - len(lines[-1]) - 5, 0.0, 19, (0.0, 0.0, 0.0)
+        )
         assert len(load(folder.path).samples) == 19
     finally:
         board.close(unlink=True)
@@ -498,7 +688,10 @@ def test_a_running_run_is_read_as_far_as_its_board_says(folder):
 
 @pytest.mark.parametrize("content", [b"", b"\0" * SIZE, b"x"], ids=["empty", "no mark", "short"])
 def test_a_board_that_is_none_does_not_hinder_reading(folder, tmp_path, content):
-    """A killed run's board may have been overwritten by anything; the dataset is read to its last line break."""
+    """A killed run's board may have been overwritten by anything.
+
+    The dataset is read to its last line break.
+    """
     write_dataset(folder, steady(cpu_percent=5))
     (tmp_path / "stale.board").write_bytes(content)
     folder.write_state({"status": "RUNNING", "board": str(tmp_path / "stale.board")})

@@ -12,9 +12,10 @@ from twin_harness.schedule.builders import cpu, plan
 from unit.rows import rows
 
 COLUMN_LINE = (
-    "run, experiment, event, stressor, shape, unit, planned_start_s, planned_end_s, actual_start_s, actual_end_s, start_time, end_time, "
-    "start_monotonic_s, end_monotonic_s, start_error_ms, end_error_ms, requested_mean, delivered_mean, delivered_error_percent, delivered_rmse, "
-    "settled_s, release_s, overlapped, status, message, host, worker, partition, parameters"
+    "run, experiment, event, stressor, shape, unit, planned_start_s, planned_end_s, actual_start_s,"
+    " actual_end_s, start_time, end_time, start_monotonic_s, end_monotonic_s, start_error_ms,"
+    " end_error_ms, requested_mean, delivered_mean, delivered_error_percent, delivered_rmse,"
+    " settled_s, release_s, overlapped, status, message, host, worker, partition, parameters"
 )
 COLUMNS = COLUMN_LINE.split(", ")
 
@@ -27,7 +28,9 @@ def test_the_columns_are_those_of_the_format():
 @given(rows())
 def test_a_row_survives_its_cells(row):
     """Cells and back give an equal row: numbers to a microsecond, any text, empty cells as None."""
-    assert AnnotationRow.from_cells(dict(zip(ANNOTATION_COLUMNS, row.to_cells(), strict=True))) == row
+    assert (
+        AnnotationRow.from_cells(dict(zip(ANNOTATION_COLUMNS, row.to_cells(), strict=True))) == row
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,9 @@ def test_cells_are_short(value, expected):
     assert cell(value) == expected
 
 
-@pytest.mark.parametrize(("value", "expected"), [(np.float64(2e15), "2000000000000000.0"), (np.True_, "true")])
+@pytest.mark.parametrize(
+    ("value", "expected"), [(np.float64(2e15), "2000000000000000.0"), (np.True_, "true")]
+)
 def test_cells_of_numpy_values_are_cells_like_any_other(value, expected):
     """What comes out of an array is written like a plain number."""
     assert cell(value) == expected
@@ -65,13 +70,30 @@ def test_a_tiny_negative_number_is_zero():
 
 def test_columns_of_a_later_version_are_left_out():
     """Unknown columns do not disturb, and missing ones are empty."""
-    row = AnnotationRow.from_cells({"run": "r", "experiment": "a", "event": "e", "stressor": "cpu", "colour": "red", "overlapped": "true"})
+    row = AnnotationRow.from_cells(
+        {
+            "run": "r",
+            "experiment": "a",
+            "event": "e",
+            "stressor": "cpu",
+            "colour": "red",
+            "overlapped": "true",
+        }
+    )
     assert (row.run, row.event, row.overlapped, row.settled_s) == ("r", "e", True, None)
 
 
 def test_a_plan_survives_json():
     """An experiment as it was begun goes through JSON text unchanged."""
-    first = PlannedExperiment(plan(cpu(50, duration_s=5)), 9.0, 10.0, 16.0, "gw1", "COMPLETE", {"name": "random", "seed": 3})
+    first = PlannedExperiment(
+        plan(cpu(50, duration_s=5)),
+        9.0,
+        10.0,
+        16.0,
+        "gw1",
+        "COMPLETE",
+        {"name": "random", "seed": 3},
+    )
     assert PlannedExperiment.from_json(json.loads(json.dumps(first.to_json()))) == first
 
 

@@ -1,4 +1,7 @@
-"""Recorded telemetry as load: means kept exactly, time and level scaled, and one sentence for a file that is none."""
+"""Recorded telemetry as load.
+
+Means kept exactly, time and level scaled, and one sentence for a file that is none.
+"""
 
 import bz2
 import gzip
@@ -25,7 +28,10 @@ def test_steps_keep_the_mean():
     chance = np.random.default_rng(7)
     for _ in range(50):
         lengths = chance.uniform(0.05, 2.0, size=40)
-        edges, values = np.concatenate([[3.0], 3.0 + np.cumsum(lengths)]), chance.uniform(0, 100, size=40)
+        edges, values = (
+            np.concatenate([[3.0], 3.0 + np.cumsum(lengths)]),
+            chance.uniform(0, 100, size=40),
+        )
         starts, means = Series(edges, values).means(chance.uniform(0.1, 5.0))
         ends = np.append(starts[1:], edges[-1] - edges[0])
         assert np.sum(means * (ends - starts)) == pytest.approx(np.sum(values * lengths))
@@ -34,13 +40,27 @@ def test_steps_keep_the_mean():
 
 
 def test_production_day_becomes_minutes_of_load(tmp_path):
-    """Five-minute values of a day, sixty times as fast and at half the level: 24 minutes with the same course."""
-    rows = "".join(f"2026-03-01T{minute // 60:02d}:{minute % 60:02d}:00Z,{20 + minute % 60},{30},x\n" for minute in range(0, 1440, 5))
+    """Five-minute values of a day, sixty times as fast and at half the level.
+
+    24 minutes with the same course.
+    """
+    rows = "".join(
+        f"2026-03-01T{minute // 60:02d}:{minute % 60:02d}:00Z,{20 + minute % 60},{30},x\n"
+        for minute in range(0, 1440, 5)
+    )
     path = csv_file(tmp_path, HEAD + rows)
-    schedule = replay(path, columns={"cpu": "usage", "memory": "mem"}, step_s=300, time_scale=1 / 60, level_scale=0.5)
+    schedule = replay(
+        path,
+        columns={"cpu": "usage", "memory": "mem"},
+        step_s=300,
+        time_scale=1 / 60,
+        level_scale=0.5,
+    )
     cpu, memory = schedule.experiments[0].events
     assert cpu.duration_s == pytest.approx(24 * 60)
-    assert cpu.mean() == pytest.approx(0.5 * np.mean([20 + minute % 60 for minute in range(0, 1440, 5)]))
+    assert cpu.mean() == pytest.approx(
+        0.5 * np.mean([20 + minute % 60 for minute in range(0, 1440, 5)])
+    )
     assert cpu.level(12.0) == pytest.approx(0.5 * (20 + 10))
     assert (memory.unit, memory.level(700.0)) == ("percent", 15.0)
     assert Schedule.from_json(schedule.to_json()) == schedule
@@ -57,24 +77,72 @@ def test_holes_are_bridged_by_what_was_before(tmp_path):
 def test_series_keep_their_place_to_each_other(tmp_path):
     """What begins later in the recording begins later in the load."""
     rows = "".join(f"{at_s},{10},{'' if at_s < 10 else 30},\n" for at_s in range(20))
-    cpu, memory = replay(csv_file(tmp_path, HEAD + rows), columns={"cpu": "usage", "memory": "mem"}, time_scale=0.5).experiments[0].events
+    cpu, memory = (
+        replay(
+            csv_file(tmp_path, HEAD + rows),
+            columns={"cpu": "usage", "memory": "mem"},
+            time_scale=0.5,
+        )
+        .experiments[0]
+        .events
+    )
     assert (cpu.start_s, cpu.end_s) == (0.0, 10.0)
     assert (memory.start_s, memory.end_s) == (5.0, 10.0)
 
 
 WRONG = {
-    "no columns": ({}, "0,1,2,x\n1,1,2,x\n", "columns: expected a column for some of cpu, memory, disk but got none"),
-    "unknown resource": ({"columns": {"gpu": "usage"}}, "0,1,2,x\n1,1,2,x\n", "expected a column for some of cpu, memory, disk"),
-    "unknown column": ({"columns": {"cpu": "load"}}, "0,1,2,x\n1,1,2,x\n", "column 'load' is not in prod.csv; expected one of time, usage, mem, note"),
-    "no number": ({"columns": {"cpu": "note"}}, "0,1,2,x\n1,1,2,x\n", "row 2 of 'note' is 'x'; expected a number"),
-    "no time": ({"columns": {"cpu": "usage"}}, "yesterday,1,2,x\n1,1,2,x\n", "row 2 of 'time' is 'yesterday'; expected seconds or an ISO 8601 time"),
+    "no columns": (
+        {},
+        "0,1,2,x\n1,1,2,x\n",
+        "columns: expected a column for some of cpu, memory, disk but got none",
+    ),
+    "unknown resource": (
+        {"columns": {"gpu": "usage"}},
+        "0,1,2,x\n1,1,2,x\n",
+        "expected a column for some of cpu, memory, disk",
+    ),
+    "unknown column": (
+        {"columns": {"cpu": "load"}},
+        "0,1,2,x\n1,1,2,x\n",
+        "column 'load' is not in prod.csv; expected one of time, usage, mem, note",
+    ),
+    "no number": (
+        {"columns": {"cpu": "note"}},
+        "0,1,2,x\n1,1,2,x\n",
+        "row 2 of 'note' is 'x'; expected a number",
+    ),
+    "no time": (
+        {"columns": {"cpu": "usage"}},
+        "yesterday,1,2,x\n1,1,2,x\n",
+        "row 2 of 'time' is 'yesterday'; expected seconds or an ISO 8601 time",
+    ),
     "one row": ({"columns": {"cpu": "usage"}}, "0,1,2,x\n", "expected two or more rows"),
-    "time goes back": ({"columns": {"cpu": "usage"}}, "0,1,2,x\n5,1,2,x\n3,1,2,x\n", "expected two or more rows of 'usage' whose 'time' rises"),
-    "too high": ({"columns": {"cpu": "usage"}}, "0,120,2,x\n1,120,2,x\n", "120 is above 100 percent"),
+    "time goes back": (
+        {"columns": {"cpu": "usage"}},
+        "0,1,2,x\n5,1,2,x\n3,1,2,x\n",
+        "expected two or more rows of 'usage' whose 'time' rises",
+    ),
+    "too high": (
+        {"columns": {"cpu": "usage"}},
+        "0,120,2,x\n1,120,2,x\n",
+        "120 is above 100 percent",
+    ),
     "below zero": ({"columns": {"cpu": "usage"}}, "0,-5,2,x\n1,5,2,x\n", "-5 is below 0 percent"),
-    "too fine": ({"columns": {"cpu": "usage"}, "step_s": 0.001}, "0,5,2,x\n1000,5,2,x\n", "are 2000000 points; expected at most 20000"),
-    "scale": ({"columns": {"cpu": "usage"}, "time_scale": 0}, "0,5,2,x\n1,5,2,x\n", "expected time_scale above 0 but got time_scale=0"),
-    "infinite": ({"columns": {"cpu": "usage"}}, "0,inf,2,x\n1,5,2,x\n", "row 2 of 'usage' is 'inf'; expected a number"),
+    "too fine": (
+        {"columns": {"cpu": "usage"}, "step_s": 0.001},
+        "0,5,2,x\n1000,5,2,x\n",
+        "are 2000000 points; expected at most 20000",
+    ),
+    "scale": (
+        {"columns": {"cpu": "usage"}, "time_scale": 0},
+        "0,5,2,x\n1,5,2,x\n",
+        "expected time_scale above 0 but got time_scale=0",
+    ),
+    "infinite": (
+        {"columns": {"cpu": "usage"}},
+        "0,inf,2,x\n1,5,2,x\n",
+        "row 2 of 'usage' is 'inf'; expected a number",
+    ),
 }
 
 
@@ -120,13 +188,17 @@ ROWS_THAT_DO_NOT_FIT = {
 }
 
 
-@pytest.mark.parametrize(("text", "message"), ROWS_THAT_DO_NOT_FIT.values(), ids=list(ROWS_THAT_DO_NOT_FIT))
+@pytest.mark.parametrize(
+    ("text", "message"), ROWS_THAT_DO_NOT_FIT.values(), ids=list(ROWS_THAT_DO_NOT_FIT)
+)
 def test_a_row_that_has_not_the_heading_s_cells_is_refused_by_its_line(tmp_path, text, message):
     """Nothing is shifted, filled up or skipped: the first row that does not fit is named."""
     with pytest.raises(InvalidInput) as caught:
         levels_of(csv_file(tmp_path, text))
-    assert str(caught.value) == (
-        f"replay: prod.csv: {message}; expected as many in each, quote cells that hold a comma, write decimals with a point, or mend the rows"
+    assert (
+        str(caught.value)
+        == f"replay: prod.csv: {message}; expected as many in each, quote cells that hold a comma,"
+        " write decimals with a point, or mend the rows"
     )
 
 
@@ -142,12 +214,16 @@ def test_commas_at_the_end_of_all_rows_shift_nothing(tmp_path):
         )
     )
     assert (duration_s, event.level(0.0), event.level(49.0)) == (50.0, 30.0, 39.0)
-    assert notes == ["prod.csv: all rows end in a comma, which the heading does not; read as if they did not"]
+    assert notes == [
+        "prod.csv: all rows end in a comma, which the heading does not; read as if they did not"
+    ]
 
 
 def test_quoted_commas_and_empty_lines_are_fine(tmp_path):
     """A comma in quotes is text, and an empty line is no row."""
-    duration_s, event, notes = levels_of(csv_file(tmp_path, 'time,cpu,note\n0,10,"a, b"\n\n5,90,"c\nd"\n  \n10,20,\n\n'))
+    duration_s, event, notes = levels_of(
+        csv_file(tmp_path, 'time,cpu,note\n0,10,"a, b"\n\n5,90,"c\nd"\n  \n10,20,\n\n')
+    )
     assert (duration_s, event.level(7.0), notes) == (15.0, 90.0, [])
 
 
@@ -164,7 +240,9 @@ def test_rows_are_named_by_the_lines_of_the_file(tmp_path):
     """An empty line counts, and where times are numbers it is the one that is none to blame."""
     with pytest.raises(InvalidInput, match="row 4 of 'cpu' is 'x'; expected a number"):
         levels_of(csv_file(tmp_path, "time,cpu\n0,10\n\n5,x\n"))
-    with pytest.raises(InvalidInput, match="row 3 of 'time' is ''; expected seconds or an ISO 8601 time"):
+    with pytest.raises(
+        InvalidInput, match="row 3 of 'time' is ''; expected seconds or an ISO 8601 time"
+    ):
         levels_of(csv_file(tmp_path, "time,cpu\n0,10\n,20\n5,30\n"))
 
 
@@ -174,12 +252,15 @@ def test_a_column_that_stands_twice_is_refused(tmp_path):
         levels_of(csv_file(tmp_path, "time,cpu,cpu\n0,10,1\n5,20,2\n"))
 
 
-@pytest.mark.parametrize(("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+@pytest.mark.parametrize(
+    ("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)]
+)
 def test_times_since_1970_are_taken_for_what_they_are(tmp_path, unit, per_second):
     """Four minutes are four minutes in every unit, and what was guessed is said."""
     path = csv_file(
         tmp_path,
-        "time,cpu\n" + "".join(f"{(1_590_048_000 + 60 * row) * per_second},{10 * row}\n" for row in range(4)),
+        "time,cpu\n"
+        + "".join(f"{(1_590_048_000 + 60 * row) * per_second},{10 * row}\n" for row in range(4)),
     )
     duration_s, event, notes = levels_of(path)
     assert (duration_s, event.level(130.0)) == (240.0, 20.0)
@@ -200,19 +281,27 @@ def test_times_from_the_start_have_the_unit_that_is_given(tmp_path):
         3000.0,
         3.0,
     ]
-    with pytest.raises(InvalidInput, match="expected time_unit to be one of s, ms, us, ns but got time_unit='h'"):
+    with pytest.raises(
+        InvalidInput, match="expected time_unit to be one of s, ms, us, ns but got time_unit='h'"
+    ):
         levels_of(path, time_unit="h")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
 def test_text_is_read_by_its_byte_order_mark(tmp_path, encoding):
     """What Windows tools write as UTF-16 is read like any other file."""
     text = "time,cpu\n0,10\n5,90\n"
-    (tmp_path / "prod.csv").write_bytes((("\ufeff" if encoding[-2:] in ("le", "be") else "") + text).encode(encoding))
+    (tmp_path / "prod.csv").write_bytes(
+        (("\ufeff" if encoding[-2:] in ("le", "be") else "") + text).encode(encoding)
+    )
     assert levels_of(tmp_path / "prod.csv")[1].level(6.0) == 90.0
 
 
-@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
+)
 def test_packed_files_are_unpacked(tmp_path, suffix, pack):
     """By their name; one that is damaged is refused in a sentence."""
     path = tmp_path / f"prod.csv{suffix}"

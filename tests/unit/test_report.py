@@ -82,14 +82,26 @@ class SyntheticRun:
         now_s = 1_000.5
         for experiment in experiments:
             zero_s = now_s + experiment.lead_s
-            self.planned.append(PlannedExperiment(experiment, now_s, zero_s, zero_s + experiment.span_s + experiment.tail_s, status="completed"))
+            self.planned.append(
+                PlannedExperiment(
+                    experiment,
+                    now_s,
+                    zero_s,
+                    zero_s + experiment.span_s + experiment.tail_s,
+                    status="completed",
+                )
+            )
             now_s = self.planned[-1].end_s + 0.5
         self.frame = self._samples(1_000.0, now_s)
 
     def _samples(self, begin_s: float, end_s: float) -> pd.DataFrame:
-        at_s = np.arange(begin_s, end_s, INTERVAL_S) + self.random.exponential(2e-4, math.ceil((end_s - begin_s) / INTERVAL_S))
+        at_s = np.arange(begin_s, end_s, INTERVAL_S) + self.random.exponential(
+            2e-4, math.ceil((end_s - begin_s) / INTERVAL_S)
+        )
         rows = len(at_s)
-        frame = pd.DataFrame({metric.name: np.full(rows, np.nan) for metric in columns((0, 1))}).astype(object)
+        frame = pd.DataFrame(
+            {metric.name: np.full(rows, np.nan) for metric in columns((0, 1))}
+        ).astype(object)
         level: dict[str, Any] = {name: np.zeros(rows) for name in FACTOR}
         names, active = np.full(rows, "", dtype=object), np.full(rows, "", dtype=object)
         for planned in self.planned:
@@ -97,11 +109,15 @@ class SyntheticRun:
             for event in planned.experiment.events:
                 own_s = at_s - INTERVAL_S / 2 - planned.zero_s - event.start_s
                 for index in np.flatnonzero((own_s >= 0) & (own_s < event.duration_s)):
-                    level[event.stressor][index] += event.level(own_s[index]) * FACTOR[event.stressor]
+                    level[event.stressor][index] += (
+                        event.level(own_s[index]) * FACTOR[event.stressor]
+                    )
                     active[index] = "+".join(filter(None, [active[index], event.id]))
         noise = lambda scale: self.random.normal(0.0, scale, rows)  # noqa: E731 - one line, used below only
         got = {name: values * (1 + noise(0.01)) for name, values in level.items()}
-        wall = pd.to_datetime(1_760_000_000.0 + at_s, unit="s", utc=True).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        wall = pd.to_datetime(1_760_000_000.0 + at_s, unit="s", utc=True).strftime(
+            "%Y-%m-%dT%H:%M:%S.%fZ"
+        )
         used_bytes = 1.5 * GIB + got["memory"] + noise(4 * MIB)
         values = {
             "time": wall, "monotonic_s": at_s, "host": "server-1", "partition": "", "experiment": names, "active_events": active,
@@ -128,11 +144,19 @@ class SyntheticRun:
             event.start_s, event.end_s, start_s, end_s, "2025-10-09T08:53:20Z", "2025-10-09T08:53:26Z",
             planned.zero_s + start_s, planned.zero_s + end_s, 0.4, 1.1, release_s=0.01, host="server-1", worker=planned.worker,
         )  # fmt: skip
-        inside = self.frame["monotonic_s"].between(row.start_monotonic_s + INTERVAL_S * 0.9, row.end_monotonic_s)
-        requested, delivered = self.frame.loc[inside, list(RESOURCE_COLUMNS[event.stressor])].to_numpy(dtype=float).T / FACTOR[event.stressor]
+        inside = self.frame["monotonic_s"].between(
+            row.start_monotonic_s + INTERVAL_S * 0.9, row.end_monotonic_s
+        )
+        requested, delivered = (
+            self.frame.loc[inside, list(RESOURCE_COLUMNS[event.stressor])].to_numpy(dtype=float).T
+            / FACTOR[event.stressor]
+        )
         row.requested_mean, row.delivered_mean = float(requested.mean()), float(delivered.mean())
         row.delivered_error_percent = 100 * (row.delivered_mean / row.requested_mean - 1)
-        row.delivered_rmse, row.settled_s = float(np.sqrt(np.mean((delivered - requested) ** 2))), 0.2
+        row.delivered_rmse, row.settled_s = (
+            float(np.sqrt(np.mean((delivered - requested) ** 2))),
+            0.2,
+        )
         for name, value in changes.items():
             setattr(row, name, value)
         return row
@@ -253,9 +277,14 @@ def test_one_self_contained_file_below_5_mb(complete, page):
 
 
 def test_page_refers_to_nothing_outside_itself(page):
-    """No script, no import, no address: pictures are data URLs, and links lead to anchors that exist."""
+    """No script, no import, no address.
+
+    Pictures are data URLs, and links lead to anchors that exist.
+    """
     ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
-    assert not {"script", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in page.tags}
+    assert not {"script", "iframe", "object", "embed", "base", "form"} & {
+        tag for tag, _ in page.tags
+    }
     assert not re.search(r"https?:|@import|url\(|src=\"(?!data:image/png;base64,)", page.source)
     for attributes in page.all("a"):
         assert attributes["href"].startswith("#")
@@ -273,7 +302,10 @@ def test_page_can_be_read_without_seeing_it(page):
     assert all(after - before <= 1 for before, after in pairwise(levels))
     assert {attributes.get("scope") for attributes in page.all("th")} == {"col", "row"}
     assert len(regions) == len(page.all("table")) + len(page.all("img"))
-    assert all(region["tabindex"] == "0" and region["role"] == "region" and region["aria-label"] for region in regions)
+    assert all(
+        region["tabindex"] == "0" and region["role"] == "region" and region["aria-label"]
+        for region in regions
+    )
     assert page.all("a")[0] == {"class": "skip", "href": "#main"}
     assert not page.open
 
@@ -288,22 +320,36 @@ def test_every_figure_tells_its_numbers(page):
 
 def test_alt_text_of_a_timeline_is_made_from_the_numbers(page):
     """It tells the level before, the mean with spread and count, and what was asked for."""
-    alt = next(attributes["alt"] for attributes in page.all("img") if "cpu-0 asked for" in attributes["alt"])
-    assert re.search(r"CPU went from [23]\.\d\d % in the lead to a mean of 5[23]\.\d % \(SD \d\.\d\d %, n = 59\) while cpu-0 asked for 50\.0 %", alt), alt
+    alt = next(
+        attributes["alt"]
+        for attributes in page.all("img")
+        if "cpu-0 asked for" in attributes["alt"]
+    )
+    assert re.search(
+        r"CPU went from [23]\.\d\d % in the lead to a mean of 5[23]\.\d % \(SD \d\.\d\d %, n = 59\)"
+        r" while cpu-0 asked for 50\.0 %",
+        alt,
+    ), alt
 
 
 def test_bytes_are_shown_in_binary_units(page):
     """A disk load of 20 MB/s is told in MiB/s, and a memory of 8 GiB in GiB."""
     assert "8.00 GiB of memory" in page.text
     assert re.search(r"20\.\d MiB/s", page.text)
-    assert not re.search(r"(?<![.\d])\d{7,}", re.sub(r"\d{8}T\d{6}Z|fingerprint \d+", "", page.text))
+    assert not re.search(
+        r"(?<![.\d])\d{7,}", re.sub(r"\d{8}T\d{6}Z|fingerprint \d+", "", page.text)
+    )
 
 
 def test_every_column_is_described(page):
     """The data description names each column of the dataset, and each empty one is named as such."""
     for metric in columns((0, 1)):
         assert metric.name in page.text
-    empty = re.search(r"40 columns hold no value, because this machine or session does not measure them: ([a-z0-9_, ]+)\.", page.text)
+    empty = re.search(
+        r"40 columns hold no value, because this machine or session does not measure them:"
+        r" ([a-z0-9_, ]+)\.",
+        page.text,
+    )
     assert "temperature_celsius" in empty.group(1)
     assert "cpu_percent" not in empty.group(1).split(", ")
 
@@ -313,7 +359,9 @@ def test_heatmap_includes_requested_and_delivered_load(complete, pixels, monkeyp
     drawn = []
     monkeypatch.setattr(correlation, "heatmap_png", lambda matrix: drawn.append(matrix) or PIXEL)
     write_report(complete.run, tmp_path)
-    assert tuple(drawn[0].columns[:6]) == tuple(name for pair in RESOURCE_COLUMNS.values() for name in pair)
+    assert tuple(drawn[0].columns[:6]) == tuple(
+        name for pair in RESOURCE_COLUMNS.values() for name in pair
+    )
     assert list(drawn[0].columns) == list(drawn[0].index)
     assert drawn[0].loc["cpu_requested_percent", "cpu_percent"] > 0.5
     assert "missed_samples" not in drawn[0]
@@ -327,7 +375,10 @@ def test_timeline_is_a_png_below_1_mib(complete):
 
 
 def test_timelines_may_be_drawn_in_threads(complete):
-    """Threads share no figure: they draw the same bytes as one alone, and leave nothing in pyplot."""
+    """Threads share no figure.
+
+    They draw the same bytes as one alone, and leave nothing in pyplot.
+    """
     import matplotlib.pyplot as plt
 
     recordings = complete.run.recordings
@@ -365,16 +416,24 @@ def test_dataset_with_a_heading_alone_is_no_obstacle(tmp_path):
 
 
 def test_killed_run_is_told_as_it_is(tmp_path):
-    """No run.json, no annotations and a torn last line: the plans are shown, events have no outcome, and the torn bytes are counted."""
+    """No run.json, no annotations and a torn last line.
+
+    The plans are shown, events have no outcome, and the torn bytes are counted.
+    """
     synthetic = SyntheticRun(tmp_path, some_experiments(2)).write_dataset()
-    synthetic.planned = [PlannedExperiment(p.experiment, p.begin_s, p.zero_s, p.end_s) for p in synthetic.planned]
+    synthetic.planned = [
+        PlannedExperiment(p.experiment, p.begin_s, p.zero_s, p.end_s) for p in synthetic.planned
+    ]
     synthetic.write_plans()
     with synthetic.folder.dataset.open("ab") as file:
         file.write(b"2026-01-01T00:00:00Z,1020.1,ser")
     page = Page(write_report(synthetic.run, tmp_path / "report"))
     assert "UNKNOWN. There is no run.json" in page.text
     assert "2 experiments never closed: load 0, load 1." in page.text
-    assert "Torn line: once, at the end of the file: 31 bytes after the last line break; left out." in page.text
+    assert (
+        "Torn line: once, at the end of the file: 31 bytes after the last line break; left out."
+        in page.text
+    )
     assert page.text.count("no outcome was recorded: the run ended before the event did") > 2
     assert len(page.all("img")) == 2 + 6
 
@@ -382,31 +441,76 @@ def test_killed_run_is_told_as_it_is(tmp_path):
 def test_status_that_is_not_complete_is_loud(tmp_path):
     """A PARTIAL run has a notice with its reasons above all else, and every note of run and logger is told."""
     synthetic = SyntheticRun(tmp_path, []).write_plans()
-    synthetic.write_state("PARTIAL", partial=["worker gw1 was lost"], notes=["a counter went back"], logger={"notes": ["taken late"], "error": "disk full"})
+    synthetic.write_state(
+        "PARTIAL",
+        partial=["worker gw1 was lost"],
+        notes=["a counter went back"],
+        logger={"notes": ["taken late"], "error": "disk full"},
+    )
     page = Page(write_report(synthetic.run, tmp_path / "report"))
     notices = [attributes for attributes in page.all("p") if attributes.get("role") == "note"]
     assert len(notices) == 1
-    for sentence in ("Reason: worker gw1 was lost.", "Note of the run: a counter went back", "Note of the logger: taken late", "Note of the logger: disk full"):
+    for sentence in (
+        "Reason: worker gw1 was lost.",
+        "Note of the run: a counter went back",
+        "Note of the logger: taken late",
+        "Note of the logger: disk full",
+    ):
         assert sentence in page.text
 
 
 def test_bad_events_and_misses_are_named_among_the_doubts(tmp_path, pixels):
     """An aborted event is named with the guard's reason, a missed one with its error and what was allowed."""
     events = (cpu(50, duration_s=2), memory(10, duration_s=2), disk(1e6, start_s=1, duration_s=1))
-    synthetic = SyntheticRun(tmp_path, [plan(*events, name="bad day", tolerance="2%")]).write_dataset().write_plans().write_state()
+    synthetic = (
+        SyntheticRun(tmp_path, [plan(*events, name="bad day", tolerance="2%")])
+        .write_dataset()
+        .write_plans()
+        .write_state()
+    )
     planned = synthetic.planned[0]
-    synthetic.folder.append_annotation(synthetic.row_of(planned, planned.experiment.events[0], delivered_error_percent=-7.25))
-    synthetic.folder.append_annotation(synthetic.row_of(planned, planned.experiment.events[1], status="aborted", message="guard: memory"))
-    never = AnnotationRow(synthetic.folder.run_id, "bad day", "disk-0", "disk", "constant", "bytes_per_s", 1.0, 2.0, status="skipped", message="no room")
+    synthetic.folder.append_annotation(
+        synthetic.row_of(planned, planned.experiment.events[0], delivered_error_percent=-7.25)
+    )
+    synthetic.folder.append_annotation(
+        synthetic.row_of(
+            planned, planned.experiment.events[1], status="aborted", message="guard: memory"
+        )
+    )
+    never = AnnotationRow(
+        synthetic.folder.run_id,
+        "bad day",
+        "disk-0",
+        "disk",
+        "constant",
+        "bytes_per_s",
+        1.0,
+        2.0,
+        status="skipped",
+        message="no room",
+    )
     synthetic.folder.append_annotation(never)
     page = Page(write_report(synthetic.run, tmp_path / "report"))
     assert "1 event missed the load that was requested: bad day: cpu-0 delivered" in page.text
     assert "an error of -7.25 % against a tolerance of 2 %" in page.text
-    assert "bad day / mem-0 aborted (guard: memory); bad day / disk-0 skipped (no room)" in page.text
-    assert any("never ran (skipped: no room)" in (attributes.get("title") or "") for attributes in page.all("td"))
+    assert (
+        "bad day / mem-0 aborted (guard: memory); bad day / disk-0 skipped (no room)" in page.text
+    )
+    assert any(
+        "never ran (skipped: no room)" in (attributes.get("title") or "")
+        for attributes in page.all("td")
+    )
 
 
-HOSTILE = ("<script>alert(1)</script>", "\"' onload='x'", "$\\frac{", "$x^$", "a_b_{c}", "naïve \U0001f4a5\x00 \ud800", "{{ 7 * 7 }}")
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"' onload='x'",
+    "$\\frac{",
+    "$x^$",
+    "a_b_{c}",
+    "naïve \U0001f4a5\x00 \ud800",
+    "{{ 7 * 7 }}",
+)
 
 
 def test_hostile_names_are_inert(tmp_path):
@@ -415,17 +519,46 @@ def test_hostile_names_are_inert(tmp_path):
     synthetic.frame["host"] = HOSTILE[0]
     synthetic.write_dataset().write_plans()
     planned = synthetic.planned[0]
-    synthetic.folder.append_annotation(synthetic.row_of(planned, planned.experiment.events[0], message=HOSTILE[1], status=HOSTILE[0]))
+    synthetic.folder.append_annotation(
+        synthetic.row_of(
+            planned, planned.experiment.events[0], message=HOSTILE[1], status=HOSTILE[0]
+        )
+    )
     state: dict[str, Any] = {"command": HOSTILE[0], "notes": list(HOSTILE), "seed": HOSTILE[1]}
     synthetic.write_state(HOSTILE[0], **state)
-    synthetic.folder.write_machine({**MACHINE, "host": HOSTILE[0], "cpu_model": HOSTILE[4], "memory_limit_bytes": HOSTILE[3], "kernel": HOSTILE[2]})
+    synthetic.folder.write_machine(
+        {
+            **MACHINE,
+            "host": HOSTILE[0],
+            "cpu_model": HOSTILE[4],
+            "memory_limit_bytes": HOSTILE[3],
+            "kernel": HOSTILE[2],
+        }
+    )
     recording = synthetic.run.recordings[0]
-    marks = [AnnotationRow(synthetic.folder.run_id, name, name, "mark", start_monotonic_s=planned.zero_s, message=name, parameters=name) for name in HOSTILE]
+    marks = [
+        AnnotationRow(
+            synthetic.folder.run_id,
+            name,
+            name,
+            "mark",
+            start_monotonic_s=planned.zero_s,
+            message=name,
+            parameters=name,
+        )
+        for name in HOSTILE
+    ]
     for mark in marks[:5]:
         synthetic.folder.append_annotation(mark)
-        synthetic.folder.append_annotation(AnnotationRow(mark.run, "hostile", mark.event, "mark", start_monotonic_s=planned.zero_s + 1.0))
+        synthetic.folder.append_annotation(
+            AnnotationRow(
+                mark.run, "hostile", mark.event, "mark", start_monotonic_s=planned.zero_s + 1.0
+            )
+        )
     page = Page(write_report(synthetic.run, tmp_path / "report"))
-    assert timeline_png(type(recording)(recording.folder, recording.planned, tuple(marks), -1.0, 3.0)).startswith(b"\x89PNG")
+    assert timeline_png(
+        type(recording)(recording.folder, recording.planned, tuple(marks), -1.0, 3.0)
+    ).startswith(b"\x89PNG")
     assert "script" not in {tag for tag, _ in page.tags}
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     for text in (*HOSTILE[:5], HOSTILE[6]):
@@ -433,13 +566,18 @@ def test_hostile_names_are_inert(tmp_path):
 
 
 def test_experiment_without_events_and_power_are_shown(tmp_path, pixels):
-    """An idle experiment has a figure and a sentence for its events; where power was measured, its joules are told."""
+    """An idle experiment has a figure and a sentence for its events.
+
+    Where power was measured, its joules are told.
+    """
     synthetic = SyntheticRun(tmp_path, [plan(name="quiet", lead_s=2, tail_s=2)])
     synthetic.frame["power_watts"] = 25.0
     page = Page(write_report(synthetic.write().run, tmp_path / "report"))
     assert "This experiment has no events: it records the idle machine." in page.text
     assert "100 J" in page.text
-    assert "No load was planned; CPU had a mean of" in "".join(attributes["alt"] for attributes in page.all("img"))
+    assert "No load was planned; CPU had a mean of" in "".join(
+        attributes["alt"] for attributes in page.all("img")
+    )
 
 
 def test_what_was_cleaned_is_counted_and_named(tmp_path, pixels):
@@ -450,7 +588,9 @@ def test_what_was_cleaned_is_counted_and_named(tmp_path, pixels):
     synthetic.write()
     lines = synthetic.folder.dataset.read_text().splitlines()
     cells = lines[60].split(",")
-    cells[columns((0, 1)).index(next(metric for metric in columns((0, 1)) if metric.name == "load1"))] = "1.2.3"
+    cells[
+        columns((0, 1)).index(next(metric for metric in columns((0, 1)) if metric.name == "load1"))
+    ] = "1.2.3"
     lines[60] = ",".join(cells)
     lines.insert(30, lines[30] + ",1,2,3")
     synthetic.folder.dataset.write_text("\n".join(lines) + "\n")
@@ -465,13 +605,19 @@ def test_what_was_cleaned_is_counted_and_named(tmp_path, pixels):
 def test_many_experiments_are_drawn_with_trouble_first(tmp_path, monkeypatch, pixels):
     """Beyond the most timelines a report holds, an experiment keeps its table, and one with trouble keeps its figure."""
     monkeypatch.setattr(experiments, "MOST_TIMELINES", 1)
-    synthetic = SyntheticRun(tmp_path, some_experiments(3)).write_dataset().write_plans().write_state()
+    synthetic = (
+        SyntheticRun(tmp_path, some_experiments(3)).write_dataset().write_plans().write_state()
+    )
     for planned in synthetic.planned:
         status = "failed" if planned.experiment.name == "load 1" else "completed"
-        synthetic.folder.append_annotation(synthetic.row_of(planned, planned.experiment.events[0], status=status))
+        synthetic.folder.append_annotation(
+            synthetic.row_of(planned, planned.experiment.events[0], status=status)
+        )
     page = Page(write_report(synthetic.run, tmp_path / "report"))
     figures = [attributes["id"] for attributes in page.all("figure")]
-    assert [name for name in figures if name.startswith("figure-experiment")] == ["figure-experiment-2"]
+    assert [name for name in figures if name.startswith("figure-experiment")] == [
+        "figure-experiment-2"
+    ]
     assert "1 of 3 experiments are drawn: those with trouble first" in page.text
     assert "Not drawn: 1. load 0, 3. load 2." in page.text
 
@@ -496,7 +642,10 @@ def test_newer_run_is_refused_by_name(tmp_path):
 def test_template_lies_inside_the_package():
     """Template and style sheet are resources of the package, so a wheel brings them along."""
     templates = files("twin_harness.report") / "templates"
-    assert sorted(entry.name for entry in templates.iterdir() if entry.is_file()) == ["report.css", "report.html"]
+    assert sorted(entry.name for entry in templates.iterdir() if entry.is_file()) == [
+        "report.css",
+        "report.html",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -512,13 +661,22 @@ def test_numbers_are_told_with_their_unit(value, unit, text):
     assert quantity(value, unit) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.5, "+0.50 %"), (-0.5, "−0.50 %"), (-0.0001, "0.00 %"), (None, "–")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5, "+0.50 %"), (-0.5, "−0.50 %"), (-0.0001, "0.00 %"), (None, "–")]
+)
 def test_differences_are_told_with_their_sign(value, text):
     """A difference has a sign unless it reads as zero."""
     assert signed(value, "percent") == text
 
 
-@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 20)).map(lambda pair: (pair[0], pair[0] + pair[1])), max_size=40))
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 100), st.floats(0, 20)).map(
+            lambda pair: (pair[0], pair[0] + pair[1])
+        ),
+        max_size=40,
+    )
+)
 def test_bars_of_one_lane_never_overlap(spans):
     """Bars that share a lane follow one another."""
     numbers = lanes(spans)

@@ -1,4 +1,7 @@
-"""Every number of the report, recomputed from the files by a few lines that share nothing with it: the sample run, and made-up ones."""
+"""Every number of the report, recomputed from the files by a few lines that share nothing with it.
+
+The sample run, and made-up ones.
+"""
 
 import csv
 import json
@@ -50,13 +53,28 @@ SAMPLE = ROOT / "data" / "sample" / "20261124T232459Z-44f5cd"
 MODEL = ROOT / "data" / "sample" / "campaign" / "twin.json"
 PIXEL = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
 SIZES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "k": 1e3, "M": 1e6, "G": 1e9}
-needs_sample = pytest.mark.skipif(not SAMPLE.exists(), reason="the sample stands in the repository, not in the package")
+needs_sample = pytest.mark.skipif(
+    not SAMPLE.exists(), reason="the sample stands in the repository, not in the package"
+)
 
 
 @pytest.fixture(autouse=True)
 def pixels(monkeypatch):
     """Draw nothing: what is judged here are numbers."""
-    for module in (figures, relations, foretold, agreement, correlation, experiments, lags, levels, overview, quality, response, saturation):
+    for module in (
+        figures,
+        relations,
+        foretold,
+        agreement,
+        correlation,
+        experiments,
+        lags,
+        levels,
+        overview,
+        quality,
+        response,
+        saturation,
+    ):
         for name in [name for name in vars(module) if name.endswith("_png")]:
             monkeypatch.setattr(module, name, lambda *_: PIXEL)
 
@@ -91,7 +109,9 @@ def rows_of(section, table_id):
 
 def words_of(section):
     blocks = [*section.blocks, *(block for part in section.parts for block in part.blocks)]
-    return " ".join([getattr(block, "text", "") + " ".join(getattr(block, "items", ())) for block in blocks])
+    return " ".join(
+        [getattr(block, "text", "") + " ".join(getattr(block, "items", ())) for block in blocks]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +121,15 @@ def sample():
 
 @pytest.fixture(scope="module")
 def rows():
-    frame = pd.read_csv(SAMPLE / "system_metrics_dataset.csv", keep_default_na=False, na_values=[""], dtype={"active_events": str})
-    return frame.assign(active_events=frame["active_events"].fillna(""), length_s=frame["monotonic_s"].diff())
+    frame = pd.read_csv(
+        SAMPLE / "system_metrics_dataset.csv",
+        keep_default_na=False,
+        na_values=[""],
+        dtype={"active_events": str},
+    )
+    return frame.assign(
+        active_events=frame["active_events"].fillna(""), length_s=frame["monotonic_s"].diff()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +143,11 @@ def one_second_means(rows, name):
     known = rows[rows["length_s"].notna()]
     begin_s = float(known["monotonic_s"].iloc[0] - known["length_s"].iloc[0])
     sums, weights = Counter(), Counter()
-    for end_s, length_s, value in known[["monotonic_s", "length_s", name]].to_numpy(dtype=float) - [begin_s, 0.0, 0.0]:
+    for end_s, length_s, value in known[["monotonic_s", "length_s", name]].to_numpy(dtype=float) - [
+        begin_s,
+        0.0,
+        0.0,
+    ]:
         if np.isnan(value):
             continue
         for second in range(int(max(0.0, end_s - length_s)), int(end_s) + 1):
@@ -124,7 +155,12 @@ def one_second_means(rows, name):
             if overlap_s > 0:
                 sums[second] += value * overlap_s
                 weights[second] += overlap_s
-    return np.array([sums[second] / weights[second] if weights[second] >= 0.5 else np.nan for second in range(max(weights) + 1)])
+    return np.array(
+        [
+            sums[second] / weights[second] if weights[second] >= 0.5 else np.nan
+            for second in range(max(weights) + 1)
+        ]
+    )
 
 
 def inside(rows, recording):
@@ -137,24 +173,46 @@ def weighed(rows, name):
     return float(np.average(rows[name], weights=rows["length_s"]))
 
 
-# -- the sample, section by section -------------------------------------------------------------------------------------------------
+# -- the sample, section by section ----------------------------------------------------------------
 
 
 @needs_sample
 def test_first_screen_counts_and_medians(sample, rows, annotations):
     """Samples, events within 1 %, the median of the errors' sizes, and what a process felt, idle and under load."""
     text = words_of(summary.section(sample))
-    sizes = [abs(float(row["delivered_error_percent"])) for row in annotations if row["delivered_error_percent"]]
+    sizes = [
+        abs(float(row["delivered_error_percent"]))
+        for row in annotations
+        if row["delivered_error_percent"]
+    ]
     assert f"with {len(annotations)} events ran" in text
     assert f"holds {len(rows):,} samples, one every 0.100 s." in text
-    found = re.search(r"(\d+) of (\d+) events delivered within 1 %.*?median size of the error is ([\d.]+) %, the largest ([\d.]+) %", text)
+    found = re.search(
+        r"(\d+) of (\d+) events delivered within 1 %.*?median size of the error is ([\d.]+) %, the"
+        r" largest ([\d.]+) %",
+        text,
+    )
     assert (int(found[1]), int(found[2])) == (sum(size <= 1 for size in sizes), len(sizes))
     assert_shows(found[3], statistics.median(sizes))
     assert_shows(found[4], max(sizes))
-    nothing = (rows[["cpu_requested_percent", "memory_requested_bytes", "disk_requested_bytes_per_s"]] == 0).all(axis=1)
-    is_idle = nothing & (rows["cpu_percent"] <= 5) & (rows["active_events"] == "") & ~(rows["disk_busy_percent"] >= 95)
-    late = re.search(r"late by ([\d.]+) ms under load \(95 % of ([\d,]+) rows.*?against ([\d.]+) ms when idle \(([\d,]+) rows", text)
-    for at, chosen in ((1, rows["active_events"] != ""), (3, is_idle & ~(rows["pressure_memory_percent"] >= 5))):
+    nothing = (
+        rows[["cpu_requested_percent", "memory_requested_bytes", "disk_requested_bytes_per_s"]] == 0
+    ).all(axis=1)
+    is_idle = (
+        nothing
+        & (rows["cpu_percent"] <= 5)
+        & (rows["active_events"] == "")
+        & ~(rows["disk_busy_percent"] >= 95)
+    )
+    late = re.search(
+        r"late by ([\d.]+) ms under load \(95 % of ([\d,]+) rows.*?against ([\d.]+) ms when idle"
+        r" \(([\d,]+) rows",
+        text,
+    )
+    for at, chosen in (
+        (1, rows["active_events"] != ""),
+        (3, is_idle & ~(rows["pressure_memory_percent"] >= 5)),
+    ):
         values = rows.loc[chosen, "probe_wakeup_ms"].dropna()
         assert int(late[at + 1].replace(",", "")) == len(values)
         assert_shows(late[at], np.percentile(values, 95))
@@ -162,25 +220,44 @@ def test_first_screen_counts_and_medians(sample, rows, annotations):
 
 @needs_sample
 def test_superlatives_are_the_largest(sample, rows):
-    """The experiment with the highest mean CPU, with its mean, spread, count and highest row; the highest memory."""
+    """The experiment with the highest mean CPU, with its mean, spread, count and highest row.
+
+    The highest memory.
+    """
     text = words_of(summary.section(sample))
     of = {recording.name: inside(rows, recording) for recording in sample.run.recordings}
     best = max(of, key=lambda name: weighed(of[name], "cpu_percent"))
-    found = re.search(rf"CPU had its highest mean in {re.escape(best)}: ([\d.]+) % \(SD ([\d.]+) %, n = ([\d,]+)\).*?single row there was ([\d.]+) %", text)
+    found = re.search(
+        rf"CPU had its highest mean in {re.escape(best)}: ([\d.]+) % \(SD ([\d.]+) %, n ="
+        r" ([\d,]+)\).*?single row there was ([\d.]+) %",
+        text,
+    )
     own = of[best]["cpu_percent"]
-    for shown, value in zip(found.groups(), (weighed(of[best], "cpu_percent"), own.std(), len(own), own.max()), strict=True):
+    for shown, value in zip(
+        found.groups(),
+        (weighed(of[best], "cpu_percent"), own.std(), len(own), own.max()),
+        strict=True,
+    ):
         assert_shows(shown, value)
     fullest = max(of, key=lambda name: of[name]["memory_percent"].max())
-    found = re.search(rf"Memory rose highest in {re.escape(fullest)}: to ([\d.]+) %, from ([\d.]+) %", text)
+    found = re.search(
+        rf"Memory rose highest in {re.escape(fullest)}: to ([\d.]+) %, from ([\d.]+) %", text
+    )
     assert_shows(found[1], of[fullest]["memory_percent"].max())
     assert_shows(found[2], of[fullest]["memory_percent"].min())
 
 
 @needs_sample
 def test_experiments_are_told_by_their_own_rows(sample, rows):
-    """Duration, samples, mean and SD of CPU, highest memory, mean disk traffic; background, steal and harness beside."""
+    """Duration, samples, mean and SD of CPU, highest memory, mean disk traffic.
+
+    Background, steal and harness beside.
+    """
     recordings = sample.run.recordings
-    table, others = rows_of(overview.section(sample), "table-experiments"), rows_of(neighbours.section(sample), "table-neighbours")
+    table, others = (
+        rows_of(overview.section(sample), "table-experiments"),
+        rows_of(neighbours.section(sample), "table-neighbours"),
+    )
     assert len(table) == len(others) == len(recordings)
     for recording, row, other in zip(recordings, table, others, strict=True):
         own = inside(rows, recording)
@@ -190,8 +267,20 @@ def test_experiments_are_told_by_their_own_rows(sample, rows):
         assert_shows(mean, weighed(own, "cpu_percent"))
         assert_shows(sd, own["cpu_percent"].std())
         assert_shows(row[6], own["memory_percent"].max())
-        assert_shows(row[7].split(" ± ")[0], weighed(own, "disk_read_bytes_per_s") + weighed(own, "disk_write_bytes_per_s"))
-        for cell, name in zip(other[1:5], ("cpu_background_percent", "cpu_steal_percent", "cpu_side_percent", "harness_cpu_percent"), strict=True):
+        assert_shows(
+            row[7].split(" ± ")[0],
+            weighed(own, "disk_read_bytes_per_s") + weighed(own, "disk_write_bytes_per_s"),
+        )
+        for cell, name in zip(
+            other[1:5],
+            (
+                "cpu_background_percent",
+                "cpu_steal_percent",
+                "cpu_side_percent",
+                "harness_cpu_percent",
+            ),
+            strict=True,
+        ):
             assert_shows(cell, weighed(own, name))
 
 
@@ -205,7 +294,13 @@ def test_events_are_told_as_annotated(sample, annotations):
         part = next(part for part in section.parts if part.id == facts.anchor)
         for row in rows_of(part, f"table-{facts.anchor}"):
             known = by_key[facts.recording.name, row[0]]
-            for cell, name in ((5, "requested_mean"), (6, "delivered_mean"), (7, "delivered_error_percent"), (8, "delivered_rmse"), (10, "settled_s")):
+            for cell, name in (
+                (5, "requested_mean"),
+                (6, "delivered_mean"),
+                (7, "delivered_error_percent"),
+                (8, "delivered_rmse"),
+                (10, "settled_s"),
+            ):
                 assert_shows(row[cell], float(known[name]) if known[name] else np.nan)
                 told += 1
     assert told == 5 * len(annotations)
@@ -217,18 +312,37 @@ def test_errors_by_resource_are_those_of_the_rows(sample, rows):
     errors, by_event = {}, {}
     for facts in sample.experiments:
         for item in facts.events:
-            asked, got = {"cpu": rows.columns[6:8], "memory": rows.columns[8:10], "disk": rows.columns[10:12]}[item.event.stressor]
-            begin_s, end_s = (facts.recording.planned.zero_s + at_s for at_s in (item.row.actual_start_s, item.row.actual_end_s))
+            asked, got = {
+                "cpu": rows.columns[6:8],
+                "memory": rows.columns[8:10],
+                "disk": rows.columns[10:12],
+            }[item.event.stressor]
+            begin_s, end_s = (
+                facts.recording.planned.zero_s + at_s
+                for at_s in (item.row.actual_start_s, item.row.actual_end_s)
+            )
             alone = [other for other in facts.events if other.event.stressor == item.event.stressor]
-            if len(alone) > 1:  # of several at once the report takes off the others' plans: not recomputed here
+            if (
+                len(alone) > 1
+            ):  # of several at once the report takes off the others' plans: not recomputed here
                 errors.setdefault(item.event.stressor, []).append(None)
                 continue
-            chosen = (rows["monotonic_s"] - rows["length_s"] >= begin_s - 1e-6) & (rows["monotonic_s"] <= end_s + 1e-6)
+            chosen = (rows["monotonic_s"] - rows["length_s"] >= begin_s - 1e-6) & (
+                rows["monotonic_s"] <= end_s + 1e-6
+            )
             delivered = rows[got]
-            if item.event.stressor == "memory":  # a level, not a rate: a row stands for what was between it and the row before
+            if (
+                item.event.stressor == "memory"
+            ):  # a level, not a rate: a row stands for what was between it and the row before
                 delivered = (rows[got] + rows[got].shift()) / 2
-            requested = float(np.average(rows.loc[chosen, asked], weights=rows.loc[chosen, "length_s"]))
-            error = 100 * (float(np.average(delivered[chosen], weights=rows.loc[chosen, "length_s"])) / requested - 1)
+            requested = float(
+                np.average(rows.loc[chosen, asked], weights=rows.loc[chosen, "length_s"])
+            )
+            error = 100 * (
+                float(np.average(delivered[chosen], weights=rows.loc[chosen, "length_s"]))
+                / requested
+                - 1
+            )
             errors.setdefault(item.event.stressor, []).append(error)
             by_event[f"{facts.name} / {item.event.id}"] = error
     compared = 0
@@ -238,17 +352,28 @@ def test_errors_by_resource_are_those_of_the_rows(sample, rows):
         if None in values:
             continue
         compared += 1
-        for cell, value in zip(row[2:], (np.mean(values), np.std(values, ddof=1), min(values), np.median(values), max(values)), strict=True):
+        for cell, value in zip(
+            row[2:],
+            (np.mean(values), np.std(values, ddof=1), min(values), np.median(values), max(values)),
+            strict=True,
+        ):
             assert abs(read(cell)[0] - value) <= 0.06, (row, cell, value)
     assert compared >= 1
-    told = [(row[3], by_event[row[0]]) for row in rows_of(agreement.section(sample), "table-fidelity-events") if row[0] in by_event]
+    told = [
+        (row[3], by_event[row[0]])
+        for row in rows_of(agreement.section(sample), "table-fidelity-events")
+        if row[0] in by_event
+    ]
     assert len(told) >= 10
     assert all(abs(read(cell)[0] - error) <= 0.06 for cell, error in told)
 
 
 @needs_sample
 def test_description_of_every_column(sample, rows):
-    """Count, missing share, mean, SD, least, median and largest of every column; of the background, those of its 1 s means."""
+    """Count, missing share, mean, SD, least, median and largest of every column.
+
+    Of the background, those of its 1 s means.
+    """
     table = {row[0]: row for row in rows_of(description.section(sample), "table-columns")}
     assert set(rows.columns) - {"length_s"} <= set(table)
     for name in rows.columns:
@@ -260,7 +385,11 @@ def test_description_of_every_column(sample, rows):
             assert "of its 1 s means" in table[name][2]
         assert_shows(table[name][3], values.count())
         assert_shows(table[name][4], 100 * values.isna().mean())
-        for cell, value in zip(table[name][5:], (values.mean(), values.std(), values.min(), values.median(), values.max()), strict=True):
+        for cell, value in zip(
+            table[name][5:],
+            (values.mean(), values.std(), values.min(), values.median(), values.max()),
+            strict=True,
+        ):
             assert_shows(cell, value)
     assert read(table["cpu_background_percent"][7])[0] > -5  # where single rows go down to −39
 
@@ -271,7 +400,13 @@ def test_quality_is_of_the_rows(sample, rows):
     rows = rows.assign(dt_ms=1e3 * rows["length_s"])
     for row in rows_of(quality.section(sample), "table-quality"):
         values = rows[re.search(r"\((\w+)\)$", row[0])[1]].dropna()
-        figures_ = (len(values), values.mean(), values.std(), *np.percentile(values, (50, 95, 99)), values.max())
+        figures_ = (
+            len(values),
+            values.mean(),
+            values.std(),
+            *np.percentile(values, (50, 95, 99)),
+            values.max(),
+        )
         for cell, value in zip(row[1:], figures_, strict=True):
             assert_shows(cell, value)
 
@@ -279,8 +414,12 @@ def test_quality_is_of_the_rows(sample, rows):
 @needs_sample
 def test_rank_correlations(sample, rows):
     """Spearman's coefficient of each column with what was asked and delivered, over the rows of each regime, by ranks of each pair."""
-    nothing = (rows[["cpu_requested_percent", "memory_requested_bytes", "disk_requested_bytes_per_s"]] == 0).all(axis=1)
-    saturated = (rows[["cpu_percent", "disk_busy_percent"]].max(axis=1) >= 95) | (rows["pressure_memory_percent"] >= 5)
+    nothing = (
+        rows[["cpu_requested_percent", "memory_requested_bytes", "disk_requested_bytes_per_s"]] == 0
+    ).all(axis=1)
+    saturated = (rows[["cpu_percent", "disk_busy_percent"]].max(axis=1) >= 95) | (
+        rows["pressure_memory_percent"] >= 5
+    )
     idle = nothing & (rows["cpu_percent"] <= 5) & (rows["active_events"] == "") & ~saturated
     of = {"saturated": rows[saturated], "idle": rows[idle], "loaded": rows[~saturated & ~idle]}
     section = correlation.section(sample)
@@ -292,7 +431,10 @@ def test_rank_correlations(sample, rows):
             pair = of[regime][[load_, row[0].text]].dropna() if load_ != row[0].text else None
             if pair is None or cell.text == "–":
                 continue
-            assert abs(read(cell.text)[0] - pair[load_].corr(pair[row[0].text], method="spearman")) <= 0.0151
+            assert (
+                abs(read(cell.text)[0] - pair[load_].corr(pair[row[0].text], method="spearman"))
+                <= 0.0151
+            )
             compared += 1
     assert compared > 100
     for name, own in of.items():
@@ -306,7 +448,14 @@ def test_lags_are_correlations_of_seconds(sample, rows):
         first, second = (one_second_means(rows, name) for name in (cause, effect))
         if effect.startswith("probe"):  # of the probes, the worst of a second
             at = ((rows["monotonic_s"] - rows["monotonic_s"].iloc[0]) // 1).astype(int)
-            second = rows.iloc[1:].groupby(((rows["monotonic_s"].iloc[1:] - rows["monotonic_s"].iloc[0]) - 1e-9) // 1)[effect].max().to_numpy()
+            second = (
+                rows.iloc[1:]
+                .groupby(
+                    ((rows["monotonic_s"].iloc[1:] - rows["monotonic_s"].iloc[0]) - 1e-9) // 1
+                )[effect]
+                .max()
+                .to_numpy()
+            )
             assert at.max() <= len(second)
         found = []
         for shift in range(31):
@@ -343,7 +492,9 @@ def test_levels_are_those_that_were_asked(sample, rows):
             else:
                 high = float(ends[3])
                 assert most is None or high <= most
-                chosen = ~is_held & (value >= low) & ((value < high) if ends[2] else (value <= high))
+                chosen = (
+                    ~is_held & (value >= low) & ((value < high) if ends[2] else (value <= high))
+                )
             answers = own.loc[chosen, answer].dropna()
             assert int(row[1]) == len(answers) >= 10, row[0]
             for cell, share in zip(row[2:5], (25, 50, 75), strict=True):
@@ -358,11 +509,20 @@ def test_levels_are_those_that_were_asked(sample, rows):
 def test_steps_of_saturation(sample, rows):
     """Median and 95 % of lateness and pressure in each step of CPU use, over rows with CPU load alone or none."""
     asked_nothing = (rows["active_events"] != "") & (rows["cpu_requested_percent"] == 0)
-    plain = rows[~asked_nothing & (rows["memory_requested_bytes"] == 0) & (rows["disk_requested_bytes_per_s"] == 0) & ~(rows["cpu_side_percent"] >= 1)]
+    plain = rows[
+        ~asked_nothing
+        & (rows["memory_requested_bytes"] == 0)
+        & (rows["disk_requested_bytes_per_s"] == 0)
+        & ~(rows["cpu_side_percent"] >= 1)
+    ]
     section = saturation.section(sample)
     for row in rows_of(section, "table-saturation"):
-        low, high = (float(text) for text in re.fullmatch(r"(\d+) to (?:below )?(\d+) %", row[0]).groups())
-        own = plain[(plain["cpu_percent"] >= low) & (plain["cpu_percent"] < (high if high < 100 else 100.1))]
+        low, high = (
+            float(text) for text in re.fullmatch(r"(\d+) to (?:below )?(\d+) %", row[0]).groups()
+        )
+        own = plain[
+            (plain["cpu_percent"] >= low) & (plain["cpu_percent"] < (high if high < 100 else 100.1))
+        ]
         for at, name in ((1, "probe_wakeup_ms"), (4, "pressure_cpu_percent")):
             values = own[name].dropna()
             assert_shows(row[at], values.median())
@@ -374,8 +534,16 @@ def test_steps_of_saturation(sample, rows):
 @needs_sample
 def test_dynamics_are_of_the_rows(sample, rows):
     """Rise between 10 and 90 % of the median of the second half, and the highest row above it."""
-    names = {"cpu": "cpu_delivered_percent", "memory": "memory_delivered_bytes", "disk": "disk_delivered_bytes_per_s"}
-    items = {f"{facts.name} / {item.event.id}": (facts, item) for facts in sample.experiments for item in facts.events}
+    names = {
+        "cpu": "cpu_delivered_percent",
+        "memory": "memory_delivered_bytes",
+        "disk": "disk_delivered_bytes_per_s",
+    }
+    items = {
+        f"{facts.name} / {item.event.id}": (facts, item)
+        for facts in sample.experiments
+        for item in facts.events
+    }
     for row in rows_of(dynamics.section(sample), "table-dynamics"):
         facts, item = items[row[0]]
         at_s = rows["monotonic_s"] - facts.recording.planned.zero_s - item.row.actual_start_s
@@ -391,14 +559,19 @@ def test_dynamics_are_of_the_rows(sample, rows):
 @needs_sample
 def test_means_by_regime(sample, rows):
     """Count, mean and SD of the responses in rows of each combination of loads."""
-    asked = {name: rows[column] > 0 for name, column in zip(("cpu", "memory", "disk"), rows.columns[[6, 8, 10]], strict=True)}
+    asked = {
+        name: rows[column] > 0
+        for name, column in zip(("cpu", "memory", "disk"), rows.columns[[6, 8, 10]], strict=True)
+    }
     section = response.section(sample)
     (table,) = [block for block in section.blocks if block.kind == "table"]
     for row in table.rows:
         wanted = set() if row[0].text in ("idle", "other") else set(row[0].text.split(" + "))
         is_active = rows["active_events"] != ""
         own = rows if wanted else rows[is_active if row[0].text == "other" else ~is_active]
-        own = own[np.logical_and.reduce([asked[name][own.index] == (name in wanted) for name in asked])]
+        own = own[
+            np.logical_and.reduce([asked[name][own.index] == (name in wanted) for name in asked])
+        ]
         assert int(row[1].text.replace(",", "")) == len(own)
         for cell, name in zip(row[2:], table.headings[2:], strict=True):
             mean, sd = cell.text.split(" ± ")
@@ -408,12 +581,21 @@ def test_means_by_regime(sample, rows):
 
 @needs_sample
 def test_prediction_is_scored_second_by_second():
-    """RMSE and the share within the band, from the prediction's arrays and the measured means; a column without a band says so nowhere."""
+    """RMSE and the share within the band, from the prediction's arrays and the measured means.
+
+    A column without a band says so nowhere.
+    """
     run = load(SAMPLE)
-    run.__dict__["state"] = {**run.state, "settings": {**run.state["settings"], "model": str(MODEL)}}
+    run.__dict__["state"] = {
+        **run.state,
+        "settings": {**run.state["settings"], "model": str(MODEL)},
+    }
     (section,) = foretelling.sections(SimpleNamespace(run=run))
     (table,) = [block for block in section.blocks if block.kind == "table"]
-    twin, plans = Twin.load(MODEL), {recording.name: recording.experiment for recording in run.recordings}
+    twin, plans = (
+        Twin.load(MODEL),
+        {recording.name: recording.experiment for recording in run.recordings},
+    )
     observations = {one.name: one for one in gather([run])}
     assert [row[0].text for row in table.rows] == list(observations)
     for row in table.rows[:4]:
@@ -423,7 +605,9 @@ def test_prediction_is_scored_second_by_second():
             name, _, what = heading.partition(" ")
             at, measured = COLUMNS.index(name), one.column(name)
             known = ~np.isnan(measured) & ~np.isnan(prediction.centre[at])
-            error = float(np.sqrt(np.mean((prediction.centre[at] - measured)[known] ** 2))) * (1e-6 if "bytes" in name else 1.0)
+            error = float(np.sqrt(np.mean((prediction.centre[at] - measured)[known] ** 2))) * (
+                1e-6 if "bytes" in name else 1.0
+            )
             assert float(cell.text.split()[0].rstrip(",")) == pytest.approx(error, rel=6e-3)
             within = (measured >= prediction.low[at]) & (measured <= prediction.high[at])
             assert what == "(RMSE, in band)"
@@ -441,15 +625,35 @@ def test_columns_without_a_band_promise_none(monkeypatch):
     assert foretelling._cell(one, prediction, "probe_wakeup_ms").text == "2 ms"
 
 
-# -- made-up runs ---------------------------------------------------------------------------------------------------------------
+# -- made-up runs ----------------------------------------------------------------------------------
 
 
 def facts_with(*errors):
     """Evidence as far as the first screen needs it, with events of these errors."""
-    samples = pd.DataFrame({name: [0.0] for name in ("cpu_requested_percent", "memory_requested_bytes", "disk_requested_bytes_per_s")})
-    samples = samples.assign(cpu_percent=0.0, disk_busy_percent=0.0, pressure_memory_percent=0.0, active_events="", probe_wakeup_ms=np.nan)
+    samples = pd.DataFrame(
+        {
+            name: [0.0]
+            for name in (
+                "cpu_requested_percent",
+                "memory_requested_bytes",
+                "disk_requested_bytes_per_s",
+            )
+        }
+    )
+    samples = samples.assign(
+        cpu_percent=0.0,
+        disk_busy_percent=0.0,
+        pressure_memory_percent=0.0,
+        active_events="",
+        probe_wakeup_ms=np.nan,
+    )
     events = [SimpleNamespace(error_percent=error) for error in errors]
-    return SimpleNamespace(run=SimpleNamespace(machine={"parts_of": [1]}), events=events, samples=samples, experiments=())
+    return SimpleNamespace(
+        run=SimpleNamespace(machine={"parts_of": [1]}),
+        events=events,
+        samples=samples,
+        experiments=(),
+    )
 
 
 @pytest.mark.parametrize("errors", [(0.03, -15.93), (1.0, 2.0, 3.0, 4.0), (5.0,), (-3.0, 1.0, 2.0)])
@@ -464,23 +668,39 @@ def test_median_of_an_even_number_lies_between(errors):
 def test_no_median_is_taken_by_hand():
     """Half a sorted list is the upper median: the standard library and pandas have the true one."""
     for path in Path(twin_harness.__file__).parent.rglob("*.py"):
-        found = re.search(r"sorted\([^\n]*\)\[[^\]\n]*//|\w+\[len\(\w+\) // 2\]", path.read_text(encoding="utf-8"))
+        found = re.search(
+            r"sorted\([^\n]*\)\[[^\]\n]*//|\w+\[len\(\w+\) // 2\]", path.read_text(encoding="utf-8")
+        )
         assert not found, f"{path}: {found[0]}"
 
 
 @pytest.mark.parametrize("changes", [(1.2, 0.9), (1.5, 1.4, 1.3)])
 def test_gate_shows_medians_units_and_the_mean_of_the_pairs(tmp_path, changes):
-    """Base and candidate are medians of the runs with their unit; the change is the mean over pairs, which the text says."""
+    """Base and candidate are medians of the runs with their unit.
+
+    The change is the mean over pairs, which the text says.
+    """
     random = np.random.default_rng(3)
     base = tuple(4.0 * np.exp(random.normal(0, 0.2, 12)))
-    candidates = [tuple(value * change * np.exp(random.normal(0, 0.2)) for value in base) for change in changes]
-    judged = judge_pairs([GateEvidence(declare(f"test_{at}", "p50", unit="ms", better="lower"), base, candidate) for at, candidate in enumerate(candidates)])
+    candidates = [
+        tuple(value * change * np.exp(random.normal(0, 0.2)) for value in base)
+        for change in changes
+    ]
+    judged = judge_pairs(
+        [
+            GateEvidence(declare(f"test_{at}", "p50", unit="ms", better="lower"), base, candidate)
+            for at, candidate in enumerate(candidates)
+        ]
+    )
     folder = make_folder(tmp_path / "data")
     folder.write_gate(Judgement(judged, "paired").to_json())
     (section,) = verdicts.sections(SimpleNamespace(run=SimpleNamespace(folder=folder)))
     for row in rows_of(section, "table-gate"):
         candidate = candidates[int(re.search(r"test_(\d)", row[0])[1])]
-        assert (row[2], row[3]) == (f"{statistics.median(base):.4g} ms", f"{statistics.median(candidate):.4g} ms")
+        assert (row[2], row[3]) == (
+            f"{statistics.median(base):.4g} ms",
+            f"{statistics.median(candidate):.4g} ms",
+        )
         ratio = np.exp(np.mean(np.log(np.array(candidate) / np.array(base))))
         assert float(row[4].split()[0]) == pytest.approx(100 * (ratio - 1), rel=5e-3)
     assert "need not be the quotient of the two medians" in words_of(section)
@@ -488,9 +708,23 @@ def test_gate_shows_medians_units_and_the_mean_of_the_pairs(tmp_path, changes):
 
 @pytest.mark.parametrize("effects", [(0.5,), (3.0, -2.0), (67.0, 0.2)])
 def test_gate_picture_reaches_every_bound_or_says_that_it_goes_on(effects):
-    """The picture is as wide as its bars, up to twelve thresholds; what lies beyond is no bar that ends at the edge."""
+    """The picture is as wide as its bars, up to twelve thresholds.
+
+    What lies beyond is no bar that ends at the edge.
+    """
     measure = declare("test_x", "p50", unit="ms", better="lower")
-    rows_ = [({"effect": e * measure.least_effect, "lower": (e - 0.5) * measure.least_effect, "upper": None, "word": "PASSED"}, measure) for e in effects]
+    rows_ = [
+        (
+            {
+                "effect": e * measure.least_effect,
+                "lower": (e - 0.5) * measure.least_effect,
+                "upper": None,
+                "word": "PASSED",
+            },
+            measure,
+        )
+        for e in effects
+    ]
     furthest = max(abs(bound) for effect in effects for bound in (effect, effect - 0.5))
     assert verdicts._reach(rows_) == pytest.approx(min(12.0, max(2.0, 1.1 * furthest)))
 
@@ -504,7 +738,10 @@ def drawn(**wanted):
     return axes.get_ylim()
 
 
-@pytest.mark.parametrize("values", [[0.90, 0.94], [5.0, 5.0], [0.0, 1e-6], [1e9, 2e9], [0.0, 0.0], [np.nan, 3.0], [np.nan]])
+@pytest.mark.parametrize(
+    "values",
+    [[0.90, 0.94], [5.0, 5.0], [0.0, 1e-6], [1e9, 2e9], [0.0, 0.0], [np.nan, 3.0], [np.nan]],
+)
 def test_no_line_lies_on_the_upper_edge(values):
     """An axis from 0 ends well above the highest value, however narrow the values' own range is."""
     low, high = drawn(line=values)
@@ -516,9 +753,17 @@ def test_no_line_lies_on_the_upper_edge(values):
 
 def rows_at(asked, answer=50.0):
     """Rows of CPU load that ask for these percents."""
-    frame = pd.DataFrame({"cpu_requested_percent": asked, "cpu_percent": answer, "probe_wakeup_ms": 0.1})
+    frame = pd.DataFrame(
+        {"cpu_requested_percent": asked, "cpu_percent": answer, "probe_wakeup_ms": 0.1}
+    )
     active = ["cpu-0" if level > 0 else "" for level in asked]
-    return frame.assign(active_events=active, memory_requested_bytes=0.0, disk_requested_bytes_per_s=0.0, memory_percent=1.0, disk_busy_percent=0.0)
+    return frame.assign(
+        active_events=active,
+        memory_requested_bytes=0.0,
+        disk_requested_bytes_per_s=0.0,
+        memory_percent=1.0,
+        disk_busy_percent=0.0,
+    )
 
 
 def test_levels_of_a_staircase_are_named():
@@ -529,7 +774,10 @@ def test_levels_of_a_staircase_are_named():
 
 @pytest.mark.parametrize("top", [100.0, 99.0, 40.0])
 def test_steps_of_a_ramp_hold_what_they_say(top):
-    """Every row of a ramp lies in a step whose label is true of it; the last is closed at 100 %, which none passes."""
+    """Every row of a ramp lies in a step whose label is true of it.
+
+    The last is closed at 100 %, which none passes.
+    """
     asked = np.linspace(0.1, top, 2_000)
     found = levels.level_rows(rows_at(asked).assign(answer=asked).assign(cpu_percent=asked))
     assert len(asked) - len(found) < 10  # a step of fewer rows is left out
@@ -540,7 +788,10 @@ def test_steps_of_a_ramp_hold_what_they_say(top):
         assert own["answer"].max() < float(high) if is_open else own["answer"].max() <= float(high)
 
 
-@pytest.mark.parametrize(("highest", "unit"), [(0.7, "GiB"), (3.0, "GiB"), (19.07, "MiB/s"), (512.0, "GiB"), (0.0004, "MiB/s"), (100.0, "%")])
+@pytest.mark.parametrize(
+    ("highest", "unit"),
+    [(0.7, "GiB"), (3.0, "GiB"), (19.07, "MiB/s"), (512.0, "GiB"), (0.0004, "MiB/s"), (100.0, "%")],
+)
 def test_a_few_round_steps_reach_the_highest_level(highest, unit):
     """Between one and five steps, and the last one holds the highest level."""
     step, last = levels._step_of(highest, unit)
@@ -550,7 +801,9 @@ def test_a_few_round_steps_reach_the_highest_level(highest, unit):
 
 def steps(values):
     """Steps of 5 points of CPU use, with these values as both lines."""
-    return pd.DataFrame({"cpu": 2.5 + 5.0 * np.arange(len(values)), "median": values, "high": values, "n": 50})
+    return pd.DataFrame(
+        {"cpu": 2.5 + 5.0 * np.arange(len(values)), "median": values, "high": values, "n": 50}
+    )
 
 
 NOISE = np.random.default_rng(7).normal(0, 0.02, 20)
@@ -561,7 +814,11 @@ NOISE = np.random.default_rng(7).normal(0, 0.02, 20)
     [
         (np.where(np.arange(20) < 11, 0.46, 3.3) + NOISE, 50, 57),  # a jump at 55 %: that is a knee
         (np.where(np.arange(20) < 14, 1.0, 1.0 + 2.0 * (np.arange(20) - 13)) + NOISE, 65, 73),
-        ([0.3, 0.35, 0.3, 0.4, 0.46, 0.3, 0.4, 0.4, 0.4, 0.45, 0.46, 3.3, 2.9, 3.5, 2.2, 3.8], 50, 57),
+        (
+            [0.3, 0.35, 0.3, 0.4, 0.46, 0.3, 0.4, 0.4, 0.4, 0.45, 0.46, 3.3, 2.9, 3.5, 2.2, 3.8],
+            50,
+            57,
+        ),
     ],
 )
 def test_a_known_knee_is_found_where_it_is(values, low, high):
@@ -572,7 +829,9 @@ def test_a_known_knee_is_found_where_it_is(values, low, high):
         assert knee.reason == ""
 
 
-@pytest.mark.parametrize("values", [np.arange(1.0, 21.0), np.full(20, 3.0), 1.0 + np.abs(NOISE), np.zeros(20)])
+@pytest.mark.parametrize(
+    "values", [np.arange(1.0, 21.0), np.full(20, 3.0), 1.0 + np.abs(NOISE), np.zeros(20)]
+)
 def test_what_has_no_knee_has_none(values):
     """A straight line, a flat one, and noise within a factor of two."""
     knee = saturation.knee_of(steps(values))
@@ -587,10 +846,17 @@ def test_what_rises_at_once_and_stays_is_said_so():
 
 @pytest.mark.parametrize(
     "values",
-    [[5, 12, 87, 10, 12, 15, 20, 25, 30, 45, 60, 80, 95], np.random.default_rng(1).uniform(0.1, 1, 14), np.arange(20.0, 1.0, -1)],
+    [
+        [5, 12, 87, 10, 12, 15, 20, 25, 30, 45, 60, 80, 95],
+        np.random.default_rng(1).uniform(0.1, 1, 14),
+        np.arange(20.0, 1.0, -1),
+    ],
 )
 def test_what_something_else_moves_is_not_decided(values):
-    """A pressure of 87 % at 12 % of CPU is not CPU use's doing: neither a knee nor none is claimed."""
+    """A pressure of 87 % at 12 % of CPU is not CPU use's doing.
+
+    Neither a knee nor none is claimed.
+    """
     knee = saturation.knee_of(steps(np.asarray(values, dtype=float)))
     assert knee.cpu_percent is None
     assert "so something else moves it" in knee.reason
@@ -627,16 +893,31 @@ def made_run(tmp_path, lengths_s, **values):
     """A run with rows so far apart."""
     folder = make_folder(tmp_path / "data")
     folder.write_state({"status": "COMPLETE", "settings": {"interval_s": 0.1}})
-    given = {"cpu_percent": 20.0, "cpu_steal_percent": 0.0, "memory_percent": 3.0, "missed_samples": 0, "harness_cpu_percent": 1.0}
-    given |= {"cpu_background_percent": 0.0, "pressure_cpu_percent": 1.0, "lateness_ms": 0.2, "sample_cost_us": 400.0} | values
+    given = {
+        "cpu_percent": 20.0,
+        "cpu_steal_percent": 0.0,
+        "memory_percent": 3.0,
+        "missed_samples": 0,
+        "harness_cpu_percent": 1.0,
+    }
+    given |= {
+        "cpu_background_percent": 0.0,
+        "pressure_cpu_percent": 1.0,
+        "lateness_ms": 0.2,
+        "sample_cost_us": 400.0,
+    } | values
     ends_s = 1000.0 + np.cumsum(lengths_s)
     missed = [max(0, round(length_s / 0.1) - 1) for length_s in lengths_s]
     lines = []
     for at, end_s in enumerate(ends_s):
-        own = {name: value[at] if isinstance(value, list) else value for name, value in given.items()}
+        own = {
+            name: value[at] if isinstance(value, list) else value for name, value in given.items()
+        }
         lines.append(csv_row(float(end_s), **{**own, "missed_samples": missed[at]}))
     write_dataset(folder, lines)
-    experiment = plan(cpu(20, duration_s=5), memory(1, duration_s=2), disk(1e6, duration_s=2), name="one")
+    experiment = plan(
+        cpu(20, duration_s=5), memory(1, duration_s=2), disk(1e6, duration_s=2), name="one"
+    )
     folder.append_plan(planned(experiment, 1002.0))
     folder.append_annotation(annotate(experiment, "cpu-0", 1002.0))
     return load(folder.path)
@@ -644,25 +925,44 @@ def made_run(tmp_path, lengths_s, **values):
 
 @pytest.mark.parametrize("most_rows", [10_000, 50])
 def test_long_runs_tell_the_same_counts(tmp_path, monkeypatch, most_rows):
-    """Rows that are shown as 1 s means are counted, missed and apart as they were taken: 3 gaps are not one in every second."""
+    """Rows that are shown as 1 s means are counted, missed and apart as they were taken.
+
+    3 gaps are not one in every second.
+    """
     monkeypatch.setattr(evidence, "MOST_ROWS", most_rows)
     lengths_s = [0.1] * 60 + [0.9] + [0.1] * 50 + [1.3, 0.5] + [0.1] * 60
     found = evidence.gather(made_run(tmp_path, lengths_s))
     assert bool(found.window_s) == (most_rows == 50)
-    text = words_of(cleaning.section(found)) + words_of(summary.section(found)) + " ".join(doubts.doubts(found))
+    text = (
+        words_of(cleaning.section(found))
+        + words_of(summary.section(found))
+        + " ".join(doubts.doubts(found))
+    )
     assert f"holds {len(lengths_s)} samples, one every 0.100 s." in text
     assert "3 gaps of more than 3 intervals (0.300 s)" in text
     assert f"The logger skipped 24 of {len(lengths_s) + 24} samples" in text
     assert "3 gaps in the samples, the longest 1.30 s." in text
-    assert [row[1] for row in rows_of(cleaning.section(found), "table-gaps")] == ["1.30 s", "0.900 s", "0.500 s"]
+    assert [row[1] for row in rows_of(cleaning.section(found), "table-gaps")] == [
+        "1.30 s",
+        "0.900 s",
+        "0.500 s",
+    ]
     assert f"The dataset has {len(lengths_s)} rows" in words_of(description.section(found))
     if found.window_s:
-        assert "dt_ms" not in [re.search(r"\((\w+)\)$", row[0])[1] for row in rows_of(quality.section(found), "table-quality")]
+        assert "dt_ms" not in [
+            re.search(r"\((\w+)\)$", row[0])[1]
+            for row in rows_of(quality.section(found), "table-quality")
+        ]
 
 
-@pytest.mark.parametrize("column", ["harness_cpu_percent", "pressure_cpu_percent", "pressure_io_percent"])
+@pytest.mark.parametrize(
+    "column", ["harness_cpu_percent", "pressure_cpu_percent", "pressure_io_percent"]
+)
 def test_shares_above_all_of_the_time_are_kept_and_said(tmp_path, column):
-    """Of older runs, in which a row holds more than 100 % and the next as much less: both stay, so their mean is right, and it is told."""
+    """Of older runs, in which a row holds more than 100 % and the next as much less.
+
+    Both stay, so their mean is right, and it is told.
+    """
     values = [10.0] * 100
     values[40:42] = [246.0, 4.0]
     found = evidence.gather(made_run(tmp_path, [0.1] * 100, **{column: values}))
@@ -676,7 +976,12 @@ def test_shares_above_all_of_the_time_are_kept_and_said(tmp_path, column):
 def test_variants_are_named(tmp_path):
     """Of a gate's pairs, each experiment says which of the two was under test."""
     run = made_run(tmp_path, [0.1] * 100)
-    trials = [{"variant": "base", "begin_s": 900.0, "end_s": 1001.9}, {"variant": "slow=1", "begin_s": 1001.95, "end_s": 1003.0}, {"variant": ""}, 3]
+    trials = [
+        {"variant": "base", "begin_s": 900.0, "end_s": 1001.9},
+        {"variant": "slow=1", "begin_s": 1001.95, "end_s": 1003.0},
+        {"variant": ""},
+        3,
+    ]
     run.folder.write_gate({"status": "PASSED", "trials": trials})
     assert [facts.name for facts in evidence.gather(run).experiments] == ["one (slow=1)"]
     run.folder.write_gate({"trials": "none"})
@@ -686,13 +991,24 @@ def test_variants_are_named(tmp_path):
 def experiment_of(number, *events, has_trouble=False):
     made = plan(*events, name=f"e{number}")
     items = tuple(SimpleNamespace(event=event) for event in made.events)
-    return SimpleNamespace(number=number, name=made.name, recording=SimpleNamespace(experiment=made), events=items, has_trouble=has_trouble)
+    return SimpleNamespace(
+        number=number,
+        name=made.name,
+        recording=SimpleNamespace(experiment=made),
+        events=items,
+        has_trouble=has_trouble,
+    )
 
 
 def test_the_various_are_drawn_before_the_alike(monkeypatch):
     """Thirty runs of one plan do not take the figures of the others, and of plans those with most kinds of load come first."""
     alike = [experiment_of(number, cpu(50, duration_s=2)) for number in range(1, 31)]
-    mixed = [experiment_of(30 + number, cpu(number, duration_s=2), memory(2, duration_s=2), disk(1e6, duration_s=1)) for number in range(1, 11)]
+    mixed = [
+        experiment_of(
+            30 + number, cpu(number, duration_s=2), memory(2, duration_s=2), disk(1e6, duration_s=1)
+        )
+        for number in range(1, 11)
+    ]
     single = [experiment_of(40 + number, memory(number, duration_s=2)) for number in range(1, 10)]
     trouble = experiment_of(60, cpu(50, duration_s=2), has_trouble=True)
     found = experiments.chosen((*alike, *mixed, *single, trouble))
@@ -704,11 +1020,18 @@ def test_the_various_are_drawn_before_the_alike(monkeypatch):
 
 
 def test_statistic_is_of_the_rows_of_its_mean(tmp_path):
-    """Mean, spread, extremes and count are of the same rows: whole ones, not the one that straddles the start."""
+    """Mean, spread, extremes and count are of the same rows.
+
+    Whole ones, not the one that straddles the start.
+    """
     values = [90.0] * 11 + [20.0, 22.0] * 45
     (facts,) = evidence.gather(made_run(tmp_path, [0.1] * 101, cpu_percent=values)).experiments
     figure, _ = facts.cpu
-    own = [value for value, end_s in zip(values, 1000.0 + 0.1 * np.arange(1, 102), strict=True) if end_s - 0.1 >= 1001.0 - 1e-6 and end_s <= 1008.0 + 1e-6]
+    own = [
+        value
+        for value, end_s in zip(values, 1000.0 + 0.1 * np.arange(1, 102), strict=True)
+        if end_s - 0.1 >= 1001.0 - 1e-6 and end_s <= 1008.0 + 1e-6
+    ]
     assert figure.count == len(own)
     assert figure.mean == pytest.approx(np.mean(own), rel=1e-3)
     assert (figure.low, figure.high) == (min(own), max(own))
@@ -720,6 +1043,10 @@ def test_sample_holds_no_share_above_all_of_the_time():
     if not SAMPLE.exists():
         pytest.skip("the sample stands in the repository, not in the package")
     frame = pd.read_csv(SAMPLE / "system_metrics_dataset.csv")
-    shares = [name for name in frame.columns if name.endswith("_percent") and name != "cpu_background_percent"]
+    shares = [
+        name
+        for name in frame.columns
+        if name.endswith("_percent") and name != "cpu_background_percent"
+    ]
     assert (frame[shares].max().dropna() <= 100).all()
     assert json.loads((SAMPLE / "run.json").read_text())["format"] == "twin-run/1"

@@ -61,14 +61,19 @@ def test_their_environment_stands_byte_for_byte_and_wins(tmp_path, text):
 
 
 def test_their_categories_come_first_and_keep_their_names(tmp_path):
-    """Allure takes the first category that fits: theirs stand before ours, and one of the same name is theirs."""
+    """Allure takes the first category that fits.
+
+    Theirs stand before ours, and one of the same name is theirs.
+    """
     theirs = [{"name": "undecided", "matchedStatuses": ["skipped"]}, {"name": "mine"}]
     (tmp_path / "categories.json").write_text(json.dumps(theirs))
     for _ in range(2):
         assert add(tmp_path) == []
         _, categories, _ = content(tmp_path)
         assert categories[:2] == theirs
-        assert [category["name"] for category in categories[2:]] == [category["name"] for category in CATEGORIES if category["name"] != "undecided"]
+        assert [category["name"] for category in categories[2:]] == [
+            category["name"] for category in CATEGORIES if category["name"] != "undecided"
+        ]
 
 
 def test_their_executor_stays_whole(tmp_path):
@@ -79,7 +84,10 @@ def test_their_executor_stays_whole(tmp_path):
 
 
 def test_executor_of_an_earlier_session_of_ours_is_replaced(tmp_path):
-    """Ours is known again: the next build's stands there afterwards, and none where there is no build."""
+    """Ours is known again.
+
+    The next build's stands there afterwards, and none where there is no build.
+    """
     add(tmp_path)
     add(tmp_path, executor={**GITHUB, "buildName": "b #2"})
     assert content(tmp_path)[2]["buildName"] == "b #2"
@@ -97,7 +105,11 @@ def test_environment_of_an_older_version_of_ours_is_replaced(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "fault"),
     [
-        ("categories.json", '[{"name": ', "is no JSON (Expecting value: line 1 column 11 (char 10))"),
+        (
+            "categories.json",
+            '[{"name": ',
+            "is no JSON (Expecting value: line 1 column 11 (char 10))",
+        ),
         ("categories.json", '{"name": "mine"}', "holds no list"),
         ("executor.json", "[]", "holds no object"),
     ],
@@ -105,7 +117,12 @@ def test_environment_of_an_older_version_of_ours_is_replaced(tmp_path):
 def test_damaged_file_of_theirs_is_left_and_told(tmp_path, name, text, fault):
     """A file that cannot be added to is left as it is, and said; the others are written."""
     (tmp_path / name).write_text(text)
-    assert add(tmp_path) == [f"{tmp_path / name} {fault}; it is left as it is, and nothing of ours is added: mend it, or remove it"]
+    assert add(tmp_path) == [
+        (
+            f"{tmp_path / name} {fault}; it is left as it is, and nothing of ours is added: mend it, or"
+            " remove it"
+        )
+    ]
     assert (tmp_path / name).read_text() == text
     assert "run=R1" in (tmp_path / "environment.properties").read_text()
 

@@ -25,24 +25,49 @@ from unit.rows import rows
 
 @pytest.fixture
 def folder(tmp_path):
-    return RunFolder.create(tmp_path / "data", draw_run_id(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)))
+    return RunFolder.create(
+        tmp_path / "data", draw_run_id(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    )
 
 
 def annotation(experiment="a", event="cpu-0", start_s=10.0, **more):
     return AnnotationRow(
-        "run", experiment, event, "cpu", "constant", "percent", 0.0, 5.0, 0.001, 5.002, start_monotonic_s=start_s, end_monotonic_s=start_s + 5, **more
+        "run",
+        experiment,
+        event,
+        "cpu",
+        "constant",
+        "percent",
+        0.0,
+        5.0,
+        0.001,
+        5.002,
+        start_monotonic_s=start_s,
+        end_monotonic_s=start_s + 5,
+        **more,
     )
 
 
 def planned(name="a", begin_s=9.0, worker="main", **more):
-    return PlannedExperiment(plan(cpu(50, duration_s=5), disk(1e6, duration_s=2), name=name), begin_s, begin_s + 1, begin_s + 7, worker, **more)
+    return PlannedExperiment(
+        plan(cpu(50, duration_s=5), disk(1e6, duration_s=2), name=name),
+        begin_s,
+        begin_s + 1,
+        begin_s + 7,
+        worker,
+        **more,
+    )
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file() and path.name != "run.json"}
+    return {
+        path.name: path.read_bytes()
+        for path in folder.path.iterdir()
+        if path.is_file() and path.name != "run.json"
+    }
 
 
-# -- the folder ---------------------------------------------------------------------------------------------------------------
+# -- the folder ------------------------------------------------------------------------------------
 
 
 def test_a_run_folder_is_private_and_named_by_time(folder):
@@ -56,7 +81,9 @@ def test_a_run_folder_is_private_and_named_by_time(folder):
 
 def test_a_new_data_folder_ignores_itself_in_git(folder):
     """A data folder that was made for the run is ignored, one that was there is left alone."""
-    assert (folder.path.parent / ".gitignore").read_text() == "# written by twin-harness: outputs of runs\n*\n"
+    assert (
+        folder.path.parent / ".gitignore"
+    ).read_text() == "# written by twin-harness: outputs of runs\n*\n"
     (folder.path.parent / ".gitignore").unlink()
     RunFolder.create(folder.path.parent)
     assert not (folder.path.parent / ".gitignore").exists()
@@ -76,7 +103,10 @@ def test_runs_of_one_second_have_their_own_folders(tmp_path):
 
 
 def test_a_run_may_be_given_its_id(tmp_path):
-    """The controller draws the id, and whoever makes the folder uses it; a second of that id is refused."""
+    """The controller draws the id, and whoever makes the folder uses it.
+
+    A second of that id is refused.
+    """
     run_id = draw_run_id()
     assert run_folder.RUN_ID.fullmatch(run_id)
     assert RunFolder.create(tmp_path, run_id).path == tmp_path / run_id
@@ -89,7 +119,11 @@ def test_a_data_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInput) as caught:
         RunFolder.create(tmp_path / "file" / "data")
-    assert str(caught.value) == f"data folder '{tmp_path}/file/data' cannot be written (Not a directory); name another one with --twin-data-dir"
+    assert (
+        str(caught.value)
+        == f"data folder '{tmp_path}/file/data' cannot be written (Not a directory); name another"
+        " one with --twin-data-dir"
+    )
 
 
 def test_a_refused_data_folder_is_left_as_it_was(tmp_path):
@@ -119,7 +153,10 @@ def test_a_run_is_opened_by_latest(folder):
         ("no", "is no folder; expected the folder of a run, such as data/latest"),
         (
             "empty",
-            ("holds neither run.json nor system_metrics_dataset.csv or .parquet; expected the folder of a run, such as data/latest"),
+            (
+                "holds neither run.json nor system_metrics_dataset.csv or .parquet; expected the"
+                " folder of a run, such as data/latest"
+            ),
         ),
     ],
 )
@@ -148,21 +185,35 @@ def test_either_file_makes_a_run(tmp_path, name):
     assert RunFolder.open(tmp_path).read_machine() == {}
 
 
-# -- names --------------------------------------------------------------------------------------------------------------------
+# -- names -----------------------------------------------------------------------------------------
 
 
 def test_names_are_claimed_once(folder):
     """The second of a name gets #2, the third #3, whoever claims."""
     other = RunFolder(folder.path)
-    assert [(folder, other)[count % 2].claim_name("load") for count in range(4)] == ["load", "load#2", "load#3", "load#4"]
+    assert [(folder, other)[count % 2].claim_name("load") for count in range(4)] == [
+        "load",
+        "load#2",
+        "load#3",
+        "load#4",
+    ]
 
 
 def test_a_name_that_was_claimed_with_a_number_is_taken(folder):
     """A name that already ends in #2 is not given twice."""
-    assert [folder.claim_name(name) for name in ("load#2", "load", "load", "load#2")] == ["load#2", "load", "load#3", "load#2#2"]
+    assert [folder.claim_name(name) for name in ("load#2", "load", "load", "load#2")] == [
+        "load#2",
+        "load",
+        "load#3",
+        "load#2#2",
+    ]
 
 
-@given(st.lists(st.sampled_from(["a", "a#2", "A", "b" * 120, "b" * 119 + "c", "x/y", "x.y"]), max_size=25))
+@given(
+    st.lists(
+        st.sampled_from(["a", "a#2", "A", "b" * 120, "b" * 119 + "c", "x/y", "x.y"]), max_size=25
+    )
+)
 @settings(max_examples=25)
 def test_claims_are_unique_and_stay_names(names):
     """Whatever is claimed in whatever order, no two are equal and none grows beyond 120 characters."""
@@ -174,13 +225,16 @@ def test_claims_are_unique_and_stay_names(names):
     assert all(plan(name=name).name == name for name in claimed)
 
 
-# -- annotations --------------------------------------------------------------------------------------------------------------
+# -- annotations -----------------------------------------------------------------------------------
 
 
 @given(rows())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_row_survives_its_file(tmp_path, row):
-    """Written to a shard and read again, a row is equal whatever its texts hold: error messages come from anywhere."""
+    """Written to a shard and read again, a row is equal whatever its texts hold.
+
+    Error messages come from anywhere.
+    """
     folder = RunFolder(tmp_path)
     for shard in tmp_path.glob("annotations.*.csv"):
         shard.unlink()
@@ -241,7 +295,9 @@ def test_a_row_after_a_short_write_is_whole(folder, monkeypatch):
     """A row that did not fit is an OSError, and the row after it is read."""
     folder.append_annotation(annotation(event="first"))
     real_write = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: real_write(descriptor, data[: len(data) // 2]))
+    monkeypatch.setattr(
+        os, "write", lambda descriptor, data: real_write(descriptor, data[: len(data) // 2])
+    )
     with pytest.raises(OSError, match="No space left on device"):
         folder.append_annotation(annotation(event="second"))
     with pytest.raises(OSError, match="No space left on device"):
@@ -280,7 +336,7 @@ def test_rows_are_read_in_order_of_time(folder):
     assert [row.event for row in folder.read_annotations()] == ["early", "middle", "late"]
 
 
-# -- plans --------------------------------------------------------------------------------------------------------------------
+# -- plans -----------------------------------------------------------------------------------------
 
 
 def test_the_last_state_of_a_plan_counts(folder):
@@ -288,7 +344,10 @@ def test_the_last_state_of_a_plan_counts(folder):
     folder.append_plan(planned("b", 20.0))
     folder.append_plan(planned("a", 10.0, "gw1"))
     folder.append_plan(planned("b", 20.0, status="COMPLETE"))
-    assert [(found.experiment.name, found.status) for found in folder.read_plans()] == [("a", "RUNNING"), ("b", "COMPLETE")]
+    assert [(found.experiment.name, found.status) for found in folder.read_plans()] == [
+        ("a", "RUNNING"),
+        ("b", "COMPLETE"),
+    ]
 
 
 def test_a_torn_plan_is_left_out_at_every_byte(folder):
@@ -312,7 +371,7 @@ def test_a_trace_survives_its_shard(folder):
     assert folder.read_plans()[0].experiment == experiment
 
 
-# -- merging ------------------------------------------------------------------------------------------------------------------
+# -- merging ---------------------------------------------------------------------------------------
 
 
 def fill(folder):
@@ -323,8 +382,16 @@ def fill(folder):
     folder.append_plan(planned("a", 9.0, "gw0", status="COMPLETE"))
     folder.append_annotation(annotation("a", worker="gw0"))
     folder.append_annotation(annotation("b", start_s=30.0, worker="gw1"))
-    folder.append_annotation(AnnotationRow("run", "b", "disk-0", "disk", status="skipped", worker="gw1", message="no room"))
-    folder.append_annotation(AnnotationRow("run", "b", "deploy", "mark", start_monotonic_s=31.0, end_monotonic_s=31.0, worker="gw1"))
+    folder.append_annotation(
+        AnnotationRow(
+            "run", "b", "disk-0", "disk", status="skipped", worker="gw1", message="no room"
+        )
+    )
+    folder.append_annotation(
+        AnnotationRow(
+            "run", "b", "deploy", "mark", start_monotonic_s=31.0, end_monotonic_s=31.0, worker="gw1"
+        )
+    )
 
 
 def test_merging_moves_every_row_once(folder):
@@ -393,7 +460,10 @@ def test_the_merged_schedule_repeats_the_run(folder):
     folder.merge(7)
     schedule = Schedule.read(folder.schedule)
     assert [experiment.name for experiment in schedule.experiments] == ["a", "b"]
-    assert (schedule.seed, schedule.generator) == (7, {"name": "session", "run": folder.run_id, "experiments": {"b": {"name": "random"}}})
+    assert (schedule.seed, schedule.generator) == (
+        7,
+        {"name": "session", "run": folder.run_id, "experiments": {"b": {"name": "random"}}},
+    )
 
 
 def test_merging_keeps_the_state(folder):
@@ -402,7 +472,9 @@ def test_merging_keeps_the_state(folder):
     folder.merge(7)
     state = folder.read_state()
     assert (state["status"], state["notes"]) == ("RUNNING", ["n"])
-    assert [(found["experiment"], found["begin_s"], found["status"]) for found in state["experiments"]] == [("a", 9.0, "COMPLETE"), ("b", 29.0, "RUNNING")]
+    assert [
+        (found["experiment"], found["begin_s"], found["status"]) for found in state["experiments"]
+    ] == [("a", 9.0, "COMPLETE"), ("b", 29.0, "RUNNING")]
 
 
 def test_merging_nothing_leaves_empty_annotations(folder):
@@ -435,7 +507,7 @@ def test_a_damaged_line_of_notes_or_plans_is_left_out(folder, line):
     assert [found.experiment.name for found in folder.read_plans()] == ["after"]
 
 
-# -- state --------------------------------------------------------------------------------------------------------------------
+# -- state -----------------------------------------------------------------------------------------
 
 
 def test_state_and_machine_carry_their_formats(folder):
@@ -445,7 +517,10 @@ def test_state_and_machine_carry_their_formats(folder):
     assert folder.read_state() == {
         "format": "twin-run/1",
         "run": folder.run_id,
-        "files": {"system_metrics_dataset.csv": "twin-dataset/1", "annotations.csv": "twin-annotations/1"},
+        "files": {
+            "system_metrics_dataset.csv": "twin-dataset/1",
+            "annotations.csv": "twin-annotations/1",
+        },
         "status": "RUNNING",
     }
     assert folder.read_machine() == {"format": "twin-machine/1", "host": "h"}
@@ -458,7 +533,11 @@ def test_a_newer_format_is_refused_by_name(folder, name):
     (folder.path / name).write_text(json.dumps({"format": f"twin-{kind}/2"}))
     with pytest.raises(UnreadableRun) as caught:
         folder.read_state() if kind == "run" else folder.read_machine()
-    assert str(caught.value) == f"{folder.path / name}: format 'twin-{kind}/2' is newer than this version reads (twin-{kind}/1); upgrade twin-harness"
+    assert (
+        str(caught.value)
+        == f"{folder.path / name}: format 'twin-{kind}/2' is newer than this version reads"
+        f" (twin-{kind}/1); upgrade twin-harness"
+    )
 
 
 @pytest.mark.parametrize("name", ["system_metrics_dataset.csv", "annotations.csv"])
@@ -468,7 +547,9 @@ def test_a_newer_table_is_refused_by_name(folder, name):
     folder.merge(7)
     folder.dataset.write_text("time,monotonic_s\n")
     state = folder.read_state()
-    folder.write_state({**state, "files": {**state["files"], name: state["files"][name].replace("/1", "/2")}})
+    folder.write_state(
+        {**state, "files": {**state["files"], name: state["files"][name].replace("/1", "/2")}}
+    )
     with pytest.raises(UnreadableRun, match=name.replace(".", r"\.")):
         folder.open_dataset().close() if name.startswith("system") else folder.read_annotations()
 
@@ -527,7 +608,10 @@ def test_scratch_is_private(folder):
         ),
         (
             lambda line: line.replace("20.0", "soon").replace("20,", "soon,"),
-            ("annotations.main.csv: line 3 cannot be read (could not convert string to float: 'soon')"),
+            (
+                "annotations.main.csv: line 3 cannot be read (could not convert string to float:"
+                " 'soon')"
+            ),
         ),
     ],
     ids=["more", "fewer", "no number"],

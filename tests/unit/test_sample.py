@@ -1,4 +1,7 @@
-"""The committed sample is what it says: readable, without faults, described truly, and its report can be made."""
+"""The committed sample is what it says.
+
+Readable, without faults, described truly, and its report can be made.
+"""
 
 import json
 import warnings
@@ -14,7 +17,9 @@ from twin_harness.dataset.validation import validate
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "20261124T232459Z-44f5cd"
 
-pytestmark = pytest.mark.skipif(not SAMPLE.exists(), reason="the sample stands in the repository, not in the package")
+pytestmark = pytest.mark.skipif(
+    not SAMPLE.exists(), reason="the sample stands in the repository, not in the package"
+)
 
 
 def test_sample_is_loaded_in_one_line_with_and_without_ours():
@@ -41,4 +46,7 @@ def test_sample_is_described_truly():
     """Sizes and checksums of the Data Package are those of the files."""
     for resource in json.loads((SAMPLE / "datapackage.json").read_text())["resources"]:
         data = (SAMPLE / resource["path"]).read_bytes()
-        assert (resource["bytes"], resource["hash"]) == (len(data), f"sha256:{sha256(data).hexdigest()}")
+        assert (resource["bytes"], resource["hash"]) == (
+            len(data),
+            f"sha256:{sha256(data).hexdigest()}",
+        )

@@ -12,7 +12,18 @@ from twin_harness.schedule.event_options import UNITS
 from twin_harness.schedule.model import Event, Experiment, Schedule
 from twin_harness.shapes import shape as shapes
 from unit.drawn import DURATIONS_S, any_shape, grid
-from unit.plans import DISK_OPTIONS, at, look_hard_at, one_event, paths, put, read, read_or_refuse, refusal, whole_file
+from unit.plans import (
+    DISK_OPTIONS,
+    at,
+    look_hard_at,
+    one_event,
+    paths,
+    put,
+    read,
+    read_or_refuse,
+    refusal,
+    whole_file,
+)
 
 
 @st.composite
@@ -43,7 +54,7 @@ def experiments(draw):
     )
 
 
-# -- what comes back ----------------------------------------------------------------------------------------------------------
+# -- what comes back -------------------------------------------------------------------------------
 
 
 @given(st.lists(experiments(), min_size=1, max_size=3))
@@ -77,10 +88,23 @@ def test_a_file_with_every_key_is_read(tmp_path):
 def test_defaults_are_those_of_the_format(tmp_path):
     """What a file does not say has the format's defaults."""
     found = read(tmp_path, one_event()).experiments[0]
-    assert (found.lead_s, found.tail_s, found.share, found.settle_s, found.tolerance) == (1.0, 1.0, False, 0.0, None)
+    assert (found.lead_s, found.tail_s, found.share, found.settle_s, found.tolerance) == (
+        1.0,
+        1.0,
+        False,
+        0.0,
+        None,
+    )
     assert (found.events[0].unit, found.events[0].options) == ("percent", {})
     event = disk(1e6, duration_s=1)
-    assert [event.option(name) for name in DISK_OPTIONS] == ["write", "sequential", 262_144, True, 4 * 1024**2, 128 * 1024**2]
+    assert [event.option(name) for name in DISK_OPTIONS] == [
+        "write",
+        "sequential",
+        262_144,
+        True,
+        4 * 1024**2,
+        128 * 1024**2,
+    ]
     assert memory(5, duration_s=1).option("pattern") == "hold"
     assert cpu(5, duration_s=1).option("cpus") is None
 
@@ -104,7 +128,7 @@ def test_the_example_of_the_format_is_read(tmp_path):
     assert (found.span_s, found.duration_s) == (20, 25)
 
 
-# -- the hash -----------------------------------------------------------------------------------------------------------------
+# -- the hash --------------------------------------------------------------------------------------
 
 
 @given(experiments(), st.randoms())
@@ -124,8 +148,14 @@ def test_the_hash_knows_neither_name_nor_key_order(experiment, random):
 
 def test_the_hash_is_a_sha_256_that_holds_for_ever():
     """The hash of a plan is the same on every machine and in every later version."""
-    assert plan(cpu(50, duration_s=10)).hash() == plan(cpu(shapes.constant(50.0), duration_s=10.0), name="b").hash()
-    assert plan(cpu(50, duration_s=10)).hash() == "30b33247eb8956e93805ffa23dce05f171af667ac1a1659e80c3bfe8444ec035"
+    assert (
+        plan(cpu(50, duration_s=10)).hash()
+        == plan(cpu(shapes.constant(50.0), duration_s=10.0), name="b").hash()
+    )
+    assert (
+        plan(cpu(50, duration_s=10)).hash()
+        == "30b33247eb8956e93805ffa23dce05f171af667ac1a1659e80c3bfe8444ec035"
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,89 +191,267 @@ def test_a_trace_by_file_has_the_hash_of_its_points(tmp_path):
 
 def test_a_spelled_default_has_the_hash_of_the_default():
     """Equal plans have equal hashes, also when one of them writes its defaults down."""
-    assert plan(disk(1e6, duration_s=1, operation="write", direct=True)).hash() == plan(disk(1e6, duration_s=1)).hash()
+    assert (
+        plan(disk(1e6, duration_s=1, operation="write", direct=True)).hash()
+        == plan(disk(1e6, duration_s=1)).hash()
+    )
 
 
-# -- what a file is refused for -----------------------------------------------------------------------------------------------
+# -- what a file is refused for --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"shape": {"kind": "ramp", "from": 0, "to": 130}}, "experiments[0].events[0].shape.to: 130 is above 100 percent"),
-        ({"shape": {"kind": "ramp", "from": -1, "to": 30}}, "experiments[0].events[0].shape.from: -1 is below 0 percent"),
-        ({"shape": {"kind": "constant", "level": 100.5}}, "experiments[0].events[0].shape.level: 100.5 is above 100 percent"),
-        ({"shape": {"kind": "steps", "levels": [5, 101]}}, "experiments[0].events[0].shape.levels[1]: 101 is above 100 percent"),
-        ({"shape": {"kind": "sine", "mean": 50, "amplitude": 60, "period_s": 1}}, "experiments[0].events[0].shape.amplitude: -10 is below 0 percent"),
-        ({"shape": {"kind": "square", "low": -5, "high": 5, "period_s": 1}}, "experiments[0].events[0].shape.low: -5 is below 0 percent"),
         (
-            {"shape": {"kind": "spikes", "base": 90, "height": 20, "width_s": 1, "rate_per_minute": 6}},
+            {"shape": {"kind": "ramp", "from": 0, "to": 130}},
+            "experiments[0].events[0].shape.to: 130 is above 100 percent",
+        ),
+        (
+            {"shape": {"kind": "ramp", "from": -1, "to": 30}},
+            "experiments[0].events[0].shape.from: -1 is below 0 percent",
+        ),
+        (
+            {"shape": {"kind": "constant", "level": 100.5}},
+            "experiments[0].events[0].shape.level: 100.5 is above 100 percent",
+        ),
+        (
+            {"shape": {"kind": "steps", "levels": [5, 101]}},
+            "experiments[0].events[0].shape.levels[1]: 101 is above 100 percent",
+        ),
+        (
+            {"shape": {"kind": "sine", "mean": 50, "amplitude": 60, "period_s": 1}},
+            "experiments[0].events[0].shape.amplitude: -10 is below 0 percent",
+        ),
+        (
+            {"shape": {"kind": "square", "low": -5, "high": 5, "period_s": 1}},
+            "experiments[0].events[0].shape.low: -5 is below 0 percent",
+        ),
+        (
+            {
+                "shape": {
+                    "kind": "spikes",
+                    "base": 90,
+                    "height": 20,
+                    "width_s": 1,
+                    "rate_per_minute": 6,
+                }
+            },
             "experiments[0].events[0].shape.height: 110 is above 100 percent",
         ),
         (
-            {"shape": {"kind": "spikes", "base": 9, "height": 2, "width_s": 11, "rate_per_minute": 6}},
-            "experiments[0].events[0].shape.width_s: 11 s is longer than the 10 s between two spikes",
+            {
+                "shape": {
+                    "kind": "spikes",
+                    "base": 9,
+                    "height": 2,
+                    "width_s": 11,
+                    "rate_per_minute": 6,
+                }
+            },
+            (
+                "experiments[0].events[0].shape.width_s: 11 s is longer than the 10 s between two"
+                " spikes"
+            ),
         ),
-        ({"shape": {"kind": "leak", "start": 10, "rate_per_s": 5}}, "experiments[0].events[0].shape.rate_per_s: 110 is above 100 percent"),
-        ({"shape": {"kind": "trace", "points": [[0, 5], [1, 200]]}}, "experiments[0].events[0].shape.points[1]: 200 is above 100 percent"),
-        ({"shape": {"kind": "trace", "points": [[0, 5], [0, 6]]}}, "experiments[0].events[0].shape.points[1]: time 0 s does not come after 0 s"),
+        (
+            {"shape": {"kind": "leak", "start": 10, "rate_per_s": 5}},
+            "experiments[0].events[0].shape.rate_per_s: 110 is above 100 percent",
+        ),
+        (
+            {"shape": {"kind": "trace", "points": [[0, 5], [1, 200]]}},
+            "experiments[0].events[0].shape.points[1]: 200 is above 100 percent",
+        ),
+        (
+            {"shape": {"kind": "trace", "points": [[0, 5], [0, 6]]}},
+            "experiments[0].events[0].shape.points[1]: time 0 s does not come after 0 s",
+        ),
         (
             {"shape": {"kind": "trace", "points": [[-1, 5]]}},
-            "experiments[0].events[0].shape.points[0]: time -1 s is before the start of the event; times begin at 0",
+            (
+                "experiments[0].events[0].shape.points[0]: time -1 s is before the start of the"
+                " event; times begin at 0"
+            ),
         ),
-        ({"shape": {"kind": "trace"}}, "experiments[0].events[0].shape.points: expected at least one (time, level) point, or a file"),
+        (
+            {"shape": {"kind": "trace"}},
+            (
+                "experiments[0].events[0].shape.points: expected at least one (time, level) point,"
+                " or a file"
+            ),
+        ),
         (
             {"shape": {"kind": "saw"}},
-            "experiments[0].events[0].shape.kind: 'saw' is no shape; expected one of constant, ramp, steps, sine, square, spikes, leak, trace",
+            (
+                "experiments[0].events[0].shape.kind: 'saw' is no shape; expected one of constant,"
+                " ramp, steps, sine, square, spikes, leak, trace"
+            ),
         ),
-        ({"shape": {"level": 5}}, "experiments[0].events[0].shape.kind: is missing; expected one of constant, ramp, steps, sine, square, spikes, leak, trace"),
-        ({"shape": 40}, "experiments[0].events[0].shape: 40 is no object; expected keys and values"),
-        ({"shape": {"kind": "constant", "level": "40"}}, "experiments[0].events[0].shape.level: '40' is not valid: input should be a valid number"),
-        ({"shape": {"kind": "constant", "level": 40, "to": 50}}, "experiments[0].events[0].shape.to: is no known key; expected one of kind, level"),
-        ({"shape": {"kind": "ramp", "to": 5}}, "experiments[0].events[0].shape.from: is missing; add it"),
+        (
+            {"shape": {"level": 5}},
+            (
+                "experiments[0].events[0].shape.kind: is missing; expected one of constant, ramp,"
+                " steps, sine, square, spikes, leak, trace"
+            ),
+        ),
+        (
+            {"shape": 40},
+            "experiments[0].events[0].shape: 40 is no object; expected keys and values",
+        ),
+        (
+            {"shape": {"kind": "constant", "level": "40"}},
+            (
+                "experiments[0].events[0].shape.level: '40' is not valid: input should be a valid"
+                " number"
+            ),
+        ),
+        (
+            {"shape": {"kind": "constant", "level": 40, "to": 50}},
+            "experiments[0].events[0].shape.to: is no known key; expected one of kind, level",
+        ),
+        (
+            {"shape": {"kind": "ramp", "to": 5}},
+            "experiments[0].events[0].shape.from: is missing; add it",
+        ),
         (
             {"shape": {"kind": "square", "low": 1, "high": 5, "period_s": 1, "duty": 1.5}},
-            "experiments[0].events[0].shape.duty: 1.5 is not valid: input should be less than or equal to 1",
+            (
+                "experiments[0].events[0].shape.duty: 1.5 is not valid: input should be less than"
+                " or equal to 1"
+            ),
         ),
         (
             {"shape": {"kind": "steps", "levels": []}},
-            "experiments[0].events[0].shape.levels: [] is not valid: list should have at least 1 item after validation, not 0",
+            (
+                "experiments[0].events[0].shape.levels: [] is not valid: list should have at least"
+                " 1 item after validation, not 0"
+            ),
         ),
-        ({"duration_s": 0}, "experiments[0].events[0].duration_s: 0 is not valid: input should be greater than 0"),
-        ({"duration_s": 604_801}, "experiments[0].events[0].duration_s: 604801 is not valid: input should be less than or equal to 604800"),
-        ({"start_s": -0.1}, "experiments[0].events[0].start_s: -0.1 is not valid: input should be greater than or equal to 0"),
-        ({"start_s": True}, "experiments[0].events[0].start_s: True is not valid: input should be a valid number"),
+        (
+            {"duration_s": 0},
+            "experiments[0].events[0].duration_s: 0 is not valid: input should be greater than 0",
+        ),
+        (
+            {"duration_s": 604_801},
+            (
+                "experiments[0].events[0].duration_s: 604801 is not valid: input should be less"
+                " than or equal to 604800"
+            ),
+        ),
+        (
+            {"start_s": -0.1},
+            (
+                "experiments[0].events[0].start_s: -0.1 is not valid: input should be greater than"
+                " or equal to 0"
+            ),
+        ),
+        (
+            {"start_s": True},
+            "experiments[0].events[0].start_s: True is not valid: input should be a valid number",
+        ),
         (
             {"options": {"target": "system", "cpus": [0]}},
-            "experiments[0].events[0].options.cpus: [0] with target 'system', which is a total of the whole machine; expected one of the two",
+            (
+                "experiments[0].events[0].options.cpus: [0] with target 'system', which is a total"
+                " of the whole machine; expected one of the two"
+            ),
         ),
         (
             {"stressor": "command", "options": {"argv": ["true"]}},
-            "experiments[0].events[0].shape: stands beside a command, which has none; expected options.argv alone",
+            (
+                "experiments[0].events[0].shape: stands beside a command, which has none; expected"
+                " options.argv alone"
+            ),
         ),
-        ({"stressor": "command", "shape": None}, "experiments[0].events[0].options.argv: is missing; add it"),
+        (
+            {"stressor": "command", "shape": None},
+            "experiments[0].events[0].options.argv: is missing; add it",
+        ),
         (
             {"stressor": "command", "shape": None, "options": {"argv": []}},
-            "experiments[0].events[0].options.argv: [] is not valid: list should have at least 1 item after validation, not 0",
+            (
+                "experiments[0].events[0].options.argv: [] is not valid: list should have at least"
+                " 1 item after validation, not 0"
+            ),
         ),
-        ({"stressor": "command", "shape": None, "options": {"argv": [""]}}, "experiments[0].events[0].options.argv[0]: is empty; expected a program"),
+        (
+            {"stressor": "command", "shape": None, "options": {"argv": [""]}},
+            "experiments[0].events[0].options.argv[0]: is empty; expected a program",
+        ),
         (
             {"stressor": "command", "shape": None, "options": {"argv": ["true"], "env": ["A=1"]}},
-            "experiments[0].events[0].options.env[0]: 'A=1' is not valid: string should match pattern '^[A-Za-z_][A-Za-z0-9_]{0,254}$'",
+            (
+                "experiments[0].events[0].options.env[0]: 'A=1' is not valid: string should match"
+                " pattern '^[A-Za-z_][A-Za-z0-9_]{0,254}$'"
+            ),
         ),
-        ({"stressor": "gpu"}, "experiments[0].events[0].stressor: 'gpu' is unknown; expected one of cpu, memory, disk, command"),
-        ({"stressor": "memory"}, "experiments[0].events[0].unit: is missing; expected 'percent' or 'bytes' for memory"),
-        ({"unit": "bytes"}, "experiments[0].events[0].unit: 'bytes' does not fit cpu; expected 'percent'"),
-        ({"id": "a/b"}, "experiments[0].events[0].id: 'a/b' is no name; expected letters, digits and _.,:#[]- and no slash, at most 120 characters"),
-        ({"id": "-a"}, "experiments[0].events[0].id: '-a' is no name; expected letters, digits and _.,:#[]- and no slash, at most 120 characters"),
-        ({"colour": 1}, "experiments[0].events[0].colour: is no known key; expected one of id, stressor, start_s, duration_s, shape, unit, options"),
-        ({"options": {"cpus": []}}, "experiments[0].events[0].options.cpus: [] is not valid: list should have at least 1 item after validation, not 0"),
-        ({"options": {"cpus": [-1]}}, "experiments[0].events[0].options.cpus[0]: -1 is not valid: input should be greater than or equal to 0"),
-        ({"options": {"direct": True}}, "experiments[0].events[0].options.direct: is no known key; expected one of cpus, target, method"),
-        ({"options": [1]}, "experiments[0].events[0].options: [1] is no object; expected keys and values"),
+        (
+            {"stressor": "gpu"},
+            (
+                "experiments[0].events[0].stressor: 'gpu' is unknown; expected one of cpu, memory,"
+                " disk, command"
+            ),
+        ),
+        (
+            {"stressor": "memory"},
+            "experiments[0].events[0].unit: is missing; expected 'percent' or 'bytes' for memory",
+        ),
+        (
+            {"unit": "bytes"},
+            "experiments[0].events[0].unit: 'bytes' does not fit cpu; expected 'percent'",
+        ),
+        (
+            {"id": "a/b"},
+            (
+                "experiments[0].events[0].id: 'a/b' is no name; expected letters, digits and"
+                " _.,:#[]- and no slash, at most 120 characters"
+            ),
+        ),
+        (
+            {"id": "-a"},
+            (
+                "experiments[0].events[0].id: '-a' is no name; expected letters, digits and"
+                " _.,:#[]- and no slash, at most 120 characters"
+            ),
+        ),
+        (
+            {"colour": 1},
+            (
+                "experiments[0].events[0].colour: is no known key; expected one of id, stressor,"
+                " start_s, duration_s, shape, unit, options"
+            ),
+        ),
+        (
+            {"options": {"cpus": []}},
+            (
+                "experiments[0].events[0].options.cpus: [] is not valid: list should have at least"
+                " 1 item after validation, not 0"
+            ),
+        ),
+        (
+            {"options": {"cpus": [-1]}},
+            (
+                "experiments[0].events[0].options.cpus[0]: -1 is not valid: input should be greater"
+                " than or equal to 0"
+            ),
+        ),
+        (
+            {"options": {"direct": True}},
+            (
+                "experiments[0].events[0].options.direct: is no known key; expected one of cpus,"
+                " target, method"
+            ),
+        ),
+        (
+            {"options": [1]},
+            "experiments[0].events[0].options: [1] is no object; expected keys and values",
+        ),
         (
             {"stressor": "disk", "options": {"block_bytes": 5000}},
-            "experiments[0].events[0].options.block_bytes: 5000 is not valid: input should be a multiple of 4096",
+            (
+                "experiments[0].events[0].options.block_bytes: 5000 is not valid: input should be a"
+                " multiple of 4096"
+            ),
         ),
         (
             {"stressor": "disk", "options": {"block_bytes": 2097152, "file_bytes": 1048576}},
@@ -251,7 +459,10 @@ def test_a_spelled_default_has_the_hash_of_the_default():
         ),
         (
             {"stressor": "disk", "options": {"direct": False, "operation": "read"}},
-            "experiments[0].events[0].options.direct: false with operation 'read' would read the page cache, not the disk; expected true",
+            (
+                "experiments[0].events[0].options.direct: false with operation 'read' would read"
+                " the page cache, not the disk; expected true"
+            ),
         ),
     ],
 )
@@ -266,29 +477,80 @@ def test_a_bad_event_is_refused_by_path_and_value(tmp_path, changes, message):
         ([], "[] is no object; expected keys and values"),
         (None, "None is no object; expected keys and values"),
         ({}, "experiments: is missing; add it"),
-        ({"experiments": []}, "experiments: [] is not valid: tuple should have at least 1 item after validation, not 0"),
+        (
+            {"experiments": []},
+            (
+                "experiments: [] is not valid: tuple should have at least 1 item after validation,"
+                " not 0"
+            ),
+        ),
         (
             {"format": "twin-schedule/2", "experiments": []},
-            "format: 'twin-schedule/2' is not one this version reads; expected 'twin-schedule/1', or upgrade twin-harness",
+            (
+                "format: 'twin-schedule/2' is not one this version reads; expected"
+                " 'twin-schedule/1', or upgrade twin-harness"
+            ),
         ),
-        ({"format": 1, "experiments": []}, "format: 1 is not one this version reads; expected 'twin-schedule/1', or upgrade twin-harness"),
+        (
+            {"format": 1, "experiments": []},
+            (
+                "format: 1 is not one this version reads; expected 'twin-schedule/1', or upgrade"
+                " twin-harness"
+            ),
+        ),
         (
             {"experiments": [{"name": "a", "lead_s": 0, "tail_s": 0}]},
-            "experiments[0].events: is empty and so are lead_s and tail_s; expected an event, or quiet time to record",
+            (
+                "experiments[0].events: is empty and so are lead_s and tail_s; expected an event,"
+                " or quiet time to record"
+            ),
         ),
-        ({"experiments": [{"name": ""}]}, "experiments[0].name: '' is no name; expected letters, digits, blanks and _.,:/#[]-, at most 120 characters"),
+        (
+            {"experiments": [{"name": ""}]},
+            (
+                "experiments[0].name: '' is no name; expected letters, digits, blanks and"
+                " _.,:/#[]-, at most 120 characters"
+            ),
+        ),
         (
             {"experiments": [{"name": "ünïcode"}]},
-            "experiments[0].name: 'ünïcode' is no name; expected letters, digits, blanks and _.,:/#[]-, at most 120 characters",
+            (
+                "experiments[0].name: 'ünïcode' is no name; expected letters, digits, blanks and"
+                " _.,:/#[]-, at most 120 characters"
+            ),
         ),
-        ({"experiments": [{"name": "a\n"}]}, r"experiments[0].name: 'a\n' is no name; expected letters, digits, blanks and _.,:/#[]-, at most 120 characters"),
-        ({"experiments": [{"tolerance": "5"}]}, "experiments[0].tolerance: '5' is no percent; expected e.g. '5%', or 'none'"),
-        ({"experiments": [{"tolerance": "٥%"}]}, "experiments[0].tolerance: '٥%' is no percent; expected e.g. '5%', or 'none'"),
-        ({"experiments": [{}], "seed": -1}, "seed: -1 is not valid: input should be greater than or equal to 0"),
-        ({"experiments": [{}], "seed": 1.0}, "seed: 1.0 is not valid: input should be a valid integer"),
-        ({"experiments": [{}], "sed": 1}, "sed: is no known key; expected one of format, seed, generator, experiments"),
+        (
+            {"experiments": [{"name": "a\n"}]},
+            (
+                r"experiments[0].name: 'a\n' is no name; expected letters, digits, blanks and"
+                r" _.,:/#[]-, at most 120 characters"
+            ),
+        ),
+        (
+            {"experiments": [{"tolerance": "5"}]},
+            "experiments[0].tolerance: '5' is no percent; expected e.g. '5%', or 'none'",
+        ),
+        (
+            {"experiments": [{"tolerance": "٥%"}]},
+            "experiments[0].tolerance: '٥%' is no percent; expected e.g. '5%', or 'none'",
+        ),
+        (
+            {"experiments": [{}], "seed": -1},
+            "seed: -1 is not valid: input should be greater than or equal to 0",
+        ),
+        (
+            {"experiments": [{}], "seed": 1.0},
+            "seed: 1.0 is not valid: input should be a valid integer",
+        ),
+        (
+            {"experiments": [{}], "sed": 1},
+            "sed: is no known key; expected one of format, seed, generator, experiments",
+        ),
         ({"experiments": [{}, 5]}, "experiments[1]: 5 is no object; expected keys and values"),
-        ({"experiments": [{"lead_s": "1", "tail_s": "1"}]}, "experiments[0].lead_s: '1' is not valid: input should be a valid number (and 1 more)"),
+        (
+            {"experiments": [{"lead_s": "1", "tail_s": "1"}]},
+            "experiments[0].lead_s: '1' is not valid: input should be a valid number (and 1 more)",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_by_path_and_value(tmp_path, data, message):
@@ -299,25 +561,42 @@ def test_a_bad_file_is_refused_by_path_and_value(tmp_path, data, message):
 def test_too_many_events_are_refused(tmp_path):
     """An experiment holds at most 1,000 events."""
     data = one_event()
-    data["experiments"][0]["events"] = [{"stressor": "cpu", "duration_s": 1, "shape": {"kind": "constant", "level": 0}}] * 1001
+    data["experiments"][0]["events"] = [
+        {"stressor": "cpu", "duration_s": 1, "shape": {"kind": "constant", "level": 0}}
+    ] * 1001
     assert "events" in refusal(tmp_path, data)
     data["experiments"][0]["events"].pop()
     assert len({event.id for event in read(tmp_path, data).experiments[0].events}) == 1000
 
 
-@pytest.mark.parametrize("path", [("shape",), ("experiments", 0, "shape"), ("experiments", 0, "events", 0, "options", "shape")])
+@pytest.mark.parametrize(
+    "path",
+    [("shape",), ("experiments", 0, "shape"), ("experiments", 0, "events", 0, "options", "shape")],
+)
 def test_an_unknown_key_called_shape_is_refused_like_any_other(tmp_path, path):
     """The word shape where it does not belong is refused by name."""
-    assert "shape: is no known key; expected one of" in refusal(tmp_path, put(whole_file(), path, 1))
+    assert "shape: is no known key; expected one of" in refusal(
+        tmp_path, put(whole_file(), path, 1)
+    )
 
 
 def test_an_unknown_key_within_a_shape_is_named_whatever_it_is_called(tmp_path):
     """The key ``constant`` within a shape is refused by name."""
     message = refusal(tmp_path, one_event(shape={"kind": "constant", "level": 5, "constant": 1}))
-    assert message == "experiments[0].events[0].shape.constant: is no known key; expected one of kind, level"
+    assert (
+        message
+        == "experiments[0].events[0].shape.constant: is no known key; expected one of kind, level"
+    )
 
 
-@pytest.mark.parametrize("path", [("a\nb",), ("experiments", 0, "events", 0, "options", "a\rb"), ("experiments", 0, "events", 0, "shape", "a\u2028b")])
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("a\nb",),
+        ("experiments", 0, "events", 0, "options", "a\rb"),
+        ("experiments", 0, "events", 0, "shape", "a\u2028b"),
+    ],
+)
 def test_an_unknown_key_with_a_line_break_is_refused_in_one_line(tmp_path, path):
     """Every message is one line, whatever the file calls its keys."""
     with pytest.raises(InvalidInput) as caught:
@@ -325,10 +604,19 @@ def test_an_unknown_key_with_a_line_break_is_refused_in_one_line(tmp_path, path)
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("shape", [{"kind": "constant", "level_": 40}, {"kind": "ramp", "from_": 0, "to": 5}, {"kind": "ramp", "from": 0, "from_": 1, "to": 5}])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"kind": "constant", "level_": 40},
+        {"kind": "ramp", "from_": 0, "to": 5},
+        {"kind": "ramp", "from": 0, "from_": 1, "to": 5},
+    ],
+)
 def test_the_python_names_of_parameters_are_no_keys(tmp_path, shape):
     """A file says ``level`` and ``from``; the names that Python needs are unknown keys."""
-    assert "_: is no known key" in refusal(tmp_path, one_event(shape=shape)) or "is missing; add it" in refusal(tmp_path, one_event(shape=shape))
+    assert "_: is no known key" in refusal(
+        tmp_path, one_event(shape=shape)
+    ) or "is missing; add it" in refusal(tmp_path, one_event(shape=shape))
 
 
 @pytest.mark.parametrize("value", [1, 0, "yes", "true", 1.0])
@@ -357,15 +645,49 @@ def test_a_generator_that_is_read_can_be_written(tmp_path):
     [
         {"shape": {"kind": "square", "low": 0, "high": 5, "period_s": 5e-324}},
         {"shape": {"kind": "sine", "mean": 5, "amplitude": 1, "period_s": 5e-324}},
-        {"shape": {"kind": "spikes", "base": 0, "height": 5, "width_s": 1e-310, "rate_per_minute": 1e308}},
-        {"shape": {"kind": "spikes", "base": 0, "height": 5, "width_s": 1, "rate_per_minute": 5e-324}},
+        {
+            "shape": {
+                "kind": "spikes",
+                "base": 0,
+                "height": 5,
+                "width_s": 1e-310,
+                "rate_per_minute": 1e308,
+            }
+        },
+        {
+            "shape": {
+                "kind": "spikes",
+                "base": 0,
+                "height": 5,
+                "width_s": 1,
+                "rate_per_minute": 5e-324,
+            }
+        },
         {"shape": {"kind": "trace", "points": [[0, 5], [1, 6]], "time_scale": 5e-324}},
         {"shape": {"kind": "steps", "levels": [1, 2, 3]}, "duration_s": 5e-324},
         {"shape": {"kind": "ramp", "from": 0, "to": 1e308}, "stressor": "disk"},
-        {"shape": {"kind": "sine", "mean": 1e308, "amplitude": 1e308, "period_s": 1}, "stressor": "memory", "unit": "bytes"},
-        {"shape": {"kind": "leak", "start": 0, "rate_per_s": 1e305}, "stressor": "disk", "duration_s": 604_800},
+        {
+            "shape": {"kind": "sine", "mean": 1e308, "amplitude": 1e308, "period_s": 1},
+            "stressor": "memory",
+            "unit": "bytes",
+        },
+        {
+            "shape": {"kind": "leak", "start": 0, "rate_per_s": 1e305},
+            "stressor": "disk",
+            "duration_s": 604_800,
+        },
     ],
-    ids=["square period", "sine period", "spike rate", "rare spikes", "time scale", "duration", "ramp of bytes", "sine of bytes", "leak of bytes"],
+    ids=[
+        "square period",
+        "sine period",
+        "spike rate",
+        "rare spikes",
+        "time scale",
+        "duration",
+        "ramp of bytes",
+        "sine of bytes",
+        "leak of bytes",
+    ],
 )
 def test_numbers_that_no_run_can_use_are_refused(tmp_path, changes):
     """A file is refused, or everything that a run asks of it is finite."""
@@ -385,7 +707,10 @@ BAD_OF_TYPE = {
     dict: [5, "x", True, None, [5]],
 }
 CASES = [
-    (path, value) for path in paths(whole_file()) if "generator" not in path or path == ("generator",) for value in BAD_OF_TYPE[type(at(whole_file(), path))]
+    (path, value)
+    for path in paths(whole_file())
+    if "generator" not in path or path == ("generator",)
+    for value in BAD_OF_TYPE[type(at(whole_file(), path))]
 ]
 
 
@@ -400,7 +725,11 @@ def is_fine(path, value):
     )
 
 
-@pytest.mark.parametrize("path", list(dict.fromkeys(path for path, _ in CASES)), ids=lambda path: ".".join(map(str, path)))
+@pytest.mark.parametrize(
+    "path",
+    list(dict.fromkeys(path for path, _ in CASES)),
+    ids=lambda path: ".".join(map(str, path)),
+)
 def test_every_single_corruption_is_refused(tmp_path, path):
     """Any one value of the wrong type or range, anywhere in a file, is refused in one line that names the place."""
     for value in [value for place, value in CASES if place == path and not is_fine(place, value)]:
@@ -409,9 +738,16 @@ def test_every_single_corruption_is_refused(tmp_path, path):
         assert str(path[0]) in message
 
 
-@pytest.mark.parametrize("path", [path for path in paths(whole_file()) if isinstance(path[-1], str)], ids=lambda path: ".".join(map(str, path)))
+@pytest.mark.parametrize(
+    "path",
+    [path for path in paths(whole_file()) if isinstance(path[-1], str)],
+    ids=lambda path: ".".join(map(str, path)),
+)
 def test_a_misspelled_key_is_refused(tmp_path, path):
-    """Each key under another name is refused, or named as missing; keys within the generator are free."""
+    """Each key under another name is refused, or named as missing.
+
+    Keys within the generator are free.
+    """
     data = whole_file()
     node = at(data, path[:-1])
     node[f"{path[-1]}x"] = node.pop(path[-1])
@@ -421,7 +757,9 @@ def test_a_misspelled_key_is_refused(tmp_path, path):
         assert path[-1] in refusal(tmp_path, data)
 
 
-KEYS = st.one_of(st.text(max_size=8), st.sampled_from(["kind", "shape", "file", "level", "events", "constant"]))
+KEYS = st.one_of(
+    st.text(max_size=8), st.sampled_from(["kind", "shape", "file", "level", "events", "constant"])
+)
 JSON_VALUES = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=8),
@@ -463,17 +801,26 @@ def test_damaged_bytes_are_read_or_refused_in_one_line(tmp_path, offset, cut, pu
 
 
 def test_a_trace_without_points_is_read_or_refused():
-    """Plain data that names a trace file, checked without a folder, is refused: there is nothing to run."""
+    """Plain data that names a trace file, checked without a folder, is refused.
+
+    There is nothing to run.
+    """
     with pytest.raises(InvalidInput, match=r"shape\.file"):
         Schedule.from_json(one_event(shape={"kind": "trace", "file": "load.csv"}))
 
 
-# -- names and ids ------------------------------------------------------------------------------------------------------------
+# -- names and ids ---------------------------------------------------------------------------------
 
 
 def test_events_without_ids_are_named_by_stressor():
     """Missing ids are filled in order, around those that are given."""
-    named = plan(cpu(1, duration_s=1), memory(1, duration_s=1), cpu(1, duration_s=1, id="cpu-1"), cpu(1, duration_s=1), disk(1, duration_s=1))
+    named = plan(
+        cpu(1, duration_s=1),
+        memory(1, duration_s=1),
+        cpu(1, duration_s=1, id="cpu-1"),
+        cpu(1, duration_s=1),
+        disk(1, duration_s=1),
+    )
     assert [event.id for event in named.events] == ["cpu-0", "mem-0", "cpu-1", "cpu-2", "disk-0"]
 
 
@@ -481,7 +828,10 @@ def test_an_id_that_stands_twice_is_refused():
     """The message names the second place."""
     with pytest.raises(InvalidInput) as caught:
         plan(cpu(1, duration_s=1, id="a"), disk(1, duration_s=1, id="a"))
-    assert str(caught.value) == "plan(): events[1].id: 'a' stands twice; expected ids unique within an experiment"
+    assert (
+        str(caught.value)
+        == "plan(): events[1].id: 'a' stands twice; expected ids unique within an experiment"
+    )
 
 
 def test_a_name_of_120_characters_is_the_longest():
@@ -509,23 +859,29 @@ def test_an_event_is_found_by_id():
         plan().event("cpu-0")
 
 
-# -- times and levels ---------------------------------------------------------------------------------------------------------
+# -- times and levels ------------------------------------------------------------------------------
 
 
 def test_an_event_asks_for_nothing_outside_itself():
     """The level is 0 before the start and from the end on."""
     event = cpu(shapes.ramp(10, 20), duration_s=10)
-    assert [event.level(t_s) for t_s in (-0.001, 0, 5, 9.999, 10, 11)] == pytest.approx([0, 10, 15, 19.999, 0, 0])
+    assert [event.level(t_s) for t_s in (-0.001, 0, 5, 9.999, 10, 11)] == pytest.approx(
+        [0, 10, 15, 19.999, 0, 0]
+    )
 
 
 def test_durations_add_up():
     """The span ends with the last event, and lead and tail come on top."""
-    experiment = plan(cpu(1, start_s=5, duration_s=10), disk(1, start_s=1, duration_s=3), lead_s=2, tail_s=3)
+    experiment = plan(
+        cpu(1, start_s=5, duration_s=10), disk(1, start_s=1, duration_s=3), lead_s=2, tail_s=3
+    )
     assert (experiment.span_s, experiment.duration_s) == (15, 20)
     assert (plan().span_s, plan(lead_s=2, tail_s=0).duration_s) == (0, 2)
 
 
-@pytest.mark.parametrize(("tolerance", "percent"), [(None, None), ("5%", 5.0), ("2.5 %", 2.5), ("0%", 0.0)])
+@pytest.mark.parametrize(
+    ("tolerance", "percent"), [(None, None), ("5%", 5.0), ("2.5 %", 2.5), ("0%", 0.0)]
+)
 def test_a_tolerance_is_a_number_of_percent(tolerance, percent):
     """The tolerance is had as a number."""
     assert plan(tolerance=tolerance).tolerance_percent == percent

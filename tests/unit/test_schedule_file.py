@@ -1,4 +1,7 @@
-"""Files that nobody has checked yet: JSON with unique keys and finite numbers, and traces from within the schedule's folder."""
+"""Files that nobody has checked yet.
+
+JSON with unique keys and finite numbers, and traces from within the schedule's folder.
+"""
 
 import os
 from pathlib import Path
@@ -10,20 +13,35 @@ from twin_harness.schedule import file as schedule_file
 from twin_harness.schedule.model import Schedule
 from unit.plans import one_event, read, refusal
 
-# -- JSON -----------------------------------------------------------------------------------------------------------------------
+# -- JSON ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "is no JSON (Expecting value: line 1 column 1 (char 0)); expected a schedule.json"),
-        ("{", "is no JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1)); expected a schedule.json"),
+        (
+            "{",
+            (
+                "is no JSON (Expecting property name enclosed in double quotes: line 1 column 2"
+                " (char 1)); expected a schedule.json"
+            ),
+        ),
         ('{"seed": 1, "seed": 2}', "key 'seed' stands twice in one object; give it once"),
-        ('{"generator": {"a": [{"b": 1, "b": 1}]}}', "key 'b' stands twice in one object; give it once"),
+        (
+            '{"generator": {"a": [{"b": 1, "b": 1}]}}',
+            "key 'b' stands twice in one object; give it once",
+        ),
         ('{"seed": NaN}', "NaN is no finite number; JSON numbers are finite"),
         ('{"seed": -Infinity}', "-Infinity is no finite number; JSON numbers are finite"),
         ("[" * 200_000, "is nested too deeply; expected a schedule.json"),
-        ("\ufeff{}", "is no JSON (Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)); expected a schedule.json"),
+        (
+            "\ufeff{}",
+            (
+                "is no JSON (Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char"
+                " 0)); expected a schedule.json"
+            ),
+        ),
     ],
 )
 def test_what_is_no_json_is_refused(tmp_path, text, message):
@@ -34,7 +52,9 @@ def test_what_is_no_json_is_refused(tmp_path, text, message):
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     """A file that is not UTF-8 is no JSON."""
     (tmp_path / "schedule.json").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(InvalidInput, match=r"schedule\.json: is no JSON \('utf-8' codec can't decode byte 0xff"):
+    with pytest.raises(
+        InvalidInput, match=r"schedule\.json: is no JSON \('utf-8' codec can't decode byte 0xff"
+    ):
         Schedule.read(tmp_path / "schedule.json")
 
 
@@ -42,22 +62,31 @@ def test_a_missing_file_is_refused(tmp_path):
     """The message names the path and what was expected there."""
     with pytest.raises(InvalidInput) as caught:
         Schedule.read(tmp_path / "no.json")
-    assert str(caught.value) == f"{tmp_path}/no.json: cannot be read (No such file or directory); expected a schedule.json"
+    assert (
+        str(caught.value)
+        == f"{tmp_path}/no.json: cannot be read (No such file or directory); expected a"
+        " schedule.json"
+    )
 
 
 def test_a_folder_is_refused(tmp_path):
     """A folder is no file."""
-    with pytest.raises(InvalidInput, match=r"cannot be read \(Is a directory\); expected a schedule\.json$"):
+    with pytest.raises(
+        InvalidInput, match=r"cannot be read \(Is a directory\); expected a schedule\.json$"
+    ):
         Schedule.read(tmp_path)
 
 
 def test_a_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
     """The size is looked at before the content."""
     monkeypatch.setattr(schedule_file, "LARGEST_SCHEDULE_BYTES", 10)
-    assert refusal(tmp_path, " " * 11) == "11 bytes is above the limit of 10; expected a schedule.json, split in several"
+    assert (
+        refusal(tmp_path, " " * 11)
+        == "11 bytes is above the limit of 10; expected a schedule.json, split in several"
+    )
 
 
-# -- trace files --------------------------------------------------------------------------------------------------------------
+# -- trace files -----------------------------------------------------------------------------------
 
 
 def by_trace(name):
@@ -82,7 +111,10 @@ def test_a_trace_file_is_read(tmp_path, text, encoding):
     The last line break is optional.
     """
     (tmp_path / "load.csv").write_bytes(text.encode(encoding))
-    assert read(tmp_path, by_trace("load.csv")).experiments[0].events[0].shape.points == ((0.0, 5.0), (2.0, 30.0))
+    assert read(tmp_path, by_trace("load.csv")).experiments[0].events[0].shape.points == (
+        (0.0, 5.0),
+        (2.0, 30.0),
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,11 +130,17 @@ def test_a_trace_file_is_read(tmp_path, text, encoding):
         ),
         (
             "t,level\n0,30,5\n5,31,2\n",
-            ("line 2 of 'load.csv' has 3 cells; expected 2 as in its heading, and a point in decimals"),
+            (
+                "line 2 of 'load.csv' has 3 cells; expected 2 as in its heading, and a point in"
+                " decimals"
+            ),
         ),
         (
             "t,level,remark\n0,30,x\n\n5,31\n",
-            ("line 4 of 'load.csv' has 2 cells; expected 3 as in its heading, and a point in decimals"),
+            (
+                "line 4 of 'load.csv' has 2 cells; expected 3 as in its heading, and a point in"
+                " decimals"
+            ),
         ),
         (
             "1795994571.953,10\n1795994572.953,90\n",
@@ -118,13 +156,18 @@ def test_a_trace_file_is_read(tmp_path, text, encoding):
 def test_a_trace_file_is_never_read_as_something_else(tmp_path, text, message):
     """Decimal commas, rows of another width and times since 1970 are refused by line and value."""
     (tmp_path / "load.csv").write_text(text)
-    assert refusal(tmp_path, by_trace("load.csv")) == f"experiments[0].events[0].shape.file: {message}"
+    assert (
+        refusal(tmp_path, by_trace("load.csv")) == f"experiments[0].events[0].shape.file: {message}"
+    )
 
 
 def test_a_trace_file_with_a_byte_order_mark_keeps_its_first_point(tmp_path):
     """What spreadsheets export as UTF-8 is read whole."""
     (tmp_path / "load.csv").write_bytes(b"\xef\xbb\xbf0,5\n2,30\n")
-    assert read(tmp_path, by_trace("load.csv")).experiments[0].events[0].shape.points == ((0.0, 5.0), (2.0, 30.0))
+    assert read(tmp_path, by_trace("load.csv")).experiments[0].events[0].shape.points == (
+        (0.0, 5.0),
+        (2.0, 30.0),
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,9 +176,18 @@ def test_a_trace_file_with_a_byte_order_mark_keeps_its_first_point(tmp_path):
         ("no.csv", "shape.file: 'no.csv' is no regular file; expected CSV lines of seconds,level"),
         ("", "shape.file: 'FOLDER' is no regular file; expected CSV lines of seconds,level"),
         ("pipe", "shape.file: 'pipe' is no regular file; expected CSV lines of seconds,level"),
-        ("../outside.csv", "shape.file: '../outside.csv' lies outside the schedule's own folder; copy it there"),
-        ("/etc/hostname", "shape.file: '/etc/hostname' lies outside the schedule's own folder; copy it there"),
-        ("link.csv", "shape.file: 'link.csv' lies outside the schedule's own folder; copy it there"),
+        (
+            "../outside.csv",
+            "shape.file: '../outside.csv' lies outside the schedule's own folder; copy it there",
+        ),
+        (
+            "/etc/hostname",
+            "shape.file: '/etc/hostname' lies outside the schedule's own folder; copy it there",
+        ),
+        (
+            "link.csv",
+            "shape.file: 'link.csv' lies outside the schedule's own folder; copy it there",
+        ),
         ("bad.csv", "shape.file: line 2 of 'bad.csv' is 'x'; expected seconds,level"),
         ("empty.csv", "shape.points: expected at least one (time, level) point, or a file"),
         ("nan.csv", "shape.points[0][0]: nan is not valid: input should be a finite number"),
@@ -154,7 +206,11 @@ def test_a_bad_trace_file_is_refused(tmp_path, name, message):
     assert refusal(folder, by_trace(name)) == f"experiments[0].events[0].{message}"
 
 
-@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, "loop", "secret.csv"], ids=["NUL", "surrogate", "too long", "link to itself", "unreadable"])
+@pytest.mark.parametrize(
+    "name",
+    ["a\0b", "\ud800", "x" * 300, "loop", "secret.csv"],
+    ids=["NUL", "surrogate", "too long", "link to itself", "unreadable"],
+)
 def test_a_trace_file_name_that_no_system_takes_is_refused(tmp_path, monkeypatch, name):
     """Whatever the file system says about a trace's name, the schedule is refused in one line."""
     (tmp_path / "loop").symlink_to("loop")
@@ -174,4 +230,7 @@ def test_a_trace_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
     """The size is looked at before the content."""
     monkeypatch.setattr(schedule_file, "LARGEST_TRACE_BYTES", 10)
     (tmp_path / "load.csv").write_text("0,5\n2,30\n4,5\n")
-    assert refusal(tmp_path, by_trace("load.csv")) == "experiments[0].events[0].shape.file: 'load.csv' has 13 bytes; expected at most 10"
+    assert (
+        refusal(tmp_path, by_trace("load.csv"))
+        == "experiments[0].events[0].shape.file: 'load.csv' has 13 bytes; expected at most 10"
+    )

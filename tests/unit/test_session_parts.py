@@ -1,4 +1,7 @@
-"""A session in parts, without load: who holds the machine, when it lets go, and what a dead logger leaves."""
+"""A session in parts, without load.
+
+Who holds the machine, when it lets go, and what a dead logger leaves.
+"""
 
 import os
 import signal
@@ -40,8 +43,13 @@ def is_free(folder):
 
 
 def test_machine_is_let_go_when_the_logger_does_not_start(session, tmp_path, monkeypatch):
-    """A failed start leaves nothing locked: the next try fails the same way and waits for nobody."""
-    monkeypatch.setattr(start, "start_child", lambda *_, **__: (_ for _ in ()).throw(OSError("no memory")))
+    """A failed start leaves nothing locked.
+
+    The next try fails the same way and waits for nobody.
+    """
+    monkeypatch.setattr(
+        start, "start_child", lambda *_, **__: (_ for _ in ()).throw(OSError("no memory"))
+    )
     for _ in range(2):
         with pytest.raises(OSError, match="no memory"):
             session.ensure_logger()
@@ -76,7 +84,10 @@ def test_a_process_is_killed_as_the_logger_only_where_it_is_one(session, is_regi
 
 
 def test_load_keeps_the_machine_taken_when_the_logger_is_gone(tmp_path):
-    """A worker has a share of the machine that its load inherits; a session that wants all of it waits, one more part does not queue."""
+    """A worker has a share of the machine that its load inherits.
+
+    A session that wants all of it waits, one more part does not queue.
+    """
     folders = [str(tmp_path)]
     logger, other = MachineLock(folders), MachineLock(folders)
     logger.take(shared_resources=RESOURCES)
@@ -95,7 +106,15 @@ def test_load_keeps_the_machine_taken_when_the_logger_is_gone(tmp_path):
 
 
 def test_trip_says_when_the_last_load_was_gone():
-    """From the last look that found the limit kept to the end of the last process; what is not known is not told."""
-    tripped = {"reason": "memory_available fell", "clean_s": 10.0, "killed_s": 10.06, "dead_s": 10.11}
+    """From the last look that found the limit kept to the end of the last process.
+
+    What is not known is not told.
+    """
+    tripped = {
+        "reason": "memory_available fell",
+        "clean_s": 10.0,
+        "killed_s": 10.06,
+        "dead_s": 10.11,
+    }
     assert _tripped_text(tripped) == "guard: memory_available fell; no load 110 ms after it at most"
     assert "not all load was gone a second later" in _tripped_text({**tripped, "dead_s": None})

@@ -18,7 +18,10 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(6)
 
 
 def kinks_s(shape, duration_s):
-    """Instants between which a shape is smooth enough for a Gauss rule: its jumps, bends, and quarters of its period."""
+    """Instants between which a shape is smooth enough for a Gauss rule.
+
+    Its jumps, bends, and quarters of its period.
+    """
     instants = {0.0, duration_s, *shape.discontinuities(duration_s)}
     if isinstance(shape, Trace):
         instants |= {t_s * shape.time_scale for t_s, _ in shape.points}
@@ -32,11 +35,14 @@ def integral(shape, t_s, duration_s):
     total = 0.0
     for start_s, end_s in pairwise([*(k for k in kinks_s(shape, duration_s) if k < t_s), t_s]):
         half_s = (end_s - start_s) / 2
-        total += half_s * sum(w * shape.level(start_s + half_s * (1 + x), duration_s) for x, w in zip(NODES, WEIGHTS, strict=True))
+        total += half_s * sum(
+            w * shape.level(start_s + half_s * (1 + x), duration_s)
+            for x, w in zip(NODES, WEIGHTS, strict=True)
+        )
     return total
 
 
-# -- properties of all --------------------------------------------------------------------------------------------------------
+# -- properties of all -----------------------------------------------------------------------------
 
 
 @given(any_shape(), DURATIONS_S, st.floats(0, 1))
@@ -50,7 +56,9 @@ def test_the_level_lies_within_the_extremes(shape, duration_s, share):
 def test_the_area_is_the_integral_of_the_level(shape, duration_s, share):
     """The area up to any moment equals a numeric integral of the level."""
     t_s = share * duration_s
-    assert shape.area(t_s, duration_s) == pytest.approx(integral(shape, t_s, duration_s), rel=1e-9, abs=1e-6)
+    assert shape.area(t_s, duration_s) == pytest.approx(
+        integral(shape, t_s, duration_s), rel=1e-9, abs=1e-6
+    )
 
 
 @given(any_shape(), DURATIONS_S)
@@ -90,7 +98,9 @@ def test_discontinuities_are_real_jumps(shape, duration_s):
     assert list(jumps_s) == sorted(set(jumps_s))
     for t_s in jumps_s:
         assert 0 < t_s < duration_s
-        assert abs(shape.level(t_s + 1e-7, duration_s) - shape.level(t_s - 1e-7, duration_s)) > (0 if isinstance(shape, Trace) else 1e-3)
+        assert abs(shape.level(t_s + 1e-7, duration_s) - shape.level(t_s - 1e-7, duration_s)) > (
+            0 if isinstance(shape, Trace) else 1e-3
+        )
 
 
 @given(any_shape(), DURATIONS_S, st.floats(0, 1))
@@ -123,7 +133,7 @@ def test_shapes_are_frozen_and_hashable(kind):
         setattr(shape, fields(shape)[0].name, 5)
 
 
-# -- each by itself -----------------------------------------------------------------------------------------------------------
+# -- each by itself --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -171,7 +181,13 @@ def test_a_shape_jumps_where_its_definition_does(shape, duration_s, jumps_s):
 
 @pytest.mark.parametrize(
     "shape",
-    [Square(5, 5, 2), Square(0, 5, 2, 0.0), Square(0, 5, 2, 1.0), Spikes(5, 0, 1, 20), Spikes(5, 20, 3, 20)],
+    [
+        Square(5, 5, 2),
+        Square(0, 5, 2, 0.0),
+        Square(0, 5, 2, 1.0),
+        Spikes(5, 0, 1, 20),
+        Spikes(5, 20, 3, 20),
+    ],
     ids=["equal levels", "duty 0", "duty 1", "no height", "as wide as its cell"],
 )
 def test_a_shape_that_never_jumps_tells_no_jumps(shape):
@@ -182,7 +198,12 @@ def test_a_shape_that_never_jumps_tells_no_jumps(shape):
 
 @pytest.mark.parametrize(
     "shape",
-    [Square(0, 1, 0.001), Spikes(0, 1, 0.0001, 60_000), Steps((0, 1) * 10_000), Trace(tuple((k / 1000, k % 2) for k in range(30_000)), None, "previous")],
+    [
+        Square(0, 1, 0.001),
+        Spikes(0, 1, 0.0001, 60_000),
+        Steps((0, 1) * 10_000),
+        Trace(tuple((k / 1000, k % 2) for k in range(30_000)), None, "previous"),
+    ],
 )
 def test_the_jumps_told_are_bounded(shape):
     """However often a shape jumps, at most 10,000 instants are told, the earliest."""
@@ -220,7 +241,10 @@ def test_a_long_square_keeps_its_edges():
         (shapes.spikes(0, 1, 1, 6), Spikes(0, 1, 1, 6, 0)),
         (shapes.leak(0, 1), Leak(0, 1)),
         (shapes.trace([[0, 1], [2, 3]]), Trace(((0, 1), (2, 3)))),
-        (shapes.trace(file="load.csv", interpolation="previous"), Trace((), "load.csv", "previous")),
+        (
+            shapes.trace(file="load.csv", interpolation="previous"),
+            Trace((), "load.csv", "previous"),
+        ),
     ],
 )
 def test_builders_make_the_shape(built, shape):
@@ -232,10 +256,22 @@ def test_json_names_are_those_of_the_format():
     """``from`` and ``level`` are written without the underscore that Python needs."""
     assert shapes.to_json(Ramp(0, 30)) == {"kind": "ramp", "from": 0, "to": 30}
     assert shapes.to_json(Constant(5)) == {"kind": "constant", "level": 5}
-    assert shapes.parameter_names("trace") == ("points", "file", "interpolation", "time_scale", "level_scale")
+    assert shapes.parameter_names("trace") == (
+        "points",
+        "file",
+        "interpolation",
+        "time_scale",
+        "level_scale",
+    )
 
 
 def test_json_leaves_out_what_is_not_there():
     """A trace by points names no file, one by file no points."""
-    assert shapes.to_json(shapes.trace(file="a.csv")) == {"kind": "trace", "file": "a.csv", "interpolation": "linear", "time_scale": 1.0, "level_scale": 1.0}
+    assert shapes.to_json(shapes.trace(file="a.csv")) == {
+        "kind": "trace",
+        "file": "a.csv",
+        "interpolation": "linear",
+        "time_scale": 1.0,
+        "level_scale": 1.0,
+    }
     assert shapes.to_json(shapes.trace([(0, 1)]))["points"] == [[0, 1]]

@@ -37,8 +37,12 @@ class Sensors:
         ):
             (folder / name).write_text(f"{text}\n")
         monkeypatch.setattr(slow_metrics, "keep", self.keep)
-        monkeypatch.setattr(slow_metrics, "power_zones", lambda: power_zones(str(folder / "powercap")))
-        monkeypatch.setattr(slow_metrics, "cpu_temperature_files", lambda: [("temp", math.nan), ("temp2", math.nan)])
+        monkeypatch.setattr(
+            slow_metrics, "power_zones", lambda: power_zones(str(folder / "powercap"))
+        )
+        monkeypatch.setattr(
+            slow_metrics, "cpu_temperature_files", lambda: [("temp", math.nan), ("temp2", math.nan)]
+        )
         monkeypatch.setattr(slow_metrics, "_FREQUENCY", "cpu{}")
         self.notes = Notes()
 
@@ -152,7 +156,9 @@ def test_half_of_the_packages_is_no_power(sensors):
         slow.refresh(float(second))
         watts.append(slow.power_watts)
     assert [None if math.isnan(value) else value for value in watts] == [3.0, 3.0, None, None, 3.0]
-    assert sensors.notes == ["the energy of package-1 cannot be read (the kernel lets root alone): power_watts is empty"]
+    assert sensors.notes == [
+        "the energy of package-1 cannot be read (the kernel lets root alone): power_watts is empty"
+    ]
 
 
 # -- sensors that answer rubbish -------------------------------------------------------------------
@@ -211,7 +217,9 @@ def test_a_line_that_vmstat_lacks_is_an_empty_cell(sensors, name):
     """A kernel without swap has no pswpin: its rate is empty and not 0, the others are measured."""
 
     def lacking(number):
-        return "\n".join(line for line in VMSTAT.format(number).splitlines() if not line.startswith(f"{name} "))
+        return "\n".join(
+            line for line in VMSTAT.format(number).splitlines() if not line.startswith(f"{name} ")
+        )
 
     sensors.put("vmstat", lacking(0))
     slow = sensors.start()
@@ -238,7 +246,9 @@ def test_a_second_without_vmstat_is_empty_and_so_is_the_one_after(sensors):
         slow.refresh(float(second))
         rates.append(slow.faults)
     assert [None if math.isnan(value) else value for value in rates] == [10.0, None, None, 10.0]
-    assert sensors.notes == ["swap and faults could not be read (Device or resource busy): its columns are empty"]
+    assert sensors.notes == [
+        "swap and faults could not be read (Device or resource busy): its columns are empty"
+    ]
 
 
 def test_notes_are_bounded():

@@ -1,4 +1,7 @@
-"""The sources of samples: /proc and psutil agree, and neither trips over counters that reset or things that come and go."""
+"""The sources of samples.
+
+/proc and psutil agree, and neither trips over counters that reset or things that come and go.
+"""
 
 import csv
 import errno
@@ -45,7 +48,11 @@ def machine(tmp_path):
 
 @pytest.fixture
 def names(machine):
-    return [metric.name for metric in columns(machine.possible_cpus) if metric.group not in ("identity", "contract", "probe", "self")]
+    return [
+        metric.name
+        for metric in columns(machine.possible_cpus)
+        if metric.group not in ("identity", "contract", "probe", "self")
+    ]
 
 
 @pytest.mark.parametrize("source_type", [ProcfsSource, PsutilSource])
@@ -68,9 +75,19 @@ def counters(source):
     now = source._read(0.0) if isinstance(source, PsutilSource) else source._read()
     found = {f"cpu {index}": value for index, value in enumerate(now.cpu)}
     found |= {f"events {index}": value for index, value in enumerate(now.events[:2])}
-    found |= {f"disk {name} {index}": value for name, fields in disks_of(source, now).items() for index, value in enumerate(fields)}
-    found |= {f"network {name} {index}": int(value) for name, fields in now.network.items() for index, value in enumerate(fields)}
-    return {name.replace("b'", "").replace("'", ""): value for name, value in found.items()} | {"loopback": now.loopback}
+    found |= {
+        f"disk {name} {index}": value
+        for name, fields in disks_of(source, now).items()
+        for index, value in enumerate(fields)
+    }
+    found |= {
+        f"network {name} {index}": int(value)
+        for name, fields in now.network.items()
+        for index, value in enumerate(fields)
+    }
+    return {name.replace("b'", "").replace("'", ""): value for name, value in found.items()} | {
+        "loopback": now.loopback
+    }
 
 
 def disks_of(source, now):
@@ -78,7 +95,10 @@ def disks_of(source, now):
     if isinstance(source, PsutilSource):
         return now.disk
     counters = {name: [int(value) for value in fields] for name, fields in now.disk.items()}
-    return {name: (read * 512, written * 512, reads, writes) for name, (reads, read, writes, written) in counters.items()}
+    return {
+        name: (read * 512, written * 512, reads, writes)
+        for name, (reads, read, writes, written) in counters.items()
+    }
 
 
 def test_proc_lies_between_two_readings_of_psutil(machine):
@@ -90,7 +110,8 @@ def test_proc_lies_between_two_readings_of_psutil(machine):
         before, ours, after = counters(reference), counters(procfs), counters(reference)
         for name, value in ours.items():
             unit = 1_000_000 / os.sysconf("SC_CLK_TCK") if name.startswith("cpu") else 1
-            # CPU times of a reading pass through seconds as floats in psutil: exact to a microsecond.
+            # CPU times of a reading pass through seconds as floats in psutil: exact to a
+            # microsecond.
             assert before[name] - 1 <= value * unit <= after[name] + 1, name
 
 
@@ -101,7 +122,9 @@ def test_gauges_agree_with_psutil(machine, names):
         source.start(0.0)
         rows.append(dict(zip(names, source.sample(1.0).cells, strict=True)))
     ours, theirs = rows
-    assert ours["memory_available_bytes"] == pytest.approx(theirs["memory_available_bytes"], rel=0.05)
+    assert ours["memory_available_bytes"] == pytest.approx(
+        theirs["memory_available_bytes"], rel=0.05
+    )
     assert ours["memory_cached_bytes"] == pytest.approx(theirs["memory_cached_bytes"], rel=0.05)
     assert ours["disk_used_percent"] == pytest.approx(theirs["disk_used_percent"], abs=0.5)
     assert ours["load15"] == pytest.approx(theirs["load15"], abs=0.1)
@@ -109,11 +132,13 @@ def test_gauges_agree_with_psutil(machine, names):
 
 def test_source_by_name(machine):
     """The default is /proc on Linux; psutil alone where it was asked for."""
-    made = {name: type(make_source(name, machine.to_json())) for name in ("auto", "procfs", "psutil")}
+    made = {
+        name: type(make_source(name, machine.to_json())) for name in ("auto", "procfs", "psutil")
+    }
     assert made == {"auto": ProcfsSource, "procfs": ProcfsSource, "psutil": PsutilSource}
 
 
-# -- counters that reset, things that come and go -------------------------------------------------------------------------------
+# -- counters that reset, things that come and go --------------------------------------------------
 
 
 STAT = """cpu  {total} 0 0 {idle} 0 0 0 0 0 0
@@ -127,14 +152,18 @@ softirq 1 2
 """
 DISK = "   8       0 {name} {reads} 0 {sectors} 5 {writes} 0 {written} 7 0 {busy} 9\n"
 NETWORK = (
-    "Inter-|   Receive                                                |  Transmit\n"
-    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n"
+    "Inter-|   Receive                                                |  Transmit\n face |bytes   "
+    " packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls"
+    " carrier compressed\n"
 )
 INTERFACE = "  {name}: {bytes} 1 0 0 0 0 0 0 {bytes} 1 0 0 0 0 0 0\n"
 
 
 LOADAVG = "0.5 0.4 0.3 1/100 4242\n"
-MEMINFO = "MemTotal: 1000000 kB\nMemFree: 1 kB\nMemAvailable:  500000 kB\nCached: 1 kB\nDirty: 0 kB\nWriteback: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"
+MEMINFO = (
+    "MemTotal: 1000000 kB\nMemFree: 1 kB\nMemAvailable:  500000 kB\nCached: 1 kB\nDirty: 0"
+    " kB\nWriteback: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"
+)
 
 
 class Machine:
@@ -148,12 +177,35 @@ class Machine:
         (folder / "meminfo").write_text(MEMINFO)
         self.write()
 
-    def write(self, *, cpus=(0, 1), busy=100, idle=100, events=1000, disks=(("sda", 10),), interfaces=(("eth0", 1000), ("lo", 5))):
+    def write(
+        self,
+        *,
+        cpus=(0, 1),
+        busy=100,
+        idle=100,
+        events=1000,
+        disks=(("sda", 10),),
+        interfaces=(("eth0", 1000), ("lo", 5)),
+    ):
         lines = "".join(f"cpu{number} {busy} 0 0 {idle} 0 0 0 0 0 0\n" for number in cpus)
-        self.put("stat", STAT.format(total=2 * busy, idle=2 * idle, cpus=lines, intr=events, ctxt=events, forks=events))
-        self.put("diskstats", "".join(DISK.format(name=name, reads=n, sectors=n, writes=n, written=n, busy=n) for name, n in disks))
+        self.put(
+            "stat",
+            STAT.format(
+                total=2 * busy, idle=2 * idle, cpus=lines, intr=events, ctxt=events, forks=events
+            ),
+        )
+        self.put(
+            "diskstats",
+            "".join(
+                DISK.format(name=name, reads=n, sectors=n, writes=n, written=n, busy=n)
+                for name, n in disks
+            ),
+        )
         (self.folder / "net").mkdir(exist_ok=True)
-        self.put("net/dev", NETWORK + "".join(INTERFACE.format(name=name, bytes=n) for name, n in interfaces))
+        self.put(
+            "net/dev",
+            NETWORK + "".join(INTERFACE.format(name=name, bytes=n) for name, n in interfaces),
+        )
 
     def put(self, name, text):
         """Write into the file that is there: its readers keep their descriptor."""
@@ -177,9 +229,15 @@ def keep_of(proc, names=()):
     """Return ``keep`` for a made-up /proc; further files by their names."""
 
     def keep(path, size_bytes=4096, *, has_records=False):
-        inside = str(proc.folder / names[path].decode()) if path in names else path.replace("/proc", str(proc.folder))
+        inside = (
+            str(proc.folder / names[path].decode())
+            if path in names
+            else path.replace("/proc", str(proc.folder))
+        )
         try:
-            kept = type("Kept", (Faulty,), {"unreadable": proc.unreadable})(inside, size_bytes, has_records=has_records)
+            kept = type("Kept", (Faulty,), {"unreadable": proc.unreadable})(
+                inside, size_bytes, has_records=has_records
+            )
             kept.read()
         except OSError:
             return None
@@ -201,10 +259,24 @@ def fake_proc(tmp_path, monkeypatch, machine):
     monkeypatch.setattr(procfs_source, "counted_disks", lambda _: frozenset({"sda", "sdb"}))
     for name in ("eth0", "eth1"):
         (tmp_path / "net" / name).mkdir(parents=True)
-    monkeypatch.setattr(procfs_source, "InterfaceWatch", lambda: InterfaceWatch(str(tmp_path / "net")))
+    monkeypatch.setattr(
+        procfs_source, "InterfaceWatch", lambda: InterfaceWatch(str(tmp_path / "net"))
+    )
     monkeypatch.setattr(procfs_source, "_names_in", lambda folder: next(new_names))
-    two = replace(machine, cpus=(0, 1), possible_cpus=(0, 1), cpu_capacity=2.0, scratch_device="sda", memory_total_bytes=2**30, memory_limit_bytes=2**30)
-    names = [metric.name for metric in columns((0, 1)) if metric.group not in ("identity", "contract", "probe", "self")]
+    two = replace(
+        machine,
+        cpus=(0, 1),
+        possible_cpus=(0, 1),
+        cpu_capacity=2.0,
+        scratch_device="sda",
+        memory_total_bytes=2**30,
+        memory_limit_bytes=2**30,
+    )
+    names = [
+        metric.name
+        for metric in columns((0, 1))
+        if metric.group not in ("identity", "contract", "probe", "self")
+    ]
 
     def make():
         source = ProcfsSource(two.to_json())
@@ -225,7 +297,13 @@ def made_up(fake_proc):
 def test_made_up_rates_are_right(made_up):
     """Half busy, and so many bytes a second."""
     proc, _, sample = made_up
-    proc.write(busy=150, idle=150, events=1500, disks=(("sda", 110),), interfaces=(("eth0", 2000), ("lo", 5)))
+    proc.write(
+        busy=150,
+        idle=150,
+        events=1500,
+        disks=(("sda", 110),),
+        interfaces=(("eth0", 2000), ("lo", 5)),
+    )
     row = sample(1.0)
     assert (row["cpu_percent"], row["cpu0_percent"]) == (50.0, 50.0)
     assert row["context_switches_per_s"] == 500.0
@@ -243,7 +321,10 @@ def test_pressure_is_of_the_time_between_its_own_readings(fake_proc, monkeypatch
     monkeypatch.setattr(procfs_source, "monotonic_s", lambda: next(read_s))
     source, sample = make()
     for total_us in (0, 1_200_000, 2_000_000):
-        proc.put("pressure/cpu", f"some avg10=0 avg60=0 avg300=0 total={total_us}\nfull avg10=0 total=0\n")
+        proc.put(
+            "pressure/cpu",
+            f"some avg10=0 avg60=0 avg300=0 total={total_us}\nfull avg10=0 total=0\n",
+        )
         if total_us == 0:
             source.start(0.0)
         else:
@@ -292,7 +373,11 @@ def test_counter_that_goes_back_is_an_empty_cell_and_a_note(made_up, change):
     proc, source, sample = made_up
     proc.write(busy=150, idle=150, **change)
     row = sample(1.0)
-    rates = {name: value for name, value in row.items() if name.endswith("_per_s") and not math.isnan(value)}
+    rates = {
+        name: value
+        for name, value in row.items()
+        if name.endswith("_per_s") and not math.isnan(value)
+    }
     assert all(value >= 0 for value in rates.values()), rates
     assert any("went back" in note for note in source.resets)
     assert row["cpu_percent"] == 50.0
@@ -456,7 +541,9 @@ def at_second(proc, second):
         (("sda", 10 + second),),
         (("eth0", 1000 + second), ("lo", 5)),
     )
-    proc.write(busy=count, idle=count, events=1000 * (second + 1), disks=disks, interfaces=interfaces)
+    proc.write(
+        busy=count, idle=count, events=1000 * (second + 1), disks=disks, interfaces=interfaces
+    )
     proc.put("loadavg", LOADAVG)
     proc.put("meminfo", MEMINFO)
     proc.put(
@@ -492,7 +579,9 @@ def test_what_cannot_be_read_any_more_costs_its_cells(fake_proc, name, fault):
         spoil(proc, name, fault)
         row = sample(float(second))
     for other, (columns_of_file, _) in FILES.items():
-        assert emptied(row, columns_of_file) == (list(columns_of_file) if other == name else []), other
+        assert emptied(row, columns_of_file) == (list(columns_of_file) if other == name else []), (
+            other
+        )
     assert [text for text in source.resets if FILES[name][1] in text]
     assert len(source.resets) <= 3
     proc.unreadable.clear()
@@ -542,7 +631,11 @@ def test_a_line_that_meminfo_lacks_is_an_empty_cell(made_up, line, lost):
     row = sample(1.0)
     every = [column for columns_of_line in MEMINFO_COLUMNS.values() for column in columns_of_line]
     assert emptied(row, every) == list(lost)
-    assert [text for text in source.resets if text.startswith("/proc/meminfo does not tell") and line in text]
+    assert [
+        text
+        for text in source.resets
+        if text.startswith("/proc/meminfo does not tell") and line in text
+    ]
 
 
 def test_a_disk_is_read_from_its_own_file_where_diskstats_shows_none(fake_proc, monkeypatch):
@@ -556,7 +649,9 @@ def test_a_disk_is_read_from_its_own_file_where_diskstats_shows_none(fake_proc, 
     )
     for second in (0, 1):
         for name, counts in files.items():
-            (proc.folder / name.decode()).write_text(f"{counts[second]} 0 0 0 {counts[second]} 0 0 0 0 0 0 0 0 0 0 0 0\n")
+            (proc.folder / name.decode()).write_text(
+                f"{counts[second]} 0 0 0 {counts[second]} 0 0 0 0 0 0 0 0 0 0 0 0\n"
+            )
         at_second(proc, second)
         proc.put("diskstats", "")
         if second == 0:
@@ -598,9 +693,16 @@ def test_what_psutil_cannot_say_costs_its_cells(machine, names, monkeypatch, nam
     source = PsutilSource(machine.to_json())
     source.start(0.0)
     monkeypatch.setattr(psutil, name, refuse)
-    rows = [dict(zip(names, source.sample(second).cells, strict=True)) for second in (1.0, 2.0, 3.0)]
+    rows = [
+        dict(zip(names, source.sample(second).cells, strict=True)) for second in (1.0, 2.0, 3.0)
+    ]
     assert emptied(rows[-1], ASKED[name]) == list(ASKED[name])
-    others = [column for other, lost in ASKED.items() if other not in (name, "cpu_freq", "swap_memory") for column in lost]
+    others = [
+        column
+        for other, lost in ASKED.items()
+        if other not in (name, "cpu_freq", "swap_memory")
+        for column in lost
+    ]
     assert not set(emptied(rows[-1], others)) - {"cpu0_percent", "cpu_percent"}
     assert len([text for text in source.resets if "could not be read" in text]) == bool(ASKED[name])
 
@@ -613,7 +715,11 @@ def test_psutil_without_disks_or_network_is_empty_and_says_so(machine, names, mo
     source = PsutilSource(machine.to_json())
     source.start(0.0)
     row = dict(zip(names, source.sample(1.0).cells, strict=True))
-    assert [name for name, value in row.items() if name.startswith(("disk_", "network_")) and not math.isnan(value)] == ["disk_used_percent"]
+    assert [
+        name
+        for name, value in row.items()
+        if name.startswith(("disk_", "network_")) and not math.isnan(value)
+    ] == ["disk_used_percent"]
     assert source.resets[:2] == [
         "psutil shows no block device: the disk rates are empty",
         "psutil shows no interface but loopback: network_* are empty",
@@ -650,7 +756,7 @@ def test_what_psutil_fills_with_zeros_is_empty(machine, names, monkeypatch):
     assert emptied(row, unknown) == unknown
 
 
-# -- within a control group's limits ----------------------------------------------------------------------------------------------
+# -- within a control group's limits ---------------------------------------------------------------
 
 
 class Group:
@@ -664,14 +770,22 @@ class Group:
         for name, content in files.items():
             self.put(name.replace("_", ".", 1), content)
         for module in (procfs, procfs_source):
-            monkeypatch.setattr(module, "ControlGroup", lambda: ControlGroup(str(self.folder), str(folder / "membership")))
+            monkeypatch.setattr(
+                module,
+                "ControlGroup",
+                lambda: ControlGroup(str(self.folder), str(folder / "membership")),
+            )
 
     def put(self, name, text):
         with open(self.folder / name, "w") as file:
             file.write(f"{text}\n")
 
     def use(self, usage_s, user_s=0.0):
-        self.put("cpu.stat", f"usage_usec {usage_s * 1e6:.0f}\nuser_usec {user_s * 1e6:.0f}\nsystem_usec {(usage_s - user_s) * 1e6:.0f}")
+        self.put(
+            "cpu.stat",
+            f"usage_usec {usage_s * 1e6:.0f}\nuser_usec {user_s * 1e6:.0f}\nsystem_usec"
+            f" {(usage_s - user_s) * 1e6:.0f}",
+        )
 
 
 @pytest.fixture
@@ -683,8 +797,13 @@ def ticking(monkeypatch):
 
 @pytest.mark.usefixtures("ticking")
 @pytest.mark.parametrize("source_type", [ProcfsSource, PsutilSource])
-def test_within_a_quota_cpu_is_what_the_group_used_of_it(tmp_path, monkeypatch, machine, names, source_type):
-    """Neighbours outside are neither busy nor background; bursts are not cut off; CPUs, steal and I/O wait are as everywhere."""
+def test_within_a_quota_cpu_is_what_the_group_used_of_it(
+    tmp_path, monkeypatch, machine, names, source_type
+):
+    """Neighbours outside are neither busy nor background; bursts are not cut off.
+
+    CPUs, steal and I/O wait are as everywhere.
+    """
     group = Group(tmp_path, monkeypatch, cpu_max="50000 100000")
     group.use(10.0)
     source = source_type(replace(machine, cpus=(0, 1), cpu_capacity=0.5).to_json())
@@ -704,27 +823,41 @@ def test_within_a_quota_cpu_is_what_the_group_used_of_it(tmp_path, monkeypatch, 
 
 @pytest.mark.usefixtures("ticking")
 @pytest.mark.parametrize("source_type", [ProcfsSource, PsutilSource])
-def test_a_group_whose_cpu_time_cannot_be_read_is_empty_and_said(tmp_path, monkeypatch, machine, names, source_type):
+def test_a_group_whose_cpu_time_cannot_be_read_is_empty_and_said(
+    tmp_path, monkeypatch, machine, names, source_type
+):
     """What is not measured is no share of the whole machine's."""
     Group(tmp_path, monkeypatch, cpu_max="50000 100000")
     source = source_type(replace(machine, cpus=(0, 1), cpu_capacity=0.5).to_json())
     source.start(0.0)
     row = dict(zip(names, source.sample(1.0).cells, strict=True))
-    assert all(math.isnan(row[name]) for name in ("cpu_percent", "cpu_user_percent", "cpu_system_percent"))
+    assert all(
+        math.isnan(row[name]) for name in ("cpu_percent", "cpu_user_percent", "cpu_system_percent")
+    )
     assert not math.isnan(row["cpu_steal_percent"])
     columns_of_it = "cpu_percent, its user and system share and cpu_background_percent are empty"
-    reason = "a CPU quota binds, and the CPU time of its control group cannot be read (cpuacct is mounted apart, or hidden)"
+    reason = (
+        "a CPU quota binds, and the CPU time of its control group cannot be read (cpuacct is"
+        " mounted apart, or hidden)"
+    )
     assert source.resets == [f"{columns_of_it}: {reason}"]
 
 
 @pytest.mark.usefixtures("ticking")
 @pytest.mark.parametrize("source_type", [ProcfsSource, PsutilSource])
-def test_parts_of_a_quota_have_no_cpu_figures_of_their_own(tmp_path, monkeypatch, machine, source_type):
+def test_parts_of_a_quota_have_no_cpu_figures_of_their_own(
+    tmp_path, monkeypatch, machine, source_type
+):
     """The group's account has no parts: their cells are empty, and a note says why."""
     group = Group(tmp_path, monkeypatch, cpu_max="50000 100000")
     group.use(1.0)
-    parts = [{"name": f"p{cpu}", "cpus": [cpu], "cpu_capacity": 0.25, "memory_limit_bytes": 1} for cpu in (0, 1)]
-    source = source_type({**replace(machine, cpus=(0, 1), cpu_capacity=0.5).to_json(), "parts_of": parts})
+    parts = [
+        {"name": f"p{cpu}", "cpus": [cpu], "cpu_capacity": 0.25, "memory_limit_bytes": 1}
+        for cpu in (0, 1)
+    ]
+    source = source_type(
+        {**replace(machine, cpus=(0, 1), cpu_capacity=0.5).to_json(), "parts_of": parts}
+    )
     source.start(0.0)
     sample = source.sample(1.0)
     assert all(math.isnan(value) for part in sample.parts for value in part[:3])
@@ -742,18 +875,28 @@ def test_without_a_quota_no_group_is_asked(made_up):
 
 @pytest.mark.parametrize("source_type", [ProcfsSource, PsutilSource])
 def test_memory_and_its_pages_are_the_group_s(tmp_path, monkeypatch, machine, names, source_type):
-    """Percent, used and available within the limit; cached, dirty and written-back pages of the group and not of the machine."""
-    stat = f"anon 5\nfile {40 * MIB}\nfile_dirty {3 * MIB}\nfile_writeback {2 * MIB}\ninactive_file {30 * MIB}\nslab_reclaimable {MIB}"
+    """Percent, used and available within the limit.
+
+    Cached, dirty and written-back pages of the group and not of the machine.
+    """
+    stat = (
+        f"anon 5\nfile {40 * MIB}\nfile_dirty {3 * MIB}\nfile_writeback {2 * MIB}\ninactive_file"
+        f" {30 * MIB}\nslab_reclaimable {MIB}"
+    )
     Group(tmp_path, monkeypatch, memory_high=100 * MIB, memory_current=50 * MIB, memory_stat=stat)
     source = source_type(replace(machine, memory_limit_bytes=100 * MIB).to_json())
     source.start(0.0)
     row = dict(zip(names, source.sample(1.0).cells, strict=True))
     assert row["memory_percent"] == pytest.approx(20.0)
-    assert (row["memory_used_bytes"], row["memory_available_bytes"], row["memory_cached_bytes"]) == (20 * MIB, 80 * MIB, 41 * MIB)
+    assert (
+        row["memory_used_bytes"],
+        row["memory_available_bytes"],
+        row["memory_cached_bytes"],
+    ) == (20 * MIB, 80 * MIB, 41 * MIB)
     assert (row["memory_dirty_bytes"], row["memory_writeback_bytes"]) == (3 * MIB, 2 * MIB)
 
 
-# -- the logger -------------------------------------------------------------------------------------------------------------------
+# -- the logger ------------------------------------------------------------------------------------
 
 
 class Constant:
@@ -777,7 +920,9 @@ def logger(tmp_path, machine):
     board, clock, path = Board.create(), FakeClock(1000.0), tmp_path / "dataset.csv"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     source = Constant(len(columns(machine.possible_cpus)) - OTHERS)
-    made = Logger({"interval_s": 0.1, "machine": machine.to_json()}, board, source, descriptor, clock)
+    made = Logger(
+        {"interval_s": 0.1, "machine": machine.to_json()}, board, source, descriptor, clock
+    )
     made.open()
     yield made, clock, source, path
     os.close(descriptor)
@@ -785,7 +930,10 @@ def logger(tmp_path, machine):
 
 
 def test_suspend_is_a_gap_that_is_marked(logger):
-    """CLOCK_MONOTONIC stands still while the machine sleeps: the slots that passed are missed ones, and a note says why."""
+    """CLOCK_MONOTONIC stands still while the machine sleeps.
+
+    The slots that passed are missed ones, and a note says why.
+    """
     made, clock, source, path = logger
     for asleep_s in (0.0, 0.0, 7.0, 0.0):
         clock.asleep_s += asleep_s
@@ -816,28 +964,47 @@ class Held:
         return procfs_source.Sample(percent, 0.0, 1.0, 1.0, (percent,) * self._cells)
 
 
-@pytest.mark.parametrize("held_s", [[0.0003] * 9, [0.0003, 0.152, 0.0003, 0.0003], [0.0003, 0.02, 0.2, 0.0003, 0.15]])
+@pytest.mark.parametrize(
+    "held_s", [[0.0003] * 9, [0.0003, 0.152, 0.0003, 0.0003], [0.0003, 0.02, 0.2, 0.0003, 0.15]]
+)
 def test_reading_that_was_held_up_is_taken_again(tmp_path, machine, held_s):
-    """No rate is of a longer time than its row: where the logger was held up between clock and counters, the row is taken later, and late."""
+    """No rate is of a longer time than its row.
+
+    Where the logger was held up between clock and counters, the row is taken later, and late.
+    """
     board, clock, path = Board.create(), FakeClock(1000.0), tmp_path / "d.csv"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         source = Held(len(columns(machine.possible_cpus)) - OTHERS, clock, held_s)
-        made = Logger({"interval_s": 0.1, "machine": machine.to_json()}, board, source, descriptor, clock)
+        made = Logger(
+            {"interval_s": 0.1, "machine": machine.to_json()}, board, source, descriptor, clock
+        )
         made.open()
         source.start(clock.monotonic_s())
         for _ in range(6):
             clock.sleep_until(made.next_s)
             made.sample()
         rows = list(csv.DictReader(path.read_text().splitlines()))
-        assert all(float(row["pressure_cpu_percent"]) == pytest.approx(100.0, abs=0.5) for row in rows)
+        assert all(
+            float(row["pressure_cpu_percent"]) == pytest.approx(100.0, abs=0.5) for row in rows
+        )
         assert (made.latest_s > 0.02) == (max(held_s) > 0.01)
     finally:
         os.close(descriptor)
         board.close(unlink=True)
 
 
-@pytest.mark.parametrize("error", [OSError(errno.EBUSY, "busy"), ValueError("<unknown>"), KeyError("x"), TypeError("x"), ZeroDivisionError("x")], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EBUSY, "busy"),
+        ValueError("<unknown>"),
+        KeyError("x"),
+        TypeError("x"),
+        ZeroDivisionError("x"),
+    ],
+    ids=repr,
+)
 def test_a_source_that_fails_as_a_whole_costs_rows_not_the_logger(logger, error):
     """What nobody thought of leaves rows with empty cells of the machine, and one note.
 
@@ -851,7 +1018,11 @@ def test_a_source_that_fails_as_a_whole_costs_rows_not_the_logger(logger, error)
         made.sample()
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [row["cpu_percent"] for row in rows] == ["1", "", "", "", "1"]
-    assert {row["memory_percent"] for row in rows[1:4]} == {row["cpu_background_percent"] for row in rows[1:4]} == {""}
+    assert (
+        {row["memory_percent"] for row in rows[1:4]}
+        == {row["cpu_background_percent"] for row in rows[1:4]}
+        == {""}
+    )
     assert [row["cpu_requested_percent"] for row in rows] == ["0"] * 5
     assert len([note for note in source.resets if note.startswith("a sample failed")]) == 1
 
@@ -876,10 +1047,20 @@ def test_only_writing_the_dataset_is_called_so(logger):
 
 @pytest.mark.parametrize("name", ["procfs", "psutil"])
 def test_sampling_makes_no_cycles(tmp_path, machine, name):
-    """The logger collects no garbage: neither rows of this machine, nor its account, nor plans that come and go leave anything to collect."""
+    """The logger collects no garbage.
+
+    Neither rows of this machine, nor its account, nor plans that come and go leave anything to
+    collect.
+    """
     board, clock = Board.create(), FakeClock(1000.0)
     descriptor = os.open(tmp_path / "d.csv", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    made = Logger({"interval_s": 0.1, "machine": machine.to_json()}, board, make_source(name, machine.to_json()), descriptor, clock)
+    made = Logger(
+        {"interval_s": 0.1, "machine": machine.to_json()},
+        board,
+        make_source(name, machine.to_json()),
+        descriptor,
+        clock,
+    )
     try:
         made.open()
         for number in range(40):
@@ -887,10 +1068,15 @@ def test_sampling_makes_no_cycles(tmp_path, machine, name):
                 gc.collect()
                 gc.disable()
             if number % 5 == 0:
-                slot = board.publish_plan({"experiment": "a", "begin_s": 0.0, "end_s": 1e9, "zero_s": 0.0, "events": []})
+                slot = board.publish_plan(
+                    {"experiment": "a", "begin_s": 0.0, "end_s": 1e9, "zero_s": 0.0, "events": []}
+                )
             clock.sleep_until(made.next_s)
             made.sample()
-            replace_json(str(tmp_path / "account.json"), {"histogram": {"counts": made.histogram}, "notes": ["x"] * 3})
+            replace_json(
+                str(tmp_path / "account.json"),
+                {"histogram": {"counts": made.histogram}, "notes": ["x"] * 3},
+            )
             if number % 5 == 4:
                 board.remove_plan(slot)
         assert gc.collect() == 0
@@ -900,14 +1086,25 @@ def test_sampling_makes_no_cycles(tmp_path, machine, name):
         board.close(unlink=True)
 
 
-@pytest.mark.parametrize(("interval_s", "late_s"), list(product([0.01, 0.1, 1.0], [0.0, 2.5, 40.0])))
+@pytest.mark.parametrize(
+    ("interval_s", "late_s"), list(product([0.01, 0.1, 1.0], [0.0, 2.5, 40.0]))
+)
 def test_late_samples_are_counted_not_made_up_for(tmp_path, machine, interval_s, late_s):
-    """After a stall the grid goes on where it stands: as many missed as slots passed, and no burst."""
+    """After a stall the grid goes on where it stands.
+
+    As many missed as slots passed, and no burst.
+    """
     board, clock = Board.create(), FakeClock(500.0)
     descriptor = os.open(tmp_path / "d.csv", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         source = Constant(len(columns(machine.possible_cpus)) - OTHERS)
-        made = Logger({"interval_s": interval_s, "machine": machine.to_json()}, board, source, descriptor, clock)
+        made = Logger(
+            {"interval_s": interval_s, "machine": machine.to_json()},
+            board,
+            source,
+            descriptor,
+            clock,
+        )
         made.open()
         for _ in range(3):
             clock.sleep_until(made.next_s)
@@ -936,18 +1133,24 @@ def test_counters_start_empty():
 
 @pytest.mark.parametrize(("number", "goes_on"), [(signal.SIGXCPU, True), (signal.SIGTERM, False)])
 def test_only_sigterm_ends_the_wait(number, goes_on):
-    """A runaway's SIGXCPU takes the logger out of its real-time class, and no more; SIGTERM ends it."""
+    """A runaway's SIGXCPU takes the logger out of its real-time class, and no more.
+
+    SIGTERM ends it.
+    """
     code = (
-        "import os, signal, sys, threading, time\n"
-        "from twin_harness.system.board import Board\nfrom twin_harness.telemetry.psutil_logger import _Watch\n"
-        "board = Board.create()\nwatch = _Watch(board, os.getppid())\nsignal.signal(signal.SIGXCPU, lambda *_: None)\n"
-        f"threading.Timer(0.1, os.kill, (os.getpid(), {int(number)})).start()\n"
-        "goes_on = watch.wait_until(time.monotonic() + 0.3)\nboard.close(unlink=True)\nprint(goes_on)\n"
+        "import os, signal, sys, threading, time\nfrom twin_harness.system.board import"
+        " Board\nfrom twin_harness.telemetry.psutil_logger import _Watch\nboard ="
+        " Board.create()\nwatch = _Watch(board, os.getppid())\nsignal.signal(signal.SIGXCPU,"
+        " lambda *_: None)\nthreading.Timer(0.1, os.kill, (os.getpid(),"
+        f" {int(number)})).start()\ngoes_on = watch.wait_until(time.monotonic() +"
+        " 0.3)\nboard.close(unlink=True)\nprint(goes_on)\n"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == str(goes_on)
+    assert subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip() == str(goes_on)
 
 
-# -- a filesystem that does not answer ------------------------------------------------------------------------------------------
+# -- a filesystem that does not answer -------------------------------------------------------------
 
 
 def test_scratch_that_does_not_answer_empties_its_column_alone(machine, monkeypatch, tmp_path):
@@ -962,7 +1165,10 @@ def test_scratch_that_does_not_answer_empties_its_column_alone(machine, monkeypa
         assert slow.processes > 0
         assert math.isnan(slow.disk_used_percent)
     (note,) = notes
-    assert note == (f"the filesystem of {tmp_path} has not answered since 10.0 s: disk_used_percent is empty, and so is probe_disk_ms, until it does")
+    assert (
+        note == f"the filesystem of {tmp_path} has not answered since 10.0 s: disk_used_percent is"
+        " empty, and so is probe_disk_ms, until it does"
+    )
 
 
 def test_scratch_that_cannot_be_read_for_a_moment_is_noted_once(machine, monkeypatch, tmp_path):
@@ -979,7 +1185,10 @@ def test_scratch_that_cannot_be_read_for_a_moment_is_noted_once(machine, monkeyp
     slow.refresh(12.0)
     assert slow.disk_used_percent > 0
     assert [note for note in notes if "space" in note] == [
-        f"the space of {folder} could not be read (No such file or directory): disk_used_percent is empty until it can be"
+        (
+            f"the space of {folder} could not be read (No such file or directory): disk_used_percent is"
+            " empty until it can be"
+        )
     ]
 
 
@@ -993,15 +1202,18 @@ def test_scratch_whose_space_nobody_can_ask_costs_its_column_alone(machine, monk
     assert math.isnan(slow.disk_used_percent)
     assert slow.processes > 0
     (note,) = [note for note in notes if "space" in note]
-    assert note == (
-        f"the space of {tmp_path} could not be read "
+    assert (
+        note == f"the space of {tmp_path} could not be read "
         "(the process that asks could not be started (Resource temporarily unavailable)): "
         "disk_used_percent is empty to the end"
     )
 
 
 def test_scratch_that_falls_silent_keeps_its_last_figure_for_two_seconds(machine, monkeypatch):
-    """A moment's silence is none; longer, what was so is not known any more, and it is again when the answer comes."""
+    """A moment's silence is none.
+
+    Longer, what was so is not known any more, and it is again when the answer comes.
+    """
     monkeypatch.setattr(slow_metrics, "monotonic_s", lambda: 10.0)
     slow = slow_metrics.SlowMetrics(machine.to_json(), Notes())
     slow._space.take(10.0)

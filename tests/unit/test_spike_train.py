@@ -17,13 +17,24 @@ draw = sys.modules[Spikes.__module__].draw
 def test_the_number_of_spikes_is_exact(shape, cells):
     """Any whole number of cells holds exactly that many spikes, whatever the seed."""
     duration_s = cells * shape.cell_s
-    assert shape.area(duration_s, duration_s) == pytest.approx(shape.base * duration_s + shape.height * shape.width_s * cells, rel=1e-9)
+    assert shape.area(duration_s, duration_s) == pytest.approx(
+        shape.base * duration_s + shape.height * shape.width_s * cells, rel=1e-9
+    )
 
 
 def test_a_seed_makes_the_same_spikes_on_every_machine():
     """The moments come from seed and index alone, by SplitMix64: these figures hold for ever."""
     edges_s = Spikes(0, 50, 1, 10, 7).discontinuities(18)
-    assert edges_s == pytest.approx((2.400747725553, 3.400747725553, 8.51574722000722, 9.51574722000722, 15.957058352677373, 16.95705835267737))
+    assert edges_s == pytest.approx(
+        (
+            2.400747725553,
+            3.400747725553,
+            8.51574722000722,
+            9.51574722000722,
+            15.957058352677373,
+            16.95705835267737,
+        )
+    )
     assert edges_s == Spikes(10, 20, 1, 10, 7).discontinuities(18)
     assert edges_s != Spikes(0, 50, 1, 10, 8).discontinuities(18)
 

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from twin_harness.system import storage
-from twin_harness.system.storage import NETWORK_BACKED, Mount, describe, mount_of, read_mounts, storage_of
+from twin_harness.system.storage import (
+    NETWORK_BACKED,
+    Mount,
+    describe,
+    mount_of,
+    read_mounts,
+    storage_of,
+)
 
 MOUNTINFO = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 23 22 0:20 / /proc rw shared:5 - proc proc rw
@@ -78,19 +85,27 @@ def on(monkeypatch, tmp_path, sysfs):
 
         def stat(path, *more, **named):
             status = real(path, *more, **named)
-            return os.stat_result((*status[:2], number, *status[3:])) if str(path) == str(folder) else status
+            return (
+                os.stat_result((*status[:2], number, *status[3:]))
+                if str(path) == str(folder)
+                else status
+            )
 
         monkeypatch.setattr(storage.os, "stat", stat)
         named = {name: name.removeprefix("/dev/") for name in source.split(":")}
         known = {f"/dev/{name}" for name in sysfs._numbers}
         whole = lambda name: storage._whole(sysfs._numbers[named[name]][1])  # noqa: E731 - a table in one line
-        monkeypatch.setattr(storage, "_device_of_file", lambda path: whole(path) if path in known else real_device_of(path))
+        monkeypatch.setattr(
+            storage,
+            "_device_of_file",
+            lambda path: whole(path) if path in known else real_device_of(path),
+        )
         return storage_of(str(folder))
 
     return look
 
 
-# -- mounts -------------------------------------------------------------------------------------------------------------------
+# -- mounts ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -113,10 +128,17 @@ def test_a_path_lies_on_its_nearest_mount(monkeypatch, path, kind, place):
     assert (found.kind, found.place) == (kind, place)
 
 
-@pytest.mark.parametrize(("escaped", "plain"), [("/a\\011b", "/a\tb"), ("/a\\134b", "/a\\b"), ("/a\\012b", "/a\nb"), ("/a\\043b", "/a#b")])
+@pytest.mark.parametrize(
+    ("escaped", "plain"),
+    [("/a\\011b", "/a\tb"), ("/a\\134b", "/a\\b"), ("/a\\012b", "/a\nb"), ("/a\\043b", "/a#b")],
+)
 def test_every_escape_of_a_mount_point_is_read(monkeypatch, escaped, plain):
     """Tabs, line breaks, backslashes and hashes in mount points are escaped like blanks."""
-    monkeypatch.setattr(storage, "read_text", lambda _: f"1 0 254:0 / / rw - ext4 /dev/vda rw\n2 1 0:9 / {escaped} rw - nfs x rw\n")
+    monkeypatch.setattr(
+        storage,
+        "read_text",
+        lambda _: f"1 0 254:0 / / rw - ext4 /dev/vda rw\n2 1 0:9 / {escaped} rw - nfs x rw\n",
+    )
     assert mount_of(plain, read_mounts()) == Mount(plain, "nfs", "x", "rw")
 
 
@@ -127,7 +149,7 @@ def test_without_mounts_nothing_is_known(monkeypatch, tmp_path):
     assert storage_of(str(tmp_path)).kind == ""
 
 
-# -- what is under them -------------------------------------------------------------------------------------------------------
+# -- what is under them ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "ramfs"])
@@ -169,7 +191,11 @@ def test_logical_volume_is_what_its_disks_are(on, sysfs):
     sysfs.add("md0", "sda2", "sdb")
     sysfs.add("dm-0", "md0")
     found = on("xfs", "/dev/dm-0", device="dm-0")
-    assert (found.device, found.backing, found.layers) == ("dm-0", "disk", "xfs on dm-0 on md0 on sda, sdb")
+    assert (found.device, found.backing, found.layers) == (
+        "dm-0",
+        "disk",
+        "xfs on dm-0 on md0 on sda, sdb",
+    )
 
 
 def test_logical_volume_over_memory_is_memory(on, sysfs):
@@ -192,8 +218,17 @@ def test_file_mounted_by_loop_is_what_keeps_the_file(on, sysfs, tmp_path):
     image = tmp_path / "shm" / "image"
     image.parent.mkdir()
     sysfs.add("loop0", backing_file=f"{image} (deleted)")
-    found = on("ext4", "/dev/loop0", device="loop0", others=(Mount(str(image.parent), "tmpfs", "tmpfs", "rw"),))
-    assert (found.device, found.backing, found.layers) == ("loop0", "memory", "ext4 on loop0 on tmpfs")
+    found = on(
+        "ext4",
+        "/dev/loop0",
+        device="loop0",
+        others=(Mount(str(image.parent), "tmpfs", "tmpfs", "rw"),),
+    )
+    assert (found.device, found.backing, found.layers) == (
+        "loop0",
+        "memory",
+        "ext4 on loop0 on tmpfs",
+    )
 
 
 def test_loop_file_out_of_sight_is_unknown(on, sysfs):
@@ -203,7 +238,9 @@ def test_loop_file_out_of_sight_is_unknown(on, sysfs):
     assert (found.device, found.backing) == ("loop0", "")
 
 
-@pytest.mark.parametrize(("kind", "source"), [("btrfs", "/dev/sda"), ("bcachefs", "/dev/sda"), ("f2fs", "/dev/sda")])
+@pytest.mark.parametrize(
+    ("kind", "source"), [("btrfs", "/dev/sda"), ("bcachefs", "/dev/sda"), ("f2fs", "/dev/sda")]
+)
 def test_anonymous_device_is_found_by_the_source_of_the_mount(on, sysfs, kind, source):
     """Filesystems that may span devices have a device number of no device."""
     sysfs.add("sda")
@@ -227,10 +264,22 @@ def test_bcachefs_over_two_disks_has_no_single_device(on, sysfs):
     assert (found.device, found.backing) == ("", "disk")
 
 
-@pytest.mark.parametrize(("kind", "source"), [("zfs", "pool/home"), ("fuse.mergerfs", "a:b"), ("fuse.portal", "/dev/fuse"), ("ubifs", "ubi0:root")])
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        ("zfs", "pool/home"),
+        ("fuse.mergerfs", "a:b"),
+        ("fuse.portal", "/dev/fuse"),
+        ("ubifs", "ubi0:root"),
+    ],
+)
 def test_what_cannot_be_known_is_said(on, kind, source):
     found = on(kind, source)
-    assert (found.device, found.backing, found.layers) == ("", "", f"{kind} on what cannot be seen from here")
+    assert (found.device, found.backing, found.layers) == (
+        "",
+        "",
+        f"{kind} on what cannot be seen from here",
+    )
 
 
 def test_overlay_is_what_keeps_its_upper_folder(on, tmp_path):
@@ -239,32 +288,52 @@ def test_overlay_is_what_keeps_its_upper_folder(on, tmp_path):
     upper.mkdir(parents=True)
     work.mkdir()
     options = f"rw,lowerdir=/lower,upperdir={upper.parent}/a\\,b,workdir={work},uuid=on"
-    found = on("overlay", "overlay", options, others=(Mount(str(upper.parent), "tmpfs", "tmpfs", "rw"),))
-    assert (found.kind, found.device, found.backing, found.layers) == ("overlay", "", "memory", "overlay on tmpfs")
+    found = on(
+        "overlay", "overlay", options, others=(Mount(str(upper.parent), "tmpfs", "tmpfs", "rw"),)
+    )
+    assert (found.kind, found.device, found.backing, found.layers) == (
+        "overlay",
+        "",
+        "memory",
+        "overlay on tmpfs",
+    )
 
 
-@pytest.mark.parametrize(("counted", "backing"), [((0, 4096), "disk"), ((8192, 8192), "memory"), ((None, None), "")])
+@pytest.mark.parametrize(
+    ("counted", "backing"), [((0, 4096), "disk"), ((8192, 8192), "memory"), ((None, None), "")]
+)
 def test_overlay_whose_upper_folder_is_out_of_sight_is_tried(on, monkeypatch, counted, backing):
     """As in a container: whether the kernel counts a direct write as I/O tells disk from memory."""
     counts = iter(counted)
     monkeypatch.setattr(storage, "_written_bytes", lambda _: next(counts))
     found = on("overlay", "overlay", "rw,upperdir=/host/upper,workdir=/host/work")
-    assert (found.backing, found.device, found.layers) == (backing, "", "overlay on what cannot be seen from here")
+    assert (found.backing, found.device, found.layers) == (
+        backing,
+        "",
+        "overlay on what cannot be seen from here",
+    )
 
 
 def test_io_account_is_read():
-    assert storage._written_bytes("read_bytes: 1\nwrite_bytes: 4096\ncancelled_write_bytes: 7\n") == 4096
+    assert (
+        storage._written_bytes("read_bytes: 1\nwrite_bytes: 4096\ncancelled_write_bytes: 7\n")
+        == 4096
+    )
     assert storage._written_bytes("") is None
 
 
-# -- this machine -------------------------------------------------------------------------------------------------------------
+# -- this machine ----------------------------------------------------------------------------------
 
 
 def test_this_machine_s_folder_is_described(tmp_path):
     """Links are followed, and the device is one that the kernel knows."""
     (tmp_path / "link").symlink_to(tmp_path)
     found = describe(str(tmp_path / "link"))
-    assert (found["path"], found["is_folder"], found["is_writable"]) == (str(tmp_path.resolve()), True, True)
+    assert (found["path"], found["is_folder"], found["is_writable"]) == (
+        str(tmp_path.resolve()),
+        True,
+        True,
+    )
     assert found["device"] == "" or Path(f"/sys/block/{found['device']}").exists()
 
 
@@ -276,7 +345,7 @@ def test_tmpfs_has_no_device():
     assert (storage_of("/dev/shm").device, storage_of("/dev/shm").backing) == ("", "memory")
 
 
-# -- filesystems that may fall silent ---------------------------------------------------------------
+# -- filesystems that may fall silent --------------------------------------------------------------
 
 SILENT = r"""22 1 254:0 / / rw - ext4 /dev/vda rw
 23 22 0:44 / {root}/net rw - nfs4 server:/export rw

@@ -22,14 +22,22 @@ def any_bounds(draw):
     min_events = draw(st.integers(1, 3))
     least_cpu = draw(st.none() | st.integers(1, 100))
     return Bounds(
-        stressors=tuple(draw(st.lists(st.sampled_from(["cpu", "memory", "disk"]), min_size=1, max_size=3, unique=True))),
+        stressors=tuple(
+            draw(
+                st.lists(
+                    st.sampled_from(["cpu", "memory", "disk"]), min_size=1, max_size=3, unique=True
+                )
+            )
+        ),
         shapes=tuple(draw(st.lists(st.sampled_from(SHAPES), min_size=1, unique=True))),
         min_events=min_events,
         max_events=min_events + draw(st.integers(0, 3)),
         overlap=draw(st.booleans()),
         max_duration_s=round(min_events * min_event_s + draw(st.integers(0, 100)) / 10, 1),
         min_event_s=min_event_s,
-        max_event_s=draw(st.none() | st.integers(0, 50).map(lambda tenths: round(min_event_s + tenths / 10, 1))),
+        max_event_s=draw(
+            st.none() | st.integers(0, 50).map(lambda tenths: round(min_event_s + tenths / 10, 1))
+        ),
         min_cpu_percent=least_cpu,
         max_cpu_percent=draw(st.integers(least_cpu or 1, 100)),
         max_memory_percent=draw(st.integers(1, 100)),
@@ -42,24 +50,41 @@ def test_experiments_stay_within_their_bounds(data):
     """Resources, number, lengths and levels of events are within the bounds, and events of one resource do not overlap."""
     bounds = data.draw(any_bounds())
     experiment = data.draw(experiments(bounds))
-    highest = {"cpu": bounds.max_cpu_percent, "memory": bounds.max_memory_percent, "disk": bounds.max_disk_bytes_per_s}
+    highest = {
+        "cpu": bounds.max_cpu_percent,
+        "memory": bounds.max_memory_percent,
+        "disk": bounds.max_disk_bytes_per_s,
+    }
     assert bounds.min_events <= len(experiment.events) <= bounds.max_events
     for event in experiment.events:
         assert event.stressor in bounds.stressors
-        assert bounds.min_event_s - 0.05 <= event.duration_s <= (bounds.max_event_s or bounds.max_duration_s) + 0.05
-        assert event.shape.kind in bounds.shapes or (event.shape.kind == "constant" and "steps" in bounds.shapes)
+        assert (
+            bounds.min_event_s - 0.05
+            <= event.duration_s
+            <= (bounds.max_event_s or bounds.max_duration_s) + 0.05
+        )
+        assert event.shape.kind in bounds.shapes or (
+            event.shape.kind == "constant" and "steps" in bounds.shapes
+        )
         assert event.end_s <= bounds.max_duration_s + 0.05
-        assert (event.start_s * 10, event.duration_s * 10) == pytest.approx((round(event.start_s * 10), round(event.duration_s * 10)))
+        assert (event.start_s * 10, event.duration_s * 10) == pytest.approx(
+            (round(event.start_s * 10), round(event.duration_s * 10))
+        )
         low, high = event.shape.extremes(event.duration_s)
         assert low >= -1e-9
         assert high <= highest[event.stressor] * (1 + 1e-9)
-        if event.stressor == "cpu" and bounds.min_cpu_percent and event.shape.kind != "spikes":  # spikes may come later than the event ends
+        if (
+            event.stressor == "cpu" and bounds.min_cpu_percent and event.shape.kind != "spikes"
+        ):  # spikes may come later than the event ends
             assert high >= bounds.min_cpu_percent - 0.011 * bounds.max_cpu_percent
     if not bounds.overlap:
         inorder = sorted(experiment.events, key=lambda event: event.start_s)
         assert all(first.end_s <= second.start_s + 1e-9 for first, second in pairwise(inorder))
     for stressor in bounds.stressors:
-        own = sorted((event for event in experiment.events if event.stressor == stressor), key=lambda event: event.start_s)
+        own = sorted(
+            (event for event in experiment.events if event.stressor == stressor),
+            key=lambda event: event.start_s,
+        )
         assert all(first.end_s <= second.start_s + 1e-9 for first, second in pairwise(own))
 
 
@@ -76,13 +101,28 @@ def test_drawn_schedules_are_schedules(schedule):
             {"colour": 1},
             f"random schedules: 'colour' is no bound; expected one of {BOUNDS}",
         ),
-        ({"stressors": ("gpu",)}, "random schedules: expected stressors out of cpu, memory, disk but got stressors=('gpu',)"),
-        ({"stressors": ()}, "random schedules: expected stressors out of cpu, memory, disk but got stressors=()"),
+        (
+            {"stressors": ("gpu",)},
+            (
+                "random schedules: expected stressors out of cpu, memory, disk but got"
+                " stressors=('gpu',)"
+            ),
+        ),
+        (
+            {"stressors": ()},
+            "random schedules: expected stressors out of cpu, memory, disk but got stressors=()",
+        ),
         ({"max_events": 0}, "random schedules: max_events=0 is out of range; expected "),
         ({"max_events": 2.5}, "random schedules: max_events=2.5 is out of range; expected "),
         ({"min_event_s": 9}, "random schedules: min_event_s=9 is out of range; expected "),
-        ({"max_cpu_percent": 101}, "random schedules: max_cpu_percent=101 is out of range; expected "),
-        ({"max_memory_percent": math.nan}, "random schedules: max_memory_percent=nan is out of range; expected "),
+        (
+            {"max_cpu_percent": 101},
+            "random schedules: max_cpu_percent=101 is out of range; expected ",
+        ),
+        (
+            {"max_memory_percent": math.nan},
+            "random schedules: max_memory_percent=nan is out of range; expected ",
+        ),
         ({"lead_s": -1}, "random schedules: lead_s=-1 is out of range; expected "),
     ],
 )
@@ -114,7 +154,7 @@ def test_bounds_that_are_accepted_can_be_drawn_from(bounds):
     assert len(drawn) == 20
 
 
-# -- schedules by seed --------------------------------------------------------------------------------------------------------
+# -- schedules by seed -----------------------------------------------------------------------------
 
 
 def test_a_seed_makes_the_same_experiments():
@@ -145,26 +185,48 @@ def test_a_bad_number_of_experiments_is_refused(n):
     """The message names the number and its type."""
     with pytest.raises(InvalidInput) as caught:
         make_schedule.draw_experiments(n, 0)
-    assert str(caught.value) == f"random schedules: expected n from 1 to 10000 but got n={n!r} (type={type(n).__name__})"
+    assert (
+        str(caught.value)
+        == f"random schedules: expected n from 1 to 10000 but got n={n!r} (type={type(n).__name__})"
+    )
 
 
 def test_narrow_bounds_repeat_what_there_is():
     """When there are fewer different experiments than asked for, the number is still right."""
-    drawn = make_schedule.draw_experiments(8, 0, stressors=("memory",), max_events=1, max_memory_percent=1, max_duration_s=2, min_event_s=2)
+    drawn = make_schedule.draw_experiments(
+        8,
+        0,
+        stressors=("memory",),
+        max_events=1,
+        max_memory_percent=1,
+        max_duration_s=2,
+        min_event_s=2,
+    )
     assert len(drawn) == 8
 
 
 def test_a_random_schedule_tells_how_it_was_made():
     """Generator, arguments and seed stand in the file."""
     schedule = make_schedule.random(2, 5, max_cpu_percent=30)
-    assert (schedule.seed, schedule.generator["name"], schedule.generator["arguments"]) == (5, "random", {"n": 2, "max_cpu_percent": 30})
+    assert (schedule.seed, schedule.generator["name"], schedule.generator["arguments"]) == (
+        5,
+        "random",
+        {"n": 2, "max_cpu_percent": 30},
+    )
 
 
 def test_a_grid_is_every_combination():
     """Two levels of two resources are four experiments, and a level of 0 leaves its resource out."""
     schedule = make_schedule.grid(cpu_percent=(0, 50), memory_percent=(0, 10), duration_s=5)
-    assert [experiment.name for experiment in schedule.experiments] == ["cpu 0 memory 0", "cpu 0 memory 10", "cpu 50 memory 0", "cpu 50 memory 10"]
-    assert [[event.stressor for event in experiment.events] for experiment in schedule.experiments] == [[], ["memory"], ["cpu"], ["cpu", "memory"]]
+    assert [experiment.name for experiment in schedule.experiments] == [
+        "cpu 0 memory 0",
+        "cpu 0 memory 10",
+        "cpu 50 memory 0",
+        "cpu 50 memory 10",
+    ]
+    assert [
+        [event.stressor for event in experiment.events] for experiment in schedule.experiments
+    ] == [[], ["memory"], ["cpu"], ["cpu", "memory"]]
     assert {experiment.duration_s for experiment in schedule.experiments} == {7.0}
 
 
@@ -185,7 +247,11 @@ def test_a_grid_of_nothing_is_refused():
     """The message names the arguments."""
     with pytest.raises(InvalidInput) as caught:
         make_schedule.grid()
-    assert str(caught.value) == "grid: no levels given; expected at least one of cpu_percent, memory_percent, disk_bytes_per_s"
+    assert (
+        str(caught.value)
+        == "grid: no levels given; expected at least one of cpu_percent, memory_percent,"
+        " disk_bytes_per_s"
+    )
 
 
 def test_profile_for_models_is_there_by_name():
@@ -196,8 +262,11 @@ def test_profile_for_models_is_there_by_name():
 
 def test_old_seeds_draw_the_old_experiments():
     """What a seed draws by default is a promise to those who wrote it down."""
-    (first, second) = make_schedule.draw_experiments(2, 3)
-    assert [(event.stressor, event.start_s, event.duration_s, event.shape.kind) for event in first.events] == [
+    first, second = make_schedule.draw_experiments(2, 3)
+    assert [
+        (event.stressor, event.start_s, event.duration_s, event.shape.kind)
+        for event in first.events
+    ] == [
         ("memory", 4.8, 2.3, "constant"),
         ("cpu", 4.5, 2.9, "sine"),
     ]

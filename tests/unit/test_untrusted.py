@@ -1,4 +1,7 @@
-"""A schedule file from anybody: whatever stands in it, one sentence and exit 2, or a schedule; never a traceback, never more than it takes."""
+"""A schedule file from anybody: whatever stands in it, one sentence and exit 2, or a schedule.
+
+Never a traceback, never more than it takes.
+"""
 
 import copy
 import json
@@ -17,13 +20,52 @@ from twin_harness.shapes.shape import leak, ramp, sine, spikes, square, steps, t
 CASES, COMMANDS = 1_000, 20
 MOST_BYTES, MOST_S = 200 * 2**20, 5.0
 VALID = Schedule.of(
-    plan(cpu(ramp(0, 80), duration_s=8), memory(steps([1, 2]), duration_s=5), disk(square(1e6, 2e6, 2), duration_s=4), name="one", tolerance="5%"),
-    plan(cpu(sine(20, 10, 2), duration_s=3), memory(leak(1, 0.1), duration_s=5), disk(spikes(1e6, 1e6, 0.5, 30), duration_s=4), name="two", settle_s=3.0),
-    plan(cpu(trace([(0, 1), (2, 5)]), duration_s=3), command(["true"], duration_s=1), name="three", share=True),
+    plan(
+        cpu(ramp(0, 80), duration_s=8),
+        memory(steps([1, 2]), duration_s=5),
+        disk(square(1e6, 2e6, 2), duration_s=4),
+        name="one",
+        tolerance="5%",
+    ),
+    plan(
+        cpu(sine(20, 10, 2), duration_s=3),
+        memory(leak(1, 0.1), duration_s=5),
+        disk(spikes(1e6, 1e6, 0.5, 30), duration_s=4),
+        name="two",
+        settle_s=3.0,
+    ),
+    plan(
+        cpu(trace([(0, 1), (2, 5)]), duration_s=3),
+        command(["true"], duration_s=1),
+        name="three",
+        share=True,
+    ),
 ).to_json()
 NASTY = [
-    *(None, True, -1, 0, 1e308, -1e308, 2**70, "", "x" * 10_000, "\x00", "\u202e", "../../etc/passwd", "/dev/zero", [], {}, [[]]),
-    *({"kind": "trace", "file": "/dev/zero"}, {"kind": "constant", "level": float("inf")}, "NaN", {"kind": "steps", "levels": [1] * 20_000}),
+    *(
+        None,
+        True,
+        -1,
+        0,
+        1e308,
+        -1e308,
+        2**70,
+        "",
+        "x" * 10_000,
+        "\x00",
+        "\u202e",
+        "../../etc/passwd",
+        "/dev/zero",
+        [],
+        {},
+        [[]],
+    ),
+    *(
+        {"kind": "trace", "file": "/dev/zero"},
+        {"kind": "constant", "level": float("inf")},
+        "NaN",
+        {"kind": "steps", "levels": [1] * 20_000},
+    ),
     *({"a": {"b": {"c": []}}}, "<script>", "$(reboot)", "%s%n", [1] * 5_000),
 ]
 
@@ -36,7 +78,13 @@ def nasty(chance):
 def places(value, path=()):
     """Return the path of every value within plain data."""
     found = [path]
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, inner in items:
         found += places(inner, (*path, key))
     return found
@@ -68,7 +116,11 @@ def mutated(chance):
         else:
             del owner[path[-1]]
     text = json.dumps(data)
-    return (text if kind < 5 else text.replace("1.0", chance.choice(["NaN", "1e999", "Infinity", "1" * 5_000]), 2)).encode()
+    return (
+        text
+        if kind < 5
+        else text.replace("1.0", chance.choice(["NaN", "1e999", "Infinity", "1" * 5_000]), 2)
+    ).encode()
 
 
 def refusal(path):
@@ -109,13 +161,18 @@ sys.exit(code)
 
 @pytest.mark.parametrize("part", range(4))
 def test_command_refuses_without_a_traceback(tmp_path, part):
-    """The same through ``twin schedule check``, under an address-space limit: exit 0, 1 or 2, one line each, little memory."""
+    """The same through ``twin schedule check``, under an address-space limit.
+
+    Exit 0, 1 or 2, one line each, little memory.
+    """
     chance = random.Random(part)
     for number in range(COMMANDS // 4):
         path = tmp_path / f"{number}.json"
         path.write_bytes(mutated(chance))
         words = [sys.executable, "-c", SCRIPT, "schedule", "check", str(path)]
-        process = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+        process = subprocess.run(
+            words, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+        )
         message = process.stderr
         assert process.returncode in (0, 1, 2), message
         assert "Traceback" not in message

@@ -13,11 +13,22 @@ from twin_harness.session.config import TwinConfig
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
 
 
-@given(st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True), TEXTS.map(str.strip), max_size=4))
+@given(
+    st.dictionaries(
+        st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True),
+        TEXTS.map(str.strip),
+        max_size=4,
+    )
+)
 def test_what_is_written_is_read(environment):
-    """Any variables come back as they were, commas escaped; also through the configuration of a worker."""
+    """Any variables come back as they were, commas escaped.
+
+    Also through the configuration of a worker.
+    """
     written = ",".join(f"{key}={value}".replace(",", "\\,") for key, value in environment.items())
-    if "\\\\," in written.replace("\\,", "\\\\,") and any(value.endswith("\\") for value in environment.values()):
+    if "\\\\," in written.replace("\\,", "\\\\,") and any(
+        value.endswith("\\") for value in environment.values()
+    ):
         return  # a backslash before a comma is not written in this way
     variants = parse_variants(["base:", f"candidate:{written}"])
     assert variants[1].environ == environment
@@ -50,7 +61,15 @@ def test_values_are_stored_nowhere():
     config = TwinConfig(variants=(Variant("a"), Variant("b", (("KEY", "s3cret"),))))
     assert "s3cret" not in json.dumps(config.to_record())
     assert "sha256:" in json.dumps(config.to_record())
-    assert "s3cret" not in repr(config)  # tracebacks show arguments, and are stored in JUnit and Allure
+    assert "s3cret" not in repr(
+        config
+    )  # tracebacks show arguments, and are stored in JUnit and Allure
     assert hide_variants(["-o", "twin_variant=b:KEY=s3cret"]) == ["-o", "twin_variant=***"]
     words = ["-q", "--twin-variant", "a:", "--twin-variant=b:KEY=s3cret,OTHER=x y", "tests"]
-    assert hide_variants(words) == ["-q", "--twin-variant", "a:", "--twin-variant=b:KEY=***,OTHER=***", "tests"]
+    assert hide_variants(words) == [
+        "-q",
+        "--twin-variant",
+        "a:",
+        "--twin-variant=b:KEY=***,OTHER=***",
+        "tests",
+    ]

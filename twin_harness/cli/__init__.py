@@ -17,7 +17,14 @@ from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, complain
 from twin_harness.cli.predicting import add_predicting
 from twin_harness.cli.schedules import add_schedule
 from twin_harness.cli.settings import LOAD, SENSOR, add_settings
-from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, UnreadableRun, advise, in_a_line
+from twin_harness.errors import (
+    HarnessFailure,
+    InvalidInput,
+    TwinError,
+    UnreadableRun,
+    advise,
+    in_a_line,
+)
 from twin_harness.system.support import lack_of_support
 
 if TYPE_CHECKING:
@@ -62,54 +69,179 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(
-        name: str, run: Callable[[argparse.Namespace], int], text: str, settings: Sequence[str] = (), *, example: str = "", has_json: bool = True
+        name: str,
+        run: Callable[[argparse.Namespace], int],
+        text: str,
+        settings: Sequence[str] = (),
+        *,
+        example: str = "",
+        has_json: bool = True,
     ) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text, epilog=example, formatter_class=argparse.RawDescriptionHelpFormatter)
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=example,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         command.set_defaults(run_command=run)
         if has_json:
             command.add_argument("--json", action="store_true", help="machine output on stdout")
         add_settings(command, settings)
         return command
 
-    add("doctor", upkeep.doctor, "what this machine permits, and what will be poorer for it", ("scratch-dir",))
-    stress = add("stress", loads.stress, "put one load on one resource", LOAD, example=_STRESS_EXAMPLES)
+    add(
+        "doctor",
+        upkeep.doctor,
+        "what this machine permits, and what will be poorer for it",
+        ("scratch-dir",),
+    )
+    stress = add(
+        "stress", loads.stress, "put one load on one resource", LOAD, example=_STRESS_EXAMPLES
+    )
     stress.set_defaults(has_work=True)
-    stress.add_argument("resource", help="cpu, memory, disk, command (then -- and the program), or a stressor that an installed project brings")
-    stress.add_argument("--level", type=float, help="percent for cpu and memory, bytes per second for disk")
-    stress.add_argument("--shape", metavar="JSON", help='a load shape, e.g. \'{"kind": "ramp", "from": 0, "to": 80}\'')
-    stress.add_argument("--duration", type=float, default=10.0, metavar="SECONDS", help="how long (default: 10)")
-    stress.add_argument("--unit", metavar="UNIT", help="unit of the level: percent, bytes, bytes_per_s, operations_per_s")
-    stress.add_argument("--options", metavar="JSON", help='options of the event, e.g. \'{"operation": "read"}\'')
+    stress.add_argument(
+        "resource",
+        help=(
+            "cpu, memory, disk, command (then -- and the program), or a stressor that an installed"
+            " project brings"
+        ),
+    )
+    stress.add_argument(
+        "--level", type=float, help="percent for cpu and memory, bytes per second for disk"
+    )
+    stress.add_argument(
+        "--shape",
+        metavar="JSON",
+        help='a load shape, e.g. \'{"kind": "ramp", "from": 0, "to": 80}\'',
+    )
+    stress.add_argument(
+        "--duration", type=float, default=10.0, metavar="SECONDS", help="how long (default: 10)"
+    )
+    stress.add_argument(
+        "--unit",
+        metavar="UNIT",
+        help="unit of the level: percent, bytes, bytes_per_s, operations_per_s",
+    )
+    stress.add_argument(
+        "--options", metavar="JSON", help='options of the event, e.g. \'{"operation": "read"}\''
+    )
     example = "example: twin log --interval 0.1 --duration 60 --out metrics.csv"
-    log = add("log", upkeep.log, "sample this machine: a table, or CSV", SENSOR, example=example, has_json=False)
-    log.add_argument("--duration", type=float, default=None, metavar="SECONDS", help="how long (default: until Ctrl-C)")
-    log.add_argument("--out", metavar="FILE", help="a CSV file to make (default: a table on a terminal, CSV on stdout elsewhere)")
-    overhead = add("overhead", upkeep.overhead, "measure what logger and probes cost this machine", SENSOR, example="example: twin overhead --rounds 10")
-    overhead.add_argument("--rounds", type=int, default=10, help="rounds of three blocks, two without the harness and one with it, 6 or more (default: 10)")
-    overhead.add_argument("--block", type=float, default=2.0, metavar="SECONDS", help="length of a block (default: 2)")
+    log = add(
+        "log",
+        upkeep.log,
+        "sample this machine: a table, or CSV",
+        SENSOR,
+        example=example,
+        has_json=False,
+    )
+    log.add_argument(
+        "--duration",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="how long (default: until Ctrl-C)",
+    )
+    log.add_argument(
+        "--out",
+        metavar="FILE",
+        help="a CSV file to make (default: a table on a terminal, CSV on stdout elsewhere)",
+    )
+    overhead = add(
+        "overhead",
+        upkeep.overhead,
+        "measure what logger and probes cost this machine",
+        SENSOR,
+        example="example: twin overhead --rounds 10",
+    )
+    overhead.add_argument(
+        "--rounds",
+        type=int,
+        default=10,
+        help=(
+            "rounds of three blocks, two without the harness and one with it, 6 or more"
+            " (default: 10)"
+        ),
+    )
+    overhead.add_argument(
+        "--block", type=float, default=2.0, metavar="SECONDS", help="length of a block (default: 2)"
+    )
     add_schedule(add)
     add_gate(add)
     add_predicting(add)
-    run = add("run", loads.run, "run every experiment of a schedule", (*LOAD, "report-dir", "no-report"), example="example: twin run data/latest/schedule.json")
+    run = add(
+        "run",
+        loads.run,
+        "run every experiment of a schedule",
+        (*LOAD, "report-dir", "no-report"),
+        example="example: twin run data/latest/schedule.json",
+    )
     run.set_defaults(has_work=True)
     run.add_argument("schedule", help="a schedule.json")
-    run.add_argument("--parallel", type=int, default=1, metavar="N", help="up to N at once of those that share the machine (default: 1)")
+    run.add_argument(
+        "--parallel",
+        type=int,
+        default=1,
+        metavar="N",
+        help="up to N at once of those that share the machine (default: 1)",
+    )
     _add_clean(add)
-    runs = add("runs", upkeep.runs, "list runs: when, how they went, what they hold", example="example: twin runs")
-    runs.add_argument("--data-dir", default="data", metavar="DIR", help="where run folders are (default: data)")
-    check = add("validate", upkeep.validate, "every fault of a run's dataset, in one table", example="example: twin validate data/latest")
+    runs = add(
+        "runs",
+        upkeep.runs,
+        "list runs: when, how they went, what they hold",
+        example="example: twin runs",
+    )
+    runs.add_argument(
+        "--data-dir", default="data", metavar="DIR", help="where run folders are (default: data)"
+    )
+    check = add(
+        "validate",
+        upkeep.validate,
+        "every fault of a run's dataset, in one table",
+        example="example: twin validate data/latest",
+    )
     check.set_defaults(has_work=True)  # its verdict
     check.add_argument("run", help="a run folder")
-    merge = add("merge", upkeep.merge, "many runs as one partitioned Parquet dataset", example="example: twin merge data/2026* --out merged")
+    merge = add(
+        "merge",
+        upkeep.merge,
+        "many runs as one partitioned Parquet dataset",
+        example="example: twin merge data/2026* --out merged",
+    )
     merge.add_argument("run", nargs="+", help="run folders")
-    merge.add_argument("--out", required=True, metavar="DIR", help="the dataset's folder, which must not exist")
-    report = add("report", upkeep.report, "render the EDA report of a run", example="example: twin report data/latest", has_json=False)
+    merge.add_argument(
+        "--out", required=True, metavar="DIR", help="the dataset's folder, which must not exist"
+    )
+    report = add(
+        "report",
+        upkeep.report,
+        "render the EDA report of a run",
+        example="example: twin report data/latest",
+        has_json=False,
+    )
     report.set_defaults(has_work=True)
     report.add_argument("run", help="a run folder")
     report.add_argument("--out", metavar="DIR", help="where it goes (default: reports/<run-id>)")
-    allure = add("allure", upkeep.allure, "render and open the Allure report of the last session", example="example: twin allure --no-open", has_json=False)
-    allure.add_argument("--results", default="reports/allure-results", metavar="DIR", help="what pytest wrote (default: reports/allure-results)")
-    allure.add_argument("--out", default="reports/allure", metavar="DIR", help="where the report goes (default: reports/allure)")
+    allure = add(
+        "allure",
+        upkeep.allure,
+        "render and open the Allure report of the last session",
+        example="example: twin allure --no-open",
+        has_json=False,
+    )
+    allure.add_argument(
+        "--results",
+        default="reports/allure-results",
+        metavar="DIR",
+        help="what pytest wrote (default: reports/allure-results)",
+    )
+    allure.add_argument(
+        "--out",
+        default="reports/allure",
+        metavar="DIR",
+        help="where the report goes (default: reports/allure)",
+    )
     allure.add_argument("--no-open", action="store_true", help="render it, and open nothing")
     return parser
 
@@ -132,7 +264,8 @@ def _run(parsed: argparse.Namespace) -> int:
     """Run a command where the system and the installation have what it needs.
 
     Raises:
-        HarnessFailure: they lack a module, or a name of ``os`` or ``signal``, as Windows and macOS do.
+        HarnessFailure: they lack a module, or a name of ``os`` or ``signal``, as Windows and macOS
+            do.
     """
     try:
         return int(parsed.run_command(parsed))
@@ -140,7 +273,10 @@ def _run(parsed: argparse.Namespace) -> int:
         reason = lack_of_support(f"twin {parsed.command}")
         if not reason and isinstance(error, AttributeError):
             raise
-        msg = reason or f"twin {parsed.command}: {in_a_line(error)}; look at what is installed (pip check)"
+        msg = (
+            reason
+            or f"twin {parsed.command}: {in_a_line(error)}; look at what is installed (pip check)"
+        )
         raise HarnessFailure(msg) from error
 
 
@@ -195,7 +331,9 @@ def _run_command(parsed: argparse.Namespace) -> int:
     """Run a command, and make of what is raised a sentence and an exit code, and of a warning a sentence."""
     show = warnings.showwarning
     warnings.showwarning = lambda message, category, *rest, **more: (
-        complain(str(message)) if category is UserWarning else show(message, category, *rest, **more)
+        complain(str(message))
+        if category is UserWarning
+        else show(message, category, *rest, **more)
     )
     try:
         return _run(parsed)

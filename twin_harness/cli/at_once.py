@@ -1,7 +1,10 @@
-"""``twin run --parallel N``: experiments that share the machine, up to N at once, each in a process of its own.
+"""``twin run --parallel N``.
 
-The processes join the session as workers of pytest-xdist do: they take turns on the machine, and those experiments overlap that have ``share`` and use other
-resources. Each takes the next experiment of the file that nobody has.
+Experiments that share the machine, up to N at once, each in a process of its own.
+
+The processes join the session as workers of pytest-xdist do: they take turns on the machine, and
+those experiments overlap that have ``share`` and use other resources. Each takes the next
+experiment of the file that nobody has.
 """
 
 from __future__ import annotations
@@ -29,7 +32,12 @@ MOST_AT_ONCE = 64
 _PATIENCE_S = 10.0
 
 
-def run_at_once(session: Session, planned: Sequence[tuple[Experiment, dict[str, Any] | None]], at_once: int, tell: Callable[[str], None]) -> tuple[int, int]:
+def run_at_once(
+    session: Session,
+    planned: Sequence[tuple[Experiment, dict[str, Any] | None]],
+    at_once: int,
+    tell: Callable[[str], None],
+) -> tuple[int, int]:
     """Run experiments in up to ``at_once`` processes, and return the worst exit code and how many were UNDECIDED.
 
     Args:
@@ -45,10 +53,15 @@ def run_at_once(session: Session, planned: Sequence[tuple[Experiment, dict[str, 
         "generators": [generator for _, generator in planned],
     }
     session.admission.release()
-    words = [sys.executable, "-P", "-m", "twin_harness.cli.at_once"]  # -P: no module of the working folder takes the place of one of ours
+    words = [
+        sys.executable,
+        "-P",
+        "-m",
+        "twin_harness.cli.at_once",
+    ]  # -P: no module of the working folder takes the place of one of ours
     pipe, code, undecided = subprocess.PIPE, OK, 0
     workers = [
-        subprocess.Popen([*words, f"w{number}"], stdin=pipe, stdout=pipe, start_new_session=True)  # noqa: S603 - ourselves
+        subprocess.Popen([*words, f"w{number}"], stdin=pipe, stdout=pipe, start_new_session=True)
         for number in range(at_once)
     ]
     try:
@@ -64,9 +77,13 @@ def run_at_once(session: Session, planned: Sequence[tuple[Experiment, dict[str, 
                 tell(told["message"])
             if worker.wait() != OK:
                 code = max(code, FAILED)
-                session.lose(f"a process of --parallel ended with {worker.returncode}; its experiment has no end")
+                session.lose(
+                    f"a process of --parallel ended with {worker.returncode}; its experiment has"
+                    " no end"
+                )
     except KeyboardInterrupt:
-        session.board.ask_load_to_stop()  # they stand in sessions of their own, where no Ctrl-C arrives
+        # they stand in sessions of their own, where no Ctrl-C arrives
+        session.board.ask_load_to_stop()
         raise
     finally:
         for worker in workers:
@@ -79,9 +96,13 @@ def main() -> int:
     die_with_parent(signal.SIGINT)  # so that load stops, and what was recorded is written
     task = json.loads(sys.stdin.buffer.read())
     seat = replace(Seat(**task["seat"]), worker=sys.argv[1])
-    session = Session.open(TwinConfig.from_json(task["config"]), seat, lambda sentence: _tell(OK, sentence))
+    session = Session.open(
+        TwinConfig.from_json(task["config"]), seat, lambda sentence: _tell(OK, sentence)
+    )
     try:
-        for number, experiment in enumerate(Schedule.from_json(task["schedule"], source="--parallel").experiments):
+        for number, experiment in enumerate(
+            Schedule.from_json(task["schedule"], source="--parallel").experiments
+        ):
             if session.folder.claim_turn(number):
                 _run(session, experiment, task["generators"][number])
     except KeyboardInterrupt:
@@ -105,7 +126,11 @@ def _run(session: Session, experiment: Experiment, generator: dict[str, Any] | N
 
 
 def _tell(code: int, message: str, *, is_undecided: bool = False) -> None:
-    os.write(1, json.dumps({"code": code, "message": message, "is_undecided": is_undecided}).encode() + b"\n")
+    os.write(
+        1,
+        json.dumps({"code": code, "message": message, "is_undecided": is_undecided}).encode()
+        + b"\n",
+    )
 
 
 if __name__ == "__main__":

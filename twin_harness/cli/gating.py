@@ -22,25 +22,65 @@ def add_gate(add: Callable[..., argparse.ArgumentParser]) -> None:
     gate = add("gate", show, "judge runs against a baseline of this machine", has_json=False)
     commands = gate.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], text: str, example: str) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, example: str
+    ) -> argparse.ArgumentParser:
         import argparse as _argparse
 
-        one = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}", formatter_class=_argparse.RawDescriptionHelpFormatter)
+        one = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=f"example: {example}",
+            formatter_class=_argparse.RawDescriptionHelpFormatter,
+        )
         one.set_defaults(run_command=run, has_work=run is not show)
-        one.add_argument("baseline", metavar="BASELINE.json", help="what pytest --twin-gate-save FILE has collected")
+        one.add_argument(
+            "baseline",
+            metavar="BASELINE.json",
+            help="what pytest --twin-gate-save FILE has collected",
+        )
         one.add_argument("--json", action="store_true", help="machine output on stdout")
         return one
 
-    one = command("compare", compare, "judge a run against a baseline: exit 1 when it has regressed", "twin gate compare baseline.json data/latest")
+    one = command(
+        "compare",
+        compare,
+        "judge a run against a baseline: exit 1 when it has regressed",
+        "twin gate compare baseline.json data/latest",
+    )
     one.add_argument("run", help="a run folder with gated tests")
-    one.add_argument("--undecided", choices=("ignore", "fail"), default="ignore", help="what UNDECIDED does to the exit code (default: ignore)")
-    one = command("show", show, "sessions, spread, what one new session could see, and where the level changed", "twin gate show baseline.json")
-    one.add_argument("--history", metavar="DIR", help="write history.csv and otava.yaml there, for apache-otava")
-    text, example = "move the baseline: a run is the first session of a new level", "twin gate accept baseline.json data/latest --why 'new codec'"
+    one.add_argument(
+        "--undecided",
+        choices=("ignore", "fail"),
+        default="ignore",
+        help="what UNDECIDED does to the exit code (default: ignore)",
+    )
+    one = command(
+        "show",
+        show,
+        "sessions, spread, what one new session could see, and where the level changed",
+        "twin gate show baseline.json",
+    )
+    one.add_argument(
+        "--history", metavar="DIR", help="write history.csv and otava.yaml there, for apache-otava"
+    )
+    text, example = (
+        "move the baseline: a run is the first session of a new level",
+        "twin gate accept baseline.json data/latest --why 'new codec'",
+    )
     one = command("accept", accept, text, example)
     one.add_argument("run", help="a run folder with gated tests")
-    one.add_argument("--forget", action="append", default=[], metavar="TEXT", help="drop measures whose name holds TEXT: of tests that are gone")
-    one.add_argument("--why", default="", metavar="TEXT", help="why the level moves; kept in the baseline")
+    one.add_argument(
+        "--forget",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="drop measures whose name holds TEXT: of tests that are gone",
+    )
+    one.add_argument(
+        "--why", default="", metavar="TEXT", help="why the level moves; kept in the baseline"
+    )
 
 
 def _figures(run: str) -> tuple[SessionFigures, list[Measure]]:
@@ -57,12 +97,20 @@ def _figures(run: str) -> tuple[SessionFigures, list[Measure]]:
     data = folder.read_gate()
     trials = [Trial.from_json(entry) for entry in data["trials"]]
     if not trials:
-        msg = f"{run}: holds no figures of gated tests; expected a run whose tests have @pytest.mark.gate(...) or request gate"
+        msg = (
+            f"{run}: holds no figures of gated tests; expected a run whose tests have"
+            " @pytest.mark.gate(...) or request gate"
+        )
         raise InvalidInput(msg)
     if any(trial.pair >= 0 for trial in trials):
-        msg = f"{run}: is a run of pairs, which is judged by itself (see its gate.json); expected one without pytest --twin-variant"
+        msg = (
+            f"{run}: is a run of pairs, which is judged by itself (see its gate.json); expected one"
+            " without pytest --twin-variant"
+        )
         raise InvalidInput(msg)
-    return figures_of(folder, trials), family_of([measure for trial in trials for measure in trial.measures])
+    return figures_of(folder, trials), family_of(
+        [measure for trial in trials for measure in trial.measures]
+    )
 
 
 def compare(arguments: argparse.Namespace) -> int:
@@ -79,7 +127,9 @@ def compare(arguments: argparse.Namespace) -> int:
     else:
         told = {"run": arguments.run, "baseline": arguments.baseline}
         say(*terminal_lines(replace(judgement, facts={**judgement.facts, **told}), _width()))
-    if judgement.status == REGRESSED or (judgement.status == UNDECIDED and arguments.undecided == "fail"):
+    if judgement.status == REGRESSED or (
+        judgement.status == UNDECIDED and arguments.undecided == "fail"
+    ):
         return FAILED
     return OK
 
@@ -101,9 +151,18 @@ def show(arguments: argparse.Namespace) -> int:
         folder = Path(arguments.history)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "history.csv").write_text(history_csv(baseline), encoding="utf-8")
-        (folder / "otava.yaml").write_text(otava_yaml(baseline, str(folder / "history.csv")), encoding="utf-8")
+        (folder / "otava.yaml").write_text(
+            otava_yaml(baseline, str(folder / "history.csv")), encoding="utf-8"
+        )
     if arguments.json:
-        give({"fingerprint": baseline.fingerprint, "sessions": len(baseline.sessions), "measures": rows, "change_points": [vars(point) for point in points]})
+        give(
+            {
+                "fingerprint": baseline.fingerprint,
+                "sessions": len(baseline.sessions),
+                "measures": rows,
+                "change_points": [vars(point) for point in points],
+            }
+        )
         return OK
     count = len(baseline.sessions)
     if count < FEWEST_SESSIONS:
@@ -113,8 +172,20 @@ def show(arguments: argparse.Namespace) -> int:
     say(f"{count} sessions of machine {baseline.fingerprint}, level {baseline.level}{lack}")
     widest = max([len("measure"), *(len(row["measure"]) for row in rows)])
     say(f"{'measure':<{widest}} {'centre':>10} {'spread':>9} {'n':>7}  one new session sees from")
-    say(*(f"{row['measure']:<{widest}} {row['centre']:>10} {row['spread']:>9} {row['n']:>7}  {row['visible']}" for row in rows))
-    say(*(f"changed: {point.name}: {point.before:.4g} → {point.after:.4g} from run {point.run} on (p = {point.p:.2g})" for point in points))
+    say(
+        *(
+            f"{row['measure']:<{widest}} {row['centre']:>10} {row['spread']:>9} {row['n']:>7} "
+            f" {row['visible']}"
+            for row in rows
+        )
+    )
+    say(
+        *(
+            f"changed: {point.name}: {point.before:.4g} → {point.after:.4g} from run {point.run} on"
+            f" (p = {point.p:.2g})"
+            for point in points
+        )
+    )
     say(*(f"accepted: {note}" for note in baseline.notes))
     return OK
 
@@ -127,7 +198,13 @@ def _rows(baseline: Baseline) -> list[dict[str, Any]]:
     rows = []
     for measure in baseline.measures:
         count, expected = sum(map(len, baseline.series(measure))), baseline.expected(measure)
-        row = {"measure": measure.name, "centre": "–", "spread": "–", "n": str(count), "visible": "nothing yet"}
+        row = {
+            "measure": measure.name,
+            "centre": "–",
+            "spread": "–",
+            "n": str(count),
+            "visible": "nothing yet",
+        }
         if expected is not None:
             is_ratio = measure.scale == "ratio"
             if is_ratio:
@@ -138,7 +215,9 @@ def _rows(baseline: Baseline) -> list[dict[str, Any]]:
                 spread = 100.0 * expected.spread
             else:
                 spread = expected.spread
-            visible = expected.smallest_visible(ALPHA / max(1, len(baseline.measures)), measure.least_effect)
+            visible = expected.smallest_visible(
+                ALPHA / max(1, len(baseline.measures)), measure.least_effect
+            )
             if isfinite(visible):
                 shown = f"{measure.shown(visible):+.3g} {measure.shown_unit}"
             else:
@@ -147,7 +226,11 @@ def _rows(baseline: Baseline) -> list[dict[str, Any]]:
                 row["n"] = str(expected.sessions)
             else:
                 row["n"] = f"{expected.sessions} of {count}"
-            row |= {"centre": f"{centre:.4g}", "spread": f"{spread:.2g} {'%' if is_ratio else measure.unit}".strip(), "visible": shown}
+            row |= {
+                "centre": f"{centre:.4g}",
+                "spread": f"{spread:.2g} {'%' if is_ratio else measure.unit}".strip(),
+                "visible": shown,
+            }
         rows.append(row)
     return rows
 
@@ -159,7 +242,10 @@ def accept(arguments: argparse.Namespace) -> int:
     path = Path(arguments.baseline)
     baseline = Baseline.read(path)
     figures, measures = _figures(arguments.run)
-    note = f"level {baseline.level + 1} from run {figures.run} on{f': {arguments.why}' if arguments.why else ''}"
+    note = (
+        f"level {baseline.level + 1} from run {figures.run}"
+        f" on{f': {arguments.why}' if arguments.why else ''}"
+    )
     moved = baseline.with_session(figures, measures, note=note, is_new_level=True)
     for text in arguments.forget:
         moved = moved.without(text)
@@ -167,5 +253,8 @@ def accept(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give({"level": moved.level, "sessions": len(moved.sessions), "run": figures.run})
     else:
-        say(f"{path}: {note}; the spread is that of all {len(moved.sessions)} sessions, each about its own level")
+        say(
+            f"{path}: {note}; the spread is that of all {len(moved.sessions)} sessions, each about"
+            " its own level"
+        )
     return OK

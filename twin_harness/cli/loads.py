@@ -21,7 +21,13 @@ from twin_harness.cli.output import (
     unread,
 )
 from twin_harness.cli.settings import read_settings
-from twin_harness.errors import ExperimentAborted, ExperimentError, InvalidInput, TwinError, Undecided
+from twin_harness.errors import (
+    ExperimentAborted,
+    ExperimentError,
+    InvalidInput,
+    TwinError,
+    Undecided,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -39,15 +45,24 @@ _LABEL_WIDTH = 22
 
 
 def _run_all(
-    experiments: Sequence[tuple[Experiment, dict[str, Any] | None]], settings: TwinConfig, *, is_quiet: bool, at_once: int = 1
+    experiments: Sequence[tuple[Experiment, dict[str, Any] | None]],
+    settings: TwinConfig,
+    *,
+    is_quiet: bool,
+    at_once: int = 1,
 ) -> tuple[list[Recording], Path, int, Path | None]:
-    """Run experiments in a session of their own, one after another or up to ``at_once``; return recordings, run folder, exit code and report."""
+    """Run experiments in a session of their own, one after another or up to ``at_once``.
+
+    Return recordings, run folder, exit code and report.
+    """
     from twin_harness.runs.recording import load
     from twin_harness.session.seat import Seat
     from twin_harness.session.session import Session
     from twin_harness.session.status import StatusLine
 
-    session = Session.open(settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), complain)
+    session = Session.open(
+        settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), complain
+    )
     recordings: list[Recording] = []
     code, is_interrupted, undecided = OK, False, 0
     line = StatusLine.on(2)
@@ -56,7 +71,9 @@ def _run_all(
         if at_once > 1:
             from twin_harness.cli.at_once import run_at_once
 
-            code, undecided = run_at_once(session, experiments, min(at_once, len(experiments)), complain)
+            code, undecided = run_at_once(
+                session, experiments, min(at_once, len(experiments)), complain
+            )
         else:
             code, undecided = _run_in_turn(session, experiments, recordings, is_quiet=is_quiet)
     except KeyboardInterrupt:
@@ -81,11 +98,19 @@ def _run_all(
 
 
 def _note_unread(session: Session) -> None:
-    """Note in the run that its output could not be written; where that cannot be noted either, stderr says it."""
+    """Note in the run that its output could not be written.
+
+    Where that cannot be noted either, stderr says it.
+    """
     if not unread() or session.is_mute:
         return
-    with contextlib.suppress(OSError, TwinError):  # the disk that took no output may hold the run, too
-        session.note(f"stdout: {stdout().fault}; what was to be shown there is not, and the run went on to its end")
+    with contextlib.suppress(
+        OSError, TwinError
+    ):  # the disk that took no output may hold the run, too
+        session.note(
+            f"stdout: {stdout().fault}; what was to be shown there is not, and the run went on to"
+            " its end"
+        )
 
 
 def _run_in_turn(
@@ -124,7 +149,10 @@ def run(arguments: argparse.Namespace) -> int:
     from twin_harness.schedule.model import Schedule
 
     if not 1 <= arguments.parallel <= MOST_AT_ONCE:
-        msg = f"run: --parallel: expected a whole number from 1 to {MOST_AT_ONCE} but got {arguments.parallel}"
+        msg = (
+            f"run: --parallel: expected a whole number from 1 to {MOST_AT_ONCE} but got"
+            f" {arguments.parallel}"
+        )
         raise InvalidInput(msg)
     schedule = Schedule.read(arguments.schedule)
     if schedule.generator.get("name") == "session":
@@ -134,16 +162,34 @@ def run(arguments: argparse.Namespace) -> int:
     if not isinstance(generators, dict):
         generators = {}
     if isinstance(parts := schedule.generator.get("parts"), int):
-        complain(f"{arguments.schedule}: its experiments ran in {parts} parts of a machine; here their percents are of the whole one")
+        complain(
+            f"{arguments.schedule}: its experiments ran in {parts} parts of a machine; here their"
+            " percents are of the whole one"
+        )
     if arguments.parallel > 1 and sum(experiment.share for experiment in schedule.experiments) < 2:
-        complain(f"--parallel {arguments.parallel}: of {len(schedule.experiments)} experiments fewer than two have share, so they take turns")
+        complain(
+            f"--parallel {arguments.parallel}: of {len(schedule.experiments)} experiments fewer"
+            " than two have share, so they take turns"
+        )
     planned = [(experiment, generators.get(experiment.name)) for experiment in schedule.experiments]
     settings = read_settings(arguments)
-    recordings, folder, code, report = _run_all(planned, settings, is_quiet=arguments.json, at_once=arguments.parallel)
+    recordings, folder, code, report = _run_all(
+        planned, settings, is_quiet=arguments.json, at_once=arguments.parallel
+    )
     if arguments.json:
-        give({"run": str(folder), "report": str(report) if report else None, "events": _facts(recordings, settings.tolerance)})
+        give(
+            {
+                "run": str(folder),
+                "report": str(report) if report else None,
+                "events": _facts(recordings, settings.tolerance),
+            }
+        )
     else:
-        say(*_table(recordings, settings.tolerance), f"data    {folder}/", f"report  {report or _no_report(folder)}")
+        say(
+            *_table(recordings, settings.tolerance),
+            f"data    {folder}/",
+            f"report  {report or _no_report(folder)}",
+        )
     return code
 
 
@@ -151,13 +197,19 @@ def stress(arguments: argparse.Namespace) -> int:
     """Put one load on one resource."""
     from twin_harness.schedule.builders import plan
 
-    experiment = plan(_event_of(arguments), name=f"twin stress {arguments.resource}", lead_s=0.5, tail_s=0.3)
+    experiment = plan(
+        _event_of(arguments), name=f"twin stress {arguments.resource}", lead_s=0.5, tail_s=0.3
+    )
     settings = read_settings(arguments, has_report=False)
     recordings, folder, code, _ = _run_all([(experiment, None)], settings, is_quiet=True)
     if arguments.json:
         give({"run": str(folder), "events": _facts(recordings, settings.tolerance)})
     else:
-        say(*_table(recordings, settings.tolerance), f"data    {folder}/", f"report  {_no_report(folder)}")
+        say(
+            *_table(recordings, settings.tolerance),
+            f"data    {folder}/",
+            f"report  {_no_report(folder)}",
+        )
     return code
 
 
@@ -168,12 +220,20 @@ def _event_of(arguments: argparse.Namespace) -> Event:
     options = _parse_options(arguments.options)
     if (arguments.resource == "command") != bool(arguments.argv):
         msg = (
-            "stress: expected the program after -- with resource command, and only there; write e.g. twin stress command --allow-commands -- stress-ng --cpu 1"
+            "stress: expected the program after -- with resource command, and only there; write"
+            " e.g. twin stress command --allow-commands -- stress-ng --cpu 1"
         )
         raise InvalidInput(msg)
     if arguments.resource == "command":
-        if arguments.level is not None or arguments.shape is not None or set(options) - {"cwd", "env"}:
-            msg = f"stress: a command has no level and no shape, and its options are cwd and env; got --options {arguments.options!r}"
+        if (
+            arguments.level is not None
+            or arguments.shape is not None
+            or set(options) - {"cwd", "env"}
+        ):
+            msg = (
+                "stress: a command has no level and no shape, and its options are cwd and env; got"
+                f" --options {arguments.options!r}"
+            )
             raise InvalidInput(msg)
         return builders.command(arguments.argv, duration_s=arguments.duration, **options)
     shape: Any = arguments.level
@@ -187,7 +247,9 @@ def _event_of(arguments: argparse.Namespace) -> Event:
         raise InvalidInput(msg)
     if arguments.unit and arguments.resource != "cpu":
         options["unit"] = arguments.unit
-    make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}.get(arguments.resource) or partial(builders.custom, arguments.resource)
+    make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}.get(
+        arguments.resource
+    ) or partial(builders.custom, arguments.resource)
     return make(shape, duration_s=arguments.duration, **options)
 
 
@@ -199,8 +261,17 @@ def _parse_options(text: str | None) -> dict[str, Any]:
             options = {}
     except ValueError:
         options = None
-    if not isinstance(options, dict) or set(options) & {"duration_s", "start_s", "id", "unit", "shape"}:
-        msg = f'stress: --options: expected a JSON object of the resource\'s own options, such as {{"operation": "read"}}, but got {text!r}'
+    if not isinstance(options, dict) or set(options) & {
+        "duration_s",
+        "start_s",
+        "id",
+        "unit",
+        "shape",
+    }:
+        msg = (
+            "stress: --options: expected a JSON object of the resource's own options, such as"
+            f' {{"operation": "read"}}, but got {text!r}'
+        )
         raise InvalidInput(msg)
     return options
 
@@ -210,18 +281,28 @@ def _parse_shape(text: str) -> Any:
     try:
         data = json.loads(text)
     except ValueError as error:
-        msg = f'stress: --shape: {text!r} is no JSON ({error}); write e.g. --shape \'{{"kind": "ramp", "from": 0, "to": 80}}\''
+        msg = (
+            f'stress: --shape: {text!r} is no JSON ({error}); write e.g. --shape \'{{"kind":'
+            ' "ramp", "from": 0, "to": 80}\''
+        )
         raise InvalidInput(msg) from None
     from twin_harness.schedule.model import Schedule
 
-    event = {"stressor": "disk", "duration_s": 1.0, "shape": data}  # disk: no upper bound; the resource's own is checked by its builder
+    event = {
+        "stressor": "disk",
+        "duration_s": 1.0,
+        "shape": data,
+    }  # disk: no upper bound; the resource's own is checked by its builder
     checked = Schedule.from_json({"experiments": [{"events": [event]}]}, source="stress: --shape")
     found: Event = checked.experiments[0].events[0]
     return found.shape
 
 
 def _judged(recording: Recording, row: AnnotationRow, tolerance: str) -> Judgement:
-    """Return what can be said of an event's load; of one whose samples cannot be read that it cannot be judged."""
+    """Return what can be said of an event's load.
+
+    Of one whose samples cannot be read that it cannot be judged.
+    """
     from twin_harness.runs.judgement import UNDECIDED, UNJUDGED, Judgement, judge
 
     if row.stressor == "mark":
@@ -233,13 +314,29 @@ def _judged(recording: Recording, row: AnnotationRow, tolerance: str) -> Judgeme
 
 
 def _facts(recordings: list[Recording], tolerance: str) -> list[dict[str, Any]]:
-    """Return each event as data: what was asked, what was got, and whether that is within the tolerance."""
-    names = ("experiment", "event", "status", "unit", "requested_mean", "delivered_mean", "delivered_error_percent", "delivered_rmse", "settled_s")
+    """Return each event as data.
+
+    What was asked, what was got, and whether that is within the tolerance.
+    """
+    names = (
+        "experiment",
+        "event",
+        "status",
+        "unit",
+        "requested_mean",
+        "delivered_mean",
+        "delivered_error_percent",
+        "delivered_rmse",
+        "settled_s",
+    )
     facts = []
     for recording in recordings:
         for row in recording.rows:
             judged = _judged(recording, row, tolerance)
-            own = {name: getattr(row, name) for name in (*names, "actual_start_s", "actual_end_s", "release_s", "message")}
+            own = {
+                name: getattr(row, name)
+                for name in (*names, "actual_start_s", "actual_end_s", "release_s", "message")
+            }
             facts.append({**own, "verdict": judged.verdict, "reason": judged.reason})
     return facts
 
@@ -252,10 +349,15 @@ def _no_report(folder: Path) -> str:
 
 
 def _table(recordings: list[Recording], tolerance: str) -> list[str]:
-    """Return a table of what was asked and got, within 80 columns; the last is the status, or what its tolerance makes of it."""
+    """Return a table of what was asked and got, within 80 columns.
+
+    The last is the status, or what its tolerance makes of it.
+    """
     from twin_harness.runs.judgement import MISSED, UNDECIDED
 
-    lines = [f"{'event':<{_LABEL_WIDTH}} {'asked':>12} {'got':>12} {'error':>9} {'settled':>8}  status"]
+    lines = [
+        f"{'event':<{_LABEL_WIDTH}} {'asked':>12} {'got':>12} {'error':>9} {'settled':>8}  status"
+    ]
     for recording in recordings:
         for row in recording.rows:
             if row.stressor == "mark":
@@ -278,8 +380,12 @@ def _table(recordings: list[Recording], tolerance: str) -> list[str]:
                 status = verdict
             else:
                 status = row.status
-            asked, got = (_amount(value, row.unit) for value in (row.requested_mean, row.delivered_mean))
-            lines.append(f"{label:<{_LABEL_WIDTH}} {asked:>12} {got:>12} {error:>9} {settled:>8}  {status}")
+            asked, got = (
+                _amount(value, row.unit) for value in (row.requested_mean, row.delivered_mean)
+            )
+            lines.append(
+                f"{label:<{_LABEL_WIDTH}} {asked:>12} {got:>12} {error:>9} {settled:>8}  {status}"
+            )
     return lines
 
 

@@ -60,7 +60,9 @@ class Removal:
         else:
             held = f"{number} experiment{'' if number == 1 else 's'}"
         places = " and ".join(f"{folder}/" for folder in self.folders)
-        return f"{places}  {self.size_bytes / 2**20:.1f} MiB, {held}, began {age_text(self.age_s)} ago"
+        return (
+            f"{places}  {self.size_bytes / 2**20:.1f} MiB, {held}, began {age_text(self.age_s)} ago"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -111,7 +113,10 @@ def parse_keep(text: str | None) -> int:
     if text is None:
         return 0
     if not text.isdecimal() or int(text) < 1:
-        msg = f"clean: --keep: expected a whole number of 1 or more but got {text!r}; the newest run always stays"
+        msg = (
+            f"clean: --keep: expected a whole number of 1 or more but got {text!r}; the newest run"
+            " always stays"
+        )
         raise InvalidInput(msg)
     return int(text)
 
@@ -126,7 +131,10 @@ def parse_age(text: str | None) -> float:
         return 0.0
     found = _AGE.fullmatch(text.strip())
     if found is None or float(found[1]) == 0.0:
-        msg = f"clean: --older: expected an age in hours, days or weeks above 0, such as 12h, 30d or 2w, but got {text!r}"
+        msg = (
+            "clean: --older: expected an age in hours, days or weeks above 0, such as 12h, 30d or"
+            f" 2w, but got {text!r}"
+        )
         raise InvalidInput(msg)
     return float(found[1]) * _UNIT_S[found[2]]
 
@@ -139,7 +147,9 @@ def age_text(age_s: float) -> str:
     return f"{hours / 24:.0f} d"
 
 
-def select(data_dir: Path, report_dir: Path, keep: int, older_s: float, now: datetime | None = None) -> Selection:
+def select(
+    data_dir: Path, report_dir: Path, keep: int, older_s: float, now: datetime | None = None
+) -> Selection:
     """Return what goes: runs beyond the ``keep`` newest, 1 at least, and older than ``older_s``."""
     now = now or datetime.fromtimestamp(utc_s(), UTC)
     selection = Selection()

@@ -36,7 +36,8 @@ def begin() -> None:
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", "") == "strict":  # for what others write there: rich, warnings
             with contextlib.suppress(AttributeError, OSError, ValueError):  # else it stays so
-                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # suppressed
+                # suppressed
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     _outlets.clear()
 
 

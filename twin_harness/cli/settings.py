@@ -1,4 +1,7 @@
-"""The settings of a session on the command line: the same table as pytest's options, those alone that a command heeds."""
+"""The settings of a session on the command line.
+
+The same table as pytest's options, those alone that a command heeds.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,18 @@ if TYPE_CHECKING:
 
 SENSOR = ("interval", "source", "scratch-dir", "probe-disk", "probe-service")
 LOAD = (*SENSOR, "data-dir", "guard", "tolerance", "allow-commands")
-_OF_PYTEST = ("schedule", "seed", "random", "repeat", "undecided", "gate", "gate-save", "gate-pairs", "gate-resume", "variant")
+_OF_PYTEST = (
+    "schedule",
+    "seed",
+    "random",
+    "repeat",
+    "undecided",
+    "gate",
+    "gate-save",
+    "gate-pairs",
+    "gate-resume",
+    "variant",
+)
 CHECK = ("scratch-dir", "guard", "allow-commands")
 
 
@@ -30,10 +44,14 @@ def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
         else:
             shown = f" (default: {option.default})".replace("%", "%%")
         if option.kind == "flag":
-            parser.add_argument(f"--{option.name}", action="store_true", default=None, help=option.help)
+            parser.add_argument(
+                f"--{option.name}", action="store_true", default=None, help=option.help
+            )
         else:
             metavar = option.metavar or "{" + ",".join(option.choices) + "}"
-            parser.add_argument(f"--{option.name}", default=None, metavar=metavar, help=f"{option.help}{shown}")
+            parser.add_argument(
+                f"--{option.name}", default=None, metavar=metavar, help=f"{option.help}{shown}"
+            )
 
 
 def read_settings(arguments: argparse.Namespace, **fixed: Any) -> TwinConfig:
@@ -44,7 +62,11 @@ def read_settings(arguments: argparse.Namespace, **fixed: Any) -> TwinConfig:
     """
     from twin_harness.session.config import OPTIONS, TwinConfig, parse_value
 
-    fields = {"interval": "interval_s", "no-report": "has_report", "allow-commands": "may_run_commands"}
+    fields = {
+        "interval": "interval_s",
+        "no-report": "has_report",
+        "allow-commands": "may_run_commands",
+    }
     values: dict[str, Any] = dict(fixed)
     for option in OPTIONS:
         given = getattr(arguments, option.name.replace("-", "_"), None)

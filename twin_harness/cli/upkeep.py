@@ -1,4 +1,7 @@
-"""Commands outside an experiment: a plain log, its overhead, and what is done with runs that are there."""
+"""Commands outside an experiment.
+
+A plain log, its overhead, and what is done with runs that are there.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,9 @@ def overhead(arguments: argparse.Namespace) -> int:
 
     if arguments.rounds < FEWEST_ROUNDS or not SHORTEST_BLOCK_S <= arguments.block < float("inf"):
         msg = (
-            f"overhead: expected --rounds of {FEWEST_ROUNDS} or more (fewer have no 95 % interval) and --block of {SHORTEST_BLOCK_S:g} s or more"
-            f" but got --rounds {arguments.rounds} --block {arguments.block:g}"
+            f"overhead: expected --rounds of {FEWEST_ROUNDS} or more (fewer have no 95 % interval)"
+            f" and --block of {SHORTEST_BLOCK_S:g} s or more but got --rounds {arguments.rounds}"
+            f" --block {arguments.block:g}"
         )
         raise InvalidInput(msg)
     found = measure(read_settings(arguments), arguments.rounds, arguments.block, complain)
@@ -54,7 +58,9 @@ def report(arguments: argparse.Namespace) -> int:
     from twin_harness.runs.recording import load
 
     run = load(arguments.run)
-    path = write_report(run, Path(arguments.out) if arguments.out else Path("reports") / run.folder.run_id)
+    path = write_report(
+        run, Path(arguments.out) if arguments.out else Path("reports") / run.folder.run_id
+    )
     if not arguments.out and newest.led_to_by(run.path.parent) == run.folder.run_id:
         newest.point(path.parent)  # both name the same run again
     say(str(path))
@@ -69,7 +75,10 @@ def clean(arguments: argparse.Namespace) -> int:
     if arguments.keep is not None or arguments.older is not None:
         return _clean_old(arguments)
     if arguments.dry_run:
-        msg = "clean: --dry-run: expected --keep N or --older AGE with it but got neither; write e.g. twin clean --older 30d --dry-run"
+        msg = (
+            "clean: --dry-run: expected --keep N or --older AGE with it but got neither; write e.g."
+            " twin clean --older 30d --dry-run"
+        )
         raise InvalidInput(msg)
     from twin_harness.runs.folder import RunFolder
     from twin_harness.runs.recording import Run
@@ -102,7 +111,10 @@ def _clean_old(arguments: argparse.Namespace) -> int:
             if not arguments.dry_run:
                 removal.carry_out()
         except OSError as error:
-            complain(f"{error.filename or removal.folders[0]}: cannot be removed ({error.strerror}); look at its rights, and clean again")
+            complain(
+                f"{error.filename or removal.folders[0]}: cannot be removed ({error.strerror});"
+                " look at its rights, and clean again"
+            )
             code = FAILED
             continue
         done.append(removal)
@@ -147,7 +159,11 @@ def runs(arguments: argparse.Namespace) -> int:
 
     data_dir = Path(arguments.data_dir)
     if data_dir.is_dir():
-        found = [path for path in sorted(data_dir.iterdir()) if RUN_ID.fullmatch(path.name) and not path.is_symlink()]
+        found = [
+            path
+            for path in sorted(data_dir.iterdir())
+            if RUN_ID.fullmatch(path.name) and not path.is_symlink()
+        ]
     else:
         found = []
     rows = []
@@ -159,9 +175,15 @@ def runs(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give(rows)
     elif not rows:
-        say(f"no runs in {data_dir}/; name another folder with --data-dir, or make one with pytest or twin run")
+        say(
+            f"no runs in {data_dir}/; name another folder with --data-dir, or make one with pytest"
+            " or twin run"
+        )
     else:
-        say(f"{'run':<24} {'status':<9} {'experiments':>11} {'events':>6} {'seconds':>8} {'samples':>8} {'MiB':>6}  machine")
+        say(
+            f"{'run':<24} {'status':<9} {'experiments':>11} {'events':>6} {'seconds':>8}"
+            f" {'samples':>8} {'MiB':>6}  machine"
+        )
         say(*(_run_line(row) for row in rows))
     return OK
 
@@ -192,8 +214,14 @@ def _run_line(row: dict[str, Any]) -> str:
         samples = "-"
     else:
         samples = f"{row['samples']:,}"
-    machine = f"{row['host'] or '?'} {row['fingerprint'] or '?'}{', foretold by its twin' if row['foretold'] else ''}"
-    counts = f"{row['experiments']:>11} {row['events']:>6} {row['seconds']:>8.0f} {samples:>8} {row['bytes'] / 2**20:>6.1f}"
+    machine = (
+        f"{row['host'] or '?'}"
+        f" {row['fingerprint'] or '?'}{', foretold by its twin' if row['foretold'] else ''}"
+    )
+    counts = (
+        f"{row['experiments']:>11} {row['events']:>6} {row['seconds']:>8.0f} {samples:>8}"
+        f" {row['bytes'] / 2**20:>6.1f}"
+    )
     return f"{row['run']:<24} {row['status']:<9} {counts}  {machine}"
 
 
@@ -215,7 +243,10 @@ def validate(arguments: argparse.Namespace) -> int:
                 of = f" in {row['column']}"
             else:
                 of = ""
-            say(f"{row['kind']}{of}  ×{row['count']}, first at {row['where']}: {row['found']}; {row['action']}")
+            say(
+                f"{row['kind']}{of}  ×{row['count']}, first at {row['where']}: {row['found']};"
+                f" {row['action']}"
+            )
     if len(table):
         return FAILED
     return OK
@@ -229,13 +260,16 @@ def merge(arguments: argparse.Namespace) -> int:
     if arguments.json:
         give({"out": arguments.out, "rows": counts})
     else:
-        say(f"{arguments.out}: {sum(counts.values()):,} rows of {len(counts)} runs; read it with pandas.read_parquet, or as one table with pyarrow.dataset")
+        say(
+            f"{arguments.out}: {sum(counts.values()):,} rows of {len(counts)} runs; read it with"
+            " pandas.read_parquet, or as one table with pyarrow.dataset"
+        )
     return OK
 
 
 _ALLURE_HELP = (
-    "Allure 3 is needed and is not there: install Node and then it with `npm install --global allure`, or render elsewhere with "
-    "`npx allure generate --config allurerc.json {results}`"
+    "Allure 3 is needed and is not there: install Node and then it with `npm install --global"
+    " allure`, or render elsewhere with `npx allure generate --config allurerc.json {results}`"
 )
 
 
@@ -246,31 +280,46 @@ def allure(arguments: argparse.Namespace) -> int:
 
     results = Path(arguments.results)
     if not any(results.glob("*-result.json")):
-        msg = f"allure: --results: expected a folder of Allure results but got {arguments.results!r}; run pytest with --alluredir={arguments.results} first"
+        msg = (
+            f"allure: --results: expected a folder of Allure results but got {arguments.results!r};"
+            f" run pytest with --alluredir={arguments.results} first"
+        )
         raise InvalidInput(msg)
     program = shutil.which("allure")
     if program:
-        version = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603 - found by which
+        version = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, check=False
+        ).stdout
     else:
         version = ""
     if program is None or not version.strip().lstrip("v").startswith("3"):
-        complain(_ALLURE_HELP.format(results=arguments.results) + (f" (found version {version.strip()})" if version else ""))
+        complain(
+            _ALLURE_HELP.format(results=arguments.results)
+            + (f" (found version {version.strip()})" if version else "")
+        )
         return FAILED
     if Path("allurerc.json").exists():
         settings = ["--config", "allurerc.json"]
     else:
         settings = []
     out = Path(arguments.out)
-    if out.is_dir() and any(out.iterdir()):  # Allure leaves a report that is there as it is, and says nothing
+    if out.is_dir() and any(
+        out.iterdir()
+    ):  # Allure leaves a report that is there as it is, and says nothing
         if not (out / "index.html").is_file() or not (out / "widgets").is_dir() or out.is_symlink():
-            msg = f"allure: --out: expected a new folder, or one that holds an Allure report, but got {arguments.out!r}; name another"
+            msg = (
+                "allure: --out: expected a new folder, or one that holds an Allure report, but got"
+                f" {arguments.out!r}; name another"
+            )
             raise InvalidInput(msg)
         shutil.rmtree(out)
-    done = subprocess.run([program, "generate", *settings, "--output", arguments.out, str(results)], check=False).returncode  # noqa: S603 - as above
+    done = subprocess.run(
+        [program, "generate", *settings, "--output", arguments.out, str(results)], check=False
+    ).returncode
     if done != 0:
         complain(f"allure generate ended with exit code {done}; its own message stands above")
         return FAILED
     say(f"{arguments.out}/index.html")
     if arguments.no_open:
         return OK
-    return subprocess.run([program, "open", arguments.out], check=False).returncode  # noqa: S603 - as above
+    return subprocess.run([program, "open", arguments.out], check=False).returncode

@@ -1,1 +1,4 @@
-"""Layer 2, experiment control: schedules, the runner, annotations and the guard. Imports nothing by itself."""
+"""Layer 2, experiment control: schedules, the runner, annotations and the guard.
+
+Imports nothing by itself.
+"""

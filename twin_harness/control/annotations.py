@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from twin_harness.runs.folder import RunFolder
 
-LONGEST_CELL = 32_000  # characters; spreadsheets cut cells off at 32,767, and Python's csv stops at 131,072
+LONGEST_CELL = (
+    32_000  # characters; spreadsheets cut cells off at 32,767, and Python's csv stops at 131,072
+)
 
 
 def utc_text(monotonic_s: float) -> str:
@@ -33,18 +35,28 @@ class AnnotationRecorder:
         host, worker, partition: who writes, and from which part of the machine.
     """
 
-    def __init__(self, folder: RunFolder, host: str, worker: str = "main", partition: str = "") -> None:
+    def __init__(
+        self, folder: RunFolder, host: str, worker: str = "main", partition: str = ""
+    ) -> None:
         self._folder = folder
         self._host = host
         self._worker = worker
         self._partition = partition
         self._rows: list[AnnotationRow] = []
         self._experiments: list[tuple[str, float]] = []
-        self._writing = threading.Lock()  # loads of one test may end in threads, and a shard has one heading
+        self._writing = (
+            threading.Lock()
+        )  # loads of one test may end in threads, and a shard has one heading
 
     def new_row(self, experiment: str, event: str, stressor: str) -> AnnotationRow:
         """Return a row with this run's own fields filled in."""
-        row = AnnotationRow(run=self._folder.run_id, experiment=experiment, event=event, stressor=stressor, host=self._host)
+        row = AnnotationRow(
+            run=self._folder.run_id,
+            experiment=experiment,
+            event=event,
+            stressor=stressor,
+            host=self._host,
+        )
         row.worker, row.partition = self._worker, self._partition
         return row
 
@@ -96,7 +108,9 @@ class AnnotationRecorder:
         finally:
             self._write_mark(name, begin_s, clock.monotonic_s(), parameters)
 
-    def _write_mark(self, name: str, begin_s: float, end_s: float, parameters: dict[str, Any]) -> None:
+    def _write_mark(
+        self, name: str, begin_s: float, end_s: float, parameters: dict[str, Any]
+    ) -> None:
         _check_name(name)
         if self._experiments:
             experiment, zero_s = self._experiments[-1]
@@ -109,7 +123,10 @@ class AnnotationRecorder:
         try:
             row.parameters = json.dumps(parameters)
         except (TypeError, ValueError) as error:
-            msg = f"mark({name!r}): parameters {sorted(parameters)} cannot be written as JSON ({error}); pass numbers and strings"
+            msg = (
+                f"mark({name!r}): parameters {sorted(parameters)} cannot be written as JSON"
+                f" ({error}); pass numbers and strings"
+            )
             raise InvalidInput(msg) from None
         self.record(row)
 
@@ -143,5 +160,8 @@ def within_a_cell(parameters: str) -> str:
 
 def _check_name(name: str) -> None:
     if not NAME_PATTERN.fullmatch(str(name)):
-        msg = f"annotation name {name!r} is not allowed; expected letters, digits, blanks and _.,:/#[]-, at most 120 characters"
+        msg = (
+            f"annotation name {name!r} is not allowed; expected letters, digits, blanks and"
+            " _.,:/#[]-, at most 120 characters"
+        )
         raise InvalidInput(msg)

@@ -44,7 +44,10 @@ class Finding:
             mark = "ok  "
         else:
             mark = "poor"
-        return [f"{mark}  {self.topic:<18} {self.found}", *([f"      {'':<18} {self.advice}"] if self.advice else [])]
+        return [
+            f"{mark}  {self.topic:<18} {self.found}",
+            *([f"      {'':<18} {self.advice}"] if self.advice else []),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -62,7 +65,12 @@ def examine(scratch_dir: Path) -> list[Finding]:
         scratch = Finding("scratch", False, reason, advice)
         direct = Finding("direct I/O", False, f"not tried: {scratch_dir} does not answer")
     return [
-        Finding("machine", True, f"{machine.host}: {machine.cpu_model}, Linux {machine.kernel}, fingerprint {machine.fingerprint}"),
+        Finding(
+            "machine",
+            True,
+            f"{machine.host}: {machine.cpu_model}, Linux {machine.kernel}, fingerprint"
+            f" {machine.fingerprint}",
+        ),
         _cpus(machine),
         _memory(machine),
         _real_time(machine),
@@ -78,7 +86,10 @@ def examine(scratch_dir: Path) -> list[Finding]:
 
 
 def examine_process() -> list[Finding]:
-    """Look at what this process may do: take the machine, watch others, write and compute without a limit, trust its clock."""
+    """Look at what this process may do.
+
+    Take the machine, watch others, write and compute without a limit, trust its clock.
+    """
     return [_lock(), _watching(), _limits(), _clock()]
 
 
@@ -86,10 +97,20 @@ def _lock() -> Finding:
     try:
         place = find_lock_place()
     except HarnessFailure as failure:
-        return Finding("machine lock", False, str(failure), "no experiment can run until there is one")
+        return Finding(
+            "machine lock", False, str(failure), "no experiment can run until there is one"
+        )
     if not place.is_for_all_users:
-        advice = "experiments of other users may run at the same time; have root run: install -d -m 1777 /run/lock"
-        return Finding("machine lock", False, f"in {place.folder}, which not every user of the machine comes to", advice)
+        advice = (
+            "experiments of other users may run at the same time; have root run: install -d -m 1777"
+            " /run/lock"
+        )
+        return Finding(
+            "machine lock",
+            False,
+            f"in {place.folder}, which not every user of the machine comes to",
+            advice,
+        )
     return Finding("machine lock", True, f"in {place.folder}: all users of the machine take turns")
 
 
@@ -102,8 +123,15 @@ def _watching() -> Finding:
         else:
             reason = "not in this Python"
         found = f"pidfd_open is refused ({reason}): kernel before 5.3, or a seccomp filter"
-        return Finding("process watch", False, found, f"the end of a session is noticed within {LOOK_EVERY_S:g} s, not at once")
-    return Finding("process watch", True, "pidfd_open is permitted: load ends at once with its session")
+        return Finding(
+            "process watch",
+            False,
+            found,
+            f"the end of a session is noticed within {LOOK_EVERY_S:g} s, not at once",
+        )
+    return Finding(
+        "process watch", True, "pidfd_open is permitted: load ends at once with its session"
+    )
 
 
 def _limits() -> Finding:
@@ -112,27 +140,51 @@ def _limits() -> Finding:
         return Finding("limits", True, "none are known here")
     import resource
 
-    units = {"RLIMIT_FSIZE": ("-f", "bytes a file"), "RLIMIT_CPU": ("-t", "s of CPU time a process"), "RLIMIT_AS": ("-v", "bytes of addresses")}
+    units = {
+        "RLIMIT_FSIZE": ("-f", "bytes a file"),
+        "RLIMIT_CPU": ("-t", "s of CPU time a process"),
+        "RLIMIT_AS": ("-v", "bytes of addresses"),
+    }
     found = []
     for name, (option, unit) in units.items():
         limit = resource.getrlimit(getattr(resource, name))[0]
         if limit != resource.RLIM_INFINITY:
             found.append(f"{limit} {unit} (ulimit {option})")
     if not found:
-        return Finding("limits", True, "no limit on file length, CPU time and addresses of a process")
-    return Finding("limits", False, ", ".join(found), "a run or load that needs more ends there and says so; raise them for experiments")
+        return Finding(
+            "limits", True, "no limit on file length, CPU time and addresses of a process"
+        )
+    return Finding(
+        "limits",
+        False,
+        ", ".join(found),
+        "a run or load that needs more ends there and says so; raise them for experiments",
+    )
 
 
 def _clock() -> Finding:
     if is_standing():
-        return Finding("clock", False, "CLOCK_MONOTONIC of this process stands still", "no experiment can run; start without libfaketime")
+        return Finding(
+            "clock",
+            False,
+            "CLOCK_MONOTONIC of this process stands still",
+            "no experiment can run; start without libfaketime",
+        )
     if "faketime" in os.environ.get("LD_PRELOAD", ""):
-        return Finding("clock", False, "libfaketime is loaded", "set FAKETIME_DONT_FAKE_MONOTONIC=1, or times and rates are the faked ones")
+        return Finding(
+            "clock",
+            False,
+            "libfaketime is loaded",
+            "set FAKETIME_DONT_FAKE_MONOTONIC=1, or times and rates are the faked ones",
+        )
     return Finding("clock", True, "goes on")
 
 
 def _cpus(machine: Machine) -> Finding:
-    found = f"{len(machine.cpus)} allowed of {len(machine.possible_cpus)}; 100 percent is {machine.cpu_capacity:g} CPUs"
+    found = (
+        f"{len(machine.cpus)} allowed of {len(machine.possible_cpus)}; 100 percent is"
+        f" {machine.cpu_capacity:g} CPUs"
+    )
     if not machine.is_within_quota:
         return Finding("cpus", True, found)
     group = ControlGroup()
@@ -151,27 +203,44 @@ def _cpus(machine: Machine) -> Finding:
             "cpus",
             False,
             f"{found}{where}{held}",
-            f"{bursts}; its CPU time cannot be read (cpuacct is mounted apart, or hidden), so cpu_percent and cpu_background_percent stay empty",
+            f"{bursts}; its CPU time cannot be read (cpuacct is mounted apart, or hidden), so"
+            " cpu_percent and cpu_background_percent stay empty",
         )
-    return Finding("cpus", False, f"{found}{where}{held}", f"{bursts}; cpu_percent and cpu_background_percent are that group's")
+    return Finding(
+        "cpus",
+        False,
+        f"{found}{where}{held}",
+        f"{bursts}; cpu_percent and cpu_background_percent are that group's",
+    )
 
 
 def _memory(machine: Machine) -> Finding:
     group = ControlGroup()
-    found = f"{machine.memory_limit_bytes / 2**30:.1f} GiB are 100 percent (cgroup version {group.version or 'none'})"
+    found = (
+        f"{machine.memory_limit_bytes / 2**30:.1f} GiB are 100 percent (cgroup version"
+        f" {group.version or 'none'})"
+    )
     limit = next(iter(group.memory_limits()), None)
     if machine.group_limit_bytes is not None and limit is not None:
         found = f"{found[:-1]}: {limit.name} of {group.name_of(limit.folder)})"
     if machine.swap_bytes:
         return Finding(
-            "memory", False, f"{found}; {machine.swap_bytes / 2**30:.1f} GiB of swap", "memory load may be swapped out; switch swap off for experiments"
+            "memory",
+            False,
+            f"{found}; {machine.swap_bytes / 2**30:.1f} GiB of swap",
+            "memory load may be swapped out; switch swap off for experiments",
         )
     return Finding("memory", True, f"{found}; no swap")
 
 
 def _real_time(machine: Machine) -> Finding:
     if len(machine.cpus) == 1:
-        return Finding("logger", False, "one CPU: real-time scheduling is not used", "samples may be 100 ms late under full load")
+        return Finding(
+            "logger",
+            False,
+            "one CPU: real-time scheduling is not used",
+            "samples may be 100 ms late under full load",
+        )
     try:
         before = os.sched_getscheduler(0), os.sched_getparam(0)
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
@@ -179,8 +248,16 @@ def _real_time(machine: Machine) -> Finding:
     except (OSError, AttributeError):
         advice = "grant CAP_SYS_NICE"
         if not ControlGroup().allows_real_time():
-            advice = "give its control group a cpu.rt_runtime_us (docker run --cpu-rt-runtime), and it CAP_SYS_NICE"
-        return Finding("logger", False, "SCHED_FIFO is not permitted", f"samples may be 20 to 100 ms late under full load; {advice}")
+            advice = (
+                "give its control group a cpu.rt_runtime_us (docker run --cpu-rt-runtime), and it"
+                " CAP_SYS_NICE"
+            )
+        return Finding(
+            "logger",
+            False,
+            "SCHED_FIFO is not permitted",
+            f"samples may be 20 to 100 ms late under full load; {advice}",
+        )
     return Finding("logger", True, "SCHED_FIFO is permitted: samples stay punctual under full load")
 
 
@@ -192,13 +269,19 @@ def _scratch(machine: Machine) -> Finding:
         advice = "disk load is refused there; name a folder on a disk with --scratch-dir"
         return Finding("scratch", False, f"{found}: no disk of this machine", advice)
     if not machine.scratch_device:
-        advice = "disk load works, but disk_busy_percent and disk_queue_depth stay empty; name a folder on a single disk with --scratch-dir"
+        advice = (
+            "disk load works, but disk_busy_percent and disk_queue_depth stay empty; name a folder"
+            " on a single disk with --scratch-dir"
+        )
         return Finding("scratch", False, f"{found}: no single device tells of it", advice)
     return Finding("scratch", True, found)
 
 
 def try_direct(folder: str) -> str:
-    """Make a disk event's file in a folder; return why it cannot be made, or nothing. A filesystem that hangs hangs this."""
+    """Make a disk event's file in a folder; return why it cannot be made, or nothing.
+
+    A filesystem that hangs hangs this.
+    """
     from twin_harness.stress.disk_stress import open_scratch_file
 
     try:
@@ -216,14 +299,35 @@ def _direct(machine: Machine) -> Finding:
         advice = "use disk events with direct=false, or another --scratch-dir"
         return Finding("direct I/O", False, f"refused in {folder}: {refusal}", advice)
     if machine.backing == "memory":
-        advice = "disk load there would read as not delivered; name a folder on a disk with --scratch-dir"
-        return Finding("direct I/O", False, f"accepted, but {folder} is memory: no byte reaches a device", advice)
+        advice = (
+            "disk load there would read as not delivered; name a folder on a disk with"
+            " --scratch-dir"
+        )
+        return Finding(
+            "direct I/O",
+            False,
+            f"accepted, but {folder} is memory: no byte reaches a device",
+            advice,
+        )
     if machine.backing == "network":
-        advice = "the load is of the network and of another machine; name a folder on a disk with --scratch-dir"
-        return Finding("direct I/O", False, "accepted, but by a filesystem of another machine", advice)
+        advice = (
+            "the load is of the network and of another machine; name a folder on a disk with"
+            " --scratch-dir"
+        )
+        return Finding(
+            "direct I/O", False, "accepted, but by a filesystem of another machine", advice
+        )
     if not machine.backing:
-        advice = "whether disk load reaches a disk cannot be known; name a folder on a single disk with --scratch-dir"
-        return Finding("direct I/O", False, f"accepted by {machine.scratch_layers or 'an unknown filesystem'}", advice)
+        advice = (
+            "whether disk load reaches a disk cannot be known; name a folder on a single disk with"
+            " --scratch-dir"
+        )
+        return Finding(
+            "direct I/O",
+            False,
+            f"accepted by {machine.scratch_layers or 'an unknown filesystem'}",
+            advice,
+        )
     return Finding("direct I/O", True, "works: disk load reaches the device")
 
 
@@ -234,7 +338,12 @@ def _pressure(*, is_bounded: bool) -> Finding:
         else:
             whose = ""
         return Finding("pressure", True, f"the kernel tells pressure (PSI){whose}")
-    return Finding("pressure", False, "the kernel tells no pressure (PSI)", "pressure columns stay empty; boot with psi=1")
+    return Finding(
+        "pressure",
+        False,
+        "the kernel tells no pressure (PSI)",
+        "pressure columns stay empty; boot with psi=1",
+    )
 
 
 def _disks() -> Finding:
@@ -289,9 +398,19 @@ def _listed(names: list[str]) -> str:
 
 def _room() -> Finding:
     if sys.platform != "linux":
-        return Finding("platform", False, f"{sys.platform}: scenarios can be written here", "real load and telemetry need Linux")
+        return Finding(
+            "platform",
+            False,
+            f"{sys.platform}: scenarios can be written here",
+            "real load and telemetry need Linux",
+        )
     limit = len(os.sched_getaffinity(0))
     load1 = os.getloadavg()[0]
     if load1 > limit / 2:
-        return Finding("quiet", False, f"load average {load1:.1f} on {limit} CPUs", "others are busy: CPU experiments may come out UNDECIDED")
+        return Finding(
+            "quiet",
+            False,
+            f"load average {load1:.1f} on {limit} CPUs",
+            "others are busy: CPU experiments may come out UNDECIDED",
+        )
     return Finding("quiet", True, f"load average {load1:.1f} on {limit} CPUs")

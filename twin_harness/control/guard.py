@@ -1,8 +1,10 @@
 """The guard: a process of its own that watches the machine while load runs, and kills all of it when a floor is crossed.
 
-``python -m twin_harness.control.guard``. stdin: its limits as one JSON line, then ``{"group": <process group of the load host>}``; end of stdin
-means stop. stdout: ``{"state": "ready"}``; when a limit is crossed ``{"state": "tripped", …}``, after the load is dead. It looks every 50 ms,
-as SCHED_FIFO 1 where permitted, and dies with the controller. A load host whose guard is gone kills its load itself.
+``python -m twin_harness.control.guard``. stdin: its limits as one JSON line, then ``{"group":
+<process group of the load host>}``; end of stdin means stop. stdout: ``{"state": "ready"}``; when a
+limit is crossed ``{"state": "tripped", …}``, after the load is dead. It looks every 50 ms, as
+SCHED_FIFO 1 where permitted, and dies with the controller. A load host whose guard is gone kills
+its load itself.
 """
 
 from __future__ import annotations
@@ -16,11 +18,24 @@ from math import inf, isnan
 from typing import Any, Protocol
 
 from twin_harness.system.board import Board
-from twin_harness.system.child import die_with_parent, read_line, readable_of, run_in_real_time, run_on
+from twin_harness.system.child import (
+    die_with_parent,
+    read_line,
+    readable_of,
+    run_in_real_time,
+    run_on,
+)
 from twin_harness.system.deadline import PATIENCE_S, SpaceWatch
 from twin_harness.system.load_tree import await_dead, end_load
 from twin_harness.system.process_watch import ProcessWatch
-from twin_harness.system.procfs import AvailableMemory, KeptFile, believable_celsius, cpu_temperature_files, keep, read_meminfo
+from twin_harness.system.procfs import (
+    AvailableMemory,
+    KeptFile,
+    believable_celsius,
+    cpu_temperature_files,
+    keep,
+    read_meminfo,
+)
 
 POLL_S = 0.050
 BLIND_S = 1.0
@@ -93,13 +108,17 @@ class MemoryFloor:
             raise ValueError(msg)
         if available >= self._floor_bytes:
             return ""
-        return f"memory_available fell to {available / 2**20:.0f} MiB, below the floor of {self._floor_bytes / 2**20:.0f} MiB"
+        return (
+            f"memory_available fell to {available / 2**20:.0f} MiB, below the floor of"
+            f" {self._floor_bytes / 2**20:.0f} MiB"
+        )
 
 
 class DiskFloor:
     """Free space of the scratch filesystem, as an ordinary user sees it.
 
-    A process of its own asks, so that a filesystem which does not answer keeps the guard from no other limit.
+    A process of its own asks, so that a filesystem which does not answer keeps the guard from no
+    other limit.
 
     Args:
         floor_bytes: the least that must stay free.
@@ -132,7 +151,10 @@ class DiskFloor:
         watch.take()
         waited_s = watch.waited_s(now_s)
         if waited_s >= self._patience_s:
-            return f"disk_free cannot be read in {self._folder}: it has not answered for {waited_s:.0f} s"
+            return (
+                f"disk_free cannot be read in {self._folder}: it has not answered for"
+                f" {waited_s:.0f} s"
+            )
         if watch.is_lost:
             return f"disk_free cannot be read in {self._folder}: {watch.fault}"
         watch.ask(now_s)
@@ -145,7 +167,9 @@ class DiskFloor:
 
 
 class TemperatureCeiling:
-    """The hottest CPU sensor; each has its own ceiling where none is given: 5 °C below what it calls critical.
+    """The hottest CPU sensor; each has its own ceiling where none is given.
+
+    5 °C below what it calls critical.
 
     Args:
         ceiling_celsius: None takes the sensors' own; infinity watches nothing.
@@ -176,7 +200,9 @@ class TemperatureCeiling:
             except OSError:
                 continue  # a sensor that sleeps, or is gone
             if celsius > ceiling:  # never of NaN: what no CPU can be stops nothing
-                return f"temperature rose to {celsius:.1f} °C, above the ceiling of {ceiling:.1f} °C"
+                return (
+                    f"temperature rose to {celsius:.1f} °C, above the ceiling of {ceiling:.1f} °C"
+                )
         return ""
 
 
@@ -194,7 +220,10 @@ class PressureCeiling:
         """Return a sentence when the ceiling is crossed, else nothing."""
         if self._file is None:
             return ""
-        now_s, total_us = time.monotonic(), float(self._file.read().split(b"\n")[0].rpartition(b"=")[2])
+        now_s, total_us = (
+            time.monotonic(),
+            float(self._file.read().split(b"\n")[0].rpartition(b"=")[2]),
+        )
         self._seen.append((now_s, total_us))
         while len(self._seen) > 2 and now_s - self._seen[1][0] >= 1.0:
             self._seen.pop(0)
@@ -203,7 +232,10 @@ class PressureCeiling:
             return ""
         percent = (total_us - then_us) / (now_s - then_s) / 1e4
         if percent > self._ceiling_percent:
-            return f"pressure_memory rose to {percent:.1f} %, above the ceiling of {self._ceiling_percent:g} %"
+            return (
+                f"pressure_memory rose to {percent:.1f} %, above the ceiling of"
+                f" {self._ceiling_percent:g} %"
+            )
         return ""
 
 

@@ -1,4 +1,7 @@
-"""The runner's line to the load host and the guard of one experiment: start, ready, zero, what happened, stop."""
+"""The runner's line to the load host and the guard of one experiment.
+
+Start, ready, zero, what happened, stop.
+"""
 
 from __future__ import annotations
 
@@ -31,19 +34,30 @@ class HostLink:
         locks: descriptors of the machine's locks, which the load inherits.
     """
 
-    def __init__(self, plan: dict[str, Any], limits: dict[str, Any] | None, locks: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, plan: dict[str, Any], limits: dict[str, Any] | None, locks: tuple[int, ...] = ()
+    ) -> None:
         board = Path(plan["board"])
         self._stem, self._has_commands = board.stem, bool(plan["environments"])
-        # The kernel's death signal follows the thread that starts a process. One of a pool may end while the load is meant to go on;
-        # our own end, and the controller's, both are watched in any case.
+        # The kernel's death signal follows the thread that starts a process. One of a pool may end
+        # while the load is meant to go on; our own end, and the controller's, both are watched in
+        # any case.
         tie = {"dies_with_starter": threading.current_thread() is threading.main_thread()}
         if limits:
-            self._guard = start_child("twin_harness.control.guard", {**limits, **tie, "starter_pid": os.getpid()})
+            self._guard = start_child(
+                "twin_harness.control.guard", {**limits, **tie, "starter_pid": os.getpid()}
+            )
         else:
             self._guard = None
-        plan = {**plan, "watch_pids": [*plan["watch_pids"], *([self._guard.pid] if self._guard else [])], **tie}
+        plan = {
+            **plan,
+            "watch_pids": [*plan["watch_pids"], *([self._guard.pid] if self._guard else [])],
+            **tie,
+        }
         try:
-            self._host = start_child("twin_harness.stress", {**plan, "locks": locks}, pass_fds=locks)
+            self._host = start_child(
+                "twin_harness.stress", {**plan, "locks": locks}, pass_fds=locks
+            )
         except OSError:
             if self._guard:
                 end_child(self._guard, _STOP_PATIENCE_S)
@@ -52,7 +66,9 @@ class HostLink:
         if self._guard:
             register(board, self._guard.pid, "guard")
             send_line(self._guard, {"group": self._host.pid})
-        self._buffers: dict[int, bytes] = {_output(process): b"" for process in (self._host, self._guard) if process}
+        self._buffers: dict[int, bytes] = {
+            _output(process): b"" for process in (self._host, self._guard) if process
+        }
         self.is_over = self._is_done = False
         self.tripped: dict[str, Any] | None = None
 
@@ -86,7 +102,10 @@ class HostLink:
         send_line(self._host, {"zero_s": zero_s, "plan_slot": plan_slot})
 
     def poll(self, timeout_s: float) -> list[dict[str, Any]]:
-        """Return what host and guard said within ``timeout_s``; ``is_over`` and ``tripped`` are up to date afterwards."""
+        """Return what host and guard said within ``timeout_s``.
+
+        ``is_over`` and ``tripped`` are up to date afterwards.
+        """
         messages = []
         for _, message in self._read(timeout_s):
             if message["state"] in ("tripped", "dead"):
@@ -108,7 +127,9 @@ class HostLink:
         deadline_s = monotonic_s() + patience_s
         while self.tripped is not None and "dead_s" not in self.tripped:
             left_s = deadline_s - monotonic_s()
-            is_last_look = self.has_guard_died or left_s <= 0  # it says so, and ends: what it said may still be unread
+            is_last_look = (
+                self.has_guard_died or left_s <= 0
+            )  # it says so, and ends: what it said may still be unread
             self.poll(0.0 if is_last_look else left_s)
             if is_last_look:
                 return
@@ -142,7 +163,8 @@ class HostLink:
     def is_clean(self) -> bool:
         """Whether the host has said that all is done, and ended by itself, after all that it had started; known once the link is closed.
 
-        Its exit code alone does not tell: where SIGCHLD is ignored every child seems to have ended well.
+        Its exit code alone does not tell: where SIGCHLD is ignored every child seems to have ended
+        well.
         """
         return self._is_done and self._host.returncode == 0
 
@@ -160,7 +182,10 @@ class HostLink:
 
     @property
     def is_guard_stopped(self) -> bool:
-        """Whether the guard is suspended (state T or t of proc(5)): it sees nothing then, and is not dead."""
+        """Whether the guard is suspended (state T or t of proc(5)).
+
+        It sees nothing then, and is not dead.
+        """
         return self._guard is not None and process_state(self._guard.pid) in ("T", "t")
 
     def ask_to_stop(self, why: str) -> None:
@@ -168,9 +193,14 @@ class HostLink:
         send_line(self._host, {"stop": True, "why": why})
 
     def close(self) -> None:
-        """End host and guard, whatever state they are in, and reap them; no load is left afterwards."""
+        """End host and guard, whatever state they are in, and reap them.
+
+        No load is left afterwards.
+        """
         if self._host.poll() is None and not self.is_over:
-            end_load(self._host.pid, f"{self._stem}.{self._host.pid}." if self._has_commands else "")
+            end_load(
+                self._host.pid, f"{self._stem}.{self._host.pid}." if self._has_commands else ""
+            )
         elif self._has_commands:
             kill_marked(f"{self._stem}.{self._host.pid}.")
         end_child(self._host, _STOP_PATIENCE_S)

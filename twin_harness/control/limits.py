@@ -11,7 +11,18 @@ from twin_harness.errors import InvalidInput
 
 _LARGEST_SIZE_BYTES = 1e21
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
-_SIZES = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": KIB, "MIB": MIB, "GIB": GIB, "TIB": 1024**4}
+_SIZES = {
+    "": 1,
+    "B": 1,
+    "KB": 1e3,
+    "MB": 1e6,
+    "GB": 1e9,
+    "TB": 1e12,
+    "KIB": KIB,
+    "MIB": MIB,
+    "GIB": GIB,
+    "TIB": 1024**4,
+}
 _GUARDED = ("memory_available", "disk_free", "temperature", "pressure_memory", "swap")
 
 
@@ -40,8 +51,10 @@ class GuardLimits:
 
     Attributes:
         memory_available, disk_free: floors.
-        temperature: ceiling in °C of the hottest CPU sensor; None is 5 °C below each sensor's own critical value, infinity unwatched.
-        pressure_memory: ceiling in percent of a second in which some task waited for memory (PSI). swap: ceiling in percent of swap.
+        temperature: ceiling in °C of the hottest CPU sensor; None is 5 °C below each sensor's own
+            critical value, infinity unwatched.
+        pressure_memory: ceiling in percent of a second in which some task waited for memory (PSI).
+            swap: ceiling in percent of swap.
     """
 
     memory_available: Limit | None = None
@@ -53,7 +66,16 @@ class GuardLimits:
     @property
     def is_on(self) -> bool:
         """Whether anything was named to be watched; temperature then is, too."""
-        return any(limit is not None for limit in (self.memory_available, self.disk_free, self.temperature, self.pressure_memory, self.swap))
+        return any(
+            limit is not None
+            for limit in (
+                self.memory_available,
+                self.disk_free,
+                self.temperature,
+                self.pressure_memory,
+                self.swap,
+            )
+        )
 
     def __str__(self) -> str:
         if not self.is_on:
@@ -100,7 +122,10 @@ def parse_size(text: str, *, argument: str) -> Limit:
         return Limit(float(match.group(1)), "percent")
     if match and unit in _SIZES and float(match.group(1)) * _SIZES[unit] < _LARGEST_SIZE_BYTES:
         return Limit(float(match.group(1)) * _SIZES[unit], "bytes")
-    msg = f"{argument}: expected a percent up to 100 or a size such as 10% or 1GiB but got {text!r}; write e.g. {argument}=10%"
+    msg = (
+        f"{argument}: expected a percent up to 100 or a size such as 10% or 1GiB but got {text!r};"
+        f" write e.g. {argument}=10%"
+    )
     raise InvalidInput(msg)
 
 
@@ -116,7 +141,10 @@ def parse_guard(text: str) -> GuardLimits:
     for part in text.split(","):
         name, equals, amount = (piece.strip() for piece in part.partition("="))
         if not equals or name not in _GUARDED:
-            msg = f"--twin-guard: expected {', '.join(f'{known}=…' for known in _GUARDED)} or off but got {part.strip()!r}; see --help"
+            msg = (
+                f"--twin-guard: expected {', '.join(f'{known}=…' for known in _GUARDED)} or off but"
+                f" got {part.strip()!r}; see --help"
+            )
             raise InvalidInput(msg)
         if name in limits:
             msg = f"--twin-guard: {name} is given twice in {text!r}; give it once"
@@ -145,5 +173,8 @@ def _parse_ceiling(name: str, text: str) -> float:
         wanted = "a temperature such as 85C, or off"
     else:
         wanted = "a percent above 0 such as 20%"
-    msg = f"{name}: expected {wanted} but got {text!r}; write e.g. {name}={'85C' if name == 'temperature' else '20%'}"
+    msg = (
+        f"{name}: expected {wanted} but got {text!r}; write e.g."
+        f" {name}={'85C' if name == 'temperature' else '20%'}"
+    )
     raise InvalidInput(msg)

@@ -1,6 +1,9 @@
-"""Makes experiment plans: ``random`` ones drawn by a seed, and the ``grid`` of all combinations of levels.
+"""Makes experiment plans.
 
-A plan records generator, version, arguments and seed; the same seed gives the same plans on every worker and in every run.
+``random`` ones drawn by a seed, and the ``grid`` of all combinations of levels.
+
+A plan records generator, version, arguments and seed; the same seed gives the same plans on every
+worker and in every run.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from twin_harness.schedule.model import Event, Experiment, Schedule
 MOST_EXPERIMENTS = 10_000
 
 
-def draw_experiments(n: int, seed: int, name: str = "random", **bounds: Any) -> tuple[Experiment, ...]:
+def draw_experiments(
+    n: int, seed: int, name: str = "random", **bounds: Any
+) -> tuple[Experiment, ...]:
     """Draw ``n`` experiments; see ``strategies.Bounds`` for the bounds.
 
     Hypothesis always begins with the minimal example, so one more is drawn and the first dropped.
@@ -26,10 +31,16 @@ def draw_experiments(n: int, seed: int, name: str = "random", **bounds: Any) -> 
         InvalidInput: ``n`` or a bound is out of range.
     """
     if type(seed) is not int or seed < 0:
-        msg = f"random schedules: expected a seed of 0 or more but got seed={seed!r} (type={type(seed).__name__})"
+        msg = (
+            f"random schedules: expected a seed of 0 or more but got seed={seed!r}"
+            f" (type={type(seed).__name__})"
+        )
         raise InvalidInput(msg)
     if type(n) is not int or not 1 <= n <= MOST_EXPERIMENTS:
-        msg = f"random schedules: expected n from 1 to {MOST_EXPERIMENTS} but got n={n!r} (type={type(n).__name__})"
+        msg = (
+            f"random schedules: expected n from 1 to {MOST_EXPERIMENTS} but got n={n!r}"
+            f" (type={type(n).__name__})"
+        )
         raise InvalidInput(msg)
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as hypothesis_seed
@@ -40,7 +51,13 @@ def draw_experiments(n: int, seed: int, name: str = "random", **bounds: Any) -> 
     drawn: list[Experiment] = []
 
     @hypothesis_seed(seed)
-    @settings(max_examples=n + 1, phases=[Phase.generate], database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=n + 1,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(experiments(checked))
     def collect(experiment: Experiment) -> None:
         drawn.append(experiment)
@@ -53,7 +70,10 @@ def draw_experiments(n: int, seed: int, name: str = "random", **bounds: Any) -> 
     chosen = drawn[1 : n + 1]
     while len(chosen) < n:  # bounds so narrow that there are fewer different ones
         chosen.append(chosen[len(chosen) % max(1, len(drawn) - 1)] if chosen else drawn[0])
-    return tuple(experiment.model_copy(update={"name": f"{name}-{index}"}) for index, experiment in enumerate(chosen))
+    return tuple(
+        experiment.model_copy(update={"name": f"{name}-{index}"})
+        for index, experiment in enumerate(chosen)
+    )
 
 
 def random(n: int = 3, seed: int = 0, **bounds: Any) -> Schedule:
@@ -75,7 +95,9 @@ def grid(
     lead_s: float = 1.0,
     tail_s: float = 1.0,
 ) -> Schedule:
-    """Return a schedule of every combination of the levels given; a level of 0 leaves the resource out.
+    """Return a schedule of every combination of the levels given.
+
+    A level of 0 leaves the resource out.
 
     Raises:
         InvalidInput: no levels, or one out of range.
@@ -83,16 +105,37 @@ def grid(
     levels = {"cpu": cpu_percent, "memory": memory_percent, "disk": disk_bytes_per_s}
     used = {name: values for name, values in levels.items() if values}
     if not used:
-        msg = "grid: no levels given; expected at least one of cpu_percent, memory_percent, disk_bytes_per_s"
+        msg = (
+            "grid: no levels given; expected at least one of cpu_percent, memory_percent,"
+            " disk_bytes_per_s"
+        )
         raise InvalidInput(msg)
     make = {"cpu": cpu, "memory": memory, "disk": disk}
     experiments = []
     for combination in itertools.product(*used.values()):
-        events: list[Event] = [make[name](float(level), duration_s=duration_s) for name, level in zip(used, combination, strict=True) if level]
-        name = " ".join(f"{name} {_level_text(level)}" for name, level in zip(used, combination, strict=True))
-        experiments.append(plan(*events, name=name, lead_s=lead_s, tail_s=tail_s if events else tail_s + duration_s))
-    arguments = {"cpu_percent": list(cpu_percent), "memory_percent": list(memory_percent), "disk_bytes_per_s": list(disk_bytes_per_s), "duration_s": duration_s}
-    return Schedule(generator={"name": "grid", "version": __version__, "arguments": arguments}, experiments=tuple(experiments))
+        events: list[Event] = [
+            make[name](float(level), duration_s=duration_s)
+            for name, level in zip(used, combination, strict=True)
+            if level
+        ]
+        name = " ".join(
+            f"{name} {_level_text(level)}" for name, level in zip(used, combination, strict=True)
+        )
+        experiments.append(
+            plan(
+                *events, name=name, lead_s=lead_s, tail_s=tail_s if events else tail_s + duration_s
+            )
+        )
+    arguments = {
+        "cpu_percent": list(cpu_percent),
+        "memory_percent": list(memory_percent),
+        "disk_bytes_per_s": list(disk_bytes_per_s),
+        "duration_s": duration_s,
+    }
+    return Schedule(
+        generator={"name": "grid", "version": __version__, "arguments": arguments},
+        experiments=tuple(experiments),
+    )
 
 
 def _level_text(level: float) -> str:

@@ -1,4 +1,7 @@
-"""What an experiment's end means: the sentence of a failure, and whether the load was what was asked for."""
+"""What an experiment's end means.
+
+The sentence of a failure, and whether the load was what was asked for.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ def describe_outcome(recording: Recording, status: str) -> str:
     """Return one sentence that names the events of a bad end and the reason."""
     bad = [row for row in recording.rows if row.status == status]
     names = ", ".join(row.event for row in bad)
-    return f"experiment {recording.name!r} {status}: {names}: {bad[0].message if bad else 'no reason known'}"
+    return (
+        f"experiment {recording.name!r} {status}: {names}:"
+        f" {bad[0].message if bad else 'no reason known'}"
+    )
 
 
 def judge_tolerance(recording: Recording, session: str, warn: Callable[[str], None]) -> None:
@@ -30,9 +36,12 @@ def judge_tolerance(recording: Recording, session: str, warn: Callable[[str], No
 
     Raises:
         FidelityMissed: an event is further from its plan than the tolerance.
-        Undecided: it is, and the machine had no room; or the event cannot be judged. It carries the recording.
+        Undecided: it is, and the machine had no room; or the event cannot be judged. It carries the
+            recording.
     """
-    judged = [judge(recording, row.event, session) for row in recording.rows if row.stressor != "mark"]
+    judged = [
+        judge(recording, row.event, session) for row in recording.rows if row.stressor != "mark"
+    ]
     for one in judged:
         if one.verdict == KEPT and one.reason:
             warn(f"experiment {recording.name!r}: {one.reason}")

@@ -1,4 +1,7 @@
-"""Runs one experiment on this machine: all its events, overlapping or not, and what really became of each."""
+"""Runs one experiment on this machine.
+
+All its events, overlapping or not, and what really became of each.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.control import preflight
 from twin_harness.control.host_link import HostLink
 from twin_harness.control.outcome import describe_outcome, judge_tolerance
-from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput, as_harness_failure
+from twin_harness.errors import (
+    ExperimentAborted,
+    ExperimentFailed,
+    HarnessFailure,
+    InvalidInput,
+    as_harness_failure,
+)
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.runs.frames import read_frame
 from twin_harness.runs.recording import Recording, compare
@@ -63,13 +72,15 @@ def _refuse_inside_given(experiment: Experiment) -> None:
     """Go on only outside of hypothesis' @given.
 
     Raises:
-        InvalidInput: a failing example would be run again and again, and shrinking would load the machine for minutes.
+        InvalidInput: a failing example would be run again and again, and shrinking would load the
+            machine for minutes.
     """
     hypothesis = sys.modules.get("hypothesis")
     if hypothesis is not None and hypothesis.currently_in_test_context():
         msg = (
-            f"experiment {experiment.name!r}: expected a model inside @given but got this machine, where failing examples are run again and differ by noise; "
-            "draw experiments with @pytest.mark.random_schedules instead"
+            f"experiment {experiment.name!r}: expected a model inside @given but got this machine,"
+            " where failing examples are run again and differ by noise; draw experiments with"
+            " @pytest.mark.random_schedules instead"
         )
         raise InvalidInput(msg)
 
@@ -77,8 +88,13 @@ def _refuse_inside_given(experiment: Experiment) -> None:
 def _tripped_text(tripped: dict[str, Any]) -> str:
     """Say why the guard stopped a load, and how long after the crossing (some time since it last found the limit kept) none was left."""
     if tripped.get("dead_s") is None:
-        return f"guard: {tripped['reason']}; killed at once, but not all load was gone a second later"
-    return f"guard: {tripped['reason']}; no load {(tripped['dead_s'] - tripped['clean_s']) * 1e3:.0f} ms after it at most"
+        return (
+            f"guard: {tripped['reason']}; killed at once, but not all load was gone a second later"
+        )
+    return (
+        f"guard: {tripped['reason']}; no load {(tripped['dead_s'] - tripped['clean_s']) * 1e3:.0f}"
+        " ms after it at most"
+    )
 
 
 def _rounded(value: float) -> float | None:
@@ -100,7 +116,9 @@ class ServerRunner:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._under_way = 0
-        self._entering = threading.Lock()  # a test may begin loads in threads: one of them at a time takes the machine, or starts the logger
+        # a test may begin loads in threads: one of them at a time takes the machine, or starts the
+        # logger
+        self._entering = threading.Lock()
         self.was_mute = False
 
     def run(self, experiment: Experiment, generator: dict[str, Any] | None = None) -> Recording:
@@ -132,7 +150,13 @@ class ServerRunner:
         _refuse_inside_given(experiment)
         if self.was_mute:
             self._look_at_data()
-        for warning in preflight.check(experiment, site.machine, site.guard, is_scratch_named=site.is_scratch_named, may_run_commands=site.may_run_commands):
+        for warning in preflight.check(
+            experiment,
+            site.machine,
+            site.guard,
+            is_scratch_named=site.is_scratch_named,
+            may_run_commands=site.may_run_commands,
+        ):
             site.warn(warning)
         with self._entering:
             site.admission.take(experiment, is_nested=self._under_way > 0)
@@ -146,7 +170,9 @@ class ServerRunner:
 
     @contextmanager
     def background(self, experiment: Experiment, recordings: list[Recording]) -> Iterator[None]:
-        """Run an experiment while a block runs; leaving the block ends it, completed. Its recording is appended to ``recordings``.
+        """Run an experiment while a block runs; leaving the block ends it, completed.
+
+        Its recording is appended to ``recordings``.
 
         Raises:
             as ``run``, when the block is left.
@@ -166,7 +192,7 @@ class ServerRunner:
         with as_harness_failure():
             recordings.append(self._conclude(running))
 
-    # -- start ----------------------------------------------------------------------------------------------------------------
+    # -- start -------------------------------------------------------------------------------------
 
     def _start(self, experiment: Experiment, generator: dict[str, Any] | None) -> _Running:
         site = self._site
@@ -183,12 +209,29 @@ class ServerRunner:
         except BaseException:
             self._close_link(link)
             raise
-        planned = PlannedExperiment(experiment, 0.0, 0.0, 0.0, site.worker, generator=generator, partition=site.machine.partition, settled=settled)
-        running = _Running(planned, link, -1, {event.id: event for event in experiment.events}, clocks=read_clocks())
+        planned = PlannedExperiment(
+            experiment,
+            0.0,
+            0.0,
+            0.0,
+            site.worker,
+            generator=generator,
+            partition=site.machine.partition,
+            settled=settled,
+        )
+        running = _Running(
+            planned,
+            link,
+            -1,
+            {event.id: event for event in experiment.events},
+            clocks=read_clocks(),
+        )
         try:
             for ahead_s in _AHEAD_S:
                 self._announce(running, ahead_s)
-                if monotonic_s() < running.planned.begin_s:  # every row from the first on bears the experiment's name
+                if (
+                    monotonic_s() < running.planned.begin_s
+                ):  # every row from the first on bears the experiment's name
                     break
             site.recorder.begin_experiment(experiment.name, running.planned.zero_s)
             link.begin(running.planned.zero_s, running.plan_slot)
@@ -220,15 +263,23 @@ class ServerRunner:
     def _announce(self, running: _Running, ahead_s: float) -> None:
         """Give the events' clock its zero, so that the experiment begins ``ahead_s`` from now, and say so in the shard and on the board."""
         experiment = running.planned.experiment
-        zero_s = monotonic_s() + ahead_s + max(experiment.lead_s, LEAST_LEAD_S if experiment.events else 0.0)
+        zero_s = (
+            monotonic_s()
+            + ahead_s
+            + max(experiment.lead_s, LEAST_LEAD_S if experiment.events else 0.0)
+        )
         end_s = zero_s + experiment.span_s + experiment.tail_s
-        running.planned = replace(running.planned, begin_s=zero_s - experiment.lead_s, zero_s=zero_s, end_s=end_s)
+        running.planned = replace(
+            running.planned, begin_s=zero_s - experiment.lead_s, zero_s=zero_s, end_s=end_s
+        )
         self._site.folder.append_plan(running.planned)
         if running.plan_slot >= 0:
             slot = running.plan_slot
         else:
             slot = None
-        running.plan_slot = self._site.board.publish_plan(self._site.board_plan(running.planned), slot)
+        running.plan_slot = self._site.board.publish_plan(
+            self._site.board_plan(running.planned), slot
+        )
 
     def _settle(self, longest_s: float) -> dict[str, Any]:
         """Wait until CPU and disk have been idle for a second on end, at most ``longest_s``, and return how that went."""
@@ -240,9 +291,13 @@ class ServerRunner:
             is_unmeasured = False
             if newest_s >= begin_s + _IDLE_FOR_S:
                 with site.folder.open_dataset(valid_bytes) as dataset:
-                    rows = read_frame(dataset, newest_s - _IDLE_FOR_S, newest_s, site.machine.partition)
+                    rows = read_frame(
+                        dataset, newest_s - _IDLE_FOR_S, newest_s, site.machine.partition
+                    )
                 busy_percent = float((rows["cpu_percent"] - rows["harness_cpu_percent"]).mean())
-                moved = float((rows["disk_read_bytes_per_s"] + rows["disk_write_bytes_per_s"]).mean())
+                moved = float(
+                    (rows["disk_read_bytes_per_s"] + rows["disk_write_bytes_per_s"]).mean()
+                )
                 # Then the CPU alone tells, and the record says that no disk did.
                 is_unmeasured = isnan(moved)
             # The disk of a part is the neighbours', too.
@@ -250,16 +305,24 @@ class ServerRunner:
             is_quiet = is_unmeasured or is_shared or moved <= _IDLE_DISK_BYTES_PER_S
             is_idle = busy_percent <= _IDLE_CPU_PERCENT and is_quiet
             if is_idle or waited_s >= longest_s:
-                return {"is_idle": is_idle, "waited_s": round(waited_s, 3), "cpu_percent": _rounded(busy_percent), "disk_bytes_per_s": _rounded(moved)}
+                return {
+                    "is_idle": is_idle,
+                    "waited_s": round(waited_s, 3),
+                    "cpu_percent": _rounded(busy_percent),
+                    "disk_bytes_per_s": _rounded(moved),
+                }
             if site.board.is_load_stopping:
                 msg = "the controller was interrupted"
                 raise KeyboardInterrupt(msg)
             sleep_s(min(_SETTLE_POLL_S, longest_s - waited_s))
 
-    # -- under way ------------------------------------------------------------------------------------------------------------
+    # -- under way ---------------------------------------------------------------------------------
 
     def _watch(self, running: _Running, until_s: float) -> None:
-        """Follow events until an instant, and until all that have ended are annotated; return early when load was lost."""
+        """Follow events until an instant, and until all that have ended are annotated.
+
+        Return early when load was lost.
+        """
         while True:
             now_s = monotonic_s()
             for message in running.link.poll(min(_POLL_S, max(0.001, until_s - now_s))):
@@ -269,9 +332,21 @@ class ServerRunner:
                 msg = "the controller was interrupted"
                 raise KeyboardInterrupt(msg)
             now_s = monotonic_s()
-            due = [event for event in running.waiting.values() if running.planned.zero_s + event.end_s <= now_s]
-            is_mute = any(now_s > running.planned.zero_s + event.end_s + self._patience_s(event) for event in due)
-            if running.link.tripped or (running.link.is_over and running.waiting) or self._has_bad_end(running) or is_mute:
+            due = [
+                event
+                for event in running.waiting.values()
+                if running.planned.zero_s + event.end_s <= now_s
+            ]
+            is_mute = any(
+                now_s > running.planned.zero_s + event.end_s + self._patience_s(event)
+                for event in due
+            )
+            if (
+                running.link.tripped
+                or (running.link.is_over and running.waiting)
+                or self._has_bad_end(running)
+                or is_mute
+            ):
                 self._account_for_lost(running, is_mute=is_mute)
                 return
             self._check_sampling(running)
@@ -280,12 +355,21 @@ class ServerRunner:
                 return
 
     def _patience_s(self, event: Event) -> float:
-        """Return how long after an event's end its load host may still be at it: a stressor is killed after 0.5 s, memory takes time to free."""
+        """Return how long after an event's end its load host may still be at it.
+
+        A stressor is killed after 0.5 s, memory takes time to free.
+        """
         if event.stressor == "memory":
-            held_bytes = event.shape.extremes(event.duration_s)[1] * event.scale(1.0, self._site.machine.memory_limit_bytes)
+            held_bytes = event.shape.extremes(event.duration_s)[1] * event.scale(
+                1.0, self._site.machine.memory_limit_bytes
+            )
         else:
             held_bytes = 0.0
-        return _ROW_PATIENCE_S + held_bytes / 2**30 + (_COMMAND_PATIENCE_S if event.stressor == "command" else 0.0)
+        return (
+            _ROW_PATIENCE_S
+            + held_bytes / 2**30
+            + (_COMMAND_PATIENCE_S if event.stressor == "command" else 0.0)
+        )
 
     def _check_sampling(self, running: _Running) -> None:
         """Go on only while samples come.
@@ -297,29 +381,39 @@ class ServerRunner:
         silent_s = monotonic_s() - max(self._site.board.dataset_state()[1], running.planned.begin_s)
         if silent_s > patience_s:
             self._look_at_data()
-            msg = f"the telemetry logger has written nothing for {silent_s:.1f} s; the experiment was ended, look at the logger's message on stderr"
+            msg = (
+                f"the telemetry logger has written nothing for {silent_s:.1f} s; the experiment was"
+                " ended, look at the logger's message on stderr"
+            )
             raise HarnessFailure(msg)
 
     def _check_guard(self, running: _Running) -> None:
         """Go on only while the guard sees.
 
         Raises:
-            HarnessFailure: it has been stopped for a second, by a signal or a debugger: nobody watches memory and disk then.
+            HarnessFailure: it has been stopped for a second, by a signal or a debugger: nobody
+                watches memory and disk then.
         """
         now_s = monotonic_s()
         if now_s < running.guard_due_s:
             return
         running.guard_due_s = now_s + _GUARD_EVERY_S
-        was_stopped, running.is_guard_stopped = running.is_guard_stopped, running.link.is_guard_stopped
+        was_stopped, running.is_guard_stopped = (
+            running.is_guard_stopped,
+            running.link.is_guard_stopped,
+        )
         if was_stopped and running.is_guard_stopped:
             msg = (
-                f"the guard (process {running.link.guard_pid}) is stopped, by a signal or a debugger, so nothing watches memory and disk; "
-                "the load was ended, continue the process or begin again"
+                f"the guard (process {running.link.guard_pid}) is stopped, by a signal or a"
+                " debugger, so nothing watches memory and disk; the load was ended, continue the"
+                " process or begin again"
             )
             raise HarnessFailure(msg)
 
     def _look_at_data(self) -> None:
-        """Go on only while the run folder answers: what writes there would wait as long as it does not.
+        """Go on only while the run folder answers.
+
+        What writes there would wait as long as it does not.
 
         Raises:
             Unanswered: it does not.
@@ -348,26 +442,51 @@ class ServerRunner:
             parameters = {"shape": shapes.to_json(event.shape)}
         else:
             parameters = {}
-        row.parameters = json.dumps({**parameters, "options": event.options, "starved_s": starved_s, **({"account": account} if account else {})})
-        row.status, row.message, row.release_s = message["status"], message["message"], message.get("release_s")
+        row.parameters = json.dumps(
+            {
+                **parameters,
+                "options": event.options,
+                "starved_s": starved_s,
+                **({"account": account} if account else {}),
+            }
+        )
+        row.status, row.message, row.release_s = (
+            message["status"],
+            message["message"],
+            message.get("release_s"),
+        )
         if message["start_s"] is not None:
-            row.start_monotonic_s, row.actual_start_s = message["start_s"], message["start_s"] - planned.zero_s
+            row.start_monotonic_s, row.actual_start_s = (
+                message["start_s"],
+                message["start_s"] - planned.zero_s,
+            )
             row.start_error_ms = (row.actual_start_s - event.start_s) * 1e3
         if message["end_s"] is not None and message["start_s"] is not None:
-            row.end_monotonic_s, row.actual_end_s = message["end_s"], message["end_s"] - planned.zero_s
+            row.end_monotonic_s, row.actual_end_s = (
+                message["end_s"],
+                message["end_s"] - planned.zero_s,
+            )
             row.end_error_ms = (row.actual_end_s - event.end_s) * 1e3
-        row.overlapped = any(other.id != event.id and other.start_s < event.end_s and other.end_s > event.start_s for other in planned.experiment.events)
+        row.overlapped = any(
+            other.id != event.id and other.start_s < event.end_s and other.end_s > event.start_s
+            for other in planned.experiment.events
+        )
         if planned.experiment.share and row.start_monotonic_s is not None:
             row.overlapped |= self._is_beside_others(planned, row)
         return row
 
     def _is_beside_others(self, planned: PlannedExperiment, row: AnnotationRow) -> bool:
-        """Tell whether an event ran at the same time as an event of another experiment of this run: experiments that share may."""
+        """Tell whether an event ran at the same time as an event of another experiment of this run.
+
+        Experiments that share may.
+        """
         begin_s, end_s = row.start_monotonic_s or 0.0, row.end_monotonic_s or monotonic_s()
         return any(
-            other.zero_s + event.start_s < end_s and min(other.zero_s + event.end_s, other.end_s) > begin_s
+            other.zero_s + event.start_s < end_s
+            and min(other.zero_s + event.end_s, other.end_s) > begin_s
             for other in self._site.folder.read_plans()
-            if other.experiment.name != planned.experiment.name and other.partition == planned.partition
+            if other.experiment.name != planned.experiment.name
+            and other.partition == planned.partition
             for event in other.experiment.events
         )
 
@@ -389,7 +508,14 @@ class ServerRunner:
         """Fill in what was delivered, in the event's own unit."""
         if row.start_monotonic_s is None or row.end_monotonic_s is None:
             return
-        window = Recording(self._site.folder, planned, (row,), row.actual_start_s or 0.0, row.actual_end_s or 0.0, self._site.board.dataset_state()[0])
+        window = Recording(
+            self._site.folder,
+            planned,
+            (row,),
+            row.actual_start_s or 0.0,
+            row.actual_end_s or 0.0,
+            self._site.board.dataset_state()[0],
+        )
         scale = event.scale(self._site.machine.cpu_capacity, self._site.machine.memory_limit_bytes)
         if event.stressor not in RESOURCE_COLUMNS:
             if event.stressor != "command":
@@ -399,8 +525,14 @@ class ServerRunner:
             return
         result = compare(event, scale, window.samples, row)
         if result is not None:
-            row.requested_mean, row.delivered_mean = result.requested_mean / scale, result.delivered_mean / scale
-            row.delivered_error_percent, row.delivered_rmse = result.error_percent, result.rmse / scale
+            row.requested_mean, row.delivered_mean = (
+                result.requested_mean / scale,
+                result.delivered_mean / scale,
+            )
+            row.delivered_error_percent, row.delivered_rmse = (
+                result.error_percent,
+                result.rmse / scale,
+            )
             row.settled_s = result.settled_s
 
     @staticmethod
@@ -408,7 +540,7 @@ class ServerRunner:
         rows = [*running.rows, *(row for _, row in running.ended)]
         return not running.is_cut and any(row.status in ("failed", "aborted") for row in rows)
 
-    # -- the end --------------------------------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------
 
     def _cut(self, running: _Running) -> None:
         """End all load now, as planned so from the beginning."""
@@ -423,11 +555,20 @@ class ServerRunner:
         running.is_cut = False
         cut_events = []
         for index, (event, row) in enumerate(running.ended):
-            if row.actual_end_s is None or row.actual_end_s >= event.end_s or row.status != "completed":
+            if (
+                row.actual_end_s is None
+                or row.actual_end_s >= event.end_s
+                or row.status != "completed"
+            ):
                 cut_events.append(event)
                 continue
             length_s = max(row.actual_end_s - event.start_s, 1e-3)
-            shorter = event.model_copy(update={"duration_s": length_s, "shape": shapes.cut(event.shape, event.duration_s, length_s)})
+            shorter = event.model_copy(
+                update={
+                    "duration_s": length_s,
+                    "shape": shapes.cut(event.shape, event.duration_s, length_s),
+                }
+            )
             row.planned_end_s, row.end_error_ms = shorter.end_s, 0.0
             running.ended[index] = (shorter, row)
             cut_events.append(shorter)
@@ -438,12 +579,17 @@ class ServerRunner:
             self._site.board.publish_plan(self._site.board_plan(running.planned), running.plan_slot)
 
     def _account_for_lost(self, running: _Running, *, is_mute: bool) -> None:
-        """Say of every event that had not ended why it did: the guard, its dead guard, a fault of another event, or a dead or mute host."""
+        """Say of every event that had not ended why it did.
+
+        The guard, its dead guard, a fault of another event, or a dead or mute host.
+        """
         link = running.link
         if link.tripped is None and not link.is_over and not is_mute:
             self._stop_rest(running, "stopped because another event of the experiment failed")
         if link.tripped is None:
-            link.poll(0.3)  # the guard speaks after the load is dead, and the host's end may be heard first
+            link.poll(
+                0.3
+            )  # the guard speaks after the load is dead, and the host's end may be heard first
         link.await_dead_load(_DEAD_PATIENCE_S)
         if link.tripped and link.tripped.get("is_mute"):
             self._look_at_data()  # by default scratch is in the run folder
@@ -478,7 +624,10 @@ class ServerRunner:
                 self._hear(running, message)
 
     def _break_off(self, running: _Running, reason: BaseException) -> None:
-        """Interrupted, or unable to go on: stop the load, write what is known, leave nothing running."""
+        """Interrupted, or unable to go on.
+
+        Stop the load, write what is known, leave nothing running.
+        """
         if isinstance(reason, Unanswered):  # nothing can be written
             try:
                 self._close_link(running.link)
@@ -493,7 +642,14 @@ class ServerRunner:
             self._stop_rest(running, why)
             for event in list(running.waiting.values()):  # its host is gone or does not answer
                 start_s = running.starts_s.get(event.id)
-                lost = {"event": event.id, "state": "ended", "start_s": start_s, "end_s": monotonic_s(), "status": "stopped", "message": why}
+                lost = {
+                    "event": event.id,
+                    "state": "ended",
+                    "start_s": start_s,
+                    "end_s": monotonic_s(),
+                    "status": "stopped",
+                    "message": why,
+                }
                 self._hear(running, lost)
             for _, row in running.ended:
                 if row.status == "stopped":
@@ -509,12 +665,20 @@ class ServerRunner:
         if running.plan_slot >= 0:
             self._site.board.remove_plan(running.plan_slot)
         self._site.recorder.end_experiment(running.planned.experiment.name)
-        running.own_pids |= {process.pid for process in self._site.board.processes()} | {running.link.host_pid}
-        running.planned = replace(running.planned, status=status, foreign=busiest(running.clocks, read_clocks(), running.own_pids))
+        running.own_pids |= {process.pid for process in self._site.board.processes()} | {
+            running.link.host_pid
+        }
+        running.planned = replace(
+            running.planned,
+            status=status,
+            foreign=busiest(running.clocks, read_clocks(), running.own_pids),
+        )
         self._site.folder.append_plan(running.planned)
 
     def _await_rows(self, until_s: float) -> None:
-        """Wait until the dataset reaches an instant; a logger that has died meanwhile is not waited for.
+        """Wait until the dataset reaches an instant.
+
+        A logger that has died meanwhile is not waited for.
 
         Raises:
             HarnessFailure: no sample came.
@@ -523,15 +687,22 @@ class ServerRunner:
         deadline_s = max(monotonic_s(), until_s) + patience_s
         while self._site.board.dataset_state()[1] < until_s:
             if monotonic_s() > deadline_s:
-                msg = f"the telemetry logger has written nothing for {patience_s:.1f} s; the run is PARTIAL, look at its stderr above"
+                msg = (
+                    f"the telemetry logger has written nothing for {patience_s:.1f} s; the run is"
+                    " PARTIAL, look at its stderr above"
+                )
                 raise HarnessFailure(msg)
             sleep_s(min(_POLL_S, self._site.interval_s / 2))
 
     def _conclude(self, running: _Running) -> Recording:
         statuses = {row.status for row in (*running.rows, *(row for _, row in running.ended))}
-        status = next((name for name in ("aborted", "failed", "stopped") if name in statuses), "completed")
+        status = next(
+            (name for name in ("aborted", "failed", "stopped") if name in statuses), "completed"
+        )
         if status in ("aborted", "failed"):
-            running.planned = replace(running.planned, end_s=min(running.planned.end_s, monotonic_s()))
+            running.planned = replace(
+                running.planned, end_s=min(running.planned.end_s, monotonic_s())
+            )
         try:
             self._await_rows(running.planned.end_s)
         except HarnessFailure as error:
@@ -542,7 +713,10 @@ class ServerRunner:
             self._annotate_known(running, is_last_chance=True)
             self._close(running, status)
         recording = Recording.whole(
-            self._site.folder, running.planned, self._site.recorder.rows_of(running.planned.experiment.name), self._site.board.dataset_state()[0]
+            self._site.folder,
+            running.planned,
+            self._site.recorder.rows_of(running.planned.experiment.name),
+            self._site.board.dataset_state()[0],
         )
         if status == "aborted":
             raise ExperimentAborted(describe_outcome(recording, "aborted"), recording)

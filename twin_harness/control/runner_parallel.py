@@ -1,9 +1,11 @@
 """Several experiments at once on one machine: who may run now.
 
-By default experiments take turns, over all workers and sessions. Experiments with ``share`` run beside others that use other resources.
-Of a machine in parts each worker has one for as long as it lives; the run's logger holds the machine for all of them.
+By default experiments take turns, over all workers and sessions. Experiments with ``share`` run
+beside others that use other resources. Of a machine in parts each worker has one for as long as it
+lives; the run's logger holds the machine for all of them.
 
-A test takes the machine at its first load and keeps it to its end, so that its loads may nest; waiting is told apart from running.
+A test takes the machine at its first load and keeps it to its end, so that its loads may nest;
+waiting is told apart from running.
 """
 
 from __future__ import annotations
@@ -24,13 +26,18 @@ if TYPE_CHECKING:
     from twin_harness.schedule.model import Experiment
 
 
-def claim_part(paths: Sequence[Path], preferred: int, patience_s: float = 10.0) -> tuple[int, FileLock]:
-    """Take a part of the machine, and return its number and the lock that holds it: load inherits it, so it is ours until load is gone.
+def claim_part(
+    paths: Sequence[Path], preferred: int, patience_s: float = 10.0
+) -> tuple[int, FileLock]:
+    """Take a part of the machine, and return its number and the lock that holds it.
+
+    Load inherits it, so it is ours until load is gone.
 
     Args:
         paths: a lock file a part.
         preferred: the part that is tried first.
-        patience_s: how long all parts may be taken: what a lost worker left there ends within half a second.
+        patience_s: how long all parts may be taken: what a lost worker left there ends within half
+            a second.
 
     Raises:
         HarnessFailure: there are more workers than parts.
@@ -39,19 +46,27 @@ def claim_part(paths: Sequence[Path], preferred: int, patience_s: float = 10.0) 
     order = [(preferred + step) % len(paths) for step in range(len(paths))]
     while True:
         for number in order:
-            descriptor = os.open(paths[number], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            descriptor = os.open(
+                paths[number], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
             lock = FileLock(descriptor, str(paths[number]))
             if lock.try_take():
                 return number, lock
             lock.close()
         if monotonic_s() > deadline_s:
-            msg = f"all {len(paths)} parts of the machine are taken, by other workers or by load that a lost one left; expected as many workers as parts"
+            msg = (
+                f"all {len(paths)} parts of the machine are taken, by other workers or by load that"
+                " a lost one left; expected as many workers as parts"
+            )
             raise HarnessFailure(msg)
         sleep_s(0.05)
 
 
 def resources_of(experiment: Experiment) -> frozenset[str]:
-    """Return the resources that an experiment uses: every one for a command or a project's own stressor."""
+    """Return the resources that an experiment uses.
+
+    Every one for a command or a project's own stressor.
+    """
     used = {event.stressor for event in experiment.events}
     return frozenset(RESOURCES if used - set(RESOURCES) else used)
 
@@ -65,7 +80,12 @@ class Admission:
         part: the lock of the part of the machine that is ours; None takes turns with all others.
     """
 
-    def __init__(self, say: Callable[[str], None], folders: Sequence[str] | None = None, part: FileLock | None = None) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        folders: Sequence[str] | None = None,
+        part: FileLock | None = None,
+    ) -> None:
         self._say = say
         self._part = part
         self._lock = MachineLock(folders, self._tell_waiting)
@@ -77,7 +97,10 @@ class Admission:
 
     def _tell_waiting(self, holder: str) -> None:
         if self._waiting_for:
-            self._say(f"waiting for the machine: another experiment has it{holder}; next is {self._waiting_for}")
+            self._say(
+                f"waiting for the machine: another experiment has it{holder}; next is"
+                f" {self._waiting_for}"
+            )
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -92,7 +115,10 @@ class Admission:
             self._loads += 1
 
     def note_load_gone(self, *, is_clean: bool) -> None:
-        """Say that one of them is gone; by itself, and so after all load processes of its, or else killed."""
+        """Say that one of them is gone.
+
+        By itself, and so after all load processes of its, or else killed.
+        """
         with self._entering:
             self._loads -= 1
             self._was_load_killed |= not is_clean
@@ -103,18 +129,25 @@ class Admission:
         return self._part is not None and self._lock.is_held
 
     def join(self) -> None:
-        """Take a share of the machine, which our session's logger holds for all parts: load inherits it, and keeps the machine taken."""
+        """Take a share of the machine, which our session's logger holds for all parts.
+
+        Load inherits it, and keeps the machine taken.
+        """
         with self._entering:
             self._lock.take(shared_resources=(), is_ours_already=True)
 
     def take(self, experiment: Experiment, *, is_nested: bool = False) -> bool:
-        """Take the machine for an experiment; return False when an earlier load of the same test holds all that it needs.
+        """Take the machine for an experiment.
 
-        What was shared is given back and taken anew for an experiment that needs more, unless that runs inside the one that shares.
+        Return False when an earlier load of the same test holds all that it needs.
+
+        What was shared is given back and taken anew for an experiment that needs more, unless that
+        runs inside the one that shares.
 
         Raises:
             HarnessFailure: there is no place for lock files.
-            InvalidInput: it runs inside one that shares the machine, and needs more than that one has.
+            InvalidInput: it runs inside one that shares the machine, and needs more than that one
+                has.
         """
         with self._entering:
             if self._part is not None:
@@ -129,8 +162,10 @@ class Admission:
                 if is_nested:
                     has = ", ".join(sorted(self._shared)) or "nothing"
                     msg = (
-                        f"experiment {experiment.name!r} needs {', '.join(sorted(wanted)) if wanted is not None else 'the whole machine'} inside a load "
-                        f"that shares the machine and has {has}; expected share=False there, or share=True and no other resource here"
+                        f"experiment {experiment.name!r} needs"
+                        f" {', '.join(sorted(wanted)) if wanted is not None else 'the whole machine'}"
+                        f" inside a load that shares the machine and has {has}; expected"
+                        " share=False there, or share=True and no other resource here"
                     )
                     raise InvalidInput(msg)
                 self._let_go()

@@ -29,18 +29,29 @@ if TYPE_CHECKING:
 
 
 def _absolute(options: dict[str, Any]) -> dict[str, Any]:
-    """Return a command's options with program and folder as preflight found them: load hosts run elsewhere."""
+    """Return a command's options with program and folder as preflight found them.
+
+    Load hosts run elsewhere.
+    """
     if options["cwd"]:
         folder = str(Path(options["cwd"]).resolve())
     else:
         folder = None
     program, *words = options["argv"]
     found = shutil.which(str(Path(folder or "", program)) if "/" in program else program)
-    return {**options, "cwd": folder, "argv": [program, *words], "program": str(Path(found).absolute()) if found else program}
+    return {
+        **options,
+        "cwd": folder,
+        "argv": [program, *words],
+        "program": str(Path(found).absolute()) if found else program,
+    }
 
 
 def _import_path(custom: dict[str, str]) -> list[str]:
-    """Return where a load host looks for projects' stressors: an editable install is found by a hook that the host does not have."""
+    """Return where a load host looks for projects' stressors.
+
+    An editable install is found by a hook that the host does not have.
+    """
     found = []
     for reference in custom.values():
         spec = find_spec(reference.partition(":")[0].partition(".")[0])
@@ -53,7 +64,10 @@ def _import_path(custom: dict[str, str]) -> list[str]:
 
 
 def _given(names: list[str]) -> dict[str, str]:
-    """Return the caller's variables of these names; they go to the load host alone, and are written nowhere."""
+    """Return the caller's variables of these names.
+
+    They go to the load host alone, and are written nowhere.
+    """
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
@@ -68,7 +82,8 @@ class Site:
         ensure_logger: makes sure that samples are taken.
         admission: who may load the machine now.
         warn: told what the user should know, a sentence each.
-        tolerance: the session's, which events of experiments without one of their own are held against.
+        tolerance: the session's, which events of experiments without one of their own are held
+            against.
         worker: name of the worker.
         is_scratch_named: the user chose the scratch folder.
         may_run_commands: programs may be run as load.
@@ -102,7 +117,11 @@ class Site:
                 "duration_s": event.duration_s,
                 "shape": shapes.to_json(event.shape),
                 "scale": event.scale(machine.cpu_capacity, machine.memory_limit_bytes),
-                "options": _absolute(event.resolved_options()) if event.stressor == "command" else event.resolved_options(),
+                "options": (
+                    _absolute(event.resolved_options())
+                    if event.stressor == "command"
+                    else event.resolved_options()
+                ),
             }
             for event in experiment.events
         ]
@@ -110,7 +129,11 @@ class Site:
     def host_plan(self, experiment: Experiment) -> dict[str, Any]:
         """Return the first line that a load host reads."""
         machine = self.machine
-        custom = {event.stressor: custom_stressors()[event.stressor] for event in experiment.events if event.stressor in custom_stressors()}
+        custom = {
+            event.stressor: custom_stressors()[event.stressor]
+            for event in experiment.events
+            if event.stressor in custom_stressors()
+        }
         return {
             "board": str(self.board.path),
             "watch_pids": sorted({os.getpid(), self.controller_pid}),
@@ -124,7 +147,11 @@ class Site:
             "memory_limit_bytes": machine.bounding_limit_bytes,
             "custom": custom,
             "custom_path": _import_path(custom),
-            "environments": {event.id: _given(event.option("env")) for event in experiment.events if event.stressor == "command"},
+            "environments": {
+                event.id: _given(event.option("env"))
+                for event in experiment.events
+                if event.stressor == "command"
+            },
             "events": self.event_plans(experiment),
         }
 

@@ -1,4 +1,6 @@
-"""Data as a product: typed tables from any run at any stage, validation, cleaning, preparation, Parquet and metadata.
+"""Data as a product.
+
+Typed tables from any run at any stage, validation, cleaning, preparation, Parquet and metadata.
 
 rows         the dataset's lines as typed rows, part by part; what does not parse is named
 faults       what is wrong with a dataset, all in one table

@@ -1,7 +1,10 @@
-"""Cleaning: named steps over the rows of a run, each of which says what it changed. The dataset itself is never rewritten.
+"""Cleaning: named steps over the rows of a run, each of which says what it changed.
 
-Nothing is made up and nothing is dropped in silence: rows are left out where they are no rows or stand there twice, cells are emptied where
-they cannot be true, and what is only doubtful (a row in which the hypervisor took time, one after a gap) is flagged and kept.
+The dataset itself is never rewritten.
+
+Nothing is made up and nothing is dropped in silence: rows are left out where they are no rows or
+stand there twice, cells are emptied where they cannot be true, and what is only doubtful (a row in
+which the hypervisor took time, one after a gap) is flagged and kept.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
     from twin_harness.runs.recording import Run
 
 GAP_INTERVALS = 3.0
-STOLEN_PERCENT = 1.0  # below it, lateness and CPU figures of shared machines were found to be the machine's own
+STOLEN_PERCENT = (
+    1.0  # below it, lateness and CPU figures of shared machines were found to be the machine's own
+)
 FLAGS = ("is_first", "is_after_gap", "is_stolen")
 CLOCK_STEP_S = 1.0
 WHOLE_PERCENT, TORN = 100.0, "torn reading"
@@ -37,7 +42,8 @@ class Cleaning:
     """The cleaning of one run, under way.
 
     Attributes:
-        interval_s: between two samples, as the logger was told; NaN takes the median of the first part.
+        interval_s: between two samples, as the logger was told; NaN takes the median of the first
+            part.
         faults: what was found, with what was done about it.
         rows_read, rows_kept: counted as they pass.
         machine: the content of ``machine.json``, which says what 100 percent refers to.
@@ -93,7 +99,7 @@ class Cleaning:
         """Return the columns of the registry that are not among these."""
         return [metric.name for metric in columns(()) if metric.name not in names]
 
-    # -- steps on rows as they come, before their order is final ------------------------------------------------------------------
+    # -- steps on rows as they come, before their order is final -----------------------------------
 
     def refuse_other_hosts(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Go on with the rows of one host only: those of two make no dataset.
@@ -106,7 +112,10 @@ class Cleaning:
         else:
             hosts = []
         if len(hosts) > 1:
-            msg = f"rows of {len(hosts)} hosts ({', '.join(hosts[:3])}) stand in one dataset; expected those of one, split the file by its column host"
+            msg = (
+                f"rows of {len(hosts)} hosts ({', '.join(hosts[:3])}) stand in one dataset;"
+                " expected those of one, split the file by its column host"
+            )
             raise UnreadableRun(msg)
         if hosts:
             self._host = hosts[0]
@@ -121,7 +130,14 @@ class Cleaning:
         if not late.any():
             return frame
         first = int(np.flatnonzero(late)[0])
-        self.faults.add("swapped rows", "", f"line {frame.index[first]}", f"{at_s[first]:.3f} s after a later row", "put in order", int(late.sum()))
+        self.faults.add(
+            "swapped rows",
+            "",
+            f"line {frame.index[first]}",
+            f"{at_s[first]:.3f} s after a later row",
+            "put in order",
+            int(late.sum()),
+        )
         return frame.sort_values("monotonic_s", kind="stable")
 
     def drop_duplicates(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -130,18 +146,28 @@ class Cleaning:
         twice = frame.duplicated(key)
         if twice.any():
             first = frame.index[int(np.flatnonzero(twice)[0])]
-            self.faults.add("duplicate row", "", f"line {first}", f"{frame.loc[twice, 'monotonic_s'].iloc[0]:.3f} s again", "left out", int(twice.sum()))
+            self.faults.add(
+                "duplicate row",
+                "",
+                f"line {first}",
+                f"{frame.loc[twice, 'monotonic_s'].iloc[0]:.3f} s again",
+                "left out",
+                int(twice.sum()),
+            )
             frame = frame[~twice]
         return frame
 
-    # -- steps on rows in order ---------------------------------------------------------------------------------------------------
+    # -- steps on rows in order --------------------------------------------------------------------
 
     def add_missing_columns(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Give every column of the registry a place, empty where the file has none."""
         missing = self.missing(tuple(frame.columns))
         if not missing:
             return frame
-        empty = {name: "" if name in LABELS and name != "time" else pd.NaT if name == "time" else np.nan for name in missing}
+        empty = {
+            name: "" if name in LABELS and name != "time" else pd.NaT if name == "time" else np.nan
+            for name in missing
+        }
         return pd.concat([frame, pd.DataFrame(empty, index=frame.index)], axis=1)
 
     def measure_intervals(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -150,7 +176,9 @@ class Cleaning:
             before = frame.groupby("partition")["monotonic_s"].shift()
         else:
             before = frame["monotonic_s"].shift()
-        before = before.where(before.notna(), frame["partition"].map(self._last_s).astype("float64"))
+        before = before.where(
+            before.notna(), frame["partition"].map(self._last_s).astype("float64")
+        )
         newest = frame.groupby("partition")["monotonic_s"].last()
         self._last_s.update({str(name): float(at_s) for name, at_s in newest.items()})
         frame = frame.assign(dt_s=frame["monotonic_s"] - before)
@@ -159,13 +187,22 @@ class Cleaning:
         return frame
 
     def note_clock_steps(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Note where the wall clock was set: the rows stay in the order of the monotonic clock, which counts."""
+        """Note where the wall clock was set.
+
+        The rows stay in the order of the monotonic clock, which counts.
+        """
         offsets_s = frame["time"].astype("int64").to_numpy() / 1e6 - frame["monotonic_s"].to_numpy()
         offsets_s = np.where(frame["time"].isna(), np.nan, offsets_s)
         steps_s = np.diff(np.concatenate([[self._offset_s], offsets_s]))
         for at in np.flatnonzero(np.abs(steps_s) > CLOCK_STEP_S):
             row = frame.iloc[at]
-            self.faults.add("clock step", "time", f"{row['monotonic_s']:.3f} s", f"{steps_s[at]:+.3f} s", "kept: monotonic_s counts")
+            self.faults.add(
+                "clock step",
+                "time",
+                f"{row['monotonic_s']:.3f} s",
+                f"{steps_s[at]:+.3f} s",
+                "kept: monotonic_s counts",
+            )
         known = offsets_s[~np.isnan(offsets_s)]
         if len(known):
             self._offset_s = float(known[-1])
@@ -174,7 +211,10 @@ class Cleaning:
         return frame
 
     def empty_impossible_values(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Empty cells outside of their column's range; a rate below 0 is a counter that went back."""
+        """Empty cells outside of their column's range.
+
+        A rate below 0 is a counter that went back.
+        """
         changed = {}
         for name in frame.columns:
             metric = by_name(name)
@@ -199,16 +239,26 @@ class Cleaning:
                 else:
                     kind = "impossible value"
                 where = f"{frame['monotonic_s'].iloc[first]:.3f} s"
-                self.faults.add(kind, name, where, f"{values[first]:.4g} {metric.unit}".rstrip(), "emptied", int(wrong.sum()))
+                self.faults.add(
+                    kind,
+                    name,
+                    where,
+                    f"{values[first]:.4g} {metric.unit}".rstrip(),
+                    "emptied",
+                    int(wrong.sum()),
+                )
                 changed[name] = np.where(wrong, np.nan, values)
         if changed:
             return frame.assign(**changed)
         return frame
 
     def note_torn_readings(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Note shares of time above 100 percent: the logger was held up between its clock and those counters.
+        """Note shares of time above 100 percent.
 
-        They are kept. The row after each holds as much less, so means over both are right, and emptying one would make them wrong.
+        The logger was held up between its clock and those counters.
+
+        They are kept. The row after each holds as much less, so means over both are right, and
+        emptying one would make them wrong.
         """
         for name in SHARES_OF_TIME:
             values = frame[name].to_numpy()
@@ -218,7 +268,9 @@ class Cleaning:
                 first = int(np.flatnonzero(beyond)[0])
                 where = f"{frame['monotonic_s'].iloc[first]:.3f} s"
                 action = "kept: rows after it make up for it, means over 1 s or more count"
-                self.faults.add(TORN, name, where, f"{values[first]:.1f} %", action, int(beyond.sum()))
+                self.faults.add(
+                    TORN, name, where, f"{values[first]:.1f} %", action, int(beyond.sum())
+                )
         return frame
 
     def flag_doubtful_rows(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -226,13 +278,27 @@ class Cleaning:
         is_after_gap = frame["dt_s"] > GAP_INTERVALS * self.interval_s
         if is_after_gap.any():
             first = frame[is_after_gap].iloc[0]
-            where, found = f"{first['monotonic_s']:.3f} s", f"{first['dt_s']:.3f} s without a sample, {first['dt_s'] / self.interval_s:.0f} intervals"
-            self.faults.add("gap", "", where, found, "flagged, no row made up", int(is_after_gap.sum()))
+            where, found = (
+                f"{first['monotonic_s']:.3f} s",
+                (
+                    f"{first['dt_s']:.3f} s without a sample, {first['dt_s'] / self.interval_s:.0f}"
+                    " intervals"
+                ),
+            )
+            self.faults.add(
+                "gap", "", where, found, "flagged, no row made up", int(is_after_gap.sum())
+            )
         is_stolen = frame["cpu_steal_percent"] >= STOLEN_PERCENT
-        return frame.assign(is_first=frame["dt_s"].isna(), is_after_gap=is_after_gap, is_stolen=is_stolen)
+        return frame.assign(
+            is_first=frame["dt_s"].isna(), is_after_gap=is_after_gap, is_stolen=is_stolen
+        )
 
 
-BEFORE: tuple[Callable[[Cleaning, pd.DataFrame], pd.DataFrame], ...] = (Cleaning.refuse_other_hosts, Cleaning.restore_order, Cleaning.drop_duplicates)
+BEFORE: tuple[Callable[[Cleaning, pd.DataFrame], pd.DataFrame], ...] = (
+    Cleaning.refuse_other_hosts,
+    Cleaning.restore_order,
+    Cleaning.drop_duplicates,
+)
 AFTER: tuple[Callable[[Cleaning, pd.DataFrame], pd.DataFrame], ...] = (
     Cleaning.add_missing_columns,
     Cleaning.measure_intervals,
@@ -244,7 +310,10 @@ AFTER: tuple[Callable[[Cleaning, pd.DataFrame], pd.DataFrame], ...] = (
 
 
 def start_cleaning(run: Run) -> Cleaning:
-    """Return the cleaning of a run, with its interval as the logger was told; ``parts`` then gives the rows."""
+    """Return the cleaning of a run, with its interval as the logger was told.
+
+    ``parts`` then gives the rows.
+    """
     settings = run.state.get("settings")
     if isinstance(settings, dict):
         interval_s = settings.get("interval_s")

@@ -16,8 +16,9 @@ class Fault:
     """One kind of fault in one column.
 
     Attributes:
-        kind: what it is: ``torn line``, ``damaged line``, ``unreadable value``, ``duplicate row``, ``swapped rows``, ``clock step``, ``gap``,
-            ``counter reset``, ``impossible value``, ``torn reading``, ``unknown column``, ``missing column``, ``not measured``,
+        kind: what it is: ``torn line``, ``damaged line``, ``unreadable value``, ``duplicate row``,
+            ``swapped rows``, ``clock step``, ``gap``, ``counter reset``, ``impossible value``,
+            ``torn reading``, ``unknown column``, ``missing column``, ``not measured``,
             ``background``, ``damaged annotation``, ``missing annotation``.
         column: where it is of one column; empty for whole rows.
         where: the first place, in words.
@@ -53,14 +54,18 @@ class FaultLog:
 
     _found: dict[tuple[str, str], Fault] = field(default_factory=dict)
 
-    def add(self, kind: str, column: str, where: str, found: object, action: str, count: int = 1) -> None:
+    def add(
+        self, kind: str, column: str, where: str, found: object, action: str, count: int = 1
+    ) -> None:
         """Add a fault, or count one more of its kind."""
         known = self._found.get((kind, column))
         if known is not None:
             known.count += count
         elif count:
             text = str(found)
-            self._found[kind, column] = Fault(kind, column, where, text if len(text) <= 80 else f"{text[:79]}…", action, count)
+            self._found[kind, column] = Fault(
+                kind, column, where, text if len(text) <= 80 else f"{text[:79]}…", action, count
+            )
 
     def __iter__(self) -> Iterator[Fault]:
         """Return the faults in the order in which they were found first."""
@@ -75,4 +80,6 @@ class FaultLog:
         import pandas as pd
 
         names = [entry.name for entry in fields(Fault)]
-        return pd.DataFrame([[getattr(fault, name) for name in names] for fault in self], columns=names)
+        return pd.DataFrame(
+            [[getattr(fault, name) for name in names] for fault in self], columns=names
+        )

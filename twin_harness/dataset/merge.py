@@ -36,12 +36,18 @@ def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) 
     import pyarrow.dataset as ds
 
     if out.exists():
-        msg = f"merge: --out: expected a folder that does not exist but got {str(out)!r}; name another, or remove it"
+        msg = (
+            f"merge: --out: expected a folder that does not exist but got {str(out)!r}; name"
+            " another, or remove it"
+        )
         raise InvalidInput(msg)
     runs = [load(folder) for folder in folders]
     ids = [str(run.state.get("run") or run.folder.run_id) for run in runs]
     if len(set(ids)) != len(ids):
-        msg = f"merge: run {next(name for name in ids if ids.count(name) > 1)} is named twice; name each once"
+        msg = (
+            f"merge: run {next(name for name in ids if ids.count(name) > 1)} is named twice; name"
+            " each once"
+        )
         raise InvalidInput(msg)
     widest = max((tuple(run.machine.get("possible_cpus", ())) for run in runs), key=len)
     counts: dict[str, int] = {}
@@ -49,7 +55,9 @@ def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) 
         say(f"{number} of {len(runs)}  {run_id}")
         cleaning = start_cleaning(run)
 
-        def tables(run: Any = run, run_id: str = run_id, cleaning: Any = cleaning) -> Iterator[pa.RecordBatch]:
+        def tables(
+            run: Any = run, run_id: str = run_id, cleaning: Any = cleaning
+        ) -> Iterator[pa.RecordBatch]:
             for part in cleaning.parts(run):
                 yield from _in_one_schema(part, run_id, widest).to_batches()
 
@@ -76,7 +84,12 @@ def _names(cpus: tuple[int, ...]) -> list[str]:
 def _no_rows(cpus: tuple[int, ...]) -> Any:
     import pandas as pd
 
-    kinds = dict.fromkeys(_names(cpus), "float64") | dict.fromkeys(LABELS, "str") | dict.fromkeys(FLAGS, "bool") | {"time": "datetime64[us, UTC]"}
+    kinds = (
+        dict.fromkeys(_names(cpus), "float64")
+        | dict.fromkeys(LABELS, "str")
+        | dict.fromkeys(FLAGS, "bool")
+        | {"time": "datetime64[us, UTC]"}
+    )
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
@@ -87,5 +100,9 @@ def _in_one_schema(frame: Any, run_id: str, cpus: tuple[int, ...]) -> pa.Table:
     table = to_arrow(frame.reindex(columns=_names(cpus)))
     for name in LABELS:
         if name != "time":
-            table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
-    return table.append_column("run", pa.array([run_id] * len(table), pa.string())).replace_schema_metadata()
+            table = table.set_column(
+                table.column_names.index(name), name, table[name].cast(pa.string())
+            )
+    return table.append_column(
+        "run", pa.array([run_id] * len(table), pa.string())
+    ).replace_schema_metadata()

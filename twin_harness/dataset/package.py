@@ -1,4 +1,8 @@
-"""``datapackage.json``: the tables of a run described as a Data Package v2 (datapackage.org), for those who read them with other tools."""
+"""``datapackage.json``.
+
+The tables of a run described as a Data Package v2 (datapackage.org), for those who read them with
+other tools.
+"""
 
 from __future__ import annotations
 
@@ -40,21 +44,52 @@ def describe(run: Run) -> dict[str, Any]:
         with run.folder.open_dataset() as dataset:
             names = dataset.columns
         fields = [sample_field(name, run.machine) for name in names]
-        found.append(_table(run.folder.dataset, "csv", "samples", "One row a sample, as the logger wrote it.", fields))
+        found.append(
+            _table(
+                run.folder.dataset,
+                "csv",
+                "samples",
+                "One row a sample, as the logger wrote it.",
+                fields,
+            )
+        )
     if run.folder.parquet.exists():
         with open_parquet(run.folder) as file:
             fields = [sample_field(name, run.machine) for name in file.schema_arrow.names]
-        found.append(_table(run.folder.parquet, "parquet", "samples-clean", "The samples, cleaned and typed.", fields))
+        found.append(
+            _table(
+                run.folder.parquet,
+                "parquet",
+                "samples-clean",
+                "The samples, cleaned and typed.",
+                fields,
+            )
+        )
     if run.folder.annotations.exists():
         fields = [_annotation_field(name) for name in ANNOTATION_COLUMNS]
-        found.append(_table(run.folder.annotations, "csv", "annotations", _ABOUT["annotations.csv"], fields))
-    others = [folder / name for name in ("schedule.json", "machine.json", "run.json") if (folder / name).exists()]
-    found += [{**_file(path, path.stem, _ABOUT[path.name]), "format": "json", "mediatype": "application/json"} for path in others]
+        found.append(
+            _table(run.folder.annotations, "csv", "annotations", _ABOUT["annotations.csv"], fields)
+        )
+    others = [
+        folder / name
+        for name in ("schedule.json", "machine.json", "run.json")
+        if (folder / name).exists()
+    ]
+    found += [
+        {
+            **_file(path, path.stem, _ABOUT[path.name]),
+            "format": "json",
+            "mediatype": "application/json",
+        }
+        for path in others
+    ]
     return {
         "$schema": PROFILE,
         "name": f"twin-run-{run.folder.run_id.lower()}",
         "title": f"Twin Harness run {run.folder.run_id}",
-        "description": "System metrics of one machine under planned load, with the events of the plan.",
+        "description": (
+            "System metrics of one machine under planned load, with the events of the plan."
+        ),
         "created": run.state.get("start"),
         "version": str(run.state.get("format", "")),
         "resources": found,
@@ -75,10 +110,18 @@ def digest_of(path: Path) -> str:
 
 
 def _file(path: Path, name: str, about: str) -> dict[str, Any]:
-    return {"name": name, "path": path.name, "description": about, "bytes": path.stat().st_size, "hash": digest_of(path)}
+    return {
+        "name": name,
+        "path": path.name,
+        "description": about,
+        "bytes": path.stat().st_size,
+        "hash": digest_of(path),
+    }
 
 
-def _table(path: Path, kind: str, name: str, about: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
+def _table(
+    path: Path, kind: str, name: str, about: str, fields: list[dict[str, Any]]
+) -> dict[str, Any]:
     if kind == "csv":
         media = "text/csv"
     else:
@@ -94,17 +137,32 @@ def sample_field(name: str, machine: dict[str, Any]) -> dict[str, Any]:
     if name in FLAGS:
         return {"name": name, "type": "boolean", "description": _FLAGS[name]}
     if name == "dt_s":
-        return {"name": name, "type": "number", "description": "Measured seconds since the row before.", "unit": "s"}
+        return {
+            "name": name,
+            "type": "number",
+            "description": "Measured seconds since the row before.",
+            "unit": "s",
+        }
     metric = by_name(name)
     if metric is None:
-        return {"name": name, "type": "any", "description": "A column that this version does not know."}
+        return {
+            "name": name,
+            "type": "any",
+            "description": "A column that this version does not know.",
+        }
     if name == "time":
         return {"name": name, "type": "datetime", "description": metric.definition}
     if not metric.unit:
         return {"name": name, "type": "string", "description": metric.definition}
     bounds = (("minimum", metric.minimum), ("maximum", maximum_of(metric, machine)))
     limits = {key: limit for key, limit in bounds if limit is not None}
-    return {"name": name, "type": "number", "description": metric.definition, "unit": metric.unit, **({"constraints": limits} if limits else {})}
+    return {
+        "name": name,
+        "type": "number",
+        "description": metric.definition,
+        "unit": metric.unit,
+        **({"constraints": limits} if limits else {}),
+    }
 
 
 def _annotation_field(name: str) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Preparation for models and statistics: labels, means over windows from counters, and splits that do not leak."""
+"""Preparation for models and statistics.
+
+Labels, means over windows from counters, and splits that do not leak.
+"""
 
 from __future__ import annotations
 
@@ -23,38 +26,58 @@ _LEAST_COVERAGE = 0.5
 def regimes(samples: pd.DataFrame) -> pd.Series[str]:
     """Return ``idle``, ``loaded`` or ``saturated`` for each row.
 
-    Saturated: CPU or device busy at least 95 percent, or some task waiting for memory a twentieth of the time. Idle: nothing requested and
-    CPU at most 5 percent; a row without a figure of the CPU is not idle.
+    Saturated: CPU or device busy at least 95 percent, or some task waiting for memory a twentieth
+    of the time. Idle: nothing requested and CPU at most 5 percent; a row without a figure of the
+    CPU is not idle.
     """
-    requested = samples[["cpu_requested_percent", "memory_requested_bytes", "disk_requested_bytes_per_s"]].fillna(0.0)
-    is_idle = (requested <= 0).all(axis=1) & (samples["cpu_percent"] <= IDLE_PERCENT) & (samples["active_events"] == "")
+    requested = samples[
+        ["cpu_requested_percent", "memory_requested_bytes", "disk_requested_bytes_per_s"]
+    ].fillna(0.0)
+    is_idle = (
+        (requested <= 0).all(axis=1)
+        & (samples["cpu_percent"] <= IDLE_PERCENT)
+        & (samples["active_events"] == "")
+    )
     busiest = samples[["cpu_percent", "disk_busy_percent"]].max(axis=1)
-    is_saturated = (busiest >= SATURATED_PERCENT) | (samples["pressure_memory_percent"].fillna(0.0) >= 100.0 - SATURATED_PERCENT)
-    found = np.select([is_saturated.to_numpy(), is_idle.to_numpy()], ["saturated", "idle"], "loaded")
+    is_saturated = (busiest >= SATURATED_PERCENT) | (
+        samples["pressure_memory_percent"].fillna(0.0) >= 100.0 - SATURATED_PERCENT
+    )
+    found = np.select(
+        [is_saturated.to_numpy(), is_idle.to_numpy()], ["saturated", "idle"], "loaded"
+    )
     return pd.Series(found, index=samples.index, name="regime")
 
 
 def window_means(samples: pd.DataFrame, window_s: float = 1.0) -> pd.DataFrame:
     """Return means over windows that lie end to end from the first row on, each from the integral of the rows over their measured time.
 
-    A row's rate or percent holds for the ``dt_s`` before it, so rows that straddle a border count on both sides by their shares: what was
-    counted is counted once. Of the probes it is the worst of a window. Windows of which less than half is known are empty.
+    A row's rate or percent holds for the ``dt_s`` before it, so rows that straddle a border count
+    on both sides by their shares: what was counted is counted once. Of the probes it is the worst
+    of a window. Windows of which less than half is known are empty.
 
     Args:
         samples: rows in order, with ``monotonic_s`` and ``dt_s``, of one part of a machine.
         window_s: the length of a window.
 
     Returns:
-        One row a window (index ``monotonic_s`` of its end) with all numeric columns, and ``coverage``: the share of it that rows tell of.
+        One row a window (index ``monotonic_s`` of its end) with all numeric columns, and
+        ``coverage``: the share of it that rows tell of.
     """
     rows = samples[samples["dt_s"].notna() & (samples["dt_s"] > 0)]
-    names = [name for name in samples.columns if samples[name].dtype == "float64" and name not in ("monotonic_s", "dt_s")]
+    names = [
+        name
+        for name in samples.columns
+        if samples[name].dtype == "float64" and name not in ("monotonic_s", "dt_s")
+    ]
     if rows.empty:
         return pd.DataFrame(columns=[*names, "coverage"], dtype="float64")
     ends_s, lengths_s = rows["monotonic_s"].to_numpy(), rows["dt_s"].to_numpy()
     first_s = ends_s[0] - lengths_s[0]
-    edges_s = first_s + window_s * np.arange(int(np.ceil((ends_s[-1] - first_s) / window_s - 1e-9)) + 1)
-    # What lies between rows (a gap before one) is known to the row after it, whose mean holds for all of it.
+    edges_s = first_s + window_s * np.arange(
+        int(np.ceil((ends_s[-1] - first_s) / window_s - 1e-9)) + 1
+    )
+    # What lies between rows (a gap before one) is known to the row after it, whose mean holds for
+    # all of it.
     times_s = np.concatenate([[first_s], ends_s])
     known = _integral_at(edges_s, times_s, np.minimum(lengths_s, np.diff(times_s)))
     means = {"coverage": np.diff(known) / window_s}
@@ -63,7 +86,9 @@ def window_means(samples: pd.DataFrame, window_s: float = 1.0) -> pd.DataFrame:
         is_there = ~np.isnan(values)
         spans = np.diff(times_s) * is_there
         weights = np.diff(_integral_at(edges_s, times_s, spans))
-        totals = np.diff(_integral_at(edges_s, times_s, np.where(is_there, values, 0.0) * np.diff(times_s)))
+        totals = np.diff(
+            _integral_at(edges_s, times_s, np.where(is_there, values, 0.0) * np.diff(times_s))
+        )
         with np.errstate(invalid="ignore", divide="ignore"):
             means[name] = np.where(weights >= _LEAST_COVERAGE * window_s, totals / weights, np.nan)
     frame = pd.DataFrame(means, index=pd.Index(edges_s[1:], name="monotonic_s"))
@@ -83,13 +108,17 @@ def _integral_at(edges_s: np.ndarray, times_s: np.ndarray, areas: np.ndarray) ->
     return found
 
 
-def split(recordings: Sequence[Recording], shares: Mapping[str, float], seed: int = 0) -> dict[str, list[Recording]]:
+def split(
+    recordings: Sequence[Recording], shares: Mapping[str, float], seed: int = 0
+) -> dict[str, list[Recording]]:
     """Divide recordings by the hashes of their experiments, so that all replicates of a plan stand on one side.
 
     Args:
         recordings: of any number of runs.
-        shares: side to its share of the plans, e.g. ``{"train": 0.6, "calibrate": 0.2, "test": 0.2}``; they add up to 1.
-        seed: decides which plan goes where; the same plans and seed give the same sides, in whatever order they come.
+        shares: side to its share of the plans, e.g. ``{"train": 0.6, "calibrate": 0.2, "test":
+            0.2}``; they add up to 1.
+        seed: decides which plan goes where; the same plans and seed give the same sides, in
+            whatever order they come.
 
     Raises:
         InvalidInput: the shares do not add up to 1, or there are fewer plans than sides.
@@ -108,7 +137,10 @@ def assign(hashes: Sequence[str], shares: Mapping[str, float], seed: int = 0) ->
         raise InvalidInput(msg)
     names = sorted(set(hashes), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
     if len(names) < len(shares):
-        msg = f"split: expected at least {len(shares)} different plans, one for each of {', '.join(shares)}, but got {len(names)}; record more"
+        msg = (
+            f"split: expected at least {len(shares)} different plans, one for each of"
+            f" {', '.join(shares)}, but got {len(names)}; record more"
+        )
         raise InvalidInput(msg)
     side_of: dict[str, str] = {}
     begin, done = 0, 0.0

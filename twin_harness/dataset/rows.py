@@ -1,7 +1,7 @@
 """The dataset's lines as typed rows, part by part, so that a day of samples fits into memory that is bounded.
 
-A part whose every line is a row of readable cells is parsed at once (pyarrow); any other is gone through line by line, and every line and
-cell that cannot be read is named.
+A part whose every line is a row of readable cells is parsed at once (pyarrow); any other is gone
+through line by line, and every line and cell that cannot be read is named.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ _TEXTS = tuple(name for name in LABELS if name != "time")
 
 
 @contextmanager
-def open_parts(run: Run, faults: FaultLog) -> Iterator[tuple[tuple[str, ...], Iterator[pd.DataFrame]]]:
+def open_parts(
+    run: Run, faults: FaultLog
+) -> Iterator[tuple[tuple[str, ...], Iterator[pd.DataFrame]]]:
     """Open the samples of a run.
 
     Give its columns and its rows part by part, as ``typed_parts`` does: of its CSV, or of its
@@ -56,7 +58,9 @@ def open_parts(run: Run, faults: FaultLog) -> Iterator[tuple[tuple[str, ...], It
         yield dataset.columns, typed_parts(dataset, faults)
 
 
-def _parquet_parts(run: Run, file: pq.ParquetFile, names: tuple[str, ...]) -> Iterator[pd.DataFrame]:
+def _parquet_parts(
+    run: Run, file: pq.ParquetFile, names: tuple[str, ...]
+) -> Iterator[pd.DataFrame]:
     line, batches = 2, file.iter_batches(PART_ROWS, columns=list(names))
     while True:
         try:
@@ -76,11 +80,13 @@ def _parquet_parts(run: Run, file: pq.ParquetFile, names: tuple[str, ...]) -> It
         yield frame
 
 
-def typed_parts(dataset: DatasetFile, faults: FaultLog, part_bytes: int = PART_BYTES) -> Iterator[pd.DataFrame]:
+def typed_parts(
+    dataset: DatasetFile, faults: FaultLog, part_bytes: int = PART_BYTES
+) -> Iterator[pd.DataFrame]:
     """Return the rows part by part, with the number of each one's line in the file as index (the heading is line 1).
 
-    ``time`` is a UTC timestamp, labels are strings, everything else float64 with NaN for empty. Lines that are no rows and cells that hold
-    no number are left out and noted.
+    ``time`` is a UTC timestamp, labels are strings, everything else float64 with NaN for empty.
+    Lines that are no rows and cells that hold no number are left out and noted.
 
     Args:
         dataset: the file, open.
@@ -88,10 +94,19 @@ def typed_parts(dataset: DatasetFile, faults: FaultLog, part_bytes: int = PART_B
         part_bytes: read at a time.
     """
     if "monotonic_s" not in dataset.columns or "time" not in dataset.columns:
-        msg = f"{dataset.path}: its heading names no time and monotonic_s; the file is damaged, or no dataset"
+        msg = (
+            f"{dataset.path}: its heading names no time and monotonic_s; the file is damaged, or no"
+            " dataset"
+        )
         raise UnreadableRun(msg)
     if dataset.torn_bytes:
-        faults.add("torn line", "", "the end of the file", f"{dataset.torn_bytes} bytes after the last line break", "left out")
+        faults.add(
+            "torn line",
+            "",
+            "the end of the file",
+            f"{dataset.torn_bytes} bytes after the last line break",
+            "left out",
+        )
     line = 2
     for block in dataset.blocks(part_bytes):
         count = block.count(b"\n")
@@ -116,10 +131,25 @@ def _parse(text: bytes) -> pd.DataFrame | None:
     names = text[: text.index(b"\n")].decode("utf-8", "replace").split(",")
     if len(set(names)) != len(names) or "time" not in names:
         return None
-    types = {name: pa.string() if name in _TEXTS else pa.timestamp("us", "UTC") if name == "time" else pa.float64() for name in names}
-    convert = arrow_csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=False)
+    types = {
+        name: (
+            pa.string()
+            if name in _TEXTS
+            else pa.timestamp("us", "UTC")
+            if name == "time"
+            else pa.float64()
+        )
+        for name in names
+    }
+    convert = arrow_csv.ConvertOptions(
+        column_types=types, null_values=[""], strings_can_be_null=False
+    )
     try:
-        table = arrow_csv.read_csv(io.BytesIO(text), convert_options=convert, parse_options=arrow_csv.ParseOptions(ignore_empty_lines=False))
+        table = arrow_csv.read_csv(
+            io.BytesIO(text),
+            convert_options=convert,
+            parse_options=arrow_csv.ParseOptions(ignore_empty_lines=False),
+        )
     except pa.ArrowInvalid:
         return None
     frame: pd.DataFrame = table.to_pandas()
@@ -128,7 +158,9 @@ def _parse(text: bytes) -> pd.DataFrame | None:
     return frame
 
 
-def _parse_lines(columns: tuple[str, ...], block: bytes, first_line: int, faults: FaultLog) -> pd.DataFrame:
+def _parse_lines(
+    columns: tuple[str, ...], block: bytes, first_line: int, faults: FaultLog
+) -> pd.DataFrame:
     """Return the rows of a block that holds other things too."""
     import pandas as pd
 
@@ -143,15 +175,25 @@ def _parse_lines(columns: tuple[str, ...], block: bytes, first_line: int, faults
             faults.add("damaged line", "", f"line {number}", what, "left out")
             continue
         row = dict(zip(columns, cells, strict=True))
-        if _number(row["monotonic_s"]) is None or math.isnan(_number(row["monotonic_s"]) or math.nan):
-            faults.add("damaged line", "", f"line {number}", f"monotonic_s {row['monotonic_s']!r}: nobody knows when", "left out")
+        if _number(row["monotonic_s"]) is None or math.isnan(
+            _number(row["monotonic_s"]) or math.nan
+        ):
+            faults.add(
+                "damaged line",
+                "",
+                f"line {number}",
+                f"monotonic_s {row['monotonic_s']!r}: nobody knows when",
+                "left out",
+            )
             continue
         rows.append(row)
         numbers.append(number)
     frame = pd.DataFrame(rows, columns=list(columns), index=numbers, dtype=str)
     for name in columns:
         if name == "time":
-            frame[name] = pd.to_datetime(frame[name], errors="coerce", utc=True, format="ISO8601").astype("datetime64[us, UTC]")
+            frame[name] = pd.to_datetime(
+                frame[name], errors="coerce", utc=True, format="ISO8601"
+            ).astype("datetime64[us, UTC]")
         elif name not in _TEXTS:
             frame[name] = _to_numbers(frame[name], faults)
     return frame
@@ -163,7 +205,14 @@ def _to_numbers(column: pd.Series[str], faults: FaultLog) -> pd.Series[float]:
     values = pd.to_numeric(column.replace("", "nan"), errors="coerce").astype("float64")
     wrong = column[values.isna() & (column != "")]
     if len(wrong):
-        faults.add("unreadable value", str(column.name), f"line {wrong.index[0]}", repr(wrong.iloc[0]), "emptied", len(wrong))
+        faults.add(
+            "unreadable value",
+            str(column.name),
+            f"line {wrong.index[0]}",
+            repr(wrong.iloc[0]),
+            "emptied",
+            len(wrong),
+        )
     return values
 
 

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 _ROUNDING = 0.01  # columns have three decimals, and background is made of five of them
 
 
-def make_schema(names: tuple[str, ...], interval_s: float, machine: dict[str, Any]) -> pa.DataFrameSchema:
-    """Return the schema of rows with such columns: types and ranges of the registry, a clock that rises, no gaps, consistent background.
+def make_schema(
+    names: tuple[str, ...], interval_s: float, machine: dict[str, Any]
+) -> pa.DataFrameSchema:
+    """Return the schema of rows with such columns.
+
+    Types and ranges of the registry, a clock that rises, no gaps, consistent background.
 
     Args:
         names: the columns that the file has.
@@ -31,9 +35,17 @@ def make_schema(names: tuple[str, ...], interval_s: float, machine: dict[str, An
     return pa.DataFrameSchema(
         {metric.name: _column(metric, maximum_of(metric, machine)) for metric in known},
         checks=[
-            pa.Check(lambda frame: _since_before(frame) >= 0, name="swapped rows", error="swapped rows"),
-            pa.Check(lambda frame: _since_before(frame) != 0, name="duplicate row", error="duplicate row"),
-            pa.Check(lambda frame: _since_before(frame) <= GAP_INTERVALS * interval_s, name="gap", error="gap"),
+            pa.Check(
+                lambda frame: _since_before(frame) >= 0, name="swapped rows", error="swapped rows"
+            ),
+            pa.Check(
+                lambda frame: _since_before(frame) != 0, name="duplicate row", error="duplicate row"
+            ),
+            pa.Check(
+                lambda frame: _since_before(frame) <= GAP_INTERVALS * interval_s,
+                name="gap",
+                error="gap",
+            ),
             pa.Check(_clock_is_steady, name="clock step", error="clock step"),
             pa.Check(_background_adds_up, name="background", error="background"),
         ],
@@ -61,7 +73,10 @@ def _column(metric: Metric, maximum: float | None) -> pa.Column:
 
 
 def _since_before(frame: pd.DataFrame) -> pd.Series[float]:
-    """Return the seconds since the row before of the same part; the first row's count as an instant."""
+    """Return the seconds since the row before of the same part.
+
+    The first row's count as an instant.
+    """
     if "partition" in frame.columns:
         grouped = frame.groupby("partition")["monotonic_s"]
     else:
@@ -78,7 +93,12 @@ def _clock_is_steady(frame: pd.DataFrame) -> pd.Series[bool]:
 
 def _background_adds_up(frame: pd.DataFrame) -> pd.Series[bool]:
     """Tell where background is total less steal, delivered, side and the harness's own, as the registry defines it."""
-    parts = frame["cpu_steal_percent"] + frame["cpu_delivered_percent"] + frame["cpu_side_percent"] + frame["harness_cpu_percent"]
+    parts = (
+        frame["cpu_steal_percent"]
+        + frame["cpu_delivered_percent"]
+        + frame["cpu_side_percent"]
+        + frame["harness_cpu_percent"]
+    )
     off = (frame["cpu_percent"] - parts - frame["cpu_background_percent"]).abs()
     adds_up: pd.Series[bool] = off.fillna(0.0) <= _ROUNDING
     return adds_up
@@ -87,8 +107,12 @@ def _background_adds_up(frame: pd.DataFrame) -> pd.Series[bool]:
 _OF_ROWS = ("swapped rows", "duplicate row", "gap", "clock step", "background")
 
 
-def note_failures(schema: pa.DataFrameSchema, frame: pd.DataFrame, faults: FaultLog, known_line: int | None = None) -> None:
-    """Validate rows, and note every failure: one record a column and kind, with the first place and the count.
+def note_failures(
+    schema: pa.DataFrameSchema, frame: pd.DataFrame, faults: FaultLog, known_line: int | None = None
+) -> None:
+    """Validate rows, and note every failure.
+
+    One record a column and kind, with the first place and the count.
 
     Args:
         schema: what rows must be.
@@ -104,7 +128,9 @@ def note_failures(schema: pa.DataFrameSchema, frame: pd.DataFrame, faults: Fault
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases
         cases = cases[cases["index"].isna() | (cases["index"] != known_line)]
-        for (check, column), group in cases.groupby(["check", cases["column"].fillna("")], sort=False):
+        for (check, column), group in cases.groupby(
+            ["check", cases["column"].fillna("")], sort=False
+        ):
             first = group.iloc[0]
             line = first["index"]
             if pd.isna(line):
@@ -112,12 +138,24 @@ def note_failures(schema: pa.DataFrameSchema, frame: pd.DataFrame, faults: Fault
             else:
                 where = f"line {int(line)}"
             if check in _OF_ROWS:  # each failing row stands there once a column
-                if faults.count(str(check)) == 0 or column == cases.loc[cases["check"] == check, "column"].iloc[0]:
+                if (
+                    faults.count(str(check)) == 0
+                    or column == cases.loc[cases["check"] == check, "column"].iloc[0]
+                ):
                     at_s = frame.loc[line, "monotonic_s"]
                     if hasattr(at_s, "iloc"):
                         at_s = float(at_s.iloc[0])
                     else:
                         at_s = float(at_s)
-                    faults.add(str(check), "", where, f"{at_s:.3f} s", "see cleaning", int(group["index"].nunique()))
+                    faults.add(
+                        str(check),
+                        "",
+                        where,
+                        f"{at_s:.3f} s",
+                        "see cleaning",
+                        int(group["index"].nunique()),
+                    )
                 continue
-            faults.add(str(check), str(column), where, first["failure_case"], "see cleaning", len(group))
+            faults.add(
+                str(check), str(column), where, first["failure_case"], "see cleaning", len(group)
+            )

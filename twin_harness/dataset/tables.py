@@ -21,7 +21,9 @@ _WHOLE = ("bytes", "bytes/s", "Hz")
 
 
 def write_parquet(run: Run, path: Path) -> FaultLog:
-    """Write the clean rows of a run as typed Parquet, part by part, and return what cleaning found; a file is there whole or not at all.
+    """Write the clean rows of a run as typed Parquet, part by part, and return what cleaning found.
+
+    A file is there whole or not at all.
 
     Raises:
         UnreadableRun: there is no dataset, or it holds rows of several hosts.
@@ -46,7 +48,10 @@ def write_parquet(run: Run, path: Path) -> FaultLog:
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
-    """Return rows as an Arrow table: instants in UTC, labels as dictionaries, bytes and Hz as whole numbers, everything else float64."""
+    """Return rows as an Arrow table.
+
+    Instants in UTC, labels as dictionaries, bytes and Hz as whole numbers, everything else float64.
+    """
     import pyarrow as pa
 
     arrays: list[Any] = []
@@ -64,7 +69,12 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
         else:
             about = {}
         fields.append(pa.field(name, kind, metadata=about))
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata={"format": DATASET_VERSION, "content": "cleaned samples of one run"}))
+    return pa.Table.from_arrays(
+        arrays,
+        schema=pa.schema(
+            fields, metadata={"format": DATASET_VERSION, "content": "cleaned samples of one run"}
+        ),
+    )
 
 
 def _arrow_type(pa: Any, name: str, unit: str) -> Any:

@@ -1,4 +1,7 @@
-"""Every fault of a run, in one table: of the file, of its rows, and of what the rows say about experiments."""
+"""Every fault of a run, in one table.
+
+Of the file, of its rows, and of what the rows say about experiments.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,9 @@ _MEASURED_EVERYWHERE = (
 
 
 def validate(run: Run) -> pd.DataFrame:
-    """Return the faults of a run, a row a kind and column: ``kind, column, where, found, action, count``; no rows when there are none.
+    """Return the faults of a run, a row a kind and column.
+
+    ``kind, column, where, found, action, count``; no rows when there are none.
 
     Raises:
         UnreadableRun: there is no dataset.
@@ -52,7 +57,12 @@ def validate(run: Run) -> pd.DataFrame:
             schema = schema or make_schema(columns, interval_s, run.machine)
             import pandas as pd
 
-            note_failures(schema, part if last is None else pd.concat([last, part]), faults, None if last is None else int(last.index[0]))
+            note_failures(
+                schema,
+                part if last is None else pd.concat([last, part]),
+                faults,
+                None if last is None else int(last.index[0]),
+            )
             last = part.iloc[-1:]
             unmeasured -= {name for name in unmeasured if part[name].notna().any()}
             try:
@@ -64,7 +74,9 @@ def validate(run: Run) -> pd.DataFrame:
     for fault in unreadable:
         faults.add("damaged annotation", "", fault.partition(":")[0], fault, "left out")
     for name in sorted(unmeasured) if last is not None and len(last) else ():
-        faults.add("not measured", name, "every row", "no figure", "empty: the notes of run.json say why")
+        faults.add(
+            "not measured", name, "every row", "no figure", "empty: the notes of run.json say why"
+        )
     _note_lost_events(run, faults)
     _note_backgrounds(run, faults)
     _note_files(run, faults)
@@ -80,29 +92,61 @@ def _note_lost_events(run: Run, faults: FaultLog) -> None:
         for event in recording.experiment.events:
             if event.id not in known:
                 where = f"experiment {recording.name!r}, event {event.id!r}"
-                faults.add("missing annotation", "", where, "no row", "what became of it is unknown")
+                faults.add(
+                    "missing annotation", "", where, "no row", "what became of it is unknown"
+                )
 
 
 def _note_files(run: Run, faults: FaultLog) -> None:
-    """Note files that are gone, damaged, or not what the Data Package says of them; a run that never ended has no description."""
+    """Note files that are gone, damaged, or not what the Data Package says of them.
+
+    A run that never ended has no description.
+    """
     for name in ("run.json", "machine.json"):
         if not run.folder.is_readable(name):
-            faults.add("unreadable file", "", name, "missing, or no JSON object", "what it would tell is unknown")
+            faults.add(
+                "unreadable file",
+                "",
+                name,
+                "missing, or no JSON object",
+                "what it would tell is unknown",
+            )
     described = run.folder.read_package().get("resources", [])
     if not described and run.state.get("end"):
-        faults.add("unreadable file", "", "datapackage.json", "missing, or it describes nothing", "checksums are unknown")
+        faults.add(
+            "unreadable file",
+            "",
+            "datapackage.json",
+            "missing, or it describes nothing",
+            "checksums are unknown",
+        )
     for resource in described:
         path = run.path / Path(str(resource.get("path"))).name
         if path == run.folder.dataset and run.folder.is_packed:
             continue  # its clean rows are in the Parquet, which was read
         if not path.exists():
-            faults.add("missing file", "", path.name, "described, and not there", "what it would tell is unknown")
+            faults.add(
+                "missing file",
+                "",
+                path.name,
+                "described, and not there",
+                "what it would tell is unknown",
+            )
         elif digest_of(path) != resource.get("hash"):
-            faults.add("changed file", "", path.name, f"{path.stat().st_size} bytes, another checksum than described", "kept: somebody changed it afterwards")
+            faults.add(
+                "changed file",
+                "",
+                path.name,
+                f"{path.stat().st_size} bytes, another checksum than described",
+                "kept: somebody changed it afterwards",
+            )
 
 
 def _note_backgrounds(run: Run, faults: FaultLog) -> None:
-    """Note experiments whose mean background is below −1 point: load would have been counted that there was not."""
+    """Note experiments whose mean background is below −1 point.
+
+    Load would have been counted that there was not.
+    """
     for recording in run.recordings:
         try:
             mean = recording.mean("cpu_background_percent")
@@ -110,4 +154,10 @@ def _note_backgrounds(run: Run, faults: FaultLog) -> None:
             continue
         if mean < LEAST_BACKGROUND_PERCENT:
             where, action = f"experiment {recording.name!r}", "kept: do not trust its delivered CPU"
-            faults.add("background", "cpu_background_percent", where, f"{mean:.2f} points on the mean", action)
+            faults.add(
+                "background",
+                "cpu_background_percent",
+                where,
+                f"{mean:.2f} points on the mean",
+                action,
+            )

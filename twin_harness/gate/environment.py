@@ -1,7 +1,10 @@
-"""Whether the two runs of a pair had the same machine: steal, others' work and the speed of a fixed piece of work.
+"""Whether the two runs of a pair had the same machine.
 
-A difference that all pairs share (a candidate that needs more CPU is "others' work", too) is no fault of the environment; a pair is unfit
-where it lies far from the other pairs: more than 4 × 1.4826 × MAD from their median, and more than a floor.
+Steal, others' work and the speed of a fixed piece of work.
+
+A difference that all pairs share (a candidate that needs more CPU is "others' work", too) is no
+fault of the environment; a pair is unfit where it lies far from the other pairs: more than 4 ×
+1.4826 × MAD from their median, and more than a floor.
 """
 
 from __future__ import annotations
@@ -23,7 +26,11 @@ _FLOORS = {
     "background_percent": (2.0, "points of others' CPU time"),
     "calibration_ms": (5.0, "% of a fixed piece of work"),
 }
-_COLUMNS = {"steal_percent": "cpu_steal_percent", "background_percent": "cpu_background_percent", "calibration_ms": "probe_cpu_ms"}
+_COLUMNS = {
+    "steal_percent": "cpu_steal_percent",
+    "background_percent": "cpu_background_percent",
+    "calibration_ms": "probe_cpu_ms",
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,8 @@ class Environment:
     """What else the machine did during a run; None where it is not known.
 
     Attributes:
-        steal_percent, background_percent: means, in percent of the machine. calibration_ms: median of the probe's fixed work.
+        steal_percent, background_percent: means, in percent of the machine. calibration_ms: median
+            of the probe's fixed work.
     """
 
     steal_percent: float | None = None
@@ -41,7 +49,10 @@ class Environment:
     @property
     def is_known(self) -> bool:
         """Whether any figure is there."""
-        return any(value is not None for value in (self.steal_percent, self.background_percent, self.calibration_ms))
+        return any(
+            value is not None
+            for value in (self.steal_percent, self.background_percent, self.calibration_ms)
+        )
 
     @classmethod
     def of(cls, samples: pd.DataFrame) -> Environment:
@@ -65,16 +76,26 @@ def unfit_pairs(pairs: Sequence[tuple[Environment, Environment]]) -> dict[int, s
     """
     reasons: dict[int, str] = {}
     for name, (least, unit) in _FLOORS.items():
-        gaps = {index: gap for index, (base, candidate) in enumerate(pairs) if (gap := _gap(name, base, candidate)) is not None}
+        gaps = {
+            index: gap
+            for index, (base, candidate) in enumerate(pairs)
+            if (gap := _gap(name, base, candidate)) is not None
+        }
         if not gaps:
             continue
         middle = median(gaps.values())
         limit = max(least, _SPREADS * _TO_SD * median(abs(gap - middle) for gap in gaps.values()))
         for index, gap in gaps.items():
             if abs(gap - middle) > limit and index not in reasons:
-                shown = (100.0 * (exp(value / 100.0) - 1.0) if name == "calibration_ms" else value for value in (gap, middle, limit))
+                shown = (
+                    100.0 * (exp(value / 100.0) - 1.0) if name == "calibration_ms" else value
+                    for value in (gap, middle, limit)
+                )
                 by, usual, most = (f"{value:+.1f}" for value in shown)
-                reasons[index] = f"base and candidate differ by {by} {unit} (usual here {usual}, at most {most} from that)"
+                reasons[index] = (
+                    f"base and candidate differ by {by} {unit} (usual here {usual}, at most {most}"
+                    " from that)"
+                )
     return reasons
 
 

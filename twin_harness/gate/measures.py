@@ -29,11 +29,15 @@ class Measure:
 
     Attributes:
         test: node id of the test, without what tells its repetitions apart.
-        metric: a column of the dataset, or the name under which the test records a value of its own.
+        metric: a column of the dataset, or the name under which the test records a value of its
+            own.
         statistic: how a recording becomes one number; empty for recorded values.
-        window: the event whose time counts; empty is the whole experiment, or the first event for times.
-        better: lower or higher. scale: ratio (effects are log ratios) or difference. unit: of the value.
-        threshold: what counts as worse: a share on the ratio scale, an amount in the unit on the difference scale.
+        window: the event whose time counts; empty is the whole experiment, or the first event for
+            times.
+        better: lower or higher. scale: ratio (effects are log ratios) or difference. unit: of the
+            value.
+        threshold: what counts as worse: a share on the ratio scale, an amount in the unit on the
+            difference scale.
         trips: for ``time_to_threshold_s``, the level that is waited for.
     """
 
@@ -55,7 +59,11 @@ class Measure:
     @property
     def short_name(self) -> str:
         """Metric, statistic and window."""
-        return " ".join(part for part in (self.metric, self.statistic, f"in {self.window}" if self.window else "") if part)
+        return " ".join(
+            part
+            for part in (self.metric, self.statistic, f"in {self.window}" if self.window else "")
+            if part
+        )
 
     def effect(self, base: float, candidate: float) -> float:
         """Return how much worse the candidate is: positive is worse, on the measure's scale.
@@ -65,7 +73,10 @@ class Measure:
         """
         for which, value in (("base", base), ("candidate", candidate)):
             if not abs(value) < _LARGEST or (self.scale == "ratio" and value <= 0):
-                msg = f"{self.short_name} of {which} is {value!r}; expected a number{' above 0 (a ratio is formed)' if self.scale == 'ratio' else ''}"
+                msg = (
+                    f"{self.short_name} of {which} is {value!r}; expected a"
+                    f" number{' above 0 (a ratio is formed)' if self.scale == 'ratio' else ''}"
+                )
                 raise Undecided(msg)
         if self.scale == "ratio":
             worse = log(candidate / base)
@@ -77,7 +88,10 @@ class Measure:
 
     @property
     def least_effect(self) -> float:
-        """The threshold as an effect: of a figure that should be high, a fall by the threshold is the larger log ratio."""
+        """The threshold as an effect.
+
+        Of a figure that should be high, a fall by the threshold is the larger log ratio.
+        """
         if self.scale == "difference":
             return self.threshold
         if self.better == "lower":
@@ -85,7 +99,10 @@ class Measure:
         return -log(1.0 - self.threshold)
 
     def shown(self, effect: float) -> float:
-        """Return an effect as people read it: the change of the figure itself, in percent, or in its unit."""
+        """Return an effect as people read it.
+
+        The change of the figure itself, in percent, or in its unit.
+        """
         if self.better == "lower":
             signed = effect
         else:
@@ -116,7 +133,10 @@ class Measure:
             window = recording
         value = self._statistic_of(window)
         if self.scale == "ratio" and self.unit == "percent" and value >= _FULL_PERCENT:
-            msg = f"{self.short_name} is {value:.4g} %, its ceiling: what would be worse could not be seen"
+            msg = (
+                f"{self.short_name} is {value:.4g} %, its ceiling: what would be worse could not be"
+                " seen"
+            )
             raise Undecided(msg)
         return value
 
@@ -128,7 +148,10 @@ class Measure:
         return window.quantile(self.metric, 0.5 if self.statistic == "median" else 0.95)
 
     def _transient_s(self, recording: Recording) -> float:
-        """Return what is trimmed off the start of a plateau: by the schedule, so that both runs of a pair have the same window."""
+        """Return what is trimmed off the start of a plateau.
+
+        By the schedule, so that both runs of a pair have the same window.
+        """
         event = recording.experiment.event(self.window)
         is_plateau = getattr(event.shape, "kind", "") == "constant" and self.statistic != "integral"
         if is_plateau:
@@ -141,9 +164,15 @@ class Measure:
 
 
 def _time_of(measure: Measure, recording: Recording) -> float:
-    """Return a time in seconds: until a column is back where it was before the load, or until it passes a level."""
+    """Return a time in seconds.
+
+    Until a column is back where it was before the load, or until it passes a level.
+    """
     recording.max(measure.metric)  # refuses a column that is not there, or empty
-    column, window = measure.metric, measure.window or next((event.id for event in recording.experiment.events), "")
+    column, window = (
+        measure.metric,
+        measure.window or next((event.id for event in recording.experiment.events), ""),
+    )
     if not window:
         msg = f"{measure.short_name}: experiment {recording.name!r} has no event to count from"
         raise Undecided(msg)
@@ -155,7 +184,9 @@ def _time_of(measure: Measure, recording: Recording) -> float:
         before = recording.between(recording.begin_s, row.actual_start_s).samples[column].dropna()
         after = recording.between(row.actual_start_s, recording.end_s).samples[column].dropna()
         level = float(measure.trips or 0.0)
-        is_rising = before.empty or float(before.iloc[-1]) < level  # from which side it comes was so before the load
+        is_rising = (
+            before.empty or float(before.iloc[-1]) < level
+        )  # from which side it comes was so before the load
         passed = after[(after >= level) if is_rising else (after <= level)]
         if passed.empty:
             msg = f"{measure.short_name}: {column} never reached {level:g} in {recording.name!r}"
@@ -164,14 +195,25 @@ def _time_of(measure: Measure, recording: Recording) -> float:
     before = recording.between(recording.begin_s, row.actual_start_s).samples[column].dropna()
     after = recording.between(row.actual_end_s, recording.end_s).samples[column].dropna()
     if before.empty or after.empty:
-        msg = f"{measure.short_name}: {recording.name!r} has no samples before or after {window!r}; give it a lead and a tail"
+        msg = (
+            f"{measure.short_name}: {recording.name!r} has no samples before or after {window!r};"
+            " give it a lead and a tail"
+        )
         raise Undecided(msg)
-    # Back is: within three SDs (of 1.4826 MAD, as of a normal distribution) or 2 % of the lead's median, for a second on end.
+    # Back is: within three SDs (of 1.4826 MAD, as of a normal distribution) or 2 % of the lead's
+    # median, for a second on end.
     middle = float(before.median())
-    limit = max(_LEAD_SPREADS * 1.4826 * float((before - middle).abs().median()), 0.02 * abs(middle))
-    is_back = (after.rolling(max(1, round(_HOLD_S / max(1e-3, _interval_s(after.index))))).mean() - middle).abs() <= limit
+    limit = max(
+        _LEAD_SPREADS * 1.4826 * float((before - middle).abs().median()), 0.02 * abs(middle)
+    )
+    is_back = (
+        after.rolling(max(1, round(_HOLD_S / max(1e-3, _interval_s(after.index))))).mean() - middle
+    ).abs() <= limit
     if not is_back.any():
-        msg = f"{measure.short_name}: {column} was not back within {recording.end_s - row.actual_end_s:.1f} s after {window!r}; make the tail longer"
+        msg = (
+            f"{measure.short_name}: {column} was not back within"
+            f" {recording.end_s - row.actual_end_s:.1f} s after {window!r}; make the tail longer"
+        )
         raise Undecided(msg)
     return max(0.0, float(str(is_back.idxmax())) - row.actual_end_s - _HOLD_S)
 
@@ -208,33 +250,63 @@ def declare(
         InvalidInput: an argument is not what it has to be; one sentence.
     """
     if not _NAME.fullmatch(str(metric)):
-        msg = f"gate: expected the name of a column or of a recorded value but got metric={metric!r}"
+        msg = (
+            f"gate: expected the name of a column or of a recorded value but got metric={metric!r}"
+        )
         raise InvalidInput(msg)
     known = metrics.by_name(metric)
     if known is not None and known.group == "identity":
-        msg = f"gate: column {metric!r} is a label or a clock and cannot be judged; expected a measured one such as cpu_percent"
+        msg = (
+            f"gate: column {metric!r} is a label or a clock and cannot be judged; expected a"
+            " measured one such as cpu_percent"
+        )
         raise InvalidInput(msg)
     if known is None and (statistic not in (None, "median") or window is not None):
-        close = difflib.get_close_matches(metric, [column.name for column in metrics.columns(())], n=3)
-        msg = f"gate: {metric!r} is no column of the dataset (expected e.g. {', '.join(close) or 'cpu_percent'}); a recorded value takes no statistic or window"
+        close = difflib.get_close_matches(
+            metric, [column.name for column in metrics.columns(())], n=3
+        )
+        msg = (
+            f"gate: {metric!r} is no column of the dataset (expected e.g."
+            f" {', '.join(close) or 'cpu_percent'}); a recorded value takes no statistic or window"
+        )
         raise InvalidInput(msg)
     if statistic is not None and statistic not in STATISTICS:
-        msg = f"gate({metric!r}): expected statistic of {', '.join(STATISTICS)} but got {statistic!r}"
+        msg = (
+            f"gate({metric!r}): expected statistic of {', '.join(STATISTICS)} but got {statistic!r}"
+        )
         raise InvalidInput(msg)
     if known:
         chosen = statistic or "median"
     else:
         chosen = ""
-    better = better or {"recovery_s": "lower", "time_to_threshold_s": ""}.get(chosen, known.better if known else "")
+    better = better or {"recovery_s": "lower", "time_to_threshold_s": ""}.get(
+        chosen, known.better if known else ""
+    )
     if better not in ("lower", "higher"):
-        msg = f"gate({metric!r}): expected better='lower' or better='higher' but got better={better or None!r}; nothing says by itself which is better here"
+        msg = (
+            f"gate({metric!r}): expected better='lower' or better='higher' but got"
+            f" better={better or None!r}; nothing says by itself which is better here"
+        )
         raise InvalidInput(msg)
     if chosen == "time_to_threshold_s" and not _is_number(trips):
-        msg = f"gate({metric!r}): time_to_threshold_s needs trips=, the level that is waited for, but got trips={trips!r}"
+        msg = (
+            f"gate({metric!r}): time_to_threshold_s needs trips=, the level that is waited for, but"
+            f" got trips={trips!r}"
+        )
         raise InvalidInput(msg)
     scale = _scale_of(known, chosen, floor)
     unit = _unit_of(known, chosen, scale) or unit
-    return Measure(test, metric, chosen, window or "", better, scale, unit, _amount(metric, scale, threshold, floor, unit), trips)
+    return Measure(
+        test,
+        metric,
+        chosen,
+        window or "",
+        better,
+        scale,
+        unit,
+        _amount(metric, scale, threshold, floor, unit),
+        trips,
+    )
 
 
 def _scale_of(column: metrics.Metric | None, statistic: str, floor: float | None) -> str:
@@ -259,23 +331,34 @@ def _unit_of(column: metrics.Metric | None, statistic: str, scale: str) -> str:
     return unit
 
 
-def _amount(metric: str, scale: str, threshold: str | float, floor: float | None, unit: str) -> float:
+def _amount(
+    metric: str, scale: str, threshold: str | float, floor: float | None, unit: str
+) -> float:
     """Return the threshold as a number on the measure's scale."""
     if scale == "difference":
         if not _is_number(floor) or floor <= 0:  # type: ignore[operator]  # _is_number
             what = f"floor=, the least change that matters, in {unit or 'its unit'}"
-            msg = f"gate({metric!r}): it can be 0, so it is judged by differences; expected {what}, but got floor={floor!r}"
+            msg = (
+                f"gate({metric!r}): it can be 0, so it is judged by differences; expected {what},"
+                f" but got floor={floor!r}"
+            )
             raise InvalidInput(msg)
         return float(floor)  # type: ignore[arg-type]  # as above
     if floor is not None:
-        msg = f"gate({metric!r}): it is judged by ratios; expected threshold='3%' and no floor, but got floor={floor!r}"
+        msg = (
+            f"gate({metric!r}): it is judged by ratios; expected threshold='3%' and no floor, but"
+            f" got floor={floor!r}"
+        )
         raise InvalidInput(msg)
     if isinstance(threshold, str):
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%", threshold.strip())
     else:
         match = None
     if match is None or not 0 < float(match.group(1)) < 100:
-        msg = f"gate({metric!r}): expected threshold as a percent between 0 and 100 such as '3%' but got threshold={threshold!r}"
+        msg = (
+            f"gate({metric!r}): expected threshold as a percent between 0 and 100 such as '3%' but"
+            f" got threshold={threshold!r}"
+        )
         raise InvalidInput(msg)
     return float(match.group(1)) / 100.0
 

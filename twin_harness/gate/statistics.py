@@ -1,8 +1,10 @@
 """The gate's statistics, on effects: one number a pair, positive is worse.
 
-Paired tests are exact: under no effect, the sign of each pair's difference is a coin. Sources: R. A. Fisher, The Design of Experiments
-(1935), for the sign-flip test; J. A. Hartigan, Using subsample values as typical values, JASA 64 (1969), for its bounds; S. Holm, A simple
-sequentially rejective multiple test procedure, Scand. J. Statist. 6 (1979); Y. Benjamini and Y. Hochberg, JRSS B 57 (1995).
+Paired tests are exact: under no effect, the sign of each pair's difference is a coin. Sources: R.
+A. Fisher, The Design of Experiments (1935), for the sign-flip test; J. A. Hartigan, Using subsample
+values as typical values, JASA 64 (1969), for its bounds; S. Holm, A simple sequentially rejective
+multiple test procedure, Scand. J. Statist. 6 (1979); Y. Benjamini and Y. Hochberg, JRSS B 57
+(1995).
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ _BLOCK = 2**22
 
 @lru_cache(maxsize=8)
 def _subsets(count: int) -> NDArray[np.bool_]:
-    """Return every non-empty subset of ``count`` pairs, a row each; of more than 16 pairs 65,535 subsets drawn by a fixed seed."""
+    """Return every non-empty subset of ``count`` pairs, a row each.
+
+    Of more than 16 pairs 65,535 subsets drawn by a fixed seed.
+    """
     if count <= MOST_EXACT:
         numbers = np.arange(1, 2**count, dtype=np.uint32)
         return np.asarray((numbers[:, None] >> np.arange(count, dtype=np.uint32)) & 1 == 1)
@@ -43,12 +48,14 @@ def sign_flip_p(effects: Sequence[float] | NDArray[np.float64]) -> float:
         effects: one number a pair, shape (n,), positive is worse.
 
     Returns:
-        The share of all 2^n ways whose mean is at least the observed one; the smallest possible is 2^−n. 1 without pairs.
+        The share of all 2^n ways whose mean is at least the observed one; the smallest possible is
+        2^−n. 1 without pairs.
     """
     values = np.asarray(effects, dtype=float)
     if not len(values):
         return 1.0
-    # Flipping the pairs of a subset changes the sum by −2 × the subset's sum, so a way is at least as large where that sum is ≤ 0.
+    # Flipping the pairs of a subset changes the sum by −2 × the subset's sum, so a way is at least
+    # as large where that sum is ≤ 0.
     sums = _subsets(len(values)) @ values
     tolerance = _ROUNDING * float(np.abs(values).sum())
     return float((1 + np.count_nonzero(sums <= tolerance)) / (1 + len(sums)))
@@ -62,8 +69,9 @@ def _subset_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def upper_bound(effects: Sequence[float] | NDArray[np.float64], confidence: float = 0.95) -> float:
     """Return the one-sided upper confidence bound of the effect that the sign-flip test has.
 
-    The means of all subsets cut the line into 2^n pieces that hold the centre of a symmetric distribution with equal chance (Hartigan).
-    Infinity where there are too few pairs for a bound of that confidence.
+    The means of all subsets cut the line into 2^n pieces that hold the centre of a symmetric
+    distribution with equal chance (Hartigan). Infinity where there are too few pairs for a bound of
+    that confidence.
     """
     values = np.asarray(effects, dtype=float)
     if not len(values):
@@ -91,7 +99,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted so that of those ≤ q a share of at most q is false, on average: for warnings, never for a verdict."""
+    """Return p-values adjusted so that of those ≤ q a share of at most q is false, on average.
+
+    For warnings, never for a verdict.
+    """
     order = sorted(range(len(p_values)), key=p_values.__getitem__, reverse=True)
     adjusted, smallest = [1.0] * len(p_values), 1.0
     for back, index in enumerate(order):
@@ -105,8 +116,12 @@ def pairs_needed(family: int, alpha: float) -> int:
     return ceil(log2(max(1, family) / alpha) - _ROUNDING)
 
 
-def smallest_visible(spread: float, pairs: int, alpha: float, threshold: float, *, power: float = 0.8) -> float:
-    """Return the smallest true effect that would be called with probability ``power``: by the test at ``alpha``, and seen as ≥ ``threshold``.
+def smallest_visible(
+    spread: float, pairs: int, alpha: float, threshold: float, *, power: float = 0.8
+) -> float:
+    """Return the smallest true effect that would be called with probability ``power``.
+
+    By the test at ``alpha``, and seen as ≥ ``threshold``.
 
     Args:
         spread: standard deviation of the effect over pairs.
@@ -116,7 +131,8 @@ def smallest_visible(spread: float, pairs: int, alpha: float, threshold: float, 
         power: probability of the call.
 
     Returns:
-        The effect, by simulation of normal noise under a fixed seed; infinity where no effect could pass the test with so few pairs.
+        The effect, by simulation of normal noise under a fixed seed; infinity where no effect could
+        pass the test with so few pairs.
     """
     if pairs < 1 or not spread < inf:
         return inf
@@ -141,10 +157,13 @@ def _simulated(pairs: int, rank: int) -> tuple[NDArray[np.float64], NDArray[np.f
 
 @dataclass(frozen=True)
 class Predicted:
-    """Where one new session is expected, from a baseline's sessions: its mean is a draw from between them.
+    """Where one new session is expected, from a baseline's sessions.
+
+    Its mean is a draw from between them.
 
     Attributes:
-        centre: mean of the sessions. spread: SD between sessions. sessions: how many of the present level. degrees: of freedom of the spread.
+        centre: mean of the sessions. spread: SD between sessions. sessions: how many of the present
+            level. degrees: of freedom of the spread.
     """
 
     centre: float
@@ -172,9 +191,12 @@ class Predicted:
         return effect + self.error * float(t.ppf(confidence, self.degrees))
 
     def smallest_visible(self, alpha: float, threshold: float, *, power: float = 0.8) -> float:
-        """Return the smallest true effect that would be called with probability ``power``; see ``smallest_visible`` for pairs.
+        """Return the smallest true effect that would be called with probability ``power``.
 
-        The power is that of the non-central t distribution (Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions 2, 31).
+        See ``smallest_visible`` for pairs.
+
+        The power is that of the non-central t distribution (Johnson, Kotz and Balakrishnan,
+        Continuous Univariate Distributions 2, 31).
         """
         from scipy.optimize import brentq
         from scipy.stats import nct, norm, t
@@ -182,7 +204,9 @@ class Predicted:
         if self.error <= 0:
             return inf
         needed = float(t.isf(alpha, self.degrees))
-        by_test = brentq(lambda shift: nct.sf(needed, self.degrees, shift) - power, 0.0, 10.0 * needed + 10.0)
+        by_test = brentq(
+            lambda shift: nct.sf(needed, self.degrees, shift) - power, 0.0, 10.0 * needed + 10.0
+        )
         return float(max(by_test, threshold / self.error + norm.ppf(power))) * self.error
 
 
@@ -190,7 +214,8 @@ def predict_session(epochs: Sequence[Sequence[float]]) -> Predicted | None:
     """Return where a new session is expected; None when the spread cannot be estimated.
 
     Args:
-        epochs: session means, those of each accepted level together, the present level last; the spread is pooled within levels.
+        epochs: session means, those of each accepted level together, the present level last; the
+            spread is pooled within levels.
     """
     groups = [np.asarray(epoch, dtype=float) for epoch in epochs if len(epoch)]
     degrees = sum(len(group) - 1 for group in groups)

@@ -1,4 +1,7 @@
-"""The trend of a measure over sessions: a history that apache-otava reads, and where its level changed. Reported, never blocking."""
+"""The trend of a measure over sessions.
+
+A history that apache-otava reads, and where its level changed. Reported, never blocking.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,8 @@ class ChangePoint:
     """Where the level of a series changed.
 
     Attributes:
-        index: the first session of the new level. before, after: means. p: of Welch's t-test, adjusted over all measures.
+        index: the first session of the new level. before, after: means. p: of Welch's t-test,
+            adjusted over all measures.
     """
 
     name: str
@@ -41,21 +45,32 @@ class ChangePoint:
 
 
 def split(series: Sequence[float] | NDArray[np.float64], begin: int = 0) -> list[tuple[int, float]]:
-    """Return the change points of a series by binary segmentation: (index, p), p corrected for the places that were looked at.
+    """Return the change points of a series by binary segmentation.
 
-    At each step the place with the smallest p of Welch's t-test is taken (B. L. Welch, Biometrika 34, 1947), sides of 4 or more.
+    (index, p), p corrected for the places that were looked at.
+
+    At each step the place with the smallest p of Welch's t-test is taken (B. L. Welch, Biometrika
+    34, 1947), sides of 4 or more.
     """
     from scipy.stats import ttest_ind
 
     values = np.asarray(series, dtype=float)
     places = range(_FEWEST, len(values) - _FEWEST + 1)
-    tests = [(float(ttest_ind(values[:at], values[at:], equal_var=False).pvalue), at) for at in places if np.ptp(values[:at]) + np.ptp(values[at:]) > 0]
+    tests = [
+        (float(ttest_ind(values[:at], values[at:], equal_var=False).pvalue), at)
+        for at in places
+        if np.ptp(values[:at]) + np.ptp(values[at:]) > 0
+    ]
     if not tests:
         return []
     p, at = min(tests)
     if p * len(places) > _LIMIT:
         return []
-    return [*split(values[:at], begin), (begin + at, p * len(places)), *split(values[at:], begin + at)]
+    return [
+        *split(values[:at], begin),
+        (begin + at, p * len(places)),
+        *split(values[at:], begin + at),
+    ]
 
 
 def change_points(baseline: Baseline) -> list[ChangePoint]:
@@ -67,7 +82,10 @@ def change_points(baseline: Baseline) -> list[ChangePoint]:
         cuts = split(values)
         edges = [0, *(at for at, _ in cuts), len(values)]
         for number, (at, p) in enumerate(cuts):
-            before, after = (float(np.mean(values[edges[number + side] : edges[number + side + 1]])) for side in (0, 1))
+            before, after = (
+                float(np.mean(values[edges[number + side] : edges[number + side + 1]]))
+                for side in (0, 1)
+            )
             found.append(ChangePoint(measure.name, sessions[at].run, at, before, after, p))
     adjusted = benjamini_hochberg([point.p for point in found])
     return [point for point, p in zip(found, adjusted, strict=True) if p <= _Q]
@@ -77,21 +95,42 @@ def history_csv(baseline: Baseline) -> str:
     """Return the sessions as CSV with the columns time, run, level and one a measure, as apache-otava's CSV importer reads it."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["time", "run", "level", *(column_of(measure.name) for measure in baseline.measures)])
+    writer.writerow(
+        ["time", "run", "level", *(column_of(measure.name) for measure in baseline.measures)]
+    )
     for session in sorted(baseline.sessions, key=lambda session: session.start):
         moment = datetime.fromisoformat(session.start).strftime("%Y-%m-%d %H:%M:%S %z")
         cells = [session.values.get(measure.name) for measure in baseline.measures]
-        writer.writerow([moment, session.run, session.level, *("" if cell is None else f"{cell:.9g}" for cell in cells)])
+        writer.writerow(
+            [
+                moment,
+                session.run,
+                session.level,
+                *("" if cell is None else f"{cell:.9g}" for cell in cells),
+            ]
+        )
     return text.getvalue()
 
 
 def otava_yaml(baseline: Baseline, csv_name: str) -> str:
-    """Return the test definition with which apache-otava reads ``history_csv``: JSON, which is YAML."""
+    """Return the test definition with which apache-otava reads ``history_csv``.
+
+    JSON, which is YAML.
+    """
     import json
 
-    names = {column_of(measure.name): {"direction": -1 if measure.better == "lower" else 1, "scale": 1} for measure in baseline.measures}
+    names = {
+        column_of(measure.name): {"direction": -1 if measure.better == "lower" else 1, "scale": 1}
+        for measure in baseline.measures
+    }
     columns = {name: {"column": name, **one} for name, one in names.items()}
-    test = {"type": "csv", "file": csv_name, "time_column": "time", "attributes": ["run", "level"], "metrics": columns}
+    test = {
+        "type": "csv",
+        "file": csv_name,
+        "time_column": "time",
+        "attributes": ["run", "level"],
+        "metrics": columns,
+    }
     return json.dumps({"tests": {"twin": test}}, indent=1) + "\n"
 
 

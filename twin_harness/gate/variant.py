@@ -1,4 +1,7 @@
-"""The two things that the gate compares, each a name and environment variables; their values are never stored."""
+"""The two things that the gate compares, each a name and environment variables.
+
+Their values are never stored.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,19 @@ _COMMA = re.compile(r"(?<!\\),")
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the two things that the gate compares: a name and the environment variables that make it.
+    """One of the two things that the gate compares.
+
+    A name and the environment variables that make it.
 
     Attributes:
-        name: as it stands in results. environment: variables beside those of this process, in order.
+        name: as it stands in results. environment: variables beside those of this process, in
+            order.
     """
 
     name: str = ""
-    environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # tracebacks are stored, and show arguments
+    environment: tuple[tuple[str, str], ...] = field(
+        default=(), repr=False
+    )  # tracebacks are stored, and show arguments
 
     @property
     def environ(self) -> dict[str, str]:
@@ -34,15 +42,27 @@ class Variant:
         return dict(self.environment)
 
     def to_record(self) -> dict[str, Any]:
-        """Return what may be stored: names of variables, and of each value the first digits of its SHA-256."""
-        return {"name": self.name, "environment": {key: f"sha256:{hashlib.sha256(value.encode()).hexdigest()[:12]}" for key, value in self.environment}}
+        """Return what may be stored.
+
+        Names of variables, and of each value the first digits of its SHA-256.
+        """
+        return {
+            "name": self.name,
+            "environment": {
+                key: f"sha256:{hashlib.sha256(value.encode()).hexdigest()[:12]}"
+                for key, value in self.environment
+            },
+        }
 
 
 def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:
-    r"""Read two variants, ``NAME:KEY=VALUE,…`` each, base first; a comma in a value is written ``\,``.
+    r"""Read two variants, ``NAME:KEY=VALUE,…`` each, base first.
+
+    A comma in a value is written ``\,``.
 
     Raises:
-        InvalidInput: there are not two, they have one name, or one is not written so. Equal environments are an A/A run.
+        InvalidInput: there are not two, they have one name, or one is not written so. Equal
+            environments are an A/A run.
     """
     example = "write e.g. --twin-variant base: --twin-variant candidate:SERVICE_WORK=110"
     found: list[Variant] = []
@@ -58,7 +78,10 @@ def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:
                 hidden = " (values are not shown)"
             else:
                 hidden = ""
-            msg = f"--twin-variant: expected NAME:KEY=VALUE,… but got {text.partition('=')[0]!r}{hidden}; {example}"
+            msg = (
+                "--twin-variant: expected NAME:KEY=VALUE,… but got"
+                f" {text.partition('=')[0]!r}{hidden}; {example}"
+            )
             raise InvalidInput(msg)
         environment = tuple((one.group(1), one.group(2)) for one in variables if one)
         if len(dict(environment)) < len(environment):
@@ -66,7 +89,10 @@ def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:
             raise InvalidInput(msg)
         found.append(Variant(match.group(1), environment))
     if found and len(found) != 2:
-        msg = f"--twin-variant: expected two variants, base and candidate, but got {len(found)}; {example}"
+        msg = (
+            f"--twin-variant: expected two variants, base and candidate, but got {len(found)};"
+            f" {example}"
+        )
         raise InvalidInput(msg)
     if found and found[0].name == found[1].name:
         msg = f"--twin-variant: both variants are called {found[0].name!r}; name them apart"
@@ -88,6 +114,8 @@ def hide_variants(arguments: Sequence[str]) -> list[str]:
         is_one = is_variant or bool(head)
         name, colon, variables = text.partition(":")
         keys = [piece.partition("=")[0] for piece in _COMMA.split(variables) if piece]
-        hidden.append(f"{head}{name}{colon}{','.join(f'{key}=***' for key in keys)}" if is_one else word)
+        hidden.append(
+            f"{head}{name}{colon}{','.join(f'{key}=***' for key in keys)}" if is_one else word
+        )
         is_variant = word == "--twin-variant"
     return hidden

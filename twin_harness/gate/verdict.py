@@ -1,7 +1,10 @@
-"""Verdicts: what is said of a measure, with its numbers, and why; a judgement is the verdicts of a whole family.
+"""Verdicts: what is said of a measure, with its numbers, and why.
 
-REGRESSED needs three things at once: a small p-value after Holm over the declared family, an effect of at least the threshold, and an
-environment that was fit. PASSED needs the upper bound of the effect to lie below the threshold. Everything else is UNDECIDED.
+A judgement is the verdicts of a whole family.
+
+REGRESSED needs three things at once: a small p-value after Holm over the declared family, an effect
+of at least the threshold, and an environment that was fit. PASSED needs the upper bound of the
+effect to lie below the threshold. Everything else is UNDECIDED.
 """
 
 from __future__ import annotations
@@ -31,11 +34,15 @@ class Verdict:
     """What is said of one measure.
 
     Attributes:
-        measure: what was judged. status: REGRESSED, PASSED or UNDECIDED. reason: why it is UNDECIDED; empty otherwise.
-        effect: mean effect, positive is worse; lower, upper: its one-sided 95 % bounds; all on the measure's scale, NaN where unknown.
-        p: adjusted over the family; raw_p: before that. warning_p: adjusted by Benjamini and Hochberg, for warnings.
+        measure: what was judged. status: REGRESSED, PASSED or UNDECIDED. reason: why it is
+            UNDECIDED; empty otherwise.
+        effect: mean effect, positive is worse; lower, upper: its one-sided 95 % bounds; all on the
+            measure's scale, NaN where unknown.
+        p: adjusted over the family; raw_p: before that. warning_p: adjusted by Benjamini and
+            Hochberg, for warnings.
         improved_p: the same for the good direction, in a family of its own.
-        base, candidate: medians of the figures themselves. n: pairs, or sessions of the baseline. spread: SD over them.
+        base, candidate: medians of the figures themselves. n: pairs, or sessions of the baseline.
+            spread: SD over them.
         visible: the smallest effect that this run would have called in four of five cases.
     """
 
@@ -57,8 +64,15 @@ class Verdict:
 
     @property
     def is_improved(self) -> bool:
-        """Whether the good direction is as sure as a regression would have to be: reported, never gating."""
-        return self.status != REGRESSED and self.improved_p <= ALPHA and -self.effect >= self.measure.least_effect
+        """Whether the good direction is as sure as a regression would have to be.
+
+        Reported, never gating.
+        """
+        return (
+            self.status != REGRESSED
+            and self.improved_p <= ALPHA
+            and -self.effect >= self.measure.least_effect
+        )
 
     @property
     def word(self) -> str:
@@ -79,7 +93,10 @@ class Verdict:
             why = f": {self.reason}"
         else:
             why = ""
-        return f"{measure.name}: {self.word}, {change}, {threshold}, adjusted p = {self.p:.2g}, n = {self.n}, visible from {self.change(self.visible)}{why}"
+        return (
+            f"{measure.name}: {self.word}, {change}, {threshold}, adjusted p = {self.p:.2g}, n ="
+            f" {self.n}, visible from {self.change(self.visible)}{why}"
+        )
 
     def change(self, effect: float) -> str:
         """Return an effect as the change of the figure, with sign and unit."""
@@ -91,7 +108,13 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, the changes as people read them beside the effects."""
-        data = {**asdict(self), "measure": self.measure.to_json(), "name": self.measure.name, "word": self.word, "sentence": self.sentence}
+        data = {
+            **asdict(self),
+            "measure": self.measure.to_json(),
+            "name": self.measure.name,
+            "word": self.word,
+            "sentence": self.sentence,
+        }
         for key in ("effect", "lower", "upper", "visible"):
             if isfinite(getattr(self, key)):
                 shown = self.measure.shown(getattr(self, key))
@@ -99,12 +122,18 @@ class Verdict:
                 shown = None
             data[f"{key}_shown"] = shown
         data["shown_unit"] = self.measure.shown_unit
-        return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in data.items()}
+        return {
+            key: None if isinstance(value, float) and not isfinite(value) else value
+            for key, value in data.items()
+        }
 
 
 def sorted_bounds(verdict: Verdict) -> list[str]:
     """Return the bounds of the effect as changes, the lower number first."""
-    bounds = sorted((verdict.lower, verdict.upper), key=lambda bound: verdict.measure.shown(max(-50.0, min(50.0, bound))))
+    bounds = sorted(
+        (verdict.lower, verdict.upper),
+        key=lambda bound: verdict.measure.shown(max(-50.0, min(50.0, bound))),
+    )
     return [verdict.change(bound) if isfinite(bound) else "open" for bound in bounds]
 
 
@@ -113,8 +142,10 @@ class Judgement:
     """The verdicts of one session.
 
     Attributes:
-        verdicts: one a declared measure. mode: paired or baseline. doubts: what else speaks against comparing, a sentence each.
-        names: of the two variants, or of baseline and run. facts: pairs planned, done, unfit; sessions; the seed.
+        verdicts: one a declared measure. mode: paired or baseline. doubts: what else speaks against
+            comparing, a sentence each.
+        names: of the two variants, or of baseline and run. facts: pairs planned, done, unfit;
+            sessions; the seed.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -125,8 +156,18 @@ class Judgement:
 
     @property
     def status(self) -> str:
-        """The worst of all: REGRESSED before UNDECIDED before PASSED; UNDECIDED where nothing was judged."""
-        return next((status for status in _WORST_FIRST if any(verdict.status == status for verdict in self.verdicts)), UNDECIDED)
+        """The worst of all: REGRESSED before UNDECIDED before PASSED.
+
+        UNDECIDED where nothing was judged.
+        """
+        return next(
+            (
+                status
+                for status in _WORST_FIRST
+                if any(verdict.status == status for verdict in self.verdicts)
+            ),
+            UNDECIDED,
+        )
 
     def count(self, status: str) -> int:
         """Return how many verdicts have a status."""
@@ -135,12 +176,20 @@ class Judgement:
     @property
     def headline(self) -> str:
         """The verdict of the whole in one sentence."""
-        counts = ", ".join(f"{self.count(status)} {status}" for status in _WORST_FIRST if self.count(status))
+        counts = ", ".join(
+            f"{self.count(status)} {status}" for status in _WORST_FIRST if self.count(status)
+        )
         improved = sum(verdict.is_improved for verdict in self.verdicts)
         against = f"{self.names[1]} against {self.names[0]}"
         if "sees_from_spreads" in self.facts:
-            against += f" of {self.facts['sessions']} sessions (one new session sees from {self.facts['sees_from_spreads']} spreads between them on)"
-        return f"{self.status}: {against}, {len(self.verdicts)} measures: {counts or 'none'}{f'; {improved} better for sure' if improved else ''}"
+            against += (
+                f" of {self.facts['sessions']} sessions (one new session sees from"
+                f" {self.facts['sees_from_spreads']} spreads between them on)"
+            )
+        return (
+            f"{self.status}: {against}, {len(self.verdicts)} measures:"
+            f" {counts or 'none'}{f'; {improved} better for sure' if improved else ''}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: ``gate.json``."""
@@ -161,7 +210,8 @@ class Evidence:
     """What is known of one measure in paired mode.
 
     Attributes:
-        measure: what is judged. base, candidate: its values, one a fit pair, in the order of the pairs.
+        measure: what is judged. base, candidate: its values, one a fit pair, in the order of the
+            pairs.
         fault: why there are no values that could be judged; empty otherwise.
         lack: why there are too few fit pairs for a verdict; empty when there are enough.
     """
@@ -173,7 +223,9 @@ class Evidence:
     lack: str = ""
 
 
-def judge_pairs(evidence: Sequence[Evidence], *, alpha: float = ALPHA, confidence: float = CONFIDENCE) -> tuple[Verdict, ...]:
+def judge_pairs(
+    evidence: Sequence[Evidence], *, alpha: float = ALPHA, confidence: float = CONFIDENCE
+) -> tuple[Verdict, ...]:
     """Judge a family of measures by its pairs.
 
     Args:
@@ -183,12 +235,24 @@ def judge_pairs(evidence: Sequence[Evidence], *, alpha: float = ALPHA, confidenc
     """
     effects = [_effects(one) for one in evidence]
     raw = [statistics.sign_flip_p(values) if not fault else 1.0 for values, fault in effects]
-    better = [statistics.sign_flip_p([-value for value in values]) if not fault else 1.0 for values, fault in effects]
-    adjusted, improved, warned = statistics.holm(raw), statistics.holm(better), statistics.benjamini_hochberg(raw)
+    better = [
+        statistics.sign_flip_p([-value for value in values]) if not fault else 1.0
+        for values, fault in effects
+    ]
+    adjusted, improved, warned = (
+        statistics.holm(raw),
+        statistics.holm(better),
+        statistics.benjamini_hochberg(raw),
+    )
     verdicts = []
     for index, one in enumerate(evidence):
         values, fault = effects[index]
-        numbers = {"p": adjusted[index], "raw_p": raw[index], "warning_p": warned[index], "improved_p": improved[index]}
+        numbers = {
+            "p": adjusted[index],
+            "raw_p": raw[index],
+            "warning_p": warned[index],
+            "improved_p": improved[index],
+        }
         verdicts.append(_judge(one, values, fault, numbers, len(evidence), alpha, confidence))
     return tuple(verdicts)
 
@@ -197,17 +261,34 @@ def _effects(one: Evidence) -> tuple[list[float], str]:
     if one.fault:
         return [], one.fault
     try:
-        values = [one.measure.effect(base, candidate) for base, candidate in zip(one.base, one.candidate, strict=True)]
+        values = [
+            one.measure.effect(base, candidate)
+            for base, candidate in zip(one.base, one.candidate, strict=True)
+        ]
     except Undecided as error:
         return [], str(error)
     if not values:
         return [], "there are no pairs"
     if len(set(one.base)) == len(set(one.candidate)) == 1 and len(values) > 1:
-        return [], f"its value is the same in every pair ({one.base[0]:g} and {one.candidate[0]:g}), so it measures nothing that varies"
+        return (
+            [],
+            (
+                f"its value is the same in every pair ({one.base[0]:g} and {one.candidate[0]:g}),"
+                " so it measures nothing that varies"
+            ),
+        )
     return values, ""
 
 
-def _judge(one: Evidence, values: list[float], fault: str, numbers: dict[str, float], family: int, alpha: float, confidence: float) -> Verdict:
+def _judge(
+    one: Evidence,
+    values: list[float],
+    fault: str,
+    numbers: dict[str, float],
+    family: int,
+    alpha: float,
+    confidence: float,
+) -> Verdict:
     measure, least = one.measure, one.measure.least_effect
     if fault:
         return Verdict(measure, UNDECIDED, fault)
@@ -217,7 +298,10 @@ def _judge(one: Evidence, values: list[float], fault: str, numbers: dict[str, fl
         spread = sqrt(sum((value - effect) ** 2 for value in values) / (count - 1))
     else:
         spread = inf
-    upper, lower = statistics.upper_bound(values, confidence), statistics.lower_bound(values, confidence)
+    upper, lower = (
+        statistics.upper_bound(values, confidence),
+        statistics.lower_bound(values, confidence),
+    )
     visible = statistics.smallest_visible(spread, count, alpha / family, least)
     known: dict[str, Any] = {
         **numbers,
@@ -236,30 +320,48 @@ def _judge(one: Evidence, values: list[float], fault: str, numbers: dict[str, fl
         return Verdict(measure, REGRESSED, **known)
     if upper < least:
         return Verdict(measure, PASSED, **known)
-    return Verdict(measure, UNDECIDED, _why_undecided(effect, least, numbers["p"], alpha, visible), **known)
+    return Verdict(
+        measure, UNDECIDED, _why_undecided(effect, least, numbers["p"], alpha, visible), **known
+    )
 
 
 def _why_undecided(effect: float, least: float, p: float, alpha: float, visible: float) -> str:
     if not isfinite(visible):
         return "so few cannot tell anything apart after correction for the family"
     if effect >= least:
-        return f"worse by more than the threshold, but not for sure (adjusted p {p:.2g} above {alpha:g})"
+        return (
+            f"worse by more than the threshold, but not for sure (adjusted p {p:.2g} above"
+            f" {alpha:g})"
+        )
     if p <= alpha:
         return "worse for sure, but by less than the threshold; the bound does not rule out more"
     return "it scatters too much to rule out the threshold"
 
 
 def may_stop(evidence: Sequence[Evidence], confidence: float = 0.975) -> bool:
-    """Tell whether every measure has passed already: all upper bounds below threshold, at a stricter confidence. Never says REGRESSED."""
+    """Tell whether every measure has passed already.
+
+    All upper bounds below threshold, at a stricter confidence. Never says REGRESSED.
+    """
     for one in evidence:
         values, fault = _effects(one)
-        if fault or one.lack or not statistics.upper_bound(values, confidence) < one.measure.least_effect:
+        if (
+            fault
+            or one.lack
+            or not statistics.upper_bound(values, confidence) < one.measure.least_effect
+        ):
             return False
     return bool(evidence)
 
 
 def judge_session(
-    measures: Sequence[Measure], effects: Sequence[float], predicted: Sequence[Predicted], values: Sequence[float], *, family: int, alpha: float = ALPHA
+    measures: Sequence[Measure],
+    effects: Sequence[float],
+    predicted: Sequence[Predicted],
+    values: Sequence[float],
+    *,
+    family: int,
+    alpha: float = ALPHA,
 ) -> tuple[Verdict, ...]:
     """Judge one new session against where a baseline expects it; one of each argument a measure.
 
@@ -273,15 +375,26 @@ def judge_session(
     """
     others = [1.0] * (family - len(measures))
     raw = [expected.p_value(effect) for expected, effect in zip(predicted, effects, strict=True)]
-    better = [expected.p_value(-effect) for expected, effect in zip(predicted, effects, strict=True)]
-    adjusted, improved, warned = statistics.holm(raw + others), statistics.holm(better + others), statistics.benjamini_hochberg(raw + others)
+    better = [
+        expected.p_value(-effect) for expected, effect in zip(predicted, effects, strict=True)
+    ]
+    adjusted, improved, warned = (
+        statistics.holm(raw + others),
+        statistics.holm(better + others),
+        statistics.benjamini_hochberg(raw + others),
+    )
     verdicts = []
-    for index, (measure, effect, expected, value) in enumerate(zip(measures, effects, predicted, values, strict=True)):
+    for index, (measure, effect, expected, value) in enumerate(
+        zip(measures, effects, predicted, values, strict=True)
+    ):
         upper, lower = expected.upper_bound(effect), -expected.upper_bound(-effect)
         visible = expected.smallest_visible(alpha / family, measure.least_effect)
         status, reason = UNDECIDED, ""
         if expected.error <= 0:
-            reason = "every session of the baseline has the same value, so it measures nothing that varies"
+            reason = (
+                "every session of the baseline has the same value, so it measures nothing that"
+                " varies"
+            )
         elif adjusted[index] <= alpha and effect >= measure.least_effect:
             status = REGRESSED
         elif upper < measure.least_effect:

@@ -1,6 +1,7 @@
 """The pytest plugin: the only place that imports pytest, xdist or allure.
 
-Loading it costs milliseconds and imports nothing heavy; a project that uses none of its fixtures, markers and options sees nothing.
+Loading it costs milliseconds and imports nothing heavy; a project that uses none of its fixtures,
+markers and options sees nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,11 @@ import pytest
 
 pytest.register_assert_rewrite("twin_harness.plugin.fixtures")
 
-from twin_harness.plugin.collection import pytest_collect_file, pytest_generate_tests, pytest_make_collect_report  # noqa: E402 - after the rewrite
+from twin_harness.plugin.collection import (  # noqa: E402 - rewriting must be registered first
+    pytest_collect_file,
+    pytest_generate_tests,
+    pytest_make_collect_report,
+)
 from twin_harness.plugin.fixtures import (  # noqa: E402 - as above
     _twin_drawn,
     _twin_experiment_plan,

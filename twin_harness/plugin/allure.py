@@ -1,4 +1,7 @@
-"""Allure: a test's experiments in its result: events as steps with their real times, parameters, attachments and metrics."""
+"""Allure: a test's experiments in its result.
+
+Events as steps with their real times, parameters, attachments and metrics.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +23,28 @@ if TYPE_CHECKING:
     from twin_harness.runs.records import AnnotationRow
 
 _LEAST_WAIT_S = 0.1
-_STATUS = {"completed": "passed", "stopped": "skipped", "skipped": "skipped", "aborted": "broken", "failed": "failed"}
+_STATUS = {
+    "completed": "passed",
+    "stopped": "skipped",
+    "skipped": "skipped",
+    "aborted": "broken",
+    "failed": "failed",
+}
 
 
 def is_on(config: pytest.Config) -> bool:
     """Tell whether allure-pytest is installed and writes results in this session."""
-    return bool(getattr(config.option, "allure_report_dir", None)) and config.pluginmanager.has_plugin("allure_listener")
+    return bool(
+        getattr(config.option, "allure_report_dir", None)
+    ) and config.pluginmanager.has_plugin("allure_listener")
 
 
 def attach(config: pytest.Config, test: TestState) -> str:
     """Add what a test's experiments were to its Allure result; return a sentence if that failed.
 
-    Waiting for the machine and every event are steps with their real times; host, part of the machine and seed are parameters; each
-    experiment leaves its timeline, its samples, its plan and its annotations, each of at most 1 MiB, and its figures as metrics.
+    Waiting for the machine and every event are steps with their real times; host, part of the
+    machine and seed are parameters; each experiment leaves its timeline, its samples, its plan and
+    its annotations, each of at most 1 MiB, and its figures as metrics.
     """
     if not test.recordings or not is_on(config):
         return ""
@@ -40,15 +52,31 @@ def attach(config: pytest.Config, test: TestState) -> str:
     result = listener.allure_logger.get_test(None)
     if result is None:
         return ""
-    result.start = min([result.start, *(_milliseconds(row.start_time) for recording in test.recordings for row in recording.rows if row.start_time)])
+    result.start = min(
+        [
+            result.start,
+            *(
+                _milliseconds(row.start_time)
+                for recording in test.recordings
+                for row in recording.rows
+                if row.start_time
+            ),
+        ]
+    )
     steps = [_waiting_step(*wait) for wait in test.waits if wait[1] - wait[0] >= _LEAST_WAIT_S]
     for recording in test.recordings:
         steps += [step_of(row) for row in recording.rows if row.start_time and row.end_time]
     for step in steps if test.variant.name else ():
         step.name = f"{test.variant.name}: {step.name}"
     result.steps.extend(sorted(steps, key=lambda step: step.start))
-    known = {parameter.name for parameter in result.parameters}  # the other run of a pair has told them
-    result.parameters.extend(parameter for parameter in _parameters(test.recordings[0], state_of(config)) if parameter.name not in known)
+    known = {
+        parameter.name for parameter in result.parameters
+    }  # the other run of a pair has told them
+    result.parameters.extend(
+        parameter
+        for parameter in _parameters(test.recordings[0], state_of(config))
+        if parameter.name not in known
+    )
     for recording in test.recordings:
         try:
             for body, name, kind, ending in allure_files.attachments(recording):
@@ -65,14 +93,19 @@ def _waiting_step(begin_s: float, end_s: float) -> Any:
 
     now_s, now_ms = monotonic_s(), utc_s() * 1000
     start, stop = (round(now_ms - (now_s - instant_s) * 1000) for instant_s in (begin_s, end_s))
-    return TestStepResult(name=f"waiting for the machine: {end_s - begin_s:.1f} s", start=start, stop=stop, status="passed")
+    return TestStepResult(
+        name=f"waiting for the machine: {end_s - begin_s:.1f} s",
+        start=start,
+        stop=stop,
+        status="passed",
+    )
 
 
 def _parameters(recording: Recording, state: PluginState) -> list[Any]:
     """Return where the test ran and by what it can be repeated.
 
-    All of it is kept out of the history's id: containers and runners have a new name each run, and a part of the machine falls to
-    a test by chance, so a test would be a new one every time.
+    All of it is kept out of the history's id: containers and runners have a new name each run, and
+    a part of the machine falls to a test by chance, so a test would be a new one every time.
     """
     from allure_commons.model2 import Parameter
 
@@ -82,7 +115,11 @@ def _parameters(recording: Recording, state: PluginState) -> list[Any]:
         "seed": str(state.config.seed),
         "run": state.seat.run_id,
     }
-    return [Parameter(name=name, value=value, excluded=True) for name, value in facts.items() if value or name != "partition"]
+    return [
+        Parameter(name=name, value=value, excluded=True)
+        for name, value in facts.items()
+        if value or name != "partition"
+    ]
 
 
 def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:
@@ -98,19 +135,35 @@ def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:
     file, *classes, function = path.split("::")
     full_name = f"{'.'.join([file.removesuffix('.py').replace('/', '.'), *classes])}#{function}"
     moment = round(utc_s() * 1000)
-    result = TestResult(uuid=str(uuid.uuid4()), name=f"{function}{bracket}{parameters}", fullName=full_name, start=moment, stop=moment, status="broken")
-    # As allure-pytest does, so that history finds it; of a parametrized test it takes the values, which the controller has not.
+    result = TestResult(
+        uuid=str(uuid.uuid4()),
+        name=f"{function}{bracket}{parameters}",
+        fullName=full_name,
+        start=moment,
+        stop=moment,
+        status="broken",
+    )
+    # As allure-pytest does, so that history finds it; of a parametrized test it takes the values,
+    # which the controller has not.
     result.testCaseId = hashlib.md5(full_name.encode(), usedforsecurity=False).hexdigest()
-    result.historyId = hashlib.md5(f"{full_name}{bracket}{parameters}".encode(), usedforsecurity=False).hexdigest()
+    result.historyId = hashlib.md5(
+        f"{full_name}{bracket}{parameters}".encode(), usedforsecurity=False
+    ).hexdigest()
     result.titlePath = file.split("/")
     result.statusDetails = StatusDetails(message=f"its worker was lost: {message}")
-    result.labels = [Label(name=LabelType.SUITE, value=full_name.partition("#")[0]), Label(name=LabelType.FRAMEWORK, value="pytest")]
+    result.labels = [
+        Label(name=LabelType.SUITE, value=full_name.partition("#")[0]),
+        Label(name=LabelType.FRAMEWORK, value="pytest"),
+    ]
     write: Any = AllureFileLogger
     write(folder).report_result(result)
 
 
 def step_of(row: AnnotationRow) -> Any:
-    """Return an event as an Allure step: real start and end, what was asked for and what was delivered."""
+    """Return an event as an Allure step.
+
+    Real start and end, what was asked for and what was delivered.
+    """
     from allure_commons.model2 import Parameter, StatusDetails, TestStepResult
 
     if row.requested_mean is not None:
@@ -129,16 +182,28 @@ def step_of(row: AnnotationRow) -> Any:
     )
     if row.message:
         step.statusDetails = StatusDetails(message=row.message)
-    facts = {"start error": row.start_error_ms, "end error": row.end_error_ms, "delivered error": row.delivered_error_percent, "settled": row.settled_s}
+    facts = {
+        "start error": row.start_error_ms,
+        "end error": row.end_error_ms,
+        "delivered error": row.delivered_error_percent,
+        "settled": row.settled_s,
+    }
     units = {"start error": "ms", "end error": "ms", "delivered error": "%", "settled": "s"}
-    step.parameters = [Parameter(name=name, value=f"{value:.3f} {units[name]}") for name, value in facts.items() if value is not None]
+    step.parameters = [
+        Parameter(name=name, value=f"{value:.3f} {units[name]}")
+        for name, value in facts.items()
+        if value is not None
+    ]
     return step
 
 
 def _amount(value: float, unit: str) -> str:
     if unit in ("bytes", "bytes_per_s"):
         return f"{value / 2**20:.1f} MiB" + ("/s" if unit == "bytes_per_s" else "")
-    return f"{value:.2f} {'%' if unit == 'percent' else 'operations/s' if unit == 'operations_per_s' else unit}"
+    return (
+        f"{value:.2f}"
+        f" {'%' if unit == 'percent' else 'operations/s' if unit == 'operations_per_s' else unit}"
+    )
 
 
 def _milliseconds(utc_text: str) -> int:

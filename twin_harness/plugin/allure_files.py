@@ -1,4 +1,7 @@
-"""The files beside Allure's results: attachments of experiments, metrics, and what is told once a session."""
+"""The files beside Allure's results.
+
+Attachments of experiments, metrics, and what is told once a session.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,43 @@ if TYPE_CHECKING:
 MOST_BYTES = 1024 * 1024
 _MOST_SAMPLES = 2_000
 # What Allure and its adaptors write into a results folder; nothing else is ever removed there.
-_STALE = ("*-result.json", "*-container.json", "*-attachment*", "*-globals.json", "*-perf.json", ENVIRONMENT, CATEGORIES_FILE, EXECUTOR, WRITTEN)
+_STALE = (
+    "*-result.json",
+    "*-container.json",
+    "*-attachment*",
+    "*-globals.json",
+    "*-perf.json",
+    ENVIRONMENT,
+    CATEGORIES_FILE,
+    EXECUTOR,
+    WRITTEN,
+)
 CATEGORIES = (
-    {"name": "undecided", "matchedStatuses": ["skipped"], "messageRegex": ".*(UNDECIDED|errors[.]Undecided).*"},
-    {"name": "stopped by the guard", "matchedStatuses": ["failed", "broken"], "messageRegex": ".*guard: .*"},
-    {"name": "load not delivered as asked", "matchedStatuses": ["failed", "broken"], "messageRegex": ".*(against a tolerance of|delivered ).*"},
-    {"name": "regressed at the gate", "matchedStatuses": ["failed"], "messageRegex": ".*REGRESSED.*"},
-    {"name": "infrastructure", "matchedStatuses": ["failed", "broken"], "messageRegex": ".*(HarnessFailure|its worker was lost|ExperimentFailed).*"},
+    {
+        "name": "undecided",
+        "matchedStatuses": ["skipped"],
+        "messageRegex": ".*(UNDECIDED|errors[.]Undecided).*",
+    },
+    {
+        "name": "stopped by the guard",
+        "matchedStatuses": ["failed", "broken"],
+        "messageRegex": ".*guard: .*",
+    },
+    {
+        "name": "load not delivered as asked",
+        "matchedStatuses": ["failed", "broken"],
+        "messageRegex": ".*(against a tolerance of|delivered ).*",
+    },
+    {
+        "name": "regressed at the gate",
+        "matchedStatuses": ["failed"],
+        "messageRegex": ".*REGRESSED.*",
+    },
+    {
+        "name": "infrastructure",
+        "matchedStatuses": ["failed", "broken"],
+        "messageRegex": ".*(HarnessFailure|its worker was lost|ExperimentFailed).*",
+    },
 )
 _METRICS = (
     ("cpu_percent mean", "mean", "cpu_percent"),
@@ -44,9 +77,16 @@ _METRICS = (
 
 
 def clean_once(config: pytest.Config, *, is_worker: bool) -> None:
-    """Do what ``--clean-alluredir`` asks on the controller alone: left to the adaptor, a worker that is restarted would wipe the others' results."""
+    """Do what ``--clean-alluredir`` asks on the controller alone.
+
+    Left to the adaptor, a worker that is restarted would wipe the others' results.
+    """
     folder = getattr(config.option, "allure_report_dir", None)
-    if not folder or not getattr(config.option, "clean_alluredir", False) or config.option.collectonly:
+    if (
+        not folder
+        or not getattr(config.option, "clean_alluredir", False)
+        or config.option.collectonly
+    ):
         return  # the adaptor cleans nothing either where tests are only collected
     config.option.clean_alluredir = False  # the adaptor looks at it after us
     for pattern in () if is_worker else _STALE:
@@ -55,16 +95,24 @@ def clean_once(config: pytest.Config, *, is_worker: bool) -> None:
                 path.unlink()
 
 
-# -- of an experiment -----------------------------------------------------------------------------------------------------------
+# -- of an experiment ------------------------------------------------------------------------------
 
 
 def attachments(recording: Recording) -> Iterator[tuple[bytes, str, str, str]]:
-    """Return content, name, media type and ending of what an experiment leaves: timeline, samples, plan, annotations."""
+    """Return content, name, media type and ending of what an experiment leaves.
+
+    Timeline, samples, plan, annotations.
+    """
     from twin_harness.report.drawing.timelines import timeline_png
 
     yield timeline_png(recording), "timeline", "image/png", "png"
     yield samples_csv(recording), "samples", "text/csv", "csv"
-    yield json.dumps(recording.experiment.to_json(), indent=1).encode(), "plan", "application/json", "json"
+    yield (
+        json.dumps(recording.experiment.to_json(), indent=1).encode(),
+        "plan",
+        "application/json",
+        "json",
+    )
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(recording.annotations.columns)
@@ -73,7 +121,10 @@ def attachments(recording: Recording) -> Iterator[tuple[bytes, str, str, str]]:
 
 
 def samples_csv(recording: Recording) -> bytes:
-    """Return the samples as CSV of at most 1 MiB: every row, or means over as long a window as that takes."""
+    """Return the samples as CSV of at most 1 MiB.
+
+    Every row, or means over as long a window as that takes.
+    """
     from twin_harness.dataset.preparation import window_means
 
     frame, window_s = recording.samples, 0.0
@@ -91,17 +142,38 @@ def samples_csv(recording: Recording) -> bytes:
 
 
 def write_metrics(folder: str, test_id: str, recording: Recording) -> None:
-    """Write the figures of an experiment as Allure 3 reads them into its metrics section: ``<test>-perf.json``."""
+    """Write the figures of an experiment as Allure 3 reads them into its metrics section.
+
+    ``<test>-perf.json``.
+    """
     row = next((row for row in recording.rows if row.start_time and row.end_time), None)
     if row:
         moments = {"start": _milliseconds(row.start_time), "stop": _milliseconds(row.end_time)}
     else:
         moments = {}
-    figures = [(name, value) for name, kind, column in _METRICS if (value := _figure(recording, kind, column)) is not None]
-    figures += [(f"{row.event} delivered error percent", row.delivered_error_percent) for row in recording.rows if row.delivered_error_percent is not None]
-    entries = [{"id": f"{recording.name} {name}", "key": f"{recording.name}: {name}", "value": round(value, 6), **moments} for name, value in figures]
+    figures = [
+        (name, value)
+        for name, kind, column in _METRICS
+        if (value := _figure(recording, kind, column)) is not None
+    ]
+    figures += [
+        (f"{row.event} delivered error percent", row.delivered_error_percent)
+        for row in recording.rows
+        if row.delivered_error_percent is not None
+    ]
+    entries = [
+        {
+            "id": f"{recording.name} {name}",
+            "key": f"{recording.name}: {name}",
+            "value": round(value, 6),
+            **moments,
+        }
+        for name, value in figures
+    ]
     if entries:
-        Path(folder, f"{test_id}-{uuid.uuid4().hex[:6]}-perf.json").write_text(json.dumps(entries), encoding="utf-8")
+        Path(folder, f"{test_id}-{uuid.uuid4().hex[:6]}-perf.json").write_text(
+            json.dumps(entries), encoding="utf-8"
+        )
 
 
 def _figure(recording: Recording, kind: str, column: str) -> float | None:
@@ -121,7 +193,7 @@ def _milliseconds(utc_text: str) -> int:
     return int(datetime.fromisoformat(utc_text).timestamp() * 1000)
 
 
-# -- of a session ---------------------------------------------------------------------------------------------------------------
+# -- of a session ----------------------------------------------------------------------------------
 
 
 def write_session(config: pytest.Config, folder: RunFolder, report: Path | None) -> list[str]:
@@ -144,11 +216,16 @@ def write_session(config: pytest.Config, folder: RunFolder, report: Path | None)
 
 
 def write_gate(config: pytest.Config, text: str) -> None:
-    """Write the gate's figures as metrics, where Allure is on; a failure is none of the session's."""
+    """Write the gate's figures as metrics, where Allure is on.
+
+    A failure is none of the session's.
+    """
     target = getattr(config.option, "allure_report_dir", None)
     if target and config.pluginmanager.has_plugin("allure_listener"):
         with contextlib.suppress(OSError):
-            Path(target, f"gate-{uuid.uuid4().hex[:6]}-perf.json").write_text(text, encoding="utf-8")
+            Path(target, f"gate-{uuid.uuid4().hex[:6]}-perf.json").write_text(
+                text, encoding="utf-8"
+            )
 
 
 def environment(folder: RunFolder) -> dict[str, str]:
@@ -157,7 +234,10 @@ def environment(folder: RunFolder) -> dict[str, str]:
     versions = machine.get("versions") or {}
     return {
         "host": str(machine.get("host", "")),
-        "machine": f"{machine.get('cpu_capacity', '?')} CPUs, {machine.get('cpu_model', '?')}, {machine.get('memory_limit_bytes', 0) / 2**30:.1f} GiB",
+        "machine": (
+            f"{machine.get('cpu_capacity', '?')} CPUs, {machine.get('cpu_model', '?')},"
+            f" {machine.get('memory_limit_bytes', 0) / 2**30:.1f} GiB"
+        ),
         "kernel": str(machine.get("kernel", "")),
         "fingerprint": str(machine.get("fingerprint", "")),
         "run": folder.run_id,
@@ -170,20 +250,38 @@ def environment(folder: RunFolder) -> dict[str, str]:
 
 
 def executor(variables: dict[str, str]) -> dict[str, Any]:
-    """Return who ran this, from the variables that GitHub Actions, GitLab CI and Jenkins set; empty elsewhere."""
+    """Return who ran this, from the variables that GitHub Actions, GitLab CI and Jenkins set.
+
+    Empty elsewhere.
+    """
     if variables.get("GITHUB_ACTIONS"):
-        server, repository, number = (variables.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"))
+        server, repository, number = (
+            variables.get(name, "")
+            for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+        )
         name, kind, url = "GitHub Actions", "github", f"{server}/{repository}/actions/runs/{number}"
-        build, order = f"{variables.get('GITHUB_WORKFLOW', '')} #{variables.get('GITHUB_RUN_NUMBER', '')}", variables.get("GITHUB_RUN_NUMBER", "")
+        build, order = (
+            f"{variables.get('GITHUB_WORKFLOW', '')} #{variables.get('GITHUB_RUN_NUMBER', '')}",
+            variables.get("GITHUB_RUN_NUMBER", ""),
+        )
     elif variables.get("GITLAB_CI"):
         name, kind, url = "GitLab CI", "gitlab", variables.get("CI_JOB_URL", "")
-        build, order = f"{variables.get('CI_JOB_NAME', '')} #{variables.get('CI_JOB_ID', '')}", variables.get("CI_PIPELINE_IID", "")
+        build, order = (
+            f"{variables.get('CI_JOB_NAME', '')} #{variables.get('CI_JOB_ID', '')}",
+            variables.get("CI_PIPELINE_IID", ""),
+        )
     elif variables.get("JENKINS_URL"):
         name, kind, url = "Jenkins", "jenkins", variables.get("BUILD_URL", "")
         build, order = variables.get("BUILD_TAG", ""), variables.get("BUILD_NUMBER", "")
     else:
         return {}
-    return {"name": name, "type": kind, "buildName": build, "buildUrl": url, **({"buildOrder": int(order)} if order.isdecimal() else {})}
+    return {
+        "name": name,
+        "type": kind,
+        "buildName": build,
+        "buildUrl": url,
+        **({"buildOrder": int(order)} if order.isdecimal() else {}),
+    }
 
 
 def _attach_files(folder: RunFolder, report: Path | None) -> None:

@@ -1,4 +1,8 @@
-"""What is collected: experiments of markers, random schedules as items of their own, and the experiments of a schedule file."""
+"""What is collected.
+
+Experiments of markers, random schedules as items of their own, and the experiments of a schedule
+file.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +37,25 @@ def drawn_experiments(config: pytest.Config, mark: pytest.Mark) -> tuple[Experim
         override = {"n": state.config.random}
     else:
         override = {}
-    kwargs = {**dict(zip(("n",), mark.args, strict=False)), **mark.kwargs, **override, "seed": state.config.seed}
+    kwargs = {
+        **dict(zip(("n",), mark.args, strict=False)),
+        **mark.kwargs,
+        **override,
+        "seed": state.config.seed,
+    }
     key = json.dumps(kwargs, sort_keys=True, default=repr)
     if key not in state.drawn:
-        drawn: tuple[Experiment, ...] = call_marker(pytest.Mark("random_schedules", (), kwargs, _ispytest=True))
+        drawn: tuple[Experiment, ...] = call_marker(
+            pytest.Mark("random_schedules", (), kwargs, _ispytest=True)
+        )
         state.drawn[key] = drawn
     return state.drawn[key]
 
 
 def _campaign(config: pytest.Config, mark: pytest.Mark) -> tuple[Experiment, ...]:
-    """Return the experiments of the campaign that were not recorded yet on this machine; none where no campaign is asked for.
+    """Return the experiments of the campaign that were not recorded yet on this machine.
+
+    None where no campaign is asked for.
 
     Raises:
         InvalidInput: the marker's arguments are wrong.
@@ -62,14 +75,23 @@ def _campaign(config: pytest.Config, mark: pytest.Mark) -> tuple[Experiment, ...
         left = remaining(planned, recorded_hashes(data_dir, machine.to_json(), state.seat.run_id))
         state.drawn[key] = left
         if len(left) < len(planned):
-            state.campaign_line = f"campaign {state.config.campaign}: {len(planned) - len(left)} of {len(planned)} runs are recorded in {data_dir} already"
+            state.campaign_line = (
+                f"campaign {state.config.campaign}: {len(planned) - len(left)} of {len(planned)}"
+                f" runs are recorded in {data_dir} already"
+            )
     return state.drawn[key]
 
 
 def drawing_mark(node: pytest.Item | pytest.Function) -> pytest.Mark | None:
     """Return the marker by which a test runs on experiments that are drawn for it."""
-    found = next((mark for name in DRAWING if (mark := node.get_closest_marker(name)) is not None), None)
-    is_ours = found is None or found.name != "campaign" or "_twin_drawn" in getattr(node, "fixturenames", ())
+    found = next(
+        (mark for name in DRAWING if (mark := node.get_closest_marker(name)) is not None), None
+    )
+    is_ours = (
+        found is None
+        or found.name != "campaign"
+        or "_twin_drawn" in getattr(node, "fixturenames", ())
+    )
     if is_ours:
         return found
     return None  # a word that a project may have a marker of its own for
@@ -80,22 +102,35 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mark = drawing_mark(metafunc.definition)
     if mark is not None:
         if "_twin_drawn" not in metafunc.fixturenames:
-            msg = f"marker {mark.name}: nothing runs the schedules of {metafunc.definition.name}; expected it to request recording"
+            msg = (
+                f"marker {mark.name}: nothing runs the schedules of {metafunc.definition.name};"
+                " expected it to request recording"
+            )
             raise pytest.Collector.CollectError(msg)
         try:
             drawn = drawn_experiments(metafunc.config, mark)
         except InvalidInput as error:
             raise pytest.Collector.CollectError(str(error)) from None
-        ids = [experiment.name if mark.name == "campaign" else f"random-{index}" for index, experiment in enumerate(drawn)]
+        ids = [
+            experiment.name if mark.name == "campaign" else f"random-{index}"
+            for index, experiment in enumerate(drawn)
+        ]
         metafunc.parametrize("_twin_drawn", range(len(drawn)), ids=ids, indirect=True)
     gate.parametrize_pairs(metafunc)
     repeat = state_of(metafunc.config).config.repeat
     if repeat > 1 and "_twin_repeat" in metafunc.fixturenames:
-        metafunc.parametrize("_twin_repeat", range(repeat), ids=[f"repeat-{index}" for index in range(repeat)], indirect=True)
+        metafunc.parametrize(
+            "_twin_repeat",
+            range(repeat),
+            ids=[f"repeat-{index}" for index in range(repeat)],
+            indirect=True,
+        )
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Refuse markers that plan nothing possible, as a collection error of one sentence."""
     report = yield
     for node in report.result or ():
@@ -104,23 +139,36 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
                 if not (_is_marked_late(node) or _may_be_planned_late(node)):
                     check_item(node)
             except InvalidInput as error:
-                return pytest.CollectReport(collector.nodeid, "failed", f"{node.nodeid}: {error}", [])
+                return pytest.CollectReport(
+                    collector.nodeid, "failed", f"{node.nodeid}: {error}", []
+                )
     return report
 
 
 def _is_marked_late(item: pytest.Item) -> bool:
-    """Tell whether a mark that makes several items stands on this one alone; it fails by itself, and the others run."""
+    """Tell whether a mark that makes several items stands on this one alone.
+
+    It fails by itself, and the others run.
+    """
     return drawing_mark(item) is not None and drawn_index(item) is None
 
 
 def _may_be_planned_late(item: pytest.Item) -> bool:
-    """Tell whether a test that plans nothing may get its mark in a hook of the project; if it does not, it fails by itself."""
-    if "_twin_experiment_plan" not in getattr(item, "fixturenames", ()) or item.get_closest_marker("experiment") is not None:
+    """Tell whether a test that plans nothing may get its mark in a hook of the project.
+
+    If it does not, it fails by itself.
+    """
+    if (
+        "_twin_experiment_plan" not in getattr(item, "fixturenames", ())
+        or item.get_closest_marker("experiment") is not None
+    ):
         return False
     if drawing_mark(item) is not None:
         return False
     manager = item.config.pluginmanager
-    installed = {_package_of(getattr(plugin, "__name__", "")) for plugin, _ in manager.list_plugin_distinfo()} | {"_pytest"}
+    installed = {
+        _package_of(getattr(plugin, "__name__", "")) for plugin, _ in manager.list_plugin_distinfo()
+    } | {"_pytest"}
     hooks = item.config.hook.pytest_collection_modifyitems.get_hookimpls()
     return any(_package_of(hook.function.__module__) not in installed for hook in hooks)
 
@@ -137,20 +185,30 @@ def check_item(item: pytest.Item) -> None:
     """Check what an item plans.
 
     Raises:
-        InvalidInput: its marker is wrong, it requests ``recording`` and has no marker, or it stands inside @given.
+        InvalidInput: its marker is wrong, it requests ``recording`` and has no marker, or it stands
+            inside @given.
     """
-    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False) and any(_is_ours(item, name) for name in _LOADING):
-        msg = "puts this machine inside @given, where failing examples are run again and differ by noise; expected @pytest.mark.random_schedules, or a model"
+    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False) and any(
+        _is_ours(item, name) for name in _LOADING
+    ):
+        msg = (
+            "puts this machine inside @given, where failing examples are run again and differ by"
+            " noise; expected @pytest.mark.random_schedules, or a model"
+        )
         raise InvalidInput(msg)
     drawing = drawing_mark(item)
     is_planned = planned_experiment(item) is not None or drawing is not None
     if not is_planned and "_twin_experiment_plan" in getattr(item, "fixturenames", ()):
-        msg = "requests recording or experiment_plan but plans nothing; expected @pytest.mark.experiment(cpu(50, duration_s=10)) or random_schedules"
+        msg = (
+            "requests recording or experiment_plan but plans nothing; expected"
+            " @pytest.mark.experiment(cpu(50, duration_s=10)) or random_schedules"
+        )
         raise InvalidInput(msg)
     if drawing is not None and drawn_index(item) is None:
         msg = (
-            f"marker {drawing.name}: makes several items of a test, which a mark on one parameter (pytest.param) or one that is added to a "
-            "collected item comes too late for; put it on the function, its class or its module"
+            f"marker {drawing.name}: makes several items of a test, which a mark on one parameter"
+            " (pytest.param) or one that is added to a collected item comes too late for; put it"
+            " on the function, its class or its module"
         )
         raise InvalidInput(msg)
     gate.measures_of(item)
@@ -159,8 +217,8 @@ def check_item(item: pytest.Item) -> None:
 def fault_of(item: pytest.Item) -> str:
     """Return why an item cannot run as its markers have it, in a sentence; empty when it can.
 
-    Collection refuses a wrong marker; this is for what became wrong afterwards, and for marks on single parameters: the item fails in
-    its set-up, and all others run.
+    Collection refuses a wrong marker; this is for what became wrong afterwards, and for marks on
+    single parameters: the item fails in its set-up, and all others run.
     """
     try:
         check_item(item)
@@ -170,7 +228,10 @@ def fault_of(item: pytest.Item) -> str:
 
 
 def drawn_index(item: pytest.Item) -> int | None:
-    """Return which of the experiments that are drawn for a test an item runs on; None for one that was not made for any."""
+    """Return which of the experiments that are drawn for a test an item runs on.
+
+    None for one that was not made for any.
+    """
     params = getattr(getattr(item, "callspec", None), "params", {})
     index = params.get("_twin_drawn", _NO_EXPERIMENT)
     if index is _NO_EXPERIMENT:
@@ -203,7 +264,7 @@ def planned_of(item: pytest.Item) -> Experiment | None:
         return None  # a mark that was added late; the item's set-up says why
 
 
-# -- --twin-schedule ----------------------------------------------------------------------------------------------------------
+# -- --twin-schedule -------------------------------------------------------------------------------
 
 
 def replay_alone(config: pytest.Config) -> None:
@@ -271,7 +332,11 @@ class ExperimentItem(pytest.Item):
 
         session = open_session(self.config)
         try:
-            run_for(test_state(self), session, self.experiment.model_copy(update={"name": name_of(self.experiment.name)}))
+            run_for(
+                test_state(self),
+                session,
+                self.experiment.model_copy(update={"name": name_of(self.experiment.name)}),
+            )
         finally:
             session.admission.release()
 

@@ -1,4 +1,7 @@
-"""What the controller alone does: gather what reports say, stop all load on an interrupt, and close the session."""
+"""What the controller alone does.
+
+Gather what reports say, stop all load on an interrupt, and close the session.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +37,14 @@ class ControllerHooks:
         return state_of(self._config)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember UNDECIDED tests, also those of workers; a subtest's report is part of its test's, which comes after it."""
+        """Remember UNDECIDED tests, also those of workers.
+
+        A subtest's report is part of its test's, which comes after it.
+        """
         if tries.is_subtest(report):
             return
-        # A try that is run again has said nothing yet: pytest-rerunfailures and its like call that "rerun".
+        # A try that is run again has said nothing yet: pytest-rerunfailures and its like call that
+        # "rerun".
         if str(report.outcome) != "rerun" and (reason := undecided.reason_of(report)):
             self._state.undecided.append((report.nodeid, reason))
         if report.when == "call":
@@ -45,8 +52,13 @@ class ControllerHooks:
                 self._state.trips = self._state.trips + 1
             else:
                 self._state.trips = 0
-            if self._state.trips == _MOST_TRIPS * max(1, self._state.config.parts):  # one crossing stops the load of every part
-                self._stop(f"the guard stopped {self._state.trips} experiments in a row; ask for less, or look at what else the machine does")
+            if self._state.trips == _MOST_TRIPS * max(
+                1, self._state.config.parts
+            ):  # one crossing stops the load of every part
+                self._stop(
+                    f"the guard stopped {self._state.trips} experiments in a row; ask for less, or"
+                    " look at what else the machine does"
+                )
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Remember the session that may have to be stopped."""
@@ -70,17 +82,28 @@ class ControllerHooks:
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """Close the session when everybody else has finished: merge, write, report.
 
-        A second Ctrl-C leaves pytest before it has noted the first: its exit status is still that of an internal error.
+        A second Ctrl-C leaves pytest before it has noted the first: its exit status is still that
+        of an internal error.
         """
-        if self._session is not None and self._state.is_interrupted and gate_verdict.is_distributed(self._config):
+        if (
+            self._session is not None
+            and self._state.is_interrupted
+            and gate_verdict.is_distributed(self._config)
+        ):
             gate_verdict.finish(self._session, self._state)
-        self._state.is_interrupted |= exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+        self._state.is_interrupted |= exitstatus in (
+            pytest.ExitCode.INTERRUPTED,
+            pytest.ExitCode.INTERNAL_ERROR,
+        )
         if not self._state.closing_lines:  # else it has been closed for want of an answer
             close_session(self._config, self._state)
 
 
 class GateHooks:
-    """Judges before others write what they have of the session: JUnit takes properties until then."""
+    """Judges before others write what they have of the session.
+
+    JUnit takes properties until then.
+    """
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -90,34 +113,53 @@ class GateHooks:
         if state.session is not None and state.session.is_mute:
             close_session(session.config, state)  # what gated tests gave cannot be read
             return
-        if not (state.is_interrupted and gate_verdict.is_distributed(session.config)):  # else workers are still at it
+        if not (
+            state.is_interrupted and gate_verdict.is_distributed(session.config)
+        ):  # else workers are still at it
             gate_verdict.finish(session, state)
 
 
 def _join(state: PluginState) -> None:
     """Join the session that workers have made; nothing when no test used it."""
-    if state.session is None and state.may_touch_run() and (state.seat.run_dir / "run.json").exists():
+    if (
+        state.session is None
+        and state.may_touch_run()
+        and (state.seat.run_dir / "run.json").exists()
+    ):
         from twin_harness.session.session import Session
 
         state.session = Session.open(state.config, state.seat, state.status.say)
 
 
 def _clear_lost(state: PluginState) -> None:
-    """End what workers began in a session whose run folder is not there any more: nobody else would."""
-    if not os.path.exists(f"/dev/shm/{state.seat.board}"):  # noqa: PTH110, S108 - no session, as in most projects: import nothing
+    """End what workers began in a session whose run folder is not there any more.
+
+    Nobody else would.
+    """
+    if not os.path.exists(f"/dev/shm/{state.seat.board}"):  # noqa: PTH110 - no session, as in most projects: import nothing
         return
     from twin_harness.system import reaper
 
     reaper.reap(ended_board=state.seat.board)
-    state.closing_lines = [f"PARTIAL: the run folder {state.seat.run_dir} was lost under way; nothing of this session is left running"]
+    state.closing_lines = [
+        (
+            f"PARTIAL: the run folder {state.seat.run_dir} was lost under way; nothing of this session"
+            " is left running"
+        )
+    ]
 
 
 def stop_load(state: PluginState) -> None:
-    """Ask every runner to stop; each writes what it has. By the board alone: to join the session takes imports, while load goes on."""
+    """Ask every runner to stop; each writes what it has.
+
+    By the board alone: to join the session takes imports, while load goes on.
+    """
     if not state.may_touch_run():
         return
     try:
-        path = json.loads((state.seat.run_dir / "run.json").read_text(encoding="utf-8")).get("board")
+        path = json.loads((state.seat.run_dir / "run.json").read_text(encoding="utf-8")).get(
+            "board"
+        )
     except (OSError, ValueError):
         return  # there is no session
     if not path:
@@ -148,7 +190,9 @@ def close_session(config: pytest.Config, state: PluginState) -> None:
             session.lose(sentence)
         state.report = session.close(is_interrupted=state.is_interrupted)
         faults = allure_files.write_session(config, session.folder, state.report)
-        told = terminal.closing_lines(session.folder.path, session.folder.read_state(), state.report)
+        told = terminal.closing_lines(
+            session.folder.path, session.folder.read_state(), state.report
+        )
         state.closing_lines = [*told, *(f"note    {fault}" for fault in faults)]
     except (OSError, ValueError, TwinError) as error:
         state.closing_lines = [_not_closed(session.folder.path, error)]
@@ -156,4 +200,7 @@ def close_session(config: pytest.Config, state: PluginState) -> None:
 
 def _not_closed(folder: Path, error: Exception) -> str:
     """Return what is said of a run that nobody could close."""
-    return f"PARTIAL: the run could not be closed, {folder}: {error}; what was written is there, `twin report` reads it"
+    return (
+        f"PARTIAL: the run could not be closed, {folder}: {error}; what was written is there, `twin"
+        " report` reads it"
+    )

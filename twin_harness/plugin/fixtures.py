@@ -1,7 +1,9 @@
-"""The fixtures that every project has: the running logger, annotations, stressors, experiments and recordings.
+"""The fixtures that every project has.
 
-Public names are thin: they request each other only under ``_twin_…`` names, so that a project's own fixture called ``machine`` harms
-nobody.
+The running logger, annotations, stressors, experiments and recordings.
+
+Public names are thin: they request each other only under ``_twin_…`` names, so that a project's own
+fixture called ``machine`` harms nobody.
 """
 
 from __future__ import annotations
@@ -53,7 +55,12 @@ def open_session(config: pytest.Config) -> Session:
     return state.session
 
 
-def run_for(test: TestState, session: Session, experiment: Experiment, generator: dict[str, Any] | None = None) -> Recording:
+def run_for(
+    test: TestState,
+    session: Session,
+    experiment: Experiment,
+    generator: dict[str, Any] | None = None,
+) -> Recording:
     """Run an experiment for a test and keep what was recorded, also when it failed.
 
     Raises:
@@ -112,7 +119,10 @@ class ExperimentRunner:
         from twin_harness.schedule.model import Experiment as _Experiment
 
         if not isinstance(experiment, _Experiment):
-            msg = f"experiment.run(): expected an Experiment made by plan() but got experiment={experiment!r} (type={type(experiment).__name__})"
+            msg = (
+                "experiment.run(): expected an Experiment made by plan() but got"
+                f" experiment={experiment!r} (type={type(experiment).__name__})"
+            )
             raise InvalidInput(msg)
         return run_for(self._test, self._session, experiment)
 
@@ -137,7 +147,9 @@ class BackgroundLoad:
 
 
 class StressFixture:
-    """``cpu_stress``, ``mem_stress``, ``disk_stress``: one load on one resource, from within a test.
+    """``cpu_stress``, ``mem_stress``, ``disk_stress``.
+
+    One load on one resource, from within a test.
 
     ``cpu_stress(ramp(0, 80), duration_s=10)`` runs it and returns its Recording;
     ``with cpu_stress.background(50, at_most_s=600):`` keeps it up while the block runs.
@@ -160,9 +172,13 @@ class StressFixture:
     ) -> Experiment:
         from twin_harness.schedule import builders
 
-        make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}[self._stressor]
+        make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}[
+            self._stressor
+        ]
         event = make(shape, duration_s=duration_s, **options)
-        return builders.plan(event, name=self._name, lead_s=lead_s, tail_s=tail_s, tolerance=tolerance)
+        return builders.plan(
+            event, name=self._name, lead_s=lead_s, tail_s=tail_s, tolerance=tolerance
+        )
 
     def __call__(
         self,
@@ -181,7 +197,8 @@ class StressFixture:
             duration_s: how long.
             lead_s: quiet seconds before.
             tail_s: quiet seconds after.
-            tolerance: how far the load may be from its plan, ``"5%"``; the session's unless given, ``"none"`` judges nothing.
+            tolerance: how far the load may be from its plan, ``"5%"``; the session's unless given,
+                ``"none"`` judges nothing.
             options: of the stressor.
 
         Raises:
@@ -202,7 +219,9 @@ class StressFixture:
         tolerance: str | None = None,
         **options: Any,
     ) -> Iterator[BackgroundLoad]:
-        """Keep the load up while a block runs, ``at_most_s`` seconds at the longest; leaving the block ends it as completed.
+        """Keep the load up while a block runs, ``at_most_s`` seconds at the longest.
+
+        Leaving the block ends it as completed.
 
         Args:
             shape: a level, or a shape of levels.
@@ -215,7 +234,10 @@ class StressFixture:
         Raises:
             as calling it does, when the block is left.
         """
-        load, planned = BackgroundLoad(), self._plan(shape, at_most_s, lead_s, tail_s, tolerance, options)
+        load, planned = (
+            BackgroundLoad(),
+            self._plan(shape, at_most_s, lead_s, tail_s, tolerance, options),
+        )
         self._test.planned.append(planned)
         try:
             with self._session.runner.background(planned, load._recordings):  # noqa: SLF001 - its maker
@@ -238,10 +260,20 @@ class GateRecorder:
         self._name = name
         self._declared = {measure.metric: measure for measure in declared if not measure.statistic}
 
-    def record(self, name: str, value: float, *, unit: str = "", better: str | None = None, threshold: str = "3%", floor: float | None = None) -> None:
+    def record(
+        self,
+        name: str,
+        value: float,
+        *,
+        unit: str = "",
+        better: str | None = None,
+        threshold: str = "3%",
+        floor: float | None = None,
+    ) -> None:
         """Record a value for the gate, once a test and name.
 
-        A marker ``gate(name, …)`` on the test declares direction and threshold; without one they are given here.
+        A marker ``gate(name, …)`` on the test declares direction and threshold; without one they
+        are given here.
 
         Args:
             name: what people call it, with its unit: ``requests_per_s``.
@@ -255,21 +287,30 @@ class GateRecorder:
             InvalidInput: an argument is not what it has to be, or the name was recorded already.
         """
         if isinstance(value, bool) or not isinstance(value, Real):
-            msg = f"gate.record({name!r}): expected a number but got value={value!r} (type={type(value).__name__})"
+            msg = (
+                f"gate.record({name!r}): expected a number but got value={value!r}"
+                f" (type={type(value).__name__})"
+            )
             raise InvalidInput(msg)
         if name in self._test.recorded:
-            msg = f"gate.record({name!r}): it was recorded already in this test; record one figure, such as the median of many"
+            msg = (
+                f"gate.record({name!r}): it was recorded already in this test; record one figure,"
+                " such as the median of many"
+            )
             raise InvalidInput(msg)
         measure = self._declared.get(name)
         if measure is None:
             measure = declare(self._name, name, None, None, better, threshold, floor, unit)
             if measure.statistic:
-                msg = f"gate.record({name!r}): is a column of the dataset, which the gate measures itself: mark the test gate({name!r})"
+                msg = (
+                    f"gate.record({name!r}): is a column of the dataset, which the gate measures"
+                    f" itself: mark the test gate({name!r})"
+                )
                 raise InvalidInput(msg)
         self._test.recorded[name] = (replace(measure, unit=unit or measure.unit), float(value))
 
 
-# -- what ours request of each other ------------------------------------------------------------------------------------------
+# -- what ours request of each other ---------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -288,10 +329,14 @@ def _twin_pair(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def _twin_test(request: pytest.FixtureRequest, _twin_session: Session, _twin_repeat: int, _twin_pair: int) -> Iterator[TestState]:
+def _twin_test(
+    request: pytest.FixtureRequest, _twin_session: Session, _twin_repeat: int, _twin_pair: int
+) -> Iterator[TestState]:
     test = test_state(request.node)
     yield test
-    if _twin_pair < 0 or test.position:  # between the two runs of a pair nobody else has the machine
+    if (
+        _twin_pair < 0 or test.position
+    ):  # between the two runs of a pair nobody else has the machine
         _twin_session.admission.release()
 
 
@@ -320,8 +365,16 @@ def _generator(mark: pytest.Mark | None, settings: TwinConfig) -> dict[str, Any]
     if mark is None:
         return None
     if mark.name == "campaign":
-        return {"name": "campaign", "seed": settings.seed, "arguments": {"size": settings.campaign, **mark.kwargs}}
-    return {"name": "random", "seed": settings.seed, "arguments": {"n": settings.random, **mark.kwargs}}
+        return {
+            "name": "campaign",
+            "seed": settings.seed,
+            "arguments": {"size": settings.campaign, **mark.kwargs},
+        }
+    return {
+        "name": "random",
+        "seed": settings.seed,
+        "arguments": {"n": settings.random, **mark.kwargs},
+    }
 
 
 def _require_server(request: pytest.FixtureRequest, what: str) -> None:
@@ -335,19 +388,24 @@ def _require_server(request: pytest.FixtureRequest, what: str) -> None:
         raise Undecided(msg)
 
 
-# -- what projects use --------------------------------------------------------------------------------------------------------
+# -- what projects use -----------------------------------------------------------------------------
 
 
 @pytest.fixture(name="psutil_logger", scope="session")
 def fixture_psutil_logger(_twin_session: Session) -> RunningLogger:
     """The running telemetry logger: where its dataset is, how many rows it has."""
     _twin_session.ensure_logger()
-    return RunningLogger(_twin_session.folder.dataset, _twin_session.config.interval_s, _twin_session)
+    return RunningLogger(
+        _twin_session.folder.dataset, _twin_session.config.interval_s, _twin_session
+    )
 
 
 @pytest.fixture(name="annotations")
 def fixture_annotations(_twin_session: Session, _twin_test: TestState) -> AnnotationRecorder:
-    """Marks moments and phases on the timeline: ``annotations.mark("deploy")``, ``with annotations.phase("warm-up"):``."""
+    """Marks moments and phases on the timeline.
+
+    ``annotations.mark("deploy")``, ``with annotations.phase("warm-up"):``.
+    """
     return _twin_session.recorder
 
 
@@ -365,13 +423,24 @@ def fixture_experiment_plan(_twin_experiment_plan: Experiment) -> Experiment:
 
 @pytest.fixture(name="experiment")
 def fixture_experiment(_twin_session: Session, _twin_test: TestState) -> ExperimentRunner:
-    """Runs experiments that the test makes itself: ``experiment.run(plan(cpu(50, duration_s=10)))``."""
+    """Runs experiments that the test makes itself.
+
+    ``experiment.run(plan(cpu(50, duration_s=10)))``.
+    """
     return ExperimentRunner(_twin_test, _twin_session)
 
 
 @pytest.fixture(name="recording")
-def fixture_recording(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState, _twin_experiment_plan: Experiment) -> Recording | None:
-    """This test's experiment, already run. An abort or a fidelity miss fails the test in its call phase."""
+def fixture_recording(
+    request: pytest.FixtureRequest,
+    _twin_session: Session,
+    _twin_test: TestState,
+    _twin_experiment_plan: Experiment,
+) -> Recording | None:
+    """This test's experiment, already run.
+
+    An abort or a fidelity miss fails the test in its call phase.
+    """
     generator = _generator(drawing_mark(request.node), state_of(request.config).config)
     try:
         return run_for(_twin_test, _twin_session, _twin_experiment_plan, generator)
@@ -382,10 +451,16 @@ def fixture_recording(request: pytest.FixtureRequest, _twin_session: Session, _t
 
 @pytest.fixture(name="twin_model", scope="session")
 def fixture_twin_model(request: pytest.FixtureRequest) -> Twin:
-    """The fitted twin that --twin-model names: ``twin_model.predict(experiment).overload("memory_percent > 90 for 5 s")``."""
+    """The fitted twin that --twin-model names.
+
+    ``twin_model.predict(experiment).overload("memory_percent > 90 for 5 s")``.
+    """
     path = state_of(request.config).config.model
     if not path:
-        msg = "twin_model: there is no model; name one with --twin-model FILE, made with: twin fit data/2026* -o twin.json"
+        msg = (
+            "twin_model: there is no model; name one with --twin-model FILE, made with: twin fit"
+            " data/2026* -o twin.json"
+        )
         raise Undecided(msg)
     from twin_harness.predict.twin import Twin as _Twin
 
@@ -394,31 +469,54 @@ def fixture_twin_model(request: pytest.FixtureRequest) -> Twin:
 
 @pytest.fixture(name="variant")
 def fixture_variant(request: pytest.FixtureRequest) -> Variant:
-    """Which of two variants this run is of: start the service under test with ``{**os.environ, **variant.environ}``."""
+    """Which of two variants this run is of.
+
+    Start the service under test with ``{**os.environ, **variant.environ}``.
+    """
     _require_server(request, "a service under test")
     return test_state(request.node).variant
 
 
 @pytest.fixture(name="gate")
-def fixture_gate(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState) -> GateRecorder:
-    """Takes what the test measures of its own service: ``gate.record("requests_per_s", 812.0, unit="1/s", better="higher")``."""
+def fixture_gate(
+    request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState
+) -> GateRecorder:
+    """Takes what the test measures of its own service.
+
+    ``gate.record("requests_per_s", 812.0, unit="1/s", better="higher")``.
+    """
     _require_server(request, "what a test measures itself")
     return GateRecorder(_twin_test, test_name(request.node), measures_of(request.node))
 
 
 @pytest.fixture(name="cpu_stress")
-def fixture_cpu_stress(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState) -> StressFixture:
-    """CPU load from within a test: ``cpu_stress(50, duration_s=10)``, ``with cpu_stress.background(50, at_most_s=60):``."""
+def fixture_cpu_stress(
+    request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState
+) -> StressFixture:
+    """CPU load from within a test.
+
+    ``cpu_stress(50, duration_s=10)``, ``with cpu_stress.background(50, at_most_s=60):``.
+    """
     return StressFixture("cpu", _twin_test, _twin_session, name_of(request.node.name))
 
 
 @pytest.fixture(name="mem_stress")
-def fixture_mem_stress(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState) -> StressFixture:
-    """Memory load from within a test: ``mem_stress(20, duration_s=10)`` takes 20 percent of the machine's memory."""
+def fixture_mem_stress(
+    request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState
+) -> StressFixture:
+    """Memory load from within a test.
+
+    ``mem_stress(20, duration_s=10)`` takes 20 percent of the machine's memory.
+    """
     return StressFixture("memory", _twin_test, _twin_session, name_of(request.node.name))
 
 
 @pytest.fixture(name="disk_stress")
-def fixture_disk_stress(request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState) -> StressFixture:
-    """Disk load from within a test: ``disk_stress(20e6, duration_s=10, operation="read")`` moves 20 MB/s."""
+def fixture_disk_stress(
+    request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState
+) -> StressFixture:
+    """Disk load from within a test.
+
+    ``disk_stress(20e6, duration_s=10, operation="read")`` moves 20 MB/s.
+    """
     return StressFixture("disk", _twin_test, _twin_session, name_of(request.node.name))

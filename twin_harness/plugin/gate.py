@@ -1,4 +1,7 @@
-"""The gate in pytest: which tests are gated, how one item runs a whole pair, and what a run gave."""
+"""The gate in pytest.
+
+Which tests are gated, how one item runs a whole pair, and what a run gave.
+"""
 
 from __future__ import annotations
 
@@ -53,21 +56,32 @@ def measures_of(item: pytest.Item) -> list[Measure]:
     Raises:
         InvalidInput: a marker is wrong, or nothing in the test gives what it asks for.
     """
-    measures: list[Measure] = [replace(call_marker(mark), test=test_name(item)) for mark in item.iter_markers("gate")]
+    measures: list[Measure] = [
+        replace(call_marker(mark), test=test_name(item)) for mark in item.iter_markers("gate")
+    ]
     names, shown = [measure.short_name for measure in measures], test_name(item).rpartition("::")[2]
     if len(set(names)) < len(names):
-        msg = f"marker gate: {next(name for name in names if names.count(name) > 1)!r} is declared twice on {shown}; declare it once"
+        msg = (
+            f"marker gate: {next(name for name in names if names.count(name) > 1)!r} is declared"
+            f" twice on {shown}; declare it once"
+        )
         raise InvalidInput(msg)
-    needed = {measure.short_name: ("recording" if measure.statistic else "gate") for measure in measures}
+    needed = {
+        measure.short_name: "recording" if measure.statistic else "gate" for measure in measures
+    }
     loads = {"recording", "experiment", "cpu_stress", "mem_stress", "disk_stress"}
     for name, fixture in needed.items():
-        if not (loads if fixture == "recording" else {"gate"}) & set(getattr(item, "fixturenames", ())):
-            msg = f"marker gate: nothing in {shown} gives {name!r}; expected it to request {fixture}"
+        if not (loads if fixture == "recording" else {"gate"}) & set(
+            getattr(item, "fixturenames", ())
+        ):
+            msg = (
+                f"marker gate: nothing in {shown} gives {name!r}; expected it to request {fixture}"
+            )
             raise InvalidInput(msg)
     return measures
 
 
-# -- collection -----------------------------------------------------------------------------------------------------------------
+# -- collection ------------------------------------------------------------------------------------
 
 
 def parametrize_pairs(metafunc: pytest.Metafunc) -> None:
@@ -81,32 +95,57 @@ def parametrize_pairs(metafunc: pytest.Metafunc) -> None:
         return
     name = metafunc.definition.name
     if not _is_ours(metafunc.definition, "variant"):
-        msg = f"{name} is gated but nothing in it requests our fixture variant, so both runs of a pair would be alike; start its service with variant.environ"
+        msg = (
+            f"{name} is gated but nothing in it requests our fixture variant, so both runs of a"
+            " pair would be alike; start its service with variant.environ"
+        )
         raise pytest.Collector.CollectError(msg)
     if PAIR not in metafunc.fixturenames:
-        msg = f"marker gate: nothing measures {name}; expected it to request recording, experiment or gate"
+        msg = (
+            f"marker gate: nothing measures {name}; expected it to request recording, experiment or"
+            " gate"
+        )
         raise pytest.Collector.CollectError(msg)
     from twin_harness.gate.trials import SPARES
 
-    ids = [f"pair-{index}" for index in range(settings.gate_pairs)] + [f"spare-{index}" for index in range(SPARES)]
+    ids = [f"pair-{index}" for index in range(settings.gate_pairs)] + [
+        f"spare-{index}" for index in range(SPARES)
+    ]
     metafunc.parametrize(PAIR, range(len(ids)), ids=ids, indirect=True)
 
 
 def choose_items(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the gated tests alone where variants are compared, pair by pair; refuse before the start what could not decide anything.
+    """Keep the gated tests alone where variants are compared, pair by pair.
+
+    Refuse before the start what could not decide anything.
 
     Raises:
-        pytest.UsageError: too few pairs for the family (on the controller; a worker leaves the sentence and runs nothing).
+        pytest.UsageError: too few pairs for the family (on the controller; a worker leaves the
+        sentence and runs nothing).
     """
     state = state_of(config)
     gated = [item for item in items if is_gated(item)]
     if state.config.variants:
-        stray = next((item for item in gated if PAIR not in getattr(getattr(item, "callspec", None), "params", ())), None)
+        stray = next(
+            (
+                item
+                for item in gated
+                if PAIR not in getattr(getattr(item, "callspec", None), "params", ())
+            ),
+            None,
+        )
         if stray is not None:
-            _refuse(config, items, f"{stray.nodeid}: became gated after it was collected, or is no test function, so it cannot run in pairs; mark the function")
+            _refuse(
+                config,
+                items,
+                f"{stray.nodeid}: became gated after it was collected, or is no test function, so"
+                " it cannot run in pairs; mark the function",
+            )
             return
         config.hook.pytest_deselected(items=[item for item in items if item not in gated])
-        items[:] = sorted(gated, key=_pair_of)  # sorted is stable: within a pair, the order of collection
+        items[:] = sorted(
+            gated, key=_pair_of
+        )  # sorted is stable: within a pair, the order of collection
     measures = {measure.name: measure for item in gated for measure in _measures_if_right(item)}
     state.declared = list(measures.values())
     if not state.config.variants or not items:
@@ -114,7 +153,10 @@ def choose_items(config: pytest.Config, items: list[pytest.Item]) -> None:
     unmarked = {test_name(item) for item in gated if item.get_closest_marker("gate") is None}
     if strangers := _resumed_tests(state) - {test_name(item) for item in gated}:
         _refuse(
-            config, items, f"--twin-gate-resume: {state.config.gate_resume} holds pairs of {min(strangers)}, which is not collected here; name the same tests"
+            config,
+            items,
+            f"--twin-gate-resume: {state.config.gate_resume} holds pairs of {min(strangers)}, which"
+            " is not collected here; name the same tests",
         )
         return
     try:
@@ -126,7 +168,10 @@ def choose_items(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _measures_if_right(item: pytest.Item) -> list[Measure]:
-    """Return the measures of an item; none of one whose mark was added late and is wrong, which fails in its set-up."""
+    """Return the measures of an item.
+
+    None of one whose mark was added late and is wrong, which fails in its set-up.
+    """
     with contextlib.suppress(InvalidInput):
         return measures_of(item)
     return []
@@ -136,12 +181,18 @@ def _resumed_tests(state: PluginState) -> set[str]:
     from twin_harness.runs.folder import RunFolder
 
     if state.config.gate_resume:
-        return {str(entry["test"]) for entry in RunFolder.open(state.config.gate_resume).read_gate()["trials"]}
+        return {
+            str(entry["test"])
+            for entry in RunFolder.open(state.config.gate_resume).read_gate()["trials"]
+        }
     return set()
 
 
 def _refuse(config: pytest.Config, items: list[pytest.Item], sentence: str) -> None:
-    """Run nothing, and say why: at once where there are no workers, else by the controller at the end."""
+    """Run nothing, and say why.
+
+    At once where there are no workers, else by the controller at the end.
+    """
     items.clear()
     state_of(config).refusal = sentence
     if not workers.is_worker(config):
@@ -153,7 +204,10 @@ def _pair_of(item: pytest.Item) -> int:
 
 
 def runs_of(item: pytest.Item) -> int:
-    """Return how often an item is run: twice where it is a pair, and as a spare not at all as far as planned."""
+    """Return how often an item is run.
+
+    Twice where it is a pair, and as a spare not at all as far as planned.
+    """
     params = getattr(getattr(item, "callspec", None), "params", {})
     if PAIR not in params:
         return 1
@@ -174,16 +228,31 @@ def plan_line(state: PluginState, items: list[pytest.Item], seconds_s: float) ->
             load = f", {seconds_s / 60.0:.1f} min of planned load"
         else:
             load = ""
-        return [f"twin: gate: {pairs} pairs of {names}{load}, up to {SPARES} more in place of unfit ones; {_counts(state, items)}"]
+        return [
+            (
+                f"twin: gate: {pairs} pairs of {names}{load}, up to {SPARES} more in place of unfit"
+                f" ones; {_counts(state, items)}"
+            )
+        ]
     if gated and (settings.gate or settings.gate_save):
-        return [f"twin: gate: {f'against {settings.gate}' if settings.gate else f'for {settings.gate_save}'}; {_counts(state, items)}"]
+        return [
+            (
+                "twin: gate:"
+                f" {f'against {settings.gate}' if settings.gate else f'for {settings.gate_save}'};"
+                f" {_counts(state, items)}"
+            )
+        ]
     return []
 
 
 def _counts(state: PluginState, items: list[pytest.Item]) -> str:
     """Return how many tests are gated, and by what."""
     tests = {test_name(item) for item in items if is_gated(item)}
-    unmarked = {test_name(item) for item in items if is_gated(item) and item.get_closest_marker("gate") is None}
+    unmarked = {
+        test_name(item)
+        for item in items
+        if is_gated(item) and item.get_closest_marker("gate") is None
+    }
     if unmarked:
         more = f", and what {len(unmarked)} of them record without a marker"
     else:
@@ -191,13 +260,16 @@ def _counts(state: PluginState, items: list[pytest.Item]) -> str:
     return f"{len(tests)} tests, {len(state.declared)} declared measures{more}"
 
 
-# -- one item, one pair ---------------------------------------------------------------------------------------------------------
+# -- one item, one pair ----------------------------------------------------------------------------
 
 
 def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-    """Run both halves of a pair: set-up, call and teardown under each variant, in the drawn order; one set of reports for pytest.
+    """Run both halves of a pair: set-up, call and teardown under each variant, in the drawn order.
 
-    A pair that is not wanted (done before, stopped for good, a spare that nothing needs) leaves no trace.
+    One set of reports for pytest.
+
+    A pair that is not wanted (done before, stopped for good, a spare that nothing needs) leaves no
+    trace.
     """
     from twin_harness.gate.trials import order_of
 
@@ -214,7 +286,9 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     kept: list[pytest.TestReport] = []
     for position, variant in enumerate(variants):
-        item.stash[TEST] = TestState(variant=variant, pair=number, position=position, is_begun=False)
+        item.stash[TEST] = TestState(
+            variant=variant, pair=number, position=position, is_begun=False
+        )
         if position:
             item._initrequest()  # type: ignore[attr-defined]  # noqa: SLF001 - fixtures anew, as pytest-rerunfailures has it
         is_last = position == len(variants) - 1
@@ -232,18 +306,23 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
 
 
 def _tear_down(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Tear down what the next item does not need, as pytest's own protocol ends; told only when it fails.
+    """Tear down what the next item does not need, as pytest's own protocol ends.
+
+    Told only when it fails.
 
     Not by the teardown hook: other plugins expect an item there that has been set up.
     """
-    call = pytest.CallInfo.from_call(lambda: item.session._setupstate.teardown_exact(nextitem), when="teardown")  # noqa: SLF001 - the end of pytest's protocol
+    state = item.session._setupstate  # noqa: SLF001 - pytest has no public way to tear down early
+    call = pytest.CallInfo.from_call(lambda: state.teardown_exact(nextitem), when="teardown")
     report = pytest.TestReport.from_item_and_call(item, call)
     if report.failed:
         item.ihook.pytest_runtest_logreport(report=report)
 
 
 def take_machine(item: pytest.Item) -> None:
-    """Before a gated test is set up: have the logger run and the machine to ourselves, so that a service starts and warms up alone.
+    """Before a gated test is set up.
+
+    Have the logger run and the machine to ourselves, so that a service starts and warms up alone.
 
     Raises:
         TwinError: there is no session, no logger or no machine to be had.
@@ -260,8 +339,15 @@ def take_machine(item: pytest.Item) -> None:
 
 
 def give_machine_back(item: pytest.Item) -> None:
-    """After a gated test is torn down; between the two runs of a pair nobody else has the machine."""
-    if is_gated(item) and item.stash.get(TEST, None) is not None and (item.stash[TEST].pair < 0 or item.stash[TEST].position):
+    """After a gated test is torn down.
+
+    Between the two runs of a pair nobody else has the machine.
+    """
+    if (
+        is_gated(item)
+        and item.stash.get(TEST, None) is not None
+        and (item.stash[TEST].pair < 0 or item.stash[TEST].position)
+    ):
         _give_machine_back(state_of(item.config))
 
 
@@ -271,7 +357,10 @@ def _give_machine_back(state: PluginState) -> None:
 
 
 def _tell_progress(state: PluginState, number: int) -> None:
-    """Say how many pairs are done and how long the rest may take, when a new one begins; one worker alone does."""
+    """Say how many pairs are done and how long the rest may take, when a new one begins.
+
+    One worker alone does.
+    """
     now_s = monotonic_s()
     if state.seat.worker not in ("main", "gw0") or number in state.pairs_begun:
         return
@@ -280,18 +369,26 @@ def _tell_progress(state: PluginState, number: int) -> None:
     done, pairs = number - first, state.config.gate_pairs
     if done > 0 and now_s - first_s > _QUIET_S and number < pairs:
         left_s = (now_s - first_s) / done * (pairs - number)
-        state.status.say(f"gate: {number} of {pairs} pairs done, about {round(left_s / 60.0, 1):g} min left, waiting aside")
+        state.status.say(
+            f"gate: {number} of {pairs} pairs done, about {round(left_s / 60.0, 1):g} min left,"
+            " waiting aside"
+        )
 
 
 def _is_wanted(state: PluginState, item: pytest.Item, name: str, number: int) -> bool:
     from twin_harness.gate.trials import is_wanted, stopped_at
 
     if number >= state.config.gate_pairs and state.session is not None:
-        state.session.admission.hold(name_of(item.name))  # a spare is decided on when no pair is under way any more
+        state.session.admission.hold(
+            name_of(item.name)
+        )  # a spare is decided on when no pair is under way any more
         state.session.admission.release()
     trials = known_trials(state)
     names = (state.config.variants[0].name, state.config.variants[1].name)
-    return is_wanted(trials, names, name, number, state.config.gate_pairs) and stopped_at(trials, names, family(state, trials)) is None
+    return (
+        is_wanted(trials, names, name, number, state.config.gate_pairs)
+        and stopped_at(trials, names, family(state, trials)) is None
+    )
 
 
 def known_trials(state: PluginState) -> list[Trial]:
@@ -314,26 +411,36 @@ def family(state: PluginState, trials: list[Trial]) -> list[Measure]:
 
     measured = [measure for trial in trials for measure in trial.measures]
     units = {measure.name: measure.unit for measure in measured if measure.unit}
-    declared = [replace(measure, unit=measure.unit or units.get(measure.name, "")) for measure in _declared(state)]
+    declared = [
+        replace(measure, unit=measure.unit or units.get(measure.name, ""))
+        for measure in _declared(state)
+    ]
     return family_of([*measured, *declared])
 
 
 def _declared(state: PluginState) -> list[Measure]:
-    """Return what the gated tests of this session declare; under pytest-xdist the controller has collected nothing, and reads it."""
+    """Return what the gated tests of this session declare.
+
+    Under pytest-xdist the controller has collected nothing, and reads it.
+    """
     from twin_harness.gate.measures import Measure as _Measure
     from twin_harness.runs.folder import RunFolder
 
     if state.declared or not state.seat.run_dir.is_dir():
         return state.declared
-    return [_Measure(**measure) for measure in RunFolder(state.seat.run_dir).read_gate()["declared"]]
+    return [
+        _Measure(**measure) for measure in RunFolder(state.seat.run_dir).read_gate()["declared"]
+    ]
 
 
-# -- what a run gave ------------------------------------------------------------------------------------------------------------
+# -- what a run gave -------------------------------------------------------------------------------
 
 
 def note_trial(item: pytest.Item, report: pytest.TestReport) -> None:
     """Keep what a run of a gated test gave: after its call, or after a set-up that failed."""
-    if not is_gated(item) or not (report.when == "call" or (report.when == "setup" and not report.passed)):
+    if not is_gated(item) or not (
+        report.when == "call" or (report.when == "setup" and not report.passed)
+    ):
         return
     state, test = state_of(item.config), test_state(item)
     if state.session is None:  # it was skipped, or there could be no session; pytest says why
@@ -342,7 +449,9 @@ def note_trial(item: pytest.Item, report: pytest.TestReport) -> None:
     try:
         trial = _trial_of(item, test, report, state)
         if not folder.has_gate(worker):
-            folder.append_trial(worker, {"declared": [measure.to_json() for measure in state.declared]})
+            folder.append_trial(
+                worker, {"declared": [measure.to_json() for measure in state.declared]}
+            )
         if test.replaced:
             folder.append_trial(worker, {"replaced": list(test.replaced)})
         folder.append_trial(worker, trial.to_json())
@@ -350,17 +459,28 @@ def note_trial(item: pytest.Item, report: pytest.TestReport) -> None:
     except (OSError, TwinError) as error:
         if report.failed:  # it says already what is wrong
             return
-        report.outcome, report.longrepr = "failed", f"what {test_name(item)} measured could not be kept for the gate: {error}"
+        report.outcome, report.longrepr = (
+            "failed",
+            f"what {test_name(item)} measured could not be kept for the gate: {error}",
+        )
 
 
-def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, state: PluginState) -> Trial:
+def _trial_of(
+    item: pytest.Item, test: TestState, report: pytest.TestReport, state: PluginState
+) -> Trial:
     from twin_harness.gate.environment import Environment
     from twin_harness.gate.trials import Trial
     from twin_harness.runs.frames import read_frame
 
     measures = measures_of(item)
-    values = {measure.short_name: value for measure, value in test.recorded.values() if isfinite(value)}
-    faults = {measure.short_name: f"{measure.short_name} is {value!r}" for measure, value in test.recorded.values() if not isfinite(value)}
+    values = {
+        measure.short_name: value for measure, value in test.recorded.values() if isfinite(value)
+    }
+    faults = {
+        measure.short_name: f"{measure.short_name} is {value!r}"
+        for measure, value in test.recorded.values()
+        if not isfinite(value)
+    }
     if report.outcome != "passed":
         faults[""] = f"its test {report.outcome}: {undecided.reason_line(report)}"
     elif test.subtest_faults:  # pytest fails the test later on, where it counts them
@@ -376,9 +496,16 @@ def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, sta
     end_s, session = monotonic_s(), state.session
     environment = Environment()
     if session is not None and (valid_bytes := session.board.dataset_state()[0]):
-        with contextlib.suppress(OSError, TwinError), session.folder.open_dataset(valid_bytes) as dataset:
-            begin_s = min(test.begin_s, end_s - 2 * session.config.interval_s)  # a test shorter than a sample has the one before it
-            environment = Environment.of(read_frame(dataset, begin_s, end_s, session.machine.partition))
+        with (
+            contextlib.suppress(OSError, TwinError),
+            session.folder.open_dataset(valid_bytes) as dataset,
+        ):
+            begin_s = min(
+                test.begin_s, end_s - 2 * session.config.interval_s
+            )  # a test shorter than a sample has the one before it
+            environment = Environment.of(
+                read_frame(dataset, begin_s, end_s, session.machine.partition)
+            )
     recorded = [measure for measure, _ in test.recorded.values()]
     everything = {measure.name: measure for measure in [*measures, *recorded]}
     return Trial(
@@ -398,7 +525,10 @@ def _trial_of(item: pytest.Item, test: TestState, report: pytest.TestReport, sta
 
 
 def _lack_of_room(test: TestState) -> str:
-    """Return why the machine could not deliver a load of the test: what was measured then is of a machine that others filled."""
+    """Return why the machine could not deliver a load of the test.
+
+    What was measured then is of a machine that others filled.
+    """
     for recording in test.recordings:
         for event in recording.experiment.events:
             with contextlib.suppress(TwinError):
@@ -409,9 +539,16 @@ def _lack_of_room(test: TestState) -> str:
 
 def _figure(measure: Measure, test: TestState) -> float:
     """Return a measure's value in the recording that has its window, or in the first one."""
-    recordings = [recording for recording in test.recordings if not measure.window or any(row.event == measure.window for row in recording.rows)]
+    recordings = [
+        recording
+        for recording in test.recordings
+        if not measure.window or any(row.event == measure.window for row in recording.rows)
+    ]
     if not recordings:
-        msg = f"{measure.short_name}: the test recorded no experiment{f' with event {measure.window!r}' if measure.window else ''}"
+        msg = (
+            f"{measure.short_name}: the test recorded no"
+            f" experiment{f' with event {measure.window!r}' if measure.window else ''}"
+        )
         raise InvalidInput(msg)
     return measure.value(recordings[0])
 

@@ -1,4 +1,7 @@
-"""The gate at the end of a session, on the controller: judge what the trials gave, write it for everybody who reads it, set the exit code."""
+"""The gate at the end of a session, on the controller.
+
+Judge what the trials gave, write it for everybody who reads it, set the exit code.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,13 @@ def check_files(settings: TwinConfig) -> None:
     """Look at the files that the gate's options name, before anything runs.
 
     Raises:
-        pytest.UsageError: a baseline cannot be read, or the run that is to be resumed was of other variants, seed or machine; one sentence.
+        pytest.UsageError: a baseline cannot be read, or the run that is to be resumed was of other
+        variants, seed or machine; one sentence.
     """
     try:
-        for name in filter(None, (settings.gate, settings.gate_save if Path(settings.gate_save).exists() else "")):
+        for name in filter(
+            None, (settings.gate, settings.gate_save if Path(settings.gate_save).exists() else "")
+        ):
             from twin_harness.gate.baseline import Baseline
 
             Baseline.read(Path(name))
@@ -50,11 +56,17 @@ def _check_resumed(settings: TwinConfig) -> None:
     before, ours = folder.read_state().get("settings") or {}, settings.to_record()
     for name in ("variants", "seed", "gate_pairs"):
         if json.dumps(before.get(name)) != json.dumps(ours[name]):
-            msg = f"--twin-gate-resume: {folder.path} ran with other {name}; expected the same options as then, or a new run"
+            msg = (
+                f"--twin-gate-resume: {folder.path} ran with other {name}; expected the same"
+                " options as then, or a new run"
+            )
             raise InvalidInput(msg)
     machine = inspect_machine(folder.path)
     if not is_same_machine(folder.read_machine(), machine.to_json()):
-        msg = f"--twin-gate-resume: {folder.path} is of another machine than this one ({machine.fingerprint}); start a new run"
+        msg = (
+            f"--twin-gate-resume: {folder.path} is of another machine than this one"
+            f" ({machine.fingerprint}); start a new run"
+        )
         raise InvalidInput(msg)
 
 
@@ -77,7 +89,11 @@ def finish(session: pytest.Session, state: PluginState) -> None:
     has_trials = state.may_touch_run() and folder.is_dir() and any(folder.glob("gate.*.jsonl"))
     if session.config.option.collectonly or not (has_trials or is_asked):
         return
-    if not has_trials and not settings.gate_resume and session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+    if (
+        not has_trials
+        and not settings.gate_resume
+        and session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    ):
         return  # nothing was collected, or could not be: pytest says why
     trials: list[Trial] = []
     judgement, fault = None, ""
@@ -85,14 +101,24 @@ def finish(session: pytest.Session, state: PluginState) -> None:
         trials = known_trials(state)
         judgement = judge(state, trials)
         if judgement is not None:
-            told = {"run": f"{settings.data_dir}/{state.seat.run_id}", "baseline": settings.gate, "has_report": settings.has_report}
+            told = {
+                "run": f"{settings.data_dir}/{state.seat.run_id}",
+                "baseline": settings.gate,
+                "has_report": settings.has_report,
+            }
             judgement = replace(judgement, facts={**judgement.facts, **told})
     except (OSError, TwinError, ValueError) as error:
         fault = str(error)
     if is_asked and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = _exit_code(settings, judgement, fault, has_trials=bool(trials))
     if fault:
-        state.gate_lines = [f"not saved: {fault}" if settings.gate_save else f"UNDECIDED: the gate could not judge: {fault}"]
+        state.gate_lines = [
+            (
+                f"not saved: {fault}"
+                if settings.gate_save
+                else f"UNDECIDED: the gate could not judge: {fault}"
+            )
+        ]
     try:  # whatever cannot be written: the verdict, and the exit code with it, stands
         _write(session.config, state, trials, judgement)
     except (OSError, TwinError, ValueError) as error:
@@ -105,10 +131,17 @@ def _tries_line(trials: list[Trial]) -> list[str]:
     again = sorted({trial.test for trial in trials if trial.tries > 1})
     if not again:
         return []
-    return [f"{len(again)} gated tests were run again, and the last try of each counts: {', '.join(again[:_MOST_NAMED])}"]
+    return [
+        (
+            f"{len(again)} gated tests were run again, and the last try of each counts:"
+            f" {', '.join(again[:_MOST_NAMED])}"
+        )
+    ]
 
 
-def _exit_code(settings: TwinConfig, judgement: Judgement | None, fault: str, *, has_trials: bool) -> pytest.ExitCode:
+def _exit_code(
+    settings: TwinConfig, judgement: Judgement | None, fault: str, *, has_trials: bool
+) -> pytest.ExitCode:
     """Return pytest's exit code of a session whose tests have passed."""
     if settings.gate_save:
         if fault:
@@ -152,11 +185,16 @@ def save(state: PluginState, trials: list[Trial]) -> list[str]:
     """Add this session to the baseline and return what is said of it.
 
     Raises:
-        InvalidInput: the session is of another machine, or is surely worse or better than the baseline: that moves only by ``accept``.
+        InvalidInput: the session is of another machine, or is surely worse or better than the
+            baseline: that moves only by ``accept``.
     """
     from twin_harness.gate.baseline import Baseline, added
 
-    path, figures, measures = Path(state.config.gate_save), session_figures(state, trials), family(state, trials)
+    path, figures, measures = (
+        Path(state.config.gate_save),
+        session_figures(state, trials),
+        family(state, trials),
+    )
     if path.exists():
         before = Baseline.read(path)
     else:
@@ -166,12 +204,16 @@ def save(state: PluginState, trials: list[Trial]) -> list[str]:
     return lines
 
 
-def _write(config: pytest.Config, state: PluginState, trials: list[Trial], judgement: Judgement | None) -> None:
+def _write(
+    config: pytest.Config, state: PluginState, trials: list[Trial], judgement: Judgement | None
+) -> None:
     """Write gate.json and, of a judgement, everything else."""
     from twin_harness.gate import outputs
     from twin_harness.runs.folder import RunFolder
 
-    is_old = bool(state.config.gate_resume) and not state.seat.run_dir.is_dir()  # nothing was left to run, so there is no run of this session
+    is_old = (
+        bool(state.config.gate_resume) and not state.seat.run_dir.is_dir()
+    )  # nothing was left to run, so there is no run of this session
     if is_old:
         folder = RunFolder.open(state.config.gate_resume)
     else:
@@ -182,14 +224,18 @@ def _write(config: pytest.Config, state: PluginState, trials: list[Trial], judge
         judged = {"status": "RECORDED", "mode": "recorded"}
     if folder.path.is_dir():
         declared = [measure.to_json() for measure in family(state, trials)]
-        folder.write_gate({**judged, "declared": declared, "trials": [trial.to_json() for trial in trials]})
+        folder.write_gate(
+            {**judged, "declared": declared, "trials": [trial.to_json() for trial in trials]}
+        )
     if judgement is None:
         return
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     width = min(_WIDEST, getattr(getattr(reporter, "_tw", None), "fullwidth", 80))
     state.gate_lines = outputs.terminal_lines(judgement, width)
     if is_old:
-        state.gate_lines.append(f"nothing was left to run: this is the verdict of {folder.path}, and stands there")
+        state.gate_lines.append(
+            f"nothing was left to run: this is the verdict of {folder.path}, and stands there"
+        )
     if folder.path.is_dir():
         folder.gate_output("summary.md", outputs.markdown(judgement))
         folder.gate_output("github-action-benchmark.json", outputs.github_benchmark(judgement))
@@ -204,7 +250,10 @@ def _write(config: pytest.Config, state: PluginState, trials: list[Trial], judge
 
 
 def _add_junit_properties(config: pytest.Config, properties: list[tuple[str, str]]) -> None:
-    """Add properties to the JUnit file's suite; pytest's own fixture for it does nothing under pytest-xdist."""
+    """Add properties to the JUnit file's suite.
+
+    Pytest's own fixture for it does nothing under pytest-xdist.
+    """
     from _pytest.junitxml import xml_key
 
     if (xml := config.stash.get(xml_key, None)) is not None:

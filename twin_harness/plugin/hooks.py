@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from twin_harness.errors import InvalidInput, TwinError
-from twin_harness.plugin import allure, allure_files, controller, gate, gate_verdict, options, terminal, tries, undecided, workers
+from twin_harness.plugin import (
+    allure,
+    allure_files,
+    controller,
+    gate,
+    gate_verdict,
+    options,
+    terminal,
+    tries,
+    undecided,
+    workers,
+)
 from twin_harness.plugin.collection import ExperimentItem, campaign_alone, fault_of, replay_alone
 from twin_harness.plugin.markers import marker_lines
 from twin_harness.plugin.state import STATE, TEST, PluginState, state_of
@@ -54,18 +65,30 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin the status line; on gw0, leave the plan's lines for the controller, which has no items: before xdist tells it that we have."""
+    """Begin the status line; on gw0, leave the plan's lines for the controller, which has no items.
+
+    Before xdist tells it that we have.
+    """
     state = state_of(session.config)
-    is_used = any("_twin_session" in getattr(item, "fixturenames", ()) or isinstance(item, ExperimentItem) for item in session.items)
+    is_used = any(
+        "_twin_session" in getattr(item, "fixturenames", ()) or isinstance(item, ExperimentItem)
+        for item in session.items
+    )
     is_distributed = bool(getattr(session.config.option, "dist", "no") != "no")
-    if not workers.is_worker(session.config) and not session.config.option.collectonly and (is_used or is_distributed):
+    if (
+        not workers.is_worker(session.config)
+        and not session.config.option.collectonly
+        and (is_used or is_distributed)
+    ):
         state.status.follow(state.seat.run_dir / "run.json", state.may_touch_run)
     elif state.seat.worker == "gw0":
         if state.refusal:
             refusal = [f"{workers.REFUSAL}{state.refusal}"]
         else:
             refusal = []
-        workers.write_lines(state.seat, [*refusal, *terminal.plan_lines(session.config, session.items)])
+        workers.write_lines(
+            state.seat, [*refusal, *terminal.plan_lines(session.config, session.items)]
+        )
 
 
 @pytest.hookimpl(trylast=True)
@@ -108,8 +131,13 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell UNDECIDED and one-sentence failures, and hand experiments to Allure. Innermost, so that others see the result."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell UNDECIDED and one-sentence failures, and hand experiments to Allure.
+
+    Innermost, so that others see the result.
+    """
     report = yield
     if call.excinfo is None:
         error = None
@@ -130,7 +158,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+def pytest_report_teststatus(
+    report: pytest.TestReport,
+) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """Show UNDECIDED tests as U."""
     return undecided.status_of(report)
 
@@ -143,6 +173,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         state.session = None
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     """Say where everything is, and what could not be decided."""
     terminal.write_summary(terminalreporter, state_of(config))

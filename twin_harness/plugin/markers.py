@@ -1,4 +1,7 @@
-"""The markers, and the experiments that they plan. The functions here are the markers' signatures and their help."""
+"""The markers, and the experiments that they plan.
+
+The functions here are the markers' signatures and their help.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,21 @@ def experiment(
     settle_s: float = 0,
     tolerance: str | None = None,
 ) -> Experiment:
-    """Plan the experiment of this test from cpu(), memory() and disk() events; the `recording` fixture runs it."""
+    """Plan the experiment of this test from cpu(), memory() and disk() events.
+
+    The `recording` fixture runs it.
+    """
     from twin_harness.schedule.builders import plan
 
-    return plan(*events, name=name, lead_s=lead_s, tail_s=tail_s, share=share, settle_s=settle_s, tolerance=tolerance)
+    return plan(
+        *events,
+        name=name,
+        lead_s=lead_s,
+        tail_s=tail_s,
+        share=share,
+        settle_s=settle_s,
+        tolerance=tolerance,
+    )
 
 
 def random_schedules(n: int = 3, **bounds: Any) -> tuple[Experiment, ...]:
@@ -42,9 +56,17 @@ def random_schedules(n: int = 3, **bounds: Any) -> tuple[Experiment, ...]:
     return draw_experiments(n, **bounds)
 
 
-def campaign(max_cpu_percent: int = 100, max_memory_percent: int = 80, max_disk_bytes_per_s: int = 1_000_000_000) -> dict[str, int]:
+def campaign(
+    max_cpu_percent: int = 100,
+    max_memory_percent: int = 80,
+    max_disk_bytes_per_s: int = 1_000_000_000,
+) -> dict[str, int]:
     """Run this test on each experiment of the training campaign that --twin-campaign asks for and that was not recorded yet, a test item each."""
-    return {"max_cpu_percent": max_cpu_percent, "max_memory_percent": max_memory_percent, "max_disk_bytes_per_s": max_disk_bytes_per_s}
+    return {
+        "max_cpu_percent": max_cpu_percent,
+        "max_memory_percent": max_memory_percent,
+        "max_disk_bytes_per_s": max_disk_bytes_per_s,
+    }
 
 
 def gate(
@@ -56,14 +78,25 @@ def gate(
     floor: float | None = None,
     trips: float | None = None,
 ) -> Measure:
-    """Declare a measure of this test for the regression gate: a column of its recording, or what it passes to gate.record(metric, …)."""
+    """Declare a measure of this test for the regression gate.
+
+    A column of its recording, or what it passes to gate.record(metric, …).
+    """
     from twin_harness.gate.measures import declare
 
     return declare("", metric, statistic, window, better, threshold, floor, trips=trips)
 
 
-MARKERS: dict[str, Callable[..., Any]] = {"experiment": experiment, "random_schedules": random_schedules, "campaign": campaign, "gate": gate}
-DRAWING = ("random_schedules", "campaign")  # those that make an item of each experiment that they draw
+MARKERS: dict[str, Callable[..., Any]] = {
+    "experiment": experiment,
+    "random_schedules": random_schedules,
+    "campaign": campaign,
+    "gate": gate,
+}
+DRAWING = (
+    "random_schedules",
+    "campaign",
+)  # those that make an item of each experiment that they draw
 
 
 def marker_lines() -> list[str]:
@@ -71,7 +104,9 @@ def marker_lines() -> list[str]:
     lines = []
     for name, function in MARKERS.items():
         parameters = inspect.signature(function).parameters.values()
-        arguments = ", ".join(str(parameter.replace(annotation=inspect.Parameter.empty)) for parameter in parameters)
+        arguments = ", ".join(
+            str(parameter.replace(annotation=inspect.Parameter.empty)) for parameter in parameters
+        )
         lines.append(f"{name}({arguments}): {inspect.getdoc(function)}")
     return lines
 
@@ -80,7 +115,8 @@ def call_marker(mark: pytest.Mark, **more: Any) -> Any:
     """Call a marker's function with the marker's arguments.
 
     Raises:
-        InvalidInput: an argument is unknown or out of range; one sentence that names marker and argument.
+        InvalidInput: an argument is unknown or out of range; one sentence that names marker and
+            argument.
     """
     try:
         inspect.signature(MARKERS[mark.name]).bind(*mark.args, **{**more, **mark.kwargs})
@@ -113,7 +149,10 @@ def planned_experiment(item: pytest.Item) -> Experiment | None:
         return None
     names = set(getattr(item, "fixturenames", ()))
     if not names & USERS:
-        msg = f"marker experiment: nothing runs the experiment of {item.name}; expected the test to request recording (or experiment_plan)"
+        msg = (
+            f"marker experiment: nothing runs the experiment of {item.name}; expected the test to"
+            " request recording (or experiment_plan)"
+        )
         raise InvalidInput(msg)
     planned: Experiment = call_marker(mark)
     if mark.kwargs.get("name"):

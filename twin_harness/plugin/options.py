@@ -29,7 +29,9 @@ def add_options(parser: pytest.Parser) -> None:
         if option.kind == "flag":
             group.addoption(option.flag, action="store_true", default=None, help=text)
         elif option.kind == "variant":
-            group.addoption(option.flag, action="append", default=None, metavar=option.metavar, help=text)
+            group.addoption(
+                option.flag, action="append", default=None, metavar=option.metavar, help=text
+            )
         else:
             metavar = option.metavar or "{" + ",".join(option.choices) + "}"
             group.addoption(option.flag, default=None, metavar=metavar, help=text)
@@ -39,10 +41,20 @@ def add_options(parser: pytest.Parser) -> None:
 
 def _value(config: pytest.Config, option: Option) -> Any:
     given = config.getoption(option.flag)
-    if given is not None and not option.has_ini and option.flag not in map(str, config.invocation_params.args):
-        msg = f"{option.flag}: expected it on the command line, where whoever starts the session sees it, but it stands in addopts; take it out there"
+    if (
+        given is not None
+        and not option.has_ini
+        and option.flag not in map(str, config.invocation_params.args)
+    ):
+        msg = (
+            f"{option.flag}: expected it on the command line, where whoever starts the session sees"
+            " it, but it stands in addopts; take it out there"
+        )
         raise InvalidInput(msg)
-    if given == "" and option.kind not in ("str", "url"):  # an unset variable of a shell is no wish for the default
+    if given == "" and option.kind not in (
+        "str",
+        "url",
+    ):  # an unset variable of a shell is no wish for the default
         return parse_value(option, given)
     if given is None and option.has_ini:
         given = config.getini(option.ini_key)
@@ -58,13 +70,19 @@ def _parts(config: pytest.Config) -> int:
         InvalidInput: there are no workers, or fewer CPUs than workers.
     """
     specs = [str(spec) for spec in getattr(config.option, "tx", None) or ()]
-    workers = sum(int(count) if star and count.isdecimal() else 1 for count, star, _ in (spec.partition("*") for spec in specs))
+    workers = sum(
+        int(count) if star and count.isdecimal() else 1
+        for count, star, _ in (spec.partition("*") for spec in specs)
+    )
     if hasattr(os, "sched_getaffinity"):
         cpus = len(os.sched_getaffinity(0))
     else:
         cpus = os.cpu_count() or 1
     if getattr(config.option, "dist", "no") == "no" or not 2 <= workers <= cpus:
-        msg = f"--twin-partition: expected -n N with N from 2 to {cpus}, a CPU or more a part, but got {workers} workers; write e.g. -n 2 --twin-partition"
+        msg = (
+            f"--twin-partition: expected -n N with N from 2 to {cpus}, a CPU or more a part, but"
+            f" got {workers} workers; write e.g. -n 2 --twin-partition"
+        )
         raise InvalidInput(msg)
     return workers
 
@@ -77,7 +95,10 @@ def _path(config: pytest.Config, text: str) -> str:
 
 
 def _folder(config: pytest.Config, text: str) -> str:
-    """Return a run folder that was named on the command line, links resolved: ``latest`` is another one as soon as this session begins."""
+    """Return a run folder that was named on the command line, links resolved.
+
+    ``latest`` is another one as soon as this session begins.
+    """
     if text:
         return str(newest.follow(config.invocation_params.dir / text).resolve())
     return ""
@@ -87,7 +108,8 @@ def _model(config: pytest.Config, values: dict[str, Any]) -> str:
     """Return the model's file, seen from where pytest was started.
 
     Raises:
-        InvalidInput: the twin is to run and there is no model, or what is asked for beside it needs the real machine.
+        InvalidInput: the twin is to run and there is no model, or what is asked for beside it needs
+            the real machine.
     """
     path = _path(config, values["model"])
     if values["on"] == "server":
@@ -97,14 +119,20 @@ def _model(config: pytest.Config, values: dict[str, Any]) -> str:
             has = f"no file {values['model']!r}"
         else:
             has = "no --twin-model"
-        msg = f"--twin-on={values['on']}: expected a fitted model but there is {has}; make one with: twin fit data/2026* -o twin.json"
+        msg = (
+            f"--twin-on={values['on']}: expected a fitted model but there is {has}; make one with:"
+            " twin fit data/2026* -o twin.json"
+        )
         raise InvalidInput(msg)
     from twin_harness.predict.model_file import read_model
 
     read_model(path)
     for name in ("gate", "gate-save", "variant", "partition") if values["on"] == "twin" else ():
         if values[name]:
-            msg = f"--twin-{name}: needs the real machine but got --twin-on=twin; leave one of them out"
+            msg = (
+                f"--twin-{name}: needs the real machine but got --twin-on=twin; leave one of"
+                " them out"
+            )
             raise InvalidInput(msg)
     return path
 
@@ -113,26 +141,44 @@ def _variants(config: pytest.Config, values: dict[str, Any]) -> tuple[Variant, .
     """Return the two variants of paired mode, with what goes with them checked.
 
     Raises:
-        InvalidInput: options of paired mode stand without variants, beside those of a baseline, or beside --dist each.
+        InvalidInput: options of paired mode stand without variants, beside those of a baseline, or
+            beside --dist each.
     """
     variants: tuple[Variant, ...] = values["variant"]
     if values["gate"] and values["gate-save"]:
-        msg = "--twin-gate: expected a session to be judged or to be saved but got --twin-gate-save, too; judge it first, then save another one"
+        msg = (
+            "--twin-gate: expected a session to be judged or to be saved but got --twin-gate-save,"
+            " too; judge it first, then save another one"
+        )
         raise InvalidInput(msg)
     if not variants:
         for name in ("gate-pairs", "gate-resume"):
-            if config.getoption(f"--twin-{name}") is not None:  # in an ini file it is for those sessions that compare variants
-                msg = f"--twin-{name}: pairs need two variants but there are none; add --twin-variant base: --twin-variant candidate:KEY=VALUE"
+            if (
+                config.getoption(f"--twin-{name}") is not None
+            ):  # in an ini file it is for those sessions that compare variants
+                msg = (
+                    f"--twin-{name}: pairs need two variants but there are none; add --twin-variant"
+                    " base: --twin-variant candidate:KEY=VALUE"
+                )
                 raise InvalidInput(msg)
         return ()
     if values["gate"] or values["gate-save"]:
-        msg = "--twin-variant: pairs are judged by themselves, not against a baseline; leave out --twin-gate and --twin-gate-save, or the variants"
+        msg = (
+            "--twin-variant: pairs are judged by themselves, not against a baseline; leave out"
+            " --twin-gate and --twin-gate-save, or the variants"
+        )
         raise InvalidInput(msg)
     if getattr(config.option, "dist", "no") == "each":
-        msg = "--twin-variant: expected each pair to run once but got --dist each, which runs it on every worker; use -n N with --dist load"
+        msg = (
+            "--twin-variant: expected each pair to run once but got --dist each, which runs it on"
+            " every worker; use -n N with --dist load"
+        )
         raise InvalidInput(msg)
     if values["repeat"] > 1:
-        msg = f"--twin-variant: pairs are the repetitions, but got --twin-repeat {values['repeat']}; use --twin-gate-pairs"
+        msg = (
+            f"--twin-variant: pairs are the repetitions, but got --twin-repeat {values['repeat']};"
+            " use --twin-gate-pairs"
+        )
         raise InvalidInput(msg)
     return variants
 

@@ -1,6 +1,9 @@
-"""Allure's environment, categories and executor: people write these files themselves, so what we say is added to theirs.
+"""Allure's environment, categories and executor.
 
-What we added stands in a file of our own beside them, so that the next session replaces its predecessor's words and nobody else's.
+People write these files themselves, so what we say is added to theirs.
+
+What we added stands in a file of our own beside them, so that the next session replaces its
+predecessor's words and nobody else's.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
 ENVIRONMENT, CATEGORIES, EXECUTOR = "environment.properties", "categories.json", "executor.json"
 WRITTEN = ".twin-harness-wrote"  # no ending that Allure's readers look at
 _FORMAT = "twin-allure/1"
-# java.util.Properties.load: a key ends at the first separator that no backslash precedes; a line goes on after an odd number of them.
+# java.util.Properties.load: a key ends at the first separator that no backslash precedes; a line
+# goes on after an odd number of them.
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
 _KEY = re.compile(r"((?:[^\\=: \t\f]|\\.)*)")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
@@ -33,12 +37,18 @@ def escaped(text: str) -> str:
 
 
 def escaped_key(text: str) -> str:
-    """Return a key as a .properties file holds it: a space would end it, and some signs make a comment at its beginning."""
+    """Return a key as a .properties file holds it.
+
+    A space would end it, and some signs make a comment at its beginning.
+    """
     return _written(text).replace(" ", "\\ ").replace("#", "\\#").replace("!", "\\!")
 
 
 def _written(text: str) -> str:
-    r"""Return text on one line of ASCII, without separators; the format is Latin-1 and knows ``\uXXXX``."""
+    r"""Return text on one line of ASCII, without separators.
+
+    The format is Latin-1 and knows ``\uXXXX``.
+    """
     line = text.replace("\\", "\\\\").replace("\n", " ").replace("\r", " ")
     line = line.replace("=", "\\=").replace(":", "\\:")
     units = line.encode("utf-16-be", "surrogatepass")
@@ -58,7 +68,8 @@ def keys_of(text: str) -> set[str]:
         if _goes_on(logical):
             logical = logical[:-1]
             continue
-        keys.add(_unescaped(_KEY.match(logical)[1]))  # type: ignore[index]  # it matches the empty string
+        # it matches the empty string
+        keys.add(_unescaped(_KEY.match(logical)[1]))  # type: ignore[index]
         logical = ""
     if logical:  # the file ends where a line would go on
         keys.add(_unescaped(_KEY.match(logical)[1]))  # type: ignore[index]  # as above
@@ -75,7 +86,12 @@ def _goes_on(line: str) -> bool:
 
 
 def _unescaped(text: str) -> str:
-    plain = _ESCAPE.sub(lambda found: chr(int(found[1][1:], 16)) if len(found[1]) > 1 else _CONTROL.get(found[1], found[1]), text)
+    plain = _ESCAPE.sub(
+        lambda found: (
+            chr(int(found[1][1:], 16)) if len(found[1]) > 1 else _CONTROL.get(found[1], found[1])
+        ),
+        text,
+    )
     return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -93,7 +109,12 @@ class ResultsFolder:
     sentences: list[str] = field(default_factory=list)
     written: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, facts: Mapping[str, str], categories: Iterable[Mapping[str, Any]], executor: Mapping[str, Any]) -> None:
+    def add(
+        self,
+        facts: Mapping[str, str],
+        categories: Iterable[Mapping[str, Any]],
+        executor: Mapping[str, Any],
+    ) -> None:
         """Add environment, categories and executor to what people have written there; theirs win.
 
         Raises:
@@ -101,12 +122,19 @@ class ResultsFolder:
         """
         before = self._read_written() or self._older_versions_words(facts)
         self._add_environment(facts, before.get("environment") or [])
-        self._add_categories([dict(category) for category in categories], before.get("categories") or [])
+        self._add_categories(
+            [dict(category) for category in categories], before.get("categories") or []
+        )
         self._add_executor(executor, before.get("executor") or "")
-        (self.path / WRITTEN).write_text(json.dumps({"format": _FORMAT, **self.written}), encoding="utf-8")
+        (self.path / WRITTEN).write_text(
+            json.dumps({"format": _FORMAT, **self.written}), encoding="utf-8"
+        )
 
     def _read_written(self) -> dict[str, Any]:
-        """Return what an earlier session added; nothing where that cannot be told, so that it is left as theirs."""
+        """Return what an earlier session added.
+
+        Nothing where that cannot be told, so that it is left as theirs.
+        """
         try:
             data = json.loads((self.path / WRITTEN).read_bytes())
         except (OSError, ValueError):
@@ -116,7 +144,10 @@ class ResultsFolder:
         return {}
 
     def _older_versions_words(self, facts: Mapping[str, str]) -> dict[str, Any]:
-        """Return what a version of ours that kept no account has written: an environment of our keys and no others is its."""
+        """Return what a version of ours that kept no account has written.
+
+        An environment of our keys and no others is its.
+        """
         path = self.path / ENVIRONMENT
         if path.exists():
             text = path.read_bytes().decode("latin-1")
@@ -127,7 +158,9 @@ class ResultsFolder:
         executor = self.path / EXECUTOR
         return {
             "environment": [line.rstrip("\r\n") for line in _lines(text)],
-            "executor": executor.read_text(encoding="utf-8", errors="replace") if executor.exists() else "",
+            "executor": (
+                executor.read_text(encoding="utf-8", errors="replace") if executor.exists() else ""
+            ),
         }
 
     def _add_environment(self, facts: Mapping[str, str], before: list[str]) -> None:
@@ -144,12 +177,21 @@ class ResultsFolder:
         if kept and _goes_on(kept[-1].rstrip("\r\n")):
             theirs += "\n"  # else our first line would be the rest of their last one
         known = keys_of(theirs)
-        lines = [f"{escaped_key(name)}={escaped(value)}" for name, value in facts.items() if name not in known]
-        path.write_bytes(theirs.encode("latin-1") + "".join(f"{line}\n" for line in lines).encode("ascii"))
+        lines = [
+            f"{escaped_key(name)}={escaped(value)}"
+            for name, value in facts.items()
+            if name not in known
+        ]
+        path.write_bytes(
+            theirs.encode("latin-1") + "".join(f"{line}\n" for line in lines).encode("ascii")
+        )
         self.written["environment"] = lines
 
     def _add_categories(self, ours: list[dict[str, Any]], before: list[Any]) -> None:
-        """Append our categories to theirs: Allure takes the first that fits, and theirs are the closer ones."""
+        """Append our categories to theirs.
+
+        Allure takes the first that fits, and theirs are the closer ones.
+        """
         path = self.path / CATEGORIES
         theirs = self._read_json(path, list)
         if theirs is None:
@@ -158,11 +200,16 @@ class ResultsFolder:
         theirs = [category for category in theirs if category not in before]
         names = {category.get("name") for category in theirs if isinstance(category, dict)}
         added = [category for category in ours if category["name"] not in names]
-        path.write_text(json.dumps([*theirs, *added], indent=1, ensure_ascii=False), encoding="utf-8")
+        path.write_text(
+            json.dumps([*theirs, *added], indent=1, ensure_ascii=False), encoding="utf-8"
+        )
         self.written["categories"] = added
 
     def _add_executor(self, executor: Mapping[str, Any], before: str) -> None:
-        """Write who ran this, unless they did: two builds cannot be mixed, so theirs stays whole."""
+        """Write who ran this, unless they did.
+
+        Two builds cannot be mixed, so theirs stays whole.
+        """
         path = self.path / EXECUTOR
         is_ours = not path.exists() or path.read_text(encoding="utf-8", errors="replace") == before
         if executor and is_ours:
@@ -178,7 +225,10 @@ class ResultsFolder:
         self.written["executor"] = text
 
     def _read_json(self, path: Path, kind: type) -> Any:
-        """Return what a file of theirs holds, an empty one where there is none; None, and a sentence, for one that is damaged."""
+        """Return what a file of theirs holds, an empty one where there is none.
+
+        None, and a sentence, for one that is damaged.
+        """
         if not path.exists():
             return kind()
         try:
@@ -190,6 +240,9 @@ class ResultsFolder:
         except ValueError as error:
             data, fault = None, f"is no JSON ({error})"
         if fault:
-            self.sentences.append(f"{path} {fault}; it is left as it is, and nothing of ours is added: mend it, or remove it")
+            self.sentences.append(
+                f"{path} {fault}; it is left as it is, and nothing of ours is added: mend it, or"
+                " remove it"
+            )
             return None
         return data

@@ -30,12 +30,15 @@ class TestState:
     """What one test has to do with experiments.
 
     Attributes:
-        recordings: what was recorded in it, in order. planned: its experiments as they were to run, also those that ended early.
+        recordings: what was recorded in it, in order. planned: its experiments as they were to run,
+            also those that ended early.
         fault: what its experiment ran into during set-up; raised in the call phase.
         waits: from when to when it waited for the machine, on CLOCK_MONOTONIC.
         waited_s: how long since the last report; no part of the test's time.
-        variant: which of two variants it runs under, and pair, position: of which pair, as its first or second run.
-        recorded: values for the gate, by name, each with its measure. begin_s: when it began, on CLOCK_MONOTONIC.
+        variant: which of two variants it runs under, and pair, position: of which pair, as its
+            first or second run.
+        recorded: values for the gate, by name, each with its measure. begin_s: when it began, on
+            CLOCK_MONOTONIC.
         is_begun: it was set up; what is set up again is another try, with a state of its own.
         tries: how often the test was run, this time included.
         replaced: when the earlier tries that left a trial began; this one counts in their place.
@@ -99,7 +102,8 @@ class PluginState:
         lost: a sentence for each worker that was lost.
         is_interrupted: Ctrl-C was pressed.
         closing_lines: what the summary says.
-        declared: the measures of all gated tests that are to run. gate_lines: what the gate says, and refusal: why it does not begin.
+        declared: the measures of all gated tests that are to run. gate_lines: what the gate says,
+            and refusal: why it does not begin.
         pairs_begun: when each pair began, on CLOCK_MONOTONIC.
     """
 
@@ -121,12 +125,21 @@ class PluginState:
     pairs_begun: dict[int, float] = field(default_factory=dict)
 
     def may_touch_run(self) -> bool:
-        """Tell whether the run folder may be looked into: a session was made there, or its filesystem is one that answers.
+        """Tell whether the run folder may be looked into.
+
+        A session was made there, or its filesystem is one that answers.
 
         What touches a folder of a lost server waits for it, and cannot be ended.
         """
-        folders = ("/dev/shm", os.environ.get("XDG_RUNTIME_DIR") or "/run", "/tmp")  # noqa: S108 - where boards stand
-        return any(Path(folder, self.seat.board).exists() for folder in folders) or not self._may_fall_silent
+        folders = (
+            "/dev/shm",
+            os.environ.get("XDG_RUNTIME_DIR") or "/run",
+            "/tmp",
+        )
+        return (
+            any(Path(folder, self.seat.board).exists() for folder in folders)
+            or not self._may_fall_silent
+        )
 
     @cached_property
     def _may_fall_silent(self) -> bool:

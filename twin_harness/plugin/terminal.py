@@ -1,4 +1,7 @@
-"""What pytest's terminal says about experiments: the plan before, where everything is after. Functions return lines; one writes."""
+"""What pytest's terminal says about experiments: the plan before, where everything is after.
+
+Functions return lines; one writes.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,24 @@ def duration_text(seconds_s: float) -> str:
 
 
 def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    """Return what is planned: experiments, seconds, peak load, guard, folders; nothing when nothing is."""
-    items = [item for item in items if not fault_of(item)]  # the others fail in their set-up, which says why
-    planned = [experiment for item in items for _ in range(gate.runs_of(item)) if (experiment := planned_of(item)) is not None]
-    others = sum(1 for item in items if "_twin_session" in getattr(item, "fixturenames", ()) and planned_of(item) is None)
+    """Return what is planned: experiments, seconds, peak load, guard, folders.
+
+    Nothing when nothing is.
+    """
+    items = [
+        item for item in items if not fault_of(item)
+    ]  # the others fail in their set-up, which says why
+    planned = [
+        experiment
+        for item in items
+        for _ in range(gate.runs_of(item))
+        if (experiment := planned_of(item)) is not None
+    ]
+    others = sum(
+        1
+        for item in items
+        if "_twin_session" in getattr(item, "fixturenames", ()) and planned_of(item) is None
+    )
     if not planned and not others:
         return []
     settings = state_of(config).config
@@ -41,24 +58,50 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
         more = f", and {others} tests that plan their own load"
     else:
         more = ""
-    peaks = [f"{name} {level}" for name in ("cpu", "memory", "disk") if (level := _peak(planned, name))]
-    where = {"server": "", "twin": f", on the twin {settings.model}", "both": f", each beside what the twin {settings.model} foretells"}[settings.on]
+    peaks = [
+        f"{name} {level}" for name in ("cpu", "memory", "disk") if (level := _peak(planned, name))
+    ]
+    where = {
+        "server": "",
+        "twin": f", on the twin {settings.model}",
+        "both": f", each beside what the twin {settings.model} foretells",
+    }[settings.on]
     told = state_of(config).campaign_line
     return [
-        f"twin: {len(planned)} experiments planned, {duration_text(total_s)} of {'virtual time' if settings.on == 'twin' else 'load and quiet'}{more}{where}",
+        (
+            f"twin: {len(planned)} experiments planned, {duration_text(total_s)} of"
+            f" {'virtual time' if settings.on == 'twin' else 'load and quiet'}{more}{where}"
+        ),
         *([f"twin: {told}"] if told else []),
         f"twin: highest level asked for: {', '.join(peaks) or 'none'}",
-        f"twin: guard {settings.guard}; tolerance {settings.tolerance}; seed {settings.seed}; a sample every {settings.interval_s:g} s",
-        *([f"twin: {settings.parts} experiments at once, each with 1/{settings.parts} of CPUs, memory and guard"] if settings.parts else []),
+        (
+            f"twin: guard {settings.guard}; tolerance {settings.tolerance}; seed {settings.seed}; a"
+            f" sample every {settings.interval_s:g} s"
+        ),
+        *(
+            [
+                (
+                    f"twin: {settings.parts} experiments at once, each with 1/{settings.parts} of CPUs,"
+                    " memory and guard"
+                )
+            ]
+            if settings.parts
+            else []
+        ),
         *gate.plan_line(state_of(config), items, total_s),
-        f"twin: data goes to {settings.data_dir}/, {f'report to {settings.report_dir}/' if settings.has_report else 'no report'}",
+        (
+            f"twin: data goes to {settings.data_dir}/,"
+            f" {f'report to {settings.report_dir}/' if settings.has_report else 'no report'}"
+        ),
         *(_seconds_lines(items) if config.option.collectonly else []),
     ]
 
 
 def _seconds_lines(items: list[pytest.Item]) -> list[str]:
     """Return the planned seconds of each test that has an experiment."""
-    planned = [(item.nodeid, experiment) for item in items if (experiment := planned_of(item)) is not None]
+    planned = [
+        (item.nodeid, experiment) for item in items if (experiment := planned_of(item)) is not None
+    ]
     return [f"twin: {experiment.duration_s:7.1f} s  {nodeid}" for nodeid, experiment in planned]
 
 
@@ -69,10 +112,19 @@ def _peak(planned: list[Experiment], stressor: str) -> str:
     """
     from twin_harness.schedule.peaks import peak
 
-    experiments = {id(experiment): [event for event in experiment.events if event.stressor == stressor] for experiment in planned}
+    experiments = {
+        id(experiment): [event for event in experiment.events if event.stressor == stressor]
+        for experiment in planned
+    }
     units = dict.fromkeys(event.unit for events in experiments.values() for event in events)
     share = _share_of_machine([event for events in experiments.values() for event in events])
-    levels = {unit: max(peak([(event, share(event)) for event in events if event.unit == unit])[0] for events in experiments.values()) for unit in units}
+    levels = {
+        unit: max(
+            peak([(event, share(event)) for event in events if event.unit == unit])[0]
+            for events in experiments.values()
+        )
+        for unit in units
+    }
     return " and ".join(_level_text(level, unit) for unit, level in levels.items())
 
 

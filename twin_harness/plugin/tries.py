@@ -1,4 +1,7 @@
-"""The tries of a test: each begins anew, whoever runs it again; and a report made in the middle of one is a subtest's."""
+"""The tries of a test: each begins anew, whoever runs it again.
+
+And a report made in the middle of one is a subtest's.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,9 @@ _SUBTEST = "twin_is_subtest"
 class TryHooks:
     """Registered wherever tests run.
 
-    Reruns, loops and repetitions call pytest's protocol again, each in a way of its own; all of them set the test up again.
-    Subtests (pytest 9, pytest-subtests, ``TestCase.subTest``) have a report made while the phase that they are part of goes on.
+    Reruns, loops and repetitions call pytest's protocol again, each in a way of its own; all of
+    them set the test up again. Subtests (pytest 9, pytest-subtests, ``TestCase.subTest``) have a
+    report made while the phase that they are part of goes on.
     """
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -63,7 +67,8 @@ def _phase(item: pytest.Item) -> Iterator[None]:
 def note_subtest(item: pytest.Item, report: pytest.TestReport, error: BaseException | None) -> bool:
     """Tell whether a report is a subtest's, and keep for the report of its test what that has to say.
 
-    pytest copies a report with all its attributes, also from worker to controller, so that ours is known there.
+    pytest copies a report with all its attributes, also from worker to controller, so that ours is
+    known there.
     """
     if not item.stash.get(_IN_PHASE, False):
         return False
@@ -83,11 +88,18 @@ def is_subtest(report: pytest.TestReport) -> bool:
 
 
 def take_up_subtests(item: pytest.Item, report: pytest.TestReport, settings: TwinConfig) -> None:
-    """Have a test whose subtests could not all be decided be UNDECIDED itself; one that failed beside them fails, as pytest has it."""
+    """Have a test whose subtests could not all be decided be UNDECIDED itself.
+
+    One that failed beside them fails, as pytest has it.
+    """
     test = item.stash.get(TEST, None)
     if test is None or report.when != "call":
         return
-    if test.subtest_verdict is not None and report.passed and not _failed_otherwise(test.subtest_faults, settings):
+    if (
+        test.subtest_verdict is not None
+        and report.passed
+        and not _failed_otherwise(test.subtest_faults, settings)
+    ):
         undecided.phrase(report, test.subtest_verdict, settings)
     if test.has_tripped and not undecided.has_tripped(report):
         undecided.note_trip(report)
@@ -95,4 +107,6 @@ def take_up_subtests(item: pytest.Item, report: pytest.TestReport, settings: Twi
 
 def _failed_otherwise(faults: list[str], settings: TwinConfig) -> bool:
     """Tell whether a subtest failed for another reason than that an UNDECIDED one is to fail."""
-    return any(settings.undecided != "fail" or not fault.startswith("UNDECIDED: ") for fault in faults)
+    return any(
+        settings.undecided != "fail" or not fault.startswith("UNDECIDED: ") for fault in faults
+    )

@@ -17,7 +17,10 @@ TRIPPED = "the guard stopped it"
 
 
 def phrase(report: pytest.TestReport, error: TwinError, settings: TwinConfig) -> None:
-    """Give a report the sentence of one of our exceptions; an UNDECIDED one counts as skipped unless it is to fail."""
+    """Give a report the sentence of one of our exceptions.
+
+    An UNDECIDED one counts as skipped unless it is to fail.
+    """
     if isinstance(error, ExperimentAborted):
         note_trip(report)
     if not isinstance(error, Undecided):
@@ -37,8 +40,18 @@ def phrase(report: pytest.TestReport, error: TwinError, settings: TwinConfig) ->
 
 
 def reason_of(report: pytest.TestReport) -> str:
-    """Return why a test is UNDECIDED, from a report that may come from a worker; empty when it is not."""
-    return next((verdict.removeprefix("UNDECIDED: ") for verdict in _verdicts(report) if verdict.startswith("UNDECIDED: ")), "")
+    """Return why a test is UNDECIDED, from a report that may come from a worker.
+
+    Empty when it is not.
+    """
+    return next(
+        (
+            verdict.removeprefix("UNDECIDED: ")
+            for verdict in _verdicts(report)
+            if verdict.startswith("UNDECIDED: ")
+        ),
+        "",
+    )
 
 
 def note_trip(report: pytest.TestReport) -> None:
@@ -64,7 +77,9 @@ def has_tripped(report: pytest.TestReport) -> bool:
 
 
 def _verdicts(report: pytest.TestReport) -> list[str]:
-    return [str(value) for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
+    return [
+        str(value) for name, value in getattr(report, "user_properties", ()) if name == PROPERTY
+    ]
 
 
 def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:

@@ -1,6 +1,7 @@
 """Under pytest-xdist: the controller names the session, workers join it, and lost workers are told.
 
-Everything crosses as plain strings and numbers: the seat in ``workerinput``, facts of tests in ``user_properties``, the rest in shards.
+Everything crosses as plain strings and numbers: the seat in ``workerinput``, facts of tests in
+``user_properties``, the rest in shards.
 """
 
 from __future__ import annotations
@@ -34,34 +35,46 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 def read_place(config: pytest.Config) -> tuple[TwinConfig, Seat]:
-    """Return configuration and seat: from the controller on a worker, from options and chance on the controller.
+    """Return configuration and seat.
+
+    From the controller on a worker, from options and chance on the controller.
 
     Raises:
-        pytest.UsageError: an option is wrong (on the controller, which reads them before there are workers).
+        pytest.UsageError: an option is wrong (on the controller, which reads them before there are
+        workers).
     """
     if is_worker(config):
         given = json.loads(config.workerinput[_KEY])  # type: ignore[attr-defined]  # is_worker
         seat = Seat(**given["seat"])
-        return TwinConfig.from_json(given["config"]), replace(seat, worker=config.workerinput["workerid"])  # type: ignore[attr-defined]  # as above
+        return TwinConfig.from_json(given["config"]), replace(
+            seat, worker=config.workerinput["workerid"]
+        )  # type: ignore[attr-defined]  # as above
     settings = options.read_config(config)
-    command = " ".join(["pytest", *hide_variants([str(word) for word in config.invocation_params.args])])
+    command = " ".join(
+        ["pytest", *hide_variants([str(word) for word in config.invocation_params.args])]
+    )
     return settings, Seat.draw(settings, config.rootpath, command)
 
 
 def lines_file(seat: Seat) -> str:
     """Return where gw0 leaves the plan's lines for the controller."""
-    folder = "/dev/shm"  # noqa: S108 - tmpfs, as the board is on
+    folder = "/dev/shm"
     if not os.path.isdir(folder):  # noqa: PTH112 - a string for os.open
         folder = tempfile.gettempdir()
     return os.path.join(folder, f"{seat.board.removesuffix('.board')}.lines")  # noqa: PTH118 - a string for os.open
 
 
 def write_lines(seat: Seat, lines: list[str]) -> None:
-    """Leave lines for the controller; the file is made for us alone. Without any, and without a place for them, nothing is left."""
+    """Leave lines for the controller; the file is made for us alone.
+
+    Without any, and without a place for them, nothing is left.
+    """
     if not lines:
         return
     try:
-        descriptor = os.open(lines_file(seat), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CAREFULLY, 0o600)
+        descriptor = os.open(
+            lines_file(seat), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CAREFULLY, 0o600
+        )
     except OSError:
         return
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -98,7 +111,9 @@ class WorkerHooks:
 
     def pytest_configure_node(self, node: Any) -> None:  # xdist's WorkerController
         """Hand a worker its seat."""
-        node.workerinput[_KEY] = json.dumps({"config": self._state.config.to_json(), "seat": self._state.seat.to_json()})
+        node.workerinput[_KEY] = json.dumps(
+            {"config": self._state.config.to_json(), "seat": self._state.seat.to_json()}
+        )
 
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:  # xdist's WorkerController
         """Print what is planned, from the file that gw0 wrote before it told that it had collected."""
@@ -116,7 +131,9 @@ class WorkerHooks:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Remember a worker that was lost."""
         if error:
-            self._state.lost.append(f"worker {node.gateway.id} was lost: {str(error).splitlines()[0][:200]}")
+            self._state.lost.append(
+                f"worker {node.gateway.id} was lost: {str(error).splitlines()[0][:200]}"
+            )
 
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """Give the test of a crashed worker a result in Allure: the worker could not."""

@@ -1,6 +1,7 @@
 """What a twin must beat: simple predictors in free run, by the same code path as the model.
 
-All see the plan alone, and what a machine shows before it begins where that is asked for; none sees a sample of the run that it predicts.
+All see the plan alone, and what a machine shows before it begins where that is asked for; none sees
+a sample of the run that it predicts.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from twin_harness.predict.demand import Capacity, Demand
     from twin_harness.predict.observation import Observation
 
-_WILD = 10.0  # a free run that leaves what was measured by so many times its range has diverged, and stays there
+# a free run that leaves what was measured by so many times its range has diverged, and stays there
+_WILD = 10.0
 
 
 class Predictor(Protocol):
@@ -47,7 +49,9 @@ class Mean:
         """Take the mean over runs of each run's mean."""
         del capacity
         values = padded(observations)
-        self.means_ = np.array([_mean([_mean(run) for run in values[:, column]]) for column in range(len(COLUMNS))])
+        self.means_ = np.array(
+            [_mean([_mean(run) for run in values[:, column]]) for column in range(len(COLUMNS))]
+        )
         return self
 
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
@@ -97,14 +101,19 @@ class Nearest:
         found = self.values_[distances.argmin(axis=1)]
         longest = _longest(demands)
         if found.shape[2] < longest:
-            found = np.concatenate([found, np.full((*found.shape[:2], longest - found.shape[2]), np.nan)], axis=2)
+            found = np.concatenate(
+                [found, np.full((*found.shape[:2], longest - found.shape[2]), np.nan)], axis=2
+            )
         filled: np.ndarray = np.where(np.isnan(found), self.fallback_[:, np.newaxis], found)
         return filled[:, :, :longest]
 
 
 @dataclass
 class Superposition:
-    """The responses to one resource at a time, added up: linear in the levels, of the last seconds."""
+    """The responses to one resource at a time, added up.
+
+    Linear in the levels, of the last seconds.
+    """
 
     name: str = "superposition"
     is_clipped: bool = False
@@ -125,7 +134,9 @@ class Superposition:
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
         """Return the sum of the responses, cut at what is physical if it is to be."""
         del before
-        found: np.ndarray = np.einsum("rtf,cf->rct", lagged(stacked(demands), self.scales_), self.weights_)
+        found: np.ndarray = np.einsum(
+            "rtf,cf->rct", lagged(stacked(demands), self.scales_), self.weights_
+        )
         if self.is_clipped:
             return _clipped(found)
         return found
@@ -147,11 +158,15 @@ class Arx:
         filled = np.where(np.isnan(values), 0.0, values)
         self.low_, self.high_ = filled.min(axis=(0, 2)), filled.max(axis=(0, 2))
         inputs = lagged(levels, self.scales_)
-        before = np.stack([np.where(np.isnan(one.before), self.idle_, one.before) for one in observations])
+        before = np.stack(
+            [np.where(np.isnan(one.before), self.idle_, one.before) for one in observations]
+        )
         self.weights_ = []
         for column in range(len(COLUMNS)):
             past = own_past(values[:, column], before[:, column], self.order)
-            self.weights_.append(regress(np.concatenate([inputs, past], axis=2), values[:, column : column + 1])[0])
+            self.weights_.append(
+                regress(np.concatenate([inputs, past], axis=2), values[:, column : column + 1])[0]
+            )
         return self
 
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
@@ -163,8 +178,15 @@ class Arx:
         for column, weights in enumerate(self.weights_):
             past = np.repeat(start[:, column : column + 1], self.order, axis=1)
             for second in range(inputs.shape[1]):
-                value = inputs[:, second] @ weights[: inputs.shape[2]] + past @ weights[inputs.shape[2] :]
-                value = np.clip(value, self.low_[column] - _WILD * span[column], self.high_[column] + _WILD * span[column])
+                value = (
+                    inputs[:, second] @ weights[: inputs.shape[2]]
+                    + past @ weights[inputs.shape[2] :]
+                )
+                value = np.clip(
+                    value,
+                    self.low_[column] - _WILD * span[column],
+                    self.high_[column] + _WILD * span[column],
+                )
                 past = np.concatenate([value[:, np.newaxis], past[:, :-1]], axis=1)
                 found[:, column, second] = value
         return found
@@ -172,7 +194,10 @@ class Arx:
 
 @dataclass
 class Boosting:
-    """Gradient boosting on the own past and the lagged levels, simulated on its own outputs; needs scikit-learn (the extra ``ml``)."""
+    """Gradient boosting on the own past and the lagged levels, simulated on its own outputs.
+
+    Needs scikit-learn (the extra ``ml``).
+    """
 
     name: str = "gradient boosting"
     order: int = 2
@@ -197,12 +222,20 @@ class Boosting:
         self.models_ = []
         for column in range(len(COLUMNS)):
             before = np.array([one.before[column] for one in observations])
-            past = own_past(values[:, column], np.where(np.isnan(before), self.idle_[column], before), self.order)
-            features = np.concatenate([inputs, past], axis=2).reshape(-1, inputs.shape[2] + self.order)
+            past = own_past(
+                values[:, column],
+                np.where(np.isnan(before), self.idle_[column], before),
+                self.order,
+            )
+            features = np.concatenate([inputs, past], axis=2).reshape(
+                -1, inputs.shape[2] + self.order
+            )
             target = values[:, column].reshape(-1)
             is_known = ~np.isnan(target) & ~np.isnan(features).any(axis=1)
             model = HistGradientBoostingRegressor(max_iter=120, random_state=0)
-            self.models_.append(model.fit(features[is_known], target[is_known]) if is_known.any() else None)
+            self.models_.append(
+                model.fit(features[is_known], target[is_known]) if is_known.any() else None
+            )
         return self
 
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
@@ -226,7 +259,10 @@ class Boosting:
 
 @dataclass
 class StraightLine:
-    """What is asked for arrives at once and in full, on top of rest: the line by which people tell when memory will be full."""
+    """What is asked for arrives at once and in full, on top of rest.
+
+    The line by which people tell when memory will be full.
+    """
 
     name: str = "straight line"
 
@@ -238,12 +274,21 @@ class StraightLine:
 
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
         """Return rest plus what is asked for, where a column is asked for, and rest elsewhere."""
-        found = np.repeat(np.where(np.isnan(before), self.idle_, before)[:, :, np.newaxis], _longest(demands), axis=2)
+        found = np.repeat(
+            np.where(np.isnan(before), self.idle_, before)[:, :, np.newaxis],
+            _longest(demands),
+            axis=2,
+        )
         levels = stacked(demands)
         asked = {
             "cpu_percent": levels[:, CHANNELS.index("cpu_percent")],
-            "memory_percent": 100.0 * levels[:, CHANNELS.index("memory_bytes")] / self.capacity_.memory_bytes,
-            "disk_write_bytes_per_s": levels[:, CHANNELS.index("write_bytes_per_s")] + levels[:, CHANNELS.index("sync_bytes_per_s")],
+            "memory_percent": (
+                100.0 * levels[:, CHANNELS.index("memory_bytes")] / self.capacity_.memory_bytes
+            ),
+            "disk_write_bytes_per_s": (
+                levels[:, CHANNELS.index("write_bytes_per_s")]
+                + levels[:, CHANNELS.index("sync_bytes_per_s")]
+            ),
             "disk_read_bytes_per_s": levels[:, CHANNELS.index("read_bytes_per_s")],
         }
         for name, added in asked.items():
@@ -277,7 +322,12 @@ def _mean(values: Sequence[float] | np.ndarray) -> float:
 def _usual(observations: Sequence[Observation]) -> np.ndarray:
     """Return the usual values before a run, (columns,); 0 for what was never measured."""
     before = np.stack([observation.before for observation in observations])
-    return np.array([float(np.median(column[~np.isnan(column)])) if (~np.isnan(column)).any() else 0.0 for column in before.T])
+    return np.array(
+        [
+            float(np.median(column[~np.isnan(column)])) if (~np.isnan(column)).any() else 0.0
+            for column in before.T
+        ]
+    )
 
 
 def _longest(demands: Sequence[Demand]) -> int:

@@ -1,7 +1,8 @@
 """Bands that hold what they promise: calibrated on runs that the fit has not seen.
 
-Conformal and by run, the exchangeable unit, on errors as shares of the band's two sides (as conformalised quantile regression does, Romano et al.,
-2019): pointwise by conformal risk control (Angelopoulos et al., 2022, the share of seconds outside of a run as risk), simultaneously by the
+Conformal and by run, the exchangeable unit, on errors as shares of the band's two sides (as
+conformalised quantile regression does, Romano et al., 2019): pointwise by conformal risk control
+(Angelopoulos et al., 2022, the share of seconds outside of a run as risk), simultaneously by the
 split-conformal quantile of each run's worst second (Vovk et al., 2005).
 """
 
@@ -57,7 +58,9 @@ def _pointwise(ratios: np.ndarray) -> float:
     low, high = 0, len(candidates) - 1
     while low < high:
         middle = (low + high) // 2
-        outside = sum(1.0 - np.searchsorted(run, candidates[middle], side="right") / len(run) for run in known)
+        outside = sum(
+            1.0 - np.searchsorted(run, candidates[middle], side="right") / len(run) for run in known
+        )
         if outside + 1.0 <= _OUTSIDE * (len(known) + 1) + _ROUNDING:
             high = middle
         else:

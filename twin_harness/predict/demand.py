@@ -45,8 +45,9 @@ class Demand:
     """A plan on a grid of seconds.
 
     Attributes:
-        levels: (channels, seconds), in the order of ``CHANNELS``; each the mean over its second, but for ``memory_end_bytes`` (at the second's
-            end) and the counts ``host_starts``, ``host_ends`` and ``filled_bytes``, which are sums.
+        levels: (channels, seconds), in the order of ``CHANNELS``; each the mean over its second,
+            but for ``memory_end_bytes`` (at the second's end) and the counts ``host_starts``,
+            ``host_ends`` and ``filled_bytes``, which are sums.
         begin_s: of the first second on the events' clock; the lead is negative.
         unmodelled: what the plan asks for that the model knows nothing of, in words.
         step_s: how long a step is; a second, but where a finer recording is made up.
@@ -73,7 +74,13 @@ class Demand:
         return row
 
 
-def demand_of(experiment: Experiment, capacity: Capacity, begin_s: float | None = None, seconds: int | None = None, step_s: float = 1.0) -> Demand:
+def demand_of(
+    experiment: Experiment,
+    capacity: Capacity,
+    begin_s: float | None = None,
+    seconds: int | None = None,
+    step_s: float = 1.0,
+) -> Demand:
     """Return what a plan asks for in each second.
 
     Args:
@@ -86,7 +93,9 @@ def demand_of(experiment: Experiment, capacity: Capacity, begin_s: float | None 
     if begin_s is None:
         begin_s = -experiment.lead_s
     if seconds is None:
-        seconds = max(1, int(np.ceil((experiment.span_s + experiment.tail_s - begin_s) / step_s - 1e-9)))
+        seconds = max(
+            1, int(np.ceil((experiment.span_s + experiment.tail_s - begin_s) / step_s - 1e-9))
+        )
     edges_s = begin_s + step_s * np.arange(seconds + 1.0)
     levels = np.zeros((len(CHANNELS), seconds))
     unmodelled: list[str] = []
@@ -107,12 +116,17 @@ def _add(levels: np.ndarray, event: Event, edges_s: np.ndarray, capacity: Capaci
     areas = np.array([event.shape.area(float(at_s), event.duration_s) for at_s in inside_s]) * scale
     means = np.diff(areas) / np.diff(edges_s)
     if event.stressor == "cpu":
-        levels[CHANNELS.index("cpu_total_percent" if event.is_of_system else "cpu_percent")] += means
+        levels[CHANNELS.index("cpu_total_percent" if event.is_of_system else "cpu_percent")] += (
+            means
+        )
         if event.option("cpus"):
             return ["cpu on chosen CPUs"]
         return []
     if event.stressor == "memory":
-        ends = np.array([event.level(float(at_s)) for at_s in edges_s[1:] - event.start_s - 1e-6]) * scale
+        ends = (
+            np.array([event.level(float(at_s)) for at_s in edges_s[1:] - event.start_s - 1e-6])
+            * scale
+        )
         levels[CHANNELS.index("memory_bytes")] += means
         levels[CHANNELS.index("memory_end_bytes")] += ends
         if event.option("pattern") == "stir":
@@ -120,16 +134,22 @@ def _add(levels: np.ndarray, event: Event, edges_s: np.ndarray, capacity: Capaci
         return []
     operation = event.option("operation")
     shares = {"write": (1.0, 0.0), "read": (0.0, 1.0), "mixed": (0.5, 0.5)}[operation]
-    levels[CHANNELS.index("write_bytes_per_s" if event.option("direct") else "sync_bytes_per_s")] += shares[0] * means
+    levels[
+        CHANNELS.index("write_bytes_per_s" if event.option("direct") else "sync_bytes_per_s")
+    ] += shares[0] * means
     levels[CHANNELS.index("read_bytes_per_s")] += shares[1] * means
     if operation != "write":
-        _count(levels, "filled_bytes", float(edges_s[0]), edges_s, float(event.option("file_bytes")))
+        _count(
+            levels, "filled_bytes", float(edges_s[0]), edges_s, float(event.option("file_bytes"))
+        )
     if event.option("pattern") == "random":
         return ["disk access at random"]
     return []
 
 
-def _count(levels: np.ndarray, channel: str, at_s: float, edges_s: np.ndarray, amount: float = 1.0) -> None:
+def _count(
+    levels: np.ndarray, channel: str, at_s: float, edges_s: np.ndarray, amount: float = 1.0
+) -> None:
     """Add something that happens at an instant to the second in which it does."""
     second = int(np.searchsorted(edges_s, at_s + 1e-9, side="right")) - 1
     if 0 <= second < levels.shape[1]:
@@ -137,7 +157,10 @@ def _count(levels: np.ndarray, channel: str, at_s: float, edges_s: np.ndarray, a
 
 
 def stacked(demands: Sequence[Demand]) -> np.ndarray:
-    """Return the levels of several plans as one array (plans, channels, seconds of the longest); beyond its end a plan asks for nothing."""
+    """Return the levels of several plans as one array (plans, channels, seconds of the longest).
+
+    Beyond its end a plan asks for nothing.
+    """
     longest = max(demand.seconds for demand in demands)
     levels = np.zeros((len(demands), len(CHANNELS), longest))
     for row, demand in zip(levels, demands, strict=True):

@@ -26,12 +26,28 @@ _RESOURCES = {
 
 
 def of(observations: Sequence[Observation]) -> DomainPart:
-    """Return the domain of some runs: the highest level of each channel, what was loaded together, the longest run, and what was measured."""
-    highest = {name: max(float(one.demand.channel(name).max()) for one in observations) for name in CHANNELS}
+    """Return the domain of some runs.
+
+    The highest level of each channel, what was loaded together, the longest run, and what was
+    measured.
+    """
+    highest = {
+        name: max(float(one.demand.channel(name).max()) for one in observations)
+        for name in CHANNELS
+    }
     together = sorted({tuple(_loaded_together(one.demand)) for one in observations})
     longest_s = float(max(one.demand.seconds for one in observations))
-    measured = [name for name in COLUMNS if any(not np.isnan(one.column(name)).all() for one in observations)]
-    return DomainPart(highest=highest, together=[list(names) for names in together], longest_s=longest_s, measured=measured)
+    measured = [
+        name
+        for name in COLUMNS
+        if any(not np.isnan(one.column(name)).all() for one in observations)
+    ]
+    return DomainPart(
+        highest=highest,
+        together=[list(names) for names in together],
+        longest_s=longest_s,
+        measured=measured,
+    )
 
 
 def beyond(demand: Demand, domain: DomainPart) -> tuple[str, ...]:
@@ -51,4 +67,8 @@ def beyond(demand: Demand, domain: DomainPart) -> tuple[str, ...]:
 
 def _loaded_together(demand: Demand) -> list[str]:
     """Return the resources that a plan loads."""
-    return [name for name, channels in _RESOURCES.items() if any(demand.channel(channel).max() > 0 for channel in channels)]
+    return [
+        name
+        for name, channels in _RESOURCES.items()
+        if any(demand.channel(channel).max() > 0 for channel in channels)
+    ]

@@ -1,7 +1,10 @@
-"""Drift: is this still the machine that was fitted? A CUSUM over runs of how far each column's mean lies from what was foretold.
+"""Drift: is this still the machine that was fitted?
 
-The unit is the run: its mean error less the usual one, in usual deviations between runs (both from calibration runs). The two-sided tabular CUSUM
-(Page, 1954; Montgomery, Statistical Quality Control, 9.1) with reference 0.5 and limit 8 has a false alarm once in some ten thousand runs of a column,
+A CUSUM over runs of how far each column's mean lies from what was foretold.
+
+The unit is the run: its mean error less the usual one, in usual deviations between runs (both from
+calibration runs). The two-sided tabular CUSUM (Page, 1954; Montgomery, Statistical Quality Control,
+9.1) with reference 0.5 and limit 8 has a false alarm once in some ten thousand runs of a column,
 and finds a change of four deviations within three runs.
 """
 
@@ -23,7 +26,14 @@ if TYPE_CHECKING:
 
 REFERENCE, LIMIT = 0.5, 8.0
 _LARGEST = 4.0  # one run may not count for more: it takes three to be sure
-WATCHED = ("cpu_percent", "memory_percent", "disk_write_bytes_per_s", "pressure_cpu_percent", "probe_wakeup_ms", "probe_cpu_ms")
+WATCHED = (
+    "cpu_percent",
+    "memory_percent",
+    "disk_write_bytes_per_s",
+    "pressure_cpu_percent",
+    "probe_wakeup_ms",
+    "probe_cpu_ms",
+)
 
 
 @dataclass(frozen=True)
@@ -31,8 +41,9 @@ class Drift:
     """A column that has left what was foretold.
 
     Attributes:
-        column: which. since: name of the run from which on it leans that way. at: name of the run at which that was sure. runs: how many from one to
-            the other. shift: by how much the means of these runs are off, in the column's unit; of latencies in percent.
+        column: which. since: name of the run from which on it leans that way. at: name of the run
+            at which that was sure. runs: how many from one to the other. shift: by how much the
+            means of these runs are off, in the column's unit; of latencies in percent.
     """
 
     column: str
@@ -52,7 +63,10 @@ class Drift:
             count = "1 run"
         else:
             count = f"{self.runs} runs"
-        return f"{self.column} has left what was foretold: {size} on average since {self.since!r} (sure after {count}, at {self.at!r})"
+        return (
+            f"{self.column} has left what was foretold: {size} on average since {self.since!r}"
+            f" (sure after {count}, at {self.at!r})"
+        )
 
 
 def mean_errors(twin: Twin, observations: Sequence[Observation]) -> np.ndarray:
@@ -61,7 +75,10 @@ def mean_errors(twin: Twin, observations: Sequence[Observation]) -> np.ndarray:
         return np.empty((0, len(COLUMNS)))
     centre = twin.simulated([one.demand for one in observations]).centre
     measured = padded(observations)
-    errors = np.stack([scored(name, measured[:, index]) for index, name in enumerate(COLUMNS)], axis=1) - centre
+    errors = (
+        np.stack([scored(name, measured[:, index]) for index, name in enumerate(COLUMNS)], axis=1)
+        - centre
+    )
     counts = (~np.isnan(errors)).sum(axis=2)
     with np.errstate(invalid="ignore", divide="ignore"):
         found: np.ndarray = np.where(counts > 0, np.nansum(errors, axis=2) / counts, np.nan)
@@ -69,13 +86,21 @@ def mean_errors(twin: Twin, observations: Sequence[Observation]) -> np.ndarray:
 
 
 def usual(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return centre and deviation of the runs' mean errors, (columns,) each: the median, and the root mean square about it.
+    """Return centre and deviation of the runs' mean errors, (columns,) each.
 
-    Plans differ in how well they are foretold, so a few far ones belong to what is usual: a robust deviation would take them for drift.
+    The median, and the root mean square about it.
+
+    Plans differ in how well they are foretold, so a few far ones belong to what is usual: a robust
+    deviation would take them for drift.
     """
     centre = np.array([_median(errors[:, index]) for index in range(len(COLUMNS))])
     squares = [(errors[:, index] - centre[index]) ** 2 for index in range(len(COLUMNS))]
-    deviation = np.sqrt([float(np.mean(square[~np.isnan(square)])) if (~np.isnan(square)).any() else np.nan for square in squares])
+    deviation = np.sqrt(
+        [
+            float(np.mean(square[~np.isnan(square)])) if (~np.isnan(square)).any() else np.nan
+            for square in squares
+        ]
+    )
     return centre, deviation
 
 
@@ -87,13 +112,17 @@ def _median(values: np.ndarray) -> float:
 
 
 def watch(twin: Twin, observations: Sequence[Observation]) -> list[Drift]:
-    """Return the columns that have drifted over some runs, in the order of time; none where the machine is the one that was fitted."""
+    """Return the columns that have drifted over some runs, in the order of time.
+
+    None where the machine is the one that was fitted.
+    """
     if not observations:
         return []
     ordered = sorted(observations, key=lambda one: one.began)
     errors = mean_errors(twin, ordered)
     centre, deviation = twin.usual_
-    # The model is off by something of its own on each plan: plans that are run again and again must not add that up.
+    # The model is off by something of its own on each plan: plans that are run again and again must
+    # not add that up.
     ordered, errors = _once_a_plan(ordered, errors)
     found = []
     for column in WATCHED:
@@ -111,23 +140,33 @@ def watch(twin: Twin, observations: Sequence[Observation]) -> list[Drift]:
                 shift = 100.0 * float(np.expm1(mean))
             else:
                 shift = mean
-            found.append(Drift(column, ordered[begin].name, ordered[end].name, end - begin + 1, shift))
+            found.append(
+                Drift(column, ordered[begin].name, ordered[end].name, end - begin + 1, shift)
+            )
     return found
 
 
-def _once_a_plan(ordered: Sequence[Observation], errors: np.ndarray) -> tuple[list[Observation], np.ndarray]:
+def _once_a_plan(
+    ordered: Sequence[Observation], errors: np.ndarray
+) -> tuple[list[Observation], np.ndarray]:
     """Return the last run of each plan with the mean of the errors of all its runs, in the order of time."""
     places: dict[str, list[int]] = {}
     for number, one in enumerate(ordered):
         places.setdefault(one.plan, []).append(number)
     kept = sorted(places.values(), key=lambda numbers: numbers[-1])
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = [np.nansum(errors[numbers], axis=0) / (~np.isnan(errors[numbers])).sum(axis=0) for numbers in kept]
+        means = [
+            np.nansum(errors[numbers], axis=0) / (~np.isnan(errors[numbers])).sum(axis=0)
+            for numbers in kept
+        ]
     return [ordered[numbers[-1]] for numbers in kept], np.array(means)
 
 
 def _first_alarm(units: np.ndarray) -> tuple[int, int] | None:
-    """Return the first run that leans to one side and the one at which the sum crosses the limit; None if it never does."""
+    """Return the first run that leans to one side and the one at which the sum crosses the limit.
+
+    None if it never does.
+    """
     total, begin = 0.0, 0
     for number, unit in enumerate(units):
         if np.isnan(unit):

@@ -1,4 +1,7 @@
-"""What the simple predictors see of a plan: its levels and those of the seconds before, and a column's own past."""
+"""What the simple predictors see of a plan.
+
+Its levels and those of the seconds before, and a column's own past.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,11 @@ if TYPE_CHECKING:
 
     from twin_harness.predict.demand import Demand
 
-INPUTS = [index for index, name in enumerate(CHANNELS) if name not in ("host_starts", "host_ends", "filled_bytes", "memory_end_bytes")]
+INPUTS = [
+    index
+    for index, name in enumerate(CHANNELS)
+    if name not in ("host_starts", "host_ends", "filled_bytes", "memory_end_bytes")
+]
 _LAGS = 4
 _RIDGE = 1e-3
 _GRID_S = 60
@@ -39,10 +46,18 @@ def lagged(levels: np.ndarray, scales: np.ndarray) -> np.ndarray:
 
 
 def own_past(values: np.ndarray, before: np.ndarray, order: int) -> np.ndarray:
-    """Return a column's own values of the seconds before, (runs, seconds, order); those before the run are the last one known."""
-    padded_values = np.concatenate([np.repeat(before[:, np.newaxis], order, axis=1), values], axis=1)
+    """Return a column's own values of the seconds before, (runs, seconds, order).
+
+    Those before the run are the last one known.
+    """
+    padded_values = np.concatenate(
+        [np.repeat(before[:, np.newaxis], order, axis=1), values], axis=1
+    )
     seconds = values.shape[1]
-    return np.stack([padded_values[:, order - lag : order - lag + seconds] for lag in range(1, order + 1)], axis=2)
+    return np.stack(
+        [padded_values[:, order - lag : order - lag + seconds] for lag in range(1, order + 1)],
+        axis=2,
+    )
 
 
 def regress(features: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -54,5 +69,8 @@ def regress(features: np.ndarray, values: np.ndarray) -> np.ndarray:
         is_known = ~np.isnan(target) & ~np.isnan(flat).any(axis=1)
         if is_known.any():
             used = flat[is_known]
-            weights[column] = np.linalg.solve(used.T @ used + _RIDGE * len(used) * np.eye(used.shape[1]), used.T @ target[is_known])
+            weights[column] = np.linalg.solve(
+                used.T @ used + _RIDGE * len(used) * np.eye(used.shape[1]),
+                used.T @ target[is_known],
+            )
     return weights

@@ -1,4 +1,8 @@
-"""Which recorded runs a model is made of: gathered from folders, checked, and divided into those that fit it and those that calibrate its bands."""
+"""Which recorded runs a model is made of.
+
+Gathered from folders, checked, and divided into those that fit it and those that calibrate its
+bands.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +19,26 @@ if TYPE_CHECKING:
     from twin_harness.runs.recording import Recording, Run
 
 FEWEST_RUNS, FEWEST_PLANS = 6, 3
-CALIBRATED_FROM = 30  # different plans: three tenths of them are nine, the fewest that tell where nine tenths lie
+CALIBRATED_FROM = (
+    30  # different plans: three tenths of them are nine, the fewest that tell where nine tenths lie
+)
 _CALIBRATION_SHARE = 0.3
 
 
 def gather(runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> list[Observation]:
-    """Return every experiment of some runs on a grid of seconds, each once; those that cannot be used are told and left out."""
+    """Return every experiment of some runs on a grid of seconds, each once.
+
+    Those that cannot be used are told and left out.
+    """
     found: list[Observation] = []
     seen: set[tuple[str, str]] = set()
     for run in runs:
         earlier: Recording | None = None
         if run.machine.get("foretold_by"):
-            say(f"{run.path.name} was foretold by a twin and is left out: a model learns from the machine alone")
+            say(
+                f"{run.path.name} was foretold by a twin and is left out: a model learns from the"
+                " machine alone"
+            )
             continue
         for recording in run.recordings:
             before, earlier = earlier, recording
@@ -36,7 +48,10 @@ def gather(runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> 
                 continue
             seen.add(key)
             if recording.planned.partition:
-                say(f"{recording.name} of {run.path.name} ran in a part of the machine and is left out")
+                say(
+                    f"{recording.name} of {run.path.name} ran in a part of the machine and is"
+                    " left out"
+                )
                 continue
             try:
                 found.append(observe(recording, before))
@@ -45,11 +60,16 @@ def gather(runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> 
     return found
 
 
-def without_tests(observations: Sequence[Observation], say: Callable[[str], None] = lambda _: None) -> list[Observation]:
+def without_tests(
+    observations: Sequence[Observation], say: Callable[[str], None] = lambda _: None
+) -> list[Observation]:
     """Return runs without those that a campaign has set aside to judge by."""
     kept = [one for one in observations if one.role != "test"]
     if len(kept) < len(observations):
-        say(f"{len(observations) - len(kept)} runs of the campaign's test are left out of the fit: a twin is judged by what it has not seen")
+        say(
+            f"{len(observations) - len(kept)} runs of the campaign's test are left out of the fit:"
+            " a twin is judged by what it has not seen"
+        )
     return kept
 
 
@@ -61,8 +81,14 @@ def check_machines(observations: Sequence[Observation]) -> None:
     """
     if not all(one.is_of(observations[0].fingerprint) for one in observations[1:]):
         machines = sorted({one.fingerprint for one in observations})
-        counts = ", ".join(f"{name} ({sum(one.fingerprint == name for one in observations)} runs)" for name in machines)
-        msg = f"fit: the runs are of {len(machines)} machines, {counts}; expected those of one, fit a twin for each"
+        counts = ", ".join(
+            f"{name} ({sum(one.fingerprint == name for one in observations)} runs)"
+            for name in machines
+        )
+        msg = (
+            f"fit: the runs are of {len(machines)} machines, {counts}; expected those of one, fit a"
+            " twin for each"
+        )
         raise InvalidInput(msg)
 
 
@@ -75,14 +101,15 @@ def check_fit(observations: Sequence[Observation]) -> None:
     plans = len({one.plan for one in observations})
     if len(observations) < FEWEST_RUNS or plans < FEWEST_PLANS:
         msg = (
-            f"fit: {len(observations)} runs of {plans} different plans are too few; expected {FEWEST_RUNS} of {FEWEST_PLANS} or more, "
-            "record some with: pytest scenarios/campaign --twin-campaign 10m"
+            f"fit: {len(observations)} runs of {plans} different plans are too few; expected"
+            f" {FEWEST_RUNS} of {FEWEST_PLANS} or more, record some with: pytest scenarios/campaign"
+            " --twin-campaign 10m"
         )
         raise InvalidInput(msg)
     if not any(one.stressors for one in observations):
         msg = (
-            f"fit: none of the {len(observations)} runs loads the machine; expected cpu, memory or disk load, "
-            "record some with: pytest scenarios/campaign --twin-campaign 10m"
+            f"fit: none of the {len(observations)} runs loads the machine; expected cpu, memory or"
+            " disk load, record some with: pytest scenarios/campaign --twin-campaign 10m"
         )
         raise InvalidInput(msg)
 
@@ -93,5 +120,10 @@ def sides_of(observations: Sequence[Observation]) -> tuple[list[Observation], li
     rest = [one for one in observations if one.role != "calibrate"]
     if kept or len({one.plan for one in rest}) < CALIBRATED_FROM:
         return rest, kept
-    sides = assign([one.plan for one in rest], {"train": 1.0 - _CALIBRATION_SHARE, "calibrate": _CALIBRATION_SHARE})
-    return [one for one in rest if sides[one.plan] == "train"], [one for one in rest if sides[one.plan] == "calibrate"]
+    sides = assign(
+        [one.plan for one in rest],
+        {"train": 1.0 - _CALIBRATION_SHARE, "calibrate": _CALIBRATION_SHARE},
+    )
+    return [one for one in rest if sides[one.plan] == "train"], [
+        one for one in rest if sides[one.plan] == "calibrate"
+    ]

@@ -1,8 +1,11 @@
-"""The recursions by which Linux averages load and pressure: exponential filters with known constants.
+"""The recursions by which Linux averages load and pressure.
 
-Load (kernel/sched/loadavg.c): every 5.004 s (``LOAD_FREQ`` = 5 HZ + 1 ticks at 250 Hz) each average moves towards the number of running and
-uninterruptible tasks by ``EXP_1``, ``EXP_5``, ``EXP_15`` of 2048. Pressure (kernel/sched/psi.c): every 2 s by ``EXP_10s``, ``EXP_60s``, ``EXP_300s``
-of 2048 towards the share of the time that was stalled.
+Exponential filters with known constants.
+
+Load (kernel/sched/loadavg.c): every 5.004 s (``LOAD_FREQ`` = 5 HZ + 1 ticks at 250 Hz) each average
+moves towards the number of running and uninterruptible tasks by ``EXP_1``, ``EXP_5``, ``EXP_15`` of
+2048. Pressure (kernel/sched/psi.c): every 2 s by ``EXP_10s``, ``EXP_60s``, ``EXP_300s`` of 2048
+towards the share of the time that was stalled.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ def keep_of(decay: float, period_s: float, step_s: float = 1.0) -> float:
 
 
 def average(values: np.ndarray, start: np.ndarray, keep: float) -> np.ndarray:
-    """Return the running average of values along the last axis: a ← keep · a + (1 − keep) · value, from ``start`` on.
+    """Return the running average of values along the last axis.
+
+    A ← keep · a + (1 − keep) · value, from ``start`` on.
 
     Args:
         values: (…, steps).
@@ -35,7 +40,9 @@ def average(values: np.ndarray, start: np.ndarray, keep: float) -> np.ndarray:
     return filtered
 
 
-def pressure_average(shares: np.ndarray, window: str, start: float = 0.0, step_s: float = 1.0) -> np.ndarray:
+def pressure_average(
+    shares: np.ndarray, window: str, start: float = 0.0, step_s: float = 1.0
+) -> np.ndarray:
     """Return what ``/proc/pressure`` shows as ``avg10``, ``avg60`` or ``avg300``, (…, steps), in the unit of the shares.
 
     Args:
@@ -48,6 +55,11 @@ def pressure_average(shares: np.ndarray, window: str, start: float = 0.0, step_s
         InvalidInput: the window is none of the three.
     """
     if window not in PRESSURE_DECAYS:
-        msg = f"pressure average: expected one of {', '.join(PRESSURE_DECAYS)} but got window={window!r}"
+        msg = (
+            f"pressure average: expected one of {', '.join(PRESSURE_DECAYS)} but got"
+            f" window={window!r}"
+        )
         raise InvalidInput(msg)
-    return average(shares, np.asarray(start), keep_of(PRESSURE_DECAYS[window], PRESSURE_PERIOD_S, step_s))
+    return average(
+        shares, np.asarray(start), keep_of(PRESSURE_DECAYS[window], PRESSURE_PERIOD_S, step_s)
+    )

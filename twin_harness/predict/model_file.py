@@ -1,4 +1,7 @@
-"""The model as a file: JSON, checked field by field when it is read, for it may come from anybody."""
+"""The model as a file.
+
+JSON, checked field by field when it is read, for it may come from anybody.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from twin_harness.predict.uncertainty import REGIMES
 from twin_harness.schedule.file import read_json
 from twin_harness.schedule.refusal import checked, refuse, short
 
-# History: 1: parameters, sets, spread, calibration, domain, training. 2: other parameters; the errors of runs.
+# History: 1: parameters, sets, spread, calibration, domain, training. 2: other parameters; the
+# errors of runs.
 FORMAT = "twin-model/2"
 LARGEST_BYTES = 4 * 1024**2
 _MOST_SETS, _MOST_PLANS, _MOST_CELLS = 1_000, 100_000, 200_000
@@ -43,9 +47,14 @@ class CapacityPart(_Part):
 
 
 class RunPart(_Part):
-    """Errors of one run of the fit, in deviations, second by second; null where nothing was measured. ``regimes`` has a digit a second."""
+    """Errors of one run of the fit, in deviations, second by second.
 
-    regimes: Annotated[str, Field(min_length=1, max_length=LONGEST_S, pattern=f"^[0-{len(REGIMES) - 1}]+$")]
+    Null where nothing was measured. ``regimes`` has a digit a second.
+    """
+
+    regimes: Annotated[
+        str, Field(min_length=1, max_length=LONGEST_S, pattern=f"^[0-{len(REGIMES) - 1}]+$")
+    ]
     errors: dict[str, Annotated[list[Deviations | None], Field(max_length=LONGEST_S)]]
 
 
@@ -68,7 +77,10 @@ class CalibrationPart(_Part):
 
 
 class DriftPart(_Part):
-    """Centre and deviation of runs' mean errors, see ``drift.usual``; null where nothing was measured."""
+    """Centre and deviation of runs' mean errors, see ``drift.usual``.
+
+    Null where nothing was measured.
+    """
 
     centre: dict[str, Finite | None]
     deviation: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)] | None]
@@ -80,15 +92,20 @@ class DomainPart(_Part):
     highest: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     together: list[list[Annotated[str, Field(max_length=40)]]]
     longest_s: Positive
-    measured: list[Literal[COLUMNS]]  # type: ignore[valid-type]  # the columns that there is a model of on this machine
+    # the columns that there is a model of on this machine
+    measured: list[Literal[COLUMNS]]  # type: ignore[valid-type]
 
 
 class TrainingPart(_Part):
     """What the model was fitted to."""
 
     runs: Annotated[int, Field(ge=1)]
-    plans: Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]], Field(max_length=_MOST_PLANS)]
-    calibration_plans: Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]], Field(max_length=_MOST_PLANS)]
+    plans: Annotated[
+        list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]], Field(max_length=_MOST_PLANS)
+    ]
+    calibration_plans: Annotated[
+        list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]], Field(max_length=_MOST_PLANS)
+    ]
     hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -123,12 +140,22 @@ class ModelFile(_Part):
         ):
             for name in names:
                 _same_names(f"{part}.{name}", getattr(getattr(self, part), name), COLUMNS)
-        if (cells := len(self.spread.runs) * max((len(run.regimes) for run in self.spread.runs), default=0)) > _MOST_CELLS:
-            refuse("spread.runs", f"{cells} seconds, were all as long as the longest; expected at most {_MOST_CELLS}")
+        if (
+            cells := len(self.spread.runs)
+            * max((len(run.regimes) for run in self.spread.runs), default=0)
+        ) > _MOST_CELLS:
+            refuse(
+                "spread.runs",
+                f"{cells} seconds, were all as long as the longest; expected at most {_MOST_CELLS}",
+            )
         for index, run in enumerate(self.spread.runs):
             _same_names(f"spread.runs[{index}].errors", run.errors, COLUMNS)
             if odd := [name for name, row in run.errors.items() if len(row) != len(run.regimes)]:
-                refuse(f"spread.runs[{index}].errors.{odd[0]}", f"{len(run.errors[odd[0]])} numbers; expected one for each of {len(run.regimes)} regimes")
+                refuse(
+                    f"spread.runs[{index}].errors.{odd[0]}",
+                    f"{len(run.errors[odd[0]])} numbers; expected one for each of"
+                    f" {len(run.regimes)} regimes",
+                )
         _same_names("domain.highest", self.domain.highest, CHANNELS)
         for index, row in enumerate([[self.parameters[name] for name in NAMES], *self.sets]):
             if index == 0:
@@ -137,10 +164,15 @@ class ModelFile(_Part):
                 where = f"sets[{index - 1}]"
             if len(row) != len(NAMES):
                 refuse(where, f"{len(row)} numbers; expected {len(NAMES)}")
-            outside = np.flatnonzero((np.array(row) < LOW - 1e-9 * np.abs(LOW)) | (np.array(row) > HIGH * (1 + 1e-9)))
+            outside = np.flatnonzero(
+                (np.array(row) < LOW - 1e-9 * np.abs(LOW)) | (np.array(row) > HIGH * (1 + 1e-9))
+            )
             if len(outside):
                 first = int(outside[0])
-                refuse(f"{where}.{NAMES[first]}", f"{row[first]:g} is outside of {LOW[first]:g} to {HIGH[first]:g}")
+                refuse(
+                    f"{where}.{NAMES[first]}",
+                    f"{row[first]:g} is outside of {LOW[first]:g} to {HIGH[first]:g}",
+                )
         return self
 
 
@@ -163,17 +195,27 @@ def read_model(path: str | Path) -> ModelFile:
     """Read a model file.
 
     Raises:
-        InvalidInput: it is missing, too large, no JSON, of a newer version, or not what a model holds; one sentence that names file and field.
+        InvalidInput: it is missing, too large, no JSON, of a newer version, or not what a model
+            holds; one sentence that names file and field.
     """
     source = Path(path)
     if source.is_file() and source.stat().st_size > LARGEST_BYTES:
-        msg = f"model {str(path)!r}: {source.stat().st_size} bytes; expected at most {LARGEST_BYTES}, a model has some hundred kilobytes"
+        msg = (
+            f"model {str(path)!r}: {source.stat().st_size} bytes; expected at most {LARGEST_BYTES},"
+            " a model has some hundred kilobytes"
+        )
         raise InvalidInput(msg)
     data = read_json(source, "a model that twin fit has made")
     if isinstance(data, dict) and data.get("format") != FORMAT:
         if str(data.get("format")).startswith("twin-schedule"):
-            msg = f"model {str(path)!r}: this is a schedule; expected a model that twin fit has made, were the two files swapped?"
+            msg = (
+                f"model {str(path)!r}: this is a schedule; expected a model that twin fit has made,"
+                " were the two files swapped?"
+            )
             raise InvalidInput(msg)
-        msg = f"model {str(path)!r}: format {short(data.get('format'))} is not one this version reads; expected {FORMAT!r}, fit it anew or upgrade"
+        msg = (
+            f"model {str(path)!r}: format {short(data.get('format'))} is not one this version"
+            f" reads; expected {FORMAT!r}, fit it anew or upgrade"
+        )
         raise InvalidInput(msg)
     return checked(ModelFile, data, f"model {str(path)!r}")

@@ -1,4 +1,7 @@
-"""What was recorded of one run, on the seconds of its demand: what a model is fitted to and judged by."""
+"""What was recorded of one run, on the seconds of its demand.
+
+What a model is fitted to and judged by.
+"""
 
 from __future__ import annotations
 
@@ -47,12 +50,16 @@ class Observation:
         name, run: of the experiment, and the run that it stands in. began: when, UTC, ISO 8601.
         plan: the experiment's hash: replicates share it. fingerprint: of the machine.
         demand: what was asked for, on the seconds that were recorded.
-        values: (columns, seconds) means over each second from the counters, of probes the worst; NaN where nothing is known. In the order of
-            ``COLUMNS``.
-        before: (columns,) the last values known before the first second: the state of the machine as it was found. NaN where unknown.
-        held_bytes: (seconds,) memory that stressors held in the seconds before the first, as the experiment before recorded it; the latest last.
-        stressors, shapes: what the plan uses, by kind; a recorded series counts as ``holds`` where it jumps, as ``trace`` where it is a line.
-        ended_early: the run was stopped or aborted; what came after is not in ``values`` (a censored observation).
+        values: (columns, seconds) means over each second from the counters, of probes the worst;
+            NaN where nothing is known. In the order of ``COLUMNS``.
+        before: (columns,) the last values known before the first second: the state of the machine
+            as it was found. NaN where unknown.
+        held_bytes: (seconds,) memory that stressors held in the seconds before the first, as the
+            experiment before recorded it; the latest last.
+        stressors, shapes: what the plan uses, by kind; a recorded series counts as ``holds`` where
+            it jumps, as ``trace`` where it is a line.
+        ended_early: the run was stopped or aborted; what came after is not in ``values`` (a
+            censored observation).
         known_as: other fingerprints of the same machine.
     """
 
@@ -77,7 +84,10 @@ class Observation:
 
     @property
     def role(self) -> str:
-        """Which part of a campaign it belongs to: ``train``, ``calibrate`` or ``test``; ``train`` for all other runs."""
+        """Which part of a campaign it belongs to: ``train``, ``calibrate`` or ``test``.
+
+        ``train`` for all other runs.
+        """
         first = self.name.split(" ", 1)[0]
         if first in ROLES:
             return first
@@ -94,7 +104,8 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
 
     Args:
         recording: a run of an experiment.
-        earlier: the experiment before it in the same session, which tells what was held a moment ago.
+        earlier: the experiment before it in the same session, which tells what was held a moment
+            ago.
 
     Raises:
         InvalidInput: it holds fewer than three seconds of samples, or tells no machine.
@@ -109,7 +120,10 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
     is_known = means["coverage"].to_numpy() >= _LEAST_COVERAGE
     end_s, ended_early = _end_of(recording)
     # Of a run that was broken off the second in which it was is no second of the plan any more.
-    is_known &= means.index.to_numpy() - recording.planned.zero_s <= end_s + (0.0 if ended_early else 1.0) + _ROUNDING_S
+    is_known &= (
+        means.index.to_numpy() - recording.planned.zero_s
+        <= end_s + (0.0 if ended_early else 1.0) + _ROUNDING_S
+    )
     if is_known.any():
         seconds = int(np.flatnonzero(is_known)[-1]) + 1
     else:
@@ -120,7 +134,9 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
         if name in means.columns:
             row[:] = np.where(is_known, means[name].to_numpy(), np.nan)[:seconds]
     first, names = samples.iloc[0], known_fingerprints(machine)
-    before = np.array([float(first[name]) if name in samples.columns else np.nan for name in COLUMNS])
+    before = np.array(
+        [float(first[name]) if name in samples.columns else np.nan for name in COLUMNS]
+    )
     return Observation(
         name=recording.name,
         run=recording.folder.run_id,
@@ -147,7 +163,9 @@ def _held_before(earlier: Recording | None, begin_s: float) -> np.ndarray:
     ago = np.ceil(begin_s - samples["monotonic_s"].to_numpy())
     held = np.zeros(_REMEMBERED_S)
     is_near = (ago >= 1) & (ago <= _REMEMBERED_S)
-    np.maximum.at(held, _REMEMBERED_S - ago[is_near].astype(int), samples[_HELD].to_numpy()[is_near])
+    np.maximum.at(
+        held, _REMEMBERED_S - ago[is_near].astype(int), samples[_HELD].to_numpy()[is_near]
+    )
     if is_near.any():
         return held
     return np.zeros(0)
@@ -161,7 +179,11 @@ def _capacity_of(machine: dict[str, Any], where: str) -> Capacity:
     """
     try:
         capacity = Capacity(float(machine["cpu_capacity"]), float(machine["memory_limit_bytes"]))
-        is_told = capacity.cpus > 0 and capacity.memory_bytes > 0 and bool(FINGERPRINT.fullmatch(str(machine["fingerprint"])))
+        is_told = (
+            capacity.cpus > 0
+            and capacity.memory_bytes > 0
+            and bool(FINGERPRINT.fullmatch(str(machine["fingerprint"])))
+        )
     except (KeyError, TypeError, ValueError):
         is_told = False
     if not is_told:
@@ -185,7 +207,11 @@ def _kind(event: Event) -> str:
 
 def _end_of(recording: Recording) -> tuple[float, bool]:
     """Return until when the run went as planned, on the events' clock, and whether it ended early."""
-    broken = [row.actual_end_s for row in recording.rows if row.status in ("aborted", "stopped", "failed") and row.actual_end_s is not None]
+    broken = [
+        row.actual_end_s
+        for row in recording.rows
+        if row.status in ("aborted", "stopped", "failed") and row.actual_end_s is not None
+    ]
     has_broken = any(row.status in ("aborted", "stopped", "failed") for row in recording.rows)
     if has_broken:
         return (min(broken, default=0.0), True)
@@ -203,7 +229,10 @@ def padded(observations: Sequence[Observation]) -> np.ndarray:
 
 def start_of(observations: Sequence[Observation]) -> Start:
     """Return the state in which each run found the machine."""
-    load1, memory = (np.array([one.before[COLUMNS.index(name)] for one in observations]) for name in ("load1", "memory_percent"))
+    load1, memory = (
+        np.array([one.before[COLUMNS.index(name)] for one in observations])
+        for name in ("load1", "memory_percent")
+    )
     held = np.zeros((len(observations), max(len(one.held_bytes) for one in observations)))
     for row, one in zip(held, observations, strict=True):
         row[len(row) - len(one.held_bytes) :] = one.held_bytes

@@ -1,9 +1,12 @@
-"""Overload: when a column crosses a limit, how likely, and which resource binds. Expressions are parsed, never evaluated.
+"""Overload: when a column crosses a limit, how likely, and which resource binds.
+
+Expressions are parsed, never evaluated.
 
     <column> [mean|p50|p95|p99] (>|<) <number> [for <number> s]
 
-A statistic is over a sliding window of the ``for`` seconds (5 s unless given); without one each one-second mean is compared, for ``for`` seconds on
-end. The time to it is the end of the first such window.
+A statistic is over a sliding window of the ``for`` seconds (5 s unless given); without one each
+one-second mean is compared, for ``for`` seconds on end. The time to it is the end of the first such
+window.
 """
 
 from __future__ import annotations
@@ -34,8 +37,10 @@ class Overload:
     """One condition.
 
     Attributes:
-        column: of the dataset. statistic: ``mean``, ``p50``, ``p95``, ``p99`` over the window; empty compares each second.
-        is_above: whether it holds above the limit, or below. limit: in the column's unit. seconds: the window, or for how long on end.
+        column: of the dataset. statistic: ``mean``, ``p50``, ``p95``, ``p99`` over the window;
+            empty compares each second.
+        is_above: whether it holds above the limit, or below. limit: in the column's unit. seconds:
+            the window, or for how long on end.
     """
 
     column: str
@@ -56,10 +61,16 @@ class Overload:
         else:
             match = None
         if match is None:
-            msg = f"overload: expected <column> [mean|p50|p95|p99] > or < <number> [for <number> s], {_EXAMPLE}, but got {text[:MOST_CHARACTERS]!r}"
+            msg = (
+                "overload: expected <column> [mean|p50|p95|p99] > or < <number> [for <number> s],"
+                f" {_EXAMPLE}, but got {text[:MOST_CHARACTERS]!r}"
+            )
             raise InvalidInput(msg)
         if by_name(match["column"]) is None:
-            msg = f"overload: {match['column']!r} is no column of the dataset; the twin foretells {', '.join(COLUMNS)}"
+            msg = (
+                f"overload: {match['column']!r} is no column of the dataset; the twin foretells"
+                f" {', '.join(COLUMNS)}"
+            )
             raise InvalidInput(msg)
         statistic = match["statistic"] or ""
         if match["seconds"]:
@@ -69,22 +80,37 @@ class Overload:
         else:
             seconds = 1.0
         if not 1.0 <= seconds <= _LONGEST_S:
-            msg = f"overload: expected from 1 to {_LONGEST_S:g} s but got for {seconds:g} s; the twin steps by seconds"
+            msg = (
+                f"overload: expected from 1 to {_LONGEST_S:g} s but got for {seconds:g} s; the twin"
+                " steps by seconds"
+            )
             raise InvalidInput(msg)
-        return cls(match["column"], statistic, match["sign"] == ">", float(match["limit"]), int(np.ceil(seconds)))
+        return cls(
+            match["column"],
+            statistic,
+            match["sign"] == ">",
+            float(match["limit"]),
+            int(np.ceil(seconds)),
+        )
 
     def __str__(self) -> str:
         if self.statistic:
             statistic = f" {self.statistic}"
         else:
             statistic = ""
-        return f"{self.column}{statistic} {'>' if self.is_above else '<'} {self.limit:g} for {self.seconds} s"
+        return (
+            f"{self.column}{statistic} {'>' if self.is_above else '<'} {self.limit:g} for"
+            f" {self.seconds} s"
+        )
 
     def first(self, values: np.ndarray) -> np.ndarray:
-        """Return when the condition first holds, in seconds from the start of the values; NaN where it never does.
+        """Return when the condition first holds, in seconds from the start of the values.
+
+        NaN where it never does.
 
         Args:
-            values: (…, seconds) means over each second; a second that nobody knows (NaN) meets no condition.
+            values: (…, seconds) means over each second; a second that nobody knows (NaN) meets no
+                condition.
         """
         if values.shape[-1] < self.seconds:
             return np.full(values.shape[:-1], np.nan)
@@ -92,7 +118,9 @@ class Overload:
         quantile = _STATISTICS.get(self.statistic)
         with np.errstate(invalid="ignore"):
             if not self.statistic:
-                held = (windows > self.limit if self.is_above else windows < self.limit).all(axis=-1)
+                held = (windows > self.limit if self.is_above else windows < self.limit).all(
+                    axis=-1
+                )
             else:
                 if quantile is None:
                     found = windows.mean(axis=-1)
@@ -112,7 +140,10 @@ class Overload:
             Undecided: the model does not foretell that column.
         """
         if self.column not in COLUMNS:
-            msg = f"overload: the twin does not foretell {self.column}; it foretells {', '.join(COLUMNS)}"
+            msg = (
+                f"overload: the twin does not foretell {self.column}; it foretells"
+                f" {', '.join(COLUMNS)}"
+            )
             raise Undecided(msg)
         return COLUMNS.index(self.column)
 
@@ -122,9 +153,12 @@ class OverloadCall:
     """What the twin says of a condition.
 
     Attributes:
-        condition: what was asked. probability: share of members in which it comes true. members: how many.
-        time_s: median time to it over those, on the events' clock; None when none has it. low_s, high_s: between which 90 percent of them lie.
-        binding: the resource that is used most at that time: cpu, memory or disk; empty when it does not come true.
+        condition: what was asked. probability: share of members in which it comes true. members:
+            how many.
+        time_s: median time to it over those, on the events' clock; None when none has it. low_s,
+            high_s: between which 90 percent of them lie.
+        binding: the resource that is used most at that time: cpu, memory or disk; empty when it
+            does not come true.
         is_extrapolating: the plan lies beyond what the model was fitted to.
     """
 

@@ -1,4 +1,7 @@
-"""How good the twin's calls of overload are: probability, time and what it missed, over runs that it has not seen."""
+"""How good the twin's calls of overload are.
+
+Probability, time and what it missed, over runs that it has not seen.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,14 @@ class OverloadScore:
     """The calls of one condition.
 
     Attributes:
-        condition: which. events, others: runs in which it came true, and in which it did not; runs that ended early before it did count as neither.
-        brier: mean square of probability less outcome; skill: 1 − it over that of the share of events; NaN where only one of both happened.
-        time_error_s: median distance of the told median time from the real one, over events called as such.
-        time_limit_s: median over the same events of max(2 s, 5 percent of the real time), which the error should not exceed.
+        condition: which. events, others: runs in which it came true, and in which it did not; runs
+            that ended early before it did count as neither.
+        brier: mean square of probability less outcome; skill: 1 − it over that of the share of
+            events; NaN where only one of both happened.
+        time_error_s: median distance of the told median time from the real one, over events called
+            as such.
+        time_limit_s: median over the same events of max(2 s, 5 percent of the real time), which the
+            error should not exceed.
         false_safe: share of events that were called safe (probability below a half).
     """
 
@@ -53,11 +60,18 @@ class OverloadScore:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what is not known is null."""
-        found = {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in asdict(self).items()}
+        found = {
+            key: None if isinstance(value, float) and not np.isfinite(value) else value
+            for key, value in asdict(self).items()
+        }
         return {**found, "decided": self.is_decided}
 
 
-def score_overload(test: Sequence[Observation], members: Sequence[np.ndarray], conditions: Sequence[str] = CONDITIONS) -> list[OverloadScore]:
+def score_overload(
+    test: Sequence[Observation],
+    members: Sequence[np.ndarray],
+    conditions: Sequence[str] = CONDITIONS,
+) -> list[OverloadScore]:
     """Score the calls of each condition over some runs, given ways in which each may go, (members, columns, seconds)."""
     found = []
     for text in conditions:

@@ -1,4 +1,7 @@
-"""How good predictions of held-out runs are: errors beside the noise floor and the baselines, coverage of bands. Runs weigh equally."""
+"""How good predictions of held-out runs are.
+
+Errors beside the noise floor and the baselines, coverage of bands. Runs weigh equally.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,12 @@ class ColumnScore:
 
     Attributes:
         column, predictor: which. runs, seconds: how many were judged.
-        rmse, bias: in the column's unit. nrmse: rmse over the standard deviation of the column in the test; NaN where it is flat.
-        floor: what a perfect model would reach, from replicates; NaN without any. to_floor: rmse over it.
-        log_ratio: of latencies, the median over runs of |log(predicted p95 / measured p95)|; NaN for others. log_ratio_floor: what a perfect model would
-            reach, from replicates.
+        rmse, bias: in the column's unit. nrmse: rmse over the standard deviation of the column in
+            the test; NaN where it is flat.
+        floor: what a perfect model would reach, from replicates; NaN without any. to_floor: rmse
+            over it.
+        log_ratio: of latencies, the median over runs of |log(predicted p95 / measured p95)|; NaN
+            for others. log_ratio_floor: what a perfect model would reach, from replicates.
         total_percent: of the disk, by how much the bytes of all runs are off.
     """
 
@@ -48,16 +53,24 @@ class ColumnScore:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what is not known is null."""
-        return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in asdict(self).items()}
+        return {
+            key: None if isinstance(value, float) and not np.isfinite(value) else value
+            for key, value in asdict(self).items()
+        }
 
 
 def smoothed(values: np.ndarray, column: str) -> np.ndarray:
-    """Return values (…, seconds) as they are judged: of the disk means over five seconds, others as they are."""
+    """Return values (…, seconds) as they are judged.
+
+    Of the disk means over five seconds, others as they are.
+    """
     width = _SMOOTHED_S.get(column, 1)
     count = values.shape[-1] // width
     if width == 1 or count == 0:
         return values
-    means: np.ndarray = values[..., : count * width].reshape(*values.shape[:-1], count, width).mean(axis=-1)
+    means: np.ndarray = (
+        values[..., : count * width].reshape(*values.shape[:-1], count, width).mean(axis=-1)
+    )
     return means
 
 
@@ -71,11 +84,16 @@ def square_errors(predicted: np.ndarray, measured: np.ndarray, column: str) -> n
 
 
 def floor_of(observations: Sequence[Observation], column: str) -> tuple[float, int]:
-    """Return what a perfect model would reach, and over how many pairs of replicates: their RMSE over √2."""
+    """Return what a perfect model would reach, and over how many pairs of replicates.
+
+    Their RMSE over √2.
+    """
     values, pairs = padded(observations)[:, COLUMNS.index(column)], _pairs(observations)
     if not pairs:
         return float("nan"), 0
-    errors = np.array([square_errors(values[i : i + 1], values[j : j + 1], column)[0] for i, j in pairs])
+    errors = np.array(
+        [square_errors(values[i : i + 1], values[j : j + 1], column)[0] for i, j in pairs]
+    )
     known = errors[~np.isnan(errors)]
     return float(np.sqrt(known.mean() / 2.0)) if len(known) else float("nan"), len(known)
 
@@ -83,12 +101,26 @@ def floor_of(observations: Sequence[Observation], column: str) -> tuple[float, i
 def _pairs(observations: Sequence[Observation]) -> list[tuple[int, int]]:
     """Return which runs are replicates of which."""
     plans = [one.plan for one in observations]
-    return [(i, j) for i in range(len(plans)) for j in range(i + 1, len(plans)) if plans[i] == plans[j]]
+    return [
+        (i, j) for i in range(len(plans)) for j in range(i + 1, len(plans)) if plans[i] == plans[j]
+    ]
 
 
 def tail_floor_of(observations: Sequence[Observation], column: str) -> float:
-    """Return how far a perfect model's 95th percentile would be off by its logarithm: the median over pairs of replicates over √2."""
-    tails = np.array([np.log(max(float(np.nanquantile(one.column(column), 0.95)), 1e-4)) if _is_known(one, column) else np.nan for one in observations])
+    """Return how far a perfect model's 95th percentile would be off by its logarithm.
+
+    The median over pairs of replicates over √2.
+    """
+    tails = np.array(
+        [
+            (
+                np.log(max(float(np.nanquantile(one.column(column), 0.95)), 1e-4))
+                if _is_known(one, column)
+                else np.nan
+            )
+            for one in observations
+        ]
+    )
     found = [abs(tails[i] - tails[j]) for i, j in _pairs(observations)]
     known = [value for value in found if not np.isnan(value)]
     if known:
@@ -98,7 +130,10 @@ def tail_floor_of(observations: Sequence[Observation], column: str) -> float:
 
 def replicate_width(observations: Sequence[Observation], column: str) -> float:
     """Return how wide a band that holds 90 percent of seconds would be around a perfect prediction, in the column's unit, from replicates."""
-    gaps = [np.abs(observations[i].column(column)[:n] - observations[j].column(column)[:n]) for i, j, n in _overlaps(observations)]
+    gaps = [
+        np.abs(observations[i].column(column)[:n] - observations[j].column(column)[:n])
+        for i, j, n in _overlaps(observations)
+    ]
     if gaps:
         known = np.concatenate([gap[~np.isnan(gap)] for gap in gaps])
     else:
@@ -109,7 +144,10 @@ def replicate_width(observations: Sequence[Observation], column: str) -> float:
 
 
 def _overlaps(observations: Sequence[Observation]) -> list[tuple[int, int, int]]:
-    return [(i, j, min(observations[i].demand.seconds, observations[j].demand.seconds)) for i, j in _pairs(observations)]
+    return [
+        (i, j, min(observations[i].demand.seconds, observations[j].demand.seconds))
+        for i, j in _pairs(observations)
+    ]
 
 
 def _is_known(one: Observation, column: str) -> bool:
@@ -136,8 +174,10 @@ def score(
         predicted: the centre.
         observations: what came.
         floors: of each column.
-        tails: (runs, columns) the 95th percentile that is foretold of each run; that of the centre unless given.
-        floors_from: runs whose replicates tell how far two 95th percentiles of one plan differ; these unless given.
+        tails: (runs, columns) the 95th percentile that is foretold of each run; that of the centre
+            unless given.
+        floors_from: runs whose replicates tell how far two 95th percentiles of one plan differ;
+            these unless given.
     """
     measured = padded(observations)
     found = []
@@ -162,9 +202,21 @@ def score(
                 rmse / spread if spread > _FLAT else float("nan"),
                 floor,
                 rmse / floor if floor > 0 else float("nan"),
-                _log_ratio(guess, truth, None if tails is None else tails[:, index]) if column in LOG_COLUMNS else float("nan"),
-                tail_floor_of(floors_from or observations, column) if column in LOG_COLUMNS else float("nan"),
-                100.0 * float(np.nansum(errors) / np.nansum(truth)) if column.startswith("disk_") and np.nansum(truth) > 0 else float("nan"),
+                (
+                    _log_ratio(guess, truth, None if tails is None else tails[:, index])
+                    if column in LOG_COLUMNS
+                    else float("nan")
+                ),
+                (
+                    tail_floor_of(floors_from or observations, column)
+                    if column in LOG_COLUMNS
+                    else float("nan")
+                ),
+                (
+                    100.0 * float(np.nansum(errors) / np.nansum(truth))
+                    if column.startswith("disk_") and np.nansum(truth) > 0
+                    else float("nan")
+                ),
             )
         )
     return found
@@ -179,8 +231,12 @@ def _log_ratio(guess: np.ndarray, truth: np.ndarray, tails: np.ndarray | None) -
     return float(np.nanmedian(np.abs(scored(LOG_COLUMNS[0], told) - scored(LOG_COLUMNS[0], came))))
 
 
-def skill(model: np.ndarray, baseline: np.ndarray, plans: Sequence[str] = (), seed: int = 0) -> tuple[float, float, float]:
-    """Return 1 − RMSE / RMSE of the baseline, with a 95 % interval from resampling plans: replicates of one are no independent runs.
+def skill(
+    model: np.ndarray, baseline: np.ndarray, plans: Sequence[str] = (), seed: int = 0
+) -> tuple[float, float, float]:
+    """Return 1 − RMSE / RMSE of the baseline, with a 95 % interval from resampling plans.
+
+    Replicates of one are no independent runs.
 
     Args:
         model: (runs,) mean square errors, as ``square_errors`` gives them.

@@ -1,8 +1,12 @@
-"""The grey box in free run: from what is asked for alone to every modelled column, for many plans and many parameter sets at once.
+"""The grey box in free run.
 
-Steps of one second, unless told otherwise. Only memory and its backing are carried from step to step in a loop; everything else follows from
-them and the plan by array, load by the kernel's own recursion. Bounds are physical: CPU time within the machine, memory within its limit, the
-device within its bandwidth, so no run can diverge.
+From what is asked for alone to every modelled column, for many plans and many parameter sets at
+once.
+
+Steps of one second, unless told otherwise. Only memory and its backing are carried from step to
+step in a loop; everything else follows from them and the plan by array, load by the kernel's own
+recursion. Bounds are physical: CPU time within the machine, memory within its limit, the device
+within its bandwidth, so no run can diverge.
 """
 
 from __future__ import annotations
@@ -18,7 +22,9 @@ from twin_harness.predict.parameters import NAMES
 _GIB, _GB = 2.0**30, 1e9
 _LONGEST_LOG_MS = 11.0  # a minute
 _STILL = 1e-3  # of a busy device: below it nothing bends
-_AWAKE = 8.0  # per share of the CPUs: a tenth of them keeps a machine awake half of the time that it would sleep for I/O
+# per share of the CPUs: a tenth of them keeps a machine awake half of the time that it would sleep
+# for I/O
+_AWAKE = 8.0
 _CATCHING_UP = 200.0  # a percent of pause is enough
 _FAIR_SHARE = 0.5  # of a CPU that two tasks of the same weight want (EEVDF, kernel/sched/fair.c)
 
@@ -29,8 +35,9 @@ class Start:
 
     Attributes:
         load1: average before the first second. memory_percent: in use before it.
-        held_bytes: (plans, seconds) memory that stressors held in the seconds before the first, the latest last; what they freed may still be
-            backed by the hypervisor. None where nothing is known.
+        held_bytes: (plans, seconds) memory that stressors held in the seconds before the first, the
+            latest last; what they freed may still be backed by the hypervisor. None where nothing
+            is known.
     """
 
     load1: np.ndarray
@@ -48,7 +55,13 @@ class Start:
         return cls(np.array([load1]), np.array([memory_percent]))
 
 
-def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, start: Start | None = None, step_s: float = 1.0) -> dict[str, np.ndarray]:
+def simulate(
+    parameters: np.ndarray,
+    levels: np.ndarray,
+    capacity: Capacity,
+    start: Start | None = None,
+    step_s: float = 1.0,
+) -> dict[str, np.ndarray]:
     """Run the model freely.
 
     Args:
@@ -59,45 +72,92 @@ def simulate(parameters: np.ndarray, levels: np.ndarray, capacity: Capacity, sta
         step_s: how long each step is.
 
     Returns:
-        Columns of the dataset by name, each (plans, members, seconds): means over each second, of probes the worst in it.
+        Columns of the dataset by name, each (plans, members, seconds): means over each second, of
+            probes the worst in it.
     """
     p = {name: parameters[np.newaxis, :, index, np.newaxis] for index, name in enumerate(NAMES)}
     asked = {name: levels[:, np.newaxis, index, :] for index, name in enumerate(CHANNELS)}
     start = start or Start.idle(len(levels))
     used = asked["cpu_percent"] / 100.0
-    memory = _fill(p, asked, used, capacity, _backed(p, start, (len(levels), len(parameters))), step_s)
+    memory = _fill(
+        p, asked, used, capacity, _backed(p, start, (len(levels), len(parameters))), step_s
+    )
     disk = _move(p, asked, step_s)
     per_cpu = 100.0 / capacity.cpus
 
     # Who fills memory beside load waits for a CPU part of the time, and uses none then.
     moved = (p["write_cpu"] * disk["by_stressors"] + p["read_cpu"] * disk["read"]) / _GB
-    side = per_cpu * (p["fill_cpu"] * memory["filling"] * memory["slowed"] + p["free_cpu"] * memory["freed"] / _GIB + moved)
-    others = p["background_cpu"] + p["harness_cpu"] + (p["start_cost"] * asked["host_starts"] + p["end_cost"] * asked["host_ends"]) / step_s
-    own = asked["cpu_percent"] + np.maximum(asked["cpu_total_percent"] - others - side, 0.0) * (asked["cpu_total_percent"] > 0)
+    side = per_cpu * (
+        p["fill_cpu"] * memory["filling"] * memory["slowed"]
+        + p["free_cpu"] * memory["freed"] / _GIB
+        + moved
+    )
+    others = (
+        p["background_cpu"]
+        + p["harness_cpu"]
+        + (p["start_cost"] * asked["host_starts"] + p["end_cost"] * asked["host_ends"]) / step_s
+    )
+    own = asked["cpu_percent"] + np.maximum(asked["cpu_total_percent"] - others - side, 0.0) * (
+        asked["cpu_total_percent"] > 0
+    )
     total = others + side + own
     excess = np.maximum(total - 100.0, 0.0)
     cpu = np.minimum(total, 100.0)
     delivered = np.maximum(own - excess, 0.0)
     busy = own / 100.0
 
-    tasks = p["load_idle"] + p["load_cpu"] * capacity.cpus * busy + p["load_fill"] * memory["filling"] + p["load_disk"] * disk["busy"]
-    first = np.where(np.isnan(start.load1)[:, np.newaxis], p["load_start"][..., 0], start.load1[:, np.newaxis])
+    tasks = (
+        p["load_idle"]
+        + p["load_cpu"] * capacity.cpus * busy
+        + p["load_fill"] * memory["filling"]
+        + p["load_disk"] * disk["busy"]
+    )
+    first = np.where(
+        np.isnan(start.load1)[:, np.newaxis], p["load_start"][..., 0], start.load1[:, np.newaxis]
+    )
     wait = p["cpu_wait_idle"] + p["cpu_wait_fill"] * memory["filling"] * (1.0 - memory["slowed"])
-    wait = wait + busy * (p["cpu_wait_load"] + p["cpu_wait_both"] * disk["busy"]) + p["cpu_wait_disk"] * disk["busy"]
+    wait = (
+        wait
+        + busy * (p["cpu_wait_load"] + p["cpu_wait_both"] * disk["busy"])
+        + p["cpu_wait_disk"] * disk["busy"]
+    )
     cpu_wait = 100.0 * -np.expm1(-(wait + excess) / 100.0)
-    # A CPU that is awake takes the end of an I/O at once; one that sleeps has to be woken, which a virtual machine pays for with a trip to its host.
-    awake = 1.0 + p["io_wait_relief"] * np.expm1(-_AWAKE * (busy + memory["filling"] / capacity.cpus))
-    waits = (p["io_wait_direct"] * disk["direct"], p["io_wait_read"] * disk["reading"], p["io_wait_sync"] * disk["synced"])
-    io_wait = np.minimum(100.0, p["io_wait_idle"] + awake * sum(waits) * np.maximum(disk["busy"], _STILL) ** (p["io_wait_bend"] - 1.0))
-    # Who wakes up meets load that has just begun its slice, unless it never pauses and so never has time to catch up on (EEVDF's lag).
+    # A CPU that is awake takes the end of an I/O at once; one that sleeps has to be woken, which a
+    # virtual machine pays for with a trip to its host.
+    awake = 1.0 + p["io_wait_relief"] * np.expm1(
+        -_AWAKE * (busy + memory["filling"] / capacity.cpus)
+    )
+    waits = (
+        p["io_wait_direct"] * disk["direct"],
+        p["io_wait_read"] * disk["reading"],
+        p["io_wait_sync"] * disk["synced"],
+    )
+    io_wait = np.minimum(
+        100.0,
+        p["io_wait_idle"]
+        + awake * sum(waits) * np.maximum(disk["busy"], _STILL) ** (p["io_wait_bend"] - 1.0),
+    )
+    # Who wakes up meets load that has just begun its slice, unless it never pauses and so never has
+    # time to catch up on (EEVDF's lag).
     pauses = -np.expm1(-_CATCHING_UP * np.maximum(1.0 - busy, 0.0))
-    wakeup = p["wakeup_idle"] - pauses * p["wakeup_load"] * np.expm1(-busy * p["wakeup_reach"]) + (1.0 - pauses) * p["wakeup_full"]
+    wakeup = (
+        p["wakeup_idle"]
+        - pauses * p["wakeup_load"] * np.expm1(-busy * p["wakeup_reach"])
+        + (1.0 - pauses) * p["wakeup_full"]
+    )
     wakeup = wakeup + p["wakeup_wait"] * cpu_wait / 100.0
     work = p["work_idle"] + p["work_load"] * busy + p["work_wait"] * cpu_wait / 100.0
-    at_rest = np.where(np.isnan(start.memory_percent)[:, np.newaxis, np.newaxis], p["memory_idle"], start.memory_percent[:, np.newaxis, np.newaxis])
+    at_rest = np.where(
+        np.isnan(start.memory_percent)[:, np.newaxis, np.newaxis],
+        p["memory_idle"],
+        start.memory_percent[:, np.newaxis, np.newaxis],
+    )
     return {
         "cpu_percent": cpu,
-        "memory_percent": np.minimum(at_rest + 100.0 * p["memory_overhead"] * memory["resident"] / capacity.memory_bytes, 100.0),
+        "memory_percent": np.minimum(
+            at_rest + 100.0 * p["memory_overhead"] * memory["resident"] / capacity.memory_bytes,
+            100.0,
+        ),
         "load1": average(tasks, first, keep_of(LOAD_DECAYS["load1"], LOAD_PERIOD_S, step_s)),
         "disk_write_bytes_per_s": disk["written"],
         "disk_read_bytes_per_s": disk["read"],
@@ -128,19 +188,30 @@ def _backed(p: dict[str, np.ndarray], start: Start, shape: tuple[int, int]) -> n
 
 
 def _fill(
-    p: dict[str, np.ndarray], asked: dict[str, np.ndarray], used: np.ndarray, capacity: Capacity, warm: np.ndarray, step_s: float
+    p: dict[str, np.ndarray],
+    asked: dict[str, np.ndarray],
+    used: np.ndarray,
+    capacity: Capacity,
+    warm: np.ndarray,
+    step_s: float,
 ) -> dict[str, np.ndarray]:
-    """Follow the memory that is asked for as fast as it can be filled: what is backed already fast, what is not slowly.
+    """Follow the memory that is asked for as fast as it can be filled.
 
-    Memory that is freed stays backed until the guest reports it (mm/page_reporting.c), a part of the free lists every two seconds. The blocks that are
-    taken first are the small ones, which were reported first.
+    What is backed already fast, what is not slowly.
+
+    Memory that is freed stays backed until the guest reports it (mm/page_reporting.c), a part of
+    the free lists every two seconds. The blocks that are taken first are the small ones, which were
+    reported first.
     """
     ends = np.minimum(asked["memory_end_bytes"], capacity.memory_bytes)
     befores = np.concatenate([np.zeros_like(ends[..., :1]), ends[..., :-1]], axis=-1)
-    # Which part of its second a step of the plan leaves: a jump in the middle of a second has the middle as its mean.
+    # Which part of its second a step of the plan leaves: a jump in the middle of a second has the
+    # middle as its mean.
     changes = ends - befores
     with np.errstate(invalid="ignore", divide="ignore"):
-        parts = np.where(changes != 0, np.clip((asked["memory_bytes"] - befores) / changes, 0.0, 1.0), 1.0)
+        parts = np.where(
+            changes != 0, np.clip((asked["memory_bytes"] - befores) / changes, 0.0, 1.0), 1.0
+        )
     slowed = np.maximum(1.0 / (1.0 + p["fill_yield"] * np.minimum(used, 1.0)), _FAIR_SHARE)
     warm_rate, fresh_rate = p["fill_warm"] * slowed, p["fill_fresh"] * slowed
     idle, keep = p["warm_idle"][..., 0], np.exp(-step_s / p["warm_for"][..., 0])
@@ -154,12 +225,19 @@ def _fill(
         wanted, freed = np.maximum(missing, 0.0), np.maximum(-missing, 0.0)
         begun = np.minimum(np.minimum(wanted, first), fresh_rate[..., second] * room_s)
         begun_s = begun / fresh_rate[..., second]
-        fast = np.minimum(np.minimum(wanted - begun, warm), warm_rate[..., second] * np.maximum(room_s - begun_s, 0.0))
+        fast = np.minimum(
+            np.minimum(wanted - begun, warm),
+            warm_rate[..., second] * np.maximum(room_s - begun_s, 0.0),
+        )
         fast_s = begun_s + fast / warm_rate[..., second]
-        slow = np.minimum(wanted - begun - fast, fresh_rate[..., second] * np.maximum(room_s - fast_s, 0.0))
+        slow = np.minimum(
+            wanted - begun - fast, fresh_rate[..., second] * np.maximum(room_s - fast_s, 0.0)
+        )
         taken, taken_s = begun + fast + slow, fast_s + slow / fresh_rate[..., second]
         first = first - begun
-        found["resident"][..., second] = resident + taken * (room_s - taken_s / 2.0) / step_s - freed * parts[..., second]
+        found["resident"][..., second] = (
+            resident + taken * (room_s - taken_s / 2.0) / step_s - freed * parts[..., second]
+        )
         found["filling"][..., second] = taken_s / step_s
         found["freed"][..., second] = freed / step_s
         resident = resident + taken - freed
@@ -168,9 +246,14 @@ def _fill(
     return {**found, "slowed": np.broadcast_to(slowed, shape)}
 
 
-def _move(p: dict[str, np.ndarray], asked: dict[str, np.ndarray], step_s: float) -> dict[str, np.ndarray]:
+def _move(
+    p: dict[str, np.ndarray], asked: dict[str, np.ndarray], step_s: float
+) -> dict[str, np.ndarray]:
     """Share the device among what is asked of it; what does not fit is not made up for later."""
-    direct, reading = asked["write_bytes_per_s"] / p["write_bandwidth"], asked["read_bytes_per_s"] / p["read_bandwidth"]
+    direct, reading = (
+        asked["write_bytes_per_s"] / p["write_bandwidth"],
+        asked["read_bytes_per_s"] / p["read_bandwidth"],
+    )
     synced = asked["sync_bytes_per_s"] / p["sync_bandwidth"]
     share = 1.0 / np.maximum(direct + reading + synced, 1.0)
     written = (asked["write_bytes_per_s"] + asked["sync_bytes_per_s"]) * share

@@ -1,4 +1,7 @@
-"""Which runs a model is fitted to and which it is judged by: no plan stands on both sides, but for the split that measures the noise floor."""
+"""Which runs a model is fitted to and which it is judged by.
+
+No plan stands on both sides, but for the split that measures the noise floor.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +61,9 @@ def divide(name: str, observations: Sequence[Observation]) -> Split:
         train = [observation for observation in train if observation.plan not in tested]
     if min(len(train), len(test)) < FEWEST_RUNS:
         msg = (
-            f"split {name} ({SPLITS[name]}): {len(train)} runs to train and {len(test)} to test among {len(observations)}; "
-            f"expected {FEWEST_RUNS} of each, record more (pytest scenarios/campaign --twin-campaign 1h)"
+            f"split {name} ({SPLITS[name]}): {len(train)} runs to train and {len(test)} to test"
+            f" among {len(observations)}; expected {FEWEST_RUNS} of each, record more (pytest"
+            " scenarios/campaign --twin-campaign 1h)"
         )
         raise InvalidInput(msg)
     return Split(name, tuple(train), tuple(test))
@@ -81,31 +85,62 @@ def _by_plan(observations: Sequence[Observation]) -> _Sides:
     tests = [observation for observation in observations if observation.role == "test"]
     if tests:
         return [observation for observation in observations if observation.role == "train"], tests
-    sides = assign([observation.plan for observation in observations], {"train": _TRAINING_SHARE, "test": 1.0 - _TRAINING_SHARE})
-    return tuple([observation for observation in observations if sides[observation.plan] == side] for side in ("train", "test"))  # type: ignore[return-value]
+    sides = assign(
+        [observation.plan for observation in observations],
+        {"train": _TRAINING_SHARE, "test": 1.0 - _TRAINING_SHARE},
+    )
+    return tuple(
+        [observation for observation in observations if sides[observation.plan] == side]
+        for side in ("train", "test")
+    )  # type: ignore[return-value]
 
 
 def _by_combination(observations: Sequence[Observation]) -> _Sides:
-    return [one for one in observations if len(one.stressors) <= 1], [one for one in observations if len(one.stressors) > 1]
+    return [one for one in observations if len(one.stressors) <= 1], [
+        one for one in observations if len(one.stressors) > 1
+    ]
 
 
 def _by_amplitude(observations: Sequence[Observation]) -> _Sides:
-    names = ("cpu_percent", "memory_bytes", "write_bytes_per_s", "sync_bytes_per_s", "read_bytes_per_s")
-    highest = {name: max(float(one.demand.channel(name).max()) for one in observations) for name in names}
+    names = (
+        "cpu_percent",
+        "memory_bytes",
+        "write_bytes_per_s",
+        "sync_bytes_per_s",
+        "read_bytes_per_s",
+    )
+    highest = {
+        name: max(float(one.demand.channel(name).max()) for one in observations) for name in names
+    }
 
     def is_low(one: Observation) -> bool:
-        return all(one.demand.channel(name).max() <= _LOW_AMPLITUDE * highest[name] for name in names)
+        return all(
+            one.demand.channel(name).max() <= _LOW_AMPLITUDE * highest[name] for name in names
+        )
 
-    return [one for one in observations if is_low(one)], [one for one in observations if not is_low(one)]
+    return [one for one in observations if is_low(one)], [
+        one for one in observations if not is_low(one)
+    ]
 
 
 def _by_shape(observations: Sequence[Observation]) -> _Sides:
-    return [one for one in observations if one.shapes <= _STEPPED], [one for one in observations if one.shapes & _SMOOTH]
+    return [one for one in observations if one.shapes <= _STEPPED], [
+        one for one in observations if one.shapes & _SMOOTH
+    ]
 
 
 def _by_day(observations: Sequence[Observation]) -> _Sides:
     first = min(one.began[:10] for one in observations)
-    return [one for one in observations if one.began[:10] == first], [one for one in observations if one.began[:10] != first]
+    return [one for one in observations if one.began[:10] == first], [
+        one for one in observations if one.began[:10] != first
+    ]
 
 
-_SIDES = {"S1": _by_replicate, "S2": _by_plan, "S3": _by_combination, "S4": _by_amplitude, "S5": _by_shape, "S6": _by_day}
+_SIDES = {
+    "S1": _by_replicate,
+    "S2": _by_plan,
+    "S3": _by_combination,
+    "S4": _by_amplitude,
+    "S5": _by_shape,
+    "S6": _by_day,
+}

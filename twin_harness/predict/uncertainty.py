@@ -1,8 +1,12 @@
-"""How far a prediction may be off: parameters that the runs leave open, runs that differ, seconds that differ.
+"""How far a prediction may be off.
 
-The ensemble: parameters by resampling plans (a few reweighted Gauss-Newton steps from the optimum), and the errors of whole runs of the fit. The size of
-a second's error differs at rest, under load and where all CPUs are busy, and grows with how fast the prediction changes: an error of timing is an error
-of level only where the level moves. ``calibration`` scales the bands by runs that the fit has not seen.
+Parameters that the runs leave open, runs that differ, seconds that differ.
+
+The ensemble: parameters by resampling plans (a few reweighted Gauss-Newton steps from the optimum),
+and the errors of whole runs of the fit. The size of a second's error differs at rest, under load
+and where all CPUs are busy, and grows with how fast the prediction changes: an error of timing is
+an error of level only where the level moves. ``calibration`` scales the bands by runs that the fit
+has not seen.
 """
 
 from __future__ import annotations
@@ -26,7 +30,11 @@ if TYPE_CHECKING:
 PARAMETER_SETS, MEMBERS = 25, 200
 _NORMAL_90 = float(ndtri(0.95))
 _LEAST_REACH = 0.3  # deviations: no side of a band is narrower
-REGIMES = ("rest", "load", "full")  # errors differ: a machine whose CPUs are all busy has its time stolen, and everybody waits
+REGIMES = (
+    "rest",
+    "load",
+    "full",
+)  # errors differ: a machine whose CPUs are all busy has its time stolen, and everybody waits
 _LOADED = 0.005  # of a CPU, a device or the time of filling
 _FULL_PERCENT = 85.0  # of CPU time
 _SHAPED_FROM = 100  # seconds
@@ -42,7 +50,8 @@ class FreeRun:
     """What the model foretells of some plans, on the scale of ``scored``.
 
     Attributes:
-        centre: (plans, columns, seconds). sets: (plans, sets, columns, seconds) the same under each plausible parameter set.
+        centre: (plans, columns, seconds). sets: (plans, sets, columns, seconds) the same under each
+            plausible parameter set.
         regime: (plans, seconds) which of ``REGIMES`` each second belongs to.
     """
 
@@ -52,7 +61,11 @@ class FreeRun:
 
     def of(self, plan: int, seconds: int | None = None) -> FreeRun:
         """Return one plan as a free run of its own."""
-        return FreeRun(self.centre[plan : plan + 1, :, :seconds], self.sets[plan : plan + 1, :, :, :seconds], self.regime[plan : plan + 1, :seconds])
+        return FreeRun(
+            self.centre[plan : plan + 1, :, :seconds],
+            self.sets[plan : plan + 1, :, :, :seconds],
+            self.regime[plan : plan + 1, :seconds],
+        )
 
 
 @dataclass(frozen=True)
@@ -61,9 +74,12 @@ class Spread:
 
     Attributes:
         parameters: (sets, parameters) plausible ones.
-        still: (regimes, columns) the error's deviation where a prediction stands still. moving: (columns,) per unit of its change from second to second.
-        errors: (runs, columns, seconds) what came less what was foretold, in these deviations, of runs of the fit; NaN where nothing was measured.
-        regimes: (runs, seconds) which of ``REGIMES`` each second belongs to; -1 beyond the end of a run.
+        still: (regimes, columns) the error's deviation where a prediction stands still. moving:
+            (columns,) per unit of its change from second to second.
+        errors: (runs, columns, seconds) what came less what was foretold, in these deviations, of
+            runs of the fit; NaN where nothing was measured.
+        regimes: (runs, seconds) which of ``REGIMES`` each second belongs to; -1 beyond the end of a
+            run.
     """
 
     parameters: np.ndarray
@@ -85,7 +101,9 @@ class Spread:
                 some = self.regimes >= 0
             counts = some.sum(axis=1)
             begins = np.cumsum(counts) - counts
-            found.append((np.moveaxis(self.errors, 1, 2)[some], begins[counts > 0], counts[counts > 0]))
+            found.append(
+                (np.moveaxis(self.errors, 1, 2)[some], begins[counts > 0], counts[counts > 0])
+            )
         return found
 
     @cached_property
@@ -109,10 +127,13 @@ class Spread:
         return found
 
     def members(self, free: FreeRun, count: int = MEMBERS, seed: int = 0) -> np.ndarray:
-        """Return (members, columns, seconds) ways in which one plan may go: a parameter set, and the errors of a run, regime by regime in their order.
+        """Return (members, columns, seconds) ways in which one plan may go.
 
-        What the seconds of a run have in common, and how errors of one second and column go with those of others, is so as it was recorded (a block
-        bootstrap with the run as the block). They are errors of the runs of the fit; calibration scales bands, not these.
+        A parameter set, and the errors of a run, regime by regime in their order.
+
+        What the seconds of a run have in common, and how errors of one second and column go with
+        those of others, is so as it was recorded (a block bootstrap with the run as the block).
+        They are errors of the runs of the fit; calibration scales bands, not these.
 
         Args:
             free: of that plan.
@@ -127,21 +148,27 @@ class Spread:
                 seconds = np.flatnonzero(regime == number)
                 if len(seconds) and len(pool):
                     donors = order % len(begins)
-                    rows = begins[donors][:, np.newaxis] + np.arange(len(seconds)) % counts[donors][:, np.newaxis]
+                    rows = (
+                        begins[donors][:, np.newaxis]
+                        + np.arange(len(seconds)) % counts[donors][:, np.newaxis]
+                    )
                     drawn[:, :, seconds] = np.moveaxis(np.nan_to_num(pool[rows]), 2, 1)
         sizes = self.sizes(free.centre, free.regime)[0]
         found: np.ndarray = free.sets[0][np.arange(count) % free.sets.shape[1]] + sizes * drawn
         return found
 
 
-def spread_of(problem: Problem, cold: Problem, found: Fit, rest: np.ndarray, capacity: Capacity, seed: int = 0) -> Spread:
+def spread_of(
+    problem: Problem, cold: Problem, found: Fit, rest: np.ndarray, capacity: Capacity, seed: int = 0
+) -> Spread:
     """Return what a fit leaves open, from its own runs.
 
     Args:
         problem: what was fitted.
         cold: the same runs from the idle state, as they are foretold.
         found: the fit.
-        rest: in which state each run found the machine, as ``fit.rest_of`` gives it: at rest it is as one of them found it.
+        rest: in which state each run found the machine, as ``fit.rest_of`` gives it: at rest it is
+            as one of them found it.
         capacity: of the machine.
         seed: of the resampling.
     """
@@ -150,22 +177,44 @@ def spread_of(problem: Problem, cold: Problem, found: Fit, rest: np.ndarray, cap
     for name, values in zip(REST, rest.T, strict=True):
         if np.isfinite(values).any():
             index = NAMES.index(name)
-            sets[:, index] = np.clip(generator.choice(values[np.isfinite(values)], len(sets)), LOW[index], HIGH[index])
+            sets[:, index] = np.clip(
+                generator.choice(values[np.isfinite(values)], len(sets)), LOW[index], HIGH[index]
+            )
     resting = at_rest(found.parameters, rest)[np.newaxis]
     columns = simulate(resting, cold.levels, capacity)
     errors, centre = cold.errors(resting)[0], held(on_scale(columns)[:, 0], cold.lengths)
     change, regime = _change(centre), regimes(columns)
-    parts = [_noise_of(errors[:, index], change[:, index], regime, least_noise(name)) for index, name in enumerate(COLUMNS)]
+    parts = [
+        _noise_of(errors[:, index], change[:, index], regime, least_noise(name))
+        for index, name in enumerate(COLUMNS)
+    ]
     still, moving, unit = (np.array([part[k] for part in parts]) for k in range(3))
     is_run = np.arange(regime.shape[1]) < cold.lengths[:, np.newaxis]
     # A file is to stay small: runs of all parts of a long campaign are kept, evenly.
-    kept = np.unique(np.linspace(0, len(regime) - 1, max(1, min(len(regime), _MOST_SECONDS // regime.shape[1]))).astype(int))
-    return Spread(sets, still.T, moving, np.round(-unit.swapaxes(0, 1)[kept], _DECIMALS), np.where(is_run, regime, -1)[kept])
+    kept = np.unique(
+        np.linspace(
+            0, len(regime) - 1, max(1, min(len(regime), _MOST_SECONDS // regime.shape[1]))
+        ).astype(int)
+    )
+    return Spread(
+        sets,
+        still.T,
+        moving,
+        np.round(-unit.swapaxes(0, 1)[kept], _DECIMALS),
+        np.where(is_run, regime, -1)[kept],
+    )
 
 
 def regimes(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Return which regime each second belongs to, (plans, seconds), from simulated columns; the first member decides."""
-    found: np.ndarray = np.where(columns["cpu_percent"][:, 0] > _FULL_PERCENT, 2, (columns["load_share"][:, 0] > _LOADED).astype(int))
+    """Return which regime each second belongs to, (plans, seconds), from simulated columns.
+
+    The first member decides.
+    """
+    found: np.ndarray = np.where(
+        columns["cpu_percent"][:, 0] > _FULL_PERCENT,
+        2,
+        (columns["load_share"][:, 0] > _LOADED).astype(int),
+    )
     return found
 
 
@@ -186,7 +235,10 @@ def _change(centre: np.ndarray) -> np.ndarray:
 
 
 def _resampled(problem: Problem, found: Fit, generator: np.random.Generator) -> np.ndarray:
-    """Return parameter sets, each the optimum of plans drawn with replacement: iteratively reweighted steps on the model as it is at the optimum."""
+    """Return parameter sets, each the optimum of plans drawn with replacement.
+
+    Iteratively reweighted steps on the model as it is at the optimum.
+    """
     point = inward(found.parameters)
     low, high = inward(LOW), inward(HIGH)
     ranges = high - low
@@ -195,21 +247,27 @@ def _resampled(problem: Problem, found: Fit, generator: np.random.Generator) -> 
     pull, stiffness = prior(point), (ranges / prior_reach()) ** 2
     sets = []
     for _ in range(PARAMETER_SETS - 1):
-        counts = np.bincount(generator.integers(0, problem.plans, problem.plans), minlength=problem.plans)[problem.plan_of]
+        counts = np.bincount(
+            generator.integers(0, problem.plans, problem.plans), minlength=problem.plans
+        )[problem.plan_of]
         moved = np.zeros(len(NAMES))
         for _ in range(_NEWTON_STEPS):
             left = residuals + slopes @ moved
             weighted = slopes * (counts / np.sqrt(1.0 + left**2))[:, np.newaxis]
             bend = weighted.T @ slopes + np.diag(stiffness)
             bend += _DAMPING * max(float(np.trace(bend)), 1.0) * np.eye(len(bend))
-            step = -np.linalg.solve(bend, weighted.T @ left + stiffness * moved + pull * ranges / prior_reach())
+            step = -np.linalg.solve(
+                bend, weighted.T @ left + stiffness * moved + pull * ranges / prior_reach()
+            )
             moved = np.clip(point + ranges * (moved + step), low, high)
             moved = (moved - point) / ranges
         sets.append(outward(point + ranges * moved))
     return np.array(sets)
 
 
-def _noise_of(errors: np.ndarray, change: np.ndarray, regime: np.ndarray, least: float = 1e-9) -> tuple[np.ndarray, float, np.ndarray]:
+def _noise_of(
+    errors: np.ndarray, change: np.ndarray, regime: np.ndarray, least: float = 1e-9
+) -> tuple[np.ndarray, float, np.ndarray]:
     """Return of one column's errors, (runs, seconds), the deviation by regime, ``least`` or more, that per unit of change, and the errors in them."""
     known = ~np.isnan(errors)
     if not known.any():
@@ -217,7 +275,9 @@ def _noise_of(errors: np.ndarray, change: np.ndarray, regime: np.ndarray, least:
     squares = np.minimum(errors**2, np.quantile(errors[known] ** 2, 0.995))
     is_still = known & (change <= np.quantile(change[known], 0.5))
     seconds = [known & (regime == number) for number in range(len(REGIMES))]
-    still = np.maximum(least, [_root_mean(squares, [is_still & some, some, is_still]) for some in seconds])
+    still = np.maximum(
+        least, [_root_mean(squares, [is_still & some, some, is_still]) for some in seconds]
+    )
     base = still[regime]
     moves = known & ~is_still
     excess, fast = (squares - base**2)[moves], change[moves] ** 2
@@ -229,7 +289,10 @@ def _noise_of(errors: np.ndarray, change: np.ndarray, regime: np.ndarray, least:
 
 
 def _quantiles(pool: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
-    """Return quantiles of each column of (seconds, columns), (columns, levels); those of a normal distribution where nothing was measured."""
+    """Return quantiles of each column of (seconds, columns), (columns, levels).
+
+    Those of a normal distribution where nothing was measured.
+    """
     found = np.tile(ndtri(np.array(levels)), (pool.shape[1], 1))
     for row, values in zip(found, pool.T, strict=True):
         if (known := ~np.isnan(values)).any():
@@ -238,7 +301,10 @@ def _quantiles(pool: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
 
 
 def _root_mean(squares: np.ndarray, choices: list[np.ndarray]) -> float:
-    """Return the root of the mean over the first choice of seconds that has enough of them; over the last otherwise."""
+    """Return the root of the mean over the first choice of seconds that has enough of them.
+
+    Over the last otherwise.
+    """
     chosen = next((choice for choice in choices if choice.sum() >= _SHAPED_FROM), choices[-1])
     if chosen.any():
         return float(np.sqrt(squares[chosen].mean()))

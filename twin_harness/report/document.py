@@ -1,4 +1,7 @@
-"""What a report is made of: paragraphs, lists, tables and pictures, in sections. Plain data that the template renders."""
+"""What a report is made of: paragraphs, lists, tables and pictures, in sections.
+
+Plain data that the template renders.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,10 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first cell of each row names the row. Without rows, ``empty`` stands in its place."""
+    """A table; the first cell of each row names the row.
+
+    Without rows, ``empty`` stands in its place.
+    """
 
     kind: ClassVar[str] = "table"
     id: str

@@ -1,4 +1,7 @@
-"""What a report rests on: everything that a run folder yields, read once, with what could not be read said in sentences."""
+"""What a report rests on.
+
+Everything that a run folder yields, read once, with what could not be read said in sentences.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +34,14 @@ class Evidence:
 
     Attributes:
         run: the run.
-        samples: its clean rows, every column of the registry present; empty when nothing was recorded.
+        samples: its clean rows, every column of the registry present; empty when nothing was
+            recorded.
         cleaning: what was found in the file and done about it; None without a dataset.
-        window_s: 0, or the length of the windows whose means the rows are, where the run has too many rows to show each.
+        window_s: 0, or the length of the windows whose means the rows are, where the run has too
+            many rows to show each.
         moments: how many samples there were, before any means were made of them.
-        gap_rows: ``run_s`` and ``dt_s`` of those that came more than three intervals after the one before, or before it.
+        gap_rows: ``run_s`` and ``dt_s`` of those that came more than three intervals after the one
+            before, or before it.
         experiments: the experiments begun; of very many those with trouble first.
         untold: how many experiments there are beside them.
         marks: marks and phases that belong to no experiment.
@@ -76,7 +82,10 @@ class Evidence:
 
     @cached_property
     def interval_s(self) -> float:
-        """The time between two samples: as the logger was told, else the median; NaN without two rows."""
+        """The time between two samples: as the logger was told, else the median.
+
+        NaN without two rows.
+        """
         if self.cleaning:
             known_s = self.cleaning.interval_s
         else:
@@ -87,7 +96,10 @@ class Evidence:
 
     @property
     def row_s(self) -> float:
-        """The time that a row of ``samples`` stands for: an interval, or the window whose mean it is."""
+        """The time that a row of ``samples`` stands for.
+
+        An interval, or the window whose mean it is.
+        """
         return self.window_s or self.interval_s
 
     @cached_property
@@ -98,7 +110,10 @@ class Evidence:
         return window_means(self.samples, _WINDOW_S)
 
     def statistic(self, column: str) -> Statistic | None:
-        """Return a column's statistic over the whole run, rows weighed by their time; None when it is empty."""
+        """Return a column's statistic over the whole run, rows weighed by their time.
+
+        None when it is empty.
+        """
         values = self.samples[column].dropna()
         if values.empty:
             return None
@@ -107,12 +122,16 @@ class Evidence:
             mean = np.average(values, weights=weights_s)
         else:
             mean = values.mean()
-        return Statistic(float(mean), float(values.std()), float(values.min()), float(values.max()), len(values))
+        return Statistic(
+            float(mean), float(values.std()), float(values.min()), float(values.max()), len(values)
+        )
 
 
 def no_samples() -> pd.DataFrame:
     """Return a dataset without rows."""
-    return pd.DataFrame(columns=[*(metric.name for metric in columns(())), "dt_s", *FLAGS, "run_s"], dtype=float)
+    return pd.DataFrame(
+        columns=[*(metric.name for metric in columns(())), "dt_s", *FLAGS, "run_s"], dtype=float
+    )
 
 
 def gather(run: Run) -> Evidence:
@@ -127,8 +146,14 @@ def gather(run: Run) -> Evidence:
     recordings, marks = _recordings(run, troubles)
     trials = _trials(run)
     tolerance = session_tolerance(run.state)
-    experiments = [ExperimentFacts(number, recording, _variant(recording, trials), tolerance) for number, recording in enumerate(recordings, 1)]
-    told = sorted(sorted(experiments, key=lambda facts: not facts.has_trouble)[:MOST_TOLD], key=lambda facts: facts.number)
+    experiments = [
+        ExperimentFacts(number, recording, _variant(recording, trials), tolerance)
+        for number, recording in enumerate(recordings, 1)
+    ]
+    told = sorted(
+        sorted(experiments, key=lambda facts: not facts.has_trouble)[:MOST_TOLD],
+        key=lambda facts: facts.number,
+    )
     if not rows.window_s:
         _hand_out(rows.samples, told)
     return Evidence(
@@ -146,7 +171,10 @@ def gather(run: Run) -> Evidence:
 
 
 def _trials(run: Run) -> list[dict[str, Any]]:
-    """Return the runs of gated tests, where variants were compared; none where that cannot be read, which the gate's own section says."""
+    """Return the runs of gated tests, where variants were compared.
+
+    None where that cannot be read, which the gate's own section says.
+    """
     try:
         trials = run.folder.read_gate().get("trials")
     except (TwinError, ValueError):
@@ -155,27 +183,43 @@ def _trials(run: Run) -> list[dict[str, Any]]:
         found = [trial for trial in trials if isinstance(trial, dict)]
     else:
         found = []
-    return [trial for trial in found if trial.get("variant") and all(isinstance(trial.get(name), (int, float)) for name in ("begin_s", "end_s"))]
+    return [
+        trial
+        for trial in found
+        if trial.get("variant")
+        and all(isinstance(trial.get(name), (int, float)) for name in ("begin_s", "end_s"))
+    ]
 
 
 def _variant(recording: Recording, trials: list[dict[str, Any]]) -> str:
     """Return the variant that was under test when an experiment began; empty where none was."""
     zero_s = recording.planned.zero_s
-    return next((str(trial["variant"]) for trial in trials if trial["begin_s"] <= zero_s <= trial["end_s"]), "")
+    return next(
+        (str(trial["variant"]) for trial in trials if trial["begin_s"] <= zero_s <= trial["end_s"]),
+        "",
+    )
 
 
 def _hand_out(samples: pd.DataFrame, told: list[ExperimentFacts]) -> None:
-    """Give each recording its rows of what was read already; those of parts of a machine read their own."""
+    """Give each recording its rows of what was read already.
+
+    Those of parts of a machine read their own.
+    """
     at_s = samples["monotonic_s"].to_numpy()
     for facts in told:
         recording = facts.recording
         if recording.planned.partition or recording.valid_bytes is not None:
             continue
         zero_s = recording.planned.zero_s
-        begin, end = np.searchsorted(at_s, zero_s + recording.begin_s), np.searchsorted(at_s, zero_s + recording.end_s, side="right")
+        begin, end = (
+            np.searchsorted(at_s, zero_s + recording.begin_s),
+            np.searchsorted(at_s, zero_s + recording.end_s, side="right"),
+        )
         frame = samples.iloc[begin:end]
         # What cached_property would read from the file again is here.
-        recording.__dict__["samples"] = frame.set_index(pd.Index(frame["monotonic_s"] - zero_s, name="t_s"))
+        recording.__dict__["samples"] = frame.set_index(
+            pd.Index(frame["monotonic_s"] - zero_s, name="t_s")
+        )
 
 
 @dataclass(frozen=True)
@@ -186,7 +230,9 @@ class _Rows:
     cleaning: Cleaning | None
     window_s: float = 0.0
     moments: int = 0
-    gaps: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["run_s", "dt_s"], dtype=float))
+    gaps: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["run_s", "dt_s"], dtype=float)
+    )
 
 
 def _samples(run: Run, troubles: list[str]) -> _Rows:
@@ -210,7 +256,9 @@ def _samples(run: Run, troubles: list[str]) -> _Rows:
         return _Rows(no_samples(), None)
     missing = [fault.column for fault in cleaning.faults if fault.kind == "missing column"]
     if missing:
-        troubles.append(f"The dataset has no column {', '.join(missing)}; what rests on them is left out.")
+        troubles.append(
+            f"The dataset has no column {', '.join(missing)}; what rests on them is left out."
+        )
     if not kept:
         return _Rows(no_samples(), cleaning)
     frame, gaps = (pd.concat(parts, ignore_index=True) for parts in (kept, late))
@@ -223,31 +271,55 @@ def _gaps(rows: pd.DataFrame, interval_s: float) -> pd.DataFrame:
     """Return the rows that came more than three intervals after the row before, or before it."""
     if not np.isfinite(interval_s):
         return rows.iloc[:0][["monotonic_s", "dt_s"]]
-    return rows.loc[(rows["dt_s"] > GAP_INTERVALS * interval_s) | (rows["dt_s"] < 0), ["monotonic_s", "dt_s"]]
+    return rows.loc[
+        (rows["dt_s"] > GAP_INTERVALS * interval_s) | (rows["dt_s"] < 0), ["monotonic_s", "dt_s"]
+    ]
 
 
 def _thinned(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the 1 s means of rows, with the labels of each window's last row; of what counts or is a worst value, the sum or the worst."""
+    """Return the 1 s means of rows, with the labels of each window's last row.
+
+    Of what counts or is a worst value, the sum or the worst.
+    """
     means = window_means(rows, _WINDOW_S)
     ends_s = rows["monotonic_s"].to_numpy()
     last = np.clip(np.searchsorted(ends_s, means.index.to_numpy() + 1e-9) - 1, 0, len(rows) - 1)
-    window = np.clip(np.searchsorted(means.index.to_numpy(), ends_s - 1e-9), 0, max(len(means) - 1, 0))
+    window = np.clip(
+        np.searchsorted(means.index.to_numpy(), ends_s - 1e-9), 0, max(len(means) - 1, 0)
+    )
     frame = rows.iloc[last].reset_index(drop=True)
     for name in means.columns:
         if name in frame.columns:
             frame[name] = means[name].to_numpy()
-    frame["missed_samples"] = rows["missed_samples"].groupby(window).sum().reindex(range(len(frame))).to_numpy()
-    frame["lateness_ms"] = rows["lateness_ms"].groupby(window).max().reindex(range(len(frame))).to_numpy()
+    frame["missed_samples"] = (
+        rows["missed_samples"].groupby(window).sum().reindex(range(len(frame))).to_numpy()
+    )
+    frame["lateness_ms"] = (
+        rows["lateness_ms"].groupby(window).max().reindex(range(len(frame))).to_numpy()
+    )
     if len(means):
-        return frame.assign(monotonic_s=means.index.to_numpy(), dt_s=(means["coverage"] * _WINDOW_S).to_numpy())
+        return frame.assign(
+            monotonic_s=means.index.to_numpy(), dt_s=(means["coverage"] * _WINDOW_S).to_numpy()
+        )
     return frame.iloc[:0]
 
 
-def _recordings(run: Run, troubles: list[str]) -> tuple[tuple[Recording, ...], tuple[AnnotationRow, ...]]:
+def _recordings(
+    run: Run, troubles: list[str]
+) -> tuple[tuple[Recording, ...], tuple[AnnotationRow, ...]]:
     """Return the experiments, and the marks outside of them."""
     try:
         names = {recording.name for recording in run.recordings}
-        return run.recordings, tuple(row for row in run.folder.read_annotations() if row.stressor == "mark" and row.experiment not in names)
-    except (TwinError, ValueError, KeyError, TypeError) as error:  # files of a run that was killed, or edited by hand
+        return run.recordings, tuple(
+            row
+            for row in run.folder.read_annotations()
+            if row.stressor == "mark" and row.experiment not in names
+        )
+    except (
+        TwinError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:  # files of a run that was killed, or edited by hand
         troubles.append(f"The experiments cannot be read from the plans and annotations: {error}.")
         return (), ()

@@ -1,4 +1,7 @@
-"""Experiments and events as a report tells of them: plan, outcome, and the numbers that every section repeats."""
+"""Experiments and events as a report tells of them.
+
+Plan, outcome, and the numbers that every section repeats.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,8 @@ class Statistic:
     """A mean with its spread and count.
 
     Attributes:
-        mean: weighed by the time each row stands for. sd: standard deviation over the rows; NaN for a single one.
+        mean: weighed by the time each row stands for. sd: standard deviation over the rows; NaN for
+            a single one.
         low, high: smallest and largest row. count: rows with a value.
     """
 
@@ -57,14 +61,20 @@ def statistic(recording: Recording, *names: str) -> Statistic:
         Undecided, InvalidInput, UnreadableRun: as ``Recording.mean``.
     """
     mean = sum(recording.mean(name) for name in names)
-    # The rows that the mean is of: the one that straddles the start of the window stands for time before it as well.
+    # The rows that the mean is of: the one that straddles the start of the window stands for time
+    # before it as well.
     each = [_weighing(*recording._values(name)) for name in names]  # noqa: SLF001 - of the same package
     values = sum(each[1:], each[0]).dropna()
-    return Statistic(mean, float(values.std()), float(values.min()), float(values.max()), len(values))
+    return Statistic(
+        mean, float(values.std()), float(values.min()), float(values.max()), len(values)
+    )
 
 
 def _weighing(values: pd.Series[float], seconds_s: pd.Series[float]) -> pd.Series[float]:
-    """Return the values that stand for some time, all where none does: a dataset's first row stands for a time that nobody knows."""
+    """Return the values that stand for some time, all where none does.
+
+    A dataset's first row stands for a time that nobody knows.
+    """
     if (seconds_s > 0).any():
         return values[seconds_s > 0]
     return values
@@ -110,7 +120,10 @@ class EventFacts:
 
     @property
     def span_s(self) -> tuple[float, float]:
-        """From when to when on the events' clock: as it ran, or as planned where that is unknown."""
+        """From when to when on the events' clock.
+
+        As it ran, or as planned where that is unknown.
+        """
         begin_s, end_s = self.event.start_s, self.event.end_s
         if self.row is not None and self.row.actual_start_s is not None:
             begin_s = self.row.actual_start_s
@@ -137,10 +150,17 @@ class EventFacts:
 
     @property
     def has_missed(self) -> bool:
-        """Whether the event's mean is further from its plan than the tolerance: a first look, without the samples."""
+        """Whether the event's mean is further from its plan than the tolerance.
+
+        A first look, without the samples.
+        """
         limit_percent, _ = tolerance_of(self.recording, self.session_tolerance)
         error_percent = self.error_percent
-        return error_percent is not None and limit_percent is not None and abs(error_percent) > limit_percent
+        return (
+            error_percent is not None
+            and limit_percent is not None
+            and abs(error_percent) > limit_percent
+        )
 
     @cached_property
     def judgement(self) -> Judgement:
@@ -174,7 +194,10 @@ class ExperimentFacts:
 
     @property
     def name(self) -> str:
-        """Its name in the run, with the variant where there is one: pairs bear one name and a number."""
+        """Its name in the run, with the variant where there is one.
+
+        Pairs bear one name and a number.
+        """
         if self.variant:
             return f"{self.recording.name} ({self.variant})"
         return self.recording.name
@@ -188,7 +211,10 @@ class ExperimentFacts:
     def events(self) -> tuple[EventFacts, ...]:
         """Its planned events, with what came of them."""
         found = {row.event: row for row in self.recording.rows if row.stressor != "mark"}
-        return tuple(EventFacts(self.recording, event, found.get(event.id), self.session_tolerance) for event in self.recording.experiment.events)
+        return tuple(
+            EventFacts(self.recording, event, found.get(event.id), self.session_tolerance)
+            for event in self.recording.experiment.events
+        )
 
     @property
     def tolerance(self) -> str:

@@ -42,7 +42,13 @@ if TYPE_CHECKING:
 def _template() -> jinja2.Template:
     """Return the page, loaded from inside the package so that a wheel brings it along."""
     loader = jinja2.PackageLoader("twin_harness.report", "templates")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     return environment.get_template("report.html")
 
 
@@ -75,7 +81,8 @@ def _page(run: Run) -> str:
         status=run.status,
         sections=_sections(evidence),
         version=__version__,
-        folder=f"{run.path.parent.name}/{run.path.name}",  # not the whole path: reports are passed on
+        # not the whole path: reports are passed on
+        folder=f"{run.path.parent.name}/{run.path.name}",
     )
 
 
@@ -96,8 +103,12 @@ def write_report(run: Run, target: Path) -> Path:
     except (TwinError, OSError):
         raise
     except Exception as error:
-        # Of a library, in an environment that we do not know: the file and line where it stopped are in the cause.
-        msg = f"the report of {run.path} cannot be drawn: {in_a_line(error)}; look at what is installed (pip check), else report this line"
+        # Of a library, in an environment that we do not know: the file and line where it stopped
+        # are in the cause.
+        msg = (
+            f"the report of {run.path} cannot be drawn: {in_a_line(error)}; look at what is"
+            " installed (pip check), else report this line"
+        )
         raise HarnessFailure(msg) from error
     target.mkdir(parents=True, exist_ok=True)
     path = target / "index.html"

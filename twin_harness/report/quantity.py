@@ -1,4 +1,7 @@
-"""Numbers as people read them: with their unit, bytes in binary multiples, a dash for what is not there."""
+"""Numbers as people read them.
+
+With their unit, bytes in binary multiples, a dash for what is not there.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,24 @@ import math
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _BINARY = (("TiB", 2.0**40), ("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10))
 _DECIMAL = (("G", 1e9), ("M", 1e6), ("k", 1e3))
-_SUFFIX = {"percent": " %", "s": " s", "ms": " ms", "us": " µs", "1/s": " /s", "Cel": " °C", "W": " W", "J": " J"}
+_SUFFIX = {
+    "percent": " %",
+    "s": " s",
+    "ms": " ms",
+    "us": " µs",
+    "1/s": " /s",
+    "Cel": " °C",
+    "W": " W",
+    "J": " J",
+}
 
 # The units that annotation rows use, as the registry of columns calls them.
-UNIT_OF_EVENT = {"percent": "percent", "bytes": "bytes", "bytes_per_s": "bytes/s", "operations_per_s": "1/s"}
+UNIT_OF_EVENT = {
+    "percent": "percent",
+    "bytes": "bytes",
+    "bytes_per_s": "bytes/s",
+    "operations_per_s": "1/s",
+}
 
 _LITTLE, _FEW, _SOME, _MANY = 0.001, 1.0, 10.0, 1000.0
 
@@ -40,7 +57,8 @@ def quantity(value: float | None, unit: str) -> str:
 
     Args:
         value: the number, in ``unit``.
-        unit: ``percent``, ``bytes``, ``bytes/s``, ``s``, ``ms``, ``us``, ``Hz``, ``1/s``, ``1``, ``Cel``, ``W``, ``J`` or empty.
+        unit: ``percent``, ``bytes``, ``bytes/s``, ``s``, ``ms``, ``us``, ``Hz``, ``1/s``, ``1``,
+            ``Cel``, ``W``, ``J`` or empty.
     """
     if value is None or not math.isfinite(value):
         return DASH

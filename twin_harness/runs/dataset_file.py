@@ -1,7 +1,8 @@
 """The dataset as a file: which bytes are whole rows, and where a moment stands in them.
 
-Rows are appended in the order of time, so a moment is found by bisection over byte offsets; nothing reads the whole file for a
-slice of it. While a logger runs, the board says how many bytes are whole; afterwards the last line break does.
+Rows are appended in the order of time, so a moment is found by bisection over byte offsets; nothing
+reads the whole file for a slice of it. While a logger runs, the board says how many bytes are
+whole; afterwards the last line break does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_BLOCK_BYTES = 4096  # a row is about 500 bytes, so a step of the bisection costs one or two of these
+_BLOCK_BYTES = (
+    4096  # a row is about 500 bytes, so a step of the bisection costs one or two of these
+)
 
 
 class DatasetFile:
@@ -34,7 +37,10 @@ class DatasetFile:
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            msg = f"{path}: no samples were recorded ({error.strerror}); expected a folder of a run that began"
+            msg = (
+                f"{path}: no samples were recorded ({error.strerror}); expected a folder of a run"
+                " that began"
+            )
             raise UnreadableRun(msg) from None
         size_bytes = os.fstat(self._descriptor).st_size
         if valid_bytes is None:
@@ -98,15 +104,22 @@ class DatasetFile:
             return offset - 1 + len(self._line_at(offset - 1))
         return self.valid_bytes
 
-    def blocks(self, size_bytes: int, begin: int | None = None, end: int | None = None) -> Iterator[bytes]:
+    def blocks(
+        self, size_bytes: int, begin: int | None = None, end: int | None = None
+    ) -> Iterator[bytes]:
         """Return the rows (from offset ``begin`` to ``end``) as blocks of whole lines of about that size."""
-        position, end = self.first_row if begin is None else begin, self.valid_bytes if end is None else end
+        position, end = (
+            self.first_row if begin is None else begin,
+            (self.valid_bytes if end is None else end),
+        )
         while position < end:
             block = os.pread(self._descriptor, min(size_bytes, end - position), position)
             if not block:
                 return
             if position + len(block) < end and not block.endswith(b"\n"):
-                block = block[: block.rfind(b"\n") + 1] or block + self._line_at(position + len(block))
+                block = block[: block.rfind(b"\n") + 1] or block + self._line_at(
+                    position + len(block)
+                )
             yield block
             position += len(block)
 
@@ -126,9 +139,12 @@ class DatasetFile:
             return None
 
     def find(self, instant_s: float, *, is_after: bool = False) -> int:
-        """Return the offset of the first row taken at ``instant_s`` (CLOCK_MONOTONIC) or later; the end when there is none.
+        """Return the offset of the first row taken at ``instant_s`` (CLOCK_MONOTONIC) or later.
 
-        With ``is_after``, of the first row taken later than that. Rows that do not parse are passed over.
+        The end when there is none.
+
+        With ``is_after``, of the first row taken later than that. Rows that do not parse are passed
+        over.
         """
         low, high = self.first_row, self.valid_bytes
         while low < high:
@@ -145,7 +161,9 @@ class DatasetFile:
             else:
                 low = position
         position = self._start_at_or_after(low)
-        while position < self.valid_bytes and self._instant_s(row := self._line_at(position)) is None:
+        while (
+            position < self.valid_bytes and self._instant_s(row := self._line_at(position)) is None
+        ):
             position += len(row)
         return position
 

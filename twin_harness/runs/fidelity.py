@@ -1,10 +1,14 @@
-"""Requested against delivered: bias, RMSE, settling and overshoot of one event. Pure functions on arrays.
+"""Requested against delivered: bias, RMSE, settling and overshoot of one event.
 
-The windows and tolerances are those of ``settled_s`` in the format of ``annotations.csv``: every 0.5 s mean (disk 1 s) within 1 point
-(cpu), 1 % or 16 MiB (memory) or 5 % (disk) of what was requested, with 0.5 s after each jump of the shape left out.
+Pure functions on arrays.
 
-The plateau of a memory event is what is left of it once the rows are taken out in which it was filling: after its start or a jump
-upward, until it has caught up for the first time, as long as it is behind what was requested by more than that tolerance and grows.
+The windows and tolerances are those of ``settled_s`` in the format of ``annotations.csv``: every
+0.5 s mean (disk 1 s) within 1 point (cpu), 1 % or 16 MiB (memory) or 5 % (disk) of what was
+requested, with 0.5 s after each jump of the shape left out.
+
+The plateau of a memory event is what is left of it once the rows are taken out in which it was
+filling: after its start or a jump upward, until it has caught up for the first time, as long as it
+is behind what was requested by more than that tolerance and grows.
 """
 
 from __future__ import annotations
@@ -58,7 +62,8 @@ class Filling:
     Attributes:
         seconds: in which it was behind, and growing.
         bytes_per_s: how fast it grew meanwhile.
-        wanted_bytes: of the level that it never reached, the one it was furthest from; 0 when it reached all of them.
+        wanted_bytes: of the level that it never reached, the one it was furthest from; 0 when it
+            reached all of them.
         reached_bytes: how far it came there before the level ended.
     """
 
@@ -83,14 +88,17 @@ class Filling:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How close the delivered load came to the plan; levels are in the unit of the resource's columns.
+    """How close the delivered load came to the plan.
+
+    Levels are in the unit of the resource's columns.
 
     Attributes:
         requested_mean, delivered_mean: means over the rows that lie within the event.
         bias: delivered − requested, on the mean.
         error_percent: bias in percent of requested; None when nothing was requested.
         rmse: root mean square of delivered − requested, row by row, weighed by time.
-        settled_s: seconds from the start from which every window mean stays within the tolerance; None is never.
+        settled_s: seconds from the start from which every window mean stays within the tolerance;
+            None is never.
         overshoot: the largest window mean of delivered − requested, 0 when never above.
         rows: how many rows that rests on.
         plateau: of memory, the rows in which it was not filling; None where there are none.
@@ -148,27 +156,44 @@ def measure(
     held = delivered
     if resource == "memory" and len(delivered) > 1:
         delivered = np.concatenate([delivered[:1], (delivered[1:] + delivered[:-1]) / 2.0])
-    inside = (lengths_s > 0) & (ends_s - lengths_s >= -_EDGE_S) & (ends_s <= duration_s + _EDGE_S) & np.isfinite(requested) & np.isfinite(delivered)
+    inside = (
+        (lengths_s > 0)
+        & (ends_s - lengths_s >= -_EDGE_S)
+        & (ends_s <= duration_s + _EDGE_S)
+        & np.isfinite(requested)
+        & np.isfinite(delivered)
+    )
     if not inside.any():
         return None
     held = held[inside]
-    ends_s, lengths_s, requested, delivered = ends_s[inside], lengths_s[inside], requested[inside], delivered[inside]
+    ends_s, lengths_s, requested, delivered = (
+        ends_s[inside],
+        lengths_s[inside],
+        requested[inside],
+        delivered[inside],
+    )
     error = delivered - requested
     requested_mean = float(np.average(requested, weights=lengths_s))
     bias = float(np.average(error, weights=lengths_s))
     plateau = filling = None
     if resource == "memory":
         is_edge = _holds_a_jump(ends_s, lengths_s, jumps_s)
-        is_filling, filling = _filling(ends_s, lengths_s, requested, delivered, held, jumps_s, is_edge)
+        is_filling, filling = _filling(
+            ends_s, lengths_s, requested, delivered, held, jumps_s, is_edge
+        )
         plateau = _plateau(lengths_s, requested, error, ~is_filling & ~is_edge)
-    starts_s, window_requested, window_error = _windows(window_s(resource), ends_s, lengths_s, requested, error, jumps_s)
+    starts_s, window_requested, window_error = _windows(
+        window_s(resource), ends_s, lengths_s, requested, error, jumps_s
+    )
     return Fidelity(
         requested_mean=requested_mean,
         delivered_mean=requested_mean + bias,
         bias=bias,
         error_percent=100.0 * bias / requested_mean if requested_mean > 0 else None,
         rmse=float(np.sqrt(np.average(error**2, weights=lengths_s))),
-        settled_s=_settled_s(starts_s, np.abs(window_error) <= tolerance(resource, window_requested)),
+        settled_s=_settled_s(
+            starts_s, np.abs(window_error) <= tolerance(resource, window_requested)
+        ),
         overshoot=float(max(0.0, window_error.max())) if len(window_error) else 0.0,
         rows=len(error),
         plateau=plateau,
@@ -187,8 +212,8 @@ def _filling(
 ) -> tuple[NDArray[np.bool_], Filling | None]:
     """Return in which rows memory was filling, and how that went.
 
-    It fills after the start and after each jump upward, until it has caught up for the first time. A level that falls to what is held
-    was not caught up with: it ended unreached.
+    It fills after the start and after each jump upward, until it has caught up for the first time.
+    A level that falls to what is held was not caught up with: it ended unreached.
     """
     band = tolerance("memory", requested)
     before = np.searchsorted(ends_s, ends_s - lengths_s - window_s("memory") - _EDGE_S)
@@ -212,26 +237,49 @@ def _filling(
         peak = first + int(np.argmax(requested[first : min(end + 1, last)]))
         has_fallen = end < last and requested[end] < requested[peak] - band[peak]
         is_last_growing = is_filling[end - 1]
-        if (has_fallen or end == last) and is_last_growing and requested[peak] - held[end - 1] > wanted_bytes - reached_bytes:
+        if (
+            (has_fallen or end == last)
+            and is_last_growing
+            and requested[peak] - held[end - 1] > wanted_bytes - reached_bytes
+        ):
             wanted_bytes, reached_bytes = float(requested[peak]), float(held[end - 1])
     seconds = float(lengths_s[is_filling].sum())
     if seconds <= 0:
         return is_filling, None
     grown_bytes = float(np.diff(held, prepend=0.0)[is_filling].sum())
-    return is_filling, Filling(seconds, max(0.0, grown_bytes) / seconds, wanted_bytes, reached_bytes)
+    return is_filling, Filling(
+        seconds, max(0.0, grown_bytes) / seconds, wanted_bytes, reached_bytes
+    )
 
 
 def _holds_a_jump(ends_s: Array, lengths_s: Array, jumps_s: tuple[float, ...]) -> NDArray[np.bool_]:
-    """Tell which rows hold a jump, or end with one: what is held at their end is of the level after it."""
+    """Tell which rows hold a jump, or end with one.
+
+    What is held at their end is of the level after it.
+    """
     jumps = np.asarray([jump_s for jump_s in jumps_s if jump_s > _EDGE_S])
     after = np.searchsorted(jumps, ends_s - lengths_s + _EDGE_S)
     return np.asarray(np.append(jumps, np.inf)[after] <= ends_s + _TICK_S)
 
 
-def _climbs(ends_s: Array, lengths_s: Array, requested: Array, jumps_s: tuple[float, ...]) -> list[tuple[int, int]]:
-    """Return the rows between the start, or a jump upward, and the next jump: the first of them, and the one after the last."""
+def _climbs(
+    ends_s: Array, lengths_s: Array, requested: Array, jumps_s: tuple[float, ...]
+) -> list[tuple[int, int]]:
+    """Return the rows between the start, or a jump upward, and the next jump.
+
+    The first of them, and the one after the last.
+    """
     begins_s = ends_s - lengths_s
-    first_rows = [0, *sorted({int(np.searchsorted(begins_s, jump_s - _EDGE_S)) for jump_s in jumps_s if jump_s > _EDGE_S})]
+    first_rows = [
+        0,
+        *sorted(
+            {
+                int(np.searchsorted(begins_s, jump_s - _EDGE_S))
+                for jump_s in jumps_s
+                if jump_s > _EDGE_S
+            }
+        ),
+    ]
     bounds = [*(row for row in first_rows if row < len(ends_s)), len(ends_s)]
     climbs = []
     for first, last in pairwise(bounds):
@@ -245,7 +293,9 @@ def _climbs(ends_s: Array, lengths_s: Array, requested: Array, jumps_s: tuple[fl
     return climbs
 
 
-def _plateau(lengths_s: Array, requested: Array, error: Array, is_chosen: NDArray[np.bool_]) -> Plateau | None:
+def _plateau(
+    lengths_s: Array, requested: Array, error: Array, is_chosen: NDArray[np.bool_]
+) -> Plateau | None:
     seconds = float(lengths_s[is_chosen].sum())
     if seconds <= 0:
         return None
@@ -255,8 +305,18 @@ def _plateau(lengths_s: Array, requested: Array, error: Array, is_chosen: NDArra
     return Plateau(seconds, requested_mean, requested_mean + bias)
 
 
-def _windows(length_s: float, ends_s: Array, lengths_s: Array, requested: Array, error: Array, jumps_s: tuple[float, ...]) -> tuple[Array, Array, Array]:
-    """Return start, mean requested and mean error of every window of whole rows; those that begin within 0.5 s after a jump, or hold one, are left out."""
+def _windows(
+    length_s: float,
+    ends_s: Array,
+    lengths_s: Array,
+    requested: Array,
+    error: Array,
+    jumps_s: tuple[float, ...],
+) -> tuple[Array, Array, Array]:
+    """Return start, mean requested and mean error of every window of whole rows.
+
+    Those that begin within 0.5 s after a jump, or hold one, are left out.
+    """
     total_s = np.concatenate([[0.0], np.cumsum(lengths_s)])
     total_requested = np.concatenate([[0.0], np.cumsum(requested * lengths_s)])
     total_error = np.concatenate([[0.0], np.cumsum(error * lengths_s)])

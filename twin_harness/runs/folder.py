@@ -1,7 +1,7 @@
 """The one owner of a run's files: every path, claim, append, merge and reading of them.
 
-Nobody else builds a path inside a run folder. Writers append whole lines and fsync what must survive a crash; readers accept a
-folder at any stage, with shards, torn tails and missing files.
+Nobody else builds a path inside a run folder. Writers append whole lines and fsync what must
+survive a crash; readers accept a folder at any stage, with shards, torn tails and missing files.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ class RunFolder:
             path = data_dir / (run_id or draw_run_id())
             path.mkdir(mode=0o700)
         except OSError as error:
-            msg = f"data folder {str(data_dir)!r} cannot be written ({error.strerror}); name another one with --twin-data-dir"
+            msg = (
+                f"data folder {str(data_dir)!r} cannot be written ({error.strerror}); name another"
+                " one with --twin-data-dir"
+            )
             raise InvalidInput(msg) from None
         try:
             newest.point(path)
@@ -88,12 +91,18 @@ class RunFolder:
         if not folder.is_dir():
             msg = f"{path}: is no folder; expected the folder of a run, such as data/latest"
             raise UnreadableRun(msg)
-        if not any((folder / name).exists() for name in ("run.json", "system_metrics_dataset.csv", "system_metrics_dataset.parquet")):
-            msg = f"{path}: holds neither run.json nor system_metrics_dataset.csv or .parquet; expected the folder of a run, such as data/latest"
+        if not any(
+            (folder / name).exists()
+            for name in ("run.json", "system_metrics_dataset.csv", "system_metrics_dataset.parquet")
+        ):
+            msg = (
+                f"{path}: holds neither run.json nor system_metrics_dataset.csv or .parquet;"
+                " expected the folder of a run, such as data/latest"
+            )
             raise UnreadableRun(msg)
         return cls(folder)
 
-    # -- paths ----------------------------------------------------------------------------------------------------------------
+    # -- paths -------------------------------------------------------------------------------------
 
     @property
     def dataset(self) -> Path:
@@ -135,7 +144,10 @@ class RunFolder:
         return self.path / "logger.json"
 
     def read_logger_account(self) -> dict[str, Any]:
-        """Return what the logger last said of itself: cost, lateness, notes; empty before it did."""
+        """Return what the logger last said of itself: cost, lateness, notes.
+
+        Empty before it did.
+        """
         try:
             data: dict[str, Any] = json.loads(self.logger_account.read_bytes())
         except (OSError, ValueError):
@@ -148,10 +160,13 @@ class RunFolder:
         path.mkdir(mode=0o700, exist_ok=True)
         return path
 
-    # -- writing --------------------------------------------------------------------------------------------------------------
+    # -- writing -----------------------------------------------------------------------------------
 
     def claim_name(self, name: str) -> str:
-        """Return ``name``, or ``name#2`` and so on: the first that no experiment of this run bears yet."""
+        """Return ``name``, or ``name#2`` and so on.
+
+        The first that no experiment of this run bears yet.
+        """
         claims = self.path / ".names"
         claims.mkdir(mode=0o700, exist_ok=True)
         for count in range(1, 1_000_000):
@@ -172,7 +187,9 @@ class RunFolder:
         """Take a turn that several processes may take; return False when another has it."""
         claims = self.path / ".names"
         claims.mkdir(mode=0o700, exist_ok=True)
-        claim = claims / hashlib.sha256(f"turn/{number}".encode()).hexdigest()[:32]  # no experiment's name holds a slash and only that
+        claim = (
+            claims / hashlib.sha256(f"turn/{number}".encode()).hexdigest()[:32]
+        )  # no experiment's name holds a slash and only that
         try:
             os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         except FileExistsError:
@@ -180,8 +197,14 @@ class RunFolder:
         return True
 
     def append_plan(self, planned: PlannedExperiment) -> None:
-        """Append an experiment, or its new state, to the worker's shard; it survives a crash from here on."""
-        _append(self.path / f"plan.{planned.worker}.jsonl", json.dumps(planned.to_json()).encode() + b"\n")
+        """Append an experiment, or its new state, to the worker's shard.
+
+        It survives a crash from here on.
+        """
+        _append(
+            self.path / f"plan.{planned.worker}.jsonl",
+            json.dumps(planned.to_json()).encode() + b"\n",
+        )
 
     def append_annotation(self, row: AnnotationRow) -> None:
         """Append an event to the worker's shard; it survives a crash from here on."""
@@ -211,7 +234,10 @@ class RunFolder:
         return list(found)
 
     def append_trial(self, worker: str, data: dict[str, Any]) -> None:
-        """Append what a run of a gated test gave to the worker's shard; it survives a crash from here on."""
+        """Append what a run of a gated test gave to the worker's shard.
+
+        It survives a crash from here on.
+        """
         _append(self.path / f"gate.{worker}.jsonl", json.dumps(data).encode() + b"\n")
 
     def has_gate(self, worker: str) -> bool:
@@ -219,7 +245,10 @@ class RunFolder:
         return (self.path / f"gate.{worker}.jsonl").exists()
 
     def write_gate(self, data: dict[str, Any]) -> None:
-        """Write ``gate.json``: what gated tests gave and what was judged of it; the shards are in it, and are removed."""
+        """Write ``gate.json``: what gated tests gave and what was judged of it.
+
+        The shards are in it, and are removed.
+        """
         write_json(self.path / "gate.json", {"format": GATE_FORMAT, **data})
         for shard in self.path.glob("gate.*.jsonl"):
             shard.unlink()
@@ -237,8 +266,14 @@ class RunFolder:
 
     def write_state(self, data: dict[str, Any]) -> None:
         """Write ``run.json``: always whole, the old or the new one."""
-        versions = {"system_metrics_dataset.csv": DATASET_VERSION, "annotations.csv": ANNOTATIONS_VERSION}
-        write_json(self.path / "run.json", {"format": RUN_FORMAT, "run": self.run_id, "files": versions, **data})
+        versions = {
+            "system_metrics_dataset.csv": DATASET_VERSION,
+            "annotations.csv": ANNOTATIONS_VERSION,
+        }
+        write_json(
+            self.path / "run.json",
+            {"format": RUN_FORMAT, "run": self.run_id, "files": versions, **data},
+        )
 
     def merge(self, seed: int | None) -> None:
         """Merge the shards to ``annotations.csv`` and ``schedule.json``, and remove them."""
@@ -246,23 +281,42 @@ class RunFolder:
         rows, planned = self.read_annotations(faults), self.read_plans()
         for fault in faults:
             self.append_note("main", "partial", f"{fault}; left out of {self.annotations.name}")
-        write_whole(self.annotations, _csv_text([list(ANNOTATION_COLUMNS), *(row.to_cells() for row in rows)]))
+        write_whole(
+            self.annotations,
+            _csv_text([list(ANNOTATION_COLUMNS), *(row.to_cells() for row in rows)]),
+        )
         if planned:
-            generators = {plan.experiment.name: plan.generator for plan in planned if plan.generator}
+            generators = {
+                plan.experiment.name: plan.generator for plan in planned if plan.generator
+            }
             generator: dict[str, Any] = {"name": "session", "run": self.run_id}
             if generators:
                 generator["experiments"] = generators
             if parts := len({plan.partition for plan in planned} - {""}):
                 generator["parts"] = max(parts, len(self.read_machine().get("parts_of") or ()))
-            schedule = Schedule(seed=seed, generator=generator, experiments=tuple(plan.experiment for plan in planned))
+            schedule = Schedule(
+                seed=seed,
+                generator=generator,
+                experiments=tuple(plan.experiment for plan in planned),
+            )
             write_whole(self.schedule, json.dumps(schedule.to_json(), indent=1) + "\n")
         state = self.read_state()
-        self.write_state({**state, "experiments": [{**plan.to_json(), "experiment": plan.experiment.name} for plan in planned]})
+        self.write_state(
+            {
+                **state,
+                "experiments": [
+                    {**plan.to_json(), "experiment": plan.experiment.name} for plan in planned
+                ],
+            }
+        )
         for shard in (*self.path.glob("annotations.*.csv"), *self.path.glob("plan.*.jsonl")):
             shard.unlink()
 
     def remove_workings(self, *, keep_notes: bool = False) -> None:
-        """Remove what only a running session needs: name claims, notes, the logger's lock, an empty scratch folder."""
+        """Remove what only a running session needs.
+
+        Name claims, notes, the logger's lock, an empty scratch folder.
+        """
         for notes in () if keep_notes else self.path.glob("notes.*.jsonl"):
             notes.unlink()
         _empty_claims(self.path / ".names")
@@ -273,7 +327,7 @@ class RunFolder:
         if scratch.is_dir() and not scratch.is_symlink() and not any(scratch.iterdir()):
             scratch.rmdir()
 
-    # -- reading --------------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
 
     def read_state(self) -> dict[str, Any]:
         """Return ``run.json``; empty when the run never got that far.
@@ -288,18 +342,25 @@ class RunFolder:
         return self._read_versioned("machine.json", MACHINE_FORMAT)
 
     def read_gate(self) -> dict[str, Any]:
-        """Return ``gate.json``, with what stands in shards alone added to its ``trials``; no trials when nothing was gated.
+        """Return ``gate.json``, with what stands in shards alone added to its ``trials``.
+
+        No trials when nothing was gated.
 
         Raises:
             UnreadableRun: it was written by a newer version.
         """
         data = self._read_versioned("gate.json", GATE_FORMAT)
         entries = list(_json_lines(self.path, "gate.*.jsonl"))
-        known: list[Any] = data.get("declared") or next((entry["declared"] for entry in entries if "declared" in entry), [])
-        # Of a test that was run again the last try counts: it names by their begin the trials that it replaces.
+        known: list[Any] = data.get("declared") or next(
+            (entry["declared"] for entry in entries if "declared" in entry), []
+        )
+        # Of a test that was run again the last try counts: it names by their begin the trials that
+        # it replaces.
         lists = [entry["replaced"] for entry in entries if isinstance(entry.get("replaced"), list)]
         replaced = {begin_s for begins in lists for begin_s in begins if isinstance(begin_s, float)}
-        trials = [entry for entry in entries if "test" in entry and entry.get("begin_s") not in replaced]
+        trials = [
+            entry for entry in entries if "test" in entry and entry.get("begin_s") not in replaced
+        ]
         return {**data, "declared": known, "trials": [*(data.get("trials") or ()), *trials]}
 
     def read_package(self) -> dict[str, Any]:
@@ -327,14 +388,23 @@ class RunFolder:
             UnreadableRun: a newer version wrote it.
         """
         base, _, number = version.rpartition("/")
-        if base != newest.rpartition("/")[0] or not number.isdecimal() or int(number) > int(newest.rpartition("/")[2]):
-            msg = f"{self.path / name}: format {version!r} is newer than this version reads ({newest}); upgrade twin-harness"
+        if (
+            base != newest.rpartition("/")[0]
+            or not number.isdecimal()
+            or int(number) > int(newest.rpartition("/")[2])
+        ):
+            msg = (
+                f"{self.path / name}: format {version!r} is newer than this version reads"
+                f" ({newest}); upgrade twin-harness"
+            )
             raise UnreadableRun(msg)
 
     def _check_table(self, name: str, newest: str) -> None:
         """Refuse a table that a newer version has written, as ``run.json`` says."""
         files = self.read_state().get("files")
-        self.refuse_newer(name, str(files.get(name, newest)) if isinstance(files, dict) else newest, newest)
+        self.refuse_newer(
+            name, str(files.get(name, newest)) if isinstance(files, dict) else newest, newest
+        )
 
     def open_dataset(self, valid_bytes: int | None = None) -> DatasetFile:
         """Open the CSV of samples.
@@ -347,7 +417,10 @@ class RunFolder:
         """
         self._check_table(self.dataset.name, DATASET_VERSION)
         if not self.dataset.exists() and not self.parquet.exists():
-            msg = f"{self.path}: no samples were recorded: there is neither {self.dataset.name} nor .parquet; expected the folder of a run that began"
+            msg = (
+                f"{self.path}: no samples were recorded: there is neither {self.dataset.name} nor"
+                " .parquet; expected the folder of a run that began"
+            )
             raise UnreadableRun(msg)
         return DatasetFile(self.dataset, valid_bytes)
 
@@ -370,7 +443,13 @@ class RunFolder:
             faults += wrong
         for fault in wrong if faults is None and self.warns else ():
             warnings.warn(f"{self.path}: {fault}; left out", stacklevel=3)
-        return sorted(found.values(), key=lambda row: (row.start_monotonic_s or row.end_monotonic_s or 0.0, row.planned_start_s or 0.0))
+        return sorted(
+            found.values(),
+            key=lambda row: (
+                row.start_monotonic_s or row.end_monotonic_s or 0.0,
+                row.planned_start_s or 0.0,
+            ),
+        )
 
     def read_plans(self) -> list[PlannedExperiment]:
         """Return the experiments begun so far, in order of time, each in its last known state."""
@@ -386,7 +465,10 @@ class RunFolder:
     def _plan_records(self) -> Iterator[dict[str, Any]]:
         merged = {}
         if self.schedule.exists():
-            merged = {experiment.name: experiment.to_json() for experiment in Schedule.read(self.schedule).experiments}
+            merged = {
+                experiment.name: experiment.to_json()
+                for experiment in Schedule.read(self.schedule).experiments
+            }
         for data in self.read_state().get("experiments", []):
             if data["experiment"] in merged:
                 yield {**data, "experiment": merged[data["experiment"]]}
@@ -404,7 +486,10 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _empty_claims(folder: Path) -> None:
-    """Remove the folder of name claims: by descriptor, links not followed, files of our pattern alone."""
+    """Remove the folder of name claims.
+
+    By descriptor, links not followed, files of our pattern alone.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -424,7 +509,9 @@ def _csv_text(rows: list[list[str]]) -> str:
     parts = []
     for row in rows:
         line = io.StringIO(newline="")
-        csv.writer(line, lineterminator="\r\n").writerow(row)  # the writer quotes what its line break is made of
+        csv.writer(line, lineterminator="\r\n").writerow(
+            row
+        )  # the writer quotes what its line break is made of
         parts.append(line.getvalue().removesuffix("\r\n") + "\n")
     return "".join(parts)
 
@@ -448,7 +535,9 @@ def _read_csv(path: Path, faults: list[str]) -> list[AnnotationRow]:
     for row in rows[1:]:
         names = rows[0].cells
         if len(row.cells) != len(names):
-            faults.append(f"{path.name}: line {row.line} has {len(row.cells)} cells, the heading {len(names)}")
+            faults.append(
+                f"{path.name}: line {row.line} has {len(row.cells)} cells, the heading {len(names)}"
+            )
             continue
         try:
             found.append(AnnotationRow.from_cells(dict(zip(names, row.cells, strict=True))))
@@ -458,7 +547,10 @@ def _read_csv(path: Path, faults: list[str]) -> list[AnnotationRow]:
 
 
 def _whole_rows(text: str) -> str:
-    """Return the text up to the last line break that ends a row: one with all quotes before it closed."""
+    """Return the text up to the last line break that ends a row.
+
+    One with all quotes before it closed.
+    """
     end = text.rfind("\n") + 1
     while end and text.count('"', 0, end) % 2:
         end = text.rfind("\n", 0, end - 1) + 1
@@ -466,7 +558,10 @@ def _whole_rows(text: str) -> str:
 
 
 def _json_lines(folder: Path, pattern: str) -> Iterator[dict[str, Any]]:
-    """Return the objects of JSON-lines shards; a line without its break is torn, a damaged one left out."""
+    """Return the objects of JSON-lines shards.
+
+    A line without its break is torn, a damaged one left out.
+    """
     for path in sorted(folder.glob(pattern)):
         for line in path.read_bytes().split(b"\n")[:-1]:
             try:
@@ -479,7 +574,9 @@ def _json_lines(folder: Path, pattern: str) -> Iterator[dict[str, Any]]:
 
 def _append(path: Path, data: bytes) -> None:
     """Append whole lines in one write and make them durable."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(
+        path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+    )
     try:
         before_bytes = os.fstat(descriptor).st_size
         if os.write(descriptor, data) != len(data):

@@ -62,11 +62,10 @@ def read_frame(
 ) -> pd.DataFrame:
     """Return rows of a dataset as a DataFrame with ``dt_s``, the measured seconds since the row before, as its last column.
 
-    Of a machine in parts there is a row a part and moment; ``partition`` takes those of one, and ``dt_s`` is since the part's row before.
-    Numbers are float64 (missing is NaN), labels are strings. Rows that have not the heading's cells
-    are left out, and ``faults`` takes a
-    sentence that names their lines: half a row stands where a logger was killed and another one
-    went on.
+    Of a machine in parts there is a row a part and moment; ``partition`` takes those of one, and
+    ``dt_s`` is since the part's row before. Numbers are float64 (missing is NaN), labels are
+    strings. Rows that have not the heading's cells are left out, and ``faults`` takes a sentence
+    that names their lines: half a row stands where a logger was killed and another one went on.
     """
     import pandas as pd
 
@@ -77,12 +76,16 @@ def read_frame(
         first = dataset.find(begin_s)
     previous_s = _instant_before(dataset, first)
     if "monotonic_s" not in dataset.columns:
-        msg = f"{dataset.path}: its heading names no monotonic_s; the file is damaged, or no dataset"
+        msg = (
+            f"{dataset.path}: its heading names no monotonic_s; the file is damaged, or no dataset"
+        )
         raise UnreadableRun(msg)
     data = _fitting_rows(dataset, first, dataset.read(begin_s, end_s), faults)
     labels = [name for name in LABELS if name in dataset.columns]
     try:
-        frame = _parse(data, {**dict.fromkeys(dataset.columns, "float64"), **dict.fromkeys(labels, "str")})
+        frame = _parse(
+            data, {**dict.fromkeys(dataset.columns, "float64"), **dict.fromkeys(labels, "str")}
+        )
     except ValueError:  # a damaged cell: slower, cell by cell
         frame = _parse(data, dict.fromkeys(dataset.columns, "str"))
         numbers = [name for name in frame.columns if name not in labels]
@@ -99,7 +102,9 @@ def read_frame(
     return frame
 
 
-def _fitting_rows(dataset: DatasetFile, offset: int, data: bytes, faults: list[str] | None) -> bytes:
+def _fitting_rows(
+    dataset: DatasetFile, offset: int, data: bytes, faults: list[str] | None
+) -> bytes:
     """Return the heading and those rows that have its cells; the lines of others are named."""
     lines, width = data.split(b"\n"), len(dataset.columns)
     wrong = [number for number, line in enumerate(lines) if line and count_cells(line) != width]
@@ -107,7 +112,10 @@ def _fitting_rows(dataset: DatasetFile, offset: int, data: bytes, faults: list[s
         return data
     if faults is not None:
         before = dataset.count_lines(offset)
-        named = ", ".join(f"line {before + number} has {count_cells(lines[number])} cells" for number in wrong[:_MOST_NAMED])
+        named = ", ".join(
+            f"line {before + number} has {count_cells(lines[number])} cells"
+            for number in wrong[:_MOST_NAMED]
+        )
         if len(wrong) > _MOST_NAMED:
             more = f" and {len(wrong) - _MOST_NAMED} more"
         else:
@@ -130,7 +138,11 @@ def open_parquet(folder: RunFolder) -> pq.ParquetFile:
         file = pq.ParquetFile(folder.parquet)
     except (OSError, pa.ArrowException) as error:
         raise damaged_parquet(folder, error) from None
-    version = (file.schema_arrow.metadata or {}).get(b"format", DATASET_VERSION.encode()).decode("utf-8", "replace")
+    version = (
+        (file.schema_arrow.metadata or {})
+        .get(b"format", DATASET_VERSION.encode())
+        .decode("utf-8", "replace")
+    )
     folder.refuse_newer(folder.parquet.name, version, DATASET_VERSION)
     if "monotonic_s" not in file.schema_arrow.names:
         msg = f"{folder.parquet}: has no column monotonic_s; the file is damaged, or no dataset"
@@ -140,10 +152,15 @@ def open_parquet(folder: RunFolder) -> pq.ParquetFile:
 
 def damaged_parquet(folder: RunFolder, error: Exception) -> UnreadableRun:
     """Return the error that says that the Parquet of a run cannot be read."""
-    return UnreadableRun(f"{folder.parquet}: cannot be read ({' '.join(str(error).split())}); expected the Parquet that a run leaves, copy it anew")
+    return UnreadableRun(
+        f"{folder.parquet}: cannot be read ({' '.join(str(error).split())}); expected the Parquet"
+        " that a run leaves, copy it anew"
+    )
 
 
-def _read_parquet_frame(folder: RunFolder, begin_s: float | None, end_s: float | None, partition: str) -> pd.DataFrame:
+def _read_parquet_frame(
+    folder: RunFolder, begin_s: float | None, end_s: float | None, partition: str
+) -> pd.DataFrame:
     """Return the rows that the Parquet holds of a time, as ``read_frame`` has those of the CSV.
 
     They are cleaned already.
@@ -153,14 +170,20 @@ def _read_parquet_frame(folder: RunFolder, begin_s: float | None, end_s: float |
     import pyarrow.parquet as pq
 
     open_parquet(folder).close()
-    bounds: list[tuple[str, str, Any]] = [("monotonic_s", sign, limit_s) for sign, limit_s in ((">=", begin_s), ("<=", end_s)) if limit_s is not None]
+    bounds: list[tuple[str, str, Any]] = [
+        ("monotonic_s", sign, limit_s)
+        for sign, limit_s in ((">=", begin_s), ("<=", end_s))
+        if limit_s is not None
+    ]
     if partition:
         bounds.append(("partition", "==", partition))
     try:
         table = pq.read_table(folder.parquet, filters=bounds or None)
     except (OSError, pa.ArrowException) as error:
         raise damaged_parquet(folder, error) from None
-    table = table.drop_columns([field.name for field in table.schema if pa.types.is_boolean(field.type)])  # cleaning's flags
+    table = table.drop_columns(
+        [field.name for field in table.schema if pa.types.is_boolean(field.type)]
+    )  # cleaning's flags
     if "time" in table.column_names:  # as the logger writes it
         texts = pc.strftime(table["time"].cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
         table = table.set_column(table.column_names.index("time"), "time", texts)
@@ -173,15 +196,23 @@ def _read_parquet_frame(folder: RunFolder, begin_s: float | None, end_s: float |
     return frame
 
 
-_OF_PARTS = ("memory_requested_bytes", "memory_delivered_bytes", "disk_requested_bytes_per_s", "disk_delivered_bytes_per_s")
+_OF_PARTS = (
+    "memory_requested_bytes",
+    "memory_delivered_bytes",
+    "disk_requested_bytes_per_s",
+    "disk_delivered_bytes_per_s",
+)
 
 
 def whole_machine(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a moment of a dataset of parts: CPU percents as the mean of the (equal) parts, load in bytes as their sum.
+    """Return one row a moment of a dataset of parts.
+
+    CPU percents as the mean of the (equal) parts, load in bytes as their sum.
 
     CPUs that are left over belong to no part and are not in it.
 
-    ``experiment`` and ``active_events`` hold those of all parts; every other column is the machine's in each row already.
+    ``experiment`` and ``active_events`` hold those of all parts; every other column is the
+    machine's in each row already.
     """
     if "partition" not in frame.columns or len(frame["partition"].unique()) < 2:
         return frame
@@ -189,13 +220,23 @@ def whole_machine(frame: pd.DataFrame) -> pd.DataFrame:
 
     moments = frame.groupby("monotonic_s", sort=False)
     whole = moments.first()
-    means = [name for name in frame.columns if name.startswith("cpu_") and name.endswith("_percent")] + ["harness_cpu_percent"]
+    means = [
+        name for name in frame.columns if name.startswith("cpu_") and name.endswith("_percent")
+    ] + ["harness_cpu_percent"]
     whole[means] = moments[means].mean()
     whole[list(_OF_PARTS)] = moments[list(_OF_PARTS)].sum(min_count=1)
     # As where several experiments run at once: event ids are told apart by their experiments.
-    events = [f"{name}/{ids.replace('+', f'+{name}/')}" if ids else "" for name, ids in zip(frame["experiment"], frame["active_events"], strict=True)]
-    for name, cells in (("experiment", frame["experiment"]), ("active_events", pd.Series(events, index=frame.index))):
-        whole[name] = cells.groupby(frame["monotonic_s"], sort=False).agg(lambda parts: "+".join(filter(None, parts)))
+    events = [
+        f"{name}/{ids.replace('+', f'+{name}/')}" if ids else ""
+        for name, ids in zip(frame["experiment"], frame["active_events"], strict=True)
+    ]
+    for name, cells in (
+        ("experiment", frame["experiment"]),
+        ("active_events", pd.Series(events, index=frame.index)),
+    ):
+        whole[name] = cells.groupby(frame["monotonic_s"], sort=False).agg(
+            lambda parts: "+".join(filter(None, parts))
+        )
     whole["partition"] = ""
     return whole.reset_index().reindex(columns=frame.columns)
 
@@ -235,4 +276,7 @@ def annotation_frame(rows: list[AnnotationRow]) -> pd.DataFrame:
     """Return annotation rows as a DataFrame with every column of ``annotations.csv``."""
     import pandas as pd
 
-    return pd.DataFrame([[getattr(row, name) for name in ANNOTATION_COLUMNS] for row in rows], columns=list(ANNOTATION_COLUMNS))
+    return pd.DataFrame(
+        [[getattr(row, name) for name in ANNOTATION_COLUMNS] for row in rows],
+        columns=list(ANNOTATION_COLUMNS),
+    )

@@ -1,7 +1,8 @@
 """Whether an event's load was what was requested, within a tolerance; and why that cannot be said.
 
-CPU and disk load are judged by the event's mean, memory by its plateau: what is filled is not held yet. The tolerance is the
-experiment's own, else the session's. Only the session's allows for the resolution of a stressor: nobody chose it for this event.
+CPU and disk load are judged by the event's mean, memory by its plateau: what is filled is not held
+yet. The tolerance is the experiment's own, else the session's. Only the session's allows for the
+resolution of a stressor: nobody chose it for this event.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ class Judgement:
 
 
 def tolerance_of(recording: Recording, session: str) -> tuple[float | None, bool]:
-    """Return the tolerance of a recording in percent, and whether it is the session's; None judges nothing."""
+    """Return the tolerance of a recording in percent, and whether it is the session's.
+
+    None judges nothing.
+    """
     own = recording.experiment.tolerance
     if own is not None:
         return percent_of(own), False
@@ -55,7 +59,10 @@ def tolerance_of(recording: Recording, session: str) -> tuple[float | None, bool
 
 
 def session_tolerance(state: dict[str, object]) -> str:
-    """Return the tolerance that the session of a ``run.json`` had; the default where it is older than the option."""
+    """Return the tolerance that the session of a ``run.json`` had.
+
+    The default where it is older than the option.
+    """
     settings = state.get("settings")
     if isinstance(settings, dict):
         text = settings.get("tolerance")
@@ -116,17 +123,24 @@ def _why_unjudged(event: Event, row: AnnotationRow) -> str:
     return ""
 
 
-def _missed(event: Event, requested: float | None, delivered: float | None, error_percent: float, limit: float) -> str:
+def _missed(
+    event: Event,
+    requested: float | None,
+    delivered: float | None,
+    error_percent: float,
+    limit: float,
+) -> str:
     return (
-        f"{event.id} delivered {delivered or 0.0:g} {event.unit} where {requested or 0.0:g} was asked for, "
-        f"an error of {error_percent:+.2f} % against a tolerance of {limit:g} %"
+        f"{event.id} delivered {delivered or 0.0:g} {event.unit} where {requested or 0.0:g} was"
+        f" asked for, an error of {error_percent:+.2f} % against a tolerance of {limit:g} %"
     )
 
 
 def _below_resolution(event: Event, row: AnnotationRow, error_percent: float, limit: float) -> str:
     """Return why an error is no more than a stressor's resolution; empty when it is more than that.
 
-    A CPU stressor works a slot of 24 ms ahead, a disk stressor moves whole blocks (buffered: what one fsync covers).
+    A CPU stressor works a slot of 24 ms ahead, a disk stressor moves whole blocks (buffered: what
+    one fsync covers).
     """
     seconds = max((row.actual_end_s or 0.0) - (row.actual_start_s or 0.0), 1e-9)
     if event.stressor == "cpu":
@@ -143,14 +157,19 @@ def _below_resolution(event: Event, row: AnnotationRow, error_percent: float, li
             share = f"{share_percent:.2g} % of"
         else:
             share = "more than"
-        unit = f"one step of {block_bytes / 1024:g} KiB is {share} the {asked_bytes:.4g} bytes asked for in all"
+        unit = (
+            f"one step of {block_bytes / 1024:g} KiB is {share} the {asked_bytes:.4g} bytes asked"
+            " for in all"
+        )
         advice = "raise the level (bytes per second) or the duration, or lower block_bytes"
     if abs(error_percent) > limit + share_percent:
         return ""
     return f"that is within its resolution: {unit}; {advice}"
 
 
-def _judge_memory(recording: Recording, event: Event, row: AnnotationRow, limit: float, *, is_session: bool) -> Judgement:
+def _judge_memory(
+    recording: Recording, event: Event, row: AnnotationRow, limit: float, *, is_session: bool
+) -> Judgement:
     try:
         measured = recording.fidelity(event.id)
     except Undecided as error:
@@ -189,11 +208,17 @@ def _judge_memory(recording: Recording, event: Event, row: AnnotationRow, limit:
     missed = _missed(event, requested, delivered, error_percent, limit)
     share_percent = 100.0 * _GRAIN_BYTES / max(measured.requested_mean, 1.0)
     if is_session and abs(error_percent) <= limit + share_percent:
-        reason = f"{missed}; that is within its resolution: one huge page of {_GRAIN_BYTES / 2**20:g} MiB is {share_percent:.2g} % of it; ask for more"
+        reason = (
+            f"{missed}; that is within its resolution: one huge page of {_GRAIN_BYTES / 2**20:g}"
+            f" MiB is {share_percent:.2g} % of it; ask for more"
+        )
         return Judgement(event.id, UNDECIDED, reason, error_percent, limit)
     waited_s = starved_s - filling_s
     if error_percent < 0 and waited_s >= _LEAST_EXPLAINED * -error_percent / 100.0 * judged_s:
-        reason = f"the machine had no room: the load waited {waited_s:.2f} s of {judged_s:.2f} s for memory to be filled"
+        reason = (
+            f"the machine had no room: the load waited {waited_s:.2f} s of {judged_s:.2f} s for"
+            " memory to be filled"
+        )
         return Judgement(event.id, UNDECIDED, f"{missed}; {reason}", error_percent, limit)
     return Judgement(event.id, MISSED, missed, error_percent, limit)
 
@@ -208,19 +233,23 @@ def _pace(measured: Fidelity) -> str:
 def _never_full(event: Event, measured: Fidelity) -> str:
     filling = measured.filling
     if filling is None or not filling.is_unfinished:
-        return f"{event.id} was filling memory {_pace(measured)}, and had no plateau to be judged by; make it longer, or ask for less"
+        return (
+            f"{event.id} was filling memory {_pace(measured)}, and had no plateau to be judged by;"
+            " make it longer, or ask for less"
+        )
     needed = ""
     if filling.needed_s < float("inf"):
         needed = f"what was missing would have taken about {filling.needed_s:.1f} s more; "
     return (
-        f"{event.id} was filling memory {_pace(measured)}, and had come to {filling.reached_bytes / 2**20:.0f} of "
-        f"{filling.wanted_bytes / 2**20:.0f} MiB when that level ended, so there is no plateau to be judged by; "
-        f"{needed}make it longer, or ask for less"
+        f"{event.id} was filling memory {_pace(measured)}, and had come to"
+        f" {filling.reached_bytes / 2**20:.0f} of {filling.wanted_bytes / 2**20:.0f} MiB when that"
+        f" level ended, so there is no plateau to be judged by; {needed}make it longer, or ask for"
+        " less"
     )
 
 
 def _filled_late(event: Event, measured: Fidelity) -> str:
     return (
-        f"{event.id} filled memory {_pace(measured)}, before its plateau; its delivered_mean is of the whole event, "
-        f"{measured.error_percent or 0.0:+.1f} % of what was asked for"
+        f"{event.id} filled memory {_pace(measured)}, before its plateau; its delivered_mean is of"
+        f" the whole event, {measured.error_percent or 0.0:+.1f} % of what was asked for"
     )

@@ -1,4 +1,7 @@
-"""What a run writes down of its experiments: a row of ``annotations.csv``, and an experiment as planned and begun."""
+"""What a run writes down of its experiments.
+
+A row of ``annotations.csv``, and an experiment as planned and begun.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from twin_harness.schedule.model import Experiment
 
 @dataclass
 class AnnotationRow:
-    """One row of ``annotations.csv``: what was planned of an event and what came of it. None is an empty cell."""
+    """One row of ``annotations.csv``: what was planned of an event and what came of it.
+
+    None is an empty cell.
+    """
 
     run: str
     experiment: str
@@ -43,7 +49,10 @@ class AnnotationRow:
     parameters: str = "{}"
 
     def to_cells(self) -> list[str]:
-        """Return the row as CSV cells: numbers to a microsecond or six digits, booleans in lower case."""
+        """Return the row as CSV cells.
+
+        Numbers to a microsecond or six digits, booleans in lower case.
+        """
         return [cell(getattr(self, field.name)) for field in fields(self)]
 
     @classmethod
@@ -68,7 +77,10 @@ ANNOTATION_COLUMNS = tuple(field.name for field in fields(AnnotationRow))
 
 
 def cell(value: object) -> str:
-    """Return a CSV cell: empty for None, six decimals at most, booleans in lower case; numpy's scalars like Python's own."""
+    """Return a CSV cell: empty for None, six decimals at most, booleans in lower case.
+
+    Numpy's scalars like Python's own.
+    """
     if hasattr(value, "item"):
         value = value.item()
     if value is None:
@@ -94,9 +106,12 @@ class PlannedExperiment:
 
     Attributes:
         experiment: the plan, under the name it has in this run.
-        begin_s, zero_s, end_s: start of the lead, zero of the events' clock, end of the tail; ``end_s`` is planned until known.
-        worker: who ran it. status: RUNNING until it ended. partition: the part of the machine that it ran in; empty for the whole.
-        foreign: the processes of others that used most CPU meanwhile (name, pid, CPU seconds); None until known.
+        begin_s, zero_s, end_s: start of the lead, zero of the events' clock, end of the tail;
+            ``end_s`` is planned until known.
+        worker: who ran it. status: RUNNING until it ended. partition: the part of the machine that
+            it ran in; empty for the whole.
+        foreign: the processes of others that used most CPU meanwhile (name, pid, CPU seconds); None
+            until known.
         settled: how the wait for an idle machine before the lead went; None when it did not wait.
     """
 

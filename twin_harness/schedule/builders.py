@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def _event(stressor: str, shape: object, start_s: float, duration_s: float, event_id: str | None, unit: str, options: dict[str, Any]) -> Event:
+def _event(
+    stressor: str,
+    shape: object,
+    start_s: float,
+    duration_s: float,
+    event_id: str | None,
+    unit: str,
+    options: dict[str, Any],
+) -> Event:
     if isinstance(shape, (int, float)) and not isinstance(shape, bool):
         try:
             shape = shapes.constant(float(shape))
@@ -23,7 +31,10 @@ def _event(stressor: str, shape: object, start_s: float, duration_s: float, even
             msg = f"{stressor}(): shape.level: {short(shape)} is beyond every number; lower it"
             raise InvalidInput(msg) from None
     if not isinstance(shape, tuple(shapes.SHAPES.values())):
-        msg = f"{stressor}(): expected a number or a shape such as ramp(0, 80) but got shape={short(shape)} (type={type(shape).__name__})"
+        msg = (
+            f"{stressor}(): expected a number or a shape such as ramp(0, 80) but got"
+            f" shape={short(shape)} (type={type(shape).__name__})"
+        )
         raise InvalidInput(msg)
     if isinstance(shape, shapes.Trace) and shape.file is not None and not shape.points:
         points = read_trace(Path(shape.file), f"{stressor}(): shape.file")
@@ -33,13 +44,30 @@ def _event(stressor: str, shape: object, start_s: float, duration_s: float, even
             time_scale=shape.time_scale,
             level_scale=shape.level_scale,
         )
-    data = {"id": event_id or "", "stressor": stressor, "start_s": start_s, "duration_s": duration_s, "shape": shape, "unit": unit, "options": options}
+    data = {
+        "id": event_id or "",
+        "stressor": stressor,
+        "start_s": start_s,
+        "duration_s": duration_s,
+        "shape": shape,
+        "unit": unit,
+        "options": options,
+    }
     event: Event = checked(Event, data, f"{stressor}()")
     return event
 
 
-def cpu(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, id: str | None = None, **options: Any) -> Event:  # noqa: A002 - the key's own name; options are checked by name
-    """Plan CPU load in percent of the machine; a number is a constant level. Options: see ``CpuOptions``.
+def cpu(
+    shape: shapes.Shape | float,
+    *,
+    start_s: float = 0,
+    duration_s: float,
+    id: str | None = None,
+    **options: Any,
+) -> Event:
+    """Plan CPU load in percent of the machine; a number is a constant level.
+
+    Options: see ``CpuOptions``.
 
     Raises:
         InvalidInput: a value is out of range, or an option unknown.
@@ -47,8 +75,18 @@ def cpu(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, i
     return _event("cpu", shape, start_s, duration_s, id, "percent", options)
 
 
-def memory(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, id: str | None = None, unit: str = "percent", **options: Any) -> Event:  # noqa: A002 - as for cpu
-    """Plan memory load in percent of the machine's limit, or in bytes with ``unit="bytes"``. Options: see ``MemoryOptions``.
+def memory(
+    shape: shapes.Shape | float,
+    *,
+    start_s: float = 0,
+    duration_s: float,
+    id: str | None = None,
+    unit: str = "percent",
+    **options: Any,
+) -> Event:
+    """Plan memory load in percent of the machine's limit, or in bytes with ``unit="bytes"``.
+
+    Options: see ``MemoryOptions``.
 
     Raises:
         InvalidInput: a value is out of range, or an option unknown.
@@ -56,8 +94,18 @@ def memory(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float
     return _event("memory", shape, start_s, duration_s, id, unit, options)
 
 
-def disk(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, id: str | None = None, unit: str = "bytes_per_s", **options: Any) -> Event:  # noqa: A002 - as for cpu
-    """Plan disk load in bytes per second, or in operations with ``unit="operations_per_s"``. Options: see ``DiskOptions``.
+def disk(
+    shape: shapes.Shape | float,
+    *,
+    start_s: float = 0,
+    duration_s: float,
+    id: str | None = None,
+    unit: str = "bytes_per_s",
+    **options: Any,
+) -> Event:
+    """Plan disk load in bytes per second, or in operations with ``unit="operations_per_s"``.
+
+    Options: see ``DiskOptions``.
 
     Raises:
         InvalidInput: a value is out of range, or an option unknown.
@@ -65,8 +113,18 @@ def disk(shape: shapes.Shape | float, *, start_s: float = 0, duration_s: float, 
     return _event("disk", shape, start_s, duration_s, id, unit, options)
 
 
-def command(argv: Sequence[str], *, start_s: float = 0, duration_s: float, id: str | None = None, cwd: str | None = None, env: Sequence[str] = ()) -> Event:  # noqa: A002 - as for cpu
-    """Plan a program as load, which runs from start to end and is stopped then; it is run only where commands are allowed.
+def command(
+    argv: Sequence[str],
+    *,
+    start_s: float = 0,
+    duration_s: float,
+    id: str | None = None,
+    cwd: str | None = None,
+    env: Sequence[str] = (),
+) -> Event:
+    """Plan a program as load, which runs from start to end and is stopped then.
+
+    It is run only where commands are allowed.
 
     Args:
         argv: the program and its arguments; no shell.
@@ -80,10 +138,23 @@ def command(argv: Sequence[str], *, start_s: float = 0, duration_s: float, id: s
         InvalidInput: a value is not of its kind.
     """
     if isinstance(argv, str):
-        msg = f"command(): expected argv as a list of words but got argv={argv!r} (type=str); write e.g. {argv.split()!r}"
+        msg = (
+            f"command(): expected argv as a list of words but got argv={argv!r} (type=str); write"
+            f" e.g. {argv.split()!r}"
+        )
         raise InvalidInput(msg)
-    options = {"argv": list(argv), **({"cwd": cwd} if cwd is not None else {}), **({"env": list(env)} if env else {})}
-    data = {"id": id or "", "stressor": "command", "start_s": start_s, "duration_s": duration_s, "options": options}
+    options = {
+        "argv": list(argv),
+        **({"cwd": cwd} if cwd is not None else {}),
+        **({"env": list(env)} if env else {}),
+    }
+    data = {
+        "id": id or "",
+        "stressor": "command",
+        "start_s": start_s,
+        "duration_s": duration_s,
+        "options": options,
+    }
     event: Event = checked(Event, data, "command()")
     return event
 
@@ -94,7 +165,7 @@ def custom(
     *,
     start_s: float = 0,
     duration_s: float,
-    id: str | None = None,  # noqa: A002 - as for cpu
+    id: str | None = None,
     unit: str = "",
     **options: Any,
 ) -> Event:
@@ -123,7 +194,10 @@ def plan(
     for index, event in enumerate(events):
         if not isinstance(event, Event):
             makers = "cpu(), memory(), disk(), command() or custom()"
-            msg = f"plan(): expected events made by {makers} but got events[{index}]={short(event)} (type={type(event).__name__})"
+            msg = (
+                f"plan(): expected events made by {makers} but got events[{index}]={short(event)}"
+                f" (type={type(event).__name__})"
+            )
             raise InvalidInput(msg)
     data = {
         "name": name or "experiment",

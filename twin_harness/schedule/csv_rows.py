@@ -44,7 +44,8 @@ def rows_of(text: str) -> Iterator[Row]:
     """Return the rows of a text, empty lines left out.
 
     Raises:
-        csv.Error: it is no CSV, or a quote is opened and never closed, which would make one cell of all that follows.
+        csv.Error: it is no CSV, or a quote is opened and never closed, which would make one cell of
+        all that follows.
     """
     allow_cells_of(len(text))
     reader = csv.reader(io.StringIO(text, newline=""))
@@ -54,7 +55,10 @@ def rows_of(text: str) -> Iterator[Row]:
         lines = []
     line = 1
     for cells in reader:
-        if reader.line_num > line and sum(part.count('"') for part in lines[line - 1 : reader.line_num]) % 2:
+        if (
+            reader.line_num > line
+            and sum(part.count('"') for part in lines[line - 1 : reader.line_num]) % 2
+        ):
             msg = f"line {line} opens a quote that is never closed"
             raise csv.Error(msg)
         if len(cells) > 1 or "".join(cells).strip():
@@ -75,7 +79,9 @@ def has_empty_ends(rows: list[Row], width: int) -> bool:
 
     One empty cell more, in all of them.
     """
-    return bool(rows) and all(len(row.cells) == width + 1 and not row.cells[-1].strip() for row in rows)
+    return bool(rows) and all(
+        len(row.cells) == width + 1 and not row.cells[-1].strip() for row in rows
+    )
 
 
 def misfit(rows: list[Row], width: int) -> str:

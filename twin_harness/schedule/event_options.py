@@ -19,24 +19,34 @@ Argument = Annotated[str, Strict(), Field(min_length=0, max_length=16_384, patte
 class CpuOptions(FrozenModel):
     """Options of CPU load.
 
-    ``cpus``: the CPUs to load (all allowed ones unless given; levels are percent of these). ``target``: ``own`` is the load's own CPU
-    time, ``system`` a total of the machine that everybody else's work counts towards. ``method``: ``integer`` counts in registers,
-    ``memory`` copies blocks larger than a CPU's share of the caches.
+    ``cpus``: the CPUs to load (all allowed ones unless given; levels are percent of these).
+    ``target``: ``own`` is the load's own CPU time, ``system`` a total of the machine that everybody
+    else's work counts towards. ``method``: ``integer`` counts in registers, ``memory`` copies
+    blocks larger than a CPU's share of the caches.
     """
 
-    cpus: Annotated[list[Annotated[int, Strict(), Field(ge=0, lt=4096)]], Field(min_length=1)] | None = None
+    cpus: (
+        Annotated[list[Annotated[int, Strict(), Field(ge=0, lt=4096)]], Field(min_length=1)] | None
+    ) = None
     target: Literal["own", "system"] = "own"
     method: Literal["integer", "memory"] = "integer"
 
     @model_validator(mode="after")
     def _fits(self) -> CpuOptions:
         if self.target == "system" and self.cpus is not None:
-            refuse("cpus", f"{self.cpus} with target 'system', which is a total of the whole machine; expected one of the two")
+            refuse(
+                "cpus",
+                f"{self.cpus} with target 'system', which is a total of the whole machine; expected"
+                " one of the two",
+            )
         return self
 
 
 class MemoryOptions(FrozenModel):
-    """Options of memory load: ``hold`` leaves filled pages alone, ``stir`` writes to each of them once a second."""
+    """Options of memory load.
+
+    ``hold`` leaves filled pages alone, ``stir`` writes to each of them once a second.
+    """
 
     pattern: Literal["hold", "stir"] = "hold"
 
@@ -46,26 +56,42 @@ class DiskOptions(FrozenModel):
 
     operation: Literal["write", "read", "mixed"] = "write"
     pattern: Literal["sequential", "random"] = "sequential"
-    block_bytes: Annotated[int, Strict(), Field(ge=4096, le=16 * 1024**2, multiple_of=4096)] = 262_144
+    block_bytes: Annotated[int, Strict(), Field(ge=4096, le=16 * 1024**2, multiple_of=4096)] = (
+        262_144
+    )
     direct: Annotated[bool, Strict()] = True
     fsync_every_bytes: Annotated[int, Strict(), Field(ge=4096, le=1024**3)] = 4 * 1024**2
-    file_bytes: Annotated[int, Strict(), Field(ge=1024**2, le=1024**4, multiple_of=4096)] = 128 * 1024**2
+    file_bytes: Annotated[int, Strict(), Field(ge=1024**2, le=1024**4, multiple_of=4096)] = (
+        128 * 1024**2
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> DiskOptions:
         if self.block_bytes > self.file_bytes:
             refuse("block_bytes", f"{self.block_bytes} is above file_bytes, {self.file_bytes}")
         if not self.direct and self.operation != "write":
-            refuse("direct", f"false with operation {self.operation!r} would read the page cache, not the disk; expected true")
+            refuse(
+                "direct",
+                f"false with operation {self.operation!r} would read the page cache, not the disk;"
+                " expected true",
+            )
         return self
 
 
 class CommandOptions(FrozenModel):
-    """Options of a command: its words, the folder it runs in (scratch unless given), and which of the caller's variables it gets."""
+    """Options of a command.
+
+    Its words, the folder it runs in (scratch unless given), and which of the caller's variables it
+    gets.
+    """
 
     argv: Annotated[list[Argument], Field(min_length=1, max_length=1_000)]
-    cwd: Annotated[str, Strict(), Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")] | None = None
-    env: list[Annotated[str, Strict(), Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]] = Field(default_factory=list, max_length=256)
+    cwd: (
+        Annotated[str, Strict(), Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")] | None
+    ) = None
+    env: list[Annotated[str, Strict(), Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]] = Field(
+        default_factory=list, max_length=256
+    )
 
     @model_validator(mode="after")
     def _names_a_program(self) -> CommandOptions:
@@ -81,7 +107,12 @@ class CustomOptions(FrozenModel):
     __pydantic_extra__: dict[str, JsonValue]
 
 
-OPTIONS: dict[str, type[FrozenModel]] = {"cpu": CpuOptions, "memory": MemoryOptions, "disk": DiskOptions, "command": CommandOptions}
+OPTIONS: dict[str, type[FrozenModel]] = {
+    "cpu": CpuOptions,
+    "memory": MemoryOptions,
+    "disk": DiskOptions,
+    "command": CommandOptions,
+}
 UNITS: dict[str, tuple[str, ...]] = {
     "cpu": ("percent",),
     "memory": ("percent", "bytes"),
@@ -92,8 +123,15 @@ UNITS: dict[str, tuple[str, ...]] = {
 
 @cache
 def custom_stressors() -> dict[str, str]:
-    """Return the stressors that installed projects bring, ``module:object`` by name; ours keep their names."""
-    return {entry.name: entry.value for entry in metadata.entry_points(group=GROUP) if entry.name not in OPTIONS}
+    """Return the stressors that installed projects bring, ``module:object`` by name.
+
+    Ours keep their names.
+    """
+    return {
+        entry.name: entry.value
+        for entry in metadata.entry_points(group=GROUP)
+        if entry.name not in OPTIONS
+    }
 
 
 def options_of(stressor: str) -> type[FrozenModel]:

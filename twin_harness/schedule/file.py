@@ -1,4 +1,7 @@
-"""Reading what a schedule consists of from files that nobody has checked yet: JSON with unique keys, and traces."""
+"""Reading what a schedule consists of from files that nobody has checked yet.
+
+JSON with unique keys, and traces.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,16 @@ def read_json(path: Path, expected: str = "a schedule.json") -> object:
     """
     try:
         if path.stat().st_size <= LARGEST_SCHEDULE_BYTES:
-            return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
-        fault = f"{path.stat().st_size} bytes is above the limit of {LARGEST_SCHEDULE_BYTES}; expected {expected}, split in several"
+            return json.loads(
+                path.read_text(encoding="utf-8"),
+                object_pairs_hook=_unique,
+                parse_constant=_no_constant,
+                parse_float=_finite,
+            )
+        fault = (
+            f"{path.stat().st_size} bytes is above the limit of {LARGEST_SCHEDULE_BYTES}; expected"
+            f" {expected}, split in several"
+        )
     except InvalidInput as error:
         fault = str(error)
     except OSError as error:
@@ -61,7 +72,10 @@ def read_json(path: Path, expected: str = "a schedule.json") -> object:
 
 
 def inline_traces(data: object, folder: Path, source: str) -> None:
-    """Replace the ``file`` of every trace by its points; the file must be a regular one within ``folder`` after resolving links."""
+    """Replace the ``file`` of every trace by its points.
+
+    The file must be a regular one within ``folder`` after resolving links.
+    """
     if isinstance(data, dict):
         experiments = data.get("experiments")
     else:
@@ -76,11 +90,18 @@ def inline_traces(data: object, folder: Path, source: str) -> None:
                 shape = event.get("shape")
             else:
                 shape = None
-            if isinstance(shape, dict) and shape.get("kind") == "trace" and isinstance(shape.get("file"), str):
+            if (
+                isinstance(shape, dict)
+                and shape.get("kind") == "trace"
+                and isinstance(shape.get("file"), str)
+            ):
                 where = f"{source}: experiments[{i}].events[{k}].shape.file"
                 path = _resolve(folder, shape["file"], where)
                 if not path.is_relative_to(folder):
-                    msg = f"{where}: {shape['file']!r} lies outside the schedule's own folder; copy it there"
+                    msg = (
+                        f"{where}: {shape['file']!r} lies outside the schedule's own folder; copy"
+                        " it there"
+                    )
                     raise InvalidInput(msg)
                 shape["points"] = read_trace(path, where)
                 _begins_within(shape, event, where)
@@ -97,7 +118,12 @@ def _begins_within(shape: dict[str, Any], event: dict[str, Any], where: str) -> 
         event.get("duration_s"),
         shape["points"],
     )
-    if len(points) > 1 and isinstance(scale, int | float) and isinstance(duration_s, int | float) and points[0][0] * scale >= duration_s:
+    if (
+        len(points) > 1
+        and isinstance(scale, int | float)
+        and isinstance(duration_s, int | float)
+        and points[0][0] * scale >= duration_s
+    ):
         msg = (
             f"{where}: the times of {shape['file']!r} begin at {points[0][0]:.12g}, after the end "
             "of the event, so its first level would hold throughout; "
@@ -121,11 +147,17 @@ def read_trace(path: Path, where: str) -> list[list[float]]:
             msg = f"{where}: {path.name!r} is no regular file; expected CSV lines of seconds,level"
             raise InvalidInput(msg)
         if path.stat().st_size > LARGEST_TRACE_BYTES:
-            msg = f"{where}: {path.name!r} has {path.stat().st_size} bytes; expected at most {LARGEST_TRACE_BYTES}"
+            msg = (
+                f"{where}: {path.name!r} has {path.stat().st_size} bytes; expected at most"
+                f" {LARGEST_TRACE_BYTES}"
+            )
             raise InvalidInput(msg)
         text = decoded(path.read_bytes())
     except OSError as error:
-        msg = f"{where}: {path.name!r} cannot be read ({error.strerror}); expected CSV lines of seconds,level"
+        msg = (
+            f"{where}: {path.name!r} cannot be read ({error.strerror}); expected CSV lines of"
+            " seconds,level"
+        )
         raise InvalidInput(msg) from None
     return _points(text, path.name, where)
 
@@ -155,14 +187,20 @@ def _points(text: str, name: str, where: str) -> list[list[float]]:
     for row in rows:
         point = _point(row.cells)
         if point is None:
-            msg = f"{where}: line {row.line} of {name!r} is {','.join(row.cells)[:40]!r}; expected seconds,level"
+            msg = (
+                f"{where}: line {row.line} of {name!r} is {','.join(row.cells)[:40]!r}; expected"
+                " seconds,level"
+            )
             raise InvalidInput(msg)
         if len(row.cells) != ends:
             if has_heading:
                 expected = f"{width} as in its heading"
             else:
                 expected = "2, seconds,level"
-            msg = f"{where}: line {row.line} of {name!r} has {len(row.cells)} cells; expected {expected}, and a point in decimals"
+            msg = (
+                f"{where}: line {row.line} of {name!r} has {len(row.cells)} cells; expected"
+                f" {expected}, and a point in decimals"
+            )
             raise InvalidInput(msg)
         points.append(point)
     return points

@@ -1,8 +1,8 @@
 """Event, Experiment and Schedule: the plan, checked against itself.
 
-pydantic models around the shapes. Files are untrusted: unknown and duplicate keys are refused by name, every number is finite and
-bounded, and a trace file must lie in the schedule's own folder. Whether a machine can carry a plan is ``control/preflight.py``'s
-question.
+pydantic models around the shapes. Files are untrusted: unknown and duplicate keys are refused by
+name, every number is finite and bounded, and a trace file must lie in the schedule's own folder.
+Whether a machine can carry a plan is ``control/preflight.py``'s question.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Strict, ValidationError, model_validator
 
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule.event_options import UNITS, is_stressor, known_stressors, options_of, resolved
+from twin_harness.schedule.event_options import (
+    UNITS,
+    is_stressor,
+    known_stressors,
+    options_of,
+    resolved,
+)
 from twin_harness.schedule.file import inline_traces, read_json
 from twin_harness.schedule.refusal import checked, describe, refuse
 from twin_harness.schedule.shape_models import FrozenModel, ShapeField, witnesses
@@ -37,10 +43,13 @@ NotNegative = Annotated[float, Strict(), Field(ge=0, le=LONGEST_EVENT_S, allow_i
 
 
 class Event(FrozenModel):
-    """One load on one resource: a shape of level over ``duration_s`` seconds, from ``start_s`` on the events' clock.
+    """One load on one resource.
 
-    Levels are in ``unit``: percent of the machine for cpu, percent or bytes for memory, bytes_per_s or operations_per_s for disk, its
-    own for a stressor that a project brings. A command has no shape: it runs, and is stopped at the end.
+    A shape of level over ``duration_s`` seconds, from ``start_s`` on the events' clock.
+
+    Levels are in ``unit``: percent of the machine for cpu, percent or bytes for memory, bytes_per_s
+    or operations_per_s for disk, its own for a stressor that a project brings. A command has no
+    shape: it runs, and is stopped at the end.
     """
 
     id: str = ""
@@ -63,15 +72,26 @@ class Event(FrozenModel):
     @model_validator(mode="after")
     def _is_consistent(self) -> Event:
         if not is_stressor(self.stressor):
-            refuse("stressor", f"{self.stressor!r} is unknown; expected one of {', '.join(known_stressors())}")
+            refuse(
+                "stressor",
+                f"{self.stressor!r} is unknown; expected one of {', '.join(known_stressors())}",
+            )
         if self.id and (not NAME_PATTERN.fullmatch(self.id) or "/" in self.id):
-            refuse("id", f"{self.id!r} is no name; expected letters, digits and _.,:#[]- and no slash, at most 120 characters")
+            refuse(
+                "id",
+                f"{self.id!r} is no name; expected letters, digits and _.,:#[]- and no slash, at"
+                " most 120 characters",
+            )
         if self.duration_s < SHORTEST_EVENT_S:
             refuse("duration_s", f"{self.duration_s:g} is below a microsecond; expected seconds")
         self._check_unit()
         self._check_options()
         if isinstance(self.shape, shapes.Trace) and not self.shape.points:
-            refuse("shape.file", f"{self.shape.file!r} has not been read; read the schedule from its file, or give points")
+            refuse(
+                "shape.file",
+                f"{self.shape.file!r} has not been read; read the schedule from its file, or give"
+                " points",
+            )
         self._check_levels()
         return self
 
@@ -82,7 +102,11 @@ class Event(FrozenModel):
         if not self.unit:
             object.__setattr__(self, "unit", allowed[0])
         if self.unit not in allowed:
-            refuse("unit", f"{self.unit!r} does not fit {self.stressor}; expected {' or '.join(map(repr, allowed))}")
+            refuse(
+                "unit",
+                f"{self.unit!r} does not fit {self.stressor}; expected"
+                f" {' or '.join(map(repr, allowed))}",
+            )
 
     def _check_options(self) -> None:
         try:
@@ -108,7 +132,10 @@ class Event(FrozenModel):
         return self.start_s + self.duration_s
 
     def level(self, t_s: float) -> float:
-        """Return the planned level, in ``unit``, ``t_s`` seconds after the event's start; 0 outside it."""
+        """Return the planned level, in ``unit``, ``t_s`` seconds after the event's start.
+
+        0 outside it.
+        """
         if 0 <= t_s < self.duration_s:
             return self.shape.level(t_s, self.duration_s)
         return 0.0
@@ -143,16 +170,19 @@ class Event(FrozenModel):
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as it stands in ``schedule.json``."""
         data = self.model_dump(mode="json", by_alias=True)
-        unused = [key for key in ("options",) if not data[key]] + (["shape", "unit"] if self.stressor == "command" else [])
+        unused = [key for key in ("options",) if not data[key]] + (
+            ["shape", "unit"] if self.stressor == "command" else []
+        )
         return {key: value for key, value in data.items() if key not in unused}
 
 
 class Experiment(FrozenModel):
     """A named set of events with quiet time around them.
 
-    ``lead_s`` and ``tail_s`` are recorded before and after; ``settle_s`` is the longest wait before the lead for the machine to fall
-    idle; ``tolerance`` (``"5%"``) fails the experiment when any event's mean delivered load is further from the plan. None is held
-    against the session's tolerance, ``"none"`` against nothing.
+    ``lead_s`` and ``tail_s`` are recorded before and after; ``settle_s`` is the longest wait before
+    the lead for the machine to fall idle; ``tolerance`` (``"5%"``) fails the experiment when any
+    event's mean delivered load is further from the plan. None is held against the session's
+    tolerance, ``"none"`` against nothing.
     """
 
     name: str = "experiment"
@@ -166,11 +196,20 @@ class Experiment(FrozenModel):
     @model_validator(mode="after")
     def _is_consistent(self) -> Experiment:
         if not NAME_PATTERN.fullmatch(self.name):
-            refuse("name", f"{self.name!r} is no name; expected letters, digits, blanks and _.,:/#[]-, at most 120 characters")
-        if self.tolerance not in (None, NO_TOLERANCE) and not _PERCENT.fullmatch(self.tolerance or ""):
+            refuse(
+                "name",
+                f"{self.name!r} is no name; expected letters, digits, blanks and _.,:/#[]-, at most"
+                " 120 characters",
+            )
+        if self.tolerance not in (None, NO_TOLERANCE) and not _PERCENT.fullmatch(
+            self.tolerance or ""
+        ):
             refuse("tolerance", f"{self.tolerance!r} is no percent; expected e.g. '5%', or 'none'")
         if not self.events and self.lead_s + self.tail_s <= 0:
-            refuse("events", "is empty and so are lead_s and tail_s; expected an event, or quiet time to record")
+            refuse(
+                "events",
+                "is empty and so are lead_s and tail_s; expected an event, or quiet time to record",
+            )
         object.__setattr__(self, "events", _with_ids(self.events))
         return self
 
@@ -200,7 +239,10 @@ class Experiment(FrozenModel):
         for event in self.events:
             if event.id == event_id:
                 return event
-        msg = f"event {event_id!r} is not in experiment {self.name!r}; expected one of {', '.join(e.id for e in self.events) or 'none'}"
+        msg = (
+            f"event {event_id!r} is not in experiment {self.name!r}; expected one of"
+            f" {', '.join(e.id for e in self.events) or 'none'}"
+        )
         raise InvalidInput(msg)
 
     def to_json(self) -> dict[str, Any]:
@@ -209,16 +251,29 @@ class Experiment(FrozenModel):
         return {**data, "events": [event.to_json() for event in self.events]}
 
     def hash(self) -> str:
-        """Return the SHA-256 of the canonical JSON without the name, traces inlined: equal plans have equal hashes."""
+        """Return the SHA-256 of the canonical JSON without the name, traces inlined.
+
+        Equal plans have equal hashes.
+        """
         data = self.to_json()
         del data["name"]
         if data["tolerance"] == NO_TOLERANCE:
-            data["tolerance"] = None  # the load is the same, and nothing that was recorded before it could be said is orphaned
+            data["tolerance"] = (
+                # the load is the same, and nothing that was recorded before it could be said is
+                # orphaned
+                None
+            )
         for event, plain in zip(self.events, data["events"], strict=True):
-            plain["options"] = options_of(event.stressor).model_validate(event.options).model_dump(exclude_defaults=True)
+            plain["options"] = (
+                options_of(event.stressor)
+                .model_validate(event.options)
+                .model_dump(exclude_defaults=True)
+            )
             if not plain["options"]:
                 del plain["options"]
-        return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+        ).hexdigest()
 
 
 def _with_ids(events: tuple[Event, ...]) -> tuple[Event, ...]:
@@ -233,7 +288,10 @@ def _with_ids(events: tuple[Event, ...]) -> tuple[Event, ...]:
                 count += 1
             taken.add(event_id)
         if event_id in seen:
-            refuse(f"events[{index}].id", f"{event_id!r} stands twice; expected ids unique within an experiment")
+            refuse(
+                f"events[{index}].id",
+                f"{event_id!r} stands twice; expected ids unique within an experiment",
+            )
         seen.add(event_id)
         named.append(event.model_copy(update={"id": event_id}))
     return tuple(named)
@@ -250,7 +308,11 @@ class Schedule(FrozenModel):
     @model_validator(mode="after")
     def _has_plain_generator(self) -> Schedule:
         if _depth(self.generator) > _DEEPEST_GENERATOR:
-            refuse("generator", f"is nested more than {_DEEPEST_GENERATOR} deep; expected names, numbers and short lists")
+            refuse(
+                "generator",
+                f"is nested more than {_DEEPEST_GENERATOR} deep; expected names, numbers and short"
+                " lists",
+            )
         return self
 
     @classmethod
@@ -259,14 +321,19 @@ class Schedule(FrozenModel):
         return checked(cls, {"experiments": experiments}, "Schedule.of()")
 
     @classmethod
-    def from_json(cls, data: object, *, folder: Path | None = None, source: str = "schedule") -> Schedule:
+    def from_json(
+        cls, data: object, *, folder: Path | None = None, source: str = "schedule"
+    ) -> Schedule:
         """Check plain data; trace files are read from within ``folder``.
 
         Raises:
             InvalidInput: one sentence that names the path within the data and the value.
         """
         if isinstance(data, dict) and str(data.get("format", FORMAT)) != FORMAT:
-            msg = f"{source}: format: {data['format']!r} is not one this version reads; expected {FORMAT!r}, or upgrade twin-harness"
+            msg = (
+                f"{source}: format: {data['format']!r} is not one this version reads; expected"
+                f" {FORMAT!r}, or upgrade twin-harness"
+            )
             raise InvalidInput(msg)
         if folder is not None:
             inline_traces(data, folder, source)
@@ -277,7 +344,8 @@ class Schedule(FrozenModel):
         """Read and check a schedule file.
 
         Raises:
-            InvalidInput: the file is missing, too large, no JSON, or no schedule; one sentence that names path and value.
+            InvalidInput: the file is missing, too large, no JSON, or no schedule; one sentence that
+                names path and value.
         """
         path = newest.follow(path)
         return cls.from_json(read_json(path), folder=path.resolve().parent, source=str(path))
@@ -296,4 +364,7 @@ def _depth(value: object, deep: int = 0) -> int:
     """Return how deep plain data is nested, looking no further than needed to refuse it."""
     if deep > _DEEPEST_GENERATOR or not isinstance(value, (dict, list)):
         return deep
-    return max((_depth(part, deep + 1) for part in (value.values() if isinstance(value, dict) else value)), default=deep)
+    return max(
+        (_depth(part, deep + 1) for part in (value.values() if isinstance(value, dict) else value)),
+        default=deep,
+    )

@@ -67,7 +67,9 @@ class Lines:
             self.last[:count].copy(),
         )
         if at_s[-1] > at_s[-2]:
-            last[-1] = first[-1] + (last[-1] - first[-1]) * (end_s - at_s[-2]) / (at_s[-1] - at_s[-2])
+            last[-1] = first[-1] + (last[-1] - first[-1]) * (end_s - at_s[-2]) / (
+                at_s[-1] - at_s[-2]
+            )
         at_s[-1] = end_s
         return Lines(at_s, first, last)
 
@@ -166,7 +168,9 @@ def _square(shape: Square, duration_s: float) -> Lines:
     if shape.duty in (0.0, 1.0):
         return _hold(shape.high if shape.duty else shape.low, duration_s)
     starts_s = shape.period_s * np.arange(np.floor(duration_s / shape.period_s) + 1.0)
-    return _alternating(starts_s, shape.high, starts_s + shape.duty * shape.period_s, shape.low).until(duration_s)
+    return _alternating(
+        starts_s, shape.high, starts_s + shape.duty * shape.period_s, shape.low
+    ).until(duration_s)
 
 
 def _spikes(shape: Spikes, duration_s: float) -> Lines:
@@ -184,11 +188,15 @@ def _sine(shape: Sine, duration_s: float) -> Lines:
 
     As its highest where they would be too many.
     """
-    count = max(_PER_PERIOD, int(np.ceil(min(_PER_PERIOD * duration_s / shape.period_s, MOST_LINES + 1.0))))
+    count = max(
+        _PER_PERIOD, int(np.ceil(min(_PER_PERIOD * duration_s / shape.period_s, MOST_LINES + 1.0)))
+    )
     if count > MOST_LINES:
         return _hold(shape.extremes(duration_s)[1], duration_s)
     at_s = np.linspace(0.0, duration_s, 1 + count)
-    levels = shape.mean + shape.amplitude * np.sin(2 * np.pi * (at_s / shape.period_s + shape.phase))
+    levels = shape.mean + shape.amplitude * np.sin(
+        2 * np.pi * (at_s / shape.period_s + shape.phase)
+    )
     return Lines(at_s, levels[:-1], levels[1:])
 
 
@@ -240,10 +248,15 @@ def highest_within(event: Event, edges_s: Array) -> Array:
     """
     lines = lines_of(event.shape, event.duration_s).placed(event.start_s, event.end_s, 1.0)
     # Lines that begin or end between two edges, and what the lines are at the edges themselves.
-    inside_s = np.unique(np.concatenate([lines.at_s, edges_s[(edges_s > event.start_s) & (edges_s < event.end_s)]]))
+    inside_s = np.unique(
+        np.concatenate([lines.at_s, edges_s[(edges_s > event.start_s) & (edges_s < event.end_s)]])
+    )
     line = np.searchsorted(lines.at_s, inside_s[:-1], side="right") - 1
     slope = ((lines.last - lines.first) / np.diff(lines.at_s))[line]
-    ends = [lines.first[line] + slope * (instants_s - lines.at_s[line]) for instants_s in (inside_s[:-1], inside_s[1:])]
+    ends = [
+        lines.first[line] + slope * (instants_s - lines.at_s[line])
+        for instants_s in (inside_s[:-1], inside_s[1:])
+    ]
     slot = np.searchsorted(edges_s, inside_s[:-1], side="right") - 1
     found = np.zeros(len(edges_s) - 1)
     is_seen = (slot >= 0) & (slot < len(found))
@@ -315,7 +328,9 @@ def _highest_sum(lines: list[Lines], waves: list[Wave]) -> tuple[float, float]:
     return float(last[best_last]), float(edges_s[best_last + 1])
 
 
-def _highest_with_waves(begin_s: Array, end_s: Array, first: Array, last: Array, waves: list[Wave]) -> tuple[float, float]:
+def _highest_with_waves(
+    begin_s: Array, end_s: Array, first: Array, last: Array, waves: list[Wave]
+) -> tuple[float, float]:
     """Return the highest of lines and waves.
 
     Pieces whose bound is above the best known value are halved until none is left.

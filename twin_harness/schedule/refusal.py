@@ -1,4 +1,7 @@
-"""How the faults that pydantic finds become one sentence: the path within the data, the value, what was expected."""
+"""How the faults that pydantic finds become one sentence.
+
+The path within the data, the value, what was expected.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def refuse(path: str, message: str) -> NoReturn:
-    """Refuse a value from within a pydantic validator; ``path`` is relative to the model that is checked."""
+    """Refuse a value from within a pydantic validator.
+
+    ``path`` is relative to the model that is checked.
+    """
     raise PydanticCustomError("twin", "{message}", {"path": path, "message": message})
 
 
@@ -69,9 +75,14 @@ def describe(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
     messages = {
         "missing": "is missing; add it",
         "extra_forbidden": f"is no known key; expected one of {known}",
-        **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), f"{short(value)} is no object; expected keys and values"),
+        **dict.fromkeys(
+            ("model_type", "model_attributes_type", "dict_type"),
+            f"{short(value)} is no object; expected keys and values",
+        ),
     }
-    return path, messages.get(fault["type"], f"{short(value)} is not valid: {fault['msg'][0].lower()}{fault['msg'][1:]}")
+    return path, messages.get(
+        fault["type"], f"{short(value)} is not valid: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+    )
 
 
 def _path(location: tuple[int | str, ...]) -> str:
@@ -79,7 +90,11 @@ def _path(location: tuple[int | str, ...]) -> str:
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif not (before == "shape" and part in shapes.SHAPES and (path == ".shape" or path.endswith("].shape"))):
+        elif not (
+            before == "shape"
+            and part in shapes.SHAPES
+            and (path == ".shape" or path.endswith("].shape"))
+        ):
             # The tag of a union stands in the location, not in the file.
             path += f".{part if part.isprintable() else ascii(part)}"
         if before != "shape":
@@ -91,7 +106,14 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Return the keys of the object that a location lies in."""
-    kind = next((after for before, after in pairwise(location) if before == "shape" and after in shapes.SHAPES), None)
+    kind = next(
+        (
+            after
+            for before, after in pairwise(location)
+            if before == "shape" and after in shapes.SHAPES
+        ),
+        None,
+    )
     if kind is not None:
         return ["kind", *shapes.parameter_names(str(kind))]
     owner = model

@@ -1,10 +1,22 @@
-"""The shapes as they stand in a file: checked by pydantic, turned into the dataclasses of ``shapes``."""
+"""The shapes as they stand in a file.
+
+Checked by pydantic, turned into the dataclasses of ``shapes``.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    model_validator,
+)
 
 from twin_harness.schedule.refusal import refuse
 from twin_harness.shapes import shape as shapes
@@ -64,7 +76,11 @@ class _Spikes(FrozenModel):
     @model_validator(mode="after")
     def _fits(self) -> _Spikes:
         if self.width_s > 60.0 / self.rate_per_minute:
-            refuse("width_s", f"{self.width_s:g} s is longer than the {60.0 / self.rate_per_minute:g} s between two spikes")
+            refuse(
+                "width_s",
+                f"{self.width_s:g} s is longer than the {60.0 / self.rate_per_minute:g} s between"
+                " two spikes",
+            )
         return self
 
 
@@ -76,7 +92,9 @@ class _Leak(FrozenModel):
 
 class _Trace(FrozenModel):
     kind: Literal["trace"]
-    points: Annotated[list[tuple[Number, Number]], Field(max_length=1_000_000)] = Field(default_factory=list)
+    points: Annotated[list[tuple[Number, Number]], Field(max_length=1_000_000)] = Field(
+        default_factory=list
+    )
     file: str | None = None
     interpolation: Literal["linear", "previous"] = "linear"
     time_scale: Positive = 1.0
@@ -87,10 +105,17 @@ class _Trace(FrozenModel):
         if not self.points and self.file is None:
             refuse("points", "expected at least one (time, level) point, or a file")
         if self.points and self.points[0][0] < 0:
-            refuse("points[0]", f"time {self.points[0][0]:g} s is before the start of the event; times begin at 0")
+            refuse(
+                "points[0]",
+                f"time {self.points[0][0]:g} s is before the start of the event; times begin at 0",
+            )
         for index in range(1, len(self.points)):
             if self.points[index][0] <= self.points[index - 1][0]:
-                refuse(f"points[{index}]", f"time {self.points[index][0]:g} s does not come after {self.points[index - 1][0]:g} s")
+                refuse(
+                    f"points[{index}]",
+                    f"time {self.points[index][0]:g} s does not come after"
+                    f" {self.points[index - 1][0]:g} s",
+                )
         return self
 
 
@@ -120,13 +145,20 @@ else:
 
 def witnesses(shape: shapes.Shape, duration_s: float) -> list[tuple[str, float]]:
     """Return the levels that bound a shape, each with the parameter to blame."""
-    direct = {"constant": {"level": "level_"}, "ramp": {"from": "from_", "to": "to"}, "square": {"low": "low", "high": "high"}}
+    direct = {
+        "constant": {"level": "level_"},
+        "ramp": {"from": "from_", "to": "to"},
+        "square": {"low": "low", "high": "high"},
+    }
     if shape.kind in direct:
         return [(path, getattr(shape, field)) for path, field in direct[shape.kind].items()]
     if isinstance(shape, shapes.Steps):
         return [(f"levels[{index}]", level) for index, level in enumerate(shape.levels)]
     if isinstance(shape, shapes.Trace):
-        return [(f"points[{index}]", level * shape.level_scale) for index, (_, level) in enumerate(shape.points)]
+        return [
+            (f"points[{index}]", level * shape.level_scale)
+            for index, (_, level) in enumerate(shape.points)
+        ]
     first = {"sine": "mean", "spikes": "base", "leak": "start"}[shape.kind]
     second = {"sine": "amplitude", "spikes": "height", "leak": "rate_per_s"}[shape.kind]
     low, high = shape.extremes(duration_s)

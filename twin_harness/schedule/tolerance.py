@@ -29,5 +29,7 @@ def parse_tolerance(text: str) -> str:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%?", cleaned, re.ASCII)
     if match and float(match.group(1)) <= 100:
         return f"{match.group(1)}%"
-    msg = f"--twin-tolerance: expected a percent up to 100, or none, but got {text!r}; write e.g. 5%"
+    msg = (
+        f"--twin-tolerance: expected a percent up to 100, or none, but got {text!r}; write e.g. 5%"
+    )
     raise InvalidInput(msg)

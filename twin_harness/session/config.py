@@ -1,6 +1,9 @@
-"""The settings of a session: one table of options, the frozen configuration made of it, and the guard's limits.
+"""The settings of a session.
 
-Plain data. One row of ``OPTIONS`` makes the pytest option, the ini key, the field's default and the documentation.
+One table of options, the frozen configuration made of it, and the guard's limits.
+
+Plain data. One row of ``OPTIONS`` makes the pytest option, the ini key, the field's default and the
+documentation.
 """
 
 from __future__ import annotations
@@ -44,49 +47,174 @@ class Option:
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("on", "choice", "server", None, "where experiments run: on this server, on its fitted twin, or both", choices=("server", "twin", "both")),
-    Option("model", "str", "", "FILE", "the twin's model, as twin fit has made it; needed by --twin-on=twin and both"),
-    Option("interval", "float", 0.1, "SECONDS", "seconds between two samples of the logger", minimum=0.01, maximum=3600),
-    Option("source", "choice", "auto", None, "where samples come from: auto takes /proc on Linux", choices=("auto", "procfs", "psutil")),
-    Option("data-dir", "str", "data", "DIR", "where run folders go, under the rootdir unless absolute"),
-    Option("report-dir", "str", "reports", "DIR", "where reports go, under the rootdir unless absolute"),
-    Option("scratch-dir", "str", "", "DIR", "where disk load puts its files; default: scratch/ in the run folder"),
-    Option("probe-disk", "flag", False, None, "have the probe write and fsync 4 KiB in the scratch folder five times a second"),
-    Option("probe-service", "url", "", "URL", "have the probe ask this service for a page ten times a second (http or https)"),
+    Option(
+        "on",
+        "choice",
+        "server",
+        None,
+        "where experiments run: on this server, on its fitted twin, or both",
+        choices=("server", "twin", "both"),
+    ),
+    Option(
+        "model",
+        "str",
+        "",
+        "FILE",
+        "the twin's model, as twin fit has made it; needed by --twin-on=twin and both",
+    ),
+    Option(
+        "interval",
+        "float",
+        0.1,
+        "SECONDS",
+        "seconds between two samples of the logger",
+        minimum=0.01,
+        maximum=3600,
+    ),
+    Option(
+        "source",
+        "choice",
+        "auto",
+        None,
+        "where samples come from: auto takes /proc on Linux",
+        choices=("auto", "procfs", "psutil"),
+    ),
+    Option(
+        "data-dir", "str", "data", "DIR", "where run folders go, under the rootdir unless absolute"
+    ),
+    Option(
+        "report-dir", "str", "reports", "DIR", "where reports go, under the rootdir unless absolute"
+    ),
+    Option(
+        "scratch-dir",
+        "str",
+        "",
+        "DIR",
+        "where disk load puts its files; default: scratch/ in the run folder",
+    ),
+    Option(
+        "probe-disk",
+        "flag",
+        False,
+        None,
+        "have the probe write and fsync 4 KiB in the scratch folder five times a second",
+    ),
+    Option(
+        "probe-service",
+        "url",
+        "",
+        "URL",
+        "have the probe ask this service for a page ten times a second (http or https)",
+    ),
     Option("schedule", "str", "", "FILE", "replay the experiments of a schedule.json as tests"),
-    Option("seed", "seed", 0, "N", "seed of random schedules: a number, or 'random' to draw and print one"),
-    Option("random", "int", None, "N", "overrides the n of every random_schedules(n) marker", minimum=1, maximum=1000),
-    Option("campaign", "choice", None, None, "collect the training campaign of that size: load from which a twin is fitted", choices=("10m", "1h", "4h")),
+    Option(
+        "seed",
+        "seed",
+        0,
+        "N",
+        "seed of random schedules: a number, or 'random' to draw and print one",
+    ),
+    Option(
+        "random",
+        "int",
+        None,
+        "N",
+        "overrides the n of every random_schedules(n) marker",
+        minimum=1,
+        maximum=1000,
+    ),
+    Option(
+        "campaign",
+        "choice",
+        None,
+        None,
+        "collect the training campaign of that size: load from which a twin is fitted",
+        choices=("10m", "1h", "4h"),
+    ),
     Option("repeat", "int", 1, "N", "run each experiment N times", minimum=1, maximum=1000),
-    Option("partition", "flag", False, None, "with -n N: cut the machine into N equal parts, and run N experiments at once, each in its own"),
+    Option(
+        "partition",
+        "flag",
+        False,
+        None,
+        "with -n N: cut the machine into N equal parts, and run N experiments at once, each in"
+        " its own",
+    ),
     Option(
         "guard",
         "guard",
         "memory_available=10%,disk_free=1GiB",
         "LIMITS",
-        "limits that stop all load when crossed: memory_available, disk_free, temperature (critical less 5 °C unless set), pressure_memory, swap; or 'off'",
+        "limits that stop all load when crossed: memory_available, disk_free, temperature (critical"
+        " less 5 °C unless set), pressure_memory, swap; or 'off'",
     ),
-    Option("gate", "str", "", "FILE", "judge this session against a baseline that --twin-gate-save has collected"),
-    Option("gate-save", "str", "", "FILE", "add what this session's gated tests measured to a baseline"),
-    Option("gate-pairs", "int", None, "N", "with two variants: how many pairs of runs each gated test makes (default: 12)", minimum=1, maximum=64),
-    Option("gate-resume", "str", "", "DIR", "with two variants: go on from the pairs that a run folder holds"),
-    Option("variant", "variant", (), "NAME:KEY=VALUE,…", "given twice, base first: each gated test runs in pairs, once under each environment"),
+    Option(
+        "gate",
+        "str",
+        "",
+        "FILE",
+        "judge this session against a baseline that --twin-gate-save has collected",
+    ),
+    Option(
+        "gate-save", "str", "", "FILE", "add what this session's gated tests measured to a baseline"
+    ),
+    Option(
+        "gate-pairs",
+        "int",
+        None,
+        "N",
+        "with two variants: how many pairs of runs each gated test makes (default: 12)",
+        minimum=1,
+        maximum=64,
+    ),
+    Option(
+        "gate-resume",
+        "str",
+        "",
+        "DIR",
+        "with two variants: go on from the pairs that a run folder holds",
+    ),
+    Option(
+        "variant",
+        "variant",
+        (),
+        "NAME:KEY=VALUE,…",
+        "given twice, base first: each gated test runs in pairs, once under each environment",
+    ),
     Option(
         "tolerance",
         "tolerance",
         DEFAULT_TOLERANCE,
         "PERCENT",
-        "how far the load delivered may be from the load requested, unless an experiment has a tolerance of its own: a percent, or none",
+        "how far the load delivered may be from the load requested, unless an experiment has a"
+        " tolerance of its own: a percent, or none",
     ),
-    Option("undecided", "choice", "ignore", None, "what an UNDECIDED test does to the session", choices=("ignore", "fail")),
-    Option("allow-commands", "flag", False, None, "let schedules and markers run programs as load (command line only)", has_ini=False),
+    Option(
+        "undecided",
+        "choice",
+        "ignore",
+        None,
+        "what an UNDECIDED test does to the session",
+        choices=("ignore", "fail"),
+    ),
+    Option(
+        "allow-commands",
+        "flag",
+        False,
+        None,
+        "let schedules and markers run programs as load (command line only)",
+        has_ini=False,
+    ),
     Option("no-report", "flag", False, None, "write no EDA report at the end of the session"),
 )
 
 
 @dataclass(frozen=True)
 class TwinConfig:
-    """The settings of one session, checked once on the controller; plain strings and numbers throughout."""
+    """The settings of one session, checked once on the controller.
+
+    Plain strings and numbers throughout.
+    """
 
     on: str = "server"
     model: str = ""
@@ -103,7 +231,9 @@ class TwinConfig:
     campaign: str | None = None
     repeat: int = 1
     parts: int = 0
-    guard: GuardLimits = field(default_factory=lambda: parse_guard("memory_available=10%,disk_free=1GiB"))
+    guard: GuardLimits = field(
+        default_factory=lambda: parse_guard("memory_available=10%,disk_free=1GiB")
+    )
     gate: str = ""
     gate_save: str = ""
     gate_pairs: int = 12
@@ -116,7 +246,10 @@ class TwinConfig:
 
     @property
     def tolerance_percent(self) -> float | None:
-        """The session's tolerance as a number; None judges nothing but what has a tolerance of its own."""
+        """The session's tolerance as a number.
+
+        None judges nothing but what has a tolerance of its own.
+        """
         return percent_of(self.tolerance)
 
     def to_json(self) -> dict[str, Any]:
@@ -130,7 +263,10 @@ class TwinConfig:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TwinConfig:
         """Return what ``to_json`` made."""
-        variants = tuple(Variant(one["name"], tuple((key, value) for key, value in one["environment"])) for one in data["variants"])
+        variants = tuple(
+            Variant(one["name"], tuple((key, value) for key, value in one["environment"]))
+            for one in data["variants"]
+        )
         return cls(**{**data, "guard": parse_guard(data["guard"]), "variants": variants})
 
 
@@ -141,7 +277,8 @@ def parse_value(option: Option, value: object) -> Any:
     """Turn what the command line or an ini file gave into the option's value.
 
     Raises:
-        InvalidInput: the value is not of the option's kind or range; one sentence that names option and value.
+        InvalidInput: the value is not of the option's kind or range; one sentence that names option
+            and value.
     """
     text = str(value).strip()
     if option.kind == "flag":
@@ -161,10 +298,17 @@ def parse_value(option: Option, value: object) -> Any:
 
 
 def _parse_url(option: Option, text: str) -> str:
-    msg = f"{option.flag}: expected an address such as http://127.0.0.1:8080/health, http or https alone and no password, but got {text!r}"
+    msg = (
+        f"{option.flag}: expected an address such as http://127.0.0.1:8080/health, http or https"
+        f" alone and no password, but got {text!r}"
+    )
     try:
         parts = urlsplit(text)
-        is_address = not text or (parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0))
+        is_address = not text or (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and (parts.port is None or parts.port > 0)
+        )
         is_address = is_address and "@" not in parts.netloc
     except ValueError:
         raise InvalidInput(msg) from None

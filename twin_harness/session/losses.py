@@ -1,4 +1,7 @@
-"""What a session finds at its end that should not be there: load of runners that are gone, and experiments without an outcome."""
+"""What a session finds at its end that should not be there.
+
+Load of runners that are gone, and experiments without an outcome.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ _POLL_S = 0.02
 
 
 def end_leftover_load(board: Board, patience_s: float) -> None:
-    """Have every load of the session end: ask its runner, and kill what is left after ``patience_s``."""
+    """Have every load of the session end.
+
+    Ask its runner, and kill what is left after ``patience_s``.
+    """
     board.ask_load_to_stop()
     deadline_s = monotonic_s() + patience_s
     while (left := _load_groups(board)) and monotonic_s() < deadline_s:
@@ -32,7 +38,10 @@ def end_leftover_load(board: Board, patience_s: float) -> None:
 
 
 def _load_groups(board: Board) -> set[int]:
-    """Return the process groups of live load processes; all of them are load hosts of ours, which lead sessions of their own."""
+    """Return the process groups of live load processes.
+
+    All of them are load hosts of ours, which lead sessions of their own.
+    """
     groups = set()
     for process in board.processes():
         if process.kind == "harness" or process.state != LIVE or not process.pid:
@@ -41,7 +50,9 @@ def _load_groups(board: Board) -> set[int]:
             group = os.getpgid(process.pid)
         except OSError:
             continue
-        if start_ticks(process.pid) == process.start_ticks:  # else the pid is somebody else's by now
+        if (
+            start_ticks(process.pid) == process.start_ticks
+        ):  # else the pid is somebody else's by now
             groups.add(group)
     return groups
 
@@ -70,7 +81,11 @@ def annotate_lost(folder: RunFolder, host: str) -> list[str]:
                     planned_start_s=event.start_s,
                     planned_end_s=event.end_s,
                     status="failed" if is_lost else "stopped",
-                    message=f"its worker {worker} was lost" if is_lost else "the session was interrupted before its outcome was written",
+                    message=(
+                        f"its worker {worker} was lost"
+                        if is_lost
+                        else "the session was interrupted before its outcome was written"
+                    ),
                     host=host,
                     worker=worker,
                     partition=planned.partition,

@@ -1,8 +1,11 @@
-"""What the harness costs the machine: blocks of fixed work with and without logger and probes, interleaved.
+"""What the harness costs the machine.
 
-In each round there are two blocks without (A, A) and one with (B), in turning order. A block is one worker a CPU, which does the same
-piece of work again and again, and a sleeper, which measures how late it is woken. B against the mean of both A is the cost; A against
-A is what the comparison cannot tell.
+Blocks of fixed work with and without logger and probes, interleaved.
+
+In each round there are two blocks without (A, A) and one with (B), in turning order. A block is one
+worker a CPU, which does the same piece of work again and again, and a sleeper, which measures how
+late it is woken. B against the mean of both A is the cost; A against A is what the comparison
+cannot tell.
 """
 
 from __future__ import annotations
@@ -52,11 +55,14 @@ class Interval:
     def of(cls, values: Sequence[float]) -> Interval:
         """Return the median and the two values, as far from the ends as may be, between which it lies with at least 95 %.
 
-        Nothing is assumed about the distribution: each value is above the median with probability one half. The bounds of fewer
-        than six values are infinite.
+        Nothing is assumed about the distribution: each value is above the median with probability
+        one half. The bounds of fewer than six values are infinite.
         """
         ordered, n = sorted(values), len(values)
-        beyond, outside = 0, 1  # of 2**n equally likely ways, those in which so many values or fewer lie on one side
+        beyond, outside = (
+            0,
+            1,
+        )  # of 2**n equally likely ways, those in which so many values or fewer lie on one side
         while 40 * (outside + math.comb(n, beyond + 1)) <= 2**n:  # at most 2.5 % on each side
             beyond += 1
             outside += math.comb(n, beyond)
@@ -69,7 +75,10 @@ class Interval:
 
     def text(self, unit: str) -> str:
         """Return the interval in words."""
-        return f"{self.median:+.3f} {unit} (95 % from {self.low:+.3f} to {self.high:+.3f}, n = {self.n} rounds)"
+        return (
+            f"{self.median:+.3f} {unit} (95 % from {self.low:+.3f} to {self.high:+.3f}, n ="
+            f" {self.n} rounds)"
+        )
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,9 @@ class Overhead:
         ]
 
 
-def measure(config: TwinConfig, rounds: int, block_s: float, say: Callable[[str], None]) -> Overhead:
+def measure(
+    config: TwinConfig, rounds: int, block_s: float, say: Callable[[str], None]
+) -> Overhead:
     """Run the rounds and return what they say.
 
     Args:
@@ -130,16 +141,25 @@ def measure(config: TwinConfig, rounds: int, block_s: float, say: Callable[[str]
                 without.append(_block(machine.cpus, block_s))
                 continue
             with tempfile.TemporaryDirectory(prefix="twin-overhead-") as folder:
-                beside.append(_beside_the_harness(Path(folder), config, machine.to_json(), machine.cpus, block_s))
+                beside.append(
+                    _beside_the_harness(
+                        Path(folder), config, machine.to_json(), machine.cpus, block_s
+                    )
+                )
         costs.append(100.0 * (1.0 - beside[0][0] / statistics.fmean(work for work, _ in without)))
         noises.append(100.0 * (1.0 - without[1][0] / without[0][0]))
         wakeups.append(beside[0][1] - statistics.fmean(late_ms for _, late_ms in without))
         noise_wakeups.append(without[1][1] - without[0][1])
-        say(f"round {number + 1} of {rounds}: {costs[-1]:+.2f} % beside the harness, {noises[-1]:+.2f} % between two blocks without it")
+        say(
+            f"round {number + 1} of {rounds}: {costs[-1]:+.2f} % beside the harness,"
+            f" {noises[-1]:+.2f} % between two blocks without it"
+        )
     return Overhead(*(Interval.of(values) for values in (costs, noises, wakeups, noise_wakeups)))
 
 
-def _beside_the_harness(folder: Path, config: TwinConfig, machine: dict[str, Any], cpus: Sequence[int], block_s: float) -> tuple[float, float]:
+def _beside_the_harness(
+    folder: Path, config: TwinConfig, machine: dict[str, Any], cpus: Sequence[int], block_s: float
+) -> tuple[float, float]:
     with ExitStack() as ending:  # an interrupt, also one in the midst of this, leaves nothing
         board = Board.create()
         ending.callback(remove_registered, board)
@@ -179,7 +199,9 @@ def _block(cpus: Sequence[int], block_s: float) -> tuple[float, float]:
     return float(sum(answers[:-1])), float(answers[-1])
 
 
-def _fork(run: Callable[[float, float], float], cpu: int | None, begin_s: float, end_s: float) -> tuple[int, int]:
+def _fork(
+    run: Callable[[float, float], float], cpu: int | None, begin_s: float, end_s: float
+) -> tuple[int, int]:
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:

@@ -1,4 +1,7 @@
-"""``twin log``: the telemetry logger on its own: a table on a terminal, CSV elsewhere, a file where one is named."""
+"""``twin log``: the telemetry logger on its own.
+
+A table on a terminal, CSV elsewhere, a file where one is named.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,8 @@ class CsvTail:
 
     Args:
         path: the file.
-        is_kept: False gives the space of what was read back to the filesystem (fallocate(2), FALLOC_FL_PUNCH_HOLE).
+        is_kept: False gives the space of what was read back to the filesystem (fallocate(2),
+            FALLOC_FL_PUNCH_HOLE).
     """
 
     def __init__(self, path: Path, *, is_kept: bool = True) -> None:
@@ -70,9 +74,16 @@ class CsvTail:
     def lines(self) -> list[str]:
         """Return the whole lines that have come since the last call, the heading among them."""
         *lines, self._rest = (self._rest + self._file.read()).split("\n")
-        if not self._is_kept and sys.platform == "linux":  # a table may stand open for days, and its file on tmpfs
+        if (
+            not self._is_kept and sys.platform == "linux"
+        ):  # a table may stand open for days, and its file on tmpfs
             length = self._file.tell() // _PAGE_BYTES * _PAGE_BYTES
-            ctypes.CDLL(None).fallocate(self._file.fileno(), _PUNCH_HOLE_KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(length))
+            ctypes.CDLL(None).fallocate(
+                self._file.fileno(),
+                _PUNCH_HOLE_KEEP_SIZE,
+                ctypes.c_int64(0),
+                ctypes.c_int64(length),
+            )
         return lines
 
     def rows(self) -> list[dict[str, str]]:
@@ -117,7 +128,14 @@ def make_table(rows: list[dict[str, str]], title: str, width: int = 1000) -> Tab
     """Return the table of the newest rows, with as many columns as fit."""
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, _GAP_WIDTH, 0, 0), header_style="bold")
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, _GAP_WIDTH, 0, 0),
+        header_style="bold",
+    )
     table.add_column("UTC", no_wrap=True)
     columns = shown_within(width)
     for heading, *_ in _SHOWN[:columns]:
@@ -154,7 +172,10 @@ def record(
         msg = f"log: --duration: expected seconds above 0 but got {duration_s!r}"
         raise InvalidInput(msg)
     if duration_s is not None and duration_s < config.interval_s:
-        msg = f"log: --duration: expected at least one --interval ({config.interval_s:g} s) but got {duration_s:g}, in which no sample would be taken"
+        msg = (
+            f"log: --duration: expected at least one --interval ({config.interval_s:g} s) but got"
+            f" {duration_s:g}, in which no sample would be taken"
+        )
         raise InvalidInput(msg)
     if config.scratch_dir and not _is_folder(config.scratch_dir):
         msg = f"log: --scratch-dir: expected a folder but got {config.scratch_dir!r}; make it first"
@@ -179,7 +200,10 @@ def _make(out: Path) -> Path:
     try:
         os.close(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
     except OSError as error:
-        msg = f"log: --out: {str(out)!r} cannot be made ({error.strerror}); name a file that does not exist in a folder that does"
+        msg = (
+            f"log: --out: {str(out)!r} cannot be made ({error.strerror}); name a file that does not"
+            " exist in a folder that does"
+        )
         raise InvalidInput(msg) from None
     return out.resolve()
 
@@ -272,8 +296,13 @@ class Display(Protocol):
         ...
 
 
-def _display(say: Callable[[str], None], outlet: Outlet, interval_s: float, *, is_named: bool) -> Display:
-    """Return what shows the present state: a table on a terminal, CSV on any other stdout, words where a file is written anyway."""
+def _display(
+    say: Callable[[str], None], outlet: Outlet, interval_s: float, *, is_named: bool
+) -> Display:
+    """Return what shows the present state.
+
+    A table on a terminal, CSV on any other stdout, words where a file is written anyway.
+    """
     if outlet.stream is not None and outlet.stream.isatty():
         return _TableDisplay(f"{platform.node()}, every {interval_s:g} s", outlet)
     if is_named:
@@ -332,7 +361,9 @@ class _Words:
 
     def show(self, tail: CsvTail, board: Board, elapsed_s: float) -> None:  # noqa: ARG002 - a display
         """Say how far it is."""
-        if monotonic_s() - self._told_s >= (_PROGRESS_EVERY_S if elapsed_s < _FIRST_S else _LATER_EVERY_S):
+        if monotonic_s() - self._told_s >= (
+            _PROGRESS_EVERY_S if elapsed_s < _FIRST_S else _LATER_EVERY_S
+        ):
             self._told_s = monotonic_s()
             _, _, rows, (cpu, memory, disk) = board.dataset_state()
             figures = f"cpu {cpu:.0f} %  mem {memory:.0f} %  disk {disk / 2**20:.1f} MiB/s"
@@ -370,7 +401,13 @@ class _Lines:
         """Nothing is left to do."""
 
 
-def _follow(tail: CsvTail, board: Board, poll: Callable[[], int | None], duration_s: float | None, display: Display) -> None:
+def _follow(
+    tail: CsvTail,
+    board: Board,
+    poll: Callable[[], int | None],
+    duration_s: float | None,
+    display: Display,
+) -> None:
     """Show rows until the time is over, the logger has ended, or nobody looks any more."""
     begin_s = monotonic_s()
     while poll() is None and not display.is_over:

@@ -1,4 +1,7 @@
-"""Who a process is in a session, and where the session is: what a controller hands to its workers, as plain data."""
+"""Who a process is in a session, and where the session is.
+
+What a controller hands to its workers, as plain data.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,12 @@ from twin_harness.system.run_id import draw_run_id
 if TYPE_CHECKING:
     from twin_harness.session.config import TwinConfig
 
-_SECRET = re.compile(r"(?i)((?:[\w.-]*)(?:token|secret|passw|api[-_]?key|credential)[\w.-]*[=:])\S+")
-_SECRET_NEXT = re.compile(r"(?i)(--?[\w-]*(?:token|secret|passw|api[-_]?key|credential)[\w-]*\s+)\S+")
+_SECRET = re.compile(
+    r"(?i)((?:[\w.-]*)(?:token|secret|passw|api[-_]?key|credential)[\w.-]*[=:])\S+"
+)
+_SECRET_NEXT = re.compile(
+    r"(?i)(--?[\w-]*(?:token|secret|passw|api[-_]?key|credential)[\w-]*\s+)\S+"
+)
 _USER_INFO = re.compile(r"(://)[^/\s:@]*:[^/\s@]+@")
 
 
@@ -30,7 +37,8 @@ class Seat:
 
     Attributes:
         data_dir, report_dir: absolute. run_id: of the session. board: name of its load board.
-        controller_pid: the process that everything ends with. worker: our own name. command: the controller's command line.
+        controller_pid: the process that everything ends with. worker: our own name. command: the
+            controller's command line.
     """
 
     data_dir: str
@@ -45,7 +53,15 @@ class Seat:
     def draw(cls, config: TwinConfig, root: Path, command: str) -> Seat:
         """Return the controller's own seat in a new session."""
         data_dir, report_dir = str(root / config.data_dir), str(root / config.report_dir)
-        return cls(data_dir, report_dir, draw_run_id(), f"twin-harness-{secrets.token_hex(8)}.board", os.getpid(), "main", cut_secrets(command))
+        return cls(
+            data_dir,
+            report_dir,
+            draw_run_id(),
+            f"twin-harness-{secrets.token_hex(8)}.board",
+            os.getpid(),
+            "main",
+            cut_secrets(command),
+        )
 
     @property
     def run_dir(self) -> Path:

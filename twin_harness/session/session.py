@@ -1,7 +1,9 @@
-"""A session from open to close: run folder, board, logger, runner, merge, files and report. Used by plugin and command line alike.
+"""A session from open to close: run folder, board, logger, runner, merge, files and report.
 
-One process is the controller. Workers of pytest-xdist join the session that the controller has named; whoever needs it first makes it.
-Only the controller closes it.
+Used by plugin and command line alike.
+
+One process is the controller. Workers of pytest-xdist join the session that the controller has
+named; whoever needs it first makes it. Only the controller closes it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,14 @@ from twin_harness.control.runner_parallel import Admission, claim_part
 from twin_harness.control.site import Site
 from twin_harness.dataset.package import write_package
 from twin_harness.dataset.tables import write_parquet
-from twin_harness.errors import HarnessFailure, InvalidInput, TwinError, Undecided, as_harness_failure, in_a_line
+from twin_harness.errors import (
+    HarnessFailure,
+    InvalidInput,
+    TwinError,
+    Undecided,
+    as_harness_failure,
+    in_a_line,
+)
 from twin_harness.runs.folder import RunFolder, make_output_folder
 from twin_harness.runs.recording import Recording, Run
 from twin_harness.session import losses
@@ -52,14 +61,26 @@ if TYPE_CHECKING:
     from twin_harness.schedule.model import Experiment
     from twin_harness.session.twin_runner import TwinRunner
 
-_LIBRARIES = ("pytest", "pytest-xdist", "psutil", "hypothesis", "pandas", "seaborn", "matplotlib", "numpy", "pydantic", "allure-pytest")
+_LIBRARIES = (
+    "pytest",
+    "pytest-xdist",
+    "psutil",
+    "hypothesis",
+    "pandas",
+    "seaborn",
+    "matplotlib",
+    "numpy",
+    "pydantic",
+    "allure-pytest",
+)
 _STOP_PATIENCE_S = 5.0
 _MUTE_S = 3.0
 _MOST_FAULTS = 10
 _PART_POLL_S = 0.02
 _NO_TIME = (
-    "the clock of this process stands still (CLOCK_MONOTONIC, as libfaketime freezes it), so nothing could be waited for; "
-    "run without it, or let its time go on and set FAKETIME_DONT_FAKE_MONOTONIC=1"
+    "the clock of this process stands still (CLOCK_MONOTONIC, as libfaketime freezes it), so"
+    " nothing could be waited for; run without it, or let its time go on and set"
+    " FAKETIME_DONT_FAKE_MONOTONIC=1"
 )
 _log = logging.getLogger("twin_harness")
 INTERRUPTED = "interrupted"
@@ -70,11 +91,20 @@ class Session:
     """An open session; make or join one with ``Session.open``, end it with ``close`` on the controller and ``leave`` elsewhere.
 
     Attributes:
-        config, seat, folder, board, machine, recorder, runner, admission: of this session and process.
+        config, seat, folder, board, machine, recorder, runner, admission: of this session and
+            process.
         report_fault: why a report that was due was not drawn; empty before, and when all went well.
     """
 
-    def __init__(self, config: TwinConfig, seat: Seat, folder: RunFolder, board: Board, machine: Machine, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: TwinConfig,
+        seat: Seat,
+        folder: RunFolder,
+        board: Board,
+        machine: Machine,
+        warn: Callable[[str], None],
+    ) -> None:
         self.config = config
         self.seat = seat
         self.folder = folder
@@ -102,18 +132,30 @@ class Session:
             before_start=self._before_logger,
         )
         self.admission = Admission(self._warn, part=part)
-        self.recorder = AnnotationRecorder(folder, machine.host, seat.worker, self.machine.partition)
+        self.recorder = AnnotationRecorder(
+            folder, machine.host, seat.worker, self.machine.partition
+        )
         self.runner = self._make_runner()
-        board.claim_process(os.getpid(), "harness", plan=self.machine.part_number, base=process_cpu_ns(os.getpid()) or 0)
+        board.claim_process(
+            os.getpid(),
+            "harness",
+            plan=self.machine.part_number,
+            base=process_cpu_ns(os.getpid()) or 0,
+        )
 
     def _register(self, pid: int, role: str) -> None:
-        """Note a telemetry process for the reaper, and its cost from its start on; the logger counts its own from its first row on."""
+        """Note a telemetry process for the reaper, and its cost from its start on.
+
+        The logger counts its own from its first row on.
+        """
         reaper.register(self.board.path, pid, role)
         if role == "probe":
             self.board.claim_process(pid, "harness")
 
     def _tell_waiting(self, holder: str) -> None:
-        self._warn(f"waiting for the machine: another session has it{holder}; next is this one, in parts")
+        self._warn(
+            f"waiting for the machine: another session has it{holder}; next is this one, in parts"
+        )
 
     @property
     def is_virtual(self) -> bool:
@@ -131,20 +173,38 @@ class Session:
         from twin_harness.predict.twin import Twin
         from twin_harness.session.twin_runner import TwinRunner as _TwinRunner
 
-        return _TwinRunner(Twin.load(self.config.model), self.folder, self.recorder, self.machine, self.config, self.seat.worker, self.note)
+        return _TwinRunner(
+            Twin.load(self.config.model),
+            self.folder,
+            self.recorder,
+            self.machine,
+            self.config,
+            self.seat.worker,
+            self.note,
+        )
 
     def _take_part(self) -> FileLock | None:
-        """Take a part of the machine, where it is cut and we are a worker: our machine is that part from now on, for all that we start."""
+        """Take a part of the machine, where it is cut and we are a worker.
+
+        Our machine is that part from now on, for all that we start.
+        """
         number = self.seat.worker.removeprefix("gw")
         if not self.config.parts or not number.isdecimal():
             return None
         whole = self.machine
-        parts = cut(whole, self.config.parts, int(self.folder.read_machine()["memory_available_bytes"]))
-        index, lock = claim_part([self.folder.part_lock(part.partition) for part in parts], int(number) % len(parts))
+        parts = cut(
+            whole, self.config.parts, int(self.folder.read_machine()["memory_available_bytes"])
+        )
+        index, lock = claim_part(
+            [self.folder.part_lock(part.partition) for part in parts], int(number) % len(parts)
+        )
         self.machine = parts[index]
         run_on(self.machine.cpus)
         if hasattr(os, "sched_getaffinity") and os.sched_getaffinity(0) != set(self.machine.cpus):
-            msg = f"part {self.machine.partition}: this process cannot be confined to CPUs {list(self.machine.cpus)}; run without --twin-partition"
+            msg = (
+                f"part {self.machine.partition}: this process cannot be confined to CPUs"
+                f" {list(self.machine.cpus)}; run without --twin-partition"
+            )
             raise HarnessFailure(msg)
         return lock
 
@@ -160,26 +220,40 @@ class Session:
             HarnessFailure: this is the second death.
         """
         if self.board.logger_pid != 0:
-            if any(sentence.startswith("the telemetry logger") for sentence in self.folder.read_notes("partial")):
-                msg = "the telemetry logger has died twice in this run; look at its messages on stderr, and at the space in the data folder"
+            if any(
+                sentence.startswith("the telemetry logger")
+                for sentence in self.folder.read_notes("partial")
+            ):
+                msg = (
+                    "the telemetry logger has died twice in this run; look at its messages on"
+                    " stderr, and at the space in the data folder"
+                )
                 raise HarnessFailure(msg)
-            self.lose(f"the telemetry logger (process {self.board.logger_pid}) died and was replaced; samples between are missing")
+            self.lose(
+                f"the telemetry logger (process {self.board.logger_pid}) died and was replaced;"
+                " samples between are missing"
+            )
             self.board.logger_pid = 0
         if not self.config.parts:
             return ()
         begin_s = monotonic_s()
-        self._machine_lock.take(shared_resources=RESOURCES, is_ours_already=self.admission.has_joined)
+        self._machine_lock.take(
+            shared_resources=RESOURCES, is_ours_already=self.admission.has_joined
+        )
         self.admission.note_wait(begin_s)
         return self._machine_lock.descriptors
 
     @classmethod
     @as_harness_failure()
-    def open(cls, config: TwinConfig, seat: Seat, warn: Callable[[str], None] | None = None) -> Session:
+    def open(
+        cls, config: TwinConfig, seat: Seat, warn: Callable[[str], None] | None = None
+    ) -> Session:
         """Open the session of a seat: make it if it is not there yet, join it if it is.
 
         Raises:
             InvalidInput: a folder cannot be written.
-            HarnessFailure: the system refuses a descriptor or a place for the load board, or the session has ended.
+            HarnessFailure: the system refuses a descriptor or a place for the load board, or the
+                session has ended.
             Unanswered: the filesystem of the data folder or of the reports does not answer.
             Undecided: this system is one that cannot be loaded and recorded.
         """
@@ -194,7 +268,10 @@ class Session:
         try:
             make_output_folder(Path(seat.data_dir))
         except OSError as error:
-            msg = f"data folder {seat.data_dir!r} cannot be made ({error.strerror}); name another one with --twin-data-dir"
+            msg = (
+                f"data folder {seat.data_dir!r} cannot be made ({error.strerror}); name another one"
+                " with --twin-data-dir"
+            )
             raise InvalidInput(msg) from None
         with _alone_in(Path(seat.data_dir)):
             if not (seat.run_dir / "run.json").exists():
@@ -204,7 +281,14 @@ class Session:
         if not state.get("board"):
             msg = f"session {seat.run_id} has ended; start a new one"
             raise HarnessFailure(msg)
-        return cls(config, seat, folder, Board.open(state["board"]), Machine.from_json(folder.read_machine()), warn)
+        return cls(
+            config,
+            seat,
+            folder,
+            Board.open(state["board"]),
+            Machine.from_json(folder.read_machine()),
+            warn,
+        )
 
     @classmethod
     def _make(cls, config: TwinConfig, seat: Seat, warn: Callable[[str], None]) -> Session:
@@ -220,16 +304,32 @@ class Session:
             here = machine
             machine, twin_facts = _as_fitted(machine, config.model)
             if twin_facts["fingerprint"] not in here.fingerprints:
-                warn(f"the twin is of machine {twin_facts['fingerprint']}, this one is {here.fingerprint}: what follows is foretold for the other")
+                warn(
+                    f"the twin is of machine {twin_facts['fingerprint']}, this one is"
+                    f" {here.fingerprint}: what follows is foretold for the other"
+                )
         board = Board.create(seat.board)
         if not reaper.register(board.path, seat.controller_pid, "controller", machine.scratch_dir):
-            board.close(unlink=True)  # without an entry of its controller nobody would ever remove it
+            board.close(
+                unlink=True
+            )  # without an entry of its controller nobody would ever remove it
             raise HarnessFailure(_NO_CONTROLLER)
-        facts = {**machine.to_json(), **twin_facts, "versions": _versions(), "python": platform.python_version(), "scheduling": ""}
+        facts = {
+            **machine.to_json(),
+            **twin_facts,
+            "versions": _versions(),
+            "python": platform.python_version(),
+            "scheduling": "",
+        }
         if config.parts:
             facts["memory_available_bytes"] = available = available_memory_bytes(machine)
             facts["parts_of"] = [
-                {"name": part.partition, "cpus": part.cpus, "cpu_capacity": part.cpu_capacity, "memory_limit_bytes": part.memory_limit_bytes}
+                {
+                    "name": part.partition,
+                    "cpus": part.cpus,
+                    "cpu_capacity": part.cpu_capacity,
+                    "memory_limit_bytes": part.memory_limit_bytes,
+                }
                 for part in cut(machine, config.parts, available)
             ]
         folder.write_machine(facts)
@@ -278,7 +378,7 @@ class Session:
             all_cpus=self._whole.cpus,
         )
 
-    # -- while open -----------------------------------------------------------------------------------------------------------
+    # -- while open --------------------------------------------------------------------------------
 
     def note(self, sentence: str) -> None:
         """Tell the user something, now and in ``run.json``."""
@@ -291,7 +391,9 @@ class Session:
         self.folder.append_note(self.seat.worker, "partial", sentence)
 
     def ensure_logger(self) -> None:
-        """Make sure that a logger samples; one that has died is replaced once, and the run is PARTIAL.
+        """Make sure that a logger samples.
+
+        One that has died is replaced once, and the run is PARTIAL.
 
         Raises:
             HarnessFailure: it does not come up, or died a second time.
@@ -325,7 +427,9 @@ class Session:
             self.note(f"{error}; the columns of the probe are empty")
 
     def _await_machine(self) -> None:
-        """Wait for the logger that another worker starts: it holds the machine for all parts, and may have to wait for it.
+        """Wait for the logger that another worker starts.
+
+        It holds the machine for all parts, and may have to wait for it.
 
         Raises:
             KeyboardInterrupt: the session was interrupted meanwhile.
@@ -344,7 +448,10 @@ class Session:
     def _end_mute_logger(self) -> None:
         """Kill a logger that lives and writes nothing (stopped, or stuck): it counts as dead."""
         patience_s = _MUTE_S + 2 * self.config.interval_s
-        if not reaper.is_role_alive(self.board.path, "logger") or monotonic_s() - self.board.dataset_state()[1] < patience_s:
+        if (
+            not reaper.is_role_alive(self.board.path, "logger")
+            or monotonic_s() - self.board.dataset_state()[1] < patience_s
+        ):
             return
         self._kill_logger()
         deadline_s = monotonic_s() + _STOP_PATIENCE_S
@@ -352,7 +459,9 @@ class Session:
             sleep_s(0.01)
 
     def _kill_logger(self) -> None:
-        """Kill the logger that samples; one that has not come up yet has no pid on the board, and is a child of ours.
+        """Kill the logger that samples.
+
+        One that has not come up yet has no pid on the board, and is a child of ours.
 
         The pid of one that is gone may be another process by now: the registry tells.
         """
@@ -365,7 +474,7 @@ class Session:
         self.admission.release()
         self.board.close()
 
-    # -- the end --------------------------------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------
 
     def close(self, *, is_interrupted: bool = False) -> Path | None:
         """Stop what still runs, merge the shards, write every file, and return the report's path (None without one).
@@ -374,8 +483,10 @@ class Session:
         written; then the report is left out.
 
         Raises:
-            OSError: a file could not be written; nothing runs any more, and board and registry are gone, all the same.
-            Unanswered: the run folder does not answer; as above, and what was recorded stays there as it is.
+            OSError: a file could not be written; nothing runs any more, and board and registry are
+                gone, all the same.
+            Unanswered: the run folder does not answer; as above, and what was recorded stays there
+                as it is.
         """
         self.admission.release()
         try:
@@ -384,11 +495,24 @@ class Session:
             is_sampled = has_samples and not self.is_virtual
             try:
                 if is_sampled and not has_logger:
-                    self.lose("the telemetry logger had ended before the session did; the last samples are missing")
+                    self.lose(
+                        "the telemetry logger had ended before the session did; the last samples"
+                        " are missing"
+                    )
                 if is_sampled and not has_probe:
-                    self.note("the probe had ended before the session did; its columns are empty from then on")
-                elif is_sampled and self.config.probe_service and not self.board.has_probed(SERVICE_PROBE):
-                    self.note(f"the service {cut_secrets(self.config.probe_service)!r} never answered the probe; probe_service_ms is empty: is it up?")
+                    self.note(
+                        "the probe had ended before the session did; its columns are empty from"
+                        " then on"
+                    )
+                elif (
+                    is_sampled
+                    and self.config.probe_service
+                    and not self.board.has_probed(SERVICE_PROBE)
+                ):
+                    self.note(
+                        f"the service {cut_secrets(self.config.probe_service)!r} never answered the"
+                        " probe; probe_service_ms is empty: is it up?"
+                    )
             finally:
                 try:
                     losses.end_leftover_load(self.board, _STOP_PATIENCE_S)
@@ -406,7 +530,10 @@ class Session:
             self._note_no_report(INTERRUPTED)
             return None
         if is_interrupted:
-            self._warn(f"drawing the report; Ctrl-C leaves it out, and `{self._report_command}` draws it later")
+            self._warn(
+                f"drawing the report; Ctrl-C leaves it out, and `{self._report_command}` draws it"
+                " later"
+            )
         return self._try_report()
 
     @property
@@ -475,11 +602,15 @@ class Session:
         account = self.folder.read_logger_account()
         notes = self.folder.read_notes("note") + account.get("notes", [])
         if account.get("missed_samples"):
-            notes.append(f"{account['missed_samples']} samples were missed; the rows after them say how many")
+            notes.append(
+                f"{account['missed_samples']} samples were missed; the rows after them say how many"
+            )
         self.folder.merge(self.config.seed)
         notes += self._write_parquet()
         if account:
-            self.folder.write_machine({**self.folder.read_machine(), "scheduling": account["scheduling"]})
+            self.folder.write_machine(
+                {**self.folder.read_machine(), "scheduling": account["scheduling"]}
+            )
         partial = self.folder.read_notes("partial")
         if is_interrupted:
             status = "ABORTED"
@@ -493,19 +624,29 @@ class Session:
             write_package(Run(self.folder))
 
     def _write_parquet(self) -> list[str]:
-        """Write the samples cleaned and typed, and return what cleaning found, a sentence each; the CSV is the record, so a failure is a note."""
+        """Write the samples cleaned and typed, and return what cleaning found, a sentence each.
+
+        The CSV is the record, so a failure is a note.
+        """
         if not self.folder.dataset.exists():
             return []
         from pyarrow import ArrowException
 
         try:
             faults = write_parquet(Run(self.folder), self.folder.parquet)
-        except (OSError, TwinError, ArrowException) as error:  # also where no further thread is permitted
+        except (
+            OSError,
+            TwinError,
+            ArrowException,
+        ) as error:  # also where no further thread is permitted
             return [f"{self.folder.parquet.name} was not written: {error}; the CSV is whole"]
         return [fault.sentence for fault in faults][:_MOST_FAULTS]
 
     def _stop_telemetry(self) -> None:
-        """End logger and probe, whoever started them; one that does not listen is killed and the run is PARTIAL."""
+        """End logger and probe, whoever started them.
+
+        One that does not listen is killed and the run is PARTIAL.
+        """
         self.board.ask_to_stop()
         deadline_s = monotonic_s() + _STOP_PATIENCE_S
         while self._telemetry.has_logger() and monotonic_s() < deadline_s:
@@ -518,7 +659,10 @@ class Session:
         for child in self._children:
             child.end(_STOP_PATIENCE_S)
         if was_mute:
-            self.lose("the telemetry logger did not end when asked, and was killed; the last samples may be missing")
+            self.lose(
+                "the telemetry logger did not end when asked, and was killed; the last samples may"
+                " be missing"
+            )
 
     def _write_report(self) -> Path:
         """Render the EDA report of this run and point ``reports/latest`` at it."""
@@ -535,8 +679,13 @@ class Session:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder itself: of several workers one makes the session, the others join it."""
-    lock = FileLock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), f"folder {str(folder)!r}")
+    """Hold a lock on a folder itself.
+
+    Of several workers one makes the session, the others join it.
+    """
+    lock = FileLock(
+        os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), f"folder {str(folder)!r}"
+    )
     try:
         lock.take()
         yield
@@ -577,7 +726,10 @@ def _named_scratch(config: TwinConfig) -> Path | None:
     except InvalidInput:
         folder = {}
     if not (folder.get("is_folder") and folder["is_writable"]):
-        msg = f"--twin-scratch-dir: expected a folder that can be written but got {path!r}; make it first"
+        msg = (
+            f"--twin-scratch-dir: expected a folder that can be written but got {path!r}; make it"
+            " first"
+        )
         raise InvalidInput(msg)
     return Path(folder["path"])
 
@@ -587,12 +739,18 @@ def _as_fitted(machine: Machine, model: str) -> tuple[Machine, dict[str, str]]:
     from twin_harness.predict.model_file import read_model
 
     file = read_model(model)
-    fitted = replace(machine, cpu_capacity=file.capacity.cpus, memory_limit_bytes=int(file.capacity.memory_bytes))
+    fitted = replace(
+        machine, cpu_capacity=file.capacity.cpus, memory_limit_bytes=int(file.capacity.memory_bytes)
+    )
     return fitted, {"fingerprint": file.fingerprint, "foretold_by": model}
 
 
 def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in ("twin-harness", *_LIBRARIES) if _is_installed(name)}
+    return {
+        name: metadata.version(name)
+        for name in ("twin-harness", *_LIBRARIES)
+        if _is_installed(name)
+    }
 
 
 def _is_installed(name: str) -> bool:
@@ -603,16 +761,22 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def run(experiment: Experiment, *, config: TwinConfig | None = None, root: str | Path = ".") -> Recording:
+def run(
+    experiment: Experiment, *, config: TwinConfig | None = None, root: str | Path = "."
+) -> Recording:
     """Run one experiment on this machine, in a session of its own without a report, and return its recording.
 
-    What is to be known meanwhile, such as a wait for the machine, goes to the logger ``twin_harness``, which Python shows on stderr.
+    What is to be known meanwhile, such as a wait for the machine, goes to the logger
+    ``twin_harness``, which Python shows on stderr.
 
     Raises:
-        InvalidInput, ExperimentFailed, ExperimentAborted, FidelityMissed, Undecided: as ``ServerRunner.run``.
+        InvalidInput, ExperimentFailed, ExperimentAborted, FidelityMissed, Undecided: as
+            ``ServerRunner.run``.
     """
     settings = config or TwinConfig(has_report=False)
-    session = Session.open(settings, Seat.draw(settings, Path(root).resolve(), " ".join(sys.argv)), _log.warning)
+    session = Session.open(
+        settings, Seat.draw(settings, Path(root).resolve(), " ".join(sys.argv)), _log.warning
+    )
     is_interrupted = False
     try:
         return session.runner.run(experiment)

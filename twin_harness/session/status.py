@@ -1,4 +1,7 @@
-"""The live status line: which experiment, how far, and what CPU, memory and disk do. Plain lines where there is no terminal."""
+"""The live status line: which experiment, how far, and what CPU, memory and disk do.
+
+Plain lines where there is no terminal.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 
 _PERIOD_S = 0.5
 _PLAIN_EVERY_S = 10.0
-# Down and up again makes room below; then save, write on the line below, restore: pytest's own line is never touched.
+# Down and up again makes room below; then save, write on the line below, restore: pytest's own line
+# is never touched.
 _BELOW, _BACK = "\x1bD\x1bM\x1b7\x1b[1B\r\x1b[2K", "\x1b8"
 
 
@@ -50,11 +54,16 @@ class StatusLine:
     @classmethod
     def on(cls, descriptor: int) -> StatusLine:
         """Return a status line on a descriptor that was kept before output was captured."""
-        return cls(descriptor, is_terminal=os.isatty(descriptor) and os.environ.get("TERM", "dumb") != "dumb")
+        return cls(
+            descriptor,
+            is_terminal=os.isatty(descriptor) and os.environ.get("TERM", "dumb") != "dumb",
+        )
 
     def say(self, sentence: str) -> None:
         """Write a sentence that is to stay."""
-        self._write(f"\ntwin: {sentence}\n" if not self._is_terminal else f"\r\n\x1b[2Ktwin: {sentence}\r\n")
+        self._write(
+            f"\ntwin: {sentence}\n" if not self._is_terminal else f"\r\n\x1b[2Ktwin: {sentence}\r\n"
+        )
 
     def follow(self, state_file: Path, may_look: Callable[[], bool] = lambda: True) -> None:
         """Begin to show what runs, once the session's ``run.json`` names its board.
@@ -63,8 +72,12 @@ class StatusLine:
             state_file: ``run.json``.
             may_look: tells whether its folder may be touched.
         """
-        thread = threading.Thread(target=self._run, args=(state_file, may_look), name="twin-status", daemon=True)
-        with contextlib.suppress(RuntimeError):  # no further thread is permitted (pids.max): then nothing is shown
+        thread = threading.Thread(
+            target=self._run, args=(state_file, may_look), name="twin-status", daemon=True
+        )
+        with contextlib.suppress(
+            RuntimeError
+        ):  # no further thread is permitted (pids.max): then nothing is shown
             thread.start()
             self._thread = thread
 
@@ -102,7 +115,12 @@ class StatusLine:
             return
         _, _, _, figures = board.dataset_state()
         for plan in plans[:1]:
-            line = status_text(plan["experiment"], now_s - plan["begin_s"], plan["end_s"] - plan["begin_s"], figures)
+            line = status_text(
+                plan["experiment"],
+                now_s - plan["begin_s"],
+                plan["end_s"] - plan["begin_s"],
+                figures,
+            )
             if self._is_terminal:
                 columns = shutil.get_terminal_size().columns
                 self._write(_BELOW + line[: columns - 1] + _BACK)
@@ -123,7 +141,10 @@ class StatusLine:
 
 
 def _find_board(state_file: Path) -> Board | None:
-    """Return the board of a session, once there is one; only then its module, which not every system can import."""
+    """Return the board of a session, once there is one.
+
+    Only then its module, which not every system can import.
+    """
     try:
         path = json.loads(state_file.read_bytes()).get("board")
         if not path:
@@ -135,7 +156,9 @@ def _find_board(state_file: Path) -> Board | None:
         return None
 
 
-def status_text(name: str, elapsed_s: float, planned_s: float, figures: tuple[float, float, float]) -> str:
+def status_text(
+    name: str, elapsed_s: float, planned_s: float, figures: tuple[float, float, float]
+) -> str:
     """Return one line, what matters most first: it is cut at the terminal's width."""
     cpu_percent, memory_percent, disk_bytes_per_s = figures
     if len(name) <= 30:

@@ -1,7 +1,8 @@
 """The runner on the twin: the same experiments, files and recordings, in virtual time.
 
-Every experiment takes a slice of the run's virtual clock, one after the other whatever worker runs it, so that the dataset is in order of time. Its
-rows, plan and annotations are written as those of a real one; what the model does not foretell stays empty, and asserting on it is UNDECIDED.
+Every experiment takes a slice of the run's virtual clock, one after the other whatever worker runs
+it, so that the dataset is in order of time. Its rows, plan and annotations are written as those of
+a real one; what the model does not foretell stays empty, and asserting on it is UNDECIDED.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class TwinRunner:
 
     Args:
         twin: the model.
-        folder, recorder, machine: of this session and worker; the machine is the one that the twin is of.
+        folder, recorder, machine: of this session and worker; the machine is the one that the twin
+            is of.
         config: of the session; the seconds between two rows and the tolerance are its.
         worker: name of the worker.
         warn: takes what the user should know, a sentence each.
@@ -77,17 +79,30 @@ class TwinRunner:
         """Foretell one experiment and return what would have been recorded.
 
         Raises:
-            Undecided: the plan asks for what the model knows nothing of, lies beyond what it was fitted to, or its tolerance cannot be judged.
+            Undecided: the plan asks for what the model knows nothing of, lies beyond what it was
+                fitted to, or its tolerance cannot be judged.
             FidelityMissed: ``tolerance`` would be missed.
         """
         offsets_s, found = virtual_columns(self._twin, experiment, self._interval_s)
-        experiment = experiment.model_copy(update={"name": self._folder.claim_name(experiment.name)})
+        experiment = experiment.model_copy(
+            update={"name": self._folder.claim_name(experiment.name)}
+        )
         self.begin()
         with self._alone():
             begin_s = self._newest_s() + self._interval_s
             zero_s = begin_s + experiment.lead_s
-            planned = PlannedExperiment(experiment, begin_s, zero_s, begin_s + experiment.duration_s, self._worker, "completed", generator)
-            self._folder.append_plan(planned)  # first: whoever comes next begins after it, whatever becomes of these rows
+            planned = PlannedExperiment(
+                experiment,
+                begin_s,
+                zero_s,
+                begin_s + experiment.duration_s,
+                self._worker,
+                "completed",
+                generator,
+            )
+            self._folder.append_plan(
+                planned
+            )  # first: whoever comes next begins after it, whatever becomes of these rows
             self._folder.append_rows(self._rows(planned, offsets_s, found))
         samples = Recording.whole(self._folder, planned, ()).samples
         machine = self._machine
@@ -115,7 +130,10 @@ class TwinRunner:
             Undecided: always.
         """
         del recordings
-        msg = f"experiment {experiment.name!r}: a load beside what the test does itself needs the real machine; run it with --twin-on=server"
+        msg = (
+            f"experiment {experiment.name!r}: a load beside what the test does itself needs the"
+            " real machine; run it with --twin-on=server"
+        )
         raise Undecided(msg)
         yield
 
@@ -123,7 +141,9 @@ class TwinRunner:
     def _alone(self) -> Iterator[None]:
         """Hold the run folder: rows of several workers stand in the order of their virtual time."""
         path = self._folder.path
-        lock = FileLock(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), f"run folder {str(path)!r}")
+        lock = FileLock(
+            os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), f"run folder {str(path)!r}"
+        )
         try:
             lock.take()
             yield
@@ -138,7 +158,9 @@ class TwinRunner:
                 return max(newest, default=monotonic_s())
             return monotonic_s()
 
-    def _rows(self, planned: PlannedExperiment, offsets_s: np.ndarray, found: dict[str, np.ndarray]) -> str:
+    def _rows(
+        self, planned: PlannedExperiment, offsets_s: np.ndarray, found: dict[str, np.ndarray]
+    ) -> str:
         """Return rows as CSV lines."""
         if len(offsets_s) > 1:
             step_s = float(offsets_s[1] - offsets_s[0])
@@ -149,10 +171,22 @@ class TwinRunner:
         events = planned.experiment.events
         for number, offset_s in enumerate(offsets_s):
             at_s = planned.zero_s + float(offset_s)
-            active = "+".join(event.id for event in events if event.start_s < offset_s and event.end_s > offset_s - step_s)
+            active = "+".join(
+                event.id
+                for event in events
+                if event.start_s < offset_s and event.end_s > offset_s - step_s
+            )
             moment = utc_text(self._wall_s + at_s)
-            labels = {"time": moment, "monotonic_s": f"{at_s:.6f}", "host": self._machine.host, "experiment": planned.experiment.name, "active_events": active}
-            writer.writerow([labels.get(name) or _cell(found, name, number) for name in self._columns])
+            labels = {
+                "time": moment,
+                "monotonic_s": f"{at_s:.6f}",
+                "host": self._machine.host,
+                "experiment": planned.experiment.name,
+                "active_events": active,
+            }
+            writer.writerow(
+                [labels.get(name) or _cell(found, name, number) for name in self._columns]
+            )
         return text.getvalue()
 
 

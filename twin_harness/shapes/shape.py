@@ -1,8 +1,9 @@
 """Load shapes: which level is asked for at time t.
 
-A shape is a small frozen object with one question, ``level(t_s, duration_s)``, and its integral, ``area``. Time counts from the
-start of the event. Ramp and steps stretch over the event, so they need its duration; without one, ``t_s`` is a fraction of the
-event. Levels carry the unit of the event that uses the shape. Nothing here is random: ``spikes`` draws from its own seed.
+A shape is a small frozen object with one question, ``level(t_s, duration_s)``, and its integral,
+``area``. Time counts from the start of the event. Ramp and steps stretch over the event, so they
+need its duration; without one, ``t_s`` is a fraction of the event. Levels carry the unit of the
+event that uses the shape. Nothing here is random: ``spikes`` draws from its own seed.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ class Shape(Protocol):
         ...
 
     def discontinuities(self, duration_s: float = 1.0) -> tuple[float, ...]:
-        """Return the instants within the event, in seconds, at which the level jumps; at most 10,000 of them."""
+        """Return the instants within the event, in seconds, at which the level jumps.
+
+        At most 10,000 of them.
+        """
         ...
 
 
@@ -131,7 +135,11 @@ class Steps:
     def discontinuities(self, duration_s: float = 1.0) -> tuple[float, ...]:
         """Return the starts of the steps that differ from the one before."""
         hold_s = duration_s / len(self.levels)
-        jumps = [k * hold_s for k, (before, after) in enumerate(pairwise(self.levels), 1) if before != after]
+        jumps = [
+            k * hold_s
+            for k, (before, after) in enumerate(pairwise(self.levels), 1)
+            if before != after
+        ]
         return tuple(jumps[:MOST_DISCONTINUITIES])
 
 
@@ -153,7 +161,10 @@ class Sine:
     def area(self, t_s: float, duration_s: float = 1.0) -> float:
         """Return the integral of the wave."""
         del duration_s
-        start, end = math.cos(math.tau * self.phase), math.cos(math.tau * (t_s / self.period_s + self.phase))
+        start, end = (
+            math.cos(math.tau * self.phase),
+            math.cos(math.tau * (t_s / self.period_s + self.phase)),
+        )
         return self.mean * t_s + self.amplitude * self.period_s / math.tau * (start - end)
 
     def extremes(self, duration_s: float = 1.0) -> tuple[float, float]:
@@ -243,11 +254,16 @@ def cut(shape: Shape, duration_s: float, new_duration_s: float) -> Shape:
         return Ramp(shape.from_, shape.level(new_duration_s, duration_s))
     if isinstance(shape, Steps):
         hold_s = duration_s / len(shape.levels)
-        return Trace(tuple((k * hold_s, level) for k, level in enumerate(shape.levels)), interpolation="previous")
+        return Trace(
+            tuple((k * hold_s, level) for k, level in enumerate(shape.levels)),
+            interpolation="previous",
+        )
     return shape
 
 
-SHAPES: dict[str, type[Any]] = {shape.kind: shape for shape in (Constant, Ramp, Steps, Sine, Square, Spikes, Leak, Trace)}
+SHAPES: dict[str, type[Any]] = {
+    shape.kind: shape for shape in (Constant, Ramp, Steps, Sine, Square, Spikes, Leak, Trace)
+}
 _JSON_NAME = {"from_": "from", "level_": "level"}
 _FIELD_NAME = {name: field for field, name in _JSON_NAME.items()}
 
@@ -276,11 +292,15 @@ def _listed(value: object) -> object:
 
 def from_json(data: dict[str, Any]) -> Shape:
     """Return the shape of plain JSON data that has been checked (by ``schedule.py``, or written by ``to_json``)."""
-    arguments = {_FIELD_NAME.get(name, name): value for name, value in data.items() if name != "kind"}
+    arguments = {
+        _FIELD_NAME.get(name, name): value for name, value in data.items() if name != "kind"
+    }
     if "levels" in arguments:
         arguments["levels"] = tuple(arguments["levels"])
     if "points" in arguments:
-        arguments["points"] = tuple((float(t_s), float(level)) for t_s, level in arguments["points"])
+        arguments["points"] = tuple(
+            (float(t_s), float(level)) for t_s, level in arguments["points"]
+        )
     shape: Shape = SHAPES[data["kind"]](**arguments)
     return shape
 
@@ -310,7 +330,9 @@ def square(low: float, high: float, period_s: float, duty: float = 0.5) -> Squar
     return Square(low, high, period_s, duty)
 
 
-def spikes(base: float, height: float, width_s: float, rate_per_minute: float, seed: int = 0) -> Spikes:
+def spikes(
+    base: float, height: float, width_s: float, rate_per_minute: float, seed: int = 0
+) -> Spikes:
     """Ask for rectangles of ``height`` on top of ``base``, at moments drawn from ``seed``."""
     return Spikes(base, height, width_s, rate_per_minute, seed)
 
@@ -329,4 +351,10 @@ def trace(
     level_scale: float = 1.0,
 ) -> Trace:
     """Ask for a recorded series, by its (time in s, level) points or by a CSV file of two columns."""
-    return Trace(tuple((t_s, level) for t_s, level in points or ()), file, interpolation, time_scale, level_scale)
+    return Trace(
+        tuple((t_s, level) for t_s, level in points or ()),
+        file,
+        interpolation,
+        time_scale,
+        level_scale,
+    )

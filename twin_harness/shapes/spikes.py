@@ -35,10 +35,13 @@ def draws(seed: int, count: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Spikes:
-    """Rectangles of ``height`` on top of ``base``: one in every 60/rate seconds, at a moment drawn from ``seed``.
+    """Rectangles of ``height`` on top of ``base``.
 
-    One spike stands in each cell of 60/``rate_per_minute`` seconds, uniformly placed so that it ends within the cell: the number
-    of spikes is exact, they never overlap, and the level at any t is had without drawing the ones before.
+    One in every 60/rate seconds, at a moment drawn from ``seed``.
+
+    One spike stands in each cell of 60/``rate_per_minute`` seconds, uniformly placed so that it
+    ends within the cell: the number of spikes is exact, they never overlap, and the level at any t
+    is had without drawing the ones before.
     """
 
     kind: ClassVar[str] = "spikes"

@@ -13,11 +13,14 @@ _MOST_JUMPS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A recorded series: ``points`` are (time in s, level), times rising; before the first and after the last the ends hold.
+    """A recorded series: ``points`` are (time in s, level), times rising.
+
+    Before the first and after the last the ends hold.
 
     Args:
         points: the series; empty only until ``file`` has been read.
-        file: where the points stand, for a schedule file that names one; reading the schedule fills ``points``.
+        file: where the points stand, for a schedule file that names one; reading the schedule fills
+            ``points``.
         interpolation: ``linear``, or ``previous`` (each level holds until the next point).
         time_scale: 0.1 replays ten times as fast.
         level_scale: 2 doubles every level.
@@ -39,7 +42,9 @@ class Trace:
             total = 0.0
         areas = [total]
         for (start_s, start), (end_s, end) in pairwise(self.points):
-            total += (start if self.interpolation == "previous" else (start + end) / 2.0) * (end_s - start_s)
+            total += (start if self.interpolation == "previous" else (start + end) / 2.0) * (
+                end_s - start_s
+            )
             areas.append(total)
         object.__setattr__(self, "_areas", tuple(areas))
 
@@ -72,7 +77,9 @@ class Trace:
             mean = start
         else:
             mean = (start + now) / 2.0
-        return (self._areas[right - 1] + mean * (own_s - start_s)) * self.level_scale * self.time_scale
+        return (
+            (self._areas[right - 1] + mean * (own_s - start_s)) * self.level_scale * self.time_scale
+        )
 
     def extremes(self, duration_s: float = 1.0) -> tuple[float, float]:
         """Return the lowest and the highest point, also of points beyond the event's end."""

@@ -1,1 +1,4 @@
-"""Layer 1, stress generation: one load host an experiment, and what its children do. Imports nothing by itself."""
+"""Layer 1, stress generation: one load host an experiment, and what its children do.
+
+Imports nothing by itself.
+"""

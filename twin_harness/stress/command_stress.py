@@ -1,10 +1,14 @@
-"""Any program as a load: started at the event's start, stopped at its end with everything that it started.
+"""Any program as a load.
 
-The process that follows the event is the program's supervisor, never the program itself. Orphans of the program's tree become the
-supervisor's children (prctl(2), PR_SET_CHILD_SUBREAPER), so that a daemon does not get away; and every process of the tree carries a
-mark in its environment, by which the load host, the guard and the next session find what outlived its supervisor.
+Started at the event's start, stopped at its end with everything that it started.
 
-What the tree costs is the kernel's account: CPU clocks of what lives, and of what was waited for (getrusage(2), RUSAGE_CHILDREN).
+The process that follows the event is the program's supervisor, never the program itself. Orphans of
+the program's tree become the supervisor's children (prctl(2), PR_SET_CHILD_SUBREAPER), so that a
+daemon does not get away; and every process of the tree carries a mark in its environment, by which
+the load host, the guard and the next session find what outlived its supervisor.
+
+What the tree costs is the kernel's account: CPU clocks of what lives, and of what was waited for
+(getrusage(2), RUSAGE_CHILDREN).
 """
 
 from __future__ import annotations
@@ -20,7 +24,13 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.stress.load import LoadFailed
 from twin_harness.system.child import die_with_parent, readable_of
 from twin_harness.system.load_tree import MARK, descendants, send
-from twin_harness.system.procfs import CLOCK_TICKS_PER_S, children_of, process_cpu_ns, process_io_bytes, resident_bytes
+from twin_harness.system.procfs import (
+    CLOCK_TICKS_PER_S,
+    children_of,
+    process_cpu_ns,
+    process_io_bytes,
+    resident_bytes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +55,9 @@ class CommandStress:
         publish: told the CPU time of the whole tree, in ns, as it grows.
     """
 
-    def __init__(self, load: Load, environment: dict[str, str], publish: Callable[[int], None]) -> None:
+    def __init__(
+        self, load: Load, environment: dict[str, str], publish: Callable[[int], None]
+    ) -> None:
         self._load = load
         self._environment = environment
         self._publish = publish
@@ -59,7 +71,10 @@ class CommandStress:
         self._next_look_s = 0.0
 
     def prepare(self) -> None:
-        """Become the parent of orphans, and the one that outlives the load host: nobody else would know what the program has started."""
+        """Become the parent of orphans, and the one that outlives the load host.
+
+        Nobody else would know what the program has started.
+        """
         die_with_parent(signal.SIGTERM)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -87,7 +102,10 @@ class CommandStress:
                 how = f"ended with code {self._exit_code}"
             else:
                 how = f"died of {signal.Signals(-self._exit_code).name}"
-            msg = f"the command {self._load.options['argv'][0]!r} {how}{f': {said[-1][:200]}' if said else ''}"
+            msg = (
+                f"the command {self._load.options['argv'][0]!r}"
+                f" {how}{f': {said[-1][:200]}' if said else ''}"
+            )
             raise LoadFailed(msg)
 
     def _start(self) -> None:
@@ -122,10 +140,13 @@ class CommandStress:
         finally:
             os._exit(_NOT_STARTED)
 
-    # -- the tree -------------------------------------------------------------------------------------------------------------
+    # -- the tree ----------------------------------------------------------------------------------
 
     def _account(self) -> None:
-        """Publish what the tree has spent so far; a process's account holds that of children which it has waited for."""
+        """Publish what the tree has spent so far.
+
+        A process's account holds that of children which it has waited for.
+        """
         begin_s = time.monotonic()
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         total_ns = int((ended.ru_utime + ended.ru_stime) * 1e9)
@@ -142,7 +163,9 @@ class CommandStress:
         self._cpu_ns = max(self._cpu_ns, total_ns)
         self._publish(self._cpu_ns)
         # A look at a large tree takes its time: a twentieth of it at most.
-        self._next_look_s = time.monotonic() + max(POLL_S, _COST_SHARE * (time.monotonic() - begin_s))
+        self._next_look_s = time.monotonic() + max(
+            POLL_S, _COST_SHARE * (time.monotonic() - begin_s)
+        )
 
     def _reap(self) -> None:
         """Wait for what has ended: the program, and orphans of its tree."""
@@ -192,7 +215,10 @@ class CommandStress:
             time.sleep(0.002)
             tree = descendants(os.getpid())
         if tree:
-            self._load.note = f"{len(tree)} processes of the command could not be stopped: they belong to another user"
+            self._load.note = (
+                f"{len(tree)} processes of the command could not be stopped: they belong to another"
+                " user"
+            )
         self._reap()
         self._account()
         self._load.account = {
@@ -215,6 +241,13 @@ def _waited_for_ns(pid: int) -> int:
 
 
 def environment_of(mark: str, given: dict[str, str]) -> dict[str, str]:
-    """Return a program's variables: the search path, home and locale, those that were asked for, and the mark of its event."""
-    usual = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER") if name in os.environ}
+    """Return a program's variables.
+
+    The search path, home and locale, those that were asked for, and the mark of its event.
+    """
+    usual = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER")
+        if name in os.environ
+    }
     return {**usual, **given, MARK: mark}

@@ -1,10 +1,11 @@
 """Controlled CPU load: a closed loop on the process's own CPU time.
 
-In every slot of 23.8 ms the process works until its CPU clock shows what the plan asks for up to the slot's end, then sleeps. What a
-competitor or the hypervisor took in one slot is caught up in the next ones, up to 100 ms of it; more is forgiven, so that a stall is
-not followed by a burst.
+In every slot of 23.8 ms the process works until its CPU clock shows what the plan asks for up to
+the slot's end, then sleeps. What a competitor or the hypervisor took in one slot is caught up in
+the next ones, up to 100 ms of it; more is forgiven, so that a stall is not followed by a burst.
 
-The children of one event begin their slots one after another, so that the machine's load is smoother than that of one CPU.
+The children of one event begin their slots one after another, so that the machine's load is
+smoother than that of one CPU.
 """
 
 from __future__ import annotations
@@ -25,16 +26,22 @@ if TYPE_CHECKING:
 
     from twin_harness.stress.load import Load
 
-# 21 slots in half a second: a window of that length holds the same work wherever it begins, and the kernel's ticks (every 10, 4 or 1 ms),
-# of which /proc/stat is made, meet 50 or more different parts of the slot.
+# 21 slots in half a second: a window of that length holds the same work wherever it begins, and the
+# kernel's ticks (every 10, 4 or 1 ms), of which /proc/stat is made, meet 50 or more different parts
+# of the slot.
 SLOT_S = 0.5 / 21
 CATCH_UP_S = 0.100
 _SPIN_S = 40e-6
 _RUNNABLE_SHARE = 0.8
-_BLOCK_BYTES, _HALF_BYTES = 64 * 1024, 8 * 1024**2  # a copy takes some µs; twice the half is above a CPU's share of common caches
+_BLOCK_BYTES, _HALF_BYTES = (
+    64 * 1024,
+    8 * 1024**2,
+)  # a copy takes some µs; twice the half is above a CPU's share of common caches
 _ESTIMATE_S = 0.25
 _REPAY_S = 0.25
-_LOOK_S = 3.5 * SLOT_S  # at every fourth slot: a look costs more than a slot in which nothing is to be done
+_LOOK_S = (
+    3.5 * SLOT_S
+)  # at every fourth slot: a look costs more than a slot in which nothing is to be done
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 
 
@@ -45,7 +52,8 @@ class Team:
     Attributes:
         cpus: the CPU of each; None leaves the choice to the scheduler.
         index: which of them this process is.
-        spent_s: what each of them has spent, in memory that they share; kept for a total of the machine alone.
+        spent_s: what each of them has spent, in memory that they share; kept for a total of the
+            machine alone.
         is_within_quota: a control group's CPU quota is the machine, and the group's use its total.
     """
 
@@ -115,7 +123,10 @@ class CpuStress:
         # The first slot of each process of the team is shorter than that of the next.
         slot_end_s = load.start_s - SLOT_S * (1.0 - (self._team.index + 1) / len(self._team.cpus))
         while slot_end_s < load.end_s and not load.is_stopping:
-            slot_end_s = min(slot_end_s + SLOT_S * max(1, math.ceil((time.monotonic() - slot_end_s) / SLOT_S)), load.end_s)
+            slot_end_s = min(
+                slot_end_s + SLOT_S * max(1, math.ceil((time.monotonic() - slot_end_s) / SLOT_S)),
+                load.end_s,
+            )
             if filler is None:
                 target_s = begin_own_s + load.area(slot_end_s) - forgiven_s
             else:
@@ -136,8 +147,9 @@ class CpuStress:
     def _note_short_slot(self, own_s: float) -> None:
         """Count the time waited for a CPU since the short slot before, if the process was running or waiting all the while.
 
-        /proc/<pid>/schedstat: time on a CPU, time waiting in a run queue, both in ns (Documentation/scheduler/sched-stats.rst). A
-        stressor that does too little sleeps, so it never counts as starved.
+        /proc/<pid>/schedstat: time on a CPU, time waiting in a run queue, both in ns
+        (Documentation/scheduler/sched-stats.rst). A stressor that does too little sleeps, so it
+        never counts as starved.
         """
         if self._schedstat is None:
             return
@@ -157,11 +169,14 @@ class CpuStress:
 
 
 class _Filler:
-    """Fills the machine up to a total: what all CPUs were busy with, less what the team spent, is others' work, and comes first.
+    """Fills the machine up to a total.
 
-    Each process of the team takes a part of what is missing in proportion to the room that others leave on its CPU. Busy time is that
-    of /proc/stat (user, nice, system, irq, softirq; proc(5)), which excludes steal and I/O wait. Within a CPU quota it is what the control
-    group has used, which no CPU has an account of: each stands for an equal share.
+    What all CPUs were busy with, less what the team spent, is others' work, and comes first.
+
+    Each process of the team takes a part of what is missing in proportion to the room that others
+    leave on its CPU. Busy time is that of /proc/stat (user, nice, system, irq, softirq; proc(5)),
+    which excludes steal and I/O wait. Within a CPU quota it is what the control group has used,
+    which no CPU has an account of: each stands for an equal share.
     """
 
     def __init__(self, load: Load, team: Team) -> None:
@@ -186,7 +201,9 @@ class _Filler:
         """Return the seconds that each CPU of the team has been busy since boot."""
         if self._group is not None:
             used = self._group.read_us()
-            if used is not None:  # else what was read last: the CPUs' own counts are another quantity
+            if (
+                used is not None
+            ):  # else what was read last: the CPUs' own counts are another quantity
                 self._used_us = used[0]
             return [self._used_us / 1e6 / len(self._team.cpus)] * len(self._team.cpus)
         found: dict[bytes, float] = {}
@@ -195,7 +212,9 @@ class _Filler:
                 break
             name, user, nice, system, _, _, irq, softirq, *_ = line.split()
             found[name] = (int(user) + int(nice) + int(system) + int(irq) + int(softirq)) * _TICK_S
-        return [found.get(b"cpu%d" % cpu if cpu is not None else b"cpu", 0.0) for cpu in self._team.cpus]
+        return [
+            found.get(b"cpu%d" % cpu if cpu is not None else b"cpu", 0.0) for cpu in self._team.cpus
+        ]
 
     def work_s(self, slot_end_s: float, own_s: float) -> float:
         """Return the CPU seconds to spend from now to the end of a slot, given what this process has spent since the start."""
@@ -216,13 +235,19 @@ class _Filler:
         span_s = max(now_s - then_s, _TICK_S)
         others = [
             max(0.0, (busy - busy_then - own + own_then) / span_s)
-            for busy, busy_then, own, own_then in zip(busy_s, then_busy_s, own_all_s, then_own_s, strict=True)
+            for busy, busy_then, own, own_then in zip(
+                busy_s, then_busy_s, own_all_s, then_own_s, strict=True
+            )
         ]
         count = len(team.cpus)
         missing_s = load.area(now_s) * count - (sum(busy_s) - self._begin_busy_s) - self._forgiven_s
         level = load.level(slot_end_s) * count
-        # What was too little is made up for as far as for any load; what was too much is paid back, unless others alone exceed the level.
-        most_s, least_s = 2.0 * CATCH_UP_S * count, (-CATCH_UP_S * count if sum(others) >= level else -4.0 * CATCH_UP_S * count)
+        # What was too little is made up for as far as for any load; what was too much is paid back,
+        # unless others alone exceed the level.
+        most_s, least_s = (
+            2.0 * CATCH_UP_S * count,
+            (-CATCH_UP_S * count if sum(others) >= level else -4.0 * CATCH_UP_S * count),
+        )
         beyond_s = missing_s - min(max(missing_s, least_s), most_s)
         self._forgiven_s += beyond_s
         wanted = max(0.0, level + (missing_s - beyond_s) / _REPAY_S - sum(others))
@@ -254,7 +279,15 @@ class _Copying:
         area = memoryview(mmap.mmap(-1, 2 * _HALF_BYTES))
         starts = range(0, _HALF_BYTES, _BLOCK_BYTES)
         area[:_HALF_BYTES] = bytes([1]) * _HALF_BYTES
-        self._pairs = cycle([(area[_HALF_BYTES + start : _HALF_BYTES + start + _BLOCK_BYTES], area[start : start + _BLOCK_BYTES]) for start in starts])
+        self._pairs = cycle(
+            [
+                (
+                    area[_HALF_BYTES + start : _HALF_BYTES + start + _BLOCK_BYTES],
+                    area[start : start + _BLOCK_BYTES],
+                )
+                for start in starts
+            ]
+        )
 
     def __call__(self, turns: int) -> None:
         """Copy so many blocks."""

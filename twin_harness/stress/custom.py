@@ -1,4 +1,7 @@
-"""A project's own stressor: found by its entry point, imported in the load host, led through its life like ours."""
+"""A project's own stressor.
+
+Found by its entry point, imported in the load host, led through its life like ours.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Controlled disk load: bytes reach the device at the rate asked for.
 
-Direct I/O (O_DIRECT) with an aligned buffer, or buffered writes that are fsynced within the event: what stays in the page cache is no
-disk load. The file is bounded, used as a ring, and has no name: whatever dies, nothing is left behind.
+Direct I/O (O_DIRECT) with an aligned buffer, or buffered writes that are fsynced within the event:
+what stays in the page cache is no disk load. The file is bounded, used as a ring, and has no name:
+whatever dies, nothing is left behind.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ _PREPARE_BLOCK_BYTES = 4 * 1024**2
 _CANNOT_ALLOCATE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM)  # the last is a seccomp filter's
 
 
-def open_scratch_file(folder: str, options: dict[str, object], look: Callable[[], object] = lambda: None) -> int:
+def open_scratch_file(
+    folder: str, options: dict[str, object], look: Callable[[], object] = lambda: None
+) -> int:
     """Make the nameless file of a disk event, filled where it will be read, and return its descriptor.
 
     Args:
@@ -36,10 +39,15 @@ def open_scratch_file(folder: str, options: dict[str, object], look: Callable[[]
         look: called between two blocks of filling, which may take long; what it raises ends it.
 
     Raises:
-        OSError: the filesystem is full, read-only, or does not do direct I/O; ``strerror`` says which.
+        OSError: the filesystem is full, read-only, or does not do direct I/O; ``strerror`` says
+            which.
     """
     size_bytes = int(str(options["file_bytes"]))
-    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_DIRECT if options["direct"] and hasattr(os, "O_DIRECT") else 0)
+    flags = (
+        os.O_RDWR
+        | os.O_CLOEXEC
+        | (os.O_DIRECT if options["direct"] and hasattr(os, "O_DIRECT") else 0)
+    )
     descriptor = _open_nameless(folder, flags)
     try:
         is_allocated = _allocate(descriptor, size_bytes)
@@ -53,10 +61,12 @@ def open_scratch_file(folder: str, options: dict[str, object], look: Callable[[]
 
 
 def _allocate(descriptor: int, size_bytes: int) -> bool:
-    """Set the file's space aside by fallocate(2); return whether the filesystem can (ext2, ext3, NFS before 4.2 cannot).
+    """Set the file's space aside by fallocate(2).
 
-    Not by posix_fallocate: where the filesystem cannot, glibc writes a byte into each block, which a file open for direct I/O
-    refuses with EINVAL (sysdeps/posix/posix_fallocate.c).
+    Return whether the filesystem can (ext2, ext3, NFS before 4.2 cannot).
+
+    Not by posix_fallocate: where the filesystem cannot, glibc writes a byte into each block, which
+    a file open for direct I/O refuses with EINVAL (sysdeps/posix/posix_fallocate.c).
 
     Raises:
         OSError: there is no space.
@@ -131,14 +141,18 @@ class DiskStress:
             OSError: the device refused, or moved less than a block.
         """
         load, block_bytes = self._load, self._block_bytes
-        is_buffered, fsync_every_bytes = not load.options["direct"], int(load.options["fsync_every_bytes"])
+        is_buffered, fsync_every_bytes = (
+            not load.options["direct"],
+            int(load.options["fsync_every_bytes"]),
+        )
         done_bytes = synced_bytes = 0
         forgiven_bytes = 0.0
         report_start()
         while (now_s := time.monotonic()) < load.end_s and not load.is_stopping:
             missing_bytes = load.area(now_s) - forgiven_bytes - done_bytes
             level = load.level(now_s)
-            # Half a block early and half a block late: what has been moved is the plan, rounded to blocks, at every moment.
+            # Half a block early and half a block late: what has been moved is the plan, rounded to
+            # blocks, at every moment.
             if missing_bytes < block_bytes / 2:
                 if level > 0:
                     wait_s = (block_bytes / 2 - missing_bytes) / level
@@ -154,7 +168,9 @@ class DiskStress:
             took_s = time.monotonic() - now_s
             if missing_bytes >= 2 * block_bytes:  # still behind: the time went to the device
                 load.starved_s += took_s
-            elif level > 0:  # on time, and the device held the block for longer than the plan gives it
+            elif (
+                level > 0
+            ):  # on time, and the device held the block for longer than the plan gives it
                 load.starved_s += max(0.0, took_s - block_bytes / level)
         if is_buffered and synced_bytes < done_bytes:
             self._sync(done_bytes)
@@ -165,7 +181,9 @@ class DiskStress:
             block = int(draw(0, count) * self._blocks)
         else:
             block = count % self._blocks
-        is_write = options["operation"] == "write" or (options["operation"] == "mixed" and count % 2 == 0)
+        is_write = options["operation"] == "write" or (
+            options["operation"] == "mixed" and count % 2 == 0
+        )
         offset = block * self._block_bytes
         if self._buffer is None:
             msg = "prepare() comes before follow()"

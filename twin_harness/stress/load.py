@@ -32,12 +32,14 @@ class Load:
     """The part of one event that one process carries.
 
     Attributes:
-        shape: level over time; start_s: absolute start on CLOCK_MONOTONIC; duration_s: planned length.
-        scale: what one unit of level is in the stressor's own unit (CPU seconds per second, bytes, bytes per second).
+        shape: level over time; start_s: absolute start on CLOCK_MONOTONIC; duration_s: planned
+            length.
+        scale: what one unit of level is in the stressor's own unit (CPU seconds per second, bytes,
+            bytes per second).
         options: the event's options, defaults filled in.
         is_stopping: set from outside when the event is to end early.
-        starved_s: how long the process waited for its resource while it was behind: for a CPU, by the kernel's account; for memory to be
-            filled; for the device.
+        starved_s: how long the process waited for its resource while it was behind: for a CPU, by
+            the kernel's account; for memory to be filled; for the device.
         note: what the annotation should say of a load that went well.
         account: further figures for the annotation's parameters.
     """
@@ -59,11 +61,17 @@ class Load:
 
     def level(self, now_s: float) -> float:
         """Return the level asked for at an instant on CLOCK_MONOTONIC, in the stressor's unit."""
-        return self.shape.level(min(max(now_s - self.start_s, 0.0), self.duration_s), self.duration_s) * self.scale
+        return (
+            self.shape.level(min(max(now_s - self.start_s, 0.0), self.duration_s), self.duration_s)
+            * self.scale
+        )
 
     def area(self, now_s: float) -> float:
         """Return what was asked for from the start to an instant, in the stressor's unit × seconds."""
-        return self.shape.area(min(max(now_s - self.start_s, 0.0), self.duration_s), self.duration_s) * self.scale
+        return (
+            self.shape.area(min(max(now_s - self.start_s, 0.0), self.duration_s), self.duration_s)
+            * self.scale
+        )
 
     def highest(self) -> float:
         """Return the highest level of the event, in the stressor's unit."""
@@ -75,14 +83,19 @@ class Load:
             remaining_s = self.start_s - time.monotonic()
             if remaining_s <= 0:
                 return True
-            time.sleep(remaining_s if remaining_s < 2 * _PATIENCE_S else min(remaining_s - _PATIENCE_S, _PATIENCE_S))
+            time.sleep(
+                remaining_s
+                if remaining_s < 2 * _PATIENCE_S
+                else min(remaining_s - _PATIENCE_S, _PATIENCE_S)
+            )
         return False
 
 
 class Stressor(Protocol):
     """One way to load one resource, in a process of its own.
 
-    The load host calls ``prepare`` when the process is made, ``follow`` at the start, and ``release`` at the end, always.
+    The load host calls ``prepare`` when the process is made, ``follow`` at the start, and
+    ``release`` at the end, always.
     """
 
     def prepare(self) -> None:
@@ -90,7 +103,9 @@ class Stressor(Protocol):
         ...
 
     def follow(self, report_start: Callable[[], None]) -> None:
-        """Follow the load until its end or until it is stopping; call ``report_start`` just before the first unit of work.
+        """Follow the load until its end or until it is stopping.
+
+        Call ``report_start`` just before the first unit of work.
 
         Raises:
             LoadAborted: going on would harm the machine.
@@ -108,7 +123,10 @@ def _describe(error: Exception) -> tuple[str, str]:
     if isinstance(error, (LoadAborted, LoadFailed)):
         return ("aborted" if isinstance(error, LoadAborted) else "failed"), str(error)
     if isinstance(error, MemoryError):
-        return "failed", "the kernel refused the memory (overcommit or an address space limit); ask for less"
+        return (
+            "failed",
+            "the kernel refused the memory (overcommit or an address space limit); ask for less",
+        )
     if isinstance(error, OSError):
         return "failed", f"{error.strerror or error} (errno {error.errno})"
     return "failed", f"{type(error).__name__}: {error}"
@@ -119,8 +137,13 @@ def follow(make: Callable[[], Stressor], load: Load, pipe: int) -> int:
     begun = False
 
     def say(state: str, **more: Any) -> None:
-        with contextlib.suppress(BrokenPipeError):  # a host that is gone hears nothing, and the release is still to come
-            os.write(pipe, json.dumps({"state": state, "at_s": time.monotonic(), **more}).encode() + b"\n")
+        with contextlib.suppress(
+            BrokenPipeError
+        ):  # a host that is gone hears nothing, and the release is still to come
+            os.write(
+                pipe,
+                json.dumps({"state": state, "at_s": time.monotonic(), **more}).encode() + b"\n",
+            )
 
     def report_start() -> None:
         nonlocal begun

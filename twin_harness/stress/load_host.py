@@ -1,11 +1,13 @@
 """The load host: one process an experiment, which forks a child per event and CPU and answers for all of them.
 
-Protocol. stdin: the plan as one JSON line; then ``{"zero_s": …, "plan_slot": …}`` once everything is prepared; ``{"stop": true}``, or the end of
-stdin, ends all load. stdout, JSON lines: ``{"state": "ready"}``; per event ``started`` and ``ended`` with what really happened; ``done``.
+Protocol. stdin: the plan as one JSON line; then ``{"zero_s": …, "plan_slot": …}`` once everything
+is prepared; ``{"stop": true}``, or the end of stdin, ends all load. stdout, JSON lines: ``{"state":
+"ready"}``; per event ``started`` and ``ended`` with what really happened; ``done``.
 
-Each child: forked → prepared → started at an absolute time → follows its level → released. The host ties their lives to its own and
-its own to the controller's and the guard's, stands them first in line for the OOM killer, kills one that overstays, and leaves the
-kernel's last account of each on the board before it reaps it.
+Each child: forked → prepared → started at an absolute time → follows its level → released. The host
+ties their lives to its own and its own to the controller's and the guard's, stands them first in
+line for the OOM killer, kills one that overstays, and leaves the kernel's last account of each on
+the board before it reaps it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,13 @@ from twin_harness.stress.disk_stress import DiskStress, open_scratch_file, sync_
 from twin_harness.stress.load import Load, Stressor, follow
 from twin_harness.stress.mem_stress import MemoryStress
 from twin_harness.system.board import UNCOUNTED, Board
-from twin_harness.system.child import be_first_to_kill, die_with_parent, read_line, readable_of, run_on
+from twin_harness.system.child import (
+    be_first_to_kill,
+    die_with_parent,
+    read_line,
+    readable_of,
+    run_on,
+)
 from twin_harness.system.load_tree import descendants, kill_marked, send
 from twin_harness.system.process_watch import ProcessWatch
 from twin_harness.system.procfs import process_cpu_ns, process_io_bytes, resident_bytes
@@ -112,7 +120,9 @@ class LoadHost:
         os.set_blocking(wake_write, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._was_signalled = False
-        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_was_signalled", True))  # the wake-up pipe ends the poll
+        signal.signal(
+            signal.SIGTERM, lambda *_: setattr(self, "_was_signalled", True)
+        )  # the wake-up pipe ends the poll
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         self._mark = f"{self._board.path.stem}.{os.getpid()}."
         self._has_commands = any(event["stressor"] == "command" for event in plan["events"])
@@ -145,10 +155,13 @@ class LoadHost:
         except BrokenPipeError:
             end_others(self._mark if self._has_commands else "")
 
-    # -- before the start -----------------------------------------------------------------------------------------------------
+    # -- before the start --------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        """Make every disk event's file and find projects' stressors; an event for which that fails has failed before it began."""
+        """Make every disk event's file and find projects' stressors.
+
+        An event for which that fails has failed before it began.
+        """
         for event in self._events:
             if self._is_stopping:
                 return
@@ -159,19 +172,33 @@ class LoadHost:
                     way_out = advise(error)
                 else:
                     way_out = "name another one with --twin-scratch-dir"
-                event.status, event.message = "failed", f"scratch folder {self._plan['scratch_dir']}: {error.strerror}; {way_out}"
+                event.status, event.message = (
+                    "failed",
+                    f"scratch folder {self._plan['scratch_dir']}: {error.strerror}; {way_out}",
+                )
             except _Stopping:
                 return
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a project's module does when it is imported
-                event.status, event.message = "failed", f"stressor {event.plan['stressor']!r} cannot be loaded: {type(error).__name__}: {error}"
-        last = next((event.descriptor for event in reversed(self._events) if event.descriptor is not None), None)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a project's own code
+                event.status, event.message = (
+                    "failed",
+                    (
+                        f"stressor {event.plan['stressor']!r} cannot be loaded:"
+                        f" {type(error).__name__}: {error}"
+                    ),
+                )
+        last = next(
+            (event.descriptor for event in reversed(self._events) if event.descriptor is not None),
+            None,
+        )
         if last is not None:
             sync_filesystem(last)
 
     def _prepare_event(self, event: _Event) -> None:
         kind = event.plan["stressor"]
         if kind == "disk":
-            event.descriptor = open_scratch_file(self._plan["scratch_dir"], event.plan["options"], self._look)
+            event.descriptor = open_scratch_file(
+                self._plan["scratch_dir"], event.plan["options"], self._look
+            )
         elif kind in self._plan.get("custom", {}):
             event.maker = find_stressor(self._plan["custom"][kind], self._plan["custom_path"])
 
@@ -186,7 +213,7 @@ class LoadHost:
             self._wait(None)
         self._tell_ended()
 
-    # -- children -------------------------------------------------------------------------------------------------------------
+    # -- children ----------------------------------------------------------------------------------
 
     def _is_over(self) -> bool:
         return self._is_stopping or all(event.is_told for event in self._events)
@@ -195,18 +222,29 @@ class LoadHost:
         now_s = time.monotonic()
         for event in self._events:
             is_due = now_s >= self._zero_s + event.plan["start_s"] - ARM_S
-            if is_due and not event.is_forked and not self._is_stopping and event.status == "completed":
+            if (
+                is_due
+                and not event.is_forked
+                and not self._is_stopping
+                and event.status == "completed"
+            ):
                 event.is_forked = True
                 self._fork_event(event)
 
     def _fork_event(self, event: _Event) -> None:
-        """Fork the processes of an event; where the kernel refuses one the event has failed, and those that there are end."""
+        """Fork the processes of an event.
+
+        Where the kernel refuses one the event has failed, and those that there are end.
+        """
         try:
             for load, make in self._make_stressors(event):
                 if not self._is_stopping:
                     self._fork(event, load, make)
         except OSError as error:
-            event.status, event.message = "failed", f"a load process cannot be started: {error.strerror}; {advise(error)}"
+            event.status, event.message = (
+                "failed",
+                f"a load process cannot be started: {error.strerror}; {advise(error)}",
+            )
             self._end_children(event.children)
 
     def _make_stressors(self, event: _Event) -> Iterator[tuple[Load, Callable[[int], Stressor]]]:
@@ -223,7 +261,10 @@ class LoadHost:
             # A child's share of one percent of the machine, in CPU seconds per second.
             scale = plan["scale"] * self._plan["cpu_capacity"] / 100.0 / len(team.cpus)
             load = Load(shape, start_s, plan["duration_s"], scale, plan["options"])
-            yield load, lambda _, load=load, index=index: CpuStress(load, replace(team, index=index))  # type: ignore[misc]  # bound now
+            yield (
+                load,
+                lambda _, load=load, index=index: CpuStress(load, replace(team, index=index)),
+            )  # type: ignore[misc]  # bound now
 
     def _fork(self, event: _Event, load: Load, make: Callable[[int], Stressor]) -> None:
         kind = event.plan["stressor"]
@@ -231,11 +272,15 @@ class LoadHost:
             kind = "disk_buffered"
         if event.maker is not None:
             kind = "custom"
-        slot = self._board.claim_process(0, kind, plan=self._plan_slot, event=event.index, base=0 if kind == "cpu" else UNCOUNTED)
+        slot = self._board.claim_process(
+            0, kind, plan=self._plan_slot, event=event.index, base=0 if kind == "cpu" else UNCOUNTED
+        )
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         sys.stdout.flush()
         host = os.getpid()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until the child has a handler of its own
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGTERM}
+        )  # until the child has a handler of its own
         try:
             pid = os.fork()
         except OSError:
@@ -251,7 +296,9 @@ class LoadHost:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.close(write_end)
         if event.descriptor is not None:
-            os.close(event.descriptor)  # the child's alone: closing it may take as long as the disk likes
+            os.close(
+                event.descriptor
+            )  # the child's alone: closing it may take as long as the disk likes
             event.descriptor = None
         self._board.set_pid(slot, pid)
         if kind == "memory":
@@ -268,12 +315,17 @@ class LoadHost:
         event.forks += 1
 
     def _leave_files_of_others(self, event: _Event) -> None:
-        """Hold no scratch file of another event: a filesystem that hangs would keep us from ending."""
+        """Hold no scratch file of another event.
+
+        A filesystem that hangs would keep us from ending.
+        """
         for other in self._events:
             if other is not event and other.descriptor is not None:
                 os.close(other.descriptor)
 
-    def _live_as_child(self, load: Load, make: Callable[[], Stressor], pipe: int, host: int) -> NoReturn:
+    def _live_as_child(
+        self, load: Load, make: Callable[[], Stressor], pipe: int, host: int
+    ) -> NoReturn:
         """Be a load process; never returns into the host's code."""
         code = 1
         try:
@@ -286,7 +338,9 @@ class LoadHost:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, lambda *_: setattr(load, "is_stopping", True))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-            nothing = os.open(os.devnull, os.O_RDWR)  # neither the runner's line nor a free number that the next file would get
+            nothing = os.open(
+                os.devnull, os.O_RDWR
+            )  # neither the runner's line nor a free number that the next file would get
             os.dup2(nothing, 0)
             os.dup2(nothing, 1)
             os.close(self._answers)
@@ -301,27 +355,41 @@ class LoadHost:
         if event.maker is not None:
             return event.maker(load)
         if kind == "memory":
-            return MemoryStress(load, self._plan["memory_floor_bytes"], self._plan["memory_limit_bytes"])
+            return MemoryStress(
+                load, self._plan["memory_floor_bytes"], self._plan["memory_limit_bytes"]
+            )
         if kind == "command":
             load.options["cwd"] = load.options["cwd"] or self._plan["scratch_dir"]
             given = self._plan["environments"][event.plan["id"]]
-            return CommandStress(load, environment_of(f"{self._mark}{event.index}.", given), lambda total_ns: self._board.count_fsynced(slot, total_ns))
-        # The disk may hold this process for ever: nobody is to wait with it for the machine, or for the end of our output.
-        # Every fault goes through the pipe to the host, so nothing is lost.
+            return CommandStress(
+                load,
+                environment_of(f"{self._mark}{event.index}.", given),
+                lambda total_ns: self._board.count_fsynced(slot, total_ns),
+            )
+        # The disk may hold this process for ever: nobody is to wait with it for the machine, or for
+        # the end of our output. Every fault goes through the pipe to the host, so nothing is lost.
         os.dup2(1, 2)
         for descriptor in self._plan.get("locks", ()):
             os.close(descriptor)
-        is_memory = bool(self._plan.get("is_scratch_memory"))  # what is written there reaches no device
+        is_memory = bool(
+            self._plan.get("is_scratch_memory")
+        )  # what is written there reaches no device
 
         def count_fsynced(total_bytes: int) -> None:
             self._board.count_fsynced(slot, 0 if is_memory else total_bytes)
 
-        return DiskStress(load, event.descriptor if event.descriptor is not None else -1, count_fsynced)
+        return DiskStress(
+            load, event.descriptor if event.descriptor is not None else -1, count_fsynced
+        )
 
-    # -- waiting --------------------------------------------------------------------------------------------------------------
+    # -- waiting -----------------------------------------------------------------------------------
 
     def _next_deadline_s(self) -> float | None:
-        deadlines = [self._zero_s + event.plan["start_s"] - ARM_S for event in self._events if not event.is_forked and event.status == "completed"]
+        deadlines = [
+            self._zero_s + event.plan["start_s"] - ARM_S
+            for event in self._events
+            if not event.is_forked and event.status == "completed"
+        ]
         deadlines += [child.kill_at_s for child in self._children.values()]
         if deadlines:
             return max(0.0, min(deadlines) - time.monotonic())
@@ -330,7 +398,9 @@ class LoadHost:
     def _wait(self, timeout_s: float | None) -> None:
         """Wait for a child, the runner, or the end of a process we live with; handle what came."""
         watched = (0, self._wake_read, *self._watch.descriptors, *self._children)
-        readable = readable_of(watched, self._watch.shortened(None if timeout_s is None else timeout_s + 0.001))
+        readable = readable_of(
+            watched, self._watch.shortened(None if timeout_s is None else timeout_s + 0.001)
+        )
         if self._watch.has_ended(readable):
             self._die()
         for descriptor in readable:
@@ -372,7 +442,9 @@ class LoadHost:
         elif message["state"] == "started":
             event.starts_s.append(message["at_s"])
             if len(event.starts_s) == event.forks:
-                self._tell({"state": "started", "event": event.plan["id"], "start_s": min(event.starts_s)})
+                self._tell(
+                    {"state": "started", "event": event.plan["id"], "start_s": min(event.starts_s)}
+                )
         elif message["state"] == "ended":
             child.final_line = message
             event.ends_s.append(message["at_s"])
@@ -386,7 +458,10 @@ class LoadHost:
             self._end_children(event.children)
 
     def _present_account(self, child: _Child) -> int:
-        """Return what of the child's account does not count: resident bytes or I/O bytes before its start."""
+        """Return what of the child's account does not count.
+
+        Resident bytes or I/O bytes before its start.
+        """
         kind = child.event.plan["stressor"]
         if kind == "memory":
             return resident_bytes(child.pid) or 0
@@ -396,7 +471,7 @@ class LoadHost:
             return sum(process_io_bytes(child.pid) or (0, 0))
         return 0
 
-    # -- the end --------------------------------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------
 
     def _reap(self, child: _Child) -> None:
         """Leave the kernel's last account on the board, then reap."""
@@ -415,11 +490,15 @@ class LoadHost:
             event.ends_s.append(time.monotonic())
         if code != 0 and event.status == "completed":
             event.status, event.message = "failed", _cause_of(code, cpu_ns / 1e9)
-            self._end_children(event.children)  # an event of which a part is gone is not the one that was asked for
+            self._end_children(
+                event.children
+            )  # an event of which a part is gone is not the one that was asked for
 
     def _tell_ended(self) -> None:
         for event in self._events:
-            is_finished = (event.is_forked and not event.children) or (not event.is_forked and (event.status != "completed" or self._is_stopping))
+            is_finished = (event.is_forked and not event.children) or (
+                not event.is_forked and (event.status != "completed" or self._is_stopping)
+            )
             if event.is_told or not is_finished:
                 continue
             event.is_told = True
@@ -437,7 +516,11 @@ class LoadHost:
                     "event": event.plan["id"],
                     "start_s": min(event.starts_s) if event.starts_s else None,
                     "end_s": end_s,
-                    "release_s": max(event.releases_s) - end_s if event.releases_s and end_s is not None else None,
+                    "release_s": (
+                        max(event.releases_s) - end_s
+                        if event.releases_s and end_s is not None
+                        else None
+                    ),
                     "starved_s": event.starved_s,
                     "status": status,
                     "message": event.message or (event.note if status == "completed" else ""),
@@ -453,7 +536,10 @@ class LoadHost:
                     self._give_up(child)
                     continue
                 if child.event.status == "completed":
-                    child.event.status, child.event.message = "failed", "a load process overstayed its deadline and was killed"
+                    child.event.status, child.event.message = (
+                        "failed",
+                        "a load process overstayed its deadline and was killed",
+                    )
                 _kill(child.pid)
                 is_on_disk = child.event.plan["stressor"] == "disk"
                 child.is_killed, child.kill_at_s = True, now_s + (HELD_S if is_on_disk else 60.0)
@@ -490,7 +576,10 @@ class LoadHost:
 
 
 def end_others(mark: str) -> NoReturn:
-    """End all load, ourselves last: what a command started dies first, for nobody else would find it afterwards."""
+    """End all load, ourselves last.
+
+    What a command started dies first, for nobody else would find it afterwards.
+    """
     if mark:
         for pid in descendants(os.getpid()):
             send(pid, signal.SIGSTOP)
@@ -511,11 +600,22 @@ def _cause_of(code: int, cpu_s: float) -> str:
         limit_s = soft_s
     else:
         limit_s = hard_s
-    # Both limits are usually one, and the kernel then looks at the hard one first, which kills (kernel/time/posix-cpu-timers.c).
-    if -code in (signal.SIGXCPU, signal.SIGKILL) and limit_s != resource.RLIM_INFINITY and cpu_s > limit_s * _OF_CPU_LIMIT:
-        return f"a load process died of {name} after {cpu_s:.1f} s of CPU time, all that a process may have here; raise ulimit -t"
+    # Both limits are usually one, and the kernel then looks at the hard one first, which kills
+    # (kernel/time/posix-cpu-timers.c).
+    if (
+        -code in (signal.SIGXCPU, signal.SIGKILL)
+        and limit_s != resource.RLIM_INFINITY
+        and cpu_s > limit_s * _OF_CPU_LIMIT
+    ):
+        return (
+            f"a load process died of {name} after {cpu_s:.1f} s of CPU time, all that a process may"
+            " have here; raise ulimit -t"
+        )
     if -code == signal.SIGXFSZ:
-        return f"a load process died of {name}: its file became longer than files may be here; raise ulimit -f"
+        return (
+            f"a load process died of {name}: its file became longer than files may be here; raise"
+            " ulimit -f"
+        )
     if -code == signal.SIGKILL:
         killer = "the kernel ran out of memory"
     else:

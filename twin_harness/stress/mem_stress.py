@@ -1,9 +1,10 @@
 """Controlled memory load: resident bytes follow the level, up and down.
 
-One anonymous mapping as large as the highest level, locked as it fills where that is permitted (mlock2(2), MLOCK_ONFAULT). Growth is
-populated in chunks of at most 32 MiB (madvise(2): MADV_HUGEPAGE, then MADV_POPULATE_WRITE, Linux ≥ 5.14; a plain store to every page
-elsewhere), and what is available, in the machine and in the control group, is asked before each chunk. Shrinking gives the tail back
-with MADV_DONTNEED.
+One anonymous mapping as large as the highest level, locked as it fills where that is permitted
+(mlock2(2), MLOCK_ONFAULT). Growth is populated in chunks of at most 32 MiB (madvise(2):
+MADV_HUGEPAGE, then MADV_POPULATE_WRITE, Linux ≥ 5.14; a plain store to every page elsewhere), and
+what is available, in the machine and in the control group, is asked before each chunk. Shrinking
+gives the tail back with MADV_DONTNEED.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ _MAP_NORESERVE = 0x4000
 _TICK_S = 0.020
 _CHUNK_S = 0.010
 STIR_PERIOD_S = 1.0
-NOT_GUARANTEED = "resident: not guaranteed (swap is active, and locking this much memory is not permitted; raise ulimit -l)"
+NOT_GUARANTEED = (
+    "resident: not guaranteed (swap is active, and locking this much memory is not permitted; raise"
+    " ulimit -l)"
+)
 
 
 class MemoryStress:
@@ -38,7 +42,8 @@ class MemoryStress:
 
     Args:
         load: what to follow.
-        floor_bytes: never take memory when less than this would be left available; a chunk is at most a quarter of it.
+        floor_bytes: never take memory when less than this would be left available; a chunk is at
+            most a quarter of it.
         limit_bytes: what the control group allows in all; None when it does not bound.
     """
 
@@ -47,7 +52,9 @@ class MemoryStress:
         self._floor_bytes = floor_bytes
         self._limit_bytes = limit_bytes
         if floor_bytes:
-            self._largest_chunk_bytes = min(CHUNK_BYTES, max(GRAIN_BYTES, floor_bytes // 4 // GRAIN_BYTES * GRAIN_BYTES))
+            self._largest_chunk_bytes = min(
+                CHUNK_BYTES, max(GRAIN_BYTES, floor_bytes // 4 // GRAIN_BYTES * GRAIN_BYTES)
+            )
         else:
             self._largest_chunk_bytes = CHUNK_BYTES
         self._chunk_bytes = GRAIN_BYTES
@@ -61,7 +68,11 @@ class MemoryStress:
     def prepare(self) -> None:
         """Reserve addresses; no page is taken yet."""
         size_bytes = max(GRAIN_BYTES, _to_grain(self._load.highest()))
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | (_MAP_NORESERVE if sys.platform == "linux" else 0)
+        flags = (
+            mmap.MAP_PRIVATE
+            | mmap.MAP_ANONYMOUS
+            | (_MAP_NORESERVE if sys.platform == "linux" else 0)
+        )
         self._area = mmap.mmap(-1, size_bytes, flags=flags)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             self._area.madvise(mmap.MADV_HUGEPAGE)
@@ -84,14 +95,18 @@ class MemoryStress:
             wanted_bytes = _to_grain(load.level(now_s))
             if wanted_bytes > self._resident_bytes:
                 self._grow(min(wanted_bytes, self._resident_bytes + self._chunk_bytes))
-                if self._resident_bytes < wanted_bytes:  # it is the filling that the level waits for
+                if (
+                    self._resident_bytes < wanted_bytes
+                ):  # it is the filling that the level waits for
                     load.starved_s += time.monotonic() - now_s
                     continue
             elif wanted_bytes < self._resident_bytes:
                 self._shrink(wanted_bytes)
             if is_stirring:
                 self._stir()
-            time.sleep(max(0.0, min(_TICK_S - (time.monotonic() - now_s), load.end_s - time.monotonic())))
+            time.sleep(
+                max(0.0, min(_TICK_S - (time.monotonic() - now_s), load.end_s - time.monotonic()))
+            )
 
     def _stir(self) -> None:
         """Write to the next part of what is resident: all of it once a period."""
@@ -99,7 +114,10 @@ class MemoryStress:
             begin_bytes = self._stirred_bytes
         else:
             begin_bytes = 0
-        part_bytes = int(self._resident_bytes * _TICK_S / STIR_PERIOD_S) // mmap.PAGESIZE * mmap.PAGESIZE + mmap.PAGESIZE
+        part_bytes = (
+            int(self._resident_bytes * _TICK_S / STIR_PERIOD_S) // mmap.PAGESIZE * mmap.PAGESIZE
+            + mmap.PAGESIZE
+        )
         self._stirred_bytes = min(begin_bytes + part_bytes, self._resident_bytes)
         self._touch(begin_bytes, self._stirred_bytes)
 
@@ -110,8 +128,13 @@ class MemoryStress:
             available_bytes = None
         more_bytes = to_bytes - self._resident_bytes
         if available_bytes is not None and available_bytes - more_bytes < self._floor_bytes:
-            have, chunk, floor = (amount / 2**20 for amount in (available_bytes, more_bytes, self._floor_bytes))
-            msg = f"memory_available: {have:.0f} MiB less a chunk of {chunk:.0f} MiB would be below the floor of {floor:.0f} MiB"
+            have, chunk, floor = (
+                amount / 2**20 for amount in (available_bytes, more_bytes, self._floor_bytes)
+            )
+            msg = (
+                f"memory_available: {have:.0f} MiB less a chunk of {chunk:.0f} MiB would be below"
+                f" the floor of {floor:.0f} MiB"
+            )
             raise LoadAborted(msg)
         began_s = time.monotonic()
         if self._can_populate:
@@ -124,7 +147,9 @@ class MemoryStress:
         self._resident_bytes = to_bytes
         # Chunks of about 10 ms: a chunk under way is how late the event may end.
         fitting_bytes = more_bytes * _CHUNK_S / max(time.monotonic() - began_s, 1e-6)
-        self._chunk_bytes = min(self._largest_chunk_bytes, max(GRAIN_BYTES, _to_grain(fitting_bytes)), 2 * more_bytes)
+        self._chunk_bytes = min(
+            self._largest_chunk_bytes, max(GRAIN_BYTES, _to_grain(fitting_bytes)), 2 * more_bytes
+        )
 
     def _shrink(self, to_bytes: int) -> None:
         self._mapping.madvise(self._give_back, to_bytes, self._resident_bytes - to_bytes)
@@ -134,7 +159,9 @@ class MemoryStress:
         """Store to one byte of every page, chunk by chunk so that stopping stays possible."""
         for offset in range(begin_bytes, end_bytes, CHUNK_BYTES):
             upto = min(offset + CHUNK_BYTES, end_bytes)
-            self._mapping[offset : upto : mmap.PAGESIZE] = bytes((upto - offset + mmap.PAGESIZE - 1) // mmap.PAGESIZE)
+            self._mapping[offset : upto : mmap.PAGESIZE] = bytes(
+                (upto - offset + mmap.PAGESIZE - 1) // mmap.PAGESIZE
+            )
             if self._load.is_stopping:
                 return
 
@@ -153,7 +180,10 @@ class MemoryStress:
 
 
 def _lock_on_fault(area: mmap.mmap) -> bool:
-    """Have pages locked as they are filled; return whether that is permitted, and the kernel (5.18) gives locked pages back."""
+    """Have pages locked as they are filled.
+
+    Return whether that is permitted, and the kernel (5.18) gives locked pages back.
+    """
     if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mlock2"):
         return False
     libc, start = ctypes.CDLL(None, use_errno=True), ctypes.c_char.from_buffer(area)

@@ -1,1 +1,4 @@
-"""The computer this runs on: /proc, processes, clocks, locks, storage, and the board that processes share."""
+"""The computer this runs on.
+
+/proc, processes, clocks, locks, storage, and the board that processes share.
+"""

@@ -1,11 +1,13 @@
 """The load board: what runs now, in one shared page of memory that every process of a session maps.
 
-A 0600 file with a random name on tmpfs. It holds the plans of the running experiments (each under a sequence counter: odd while
-written, readers retry), one slot for each process whose cost or load is to be told apart, the probe's figures, and how many bytes
-of the dataset are whole. Fixed offsets, little endian, nothing pickled.
+A 0600 file with a random name on tmpfs. It holds the plans of the running experiments (each under a
+sequence counter: odd while written, readers retry), one slot for each process whose cost or load is
+to be told apart, the probe's figures, and how many bytes of the dataset are whole. Fixed offsets,
+little endian, nothing pickled.
 
-Who writes what: a runner its plan slot; a load host its process slots; a disk child the ``fsynced_bytes`` of its own slot; the probe
-its figures; the logger the dataset length, ``acknowledged`` and the state CONSUMED of slots whose end it has read.
+Who writes what: a runner its plan slot; a load host its process slots; a disk child the
+``fsynced_bytes`` of its own slot; the probe its figures; the logger the dataset length,
+``acknowledged`` and the state CONSUMED of slots whose end it has read.
 """
 
 from __future__ import annotations
@@ -35,19 +37,26 @@ PLAN_SLOTS = 64
 PLAN_BYTES = 16 * 1024
 PROCESS_SLOTS = 1024
 
-# magic at 0; then logger pid, stop flag, process generation, dataset length, and after it last row, rows and three figures; plan generation
+# magic at 0; then logger pid, stop flag, process generation, dataset length, and after it last row,
+# rows and three figures; plan generation
 _LOGGER_PID, _STOP, _GENERATION, _LENGTH, _PLANS_GENERATION = 8, 12, 16, 24, 96
 WAKEUP_PROBE, CPU_PROBE, DISK_PROBE, SERVICE_PROBE = range(4)
-_PROBE = struct.Struct("<ddddQQQQQ")  # wakeup, cpu, disk, service in ms; acknowledged by the logger; seen by who publishes each of the four
+_PROBE = struct.Struct(
+    "<ddddQQQQQ"
+)  # wakeup, cpu, disk, service in ms; acknowledged by the logger; seen by who publishes each of the four
 _PROBE_AT = 128
 _PLANS_AT = 4096
-_PROCESS = struct.Struct("<IBBHIIQQQQQQQ")  # pid, state, kind, plan, event, pad, base, fsynced, final a, final b, start ticks, pad, born
+_PROCESS = struct.Struct(
+    "<IBBHIIQQQQQQQ"
+)  # pid, state, kind, plan, event, pad, base, fsynced, final a, final b, start ticks, pad, born
 _PROCESS_SIZE = 128
 _PROCESSES_AT = _PLANS_AT + PLAN_SLOTS * PLAN_BYTES
 SIZE = _PROCESSES_AT + PROCESS_SLOTS * _PROCESS_SIZE
 
 FREE, LIVE, ENDED, CONSUMED = range(4)
-UNCOUNTED = (1 << 63) - 1  # a base above any account: nothing counts until the host has said from where
+UNCOUNTED = (
+    1 << 63
+) - 1  # a base above any account: nothing counts until the host has said from where
 KINDS = ("cpu", "memory", "disk", "disk_buffered", "harness", "command", "custom")
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 _STALE_S = 60.0
@@ -60,7 +69,7 @@ def board_folders() -> list[Path]:
     It is looked for in all of them when it has to be removed.
     """
     own = Path(os.environ.get("XDG_RUNTIME_DIR") or "/run")
-    return [Path("/dev/shm"), own, Path("/tmp")]  # noqa: S108 - 0600, random name, O_EXCL
+    return [Path("/dev/shm"), own, Path("/tmp")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,10 @@ class LoadProcess:
         kind: cpu, memory, disk, disk_buffered, harness, command or custom.
         plan: plan slot of its experiment; event: index of its event there.
         base: what does not count: CPU ns, resident bytes or I/O bytes before the start.
-        fsynced_bytes: what the process counts itself: bytes whose fsync has returned (buffered disk load), CPU ns of its tree (command).
-        start_ticks: when the process began, in clock ticks since boot; with the pid it names one process.
+        fsynced_bytes: what the process counts itself: bytes whose fsync has returned (buffered disk
+            load), CPU ns of its tree (command).
+        start_ticks: when the process began, in clock ticks since boot; with the pid it names one
+            process.
         final: (CPU ns, I/O bytes) at its end.
     """
 
@@ -117,24 +128,36 @@ class Board:
         for folder in folders:
             path = folder / (name or f"twin-harness-{os.urandom(8).hex()}.board")
             try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                descriptor = os.open(
+                    path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+                )
             except OSError:
                 continue
             try:
-                os.posix_fallocate(descriptor, 0, SIZE)  # a hole on a full tmpfs would be a bus error at the first write
+                os.posix_fallocate(
+                    descriptor, 0, SIZE
+                )  # a hole on a full tmpfs would be a bus error at the first write
             except OSError as error:
                 os.close(descriptor)
                 path.unlink()
                 if error.errno == errno.EFBIG:
-                    msg = f"the load board takes {SIZE / 2**20:.1f} MiB, more than a file of this process may have; {advise(error)}"
+                    msg = (
+                        f"the load board takes {SIZE / 2**20:.1f} MiB, more than a file of this"
+                        f" process may have; {advise(error)}"
+                    )
                     raise HarnessFailure(msg) from None
                 continue
             board = cls(path, descriptor)
             board._map[0:8] = MAGIC
             for index in range(4):
-                board._put(_PROBE_AT + 40 + 8 * index, _U64.pack((1 << 64) - 1))  # the probe has seen nothing yet
+                board._put(
+                    _PROBE_AT + 40 + 8 * index, _U64.pack((1 << 64) - 1)
+                )  # the probe has seen nothing yet
             return board
-        msg = f"no folder for the load board: expected one of {', '.join(map(str, folders))} to be writable; mount a tmpfs there"
+        msg = (
+            f"no folder for the load board: expected one of {', '.join(map(str, folders))} to be"
+            " writable; mount a tmpfs there"
+        )
         raise HarnessFailure(msg)
 
     @classmethod
@@ -147,7 +170,10 @@ class Board:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
-            msg = f"load board {str(path)!r} cannot be opened ({error.strerror}); the session that owned it has ended"
+            msg = (
+                f"load board {str(path)!r} cannot be opened ({error.strerror}); the session that"
+                " owned it has ended"
+            )
             raise HarnessFailure(msg) from None
         if os.fstat(descriptor).st_size == SIZE and os.pread(descriptor, len(MAGIC), 0) == MAGIC:
             return cls(Path(path), descriptor)
@@ -165,22 +191,29 @@ class Board:
             self.path.unlink(missing_ok=True)
 
     def _put(self, offset: int, data: bytes) -> None:
-        """Copy packed numbers to the board in one piece: readers see the old number or the new one, where it is of 8 bytes and so aligned.
+        """Copy packed numbers to the board in one piece.
 
-        struct's own pack_into fills its target with zeros first, and one reader in a hundred would see them.
+        Readers see the old number or the new one, where it is of 8 bytes and so aligned.
+
+        struct's own pack_into fills its target with zeros first, and one reader in a hundred would
+        see them.
         """
         self._map[offset : offset + len(data)] = data
 
-    # -- the logger's figures -------------------------------------------------------------------------------------------------
+    # -- the logger's figures ----------------------------------------------------------------------
 
-    def publish_row(self, length_bytes: int, monotonic_s: float, rows: int, figures: tuple[float, float, float]) -> None:
+    def publish_row(
+        self, length_bytes: int, monotonic_s: float, rows: int, figures: tuple[float, float, float]
+    ) -> None:
         """Say how much of the dataset is whole, and the figures that a status line shows (CPU %, memory %, disk bytes/s)."""
         self._put(_LENGTH + 8, struct.pack("<dQddd", monotonic_s, rows, *figures))
         self._put(_LENGTH, _U64.pack(length_bytes))
 
     def dataset_state(self) -> tuple[int, float, int, tuple[float, float, float]]:
         """Return the valid length in bytes, the last row's instant, the number of rows, and (CPU %, memory %, disk bytes/s)."""
-        length, monotonic_s, rows, cpu, memory, disk = struct.unpack("<QdQddd", self._map[_LENGTH : _LENGTH + 48])
+        length, monotonic_s, rows, cpu, memory, disk = struct.unpack(
+            "<QdQddd", self._map[_LENGTH : _LENGTH + 48]
+        )
         return length, monotonic_s, rows, (cpu, memory, disk)
 
     @property
@@ -210,7 +243,7 @@ class Board:
         """Ask every runner of the session to end its load at once."""
         self._put(_STOP, _U32.pack(_U32.unpack_from(self._map, _STOP)[0] | _STOP_LOAD))
 
-    # -- the probe's figures --------------------------------------------------------------------------------------------------
+    # -- the probe's figures -----------------------------------------------------------------------
 
     def publish_probe(self, index: int, worst_ms: float, seen: int) -> None:
         """Publish the worst value of one figure since acknowledgement ``seen``."""
@@ -227,7 +260,9 @@ class Board:
 
     def take_probe(self) -> tuple[float, float, float, float]:
         """Return the worst figures in ms since the last reading, NaN where there is none, and acknowledge them."""
-        wakeup, cpu, disk, service, acknowledged, *seen = _PROBE.unpack(self._map[_PROBE_AT : _PROBE_AT + _PROBE.size])
+        wakeup, cpu, disk, service, acknowledged, *seen = _PROBE.unpack(
+            self._map[_PROBE_AT : _PROBE_AT + _PROBE.size]
+        )
         self._put(_PROBE_AT + 32, _U64.pack(acknowledged + 1))
         return (
             wakeup if seen[WAKEUP_PROBE] == acknowledged else nan,
@@ -236,7 +271,7 @@ class Board:
             service if seen[SERVICE_PROBE] == acknowledged else nan,
         )
 
-    # -- plans ----------------------------------------------------------------------------------------------------------------
+    # -- plans -------------------------------------------------------------------------------------
 
     @contextmanager
     def _claiming(self) -> Iterator[None]:
@@ -270,13 +305,18 @@ class Board:
         for slot in range(PLAN_SLOTS):
             if _U32.unpack_from(self._map, _PLANS_AT + slot * PLAN_BYTES + 4)[0] == 0:
                 return slot
-        msg = f"the load board holds {PLAN_SLOTS} running experiments, the most it can; run fewer at once"
+        msg = (
+            f"the load board holds {PLAN_SLOTS} running experiments, the most it can; run fewer at"
+            " once"
+        )
         raise HarnessFailure(msg)
 
     def _write_plan(self, slot: int, data: bytes) -> None:
         if len(data) > PLAN_BYTES - 8:
             side = self._side_file(slot)
-            descriptor = os.open(side, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            descriptor = os.open(
+                side, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
             data = json.dumps({"file": str(side)}).encode()
@@ -286,7 +326,8 @@ class Board:
         self._put(offset + 4, _U32.pack(len(data)))
         self._map[offset + 8 : offset + 8 + len(data)] = data
         self._put(offset, _U32.pack((odd + 1) & 0xFFFFFFFF))
-        # Random as for processes: two writers at a time must never leave the number that a reader knows.
+        # Random as for processes: two writers at a time must never leave the number that a reader
+        # knows.
         self._put(_PLANS_GENERATION, _U64.pack(int.from_bytes(os.urandom(8), "little")))
 
     def _side_file(self, slot: int) -> Path:
@@ -299,12 +340,18 @@ class Board:
 
     @property
     def plans_generation(self) -> int:
-        """A number that changes whenever a plan is written or removed; one look instead of 64 pages far apart."""
+        """A number that changes whenever a plan is written or removed.
+
+        One look instead of 64 pages far apart.
+        """
         return int(_U64.unpack_from(self._map, _PLANS_GENERATION)[0])
 
     def plan_sequences(self) -> tuple[int, ...]:
         """Return the sequence counter of every slot: one that changed has a new content."""
-        return tuple(_U32.unpack_from(self._map, _PLANS_AT + slot * PLAN_BYTES)[0] for slot in range(PLAN_SLOTS))
+        return tuple(
+            _U32.unpack_from(self._map, _PLANS_AT + slot * PLAN_BYTES)[0]
+            for slot in range(PLAN_SLOTS)
+        )
 
     def read_plan(self, slot: int) -> dict[str, Any] | None:
         """Return a slot's plan; None when it is free, or its writer died while writing."""
@@ -329,7 +376,7 @@ class Board:
                 return None
         return plan
 
-    # -- processes ------------------------------------------------------------------------------------------------------------
+    # -- processes ---------------------------------------------------------------------------------
 
     @property
     def generation(self) -> int:
@@ -337,14 +384,17 @@ class Board:
         return int(_U64.unpack_from(self._map, _GENERATION)[0])
 
     def _next_generation(self) -> None:
-        # A new random number, not the next one: two writers at a time must never leave the number that a reader knows.
+        # A new random number, not the next one: two writers at a time must never leave the number
+        # that a reader knows.
         self._put(_GENERATION, _U64.pack(int.from_bytes(os.urandom(8), "little")))
 
-    def claim_process(self, pid: int, kind: str, *, plan: int = 0, event: int = 0, base: int = 0) -> int:
+    def claim_process(
+        self, pid: int, kind: str, *, plan: int = 0, event: int = 0, base: int = 0
+    ) -> int:
         """Take a process slot for ``pid`` and return its number.
 
-        Whoever starts a process of the harness claims for it at once, so that what its start costs is counted while it is spent; when the
-        process claims for itself, it gets that slot.
+        Whoever starts a process of the harness claims for it at once, so that what its start costs
+        is counted while it is spent; when the process claims for itself, it gets that slot.
 
         Raises:
             HarnessFailure: every slot is taken.
@@ -357,16 +407,41 @@ class Board:
             if known is not None:
                 return known
             now_ns = int(monotonic_s() * 1e9)
-            # Free slots first; only then those that nobody read the end of, and those of processes that were killed with their host.
-            for is_scarce, slot in ((is_scarce, slot) for is_scarce in (False, True) for slot in range(PROCESS_SLOTS)):
+            # Free slots first; only then those that nobody read the end of, and those of processes
+            # that were killed with their host.
+            for is_scarce, slot in (
+                (is_scarce, slot) for is_scarce in (False, True) for slot in range(PROCESS_SLOTS)
+            ):
                 offset = _PROCESSES_AT + slot * _PROCESS_SIZE
                 state = self._map[offset + 4]
                 born_ns = _U64.unpack_from(self._map, offset + _PROCESS.size - 8)[0]
-                if state in (FREE, CONSUMED) or (is_scarce and self._is_abandoned(offset, state, now_ns - born_ns)):
-                    self._put(offset, _PROCESS.pack(pid, LIVE, KINDS.index(kind), plan, event, 0, base, 0, 0, 0, start_ticks(pid) or 0, 0, now_ns))
+                if state in (FREE, CONSUMED) or (
+                    is_scarce and self._is_abandoned(offset, state, now_ns - born_ns)
+                ):
+                    self._put(
+                        offset,
+                        _PROCESS.pack(
+                            pid,
+                            LIVE,
+                            KINDS.index(kind),
+                            plan,
+                            event,
+                            0,
+                            base,
+                            0,
+                            0,
+                            0,
+                            start_ticks(pid) or 0,
+                            0,
+                            now_ns,
+                        ),
+                    )
                     self._next_generation()
                     return slot
-        msg = f"the load board holds {PROCESS_SLOTS} processes, the most it can; plan fewer events at once"
+        msg = (
+            f"the load board holds {PROCESS_SLOTS} processes, the most it can; plan fewer events at"
+            " once"
+        )
         raise HarnessFailure(msg)
 
     def _slot_of_harness(self, pid: int) -> int | None:
@@ -374,7 +449,11 @@ class Board:
         ticks, harness = start_ticks(pid) or 0, KINDS.index("harness")
         for slot in range(PROCESS_SLOTS):
             offset = _PROCESSES_AT + slot * _PROCESS_SIZE
-            if self._map[offset + 4] == LIVE and self._map[offset + 5] == harness and _U32.unpack_from(self._map, offset)[0] == pid:
+            if (
+                self._map[offset + 4] == LIVE
+                and self._map[offset + 5] == harness
+                and _U32.unpack_from(self._map, offset)[0] == pid
+            ):
                 if _U64.unpack_from(self._map, offset + 48)[0] == ticks:
                     return slot
                 return None
@@ -383,7 +462,10 @@ class Board:
     def _is_abandoned(self, offset: int, state: int, age_ns: int) -> bool:
         if state == ENDED:
             return age_ns > _STALE_S * 1e9
-        pid, ticks = _U32.unpack_from(self._map, offset)[0], _U64.unpack_from(self._map, offset + 48)[0]
+        pid, ticks = (
+            _U32.unpack_from(self._map, offset)[0],
+            _U64.unpack_from(self._map, offset + 48)[0],
+        )
         return bool(pid) and start_ticks(pid) != int(ticks)
 
     def set_pid(self, slot: int, pid: int) -> None:
@@ -429,6 +511,21 @@ class Board:
         for slot in range(PROCESS_SLOTS):
             offset = _PROCESSES_AT + slot * _PROCESS_SIZE
             if self._map[offset + 4] in (LIVE, ENDED):
-                pid, state, kind, plan, event, _, base, fsynced, cpu_ns, io_bytes, ticks, _, _ = _PROCESS.unpack_from(self._map, offset)
-                found.append(LoadProcess(slot, pid, state, KINDS[kind], plan, event, base, fsynced, ticks, (cpu_ns, io_bytes)))
+                pid, state, kind, plan, event, _, base, fsynced, cpu_ns, io_bytes, ticks, _, _ = (
+                    _PROCESS.unpack_from(self._map, offset)
+                )
+                found.append(
+                    LoadProcess(
+                        slot,
+                        pid,
+                        state,
+                        KINDS[kind],
+                        plan,
+                        event,
+                        base,
+                        fsynced,
+                        ticks,
+                        (cpu_ns, io_bytes),
+                    )
+                )
         return found

@@ -1,8 +1,10 @@
 """Processes of our own: how they are started, talked to, and how they die with those they serve.
 
-A child gets one JSON line on stdin and answers in JSON lines on stdout. It is started without ``site`` (no start-up files, a third
-of the time) and finds the package by PYTHONPATH, after the standard library: a backport (enum34, typing) or a student's ``select.py``
-beside the package must not take the place of the real one. End of stdin means stop. Nothing here runs between fork and exec.
+A child gets one JSON line on stdin and answers in JSON lines on stdout. It is started without
+``site`` (no start-up files, a third of the time) and finds the package by PYTHONPATH, after the
+standard library: a backport (enum34, typing) or a student's ``select.py`` beside the package must
+not take the place of the real one. End of stdin means stop. Nothing here runs between fork and
+exec.
 """
 
 from __future__ import annotations
@@ -28,12 +30,16 @@ _PR_SET_PDEATHSIG = 1
 _FIRST_TO_KILL = "1000"
 KILLED_PATIENCE_S = 10.0
 _REAP_POLL_S = 0.005
-# What a child would take from the caller: coverage and pytest of its own, or an interactive prompt at its end.
+# What a child would take from the caller: coverage and pytest of its own, or an interactive prompt
+# at its end.
 _LEFT_BEHIND = ("COV_", "PYTEST_", "PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONPROFILEIMPORTTIME")
 
 
 def child_environment(*libraries: str) -> dict[str, str]:
-    """Return the environment of a child: ours, with a PYTHONPATH of the standard library, then the package and ``libraries``."""
+    """Return the environment of a child.
+
+    Ours, with a PYTHONPATH of the standard library, then the package and ``libraries``.
+    """
     folders = [*standard_library(), str(Path(__file__).resolve().parents[2])]
     for library in libraries:
         if library in sys.modules:
@@ -42,16 +48,25 @@ def child_environment(*libraries: str) -> dict[str, str]:
             spec_file = _find(library)
         if spec_file:
             folders.append(str(Path(spec_file).resolve().parent.parent))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_BEHIND)}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(_LEFT_BEHIND)
+    }
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))
     return environment
 
 
 def standard_library() -> list[str]:
-    """Return the folders of the standard library, in the order in which Python looks there: PYTHONPATH comes before them."""
+    """Return the folders of the standard library, in the order in which Python looks there.
+
+    PYTHONPATH comes before them.
+    """
     home = Path(os.__file__).parent
     zipped = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
-    found = [entry for entry in dict.fromkeys(sys.path) if Path(entry).name == zipped or _is_within(Path(entry), home)]
+    found = [
+        entry
+        for entry in dict.fromkeys(sys.path)
+        if Path(entry).name == zipped or _is_within(Path(entry), home)
+    ]
     if str(home) in found:
         return found
     return [str(home), *found]
@@ -60,7 +75,8 @@ def standard_library() -> list[str]:
 def interpreter_words(module: str, *arguments: str) -> list[str]:
     """Return the words that start one of our modules in a process of its own.
 
-    Without ``site``, and without the working folder in the module path: it may hold a ``select.py``.
+    Without ``site``, and without the working folder in the module path: it may hold a
+    ``select.py``.
     """
     return [sys.executable, "-S", "-s", "-P", "-m", module, *arguments]
 
@@ -92,7 +108,7 @@ def start_child(
     """
     import subprocess
 
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+    process = subprocess.Popen(
         interpreter_words(module, *filter(None, [title])),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -110,7 +126,10 @@ def start_child(
 
 
 def read_line(descriptor: int) -> bytes:
-    """Read one line byte by byte: what follows it stays in the pipe for who polls it. Empty at the end of the stream."""
+    """Read one line byte by byte: what follows it stays in the pipe for who polls it.
+
+    Empty at the end of the stream.
+    """
     line = bytearray()
     while not line.endswith(b"\n"):
         byte = os.read(descriptor, 1)
@@ -123,7 +142,8 @@ def read_line(descriptor: int) -> bytes:
 def send_line(process: subprocess.Popen[bytes], message: dict[str, Any]) -> bool:
     """Send one JSON line; return False when the process is gone."""
     try:
-        process.stdin.write(json.dumps(message).encode() + b"\n")  # type: ignore[union-attr]  # started with a pipe
+        # started with a pipe
+        process.stdin.write(json.dumps(message).encode() + b"\n")  # type: ignore[union-attr]
     except (BrokenPipeError, ValueError):
         return False
     return True
@@ -143,7 +163,9 @@ def end_child(process: subprocess.Popen[bytes], patience_s: float) -> None:
     """
     if process.stdin is not None:
         process.stdin.close()
-    deadline_s = monotonic_s() + patience_s  # Popen.wait takes its time from a clock that a test may have frozen
+    deadline_s = (
+        monotonic_s() + patience_s
+    )  # Popen.wait takes its time from a clock that a test may have frozen
     while process.poll() is None and monotonic_s() < deadline_s:
         sleep_s(_REAP_POLL_S)
     if process.poll() is None:
@@ -170,7 +192,9 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 
 
 def leave_parent() -> None:
-    """Go on in a fork, and let the process that was started end: nobody's child is not ended by a suite that kills all of pytest's.
+    """Go on in a fork, and let the process that was started end.
+
+    Nobody's child is not ended by a suite that kills all of pytest's.
 
     Where no further process is permitted, stay who we are.
     """
@@ -180,7 +204,10 @@ def leave_parent() -> None:
 
 
 def be_first_to_kill() -> None:
-    """Stand first in line for the kernel's out-of-memory killer; raising the score needs no privilege (proc(5))."""
+    """Stand first in line for the kernel's out-of-memory killer.
+
+    Raising the score needs no privilege (proc(5)).
+    """
     try:
         descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
     except OSError:
@@ -192,7 +219,9 @@ def be_first_to_kill() -> None:
 
 
 def watch_process(pid: int) -> int | None:
-    """Return a descriptor that becomes readable when the process ends; None where the kernel gives none. The caller closes it.
+    """Return a descriptor that becomes readable when the process ends.
+
+    None where the kernel gives none. The caller closes it.
 
     Raises:
         ProcessLookupError: it is gone already.
@@ -210,22 +239,32 @@ def watch_process(pid: int) -> int | None:
 def readable_of(descriptors: Iterable[int], wait_s: float | None) -> list[int]:
     """Return which descriptors can be read, or have been closed at the other end, within ``wait_s`` (None: for ever).
 
-    By poll(2): select(2) knows no descriptor above 1,023, and a user's process may have thousands open.
+    By poll(2): select(2) knows no descriptor above 1,023, and a user's process may have thousands
+    open.
     """
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN | select.POLLHUP)
-    return [descriptor for descriptor, _ in poll.poll(None if wait_s is None else max(0.0, wait_s) * 1e3)]
+    return [
+        descriptor
+        for descriptor, _ in poll.poll(None if wait_s is None else max(0.0, wait_s) * 1e3)
+    ]
 
 
 def run_on(cpus: Iterable[int]) -> None:
-    """Run on these CPUs alone, with all threads and children to come; where that is not possible, wherever the kernel likes."""
+    """Run on these CPUs alone, with all threads and children to come.
+
+    Where that is not possible, wherever the kernel likes.
+    """
     with contextlib.suppress(OSError, AttributeError, ValueError):
         os.sched_setaffinity(0, set(cpus))
 
 
 def run_in_real_time() -> bool:
-    """Enter SCHED_FIFO at the lowest priority, not inherited by forks; return whether it was permitted."""
+    """Enter SCHED_FIFO at the lowest priority, not inherited by forks.
+
+    Return whether it was permitted.
+    """
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     except (OSError, AttributeError):
@@ -234,7 +273,10 @@ def run_in_real_time() -> bool:
 
 
 def run_as_ordinary() -> None:
-    """Go back to the normal scheduling class; the reset-on-fork flag stays, for only the privileged may clear it (sched(7))."""
+    """Go back to the normal scheduling class.
+
+    The reset-on-fork flag stays, for only the privileged may clear it (sched(7)).
+    """
     try:
         os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
     except (OSError, AttributeError):

@@ -1,8 +1,10 @@
 """The time that the harness lives by: CLOCK_MONOTONIC, and a clock that tests move by hand.
 
-Sessions live in a user's process, whose tests may freeze or replace ``time.monotonic``, ``time.time``, ``time.sleep`` and ``datetime``
-(freezegun, time-machine, monkeypatch). What waits by a frozen clock waits for ever, so whatever runs in such a process takes the time
-from here: ``time.clock_gettime`` asks the kernel, and what replaces clocks leaves the monotonic ones of it alone.
+Sessions live in a user's process, whose tests may freeze or replace ``time.monotonic``,
+``time.time``, ``time.sleep`` and ``datetime`` (freezegun, time-machine, monkeypatch). What waits by
+a frozen clock waits for ever, so whatever runs in such a process takes the time from here:
+``time.clock_gettime`` asks the kernel, and what replaces clocks leaves the monotonic ones of it
+alone.
 """
 
 from __future__ import annotations
@@ -10,17 +12,23 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-# Bound before any test can replace it. Tools that freeze time leave sleeping alone; tests that spare themselves a sleep do not.
+# Bound before any test can replace it. Tools that freeze time leave sleeping alone; tests that
+# spare themselves a sleep do not.
 _sleep = time.sleep
 # Linux numbers them so (clock_gettime(2)); Python names neither.
 _REALTIME_COARSE, _MONOTONIC_COARSE = 5, 6
-_HAS_KERNEL_CLOCKS = hasattr(time, "clock_gettime") and hasattr(time, "CLOCK_BOOTTIME")  # Linux alone has the latter
+_HAS_KERNEL_CLOCKS = hasattr(time, "clock_gettime") and hasattr(
+    time, "CLOCK_BOOTTIME"
+)  # Linux alone has the latter
 _time = time.time
 _LOOKS, _LOOK_S = 5, 0.002
 
 
 def monotonic_s() -> float:
-    """Read CLOCK_MONOTONIC, in seconds: what ``time.monotonic`` reads, whoever has replaced that."""
+    """Read CLOCK_MONOTONIC, in seconds.
+
+    What ``time.monotonic`` reads, whoever has replaced that.
+    """
     if not hasattr(time, "clock_gettime"):  # Windows, where nothing is loaded or sampled
         return time.monotonic()
     return time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -29,8 +37,9 @@ def monotonic_s() -> float:
 def utc_s() -> float:
     """Read the wall clock, in seconds since the epoch; it may step.
 
-    time-machine replaces CLOCK_REALTIME inside ``time.clock_gettime``, too. The coarse clocks are not replaced and are set by the
-    kernel in one step, so that their difference is exactly what separates wall clock and CLOCK_MONOTONIC.
+    time-machine replaces CLOCK_REALTIME inside ``time.clock_gettime``, too. The coarse clocks are
+    not replaced and are set by the kernel in one step, so that their difference is exactly what
+    separates wall clock and CLOCK_MONOTONIC.
     """
     if not _HAS_KERNEL_CLOCKS:
         return _time()
@@ -47,7 +56,10 @@ def sleep_s(seconds_s: float) -> None:
 
 
 def utc_text(instant_utc_s: float) -> str:
-    """Return an instant of the wall clock, ISO 8601 with microseconds; by no class that a test may have replaced."""
+    """Return an instant of the wall clock, ISO 8601 with microseconds.
+
+    By no class that a test may have replaced.
+    """
     whole_us = round(instant_utc_s * 1e6)
     day = time.gmtime(whole_us // 1_000_000)
     date = f"{day.tm_year:04d}-{day.tm_mon:02d}-{day.tm_mday:02d}"
@@ -70,7 +82,10 @@ def is_standing() -> bool:
 
 
 class Clock(Protocol):
-    """What the harness asks of time; all instants are CLOCK_MONOTONIC seconds unless named otherwise."""
+    """What the harness asks of time.
+
+    All instants are CLOCK_MONOTONIC seconds unless named otherwise.
+    """
 
     def monotonic_s(self) -> float:
         """Read CLOCK_MONOTONIC, in seconds: one clock for all processes of a machine."""
@@ -81,7 +96,10 @@ class Clock(Protocol):
         ...
 
     def suspended_s(self) -> float:
-        """Return how long the machine has been suspended since boot, in seconds: time that CLOCK_MONOTONIC does not count."""
+        """Return how long the machine has been suspended since boot, in seconds.
+
+        Time that CLOCK_MONOTONIC does not count.
+        """
         ...
 
     def sleep_until(self, instant_s: float) -> None:
@@ -101,13 +119,19 @@ class SystemClock:
         return utc_s()
 
     def suspended_s(self) -> float:
-        """Return CLOCK_BOOTTIME less CLOCK_MONOTONIC, in seconds; 0 where the kernel has no such clock."""
+        """Return CLOCK_BOOTTIME less CLOCK_MONOTONIC, in seconds.
+
+        0 where the kernel has no such clock.
+        """
         if not hasattr(time, "CLOCK_BOOTTIME"):
             return 0.0
         return time.clock_gettime(time.CLOCK_BOOTTIME) - monotonic_s()
 
     def sleep_until(self, instant_s: float) -> None:
-        """Sleep until ``instant_s``; the kernel's high resolution timers wake within about 60 µs."""
+        """Sleep until ``instant_s``.
+
+        The kernel's high resolution timers wake within about 60 µs.
+        """
         sleep_s(instant_s - monotonic_s())
 
 
@@ -116,7 +140,8 @@ class FakeClock:
 
     Args:
         start_s: the first reading of the monotonic clock, in seconds.
-        utc_offset_s: wall clock minus monotonic clock, in seconds; assign to it to step the wall clock.
+        utc_offset_s: wall clock minus monotonic clock, in seconds; assign to it to step the wall
+            clock.
     """
 
     def __init__(self, start_s: float = 0.0, utc_offset_s: float = 1_700_000_000.0) -> None:
@@ -147,6 +172,9 @@ class FakeClock:
             ValueError: ``seconds_s`` is negative.
         """
         if seconds_s < 0:
-            msg = f"expected seconds_s >= 0 but got seconds_s={seconds_s!r}: a monotonic clock never goes back"
+            msg = (
+                f"expected seconds_s >= 0 but got seconds_s={seconds_s!r}: a monotonic clock never"
+                " goes back"
+            )
             raise ValueError(msg)
         self._now_s += seconds_s

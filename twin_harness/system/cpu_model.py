@@ -1,8 +1,9 @@
 """What kind of CPU this is, in words and numbers that tell machines apart on every architecture.
 
-x86 has a "model name". ARM has numbers alone (MIDR_EL1: implementer, part, variant), which the table below puts names to: those of
-the Linux kernel's arch/arm64/include/asm/cputype.h and of Arm's manuals. The numbers always stand beside the name: a fingerprint is
-made of them, so that a name that is added later changes none.
+x86 has a "model name". ARM has numbers alone (MIDR_EL1: implementer, part, variant), which the
+table below puts names to: those of the Linux kernel's arch/arm64/include/asm/cputype.h and of Arm's
+manuals. The numbers always stand beside the name: a fingerprint is made of them, so that a name
+that is added later changes none.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ _ARM_CORES = {
 }  # fmt: skip
 _ARM_NUMBERS = re.compile(r"0x[0-9a-f]{2}/0x[0-9a-f]{3}/0x[0-9a-f]+")
 _NAMES = ("model name", "Model", "cpu model", "Model Name")
-_NAMELESS = re.compile(r"ARMv\d+ Processor")  # 32-bit ARM has a model name, the same one for every core of an architecture
+_NAMELESS = re.compile(
+    r"ARMv\d+ Processor"
+)  # 32-bit ARM has a model name, the same one for every core of an architecture
 
 
 def cpu_model(cpuinfo: str | None = None) -> str:
@@ -43,7 +46,9 @@ def cpu_model(cpuinfo: str | None = None) -> str:
         cpuinfo: content of /proc/cpuinfo; None reads it.
     """
     fields = _fields(read_text("/proc/cpuinfo") if cpuinfo is None else cpuinfo)
-    named = next((value for name, value in fields if name in _NAMES and not _NAMELESS.match(value)), "")
+    named = next(
+        (value for name, value in fields if name in _NAMES and not _NAMELESS.match(value)), ""
+    )
     return named or _arm_cores(fields) or _other(dict(reversed(fields)))
 
 
@@ -54,7 +59,9 @@ def model_key(model: str) -> str:
 
 def _fields(cpuinfo: str) -> list[tuple[str, str]]:
     lines = (line.partition(":") for line in cpuinfo.splitlines())
-    return [(name.strip(), value.strip()) for name, colon, value in lines if colon and value.strip()]
+    return [
+        (name.strip(), value.strip()) for name, colon, value in lines if colon and value.strip()
+    ]
 
 
 def _arm_cores(fields: Iterable[tuple[str, str]]) -> str:
@@ -63,8 +70,14 @@ def _arm_cores(fields: Iterable[tuple[str, str]]) -> str:
     for name, value in fields:
         if name in seen:
             seen[name] = value
-        if name == "CPU part":  # the last of the three that the kernel prints (c_show in arch/arm64/kernel/cpuinfo.c)
-            numbers = (_number(seen["CPU implementer"]), _number(value), _number(seen["CPU variant"]))
+        if (
+            name == "CPU part"
+        ):  # the last of the three that the kernel prints (c_show in arch/arm64/kernel/cpuinfo.c)
+            numbers = (
+                _number(seen["CPU implementer"]),
+                _number(value),
+                _number(seen["CPU variant"]),
+            )
             found.add(numbers)
     return " + ".join(_arm_core(*numbers) for numbers in sorted(found))
 
@@ -82,8 +95,13 @@ def _arm_core(implementer: int, part: int, variant: int) -> str:
 
 
 def _other(first: dict[str, str]) -> str:
-    """Return the model on RISC-V, s390x and POWER, given the first value of each name; empty elsewhere."""
-    if "isa" in first:  # RISC-V: the core's name where the firmware has one, its maker's numbers where it has none
+    """Return the model on RISC-V, s390x and POWER, given the first value of each name.
+
+    Empty elsewhere.
+    """
+    if (
+        "isa" in first
+    ):  # RISC-V: the core's name where the firmware has one, its maker's numbers where it has none
         names = ("uarch", "mvendorid", "marchid")
         return " ".join(first[name] for name in names if name in first) or first["isa"]
     machine = re.search(r"machine = (\w+)", first.get("processor 0", ""))

@@ -1,9 +1,9 @@
 """Questions to a filesystem that may never be answered, asked by a process of its own.
 
-Whoever asks a lost NFS server or a dead FUSE program waits where no signal reaches him. A thread is no
-way out: a process cannot be reaped before the last of its threads, and keeps its files and its locks
-until then. So a process waits that has nothing of ours, neither locks nor pipes, and that nobody waits
-for: it ends when the filesystem answers, or is given up by the kernel.
+Whoever asks a lost NFS server or a dead FUSE program waits where no signal reaches him. A thread is
+no way out: a process cannot be reaped before the last of its threads, and keeps its files and its
+locks until then. So a process waits that has nothing of ours, neither locks nor pipes, and that
+nobody waits for: it ends when the filesystem answers, or is given up by the kernel.
 """
 
 from __future__ import annotations
@@ -35,9 +35,14 @@ _MOST_DESCRIPTORS = 1 << 16  # that are closed one by one where /proc does not l
 
 
 class Unanswered(HarnessFailure):
-    """A filesystem does not answer; the owner of the machine must mend it, or name another folder."""
+    """A filesystem does not answer.
 
-    def __init__(self, folder: str, patience_s: float = PATIENCE_S, option: str = "scratch-dir") -> None:
+    The owner of the machine must mend it, or name another folder.
+    """
+
+    def __init__(
+        self, folder: str, patience_s: float = PATIENCE_S, option: str = "scratch-dir"
+    ) -> None:
         super().__init__(
             f"{folder}: its filesystem has not answered for {patience_s:g} s "
             "(a lost network server, or a FUSE program that hangs); "
@@ -59,7 +64,7 @@ def ask(question: str, folder: str, patience_s: float = PATIENCE_S) -> Any:
     """
     import subprocess
 
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+    process = subprocess.Popen(
         interpreter_words("twin_harness.system.deadline", question, folder),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -90,7 +95,8 @@ def _hear(process: subprocess.Popen[bytes], patience_s: float) -> tuple[bytes, b
         output = process.stdout.fileno()
     else:
         output = -1
-    # An interpreter takes its time to start on a loaded machine; its first line says that it asks now.
+    # An interpreter takes its time to start on a loaded machine; its first line says that it asks
+    # now.
     data, is_heard, deadline_s = b"", True, monotonic_s() + 4 * patience_s
     while not data.endswith(b"}\n"):
         left_s = max(0.0, deadline_s - monotonic_s())
@@ -138,7 +144,10 @@ def _give_up(process: subprocess.Popen[bytes]) -> None:
 
 
 def is_mute(folder: str, patience_s: float = PATIENCE_S) -> bool:
-    """Tell whether the filesystem of a folder does not answer; one whose answer is an error does."""
+    """Tell whether the filesystem of a folder does not answer.
+
+    One whose answer is an error does.
+    """
     try:
         ask("twin_harness.system.storage:describe", folder, patience_s)
     except Unanswered:
@@ -169,7 +178,10 @@ class Space(NamedTuple):
 
 
 def space_from(total: int, free: int, available: int, unit_bytes: int) -> Space:
-    """Return the space that statvfs(3) tells; the used share is of what users can have, as df has it."""
+    """Return the space that statvfs(3) tells.
+
+    The used share is of what users can have, as df has it.
+    """
     used = total - free
     if used + available:
         share = 100.0 * used / (used + available)
@@ -179,7 +191,9 @@ def space_from(total: int, free: int, available: int, unit_bytes: int) -> Space:
 
 
 class SpaceWatch:
-    """The space of a filesystem, for a loop that must not wait: asked now, taken up when it is there.
+    """The space of a filesystem, for a loop that must not wait.
+
+    Asked now, taken up when it is there.
 
     Args:
         folder: any folder of the filesystem.
@@ -187,7 +201,8 @@ class SpaceWatch:
     Attributes:
         space: the last answer; None before the first, and when it was an error.
         fault: why nothing is known, as the system says it; empty while the filesystem answers.
-        errno: the number of the error that was the last answer, 0 if it was none: it is asked again.
+        errno: the number of the error that was the last answer, 0 if it was none: it is asked
+            again.
         is_lost: whether the process that asks has ended or could not be started: none asks again.
     """
 
@@ -316,7 +331,10 @@ def _answer_for_ever(folder: str, questions: int, answers: int, parent: int) -> 
 
 
 def _keep_only(questions: int, answers: int) -> None:
-    """Hold nothing of whom we were forked from: his locks and pipes would stay open while we wait."""
+    """Hold nothing of whom we were forked from.
+
+    His locks and pipes would stay open while we wait.
+    """
     signal.set_wakeup_fd(-1)
     questions, answers = os.dup(questions), os.dup(answers)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -327,7 +345,10 @@ def _keep_only(questions: int, answers: int) -> None:
 
 
 def _close_from(first: int) -> None:
-    """Close what is open: up to the limit on descriptors there may be a thousand million numbers."""
+    """Close what is open.
+
+    Up to the limit on descriptors there may be a thousand million numbers.
+    """
     try:
         listed = [int(entry.name) for entry in _DESCRIPTORS.iterdir()]
     except OSError:

@@ -146,7 +146,11 @@ def _counted(interfaces: Mapping[str, _Interface]) -> frozenset[str]:
     for name, interface in interfaces.items():
         layers[interface.layer].add(name)
     physical = layers["physical"]
-    counted = {name for name in physical if not interfaces[name].uppers & physical and not interfaces[name].is_inner_port}
+    counted = {
+        name
+        for name in physical
+        if not interfaces[name].uppers & physical and not interfaces[name].is_inner_port
+    }
     return frozenset(counted or physical or layers["named"] or layers["bottom"])
 
 
@@ -248,7 +252,11 @@ def _has_below(folder: str) -> bool:
 
 def _uppers(folder: str) -> set[str]:
     try:
-        return {entry.removeprefix("upper_") for entry in os.listdir(folder) if entry.startswith("upper_")}
+        return {
+            entry.removeprefix("upper_")
+            for entry in os.listdir(folder)
+            if entry.startswith("upper_")
+        }
     except OSError:
         return set()
 
@@ -306,6 +314,8 @@ def power_zones(root: str = "/sys/class/powercap") -> tuple[PowerZone, ...]:
         name = read_text(f"{root}/{entry}/name")
         if entry.count(":") == 1 and name not in zones:
             text = read_text(f"{root}/{entry}/max_energy_range_uj")
-            zones[name] = PowerZone(name, f"{root}/{entry}/energy_uj", int(text) if text.isdecimal() else 0)
+            zones[name] = PowerZone(
+                name, f"{root}/{entry}/energy_uj", int(text) if text.isdecimal() else 0
+            )
     packages = tuple(zone for name, zone in sorted(zones.items()) if name.startswith("package"))
     return packages or tuple(zone for name, zone in zones.items() if name == "psys")

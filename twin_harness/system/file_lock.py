@@ -71,7 +71,10 @@ class FileLock:
         except OSError as error:
             if error.errno in _IS_TAKEN:
                 raise BlockingIOError(*error.args) from None
-            msg = f"{self._what} cannot be locked ({error.strerror}): its filesystem has no locks, or none are left; put it on a local filesystem"
+            msg = (
+                f"{self._what} cannot be locked ({error.strerror}): its filesystem has no locks, or"
+                " none are left; put it on a local filesystem"
+            )
             raise HarnessFailure(msg) from None
 
     def release(self) -> None:

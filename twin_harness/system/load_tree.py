@@ -1,7 +1,9 @@
-"""Everything that a load host has started, wherever it went: found by the process tree, by the process group, and by a mark.
+"""Everything that a load host has started, wherever it went.
 
-A program that runs as load may leave its group, its parents, or both. Its tree is walked while its supervisor lives; a mark in its
-environment finds what the tree has lost.
+Found by the process tree, by the process group, and by a mark.
+
+A program that runs as load may leave its group, its parents, or both. Its tree is walked while its
+supervisor lives; a mark in its environment finds what the tree has lost.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from twin_harness.system.procfs import children_of, start_ticks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MARK = "TWIN_HARNESS_LOAD"  # in the environment of every program that runs as load: board, load host and event
+MARK = (  # in the environment of every program that runs as load: board, load host and event
+    "TWIN_HARNESS_LOAD"
+)
 _PATIENCE_S = 1.0
 _MOST_PROCESSES = 4096
 
@@ -61,7 +65,10 @@ def marked_processes(mark: str) -> list[int]:
 
 
 def kill_marked(mark: str) -> int:
-    """Kill all of them, and what they start meanwhile, for a second at most; return how many were killed."""
+    """Kill all of them, and what they start meanwhile, for a second at most.
+
+    Return how many were killed.
+    """
     killed: set[int] = set()
     deadline_s = monotonic_s() + _PATIENCE_S
     while monotonic_s() < deadline_s and (found := marked_processes(mark)):
@@ -71,13 +78,17 @@ def kill_marked(mark: str) -> int:
 
 
 def await_dead(group: int, others: Sequence[int] = (), patience_s: float = _PATIENCE_S) -> bool:
-    """Wait until no process of a group, nor any of the others, works or holds memory; return whether that came.
+    """Wait until no process of a group, nor any of the others, works or holds memory.
+
+    Return whether that came.
 
     What is left are zombies at most. A process becomes a zombie after it has given its memory back
     (do_exit in kernel/exit.c: exit_mm comes before exit_notify).
     """
     deadline_s = monotonic_s() + patience_s
-    while any(_is_alive(Path(f"/proc/{pid}")) for pid in others) or any(_is_alive(folder, group) for folder in Path("/proc").glob("[0-9]*")):
+    while any(_is_alive(Path(f"/proc/{pid}")) for pid in others) or any(
+        _is_alive(folder, group) for folder in Path("/proc").glob("[0-9]*")
+    ):
         if monotonic_s() > deadline_s:
             return False
         sleep_s(0.001)
@@ -93,7 +104,9 @@ def _is_alive(folder: Path, group: int | None = None) -> bool:
 
 
 def end_load(group: int, mark: str = "") -> list[int]:
-    """Kill a load host's group; with a mark also what a command has moved out of it, as far as the tree or the mark still tells.
+    """Kill a load host's group.
+
+    With a mark also what a command has moved out of it, as far as the tree or the mark still tells.
 
     Returns:
         The processes below the host, which may not be of its group.

@@ -36,8 +36,8 @@ class Holder:
 def holders_of(path: str) -> list[Holder]:
     """Return who holds a lock on a file, as far as we may look.
 
-    fdinfo names the locks of each descriptor, and who took them (proc(5)). A process of another mount namespace, as in a container,
-    has another file by the same name.
+    fdinfo names the locks of each descriptor, and who took them (proc(5)). A process of another
+    mount namespace, as in a container, has another file by the same name.
     """
     found = []
     own_mounts = _mounts_of(Path("/proc/self"))

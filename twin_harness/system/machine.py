@@ -1,4 +1,7 @@
-"""What this machine is and can do: its fingerprint, and the capacities that 100 percent refers to."""
+"""What this machine is and can do.
+
+Its fingerprint, and the capacities that 100 percent refers to.
+"""
 
 from __future__ import annotations
 
@@ -21,29 +24,37 @@ from twin_harness.system.storage import MEMORY_BACKED, NETWORK_BACKED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Memory counts in steps of 64 MiB; MemTotal moves by a few MiB from one kernel build to the next, so near the middle between two
-# steps a machine is known by both.
+# Memory counts in steps of 64 MiB; MemTotal moves by a few MiB from one kernel build to the next,
+# so near the middle between two steps a machine is known by both.
 _STEP_BYTES, _SLACK_BYTES = 2**26, 2**24
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine as experiments see it; plain data, the same in ``machine.json`` and in what child processes are told.
+    """A machine as experiments see it.
+
+    Plain data, the same in ``machine.json`` and in what child processes are told.
 
     Attributes:
         host: name of the machine.
-        cpu_model, virtualisation, kernel, governor: as the kernel tells them; empty where it does not.
+        cpu_model, virtualisation, kernel, governor: as the kernel tells them; empty where it does
+            not.
         cpus: the allowed CPUs; possible_cpus: those that may ever exist.
         cpu_capacity: how many CPUs are 100 percent (allowed CPUs, bounded by the cgroup quota).
-        memory_total_bytes: of the whole machine; memory_limit_bytes: what is 100 percent (cgroup limit included).
+        memory_total_bytes: of the whole machine; memory_limit_bytes: what is 100 percent (cgroup
+            limit included).
         swap_bytes: size of swap.
         scratch_dir, scratch_filesystem, scratch_device: where disk load goes.
-        scratch_backing: what keeps its bytes in the end: disk, memory or network; empty where it cannot be known.
+        scratch_backing: what keeps its bytes in the end: disk, memory or network; empty where it
+            cannot be known.
         scratch_layers: its filesystems and devices from the top down, such as ``overlay on tmpfs``.
         group_limit_bytes: the control group's memory limit; None where it does not bound.
-        partition: name of the part that this is of a machine cut into ``parts``; empty for a whole one.
-        memory_share_bytes: of a part, the available memory that it may use up; None for a whole machine, which is asked when it matters.
-        cpu_kinds: what the allowed CPUs are (cores shared, kinds of core), where others of that number would not be the same; else empty.
+        partition: name of the part that this is of a machine cut into ``parts``; empty for a whole
+            one.
+        memory_share_bytes: of a part, the available memory that it may use up; None for a whole
+            machine, which is asked when it matters.
+        cpu_kinds: what the allowed CPUs are (cores shared, kinds of core), where others of that
+            number would not be the same; else empty.
     """
 
     host: str
@@ -70,7 +81,10 @@ class Machine:
 
     @property
     def backing(self) -> str:
-        """What keeps the bytes of scratch; by its filesystem alone where an older run did not look further."""
+        """What keeps the bytes of scratch.
+
+        By its filesystem alone where an older run did not look further.
+        """
         if self.scratch_backing or self.scratch_layers:
             return self.scratch_backing
         if self.scratch_filesystem in MEMORY_BACKED:
@@ -81,7 +95,10 @@ class Machine:
 
     @property
     def bounding_limit_bytes(self) -> int | None:
-        """The control group's memory limit where it is below the machine's memory; None where it does not bound."""
+        """The control group's memory limit where it is below the machine's memory.
+
+        None where it does not bound.
+        """
         return self.group_limit_bytes
 
     @property
@@ -100,17 +117,25 @@ class Machine:
     def fingerprint(self) -> str:
         """Return 16 hex digits that name machines which may be compared with each other.
 
-        It counts how many CPUs are allowed and of which kind, not which: a job that is given other CPUs each time is on one machine.
+        It counts how many CPUs are allowed and of which kind, not which: a job that is given other
+        CPUs each time is on one machine.
         """
         return self._fingerprint_of(self._equal_cpus(), self._memory_steps())
 
     @property
     def other_fingerprints(self) -> tuple[str, ...]:
-        """Return what else this machine is known by: the numbers of its CPUs, as before, and memory that is hardly another."""
+        """Return what else this machine is known by.
+
+        The numbers of its CPUs, as before, and memory that is hardly another.
+        """
         exact, steps = self.memory_limit_bytes / _STEP_BYTES, self._memory_steps()
         beside = steps + (1 if exact > steps else -1)
         is_near = abs(exact - (steps + beside) / 2) * _STEP_BYTES <= _SLACK_BYTES
-        found = [self._fingerprint_of(cpus, size) for size in (steps, *([beside] if is_near else [])) for cpus in (self._equal_cpus(), list(self.cpus))]
+        found = [
+            self._fingerprint_of(cpus, size)
+            for size in (steps, *([beside] if is_near else []))
+            for cpus in (self._equal_cpus(), list(self.cpus))
+        ]
         return tuple(name for name in dict.fromkeys(found) if name != self.fingerprint)
 
     @property
@@ -122,7 +147,10 @@ class Machine:
         return round(self.memory_limit_bytes / _STEP_BYTES)
 
     def _equal_cpus(self) -> list[int | str]:
-        """Return the first CPUs of that number, which stand for all that are like them; kinds where these are not."""
+        """Return the first CPUs of that number, which stand for all that are like them.
+
+        Kinds where these are not.
+        """
         return [*range(len(self.cpus)), *([self.cpu_kinds] if self.cpu_kinds else [])]
 
     def _fingerprint_of(self, cpus: Sequence[int | str], memory_steps: int) -> str:
@@ -152,8 +180,9 @@ class Machine:
 def known_fingerprints(facts: dict[str, Any]) -> tuple[str, ...]:
     """Return all that the machine of a ``machine.json`` is known by, the present fingerprint first.
 
-    Whoever compares two machines asks whether the fingerprint of one is among these of the other. What a twin foretold is of the
-    twin's machine, whatever it was computed on, and a file that does not tell enough has the fingerprint that stands in it.
+    Whoever compares two machines asks whether the fingerprint of one is among these of the other.
+    What a twin foretold is of the twin's machine, whatever it was computed on, and a file that does
+    not tell enough has the fingerprint that stands in it.
     """
     stated = str(facts.get("fingerprint", ""))
     try:
@@ -222,9 +251,12 @@ def look_at_folder(folder: str) -> dict[str, Any]:
 
 
 def cut(machine: Machine, count: int, available_bytes: int) -> tuple[Machine, ...]:
-    """Return ``count`` equal parts of a machine: as many CPUs each (what is left over belongs to none), 1/count of memory and of the quota.
+    """Return ``count`` equal parts of a machine.
 
-    CPUs that share a core stay together where that is possible. The disk, the network and the caches are everybody's.
+    As many CPUs each (what is left over belongs to none), 1/count of memory and of the quota.
+
+    CPUs that share a core stay together where that is possible. The disk, the network and the
+    caches are everybody's.
 
     Args:
         machine: a whole machine.
@@ -235,7 +267,10 @@ def cut(machine: Machine, count: int, available_bytes: int) -> tuple[Machine, ..
         InvalidInput: there are fewer CPUs than parts.
     """
     if not 1 <= count <= len(machine.cpus):
-        msg = f"expected at most {len(machine.cpus)} parts of this machine, one for each of its CPUs, but got {count}; use fewer workers"
+        msg = (
+            f"expected at most {len(machine.cpus)} parts of this machine, one for each of its CPUs,"
+            f" but got {count}; use fewer workers"
+        )
         raise InvalidInput(msg)
     ordered, each = sorted(machine.cpus, key=_core_of), len(machine.cpus) // count
     return tuple(
@@ -259,13 +294,18 @@ def _core_of(cpu: int, root: str = "/sys/devices") -> tuple[int, int, int]:
     return int(package or 0), int(core or cpu), cpu
 
 
-_PMUS = ("cpu_core", "cpu_atom", "cpu_lowpower")  # one a kind of core, on x86 machines of several (Documentation/ABI, event_source)
+_PMUS = (
+    "cpu_core",
+    "cpu_atom",
+    "cpu_lowpower",
+)  # one a kind of core, on x86 machines of several (Documentation/ABI, event_source)
 
 
 def _cpu_kinds(allowed: tuple[int, ...], root: str = "/sys/devices") -> str:
     """Return what the allowed CPUs are, where as many of the machine's first ones would be something else; empty where not.
 
-    Told apart are kinds of core (``cpu_capacity`` of arm64 and RISC-V, the PMUs of hybrid x86) and how many of the CPUs share a core.
+    Told apart are kinds of core (``cpu_capacity`` of arm64 and RISC-V, the PMUs of hybrid x86) and
+    how many of the CPUs share a core.
     """
     online = parse_cpu_list(read_text(f"{root}/system/cpu/online"))
     first = online[: len(allowed)]
@@ -319,7 +359,13 @@ def _cpu_model() -> str:
 def _virtualisation() -> str:
     """Return the hypervisor as far as an unprivileged look tells; empty on bare metal."""
     vendor = read_text("/sys/class/dmi/id/sys_vendor")
-    known = {"QEMU": "qemu", "Amazon EC2": "aws", "Google": "gce", "Microsoft Corporation": "hyper-v", "VMware, Inc.": "vmware"}
+    known = {
+        "QEMU": "qemu",
+        "Amazon EC2": "aws",
+        "Google": "gce",
+        "Microsoft Corporation": "hyper-v",
+        "VMware, Inc.": "vmware",
+    }
     if vendor in known:
         return known[vendor]
     has_hypervisor = " hypervisor" in read_text("/proc/cpuinfo")

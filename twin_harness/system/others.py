@@ -1,4 +1,7 @@
-"""Processes of others, and what CPU time they use meanwhile: one look at /proc before an experiment and one after."""
+"""Processes of others, and what CPU time they use meanwhile.
+
+One look at /proc before an experiment and one after.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,22 @@ def read_clocks(root: str = "/proc") -> Clocks:
         head, _, tail = data.rpartition(b") ")
         fields = tail.split()
         name = head.partition(b" (")[2].decode("utf-8", "replace")
-        found[int(folder.name), int(fields[19])] = (name, (int(fields[11]) + int(fields[12])) / _TICKS_PER_S)
+        found[int(folder.name), int(fields[19])] = (
+            name,
+            (int(fields[11]) + int(fields[12])) / _TICKS_PER_S,
+        )
     return found
 
 
 def busiest(before: Clocks, after: Clocks, own_pids: AbstractSet[int]) -> list[dict[str, Any]]:
-    """Return up to three processes of others that used most CPU between two looks: ``name``, ``pid``, ``cpu_s``; those below 0.05 s are none."""
-    spent = [(cpu_s - before.get((pid, start), ("", 0.0))[1], name, pid) for (pid, start), (name, cpu_s) in after.items() if pid not in own_pids]
+    """Return up to three processes of others that used most CPU between two looks.
+
+    ``name``, ``pid``, ``cpu_s``; those below 0.05 s are none.
+    """
+    spent = [
+        (cpu_s - before.get((pid, start), ("", 0.0))[1], name, pid)
+        for (pid, start), (name, cpu_s) in after.items()
+        if pid not in own_pids
+    ]
     most = sorted((entry for entry in spent if entry[0] >= _LEAST_S), reverse=True)[:_MOST]
     return [{"name": name, "pid": pid, "cpu_s": round(cpu_s, 2)} for cpu_s, name, pid in most]

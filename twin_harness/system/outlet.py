@@ -51,7 +51,9 @@ class Outlet:
         self.lost_lines = 0
         self._descriptor = descriptor
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
-        is_escaping = getattr(stream, "errors", None) == "surrogateescape"  # of a C locale: bytes of file names come out as they came in
+        is_escaping = (
+            getattr(stream, "errors", None) == "surrogateescape"
+        )  # of a C locale: bytes of file names come out as they came in
         if is_escaping:
             self._errors = "surrogateescape"
         else:
@@ -181,7 +183,9 @@ class Outlet:
             self.fault = "its reader went away"
         else:
             self.fault = str(getattr(error, "strerror", None) or error)
-        self.lost_lines += _lines_in(text) + _lines_in(self._waiting.decode(self._encoding, "replace"))
+        self.lost_lines += _lines_in(text) + _lines_in(
+            self._waiting.decode(self._encoding, "replace")
+        )
         self._waiting.clear()
 
 

@@ -33,7 +33,8 @@ class KeptFile:
 
     Args:
         path: the file.
-        size_bytes: how much one reading may return; the buffer doubles by itself when a reading fills it.
+        size_bytes: how much one reading may return; the buffer doubles by itself when a reading
+            fills it.
         has_records: the kernel hands it out record by record (a line a device, a block a CPU), at
             most about a page a read, so that it is read on until nothing comes. Not of a file that
             is one record (/proc/stat, meminfo): the kernel makes all of it again for every read.
@@ -111,8 +112,8 @@ def read_meminfo(data: bytes) -> dict[bytes, int]:
 def process_cpu_ns(pid: int) -> int | None:
     """Return the CPU time of a process, all threads, in ns; None when it is gone.
 
-    The clock id of another process is made as glibc's ``clock_getcpuclockid`` makes it: ``(~pid << 3) | CPUCLOCK_SCHED``.
-    A process that ended and was not waited for yet still answers.
+    The clock id of another process is made as glibc's ``clock_getcpuclockid`` makes it: ``(~pid <<
+    3) | CPUCLOCK_SCHED``. A process that ended and was not waited for yet still answers.
     """
     try:
         return time.clock_gettime_ns((~pid << 3) | 2)
@@ -131,7 +132,9 @@ def resident_bytes(pid: int) -> int | None:
 
 
 def process_io_bytes(pid: int) -> tuple[int, int] | None:
-    """Return the bytes that a process has read from and written to block devices; None when it is gone or not ours to ask.
+    """Return the bytes that a process has read from and written to block devices.
+
+    None when it is gone or not ours to ask.
 
     ``write_bytes`` counts dirtied pages: it is disk load for direct I/O only.
     """
@@ -144,7 +147,10 @@ def process_io_bytes(pid: int) -> tuple[int, int] | None:
 
 
 def process_state(pid: int) -> str:
-    """Return the state of a process, one letter (field 3 of /proc/pid/stat); empty when it is gone or cannot be told."""
+    """Return the state of a process, one letter (field 3 of /proc/pid/stat).
+
+    Empty when it is gone or cannot be told.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             return file.read(1024).rpartition(b")")[2].split()[0].decode("ascii")
@@ -153,7 +159,10 @@ def process_state(pid: int) -> str:
 
 
 def start_ticks(pid: int) -> int | None:
-    """Return when a process began, in clock ticks since boot (field 22 of /proc/pid/stat); with the pid it names one process."""
+    """Return when a process began, in clock ticks since boot (field 22 of /proc/pid/stat).
+
+    With the pid it names one process.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             data = file.read(1024)
@@ -163,10 +172,12 @@ def start_ticks(pid: int) -> int | None:
 
 
 class ControlGroup:
-    """The control group of this process, version 1 or 2: limits and usage of memory, the CPU quota and what was used of it.
+    """The control group of this process, version 1 or 2.
 
-    Limits bind from the group itself up to the root of its hierarchy, as far as it is seen from here: inside a container the groups
-    above it are mostly hidden.
+    Limits and usage of memory, the CPU quota and what was used of it.
+
+    Limits bind from the group itself up to the root of its hierarchy, as far as it is seen from
+    here: inside a container the groups above it are mostly hidden.
 
     Args:
         root: where the hierarchies are mounted.
@@ -189,19 +200,22 @@ class ControlGroup:
                 self.version = self.version or 1
                 self._paths.update(dict.fromkeys(names, path))
             if "memory" in names:
-                self._memory_folders = _hierarchical(_with_parents(_mount(root, "memory", controllers), path))
+                self._memory_folders = _hierarchical(
+                    _with_parents(_mount(root, "memory", controllers), path)
+                )
             if "cpu" in names:
                 self._cpu_folders = _with_parents(_mount(root, "cpu", controllers), path)
             if "cpuacct" in names:
                 self._account_folders = _with_parents(_mount(root, "cpuacct", controllers), path)
 
-    # -- memory ---------------------------------------------------------------------------------------------------------------
+    # -- memory ------------------------------------------------------------------------------------
 
     def memory_limits(self) -> list[MemoryLimit]:
         """Return every memory limit on the way to the root, the tightest first.
 
-        ``memory.high`` bounds, too: beyond it the kernel slows the group down and takes its pages back (cgroup-v2.rst). The soft limit of
-        version 1 does neither. Groups above that are hidden are told of by ``hierarchical_memory_limit`` (version 1 alone).
+        ``memory.high`` bounds, too: beyond it the kernel slows the group down and takes its pages
+        back (cgroup-v2.rst). The soft limit of version 1 does neither. Groups above that are hidden
+        are told of by ``hierarchical_memory_limit`` (version 1 alone).
         """
         found = [
             MemoryLimit(int(text), folder, name)
@@ -212,8 +226,12 @@ class ControlGroup:
         if self._memory_folders:
             stat = read_text(self._memory_folders[0] / "memory.stat").encode()
             hidden_bytes = stat_value(stat, b"hierarchical_memory_limit")
-            if hidden_bytes is not None and hidden_bytes < min([_NO_LIMIT_BYTES, *(limit.limit_bytes for limit in found)]):
-                found.append(MemoryLimit(hidden_bytes, self._memory_folders[-1], "hierarchical_memory_limit"))
+            if hidden_bytes is not None and hidden_bytes < min(
+                [_NO_LIMIT_BYTES, *(limit.limit_bytes for limit in found)]
+            ):
+                found.append(
+                    MemoryLimit(hidden_bytes, self._memory_folders[-1], "hierarchical_memory_limit")
+                )
         return sorted(found, key=lambda limit: limit.limit_bytes)
 
     def memory_limit_bytes(self) -> int | None:
@@ -221,40 +239,62 @@ class ControlGroup:
         return next((limit.limit_bytes for limit in self.memory_limits()), None)
 
     def swap_limit_bytes(self) -> int | None:
-        """Return how much the group may have swapped out at most; None where nothing bounds that."""
+        """Return how much the group may have swapped out at most.
+
+        None where nothing bounds that.
+        """
         found = []
         for folder in self._memory_folders:
-            own, both, memory = (read_text(folder / name) for name in ("memory.swap.max", "memory.memsw.limit_in_bytes", "memory.limit_in_bytes"))
+            own, both, memory = (
+                read_text(folder / name)
+                for name in (
+                    "memory.swap.max",
+                    "memory.memsw.limit_in_bytes",
+                    "memory.limit_in_bytes",
+                )
+            )
             if own.isdecimal():
                 found.append(int(own))
             elif both.isdecimal() and memory.isdecimal() and int(both) < _NO_LIMIT_BYTES:
                 found.append(max(0, int(both) - int(memory)))
         return min(found, default=None)
 
-    # -- CPU ------------------------------------------------------------------------------------------------------------------
+    # -- CPU ---------------------------------------------------------------------------------------
 
     def _quotas(self) -> list[tuple[float, Path]]:
         found = []
         for folder in self._cpu_folders:
             quota, _, period = read_text(folder / "cpu.max").partition(" ")
             if not quota:
-                quota, period = read_text(folder / "cpu.cfs_quota_us"), read_text(folder / "cpu.cfs_period_us")
+                quota, period = (
+                    read_text(folder / "cpu.cfs_quota_us"),
+                    read_text(folder / "cpu.cfs_period_us"),
+                )
             if quota.isdecimal() and period.isdecimal():
                 found.append((int(quota) / int(period), folder))
         return found
 
     def cpu_quota(self) -> float | None:
-        """Return the tightest CPU quota on the way to the root, in CPUs; None when there is none."""
+        """Return the tightest CPU quota on the way to the root, in CPUs.
+
+        None when there is none.
+        """
         return min((quota for quota, _ in self._quotas()), default=None)
 
     def quota_folder(self) -> Path | None:
-        """Return the group whose CPU quota binds: what its siblings use counts there, too. None when there is no quota."""
+        """Return the group whose CPU quota binds: what its siblings use counts there, too.
+
+        None when there is no quota.
+        """
         return min(self._quotas(), default=(0.0, None))[1]
 
     def cpu_use(self) -> GroupCpu | None:
-        """Return what reads the CPU time of the group whose quota binds; None where that cannot be read, or nothing binds.
+        """Return what reads the CPU time of the group whose quota binds.
 
-        Version 1 counts it in a hierarchy of its own (``cpuacct``), where the group has to be the same one.
+        None where that cannot be read, or nothing binds.
+
+        Version 1 counts it in a hierarchy of its own (``cpuacct``), where the group has to be the
+        same one.
         """
         folder = self.quota_folder()
         if folder is None:
@@ -273,7 +313,10 @@ class ControlGroup:
         return GroupCpu.of(str(account / "cpuacct.usage"), str(account / "cpuacct.stat"))
 
     def throttled(self) -> tuple[int, int] | None:
-        """Return in how many periods the quota held the group up, and how many there were; None without a quota."""
+        """Return in how many periods the quota held the group up, and how many there were.
+
+        None without a quota.
+        """
         folder = self.quota_folder()
         if folder:
             stat = read_text(folder / "cpu.stat").encode()
@@ -286,11 +329,17 @@ class ControlGroup:
 
     def allows_real_time(self) -> bool:
         """Tell whether the group may run real-time tasks at all (version 1, CONFIG_RT_GROUP_SCHED: ``cpu.rt_runtime_us`` of 0 refuses)."""
-        return all(read_text(folder / "cpu.rt_runtime_us") != "0" for folder in self._cpu_folders[:1])
+        return all(
+            read_text(folder / "cpu.rt_runtime_us") != "0" for folder in self._cpu_folders[:1]
+        )
 
     def name_of(self, folder: Path) -> str:
         """Return a group's path below the root of its hierarchy, as this process sees it."""
-        roots = [folders[-1] for folders in (self._cpu_folders, self._memory_folders) if folders and folder.is_relative_to(folders[-1])]
+        roots = [
+            folders[-1]
+            for folders in (self._cpu_folders, self._memory_folders)
+            if folders and folder.is_relative_to(folders[-1])
+        ]
         if roots:
             return f"/{folder.relative_to(roots[0])}".removesuffix("/.") or "/"
         return str(folder)
@@ -315,7 +364,8 @@ class GroupCpu:
     """CPU time that a control group has used since it was made, its children included.
 
     Args:
-        files: ``cpu.stat`` of version 2; ``cpuacct.usage`` (ns) and ``cpuacct.stat`` (clock ticks) of version 1.
+        files: ``cpu.stat`` of version 2; ``cpuacct.usage`` (ns) and ``cpuacct.stat`` (clock ticks)
+            of version 1.
     """
 
     def __init__(self, files: Sequence[KeptFile]) -> None:
@@ -332,11 +382,17 @@ class GroupCpu:
         return None
 
     def read_us(self) -> tuple[int, int, int] | None:
-        """Return all of it, that in user mode and that in the kernel, in µs; None when it cannot be read (the group is gone)."""
+        """Return all of it, that in user mode and that in the kernel, in µs.
+
+        None when it cannot be read (the group is gone).
+        """
         try:
             data = [file.read() for file in self._files]
             if len(data) == 1:
-                found = [stat_value(data[0], name) for name in (b"usage_usec", b"user_usec", b"system_usec")]
+                found = [
+                    stat_value(data[0], name)
+                    for name in (b"usage_usec", b"user_usec", b"system_usec")
+                ]
             else:
                 tick_us = 1_000_000 // CLOCK_TICKS_PER_S
                 user, system = (stat_value(data[1], name) for name in (b"user", b"system"))
@@ -357,12 +413,13 @@ class GroupCpu:
 class GroupMemory:
     """Memory of the control groups that bound this process, read again and again.
 
-    The groups above count for what is left as well as the one with the tightest limit: one whose other members have filled it leaves
-    nothing to this one.
+    The groups above count for what is left as well as the one with the tightest limit: one whose
+    other members have filled it leaves nothing to this one.
 
     Args:
         group: whose limits; None is this process's.
-        limit_bytes: what is known of the tightest limit, which may have been raised since; None takes what stands there.
+        limit_bytes: what is known of the tightest limit, which may have been raised since; None
+            takes what stands there.
     """
 
     def __init__(self, group: ControlGroup | None = None, limit_bytes: int | None = None) -> None:
@@ -374,15 +431,19 @@ class GroupMemory:
             usage = keep(_usage_file(limit.folder) or "/nonexistent", 64)
             if usage is not None:
                 bound_bytes = min(limit.limit_bytes, limit_bytes or limit.limit_bytes)
-                self._bounds.append((bound_bytes, usage, keep(str(limit.folder / "memory.stat"), 8192)))
+                self._bounds.append(
+                    (bound_bytes, usage, keep(str(limit.folder / "memory.stat"), 8192))
+                )
                 limit_bytes = None
         self.stat = b""
 
     def left_bytes(self) -> int | None:
-        """Return what new work can have within the limits, below 0 where a limit is exceeded; None where none is read.
+        """Return what new work can have within the limits, below 0 where a limit is exceeded.
 
-        Usage less inactive file pages is what the kernel cannot take back at once, as kubelet counts it. ``stat`` keeps the tightest group's
-        ``memory.stat`` of this reading.
+        None where none is read.
+
+        Usage less inactive file pages is what the kernel cannot take back at once, as kubelet
+        counts it. ``stat`` keeps the tightest group's ``memory.stat`` of this reading.
         """
         left = None
         self.stat = b""
@@ -408,7 +469,10 @@ class GroupMemory:
 
 
 class AvailableMemory:
-    """What new work can have: MemAvailable, and within control groups their limits less what is in use and cannot be reclaimed.
+    """What new work can have.
+
+    MemAvailable, and within control groups their limits less what is in use and cannot be
+    reclaimed.
 
     Args:
         limit_bytes: what the control group allows in all; None when it does not bound.
@@ -445,7 +509,10 @@ class AvailableMemory:
 
 
 def stat_value(stat: bytes, *names: bytes) -> int | None:
-    """Return the number beside the first of some names that a file of ``name number`` lines has; None when it has none of them."""
+    """Return the number beside the first of some names that a file of ``name number`` lines has.
+
+    None when it has none of them.
+    """
     for name in names:
         if stat.startswith(name + b" "):
             at = 0
@@ -459,8 +526,8 @@ def stat_value(stat: bytes, *names: bytes) -> int | None:
 def inactive_file_bytes(stat: bytes) -> int:
     """Return a group's inactive file pages, of its children too, given its ``memory.stat``.
 
-    Version 1 has lines of the group alone and, beginning with ``total_``, of all below it, which its usage counts
-    (cgroup-v1/memory.rst, 5.2); version 2 has lines of all below it and no others.
+    Version 1 has lines of the group alone and, beginning with ``total_``, of all below it, which
+    its usage counts (cgroup-v1/memory.rst, 5.2); version 2 has lines of all below it and no others.
     """
     return stat_value(stat, b"total_inactive_file", b"inactive_file") or 0
 
@@ -491,7 +558,10 @@ def cpu_temperature_files(root: str = "/sys/class/hwmon") -> list[tuple[str, flo
         name = read_text(chip / "name")
         if name not in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz"):
             continue
-        labels = {path: read_text(str(path).replace("_input", "_label")) for path in sorted(chip.glob("temp*_input"))}
+        labels = {
+            path: read_text(str(path).replace("_input", "_label"))
+            for path in sorted(chip.glob("temp*_input"))
+        }
         for path, label in labels.items():
             if label == "Tctl" and "Tdie" in labels.values():
                 continue
@@ -513,7 +583,10 @@ def is_swap_active() -> bool:
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the children of a process, of all its threads; none when it is gone (/proc/<pid>/task/<tid>/children, proc(5))."""
+    """Return the children of a process, of all its threads.
+
+    None when it is gone (/proc/<pid>/task/<tid>/children, proc(5)).
+    """
     found: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - asked often
@@ -528,7 +601,10 @@ def children_of(pid: int) -> list[int]:
 
 
 def _with_parents(root: Path, path: str) -> list[Path]:
-    """Return the folders from a group up to the root of its hierarchy; the root alone inside a container that hides the rest."""
+    """Return the folders from a group up to the root of its hierarchy.
+
+    The root alone inside a container that hides the rest.
+    """
     folder = root / path.lstrip("/")
     if not folder.exists():
         return [root]
@@ -536,7 +612,10 @@ def _with_parents(root: Path, path: str) -> list[Path]:
 
 
 def _mount(root: str, controller: str, controllers: str) -> Path:
-    """Return where a controller of version 1 is mounted: by its own name, or by those of all that share the hierarchy."""
+    """Return where a controller of version 1 is mounted.
+
+    By its own name, or by those of all that share the hierarchy.
+    """
     folder = Path(root, controller)
     if folder.exists():
         return folder
@@ -550,7 +629,10 @@ def _usage_file(folder: Path) -> str:
 
 
 def _hierarchical(folders: list[Path]) -> list[Path]:
-    """Return the groups that memory of the first counts in: those above it up to one that does not count its children (version 1)."""
+    """Return the groups that memory of the first counts in.
+
+    Those above it up to one that does not count its children (version 1).
+    """
     for index, folder in enumerate(folders[1:], 1):
         if read_text(folder / "memory.use_hierarchy") == "0":
             return folders[:index]

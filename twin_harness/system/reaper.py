@@ -1,8 +1,9 @@
 """What a death left behind, found and removed: by ``twin clean`` and by every new session.
 
-Each session keeps a registry on tmpfs, one JSON line a process: pid, creation time, uid, command line. A process is killed only if all
-four still match; a file is removed only if its name is of our pattern, it is ours, and its session's controller is gone. Folders are
-opened once and files unlinked relative to the descriptor, links not followed.
+Each session keeps a registry on tmpfs, one JSON line a process: pid, creation time, uid, command
+line. A process is killed only if all four still match; a file is removed only if its name is of our
+pattern, it is ours, and its session's controller is gone. Folders are opened once and files
+unlinked relative to the descriptor, links not followed.
 
 Containers may share these folders. What a session of another PID namespace registered cannot be
 judged from here and stays: the next session over there removes it. What nobody registered is
@@ -47,7 +48,9 @@ _UNREGISTERED_S, _LINES_S = 60.0, 86_400.0
 
 
 def reap(folder: Path | None = None, ended_board: str = "") -> list[str]:
-    """Kill and remove what sessions left whose controller is gone; return a sentence for each thing done.
+    """Kill and remove what sessions left whose controller is gone.
+
+    Return a sentence for each thing done.
 
     Args:
         folder: where boards stand; None looks at every folder in which a board may have been made.
@@ -82,7 +85,9 @@ def _reap_in(folder: Path, descriptor: int, ended_board: str) -> list[str]:
             continue
         done += _kill_left(entries)
         if count := kill_marked(f"{stem}."):
-            done.append(f"killed {count} processes of commands that a session ran as load which is gone")
+            done.append(
+                f"killed {count} processes of commands that a session ran as load which is gone"
+            )
         done += _remove_scratch(entries)
         done += _remove_workings(entries)
         for name in names:
@@ -179,7 +184,9 @@ def _remove_scratch(entries: list[Registered]) -> list[str]:
 
 
 def remove_scratch_files(scratch_dir: str) -> list[str]:
-    """Remove the files of our pattern that are ours; return a sentence for each. A filesystem that hangs hangs this.
+    """Remove the files of our pattern that are ours; return a sentence for each.
+
+    A filesystem that hangs hangs this.
 
     Raises:
         OSError: the folder is not there.

@@ -91,7 +91,9 @@ class Registered:
         return self.pid_namespace != here
 
     def is_alive(self) -> bool:
-        """Whether the very same process still runs: pid, creation time, uid and command line all match.
+        """Whether the very same process still runs.
+
+        Pid, creation time, uid and command line all match.
 
         A controller is alive when pid and creation time match: libraries rename processes, and a
         live session is never reaped. Nothing outlives its boot.
@@ -106,7 +108,13 @@ class Registered:
 def _describe(pid: int) -> tuple[int, int, str] | None:
     try:
         uid = Path(f"/proc/{pid}").stat().st_uid
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        command = (
+            Path(f"/proc/{pid}/cmdline")
+            .read_bytes()
+            .replace(b"\0", b" ")
+            .decode("utf-8", "replace")
+            .strip()
+        )
     except OSError:
         return None
     ticks = start_ticks(pid)
@@ -120,7 +128,9 @@ def registry_path(board: Path) -> Path:
     return board.with_suffix(".registry")
 
 
-def register(board: Path, pid: int, role: str, scratch_dir: str = "", workings_dir: str = "") -> bool:
+def register(
+    board: Path, pid: int, role: str, scratch_dir: str = "", workings_dir: str = ""
+) -> bool:
     """Register a process of ours and return whether it is there.
 
     One that is gone already needs no entry.
@@ -152,7 +162,9 @@ def read_registry(folder: int, name: str) -> list[Registered]:
     None for a file that is not ours or not regular.
     """
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
+        descriptor = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder
+        )
     except OSError:
         return []
     with os.fdopen(descriptor, "rb") as file:

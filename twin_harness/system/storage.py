@@ -97,8 +97,8 @@ def read_mounts() -> list[Mount]:
 def may_fall_silent(path: str) -> bool:
     """Tell whether a path lies on a filesystem that may never answer, without a question to it.
 
-    Its components are looked at from the root on, and only where no such filesystem is: what lies on
-    one is not touched. A path that leads nowhere lies where the folder above it does.
+    Its components are looked at from the root on, and only where no such filesystem is: what lies
+    on one is not touched. A path that leads nowhere lies where the folder above it does.
     """
     silent = {mount.place: _is_of_others(mount) for mount in read_mounts()}  # of two the later
     try:
@@ -225,7 +225,9 @@ def _folder_below(mount: Mount) -> str:
 
 
 def _backing_by_trial(folder: str) -> str:
-    """Return what a direct write shows: ``disk`` where the kernel counts it as I/O, else ``memory``.
+    """Return what a direct write shows.
+
+    ``disk`` where the kernel counts it as I/O, else ``memory``.
 
     task_io_account_write in fs/direct-io.c and fs/iomap/direct-io.c counts bytes to block devices;
     tmpfs takes direct writes and counts none. Empty where it cannot be tried.

@@ -1,4 +1,7 @@
-"""What loading and recording a machine needs of its operating system. Scenarios are written, planned and collected anywhere."""
+"""What loading and recording a machine needs of its operating system.
+
+Scenarios are written, planned and collected anywhere.
+"""
 
 from __future__ import annotations
 
@@ -30,5 +33,10 @@ def lack_of_support(what: str) -> str:
     missing = missing_parts()
     if not missing:
         return ""
-    lacks = f"{what} needs Linux, and this system ({platform.system()}) has no {', no '.join(missing)}"
-    return f"{lacks}; scenarios are written and collected here (pytest --collect-only) and run on a Linux server"
+    lacks = (
+        f"{what} needs Linux, and this system ({platform.system()}) has no {', no '.join(missing)}"
+    )
+    return (
+        f"{lacks}; scenarios are written and collected here (pytest --collect-only) and run on a"
+        " Linux server"
+    )

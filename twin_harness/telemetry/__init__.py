@@ -1,1 +1,4 @@
-"""Layer 3, telemetry: the logger and the probe, each a process of its own. Imports nothing by itself."""
+"""Layer 3, telemetry: the logger and the probe, each a process of its own.
+
+Imports nothing by itself.
+"""

@@ -1,4 +1,7 @@
-"""Start the logger or the probe: ``python -m twin_harness.telemetry logger|probe``, settings as one JSON line on stdin."""
+"""Start the logger or the probe.
+
+``python -m twin_harness.telemetry logger|probe``, settings as one JSON line on stdin.
+"""
 
 import sys
 

@@ -1,7 +1,10 @@
-"""Requested and delivered: the plan and the kernel's account of the load processes, read at the moment of a sample.
+"""Requested and delivered.
 
-Requested is the mean of level(t) since the row before. Delivered is what the kernel says the load processes got in the same time:
-CPU clocks in ns, resident pages, I/O bytes. Nobody reports on himself, but for bytes whose fsync has returned.
+The plan and the kernel's account of the load processes, read at the moment of a sample.
+
+Requested is the mean of level(t) since the row before. Delivered is what the kernel says the load
+processes got in the same time: CPU clocks in ns, resident pages, I/O bytes. Nobody reports on
+himself, but for bytes whose fsync has returned.
 """
 
 from __future__ import annotations
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlannedLoad:
-    """An event as the logger needs it: absolute times, and the factor from its level to the unit of the column."""
+    """An event as the logger needs it.
+
+    Absolute times, and the factor from its level to the unit of the column.
+    """
 
     event_id: str
     stressor: str
@@ -69,7 +75,9 @@ class PlannedWindow:
             )
             for event in plan["events"]
         )
-        return cls(plan["experiment"], plan["begin_s"], plan["end_s"], loads, plan.get("partition", ""))
+        return cls(
+            plan["experiment"], plan["begin_s"], plan["end_s"], loads, plan.get("partition", "")
+        )
 
 
 @dataclass(slots=True)
@@ -83,7 +91,10 @@ class _Known:
 
 
 class Account(NamedTuple):
-    """What one row says about load; percents are of the machine, rates over the time since the row before."""
+    """What one row says about load.
+
+    Percents are of the machine, rates over the time since the row before.
+    """
 
     experiment: str
     active_events: str
@@ -117,8 +128,9 @@ class LoadAccount:
     Args:
         board: the load board.
         cpu_capacity: how many CPUs are 100 percent; of a part where there are some.
-        parts: names of the machine's parts, each of which has an account. What the harness costs there (worker, load host, guard) is the
-            part's; what it costs in common (logger, probe, controller) is shared equally among them.
+        parts: names of the machine's parts, each of which has an account. What the harness costs
+            there (worker, load host, guard) is the part's; what it costs in common (logger, probe,
+            controller) is shared equally among them.
     """
 
     def __init__(self, board: Board, cpu_capacity: float, parts: Sequence[str] = ("",)) -> None:
@@ -137,11 +149,17 @@ class LoadAccount:
         self._readings: list[tuple[_Known, int | None, float, int]] | None = None
 
     def read(self) -> None:
-        """Read where the counters of every process stand now; what was read before without a sample is forgotten."""
+        """Read where the counters of every process stand now.
+
+        What was read before without a sample is forgotten.
+        """
         self._refresh_plans()  # first: they say which part a new process belongs to
         self._refresh_processes()
         if self._are_all_ours and not self._plans:  # most rows
-            self._readings = [(known, process_cpu_ns(known.process.pid) if known.process.pid else None, 0, 0) for known in self._known.values()]
+            self._readings = [
+                (known, process_cpu_ns(known.process.pid) if known.process.pid else None, 0, 0)
+                for known in self._known.values()
+            ]
         else:
             self._readings = [self._reading(known) for known in self._known.values()]
 
@@ -151,14 +169,32 @@ class LoadAccount:
             self.read()
         if self._are_all_ours and not self._plans:  # most rows: no load at all
             ns_per_percent = self._ns_per_percent * (end_s - begin_s)
-            return tuple(_IDLE._replace(harness_cpu=spent_ns / ns_per_percent) for spent_ns in self._harness_ns())
+            return tuple(
+                _IDLE._replace(harness_cpu=spent_ns / ns_per_percent)
+                for spent_ns in self._harness_ns()
+            )
         got = self._read_processes()
-        windows = sorted((plan for plan in self._plans.values() if plan.begin_s < end_s and plan.end_s > begin_s), key=lambda window: window.begin_s)
+        windows = sorted(
+            (
+                plan
+                for plan in self._plans.values()
+                if plan.begin_s < end_s and plan.end_s > begin_s
+            ),
+            key=lambda window: window.begin_s,
+        )
         return tuple(
-            self._account([window for window in windows if window.partition == name], got[part], begin_s, end_s) for part, name in enumerate(self._parts)
+            self._account(
+                [window for window in windows if window.partition == name],
+                got[part],
+                begin_s,
+                end_s,
+            )
+            for part, name in enumerate(self._parts)
         )
 
-    def _account(self, windows: list[PlannedWindow], got: _Got, begin_s: float, end_s: float) -> Account:
+    def _account(
+        self, windows: list[PlannedWindow], got: _Got, begin_s: float, end_s: float
+    ) -> Account:
         """Return the account of a part, given what runs there and what it got."""
         requested = {"cpu": 0.0, "memory": 0.0, "disk": 0.0}
         active: list[str] = []
@@ -167,7 +203,9 @@ class LoadAccount:
                 if load.is_active(begin_s, end_s):
                     if load.stressor in requested:
                         requested[load.stressor] += load.requested(begin_s, end_s)
-                    active.append(load.event_id if len(windows) == 1 else f"{window.name}/{load.event_id}")
+                    active.append(
+                        load.event_id if len(windows) == 1 else f"{window.name}/{load.event_id}"
+                    )
         percent_per_ns = 1.0 / (self._ns_per_percent * (end_s - begin_s))
         return Account(
             experiment="+".join(window.name for window in windows),
@@ -222,11 +260,21 @@ class LoadAccount:
                     first_ns = process.base
                 else:
                     first_ns = 0
-                if is_first and process.kind == "harness":  # what it spent before the first row is of no row
+                if (
+                    is_first and process.kind == "harness"
+                ):  # what it spent before the first row is of no row
                     first_ns = (process_cpu_ns(process.pid) if process.pid else None) or first_ns
-                present[process.slot] = _Known(process, first_ns, process.base if process.kind == "disk" else 0, self._part_of_slot.get(process.plan, -1))
+                present[process.slot] = _Known(
+                    process,
+                    first_ns,
+                    process.base if process.kind == "disk" else 0,
+                    self._part_of_slot.get(process.plan, -1),
+                )
         self._known = present
-        self._are_all_ours = all(known.process.kind == "harness" and known.process.state != ENDED for known in present.values())
+        self._are_all_ours = all(
+            known.process.kind == "harness" and known.process.state != ENDED
+            for known in present.values()
+        )
 
     def _reading(self, known: _Known) -> tuple[_Known, int | None, float, int]:
         """Read the counters of a process."""
@@ -254,7 +302,10 @@ class LoadAccount:
         return spent_ns
 
     def _charge(self, spent_ns: list[float], part_number: int, more_ns: int) -> None:
-        """Charge what a process of the harness spent to its part; to all of them what it spent for all."""
+        """Charge what a process of the harness spent to its part.
+
+        To all of them what it spent for all.
+        """
         if 0 < part_number <= len(spent_ns):
             spent_ns[part_number - 1] += more_ns
         else:
@@ -301,7 +352,10 @@ class LoadAccount:
         return None
 
     def _moved_bytes(self, process: LoadProcess) -> float:
-        """Return the bytes that a disk load has moved since its start; NaN where the kernel keeps no account of them."""
+        """Return the bytes that a disk load has moved since its start.
+
+        NaN where the kernel keeps no account of them.
+        """
         if process.kind == "disk" and not self._has_io_account:
             return nan
         if process.kind == "disk_buffered":

@@ -1,8 +1,11 @@
-"""The probe: what an ordinary process feels while the machine is under load. Processes of their own, of the normal class.
+"""The probe: what an ordinary process feels while the machine is under load.
 
-Every 20 ms the probe measures how late the kernel woke it, every 200 ms how long a fixed piece of work takes. What may take long has a
-process of its own, forked from it, so that it delays neither these nor any sample: where asked for, a write of 4 KiB with its fsync,
-and a request to the service under test. The worst figures since the logger's last reading stand on the board.
+Processes of their own, of the normal class.
+
+Every 20 ms the probe measures how late the kernel woke it, every 200 ms how long a fixed piece of
+work takes. What may take long has a process of its own, forked from it, so that it delays neither
+these nor any sample: where asked for, a write of 4 KiB with its fsync, and a request to the service
+under test. The worst figures since the logger's last reading stand on the board.
 """
 
 from __future__ import annotations
@@ -95,12 +98,19 @@ def _wanted(settings: dict[str, Any]) -> list[tuple[Callable[[Board, str], None]
 
 
 def _fork(board: Board, run: Callable[[Board, str], None], argument: str) -> tuple[int, int]:
-    """Run a probe in a process of its own, which dies with this one; return its pid and where its complaints are read."""
-    parent, slot = os.getpid(), board.claim_process(0, "harness")  # a fork would share the lock that claims are made under
+    """Run a probe in a process of its own, which dies with this one.
+
+    Return its pid and where its complaints are read.
+    """
+    parent, slot = (
+        os.getpid(),
+        board.claim_process(0, "harness"),
+    )  # a fork would share the lock that claims are made under
     complaints, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
-        # A filesystem may hold it for ever: whoever reads our output to its end must not wait for it.
+        # A filesystem may hold it for ever: whoever reads our output to its end must not wait for
+        # it.
         nothing = os.open(os.devnull, os.O_RDWR)
         for number, descriptor in enumerate((nothing, nothing, write_end)):
             os.dup2(descriptor, number)
@@ -130,13 +140,19 @@ def _end(pid: int) -> None:
         time.sleep(0.001)
 
 
-def _be_helper(board: Board, run: Callable[[Board, str], None], argument: str, parent: int) -> NoReturn:
+def _be_helper(
+    board: Board, run: Callable[[Board, str], None], argument: str, parent: int
+) -> NoReturn:
     try:
         die_with_parent()
         if os.getppid() == parent:
             run(board, argument)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told: the column stays empty from here on
-        os.write(2, f"twin-harness probe: {argument}: {type(error).__name__}: {error}; its column stays empty\n".encode("utf-8", "replace"))
+        os.write(
+            2,
+            f"twin-harness probe: {argument}: {type(error).__name__}: {error}; its column stays"
+            " empty\n".encode("utf-8", "replace"),
+        )
     finally:
         os._exit(0)
 
@@ -173,7 +189,9 @@ def _open_nameless(folder: str) -> int:
         except OSError:
             pass  # a filesystem without them
     path = f"{folder}/.twin-harness-{os.getpid()}-{os.urandom(8).hex()}"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(
+        path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+    )
     os.unlink(path)
     return descriptor
 
@@ -181,14 +199,18 @@ def _open_nameless(folder: str) -> int:
 def _probe_service(board: Board, url: str) -> None:
     """Ask the service for a page ten times a second, never a second time before the first answer or 5 s of waiting.
 
-    An answer of any status counts; a service that refuses or breaks the connection has no latency, so the figure stays empty.
+    An answer of any status counts; a service that refuses or breaks the connection has no latency,
+    so the figure stays empty.
     """
     from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
     class NoRedirect(HTTPRedirectHandler):
-        """Answers with what the service said, wherever it would send us: only the service itself is asked."""
+        """Answers with what the service said, wherever it would send us.
+
+        Only the service itself is asked.
+        """
 
         def redirect_request(self, *_: object) -> None:
             return None
@@ -213,7 +235,10 @@ def _probe_service(board: Board, url: str) -> None:
 
 
 def _read(answer: IO[bytes], until_s: float) -> None:
-    """Read an answer to its end, or until it is too late or too long: the time-out of a socket is per piece."""
+    """Read an answer to its end, or until it is too late or too long.
+
+    The time-out of a socket is per piece.
+    """
     for _ in range(64):
         if not answer.read(1 << 14) or time.monotonic() >= until_s:
             return

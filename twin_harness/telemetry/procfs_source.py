@@ -1,7 +1,10 @@
-"""System metrics straight from /proc: kept descriptors, exactly the needed fields, rates over measured time.
+"""System metrics straight from /proc.
 
-psutil stays the reference: what it reads from the same files it reads the same way (tests hold both equal), and everything slow
-(frequency, temperature, space, process count) comes from psutil itself, once a second.
+Kept descriptors, exactly the needed fields, rates over measured time.
+
+psutil stays the reference: what it reads from the same files it reads the same way (tests hold both
+equal), and everything slow (frequency, temperature, space, process count) comes from psutil itself,
+once a second.
 """
 
 from __future__ import annotations
@@ -16,7 +19,14 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.metrics import is_within_quota
 from twin_harness.system.clock import monotonic_s
 from twin_harness.system.devices import InterfaceWatch, counted_disks
-from twin_harness.system.procfs import SECTOR_BYTES, ControlGroup, GroupMemory, KeptFile, keep, stat_value
+from twin_harness.system.procfs import (
+    SECTOR_BYTES,
+    ControlGroup,
+    GroupMemory,
+    KeptFile,
+    keep,
+    stat_value,
+)
 from twin_harness.telemetry.rates import UNREADABLE, DeviceRates, Notes, Rates
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
@@ -26,8 +36,11 @@ if TYPE_CHECKING:
 _CPU_FIELDS = 8  # user nice system idle iowait irq softirq steal; guest time is within user
 _LOOPBACK = b"lo"
 _WIDEST_LINE = 400  # sixteen counters of 64 bits
-# name; reads, sectors read, writes, sectors written, ms busy, weighted ms: fields 3, 4, 6, 8, 10, 13, 14 of a line (iostats.rst)
-_DISK_LINE = re.compile(rb"^ *\d+ +\d+ (\S+) (\d+) \d+ (\d+) \d+ (\d+) \d+ (\d+) \d+ \d+ (\d+) (\d+)", re.MULTILINE)
+# name; reads, sectors read, writes, sectors written, ms busy, weighted ms: fields 3, 4, 6, 8, 10,
+# 13, 14 of a line (iostats.rst)
+_DISK_LINE = re.compile(
+    rb"^ *\d+ +\d+ (\S+) (\d+) \d+ (\d+) \d+ (\d+) \d+ (\d+) \d+ \d+ (\d+) (\d+)", re.MULTILINE
+)
 
 
 _OF_FILE = {
@@ -63,7 +76,8 @@ class Sample:
     Attributes:
         cpu_percent, steal_percent, memory_percent, disk_bytes_per_s: what others need by name.
         cells: all of them; NaN is an empty one.
-        parts: of each part of the machine, what its rows have in place of the first cells: its own CPUs.
+        parts: of each part of the machine, what its rows have in place of the first cells: its own
+            CPUs.
     """
 
     cpu_percent: float
@@ -78,16 +92,23 @@ class Parts:
     """The parts of a machine, and their cells of a sample.
 
     Args:
-        machine: ``machine.json``'s content; what stands there under ``parts_of`` (name, CPUs, capacity) are the parts.
+        machine: ``machine.json``'s content; what stands there under ``parts_of`` (name, CPUs,
+            capacity) are the parts.
     """
 
     def __init__(self, machine: dict[str, Any]) -> None:
         self._possible: tuple[int, ...] = tuple(machine["possible_cpus"])
-        self._parts = [(frozenset(part["cpus"]), len(part["cpus"]) / part["cpu_capacity"]) for part in machine.get("parts_of", ())]
+        self._parts = [
+            (frozenset(part["cpus"]), len(part["cpus"]) / part["cpu_capacity"])
+            for part in machine.get("parts_of", ())
+        ]
         self._has_quota = is_within_quota(machine)
 
     def cells(self, before: Counters, now: Counters) -> tuple[tuple[float, ...], ...]:
-        """Return each part's CPU percents, then how busy each possible CPU was; NaN for those of other parts."""
+        """Return each part's CPU percents, then how busy each possible CPU was.
+
+        NaN for those of other parts.
+        """
         found = []
         for cpus, to_capacity in self._parts:
             own = [number if number in cpus else -1 for number in self._possible]
@@ -102,7 +123,9 @@ class Parts:
         return bool(self._parts)
 
 
-def common_times(before: Counters, now: Counters, cpus: frozenset[int]) -> tuple[list[int], list[int]]:
+def common_times(
+    before: Counters, now: Counters, cpus: frozenset[int]
+) -> tuple[list[int], list[int]]:
     """Return the times of these CPUs, summed over those that stand in both readings.
 
     A CPU that goes offline leaves /proc/stat and takes its times along; when it is back its line
@@ -133,14 +156,17 @@ def cpu_percents(before: list[int], now: list[int], to_capacity: float) -> tuple
 
 
 class QuotaCpu:
-    """CPU percents within a control group's quota: what the group used of it, whatever others do with the same CPUs.
+    """CPU percents within a control group's quota.
 
-    Steal, I/O wait and interrupts are of the CPUs, as a share of their time: no group has an account of them.
-    Steal counts as busy, as everywhere.
+    What the group used of it, whatever others do with the same CPUs.
+
+    Steal, I/O wait and interrupts are of the CPUs, as a share of their time: no group has an
+    account of them. Steal counts as busy, as everywhere.
 
     Args:
         machine: ``machine.json``'s content.
-        notes: where it is said that the group's account cannot be read; busy, user and system are NaN then.
+        notes: where it is said that the group's account cannot be read; busy, user and system are
+            NaN then.
     """
 
     def __init__(self, machine: dict[str, Any], notes: Notes) -> None:
@@ -152,7 +178,8 @@ class QuotaCpu:
         elif machine.get("parts_of"):
             notes.once(
                 "group account of parts",
-                "cpu_percent and cpu_background_percent of parts are empty: a CPU quota binds, and its group's account has no parts",
+                "cpu_percent and cpu_background_percent of parts are empty: a CPU quota binds, and"
+                " its group's account has no parts",
             )
 
     def read_us(self) -> tuple[int, int, int] | None:
@@ -161,8 +188,18 @@ class QuotaCpu:
             return self._use.read_us()
         return None
 
-    def percents(self, times: tuple[list[int], list[int]], before: Counters, now: Counters, dt_s: float, rates: Rates) -> tuple[float, ...]:
-        """Return busy, user, system, iowait, steal and irq; a row's figures may exceed 100, for a quota is spent in bursts."""
+    def percents(
+        self,
+        times: tuple[list[int], list[int]],
+        before: Counters,
+        now: Counters,
+        dt_s: float,
+        rates: Rates,
+    ) -> tuple[float, ...]:
+        """Return busy, user, system, iowait, steal and irq.
+
+        A row's figures may exceed 100, for a quota is spent in bursts.
+        """
         _, _, _, iowait, steal, irq = cpu_percents(*times, 1.0)
         if before.group is None or now.group is None:
             return nan, nan, nan, iowait, steal, irq
@@ -174,7 +211,10 @@ class QuotaCpu:
         return used + known_steal, user, system, iowait, steal, irq
 
 
-NO_ACCOUNT = "a CPU quota binds, and the CPU time of its control group cannot be read (cpuacct is mounted apart, or hidden)"
+NO_ACCOUNT = (
+    "a CPU quota binds, and the CPU time of its control group cannot be read (cpuacct is mounted"
+    " apart, or hidden)"
+)
 
 
 def per_cpu_percents(before: Counters, now: Counters, possible: Sequence[int]) -> list[float]:
@@ -213,7 +253,9 @@ class ProcfsSource:
         self._diskstats = keep("/proc/diskstats", 8192, has_records=True)
         self._network = keep("/proc/net/dev", 8192, has_records=True)
         self._loadavg = keep("/proc/loadavg", 128)
-        self._pressure = tuple(keep(f"/proc/pressure/{name}", 256) for name in ("cpu", "memory", "io"))
+        self._pressure = tuple(
+            keep(f"/proc/pressure/{name}", 256) for name in ("cpu", "memory", "io")
+        )
         self._scratch_device = machine["scratch_device"].encode()
         self.resets = Notes()
         self._disk_files: dict[bytes, KeptFile] = {}
@@ -256,13 +298,17 @@ class ProcfsSource:
     def _note_what_is_missing(self) -> None:
         """Say which columns will be empty, and why."""
         if not self._before.disk:
-            sentence = "neither /proc/diskstats nor /sys/block shows a disk: the disk rates are empty"
+            sentence = (
+                "neither /proc/diskstats nor /sys/block shows a disk: the disk rates are empty"
+            )
             self.resets.once("no disk", sentence)
         if not self._before.network:
             sentence = "/proc/net/dev shows no interface but loopback: network_* are empty"
             self.resets.once("no network", sentence)
         if not any(self._pressure):
-            self.resets.once("no pressure", "the kernel tells no pressure (/proc/pressure): pressure_* are empty")
+            self.resets.once(
+                "no pressure", "the kernel tells no pressure (/proc/pressure): pressure_* are empty"
+            )
         for name, file in (
             ("stat", self._stat),
             ("meminfo", self._meminfo),
@@ -277,7 +323,10 @@ class ProcfsSource:
         self._now = self._read()
 
     def sample(self, now_s: float) -> Sample:
-        """Return the row's figures, as ``read`` found them, else as they are now; rates are over the time since the sample before."""
+        """Return the row's figures, as ``read`` found them, else as they are now.
+
+        Rates are over the time since the sample before.
+        """
         now, self._now = self._now or self._read(), None
         before, dt_s = self._before, max(now_s - self._before_s, 1e-6)
         slow = self._slow
@@ -312,9 +361,16 @@ class ProcfsSource:
             slow.temperature_celsius,
             slow.power_watts,
         )
-        return Sample(cpu[0], cpu[4], memory_percent, disk_bytes_per_s, cells, self._parts.cells(before, now) if self._parts else ())
+        return Sample(
+            cpu[0],
+            cpu[4],
+            memory_percent,
+            disk_bytes_per_s,
+            cells,
+            self._parts.cells(before, now) if self._parts else (),
+        )
 
-    # -- reading --------------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
 
     def _read(self) -> Counters:
         now = Counters()
@@ -354,7 +410,9 @@ class ProcfsSource:
             now.events = (int(tail[1]), int(rest[: rest.index(b" ")]), int(tail[5]))
             now.running, now.blocked = int(tail[7]), int(tail[9])
         except UNREADABLE as error:
-            self.resets.failed("the events of /proc/stat", error, "the columns made of them are empty")
+            self.resets.failed(
+                "the events of /proc/stat", error, "the columns made of them are empty"
+            )
 
     def _read_disk(self, now: Counters) -> None:
         if self._disk_files:
@@ -491,8 +549,9 @@ class ProcfsSource:
     def _pressures(self, before: Counters, now: Counters) -> list[float]:
         """Return the slopes of the counters over the time between their own two readings.
 
-        The kernel brings a counter up to the moment of each reading (``psi_show``, kernel/sched/psi.c), so over that time it grows by all
-        of it at most; what is left above 100 are the microseconds in which the three files are read one after another.
+        The kernel brings a counter up to the moment of each reading (``psi_show``,
+        kernel/sched/psi.c), so over that time it grows by all of it at most; what is left above 100
+        are the microseconds in which the three files are read one after another.
         """
         dt_s = max(now.pressure_s - before.pressure_s, 1e-6)
         rates = self._rates.of("pressure", before.pressure, now.pressure, dt_s)
@@ -507,7 +566,7 @@ class ProcfsSource:
             self.resets.failed("/proc/loadavg", error, _OF_FILE["loadavg"])
         return nan, nan, nan
 
-    # -- figures --------------------------------------------------------------------------------------------------------------
+    # -- figures -----------------------------------------------------------------------------------
 
     def _memory(self) -> tuple[tuple[float, ...], float]:
         table = self._meminfo_table()
@@ -546,12 +605,18 @@ class ProcfsSource:
             )
         return table
 
-    def _disk(self, before: Counters, now: Counters, dt_s: float) -> tuple[tuple[float, ...], float]:
-        reads, read_sectors, writes, written_sectors = self._disk_rates.of(before.disk, now.disk, dt_s)
+    def _disk(
+        self, before: Counters, now: Counters, dt_s: float
+    ) -> tuple[tuple[float, ...], float]:
+        reads, read_sectors, writes, written_sectors = self._disk_rates.of(
+            before.disk, now.disk, dt_s
+        )
         read, write = read_sectors * SECTOR_BYTES, written_sectors * SECTOR_BYTES
         busy = depth = nan
         if before.device and now.device:
-            busy_ms, weighted_ms = (end - start for start, end in zip(before.device, now.device, strict=True))
+            busy_ms, weighted_ms = (
+                end - start for start, end in zip(before.device, now.device, strict=True)
+            )
             if busy_ms >= 0:
                 busy = min(100.0, busy_ms / dt_s / 10.0)
             else:
@@ -560,7 +625,9 @@ class ProcfsSource:
                 depth = weighted_ms / dt_s / 1000.0
             else:
                 depth = nan
-        return (read, write, reads, writes, busy, depth, self._slow.disk_used_percent), (read + write)
+        return (read, write, reads, writes, busy, depth, self._slow.disk_used_percent), (
+            read + write
+        )
 
 
 def left_in(group: GroupMemory | None, notes: Notes) -> int | None:
@@ -570,7 +637,9 @@ def left_in(group: GroupMemory | None, notes: Notes) -> int | None:
     try:
         return group.left_bytes()
     except UNREADABLE as error:
-        notes.failed("the control group's memory", error, "the memory columns are those of the machine")
+        notes.failed(
+            "the control group's memory", error, "the memory columns are those of the machine"
+        )
         return None
 
 
@@ -626,20 +695,32 @@ def network_cells(rates: Sequence[float]) -> tuple[float, float, float, float]:
     return sent, received, errors_in + errors_out, drops_in + drops_out
 
 
-# The fields in the order that the kernel prints them (fs/proc/meminfo.c); a kernel that has others is read name by name.
+# The fields in the order that the kernel prints them (fs/proc/meminfo.c); a kernel that has others
+# is read name by name.
 _MEMINFO = re.compile(
-    rb"MemAvailable: +(\d+) kB\n.*?\nCached: +(\d+) kB\n.*?\nSwapTotal: +(\d+) kB\nSwapFree: +(\d+) kB\n"
+    rb"MemAvailable: +(\d+) kB\n.*?\nCached: +(\d+) kB\n.*?\nSwapTotal: +(\d+) kB\nSwapFree: +(\d+)"
+    rb" kB\n"
     rb".*?Dirty: +(\d+) kB\nWriteback: +(\d+) kB\n.*?\nSReclaimable: +(\d+) kB\n",
     re.DOTALL,
 )
-_MEMINFO_NAMES = (b"MemAvailable", b"Cached", b"SwapTotal", b"SwapFree", b"Dirty", b"Writeback", b"SReclaimable")
+_MEMINFO_NAMES = (
+    b"MemAvailable",
+    b"Cached",
+    b"SwapTotal",
+    b"SwapFree",
+    b"Dirty",
+    b"Writeback",
+    b"SReclaimable",
+)
 
 
 def _meminfo_fields(data: bytes) -> dict[bytes, int]:
     """Return the needed lines of /proc/meminfo in bytes, without parsing the other forty."""
     found = _MEMINFO.search(data)
     if found is not None:
-        return dict(zip(_MEMINFO_NAMES, [int(value) * 1024 for value in found.groups()], strict=True))
+        return dict(
+            zip(_MEMINFO_NAMES, [int(value) * 1024 for value in found.groups()], strict=True)
+        )
     table = {}
     for name in _MEMINFO_NAMES:
         line = re.search(rb"^" + name + rb": +(\d+) kB$", data, re.MULTILINE)

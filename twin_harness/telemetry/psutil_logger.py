@@ -1,8 +1,11 @@
-"""The telemetry logger: one process a run, which samples on an absolute grid and appends whole rows to the dataset, live.
+"""The telemetry logger.
 
-It starts nothing but the small process that asks the scratch filesystem for its space, allocates little, and is told to stop by the
-board, by SIGTERM or by the end of the controller. Where permitted it runs as SCHED_FIFO 1, never on a machine of one CPU, and goes back
-to the normal class when it has burned half a second without a pause (RLIMIT_RTTIME) or has been 3 s late.
+One process a run, which samples on an absolute grid and appends whole rows to the dataset, live.
+
+It starts nothing but the small process that asks the scratch filesystem for its space, allocates
+little, and is told to stop by the board, by SIGTERM or by the end of the controller. Where
+permitted it runs as SCHED_FIFO 1, never on a machine of one CPU, and goes back to the normal class
+when it has burned half a second without a pause (RLIMIT_RTTIME) or has been 3 s late.
 """
 
 from __future__ import annotations
@@ -44,7 +47,8 @@ _RUNAWAY_US = 500_000
 _MOST_NOTES = 20
 _MCL_CURRENT = 1
 _SHORTEST_SUSPEND_S = 0.05
-# A reading is torn that took this much longer than twice the shortest: its clock is not its counters'.
+# A reading is torn that took this much longer than twice the shortest: its clock is not its
+# counters'.
 _TORN_S, _MOST_READINGS = 0.001, 3
 
 
@@ -78,7 +82,10 @@ class MetricSource(Protocol):
         ...
 
     def read(self, now_s: float) -> None:
-        """Read where the counters of the next row stand; called again, what was read before is forgotten."""
+        """Read where the counters of the next row stand.
+
+        Called again, what was read before is forgotten.
+        """
         ...
 
     def sample(self, now_s: float) -> Sample:
@@ -97,7 +104,14 @@ class Logger:
         clock: the time.
     """
 
-    def __init__(self, settings: dict[str, Any], board: Board, source: MetricSource, descriptor: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        board: Board,
+        source: MetricSource,
+        descriptor: int,
+        clock: Clock,
+    ) -> None:
         self._board = board
         self._source = source
         self._descriptor = descriptor
@@ -105,11 +119,19 @@ class Logger:
         self._interval_s: float = settings["interval_s"]
         parts = settings["machine"].get("parts_of", ())
         self._parts = tuple(part["name"] for part in parts) or ("",)
-        self._account = LoadAccount(board, parts[0]["cpu_capacity"] if parts else settings["machine"]["cpu_capacity"], self._parts)
+        self._account = LoadAccount(
+            board,
+            parts[0]["cpu_capacity"] if parts else settings["machine"]["cpu_capacity"],
+            self._parts,
+        )
         metrics = columns(tuple(settings["machine"]["possible_cpus"]))
         self._heading = ",".join(metric.name for metric in metrics) + "\n"
-        # One format for all numbers: bytes, bytes/s and Hz whole, everything else to three decimals.
-        self._format = "".join("%.0f," if metric.unit in _WHOLE_UNITS else "%.3f," for metric in metrics[len(IDENTITY) :])
+        # One format for all numbers: bytes, bytes/s and Hz whole, everything else to three
+        # decimals.
+        self._format = "".join(
+            "%.0f," if metric.unit in _WHOLE_UNITS else "%.3f,"
+            for metric in metrics[len(IDENTITY) :]
+        )
         self._second, self._second_text = -1, ""
         self._possible_cpus = len(settings["machine"]["possible_cpus"])
         self._own_parts = len(parts)
@@ -126,7 +148,10 @@ class Logger:
         self.histogram = [0] * (len(LATENESS_EDGES_MS) + 1)
 
     def open(self) -> None:
-        """Write the heading into an empty dataset, and take the first reading; the grid begins now."""
+        """Write the heading into an empty dataset, and take the first reading.
+
+        The grid begins now.
+        """
         if self._length_bytes == 0:
             self._write(self._heading.encode())
         self._begin_s = self._before_s = self._clock.monotonic_s()
@@ -159,10 +184,20 @@ class Logger:
         tail = (*self._board.take_probe(), late_s * 1e3, missed, self._cost_us)
         stamp = f"{self._utc_text(utc_s)},{now_s:.6f},{self._host}"
         cells = figures.parts or (figures.cells,)
-        self._write("".join(self._line(stamp, *part, figures.cells, tail) for part in zip(self._parts, accounts, cells, strict=True)).encode())
+        self._write(
+            "".join(
+                self._line(stamp, *part, figures.cells, tail)
+                for part in zip(self._parts, accounts, cells, strict=True)
+            ).encode()
+        )
         self.rows += 1
         self.missed += missed
-        self._board.publish_row(self._length_bytes, now_s, self.rows, (figures.cpu_percent, figures.memory_percent, figures.disk_bytes_per_s))
+        self._board.publish_row(
+            self._length_bytes,
+            now_s,
+            self.rows,
+            (figures.cpu_percent, figures.memory_percent, figures.disk_bytes_per_s),
+        )
         self._before_s = now_s
         self.last_late_s = late_s
         self.latest_s = max(self.latest_s, late_s)
@@ -174,8 +209,9 @@ class Logger:
     def _read(self) -> tuple[float, float]:
         """Read the clocks, then every counter, and return what the clocks said.
 
-        Where the logger was held up in between (a hypervisor took the CPU, memory had to be reclaimed), the counters cover a longer time
-        than the clock says, and every rate of the row would be too high. It is then read again, later: the row's lateness tells.
+        Where the logger was held up in between (a hypervisor took the CPU, memory had to be
+        reclaimed), the counters cover a longer time than the clock says, and every rate of the row
+        would be too high. It is then read again, later: the row's lateness tells.
         """
         clock = self._clock
         for _ in range(_MOST_READINGS):
@@ -205,10 +241,24 @@ class Logger:
             own = (nan,) * (_CPU_CELLS + self._possible_cpus)
             return Sample(nan, nan, nan, nan, (nan,) * self._cells, (own,) * self._own_parts)
 
-    def _line(self, stamp: str, partition: str, account: Account, own: tuple[float, ...], cells: tuple[float, ...], tail: tuple[float, ...]) -> str:
+    def _line(
+        self,
+        stamp: str,
+        partition: str,
+        account: Account,
+        own: tuple[float, ...],
+        cells: tuple[float, ...],
+        tail: tuple[float, ...],
+    ) -> str:
         """Return a row: of the machine, or of a part, whose own CPUs stand in place of the machine's."""
         busy_percent, steal_percent = own[0], own[4]
-        background = busy_percent - steal_percent - account.cpu_delivered - account.cpu_side - account.harness_cpu
+        background = (
+            busy_percent
+            - steal_percent
+            - account.cpu_delivered
+            - account.cpu_side
+            - account.harness_cpu
+        )
         numbers = (
             account.cpu_requested,
             account.cpu_delivered,
@@ -224,14 +274,21 @@ class Logger:
             *tail,
         )
         # NaN is an empty cell, and a whole number has no decimals.
-        text = f",{self._format % numbers}".replace(".000,", ",").replace("nan", "").replace(",-0,", ",0,")
+        text = (
+            f",{self._format % numbers}".replace(".000,", ",")
+            .replace("nan", "")
+            .replace(",-0,", ",0,")
+        )
         return f"{stamp},{partition},{_quoted(account.experiment)},{_quoted(account.active_events)}{text[:-1]}\n"
 
     def _utc_text(self, utc_s: float) -> str:
         """Return ISO 8601 with microseconds, in UTC; the second is put into words once."""
         whole = int(utc_s // 1)
         if whole != self._second:
-            self._second, self._second_text = whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+            self._second, self._second_text = (
+                whole,
+                time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)),
+            )
         return f"{self._second_text}.{min(999_999, int((utc_s - whole) * 1e6)):06d}Z"
 
     def _slots_asleep(self) -> int:
@@ -240,7 +297,10 @@ class Logger:
         gap_s, self._asleep_s = asleep_s - self._asleep_s, asleep_s
         if gap_s < max(self._interval_s, _SHORTEST_SUSPEND_S):
             return 0
-        self._source.resets.append(f"the machine was suspended for {gap_s:.1f} s before the row at {self._clock.monotonic_s():.1f} s: a gap")
+        self._source.resets.append(
+            f"the machine was suspended for {gap_s:.1f} s before the row at"
+            f" {self._clock.monotonic_s():.1f} s: a gap"
+        )
         return int(gap_s / self._interval_s)
 
     def _write(self, data: bytes) -> None:
@@ -281,13 +341,19 @@ class _Watch:
         self._watched = [self._wake_up, *self._controller.descriptors]
 
     def wait_until(self, instant_s: float) -> bool:
-        """Sleep until an instant; return False when the logger is to end before it. One call waits for all of it."""
+        """Sleep until an instant; return False when the logger is to end before it.
+
+        One call waits for all of it.
+        """
         while not self._board.is_stopping:
             remaining_s = instant_s - time.monotonic()
             readable = select.select(self._watched, [], [], min(max(remaining_s, 0.0), _SLICE_S))[0]
             # SIGXCPU, which ends the real-time class alone, comes by the same pipe.
-            # Where the kernel has no descriptor that would say that the controller has ended, looking costs 20 µs.
-            if self._controller.has_ended(readable) or (readable and signal.SIGTERM in os.read(self._wake_up, 512)):
+            # Where the kernel has no descriptor that would say that the controller has ended,
+            # looking costs 20 µs.
+            if self._controller.has_ended(readable) or (
+                readable and signal.SIGTERM in os.read(self._wake_up, 512)
+            ):
                 return False
             if readable:
                 continue
@@ -312,7 +378,10 @@ def _be_punctual(cpus: int) -> str:
 
 
 def _lock_memory() -> None:
-    """Have what is in memory stay there, where that is permitted: a page that must be read back makes a sample late (mlockall(2))."""
+    """Have what is in memory stay there, where that is permitted.
+
+    A page that must be read back makes a sample late (mlockall(2)).
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).mlockall(_MCL_CURRENT)
 
@@ -328,7 +397,8 @@ def _bounded(notes: list[str]) -> list[str]:
 def replace_json(path: str, data: dict[str, Any]) -> None:
     """Write a file so that readers see the old content or the new one.
 
-    By json.dumps: json.dump writes piece by piece through functions that refer to each other, and nobody collects cycles here.
+    By json.dumps: json.dump writes piece by piece through functions that refer to each other, and
+    nobody collects cycles here.
     """
     draft = f"{path}.draft"
     with open(draft, "w", encoding="utf-8") as file:
@@ -337,7 +407,10 @@ def replace_json(path: str, data: dict[str, Any]) -> None:
 
 
 def make_source(name: str, machine: dict[str, Any]) -> MetricSource:
-    """Return the source of that name: procfs, psutil, or auto, which is /proc where there is one."""
+    """Return the source of that name.
+
+    Procfs, psutil, or auto, which is /proc where there is one.
+    """
     if name == "psutil" or (name == "auto" and sys.platform != "linux"):
         from twin_harness.telemetry.psutil_source import PsutilSource
 
@@ -354,8 +427,13 @@ def main() -> int:
         leave_parent()
     board = Board.open(settings["board"])
     slot = board.claim_process(os.getpid(), "harness")
-    descriptor = os.open(settings["dataset"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    # First of all that stays open: select(2) wakes to the microsecond, but knows no descriptor above 1,023, and a source keeps many.
+    descriptor = os.open(
+        settings["dataset"],
+        os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW,
+        0o600,
+    )
+    # First of all that stays open: select(2) wakes to the microsecond, but knows no descriptor
+    # above 1,023, and a source keeps many.
     watch = _Watch(board, settings["controller_pid"])
     source = make_source(settings["source"], settings["machine"])
     logger = Logger(settings, board, source, descriptor, SystemClock())
@@ -370,7 +448,9 @@ def main() -> int:
             "missed_samples": logger.missed,
             "cpu_seconds": round(time.process_time() - began_cpu_s, 6),
             "wall_seconds": round(time.monotonic() - began_s, 6),
-            "mean_sample_cost_us": round(logger.cpu_s / logger.rows * 1e6, 1) if logger.rows else None,
+            "mean_sample_cost_us": (
+                round(logger.cpu_s / logger.rows * 1e6, 1) if logger.rows else None
+            ),
             "worst_lateness_ms": round(logger.latest_s * 1e3, 3),
             "lateness_histogram": {"edges_ms": list(LATENESS_EDGES_MS), "counts": logger.histogram},
             "notes": _bounded(source.resets),
@@ -385,7 +465,11 @@ def main() -> int:
     try:
         logger.open()
         board.logger_pid = os.getpid()
-        os.write(1, json.dumps({"state": "ready", "pid": os.getpid(), "scheduling": scheduling}).encode() + b"\n")
+        os.write(
+            1,
+            json.dumps({"state": "ready", "pid": os.getpid(), "scheduling": scheduling}).encode()
+            + b"\n",
+        )
         while watch.wait_until(logger.next_s):
             logger.sample()
             now_s = time.monotonic()
@@ -397,7 +481,9 @@ def main() -> int:
                 write_account()
     except DatasetUnwritable as failure:
         error = f"the dataset cannot be written: {failure.strerror}"
-        os.write(2, f"twin-harness logger: {error}; {advise(failure)}; rows so far are intact\n".encode())
+        os.write(
+            2, f"twin-harness logger: {error}; {advise(failure)}; rows so far are intact\n".encode()
+        )
     except OSError as failure:  # of the load board or of a clock: nothing that space would mend
         error = f"sampling ended: {failure}"
         os.write(2, f"twin-harness logger: {error}; rows so far are intact\n".encode())

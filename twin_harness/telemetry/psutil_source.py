@@ -1,6 +1,9 @@
-"""System metrics through psutil alone: the same columns wherever psutil runs; what it has no figure for stays empty.
+"""System metrics through psutil alone: the same columns wherever psutil runs.
 
-Chosen off Linux, or by ``--twin-source psutil``. It costs about three times what /proc costs, and is what /proc is held against.
+What it has no figure for stays empty.
+
+Chosen off Linux, or by ``--twin-source psutil``. It costs about three times what /proc costs, and
+is what /proc is held against.
 """
 
 from __future__ import annotations
@@ -84,14 +87,19 @@ class PsutilSource:
         if not self._before.disk:
             self.resets.once("no disk", "psutil shows no block device: the disk rates are empty")
         if not self._before.network:
-            self.resets.once("no network", "psutil shows no interface but loopback: network_* are empty")
+            self.resets.once(
+                "no network", "psutil shows no interface but loopback: network_* are empty"
+            )
 
     def read(self, now_s: float) -> None:
         """Read where the counters of the next row stand."""
         self._now = self._read(now_s)
 
     def sample(self, now_s: float) -> Sample:
-        """Return the row's figures, as ``read`` found them, else as they are now; rates are over the time since the sample before."""
+        """Return the row's figures, as ``read`` found them, else as they are now.
+
+        Rates are over the time since the sample before.
+        """
         now, self._now = self._now or self._read(now_s), None
         before, dt_s = self._before, max(now_s - self._before_s, 1e-6)
         self._slow.refresh(now_s)
@@ -115,7 +123,12 @@ class PsutilSource:
             *self._rates.of("stat", before.events[:2], now.events[:2], dt_s),
             *(nan, nan, nan),  # forks, running and blocked: psutil has none of them
             slow.processes,
-            *(self._asked("the load averages", psutil.getloadavg, "load1, load5 and load15 are empty") or (nan, nan, nan)),
+            *(
+                self._asked(
+                    "the load averages", psutil.getloadavg, "load1, load5 and load15 are empty"
+                )
+                or (nan, nan, nan)
+            ),
             *memory,
             *disk,
             busy,
@@ -127,7 +140,14 @@ class PsutilSource:
             slow.temperature_celsius,
             slow.power_watts,
         )
-        return Sample(cpu[0], cpu[4], memory_percent, disk[0] + disk[1], cells, self._parts.cells(before, now) if self._parts else ())
+        return Sample(
+            cpu[0],
+            cpu[4],
+            memory_percent,
+            disk[0] + disk[1],
+            cells,
+            self._parts.cells(before, now) if self._parts else (),
+        )
 
     def _asked(self, what: str, ask: Callable[[], Any], cells: str) -> Any:
         """Return what psutil answers; None, and a note, where it cannot."""
@@ -170,7 +190,11 @@ class PsutilSource:
             return range(1 << 16)
         with open("/proc/stat", "rb", buffering=0) as file:  # psutil names none of them
             lines = file.read(1 << 16).split(b"\n")
-        return [int(line.split(None, 1)[0][3:]) for line in lines if line.startswith(b"cpu") and line[3:4].isdigit()]
+        return [
+            int(line.split(None, 1)[0][3:])
+            for line in lines
+            if line.startswith(b"cpu") and line[3:4].isdigit()
+        ]
 
     def _read_disk(self, now: Counters, *, is_due: bool) -> None:
         found = self._asked(
@@ -186,7 +210,11 @@ class PsutilSource:
                 self._disks = counted_disks(self._disk_names)
             else:
                 self._disks = self._disk_names
-        now.disk = {name: (entry.read_bytes, entry.write_bytes, entry.read_count, entry.write_count) for name, entry in found.items() if name in self._disks}
+        now.disk = {
+            name: (entry.read_bytes, entry.write_bytes, entry.read_count, entry.write_count)
+            for name, entry in found.items()
+            if name in self._disks
+        }
         scratch = found.get(self._scratch_device)
         if scratch is not None and hasattr(scratch, "busy_time"):
             now.device = (scratch.busy_time, 0)
@@ -247,4 +275,6 @@ def _zero_filled_memory() -> frozenset[str]:
             psutil.virtual_memory()
         except UNREADABLE:
             return frozenset()
-    return frozenset(name for name in ("cached", "buffers") for warning in heard if name in str(warning.message))
+    return frozenset(
+        name for name in ("cached", "buffers") for warning in heard if name in str(warning.message)
+    )

@@ -51,7 +51,9 @@ class Rates:
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
 
-    def of(self, group: str, before: Sequence[float], now: Sequence[float], dt_s: float) -> list[float]:
+    def of(
+        self, group: str, before: Sequence[float], now: Sequence[float], dt_s: float
+    ) -> list[float]:
         """Return the rate of each counter.
 
         NaN of one that is NaN, which is how a missing one is handed over.
@@ -111,7 +113,9 @@ class DeviceRates:
             if start == end:  # most devices do nothing most of the time: nothing is parsed
                 continue
             try:
-                moved = [int(later) - int(earlier) for earlier, later in zip(start, end, strict=True)]
+                moved = [
+                    int(later) - int(earlier) for earlier, later in zip(start, end, strict=True)
+                ]
             except ValueError:
                 self._note(device, f"answered what is no number ({end!r:.80})")
                 left_out += 1

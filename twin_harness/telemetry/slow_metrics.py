@@ -32,7 +32,9 @@ _ANSWER_S, _FIRST_ANSWER_S = 0.002, 0.25
 _STALE_S = 2.0  # what a filesystem said longer ago is not known any more
 PERIOD_S = 0.999  # just under a second, so that a 0.1 s grid meets it every tenth sample
 _FREQUENCY = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"  # in kHz
-_MEGAHERTZ = re.compile(rb"^processor\s*: (\d+)$.*?^cpu MHz\s*: ([0-9.]+)$", re.MULTILINE | re.DOTALL)
+_MEGAHERTZ = re.compile(
+    rb"^processor\s*: (\d+)$.*?^cpu MHz\s*: ([0-9.]+)$", re.MULTILINE | re.DOTALL
+)
 _MOST_WATTS = 5000.0  # of one package; more is a counter that was set back, not one that went round
 _VM_COUNTERS = (b"\npswpin ", b"\npswpout ", b"\npgfault ", b"\npgmajfault ")
 
@@ -77,7 +79,9 @@ class SlowMetrics:
             self._zero_filled = _zero_filled_swap()
         self.swap_percent = nan
         self.swap_in = self.swap_out = self.faults = self.major_faults = nan
-        self.frequency_hz = self.processes = self.disk_used_percent = self.temperature_celsius = self.power_watts = nan
+        self.frequency_hz = self.processes = self.disk_used_percent = self.temperature_celsius = (
+            self.power_watts
+        ) = nan
 
     def refresh(self, now_s: float) -> bool:
         """Read everything again if a second has passed, and return whether it has."""
@@ -128,7 +132,10 @@ class SlowMetrics:
         self._temperatures = list(filter(None, (keep(path, 32) for path, _ in files)))
 
     def _refresh_space(self, now_s: float, wait_s: float) -> None:
-        """Take up how full the scratch filesystem is; while it does not answer, nothing is known."""
+        """Take up how full the scratch filesystem is.
+
+        While it does not answer, nothing is known.
+        """
         space = self._space
         space.take(wait_s)
         waited_s = space.waited_s(now_s)
@@ -144,7 +151,8 @@ class SlowMetrics:
                     until = "until it can be"
                 self._notes.once(
                     f"no space: {space.fault}",
-                    f"the space of {space.folder} could not be read ({space.fault:.120}): disk_used_percent is empty {until}",
+                    f"the space of {space.folder} could not be read ({space.fault:.120}):"
+                    f" disk_used_percent is empty {until}",
                 )
             return
         self.disk_used_percent = nan
@@ -155,15 +163,22 @@ class SlowMetrics:
         )
 
     def _frequency_hz(self, now_s: float) -> float:
-        """Return the mean frequency of the allowed CPUs: of cpufreq, else of /proc/cpuinfo, as psutil has it; psutil's off Linux."""
+        """Return the mean frequency of the allowed CPUs.
+
+        Of cpufreq, else of /proc/cpuinfo, as psutil has it; psutil's off Linux.
+        """
         if self._cpuinfo is not None and now_s < self._cpuinfo_due_s:
-            return self.frequency_hz  # without cpufreq nothing scales: every ten seconds is often enough
+            return (
+                self.frequency_hz
+            )  # without cpufreq nothing scales: every ten seconds is often enough
         self._cpuinfo_due_s = now_s + _RECOUNT_S
         if self._frequency_files:
             found = self._scaled_hz()
         elif self._cpuinfo is not None:
             megahertz = _MEGAHERTZ.findall(self._cpuinfo.read())
-            found = [float(value) * 1e6 for number, value in megahertz if int(number) in self._allowed]
+            found = [
+                float(value) * 1e6 for number, value in megahertz if int(number) in self._allowed
+            ]
         else:
             return _psutil_frequency_hz(self._allowed)
         if found:
@@ -214,8 +229,8 @@ class SlowMetrics:
     def _count_processes(self, now_s: float) -> int:
         """Return how many processes there are.
 
-        The links of /proc are its fixed folders and one a process (proc_root_getattr in fs/proc/root.c): counted by name every ten
-        seconds, by links in between.
+        The links of /proc are its fixed folders and one a process (proc_root_getattr in
+        fs/proc/root.c): counted by name every ten seconds, by links in between.
         """
         if sys.platform != "linux":
             return len(psutil.pids())
@@ -245,7 +260,10 @@ class SlowMetrics:
         with warnings.catch_warnings():  # psutil warns of what it does not find, and says 0
             warnings.simplefilter("ignore")
             found, before = psutil.swap_memory(), self._vm
-        self._vm = now = [nan if name in self._zero_filled else float(getattr(found, name)) for name in ("sin", "sout")]
+        self._vm = now = [
+            nan if name in self._zero_filled else float(getattr(found, name))
+            for name in ("sin", "sout")
+        ]
         if found.total:
             self.swap_percent = float(found.percent)
         else:
@@ -265,7 +283,10 @@ class SlowMetrics:
             mute = ", ".join(zone.name for zone, value in pairs if value is None)
             sentence = f"the energy of {mute} cannot be read (the kernel lets root alone)"
             self._notes.once("power", f"{sentence}: power_watts is empty")
-        watts = [_watts(zone, start, end, dt_s) for zone, start, end in zip(self._zones, before, energy, strict=False)]
+        watts = [
+            _watts(zone, start, end, dt_s)
+            for zone, start, end in zip(self._zones, before, energy, strict=False)
+        ]
         if watts:
             self.power_watts = sum(watts)
         else:
@@ -328,7 +349,11 @@ def _psutil_frequency_hz(allowed: frozenset[int]) -> float:
         frequencies = psutil.cpu_freq(percpu=True)
     except UNREADABLE:
         return nan
-    chosen = [entry.current for number, entry in enumerate(frequencies or []) if number in allowed and entry.current]
+    chosen = [
+        entry.current
+        for number, entry in enumerate(frequencies or [])
+        if number in allowed and entry.current
+    ]
     if chosen:
         return sum(chosen) / len(chosen) * 1e6
     return nan
@@ -339,6 +364,14 @@ def _psutil_temperature_celsius() -> float:
         chips = psutil.sensors_temperatures()
     except UNREADABLE:
         return nan
-    cpu_chips = [chip for chip in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz") if chips.get(chip)]
-    readings = [believable_celsius(b"%d" % round(entry.current * 1000)) for chip in cpu_chips[:1] for entry in chips[chip]]
+    cpu_chips = [
+        chip
+        for chip in ("coretemp", "k10temp", "zenpower", "cpu_thermal", "acpitz")
+        if chips.get(chip)
+    ]
+    readings = [
+        believable_celsius(b"%d" % round(entry.current * 1000))
+        for chip in cpu_chips[:1]
+        for entry in chips[chip]
+    ]
     return max((celsius for celsius in readings if celsius == celsius), default=nan)  # noqa: PLR0124 - NaN alone is unequal to itself

@@ -1,4 +1,7 @@
-"""Starting the logger and the probe of a run: once, by whoever comes first, under a lock in the run folder."""
+"""Starting the logger and the probe of a run.
+
+Once, by whoever comes first, under a lock in the run folder.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +36,15 @@ class Telemetry:
 
     Attributes:
         dataset, account, lock: files of the run folder. board: path of the load board.
-        interval_s: between two samples. controller_pid: the process that it ends with. machine: content of ``machine.json``.
-        source: where samples come from: auto, procfs or psutil. probe_disk: probe the scratch folder. probe_service: its address, if any.
+        interval_s: between two samples. controller_pid: the process that it ends with. machine:
+            content of ``machine.json``.
+        source: where samples come from: auto, procfs or psutil. probe_disk: probe the scratch
+            folder. probe_service: its address, if any.
         on_start: told pid and role of each process that is started.
-        leaves_parent: have both processes be nobody's children, for a starter whose children others may kill.
-        before_start: called before the logger is started, by one worker at a time; the descriptors that it returns the logger holds while it lives.
+        leaves_parent: have both processes be nobody's children, for a starter whose children others
+            may kill.
+        before_start: called before the logger is started, by one worker at a time; the descriptors
+            that it returns the logger holds while it lives.
     """
 
     dataset: Path
@@ -70,19 +77,31 @@ class Telemetry:
         }
 
     def ensure_logger(self) -> TelemetryProcess | None:
-        """Start the logger unless one lives, and return it once it samples; None when somebody else's lives.
+        """Start the logger unless one lives, and return it once it samples.
 
-        The living logger holds the lock through a descriptor it inherits, so the lock tells whether one lives.
+        None when somebody else's lives.
+
+        The living logger holds the lock through a descriptor it inherits, so the lock tells whether
+        one lives.
 
         Raises:
             HarnessFailure: it does not come up.
         """
-        lock = FileLock(os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), str(self.lock))
+        lock = FileLock(
+            os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600),
+            str(self.lock),
+        )
         try:
             if not lock.try_take():
                 return None
             descriptors = (lock.descriptor, *self.before_start())
-            starter = start_child(_MODULE, self._settings(), title="logger", libraries=("psutil",), pass_fds=descriptors)
+            starter = start_child(
+                _MODULE,
+                self._settings(),
+                title="logger",
+                libraries=("psutil",),
+                pass_fds=descriptors,
+            )
         finally:
             lock.close()
         return self._await_ready(starter, "logger")
@@ -132,7 +151,9 @@ class Telemetry:
                 how = f" (exit code {code})"
             else:
                 how = ""
-            msg = f"the telemetry {role} did not start{how}; its own message stands above, on stderr"
+            msg = (
+                f"the telemetry {role} did not start{how}; its own message stands above, on stderr"
+            )
             raise HarnessFailure(msg)
         process = TelemetryProcess(starter, message["pid"])
         self.on_start(process.pid, role)
@@ -149,10 +170,13 @@ def remove_registered(board: Board) -> None:
 
 
 class TelemetryProcess:
-    """The logger or the probe, a child of ours or nobody's: then a suite that kills all children of pytest after each test leaves it alone.
+    """The logger or the probe, a child of ours or nobody's.
+
+    Then a suite that kills all children of pytest after each test leaves it alone.
 
     Args:
-        starter: the process that was started and has left it behind; its group and the ends of its pipes are this one's.
+        starter: the process that was started and has left it behind; its group and the ends of its
+            pipes are this one's.
         pid: of the process itself.
     """
 
@@ -167,7 +191,10 @@ class TelemetryProcess:
         return self._starter.returncode
 
     def poll(self) -> int | None:
-        """Return None while it lives; it is reaped where it has become our child again (of a subreaper, of process 1)."""
+        """Return None while it lives.
+
+        It is reaped where it has become our child again (of a subreaper, of process 1).
+        """
         if not self._watch.has_ended(readable_of(self._watch.descriptors, 0.0)):
             self._starter.poll()
             return None

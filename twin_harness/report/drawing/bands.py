@@ -20,7 +20,10 @@ _CHARACTER_OF_WIDTH = 0.0085  # of the strip's width, at the small size
 
 @dataclass(frozen=True)
 class Band:
-    """One bar, in seconds; ``is_certain`` is False for one that was planned and of which nothing more is known."""
+    """One bar, in seconds.
+
+    ``is_certain`` is False for one that was planned and of which nothing more is known.
+    """
 
     begin_s: float
     end_s: float
@@ -41,7 +44,12 @@ class Bands:
         """Return the lane of each bar."""
         character_s = (self.end_s - self.begin_s) * _CHARACTER_OF_WIDTH
         widths_s = [character_s * (len(bar.label) + 1) if bar.label else 0.0 for bar in self.bars]
-        return lanes([(bar.begin_s, max(bar.end_s, bar.begin_s + width_s)) for bar, width_s in zip(self.bars, widths_s, strict=True)])
+        return lanes(
+            [
+                (bar.begin_s, max(bar.end_s, bar.begin_s + width_s))
+                for bar, width_s in zip(self.bars, widths_s, strict=True)
+            ]
+        )
 
     @property
     def shown_lanes(self) -> int:
@@ -60,10 +68,27 @@ class Bands:
                 continue
             face: dict[str, Any] = {"color": bar.colour, "alpha": 0.28, "linewidth": 0}
             if not bar.is_certain:
-                face = {"facecolor": "none", "edgecolor": bar.colour, "linestyle": (0, (2, 2)), "linewidth": 1.0}
-            axes.add_patch(Rectangle((bar.begin_s, lane + 0.1), max(bar.end_s - bar.begin_s, 0.0), 0.8, **face))
-            axes.plot([bar.begin_s, bar.begin_s], [lane + 0.1, lane + 0.9], color=bar.colour, linewidth=2)
-            axes.text(bar.begin_s, lane + 0.52, plain(f" {bar.label}"), fontsize=SMALL_PT, color=INK, va="center", clip_on=True)
+                face = {
+                    "facecolor": "none",
+                    "edgecolor": bar.colour,
+                    "linestyle": (0, (2, 2)),
+                    "linewidth": 1.0,
+                }
+            axes.add_patch(
+                Rectangle((bar.begin_s, lane + 0.1), max(bar.end_s - bar.begin_s, 0.0), 0.8, **face)
+            )
+            axes.plot(
+                [bar.begin_s, bar.begin_s], [lane + 0.1, lane + 0.9], color=bar.colour, linewidth=2
+            )
+            axes.text(
+                bar.begin_s,
+                lane + 0.52,
+                plain(f" {bar.label}"),
+                fontsize=SMALL_PT,
+                color=INK,
+                va="center",
+                clip_on=True,
+            )
         axes.set_ylim(self.shown_lanes, 0)
         axes.set_yticks([])
         for side in ("top", "right", "left"):
@@ -73,12 +98,17 @@ class Bands:
 
 
 def lanes(spans: list[tuple[float, float]]) -> list[int]:
-    """Return a lane for each (begin, end) so that spans in one lane do not overlap; few lanes, in order of begin."""
+    """Return a lane for each (begin, end) so that spans in one lane do not overlap.
+
+    Few lanes, in order of begin.
+    """
     ends: list[float] = []
     found = [0] * len(spans)
     for index in sorted(range(len(spans)), key=lambda i: spans[i]):
         begin, end = spans[index]
-        lane = next((number for number, busy_until in enumerate(ends) if busy_until <= begin), len(ends))
+        lane = next(
+            (number for number, busy_until in enumerate(ends) if busy_until <= begin), len(ends)
+        )
         if lane == len(ends):
             ends.append(end)
         else:

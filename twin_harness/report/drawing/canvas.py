@@ -1,4 +1,7 @@
-"""The surface that figures are drawn on: size, colours, plain text, PNG. No pyplot, and none of the user's settings."""
+"""The surface that figures are drawn on: size, colours, plain text, PNG.
+
+No pyplot, and none of the user's settings.
+"""
 
 from __future__ import annotations
 
@@ -63,11 +66,17 @@ def _glyphs() -> frozenset[int]:
 
 
 def plain(text: str) -> str:
-    r"""Return text that matplotlib draws as it stands: ``$`` starts no formula, and what the font lacks becomes a box.
+    r"""Return text that matplotlib draws as it stands.
 
-    ``\$`` is matplotlib's own escape (``matplotlib.cbook.is_math_text`` counts the dollars without it).
+    ``$`` starts no formula, and what the font lacks becomes a box.
+
+    ``\$`` is matplotlib's own escape (``matplotlib.cbook.is_math_text`` counts the dollars without
+    it).
     """
-    known = "".join(character if ord(character) in _glyphs() and character.isprintable() else "□" for character in text)
+    known = "".join(
+        character if ord(character) in _glyphs() and character.isprintable() else "□"
+        for character in text
+    )
     return known.replace("$", r"\$")
 
 
@@ -79,7 +88,10 @@ def shortened(text: str, most: int) -> str:
 
 
 def style(axes: Axes, title: str = "", ylabel: str = "", xlabel: str = "") -> None:
-    """Set axes up in the house style: two spines, a light grid behind the data, small plain labels."""
+    """Set axes up in the house style.
+
+    Two spines, a light grid behind the data, small plain labels.
+    """
     axes.set_axisbelow(True)
     axes.grid(visible=True, color=GRID, linewidth=0.6)
     for side in ("top", "right"):
@@ -96,7 +108,8 @@ def style(axes: Axes, title: str = "", ylabel: str = "", xlabel: str = "") -> No
 def from_zero(axes: Axes) -> None:
     """Let the y axis begin at 0 and end above the highest value drawn.
 
-    Matplotlib's margin is a share of the values' own range: a line of 0.90 to 0.94 over an axis from 0 would lie on the upper edge.
+    Matplotlib's margin is a share of the values' own range: a line of 0.90 to 0.94 over an axis
+    from 0 would lie on the upper edge.
     """
     highest = float(axes.dataLim.ymax)
     axes.set_ylim(0.0, _ABOVE * highest if np.isfinite(highest) and highest > 0 else 1.0)
@@ -104,7 +117,10 @@ def from_zero(axes: Axes) -> None:
 
 @dataclass(frozen=True)
 class Line:
-    """A series thin enough to draw: one value a bin, and the range within each bin where rows were put together."""
+    """A series thin enough to draw.
+
+    One value a bin, and the range within each bin where rows were put together.
+    """
 
     x: NDArray[np.float64]
     mean: NDArray[np.float64]
@@ -130,12 +146,25 @@ def thinned(x: NDArray[np.float64], y: NDArray[np.float64], most: int = _MOST_PO
     return Line(middles, mean, np.where(is_empty, np.nan, low), np.where(is_empty, np.nan, high))
 
 
-def draw_line(axes: Axes, line: Line, colour: str, label: str, *, width_pt: float = 1.3, dashes: tuple[float, ...] = ()) -> None:
-    """Draw a thinned series under a label of ours; a pale band shows the range that its bins cover."""
+def draw_line(
+    axes: Axes,
+    line: Line,
+    colour: str,
+    label: str,
+    *,
+    width_pt: float = 1.3,
+    dashes: tuple[float, ...] = (),
+) -> None:
+    """Draw a thinned series under a label of ours.
+
+    A pale band shows the range that its bins cover.
+    """
     if dashes:
         style_of_line = (0, dashes)
     else:
         style_of_line = "solid"
-    axes.plot(line.x, line.mean, color=colour, linewidth=width_pt, linestyle=style_of_line, label=label)
+    axes.plot(
+        line.x, line.mean, color=colour, linewidth=width_pt, linestyle=style_of_line, label=label
+    )
     if line.low is not None and line.high is not None:
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.2, linewidth=0)

@@ -1,4 +1,7 @@
-"""Statistical figures: correlation, scatter, requested against delivered, distributions. The only module that calls seaborn."""
+"""Statistical figures: correlation, scatter, requested against delivered, distributions.
+
+The only module that calls seaborn.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.report.drawing import canvas
-from twin_harness.report.drawing.canvas import INK, QUIET, SMALL_PT, TEXT_PT, from_zero, new_figure, plain, png, style
+from twin_harness.report.drawing.canvas import (
+    INK,
+    QUIET,
+    SMALL_PT,
+    TEXT_PT,
+    from_zero,
+    new_figure,
+    plain,
+    png,
+    style,
+)
 from twin_harness.report.drawing.matplotlib_settings import importing, with_default_settings
 
 with importing():
@@ -50,9 +63,14 @@ def heatmap_png(correlation: pd.DataFrame) -> bytes:
     cells_in, bar_in = cell_in * size, 0.75
     width_in, height_in = label_in + cells_in + bar_in, label_in + cells_in + 0.1
     figure = new_figure(width_in, height_in)
-    axes = figure.add_axes((label_in / width_in, label_in / height_in, cells_in / width_in, cells_in / height_in))
-    bar = figure.add_axes((1 - 0.65 / width_in, label_in / height_in, 0.14 / width_in, cells_in / height_in))
-    # Pairs without a correlation are drawn white, with a cross. The labels are ours: seaborn lays them out twice, at the cost of 600 MiB.
+    axes = figure.add_axes(
+        (label_in / width_in, label_in / height_in, cells_in / width_in, cells_in / height_in)
+    )
+    bar = figure.add_axes(
+        (1 - 0.65 / width_in, label_in / height_in, 0.14 / width_in, cells_in / height_in)
+    )
+    # Pairs without a correlation are drawn white, with a cross. The labels are ours: seaborn lays
+    # them out twice, at the cost of 600 MiB.
     sns.heatmap(
         correlation.fillna(0.0),
         ax=axes,
@@ -67,7 +85,15 @@ def heatmap_png(correlation: pd.DataFrame) -> bytes:
     axes.set_xticks(np.arange(size) + 0.5, [plain(name) for name in correlation.columns])
     axes.set_yticks(np.arange(size) + 0.5, [plain(name) for name in correlation.index])
     rows, columns = np.nonzero(correlation.isna().to_numpy())
-    axes.plot(columns + 0.5, rows + 0.5, "x", color=QUIET, markersize=2.5, markeredgewidth=0.5, linestyle="none")
+    axes.plot(
+        columns + 0.5,
+        rows + 0.5,
+        "x",
+        color=QUIET,
+        markersize=2.5,
+        markeredgewidth=0.5,
+        linestyle="none",
+    )
     axes.tick_params(labelsize=points, colors=INK, length=2)
     axes.tick_params(axis="x", labelrotation=90)
     axes.tick_params(axis="y", labelrotation=0)
@@ -85,8 +111,17 @@ def _grid(
     width_in, height_in = panel_in[0] * columns, panel_in[1] * rows
     figure = new_figure(width_in, height_in)
     grid = figure.add_gridspec(rows, columns)
-    grid.update(left=0.65 / width_in, right=1 - 0.15 / width_in, bottom=below_in / height_in, top=1 - 0.35 / height_in, wspace=0.32, hspace=0.5)
-    return figure, [figure.add_subplot(grid[index // columns, index % columns]) for index in range(panels)]
+    grid.update(
+        left=0.65 / width_in,
+        right=1 - 0.15 / width_in,
+        bottom=below_in / height_in,
+        top=1 - 0.35 / height_in,
+        wspace=0.32,
+        hspace=0.5,
+    )
+    return figure, [
+        figure.add_subplot(grid[index // columns, index % columns]) for index in range(panels)
+    ]
 
 
 def thinned_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -129,7 +164,13 @@ def scatter_png(frame: pd.DataFrame, pairs: Sequence[tuple[str, str, str, str]])
     for name in present:
         colour, marker = REGIMES[name]
         axes[-1].scatter([], [], color=colour, marker=marker, s=36, label=plain(name))
-    axes[-1].legend(loc="center", fontsize=TEXT_PT, frameon=False, title="load asked for in that row", title_fontsize=TEXT_PT)
+    axes[-1].legend(
+        loc="center",
+        fontsize=TEXT_PT,
+        frameon=False,
+        title="load asked for in that row",
+        title_fontsize=TEXT_PT,
+    )
     axes[-1].set_axis_off()
     return png(figure)
 
@@ -140,7 +181,10 @@ def _limit(axes: Axes, x: pd.Series[float], y: pd.Series[float]) -> None:
     top, peak = float(usual.quantile(0.99)) * 1.5 if len(usual) else 0.0, float(y.max())
     if 0 < top < peak / 3.0:
         axes.set_ylim(0.0, top)
-        note = f"{int((y > top).sum()):,} of {int(y.notna().sum()):,} rows lie above, up to {peak:,.0f}"
+        note = (
+            f"{int((y > top).sum()):,} of {int(y.notna().sum()):,} rows lie above, up to"
+            f" {peak:,.0f}"
+        )
         axes.text(0.02, 1.02, note, transform=axes.transAxes, fontsize=SMALL_PT, color=INK)
     elif float(y.min()) >= 0:
         from_zero(axes)
@@ -151,17 +195,43 @@ def fidelity_png(points: pd.DataFrame, labels: dict[str, str]) -> bytes:
     """Draw requested against delivered mean of each event, a panel a resource, with the line of equality, as a PNG.
 
     Args:
-        points: columns ``resource``, ``requested``, ``delivered`` and ``rmse``, in the unit of the panel.
+        points: columns ``resource``, ``requested``, ``delivered`` and ``rmse``, in the unit of the
+            panel.
         labels: resource to the label of its axes, in the order of the panels.
     """
     figure, axes = _grid(len(labels), max(len(labels), 2), (3.6, 3.3))
     for (resource, label), pair in zip(labels.items(), axes, strict=True):
         own = points[points["resource"] == resource]
         top = float(np.nanmax(own[["requested", "delivered"]].to_numpy(dtype=float))) * 1.12 or 1.0
-        pair.plot([0, top], [0, top], color=QUIET, linewidth=1.0, linestyle=(0, (4, 3)), label="delivered = requested")
-        pair.errorbar(own["requested"], own["delivered"], yerr=own["rmse"], fmt="none", ecolor=REGIMES[resource][0], alpha=0.5, elinewidth=1.2)
+        pair.plot(
+            [0, top],
+            [0, top],
+            color=QUIET,
+            linewidth=1.0,
+            linestyle=(0, (4, 3)),
+            label="delivered = requested",
+        )
+        pair.errorbar(
+            own["requested"],
+            own["delivered"],
+            yerr=own["rmse"],
+            fmt="none",
+            ecolor=REGIMES[resource][0],
+            alpha=0.5,
+            elinewidth=1.2,
+        )
         colour, marker = REGIMES[resource]
-        sns.scatterplot(data=own, x="requested", y="delivered", color=colour, marker=marker, s=42, linewidth=0.5, edgecolor="white", ax=pair)
+        sns.scatterplot(
+            data=own,
+            x="requested",
+            y="delivered",
+            color=colour,
+            marker=marker,
+            s=42,
+            linewidth=0.5,
+            edgecolor="white",
+            ax=pair,
+        )
         style(pair, resource, f"delivered {label}", f"requested {label}")
         pair.set_xlim(0, top)
         pair.set_ylim(0, top)
@@ -174,7 +244,9 @@ def _edges(low: float, high: float, *, is_wide: bool) -> list[float]:
     """Return the edges of a histogram's bins; one bin around a single value."""
     if high <= low:
         return [low - 0.5, low + 0.5]
-    edges: list[float] = (np.geomspace(low, high, _BINS + 1) if is_wide else np.linspace(low, high, _BINS + 1)).tolist()
+    edges: list[float] = (
+        np.geomspace(low, high, _BINS + 1) if is_wide else np.linspace(low, high, _BINS + 1)
+    ).tolist()
     return edges
 
 
@@ -190,9 +262,14 @@ def distribution_png(frame: pd.DataFrame, panels: Sequence[tuple[str, str]]) -> 
     for (column, label), pair in zip(panels, axes, strict=True):
         own = frame[[column, "is_loaded"]].dropna()
         values = own[column]
-        is_wide = bool((values > 0).all()) and float(values.max()) > _LONG_TAIL * float(values.median())
+        is_wide = bool((values > 0).all()) and float(values.max()) > _LONG_TAIL * float(
+            values.median()
+        )
         edges = _edges(float(values.min()), float(values.max()), is_wide=is_wide)
-        for is_loaded, name, colour, dashes in ((False, "idle", QUIET, "solid"), (True, "under load", canvas.BLUE, "dashed")):
+        for is_loaded, name, colour, dashes in (
+            (False, "idle", QUIET, "solid"),
+            (True, "under load", canvas.BLUE, "dashed"),
+        ):
             part = own.loc[own["is_loaded"] == is_loaded, column]
             if len(part):
                 sns.histplot(
@@ -249,15 +326,47 @@ def knee_png(
     """
     figure, axes = _grid(len(steps), max(len(steps), 2), (4.4, 3.4))
     for (column, own), pair in zip(steps.items(), axes, strict=False):
-        pair.plot(own["cpu"], own["high"], color=canvas.ORANGE, linewidth=1.2, linestyle=(0, (1, 1)), marker=".", markersize=3.5, label="95 %")
-        pair.plot(own["cpu"], own["median"], color=canvas.BLUE, linewidth=1.6, marker="o", markersize=3.5, label="median")
-        for (line, knee), colour in zip(knees[column].items(), (canvas.BLUE, canvas.ORANGE), strict=True):
+        pair.plot(
+            own["cpu"],
+            own["high"],
+            color=canvas.ORANGE,
+            linewidth=1.2,
+            linestyle=(0, (1, 1)),
+            marker=".",
+            markersize=3.5,
+            label="95 %",
+        )
+        pair.plot(
+            own["cpu"],
+            own["median"],
+            color=canvas.BLUE,
+            linewidth=1.6,
+            marker="o",
+            markersize=3.5,
+            label="median",
+        )
+        for (line, knee), colour in zip(
+            knees[column].items(), (canvas.BLUE, canvas.ORANGE), strict=True
+        ):
             if knee is not None:
-                pair.axvline(knee, color=colour, linewidth=1.2, linestyle=(0, (4, 3)), label=f"knee of {line}: {knee:.0f} %")
+                pair.axvline(
+                    knee,
+                    color=colour,
+                    linewidth=1.2,
+                    linestyle=(0, (4, 3)),
+                    label=f"knee of {line}: {knee:.0f} %",
+                )
         style(pair, "", labels[column], "CPU of the machine (%)")
         pair.set_xlim(0, 100)
         from_zero(pair)
-        pair.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, fontsize=SMALL_PT, frameon=False, borderaxespad=0.2)
+        pair.legend(
+            loc="lower left",
+            bbox_to_anchor=(-0.02, 1.0),
+            ncols=2,
+            fontsize=SMALL_PT,
+            frameon=False,
+            borderaxespad=0.2,
+        )
     for pair in axes[len(steps) :]:
         pair.set_axis_off()
     return png(figure)
@@ -276,8 +385,19 @@ def level_png(rows: pd.DataFrame, labels: dict[str, str]) -> bytes:
         own = rows[rows["stressor"] == stressor]
         own = own.assign(level=own["level"].str.replace("to below ", "to <"))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # seaborn 0.13 hands matplotlib an argument that goes with 3.13
-            sns.boxplot(data=own, x="level", y="answer", color=REGIMES[stressor][0], linewidth=0.9, fliersize=2, width=0.6, ax=pair)
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # seaborn 0.13 hands matplotlib an argument that goes with 3.13
+            sns.boxplot(
+                data=own,
+                x="level",
+                y="answer",
+                color=REGIMES[stressor][0],
+                linewidth=0.9,
+                fliersize=2,
+                width=0.6,
+                ax=pair,
+            )
         style(pair, f"{stressor}, by level asked for", label, "")
         pair.tick_params(axis="x", labelrotation=90)
         from_zero(pair)

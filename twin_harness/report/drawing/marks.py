@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def mark_table(marks: Iterable[AnnotationRow], zero_s: float, table_id: str, caption: str) -> Table:
     """Return the table of marks, their times counted from ``zero_s`` on CLOCK_MONOTONIC."""
-    return Table(table_id, caption, ("mark", "begins", "lasts", "parameters"), tuple(_rows(marks, zero_s)))
+    return Table(
+        table_id, caption, ("mark", "begins", "lasts", "parameters"), tuple(_rows(marks, zero_s))
+    )
 
 
 def _rows(marks: Iterable[AnnotationRow], zero_s: float) -> Iterator[tuple[Cell, ...]]:

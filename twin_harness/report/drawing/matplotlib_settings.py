@@ -1,7 +1,10 @@
-"""matplotlib, whatever the user's settings are: his backend, matplotlibrc, style sheets and rcParams are neither followed nor changed.
+"""matplotlib, whatever the user's settings are.
 
-A pytest process is shared with the tests of a project, which may draw, too. So ours is drawn with matplotlib's defaults, which are put
-in place for the time of one figure. They are the process's own, so that figures are drawn one after another.
+His backend, matplotlibrc, style sheets and rcParams are neither followed nor changed.
+
+A pytest process is shared with the tests of a project, which may draw, too. So ours is drawn with
+matplotlib's defaults, which are put in place for the time of one figure. They are the process's
+own, so that figures are drawn one after another.
 """
 
 from __future__ import annotations
@@ -21,15 +24,25 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _VARIABLE = "MPLBACKEND"
-_LEFT_ALONE = ("backend", "backend_fallback", "interactive", "toolbar", "webagg.", "date.epoch")  # of windows and of the process
+_LEFT_ALONE = (
+    "backend",
+    "backend_fallback",
+    "interactive",
+    "toolbar",
+    "webagg.",
+    "date.epoch",
+)  # of windows and of the process
 _drawing = threading.RLock()
 
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Import matplotlib, or what imports it, without the backend that the environment names: one that is not there fails the import.
+    """Import matplotlib, or what imports it, without the backend that the environment names.
 
-    What a first import would have made of that name is made up for, so that the user's own pyplot finds it.
+    One that is not there fails the import.
+
+    What a first import would have made of that name is made up for, so that the user's own pyplot
+    finds it.
     """
     named = os.environ.pop(_VARIABLE, None)
     is_first = "matplotlib" not in sys.modules
@@ -52,7 +65,11 @@ def _defaults() -> dict[str, object]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of settings that are on their way out
-        return {name: mpl.rcParamsDefault[name] for name in mpl.rcParamsDefault if not name.startswith(_LEFT_ALONE)}
+        return {
+            name: mpl.rcParamsDefault[name]
+            for name in mpl.rcParamsDefault
+            if not name.startswith(_LEFT_ALONE)
+        }
 
 
 @contextmanager
@@ -63,10 +80,12 @@ def _default_settings() -> Iterator[None]:
         defaults = _defaults()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            settings = mpl.rc_context(defaults)  # type: ignore[arg-type]  # its names are literals there
+            # its names are literals there
+            settings = mpl.rc_context(defaults)  # type: ignore[arg-type]
             settings.__enter__()
-        # What reads all settings, as a box plot does, has matplotlib look for a window system where none has been chosen yet.
-        # As a plain dict, because reading this one by its name does the same.
+        # What reads all settings, as a box plot does, has matplotlib look for a window system where
+        # none has been chosen yet. As a plain dict, because reading this one by its name does the
+        # same.
         backend = dict.__getitem__(mpl.rcParams, "backend")
         dict.__setitem__(mpl.rcParams, "backend", "agg")
         try:

@@ -1,4 +1,7 @@
-"""What the twin foretells, drawn: a band and its centre for each column, over the measured line where there is one."""
+"""What the twin foretells, drawn.
+
+A band and its centre for each column, over the measured line where there is one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,18 @@ import numpy as np
 
 from twin_harness.metrics import by_name
 from twin_harness.predict.observation import COLUMNS
-from twin_harness.report.drawing.canvas import BLUE, INK, SMALL_PT, TEXT_PT, VERMILLION, from_zero, new_figure, plain, png, style
+from twin_harness.report.drawing.canvas import (
+    BLUE,
+    INK,
+    SMALL_PT,
+    TEXT_PT,
+    VERMILLION,
+    from_zero,
+    new_figure,
+    plain,
+    png,
+    style,
+)
 from twin_harness.report.drawing.matplotlib_settings import with_default_settings
 
 if TYPE_CHECKING:
@@ -51,7 +65,12 @@ def foretold_png(prediction: Prediction, measured: Observation | None = None) ->
         band = "with the band that holds 90 % of seconds"
     else:
         band = "its band unknown: the twin was not calibrated"
-    axes[0].set_title(plain(f"{prediction.experiment.name}: foretold{told}, {band}"), fontsize=TEXT_PT, color=INK, loc="left")
+    axes[0].set_title(
+        plain(f"{prediction.experiment.name}: foretold{told}, {band}"),
+        fontsize=TEXT_PT,
+        color=INK,
+        loc="left",
+    )
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper right", fontsize=SMALL_PT, ncols=3, frameon=False)
     figure.tight_layout()
@@ -67,14 +86,34 @@ def _draw(axis: Axes, prediction: Prediction, name: str, measured: Observation |
         scale, unit = (1.0, metric.unit if metric else "")
     middles_s = prediction.ends_s - 0.5
     if np.isfinite(prediction.low[index]).any():
-        axis.fill_between(middles_s, scale * prediction.low[index], scale * prediction.high[index], color=BLUE, alpha=0.2, linewidth=0, label="90 % band")
-    axis.plot(middles_s, scale * prediction.centre[index], color=BLUE, linewidth=1.2, label="foretold")
+        axis.fill_between(
+            middles_s,
+            scale * prediction.low[index],
+            scale * prediction.high[index],
+            color=BLUE,
+            alpha=0.2,
+            linewidth=0,
+            label="90 % band",
+        )
+    axis.plot(
+        middles_s, scale * prediction.centre[index], color=BLUE, linewidth=1.2, label="foretold"
+    )
     if measured is not None:
-        axis.plot(measured.demand.ends_s - 0.5, scale * measured.column(name), color=VERMILLION, linewidth=1.0, label="measured")
+        axis.plot(
+            measured.demand.ends_s - 0.5,
+            scale * measured.column(name),
+            color=VERMILLION,
+            linewidth=1.0,
+            label="measured",
+        )
     if unit in ("1", ""):
         shown = ""
     else:
         shown = f"\n{'%' if unit == 'percent' else unit}"
     from_zero(axis)
     style(axis)
-    axis.set_ylabel(f"{name.rsplit('_percent', 1)[0].rsplit('_bytes_per_s', 1)[0]}{shown}", fontsize=SMALL_PT, color=INK)
+    axis.set_ylabel(
+        f"{name.rsplit('_percent', 1)[0].rsplit('_bytes_per_s', 1)[0]}{shown}",
+        fontsize=SMALL_PT,
+        color=INK,
+    )

@@ -67,8 +67,13 @@ class _Panel:
     load_factor: float | None = 1.0
 
 
-def _values(frame: pd.DataFrame, names: tuple[str, ...], factor: float | None = 1.0) -> NDArray[np.float64] | None:
-    """Return the scaled sum of columns; None when one is missing or empty, or the factor unknown."""
+def _values(
+    frame: pd.DataFrame, names: tuple[str, ...], factor: float | None = 1.0
+) -> NDArray[np.float64] | None:
+    """Return the scaled sum of columns.
+
+    None when one is missing or empty, or the factor unknown.
+    """
     if factor is None or any(name not in frame.columns for name in names):
         return None
     values = frame[list(names)].sum(axis=1, skipna=False).to_numpy(dtype=float) * factor
@@ -78,12 +83,21 @@ def _values(frame: pd.DataFrame, names: tuple[str, ...], factor: float | None = 
 
 
 def _lay_out(title: str, bands: Bands, panels: int) -> tuple[Figure, list[Axes]]:
-    """Make a strip of bands above panels of one time axis; placed by hand, because an automatic layout draws everything twice."""
+    """Make a strip of bands above panels of one time axis.
+
+    Placed by hand, because an automatic layout draws everything twice.
+    """
     strip_in = _LANE_IN * bands.shown_lanes
     height_in = strip_in + panels * _PANEL_IN + _ABOVE_IN + _BELOW_IN
     figure = new_figure(_WIDTH_IN, height_in)
     grid = figure.add_gridspec(panels + 1, 1, height_ratios=[strip_in, *[_PANEL_IN] * panels])
-    grid.update(left=_LEFT, right=_RIGHT, bottom=_BELOW_IN / height_in, top=1 - _ABOVE_IN / height_in, hspace=0.16)
+    grid.update(
+        left=_LEFT,
+        right=_RIGHT,
+        bottom=_BELOW_IN / height_in,
+        top=1 - _ABOVE_IN / height_in,
+        hspace=0.16,
+    )
     strip = figure.add_subplot(grid[0])
     bands.draw(strip)
     axes = [figure.add_subplot(grid[index + 1], sharex=strip) for index in range(panels)]
@@ -91,19 +105,37 @@ def _lay_out(title: str, bands: Bands, panels: int) -> tuple[Figure, list[Axes]]
         style(panel)
         panel.tick_params(labelbottom=panel is axes[-1])
     strip.set_xlim(bands.begin_s, max(bands.end_s, bands.begin_s + 1e-3))
-    figure.text(_LEFT, 1 - 0.22 / height_in, plain(shortened(title, 95)), fontsize=TITLE_PT, weight="bold", color=INK)
+    figure.text(
+        _LEFT,
+        1 - 0.22 / height_in,
+        plain(shortened(title, 95)),
+        fontsize=TITLE_PT,
+        weight="bold",
+        color=INK,
+    )
     if bands.hidden:
         note = f"{bands.hidden} more overlap\nand are not drawn"
-        figure.text(_RIGHT + 0.01, 1 - _ABOVE_IN / height_in, note, fontsize=SMALL_PT, color=QUIET, va="top")
+        figure.text(
+            _RIGHT + 0.01, 1 - _ABOVE_IN / height_in, note, fontsize=SMALL_PT, color=QUIET, va="top"
+        )
     return figure, axes
 
 
 def _draw(axes: Axes, panel: _Panel, frame: pd.DataFrame, x: NDArray[np.float64]) -> None:
-    """Draw a panel from zero up; say so where there is nothing to draw, or where a peak of the machine would flatten the load."""
+    """Draw a panel from zero up.
+
+    Say so where there is nothing to draw, or where a peak of the machine would flatten the load.
+    """
     colour = COLOUR_OF[panel.stressor]
     measured = _values(frame, panel.measured, panel.measured_factor)
-    requested, delivered = (_values(frame, (name,), panel.load_factor) for name in RESOURCE_COLUMNS.get(panel.stressor, ("", "")))
-    load_top = max((float(np.nanmax(values)) for values in (requested, delivered) if values is not None), default=0.0)
+    requested, delivered = (
+        _values(frame, (name,), panel.load_factor)
+        for name in RESOURCE_COLUMNS.get(panel.stressor, ("", ""))
+    )
+    load_top = max(
+        (float(np.nanmax(values)) for values in (requested, delivered) if values is not None),
+        default=0.0,
+    )
     if measured is None:
         peak = 0.0
     else:
@@ -120,23 +152,55 @@ def _draw(axes: Axes, panel: _Panel, frame: pd.DataFrame, x: NDArray[np.float64]
     else:
         label = panel.label
     if measured is not None:
-        draw_line(axes, thinned(x, measured), QUIET if panel.load_factor is not None else colour, label, width_pt=1.2)
+        draw_line(
+            axes,
+            thinned(x, measured),
+            QUIET if panel.load_factor is not None else colour,
+            label,
+            width_pt=1.2,
+        )
     if load_top > 0:
         if delivered is not None:
             draw_line(axes, thinned(x, delivered), colour, "load delivered", width_pt=2.0)
         if requested is not None:
-            draw_line(axes, thinned(x, requested), BLACK, "load requested", width_pt=1.2, dashes=(4.0, 2.0))
+            draw_line(
+                axes,
+                thinned(x, requested),
+                BLACK,
+                "load requested",
+                width_pt=1.2,
+                dashes=(4.0, 2.0),
+            )
     if axes.lines:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.005, 1.06), fontsize=SMALL_PT, frameon=False, handlelength=1.8, borderaxespad=0.2)
+        axes.legend(
+            loc="upper left",
+            bbox_to_anchor=(1.005, 1.06),
+            fontsize=SMALL_PT,
+            frameon=False,
+            handlelength=1.8,
+            borderaxespad=0.2,
+        )
     else:
-        axes.text(0.5, 0.5, "not measured here", transform=axes.transAxes, ha="center", va="center", fontsize=TEXT_PT, color=QUIET)
+        axes.text(
+            0.5,
+            0.5,
+            "not measured here",
+            transform=axes.transAxes,
+            ha="center",
+            va="center",
+            fontsize=TEXT_PT,
+            color=QUIET,
+        )
     axes.set_ylabel(panel.ylabel, fontsize=TEXT_PT, color=INK)
     axes.yaxis.set_label_coords(-0.062, 0.5)
     axes.set_ylim(0, top * 1.05)
 
 
 def _percent_per_byte(machine: dict[str, Any], frame: pd.DataFrame) -> float | None:
-    """Return what one byte of memory is in percent: as the machine file tells, else from two columns that share the whole."""
+    """Return what one byte of memory is in percent.
+
+    As the machine file tells, else from two columns that share the whole.
+    """
     limit_bytes = machine.get("memory_limit_bytes")
     if isinstance(limit_bytes, (int, float)) and limit_bytes > 0:
         return 100.0 / limit_bytes
@@ -155,7 +219,9 @@ def _bands_of(facts: ExperimentFacts) -> Bands:
         else:
             ending = f" ({item.status})"
         label = f"{shortened(item.event.id, 28)} {shortened(item.kind, 20)}{ending}"
-        bands.bars.append(Band(*item.span_s, label, colour_of(item.event.stressor), is_certain=item.has_begun))
+        bands.bars.append(
+            Band(*item.span_s, label, colour_of(item.event.stressor), is_certain=item.has_begun)
+        )
     for row in facts.marks:
         if row.start_monotonic_s is not None:
             begin_s = row.start_monotonic_s - recording.planned.zero_s
@@ -169,9 +235,12 @@ def _bands_of(facts: ExperimentFacts) -> Bands:
 
 @with_default_settings
 def timeline_png(recording: Recording) -> bytes:
-    """Draw one experiment: its events as labelled bands over CPU, memory and disk, requested against delivered, as a PNG.
+    """Draw one experiment.
 
-    The x axis is the events' clock in seconds (the lead is negative). May be called from several threads.
+    Its events as labelled bands over CPU, memory and disk, requested against delivered, as a PNG.
+
+    The x axis is the events' clock in seconds (the lead is negative). May be called from several
+    threads.
     """
     facts = ExperimentFacts(1, recording)
     frame, reason = ask(lambda: recording.samples)
@@ -179,8 +248,26 @@ def timeline_png(recording: Recording) -> bytes:
         frame = no_samples()
     figure, axes = _lay_out(recording.name, _bands_of(facts), 3)
     panels = (
-        _Panel("cpu", "CPU (%)", ("cpu_percent",), f"part {recording.planned.partition}" if recording.planned.partition else "whole machine", 100.0),
-        _Panel("memory", "memory (%)", ("memory_percent",), "whole machine", 1.0, 1.0, _percent_per_byte(recording.folder.read_machine(), frame)),
+        _Panel(
+            "cpu",
+            "CPU (%)",
+            ("cpu_percent",),
+            (
+                f"part {recording.planned.partition}"
+                if recording.planned.partition
+                else "whole machine"
+            ),
+            100.0,
+        ),
+        _Panel(
+            "memory",
+            "memory (%)",
+            ("memory_percent",),
+            "whole machine",
+            1.0,
+            1.0,
+            _percent_per_byte(recording.folder.read_machine(), frame),
+        ),
         _Panel("disk", "disk (MiB/s)", DISK_COLUMNS, "read + write", 1.0, 1.0 / _MIB, 1.0 / _MIB),
     )
     x = frame.index.to_numpy(dtype=float)
@@ -191,14 +278,25 @@ def timeline_png(recording: Recording) -> bytes:
         _draw(pair, panel, frame, x)
     if frame.empty:
         message = reason or "The dataset holds no sample of this experiment."
-        axes[0].text(0.5, 0.75, plain(shortened(message, 110)), transform=axes[0].transAxes, ha="center", fontsize=SMALL_PT, color=INK)
+        axes[0].text(
+            0.5,
+            0.75,
+            plain(shortened(message, 110)),
+            transform=axes[0].transAxes,
+            ha="center",
+            fontsize=SMALL_PT,
+            color=INK,
+        )
     axes[-1].set_xlabel("seconds on the events' clock", fontsize=TEXT_PT, color=INK)
     return png(figure)
 
 
 @with_default_settings
 def overview_png(evidence: Evidence) -> bytes:
-    """Draw the whole run: experiments as numbered bands over CPU, memory, disk and load average, as a PNG."""
+    """Draw the whole run.
+
+    Experiments as numbered bands over CPU, memory, disk and load average, as a PNG.
+    """
     frame = evidence.samples
     x = frame["run_s"].to_numpy(dtype=float)
     first_s = evidence.first_s
@@ -215,11 +313,25 @@ def overview_png(evidence: Evidence) -> bytes:
     for row in evidence.marks:
         if row.start_monotonic_s is not None:
             begin_s, end_s = row.start_monotonic_s, row.end_monotonic_s or row.start_monotonic_s
-            bands.bars.append(Band(begin_s - first_s, end_s - first_s, shortened(row.event, 36), COLOUR_OF["mark"]))
-    figure, axes = _lay_out("The whole run; numbered bands are the experiments of the table", bands, 4)
+            bands.bars.append(
+                Band(
+                    begin_s - first_s, end_s - first_s, shortened(row.event, 36), COLOUR_OF["mark"]
+                )
+            )
+    figure, axes = _lay_out(
+        "The whole run; numbered bands are the experiments of the table", bands, 4
+    )
     panels = (
         _Panel("cpu", "CPU (%)", ("cpu_percent",), "whole machine", 100.0),
-        _Panel("memory", "memory (%)", ("memory_percent",), "whole machine", 1.0, 1.0, _percent_per_byte(evidence.run.machine, frame)),
+        _Panel(
+            "memory",
+            "memory (%)",
+            ("memory_percent",),
+            "whole machine",
+            1.0,
+            1.0,
+            _percent_per_byte(evidence.run.machine, frame),
+        ),
         _Panel("disk", "disk (MiB/s)", DISK_COLUMNS, "read + write", 1.0, 1.0 / _MIB, 1.0 / _MIB),
         _Panel("mark", "load average", ("load1",), "over 1 min", 1.0, 1.0, None),
     )

@@ -1,4 +1,7 @@
-"""What a dataset is not: torn, unreadable, late, missing or empty. Counted and named, so that nothing is dropped in silence."""
+"""What a dataset is not: torn, unreadable, late, missing or empty.
+
+Counted and named, so that nothing is dropped in silence.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,20 @@ def _sentences_of_file(evidence: Evidence, cleaning: Cleaning) -> list[str]:
     """Return what each step found, in words; what nothing was found of, in one sentence."""
     read, kept = cleaning.rows_read, cleaning.rows_kept
     if evidence.window_s:
-        thinned = f" They are shown as {quantity(evidence.window_s, 's')} means, made from each row's measured time."
+        thinned = (
+            f" They are shown as {quantity(evidence.window_s, 's')} means, made from each row's"
+            " measured time."
+        )
     else:
         thinned = ""
     if read != kept:
         first = f"{read:,} rows were read and {kept:,} kept.{thinned}"
     else:
         first = f"Every one of {read:,} rows was kept.{thinned}"
-    return [first, *(f"{fault.sentence[0].upper()}{fault.sentence[1:]}." for fault in cleaning.faults)]
+    return [
+        first,
+        *(f"{fault.sentence[0].upper()}{fault.sentence[1:]}." for fault in cleaning.faults),
+    ]
 
 
 def column_kinds(samples: pd.DataFrame) -> dict[str, list[str]]:
@@ -50,19 +59,32 @@ def _sentences_of_rows(evidence: Evidence) -> list[str]:
     kinds = column_kinds(samples)
     slots = missed + evidence.moments
     return [
-        f"{count(len(found), 'gap')} of more than {GAP_INTERVALS:g} intervals ({quantity(GAP_INTERVALS * interval_s, 's')}) lie between rows; "
-        f"together they span {duration(float(found['dt_s'].clip(lower=0).sum()))}. No row was made up to fill them."
-        if len(found)
-        else f"No gap of more than {GAP_INTERVALS:g} intervals lies between two rows.",
-        f"The logger skipped {missed:,.0f} of {slots:,.0f} samples ({100 * missed / slots:.2g} %), because it came too late for their moment."
-        if missed
-        else f"The logger skipped none of {slots:,.0f} samples.",
-        f"{count(len(kinds['empty']), 'column')} hold no value, because this machine or session does not measure them: {', '.join(kinds['empty'])}."
-        if kinds["empty"]
-        else "No column is empty.",
-        f"{count(len(kinds['constant']), 'column')} never changed: {', '.join(kinds['constant'])}."
-        if kinds["constant"]
-        else "Every column that holds values varies.",
+        (
+            f"{count(len(found), 'gap')} of more than {GAP_INTERVALS:g} intervals"
+            f" ({quantity(GAP_INTERVALS * interval_s, 's')}) lie between rows; together they span"
+            f" {duration(float(found['dt_s'].clip(lower=0).sum()))}. No row was made up to fill"
+            " them."
+            if len(found)
+            else f"No gap of more than {GAP_INTERVALS:g} intervals lies between two rows."
+        ),
+        (
+            f"The logger skipped {missed:,.0f} of {slots:,.0f} samples ({100 * missed / slots:.2g}"
+            " %), because it came too late for their moment."
+            if missed
+            else f"The logger skipped none of {slots:,.0f} samples."
+        ),
+        (
+            f"{count(len(kinds['empty']), 'column')} hold no value, because this machine or session"
+            f" does not measure them: {', '.join(kinds['empty'])}."
+            if kinds["empty"]
+            else "No column is empty."
+        ),
+        (
+            f"{count(len(kinds['constant']), 'column')} never changed:"
+            f" {', '.join(kinds['constant'])}."
+            if kinds["constant"]
+            else "Every column that holds values varies."
+        ),
     ]
 
 
@@ -73,17 +95,41 @@ def section(evidence: Evidence) -> Section:
     if cleaning is None:
         blocks.append(Paragraph("There is no dataset, so there was nothing to clean."))
     else:
-        blocks.append(Paragraph("The dataset itself is never rewritten. For the figures and tables of this report:"))
-        blocks.append(Bullets(tuple(_sentences_of_file(evidence, cleaning) + (_sentences_of_rows(evidence) if len(evidence.samples) else []))))
+        blocks.append(
+            Paragraph(
+                "The dataset itself is never rewritten. For the figures and tables of this report:"
+            )
+        )
+        blocks.append(
+            Bullets(
+                tuple(
+                    _sentences_of_file(evidence, cleaning)
+                    + (_sentences_of_rows(evidence) if len(evidence.samples) else [])
+                )
+            )
+        )
     found = evidence.gap_rows
     if len(found):
         rows = tuple(
-            (number(quantity(end_s - length_s, "s")), number(quantity(length_s, "s")), number(quantity(length_s / evidence.interval_s, "1")))
-            for end_s, length_s in found.nlargest(_MOST_GAPS, "dt_s")[["run_s", "dt_s"]].to_numpy(dtype=float).tolist()
+            (
+                number(quantity(end_s - length_s, "s")),
+                number(quantity(length_s, "s")),
+                number(quantity(length_s / evidence.interval_s, "1")),
+            )
+            for end_s, length_s in (
+                found.nlargest(_MOST_GAPS, "dt_s")[["run_s", "dt_s"]].to_numpy(dtype=float).tolist()
+            )
         )
         if len(found) > _MOST_GAPS:
             more = f"; the {_MOST_GAPS} longest of {len(found):,}"
         else:
             more = ""
-        blocks.append(Table("table-gaps", f"Gaps between rows{more}", ("begins, since the first sample", "length", "intervals"), rows))
+        blocks.append(
+            Table(
+                "table-gaps",
+                f"Gaps between rows{more}",
+                ("begins, since the first sample", "length", "intervals"),
+                rows,
+            )
+        )
     return Section("cleaning", "What was cleaned", tuple(blocks))

@@ -20,21 +20,27 @@ if TYPE_CHECKING:
 
 CONTRACT_COLUMNS = tuple(name for pair in RESOURCE_COLUMNS.values() for name in pair)
 _LEAST_ROWS = 10
-_CAPTION = "Rank correlation of every pair of varying columns in that regime, requested and delivered load first."
+_CAPTION = (
+    "Rank correlation of every pair of varying columns in that regime, requested and delivered load"
+    " first."
+)
 REGIMES = ("idle", "loaded", "saturated")
 
 
 def spearman(samples: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return Spearman's rank correlation of columns, NaN for pairs with fewer than 10 common rows.
 
-    Ranks are taken over all rows of a column that hold a value: the same as pairwise ranks where columns are missing together.
+    Ranks are taken over all rows of a column that hold a value: the same as pairwise ranks where
+    columns are missing together.
     """
     return samples[names].rank().corr(min_periods=_LEAST_ROWS)
 
 
 def _in_order(names: list[str]) -> list[str]:
     """Put requested and delivered columns first."""
-    return [name for name in CONTRACT_COLUMNS if name in names] + [name for name in names if name not in CONTRACT_COLUMNS]
+    return [name for name in CONTRACT_COLUMNS if name in names] + [
+        name for name in names if name not in CONTRACT_COLUMNS
+    ]
 
 
 def _rho(value: float) -> str:
@@ -53,7 +59,10 @@ def section(evidence: Evidence) -> Section:
     asked = [name for name in names if name in CONTRACT_COLUMNS]
     title = "What moves together"
     if len(names) < 2 or len(samples) < _LEAST_ROWS:
-        text = f"A correlation needs at least two columns that vary and {_LEAST_ROWS} rows; there are {len(names)} and {len(samples):,}."
+        text = (
+            f"A correlation needs at least two columns that vary and {_LEAST_ROWS} rows; there are"
+            f" {len(names)} and {len(samples):,}."
+        )
         return Section("correlation", title, (Paragraph(text),))
     regime = regimes(samples)
     counts = {name: int((regime == name).sum()) for name in REGIMES}
@@ -67,25 +76,33 @@ def section(evidence: Evidence) -> Section:
     kept = [name for name in names if rho[name].notna().any()]
     rho = rho.loc[kept, kept]
     asked = [name for name in asked if name in kept]
-    left_out = f"{count(len(kinds['empty']), 'empty column')} and {count(len(kinds['constant']), 'constant column')}"
+    left_out = (
+        f"{count(len(kinds['empty']), 'empty column')} and"
+        f" {count(len(kinds['constant']), 'constant column')}"
+    )
     blocks: list[Block] = [
         Paragraph(
-            f"Spearman's rank correlation of {count(len(kept), 'column')} that vary there, over the {counts[main]:,} rows of the regime “{main}”. +1: they "
-            f"rise and fall together in order, {MINUS}1: one falls as the other rises, 0: neither."
+            f"Spearman's rank correlation of {count(len(kept), 'column')} that vary there, over the"
+            f" {counts[main]:,} rows of the regime “{main}”. +1: they rise and fall together in"
+            f" order, {MINUS}1: one falls as the other rises, 0: neither."
         ),
         Paragraph(
-            "Regimes are kept apart, because a correlation over all of them mostly says that load is load: idle (nothing asked, CPU at most 5 %), loaded, and "
-            "saturated (CPU or device at least 95 % busy, or memory waited for). "
+            "Regimes are kept apart, because a correlation over all of them mostly says that load"
+            " is load: idle (nothing asked, CPU at most 5 %), loaded, and saturated (CPU or device"
+            " at least 95 % busy, or memory waited for). "
             + ", ".join(f"{name}: {counts[name]:,} rows" for name in REGIMES)
-            + ". Even so the figure mixes how the machine responds with how the plan was made: two loads that were always planned together correlate though "
-            "neither causes the other, and a load average lags behind what drives it (see the lags below). Rows follow one another in time, hence are not "
-            "independent; no test of significance is given."
+            + ". Even so the figure mixes how the machine responds with how the plan was made: two"
+            " loads that were always planned together correlate though neither causes the other,"
+            " and a load average lags behind what drives it (see the lags below). Rows follow one"
+            " another in time, hence are not independent; no test of significance is given."
         ),
         Paragraph(
-            f"Left out, because a column that does not vary has no correlation: {left_out}, each named under “What was cleaned”. "
-            "Clocks and labels are left out as well."
+            f"Left out, because a column that does not vary has no correlation: {left_out}, each"
+            " named under “What was cleaned”. Clocks and labels are left out as well."
         ),
-        Picture("figure-correlation", heatmap_png(rho), _alt(rho, asked), _CAPTION, "table-correlation"),
+        Picture(
+            "figure-correlation", heatmap_png(rho), _alt(rho, asked), _CAPTION, "table-correlation"
+        ),
         _table(by_regime or {main: rho}, kept, asked, samples),
     ]
     return Section("correlation", title, tuple(blocks))
@@ -97,16 +114,36 @@ def _alt(rho: pd.DataFrame, asked: list[str]) -> str:
         others = rho[name].drop(labels=asked, errors="ignore").dropna()
         if len(others):
             best = str(others.abs().idxmax())
-            told.append(f"{name} goes most with {best} (rank correlation {_rho(float(others[best]))})")
-    return f"Heatmap of {len(rho)} by {len(rho)} rank correlations. " + ("; ".join(told) + "." if told else "No requested or delivered column varies.")
+            told.append(
+                f"{name} goes most with {best} (rank correlation {_rho(float(others[best]))})"
+            )
+    return f"Heatmap of {len(rho)} by {len(rho)} rank correlations. " + (
+        "; ".join(told) + "." if told else "No requested or delivered column varies."
+    )
 
 
-def _table(by_regime: dict[str, pd.DataFrame], names: list[str], asked: list[str], samples: pd.DataFrame) -> Table:
+def _table(
+    by_regime: dict[str, pd.DataFrame], names: list[str], asked: list[str], samples: pd.DataFrame
+) -> Table:
     """Return the correlation of every column with what was asked and delivered, in each regime in which that varied."""
-    pairs = [(load, regime) for load in asked for regime, rho in by_regime.items() if rho[load].notna().any()]
+    pairs = [
+        (load, regime)
+        for load in asked
+        for regime, rho in by_regime.items()
+        if rho[load].notna().any()
+    ]
     rows = []
     for name in names:
-        cells = [number(_rho(float(by_regime[regime].loc[name, load]))) for load, regime in pairs]  # type: ignore[arg-type]  # one cell
+        # one cell
+        cells = [number(_rho(float(by_regime[regime].loc[name, load]))) for load, regime in pairs]  # type: ignore[arg-type]
         rows.append((Cell(name), *cells, number(f"{int(samples[name].notna().sum()):,}")))
-    caption = "Rank correlation of every varying column with what was requested and delivered, by regime; n counts its rows with a value"
-    return Table("table-correlation", caption, ("column", *(f"{load}, {regime}" for load, regime in pairs), "n"), tuple(rows))
+    caption = (
+        "Rank correlation of every varying column with what was requested and delivered, by regime;"
+        " n counts its rows with a value"
+    )
+    return Table(
+        "table-correlation",
+        caption,
+        ("column", *(f"{load}, {regime}" for load, regime in pairs), "n"),
+        tuple(rows),
+    )

@@ -16,12 +16,30 @@ if TYPE_CHECKING:
 
     from twin_harness.report.evidence import Evidence
 
-_HEADINGS = ("column", "unit", "definition", "count", "missing", "mean", "SD", "min", "median", "max")
+_HEADINGS = (
+    "column",
+    "unit",
+    "definition",
+    "count",
+    "missing",
+    "mean",
+    "SD",
+    "min",
+    "median",
+    "max",
+)
 # A difference of clocks of unequal fineness: a single row says nothing, and its extremes less.
 OVER_1_S = ("cpu_background_percent",)
 _ADDED = {
-    "dt_s": Metric("dt_s", "s", "Measured time since the row before; added when the dataset is read.", "identity"),
-    "run_s": Metric("run_s", "s", "Time since the first sample; added when the dataset is read.", "identity"),
+    "dt_s": Metric(
+        "dt_s",
+        "s",
+        "Measured time since the row before; added when the dataset is read.",
+        "identity",
+    ),
+    "run_s": Metric(
+        "run_s", "s", "Time since the first sample; added when the dataset is read.", "identity"
+    ),
 }
 
 
@@ -49,9 +67,18 @@ def _number_row(name: str, metric: Metric, values: pd.Series[float]) -> tuple[Ce
         missing = 100.0 * (1 - len(filled) / len(values))
     else:
         missing = 100.0
-    head = (Cell(name), Cell(metric.unit), Cell(metric.definition), number(f"{len(filled):,}"), number(quantity(missing, "percent")))
+    head = (
+        Cell(name),
+        Cell(metric.unit),
+        Cell(metric.definition),
+        number(f"{len(filled):,}"),
+        number(quantity(missing, "percent")),
+    )
     if filled.empty:
-        return (*head, *[dash("the column is empty: this machine or session does not measure it")] * 5)
+        return (
+            *head,
+            *[dash("the column is empty: this machine or session does not measure it")] * 5,
+        )
     figures = (filled.mean(), filled.std(), filled.min(), filled.median(), filled.max())
     cells = [number(quantity(float(figure), metric.unit)) for figure in figures]
     if len(filled) == 1:
@@ -64,10 +91,16 @@ def section(evidence: Evidence) -> Section:
     samples = evidence.samples
     rows = []
     for name in (name for name in samples.columns if name not in FLAGS):
-        metric = _ADDED.get(name) or by_name(name) or Metric(name, "", "Not in the registry of this version.", "")
+        metric = (
+            _ADDED.get(name)
+            or by_name(name)
+            or Metric(name, "", "Not in the registry of this version.", "")
+        )
         if name in OVER_1_S and not evidence.window_s:
             about = f"{metric.definition} Here: of its 1 s means, which are counted."
-            rows.append(_number_row(name, replace(metric, definition=about), evidence.second_means[name]))
+            rows.append(
+                _number_row(name, replace(metric, definition=about), evidence.second_means[name])
+            )
             continue
         if name in LABELS:
             row = _label_row
@@ -75,12 +108,26 @@ def section(evidence: Evidence) -> Section:
             row = _number_row
         rows.append(row(name, metric, samples[name]))
     text = (
-        f"The dataset has {count(evidence.moments, 'row')} and {count(len(rows) - len(_ADDED), 'column')}. A rate is the difference of two counters over the "
-        "measured time between two rows; means in this table weigh every row alike, means of experiments and events weigh each by the time it stands for."
+        f"The dataset has {count(evidence.moments, 'row')} and"
+        f" {count(len(rows) - len(_ADDED), 'column')}. A rate is the difference of two counters"
+        " over the measured time between two rows; means in this table weigh every row alike,"
+        " means of experiments and events weigh each by the time it stands for."
     )
     if evidence.window_s:
-        text += f" The table is of {count(len(samples), 'mean')} over {quantity(evidence.window_s, 's')}; of lateness and probes, of the worst in each."
-    table = Table("table-columns", "Every column: unit, definition and distribution over the whole run", _HEADINGS, tuple(rows))
+        text += (
+            f" The table is of {count(len(samples), 'mean')} over"
+            f" {quantity(evidence.window_s, 's')}; of lateness and probes, of the worst in each."
+        )
+    table = Table(
+        "table-columns",
+        "Every column: unit, definition and distribution over the whole run",
+        _HEADINGS,
+        tuple(rows),
+    )
     if samples.empty:
-        return Section("description", "Data description", (Paragraph("The dataset holds no rows, so there is nothing to describe."),))
+        return Section(
+            "description",
+            "Data description",
+            (Paragraph("The dataset holds no rows, so there is nothing to describe."),),
+        )
     return Section("description", "Data description", (Paragraph(text), table))

@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 
 _STEAL_PERCENT, _BACKGROUND_PERCENT, _HARNESS_PERCENT = 1.0, 5.0, 5.0
 _MOST_NAMED = 12
-_MAIN_COLUMNS = ("cpu_percent", "memory_percent", "disk_write_bytes_per_s", "cpu_steal_percent", "cpu_background_percent", "missed_samples")
+_MAIN_COLUMNS = (
+    "cpu_percent",
+    "memory_percent",
+    "disk_write_bytes_per_s",
+    "cpu_steal_percent",
+    "cpu_background_percent",
+    "missed_samples",
+)
 NO_DOUBTS = (
-    f"Nothing was found to doubt: every event completed close to its plan, mean steal and background load stayed below {_STEAL_PERCENT:g} % and "
-    f"{_BACKGROUND_PERCENT:g} % of the CPU, no sample was missed, and every line of the dataset could be read."
+    "Nothing was found to doubt: every event completed close to its plan, mean steal and"
+    f" background load stayed below {_STEAL_PERCENT:g} % and {_BACKGROUND_PERCENT:g} % of the CPU,"
+    " no sample was missed, and every line of the dataset could be read."
 )
 
 
@@ -44,7 +52,11 @@ def sentences(value: object) -> list[str]:
 
 
 def _named(items: list[str]) -> str:
-    return "; ".join(items[:_MOST_NAMED]) + (f"; and {len(items) - _MOST_NAMED} more, in the tables below" if len(items) > _MOST_NAMED else "")
+    return "; ".join(items[:_MOST_NAMED]) + (
+        f"; and {len(items) - _MOST_NAMED} more, in the tables below"
+        if len(items) > _MOST_NAMED
+        else ""
+    )
 
 
 def _title(item: EventFacts) -> str:
@@ -52,29 +64,48 @@ def _title(item: EventFacts) -> str:
 
 
 def _of_events(evidence: Evidence) -> Iterator[str]:
-    unended = [facts.name for facts in evidence.experiments if facts.recording.planned.status == "RUNNING"]
+    unended = [
+        facts.name for facts in evidence.experiments if facts.recording.planned.status == "RUNNING"
+    ]
     if unended:
         yield f"{count(len(unended), 'experiment')} never closed: {listed(unended)}."
     bad = [item for item in evidence.events if item.status != "completed"]
     if bad:
-        reasons = [f"{_title(item)} {item.status}" + (f" ({item.row.message})" if item.row and item.row.message else "") for item in bad]
+        reasons = [
+            f"{_title(item)} {item.status}"
+            + (f" ({item.row.message})" if item.row and item.row.message else "")
+            for item in bad
+        ]
         yield f"{count(len(bad), 'event')} did not complete: {_named(reasons)}."
-    for verdict, words in ((MISSED, "missed the load that was requested"), (UNDECIDED, "cannot be said to have had the load")):
+    for verdict, words in (
+        (MISSED, "missed the load that was requested"),
+        (UNDECIDED, "cannot be said to have had the load"),
+    ):
         items = [item for item in evidence.events if item.judgement.verdict == verdict]
         if items:
             reasons = [f"{item.recording.name}: {item.judgement.reason}" for item in items]
             yield f"{count(len(items), 'event')} {words}: {_named(reasons)}."
-    unsettled = [_title(item) for item in evidence.events if item.status == "completed" and item.row and item.row.settled_s is None]
+    unsettled = [
+        _title(item)
+        for item in evidence.events
+        if item.status == "completed" and item.row and item.row.settled_s is None
+    ]
     if unsettled:
-        yield f"{count(len(unsettled), 'completed event')} never settled within the tolerance band: {_named(unsettled)}."
+        yield (
+            f"{count(len(unsettled), 'completed event')} never settled within the tolerance band:"
+            f" {_named(unsettled)}."
+        )
 
 
 def _of_machine(evidence: Evidence) -> Iterator[str]:
-    steal, background, harness = (evidence.statistic(name) for name in ("cpu_steal_percent", "cpu_background_percent", "harness_cpu_percent"))
+    steal, background, harness = (
+        evidence.statistic(name)
+        for name in ("cpu_steal_percent", "cpu_background_percent", "harness_cpu_percent")
+    )
     if steal and steal.mean > _STEAL_PERCENT:
         yield (
-            f"The hypervisor took a mean of {spread(steal, 'percent')} of the CPU, at most {quantity(steal.high, 'percent')} in one row: "
-            "load and response both suffered."
+            f"The hypervisor took a mean of {spread(steal, 'percent')} of the CPU, at most"
+            f" {quantity(steal.high, 'percent')} in one row: load and response both suffered."
         )
     if background and background.mean > _BACKGROUND_PERCENT:
         yield f"Others used a mean of {spread(background, 'percent')} of the CPU meanwhile."
@@ -89,20 +120,33 @@ def _of_file(evidence: Evidence) -> Iterator[str]:
         return
     missed = float(samples["missed_samples"].sum())
     if missed:
-        yield f"{missed:,.0f} samples were missed ({100 * missed / (missed + evidence.moments):.2g} %)."
+        yield (
+            f"{missed:,.0f} samples were missed"
+            f" ({100 * missed / (missed + evidence.moments):.2g} %)."
+        )
     found = evidence.gap_rows
     if len(found):
-        yield f"{count(len(found), 'gap')} in the samples, the longest {quantity(float(found['dt_s'].max()), 's')}."
+        yield (
+            f"{count(len(found), 'gap')} in the samples, the longest"
+            f" {quantity(float(found['dt_s'].max()), 's')}."
+        )
     if evidence.cleaning:
         faults = list(evidence.cleaning.faults)
     else:
         faults = []
-    damages = [fault for fault in faults if fault.kind not in ("gap", "missing column", "unknown column", TORN)]
-    torn = [f"{fault.column} {count(fault.count, 'time')}" for fault in faults if fault.kind == TORN]
+    damages = [
+        fault
+        for fault in faults
+        if fault.kind not in ("gap", "missing column", "unknown column", TORN)
+    ]
+    torn = [
+        f"{fault.column} {count(fault.count, 'time')}" for fault in faults if fault.kind == TORN
+    ]
     if torn:
         yield (
-            f"Rows say more than {WHOLE_PERCENT:g} % of the time ({', '.join(torn)}): the logger was held up between its clock and "
-            "those counters, and rows after them say as much less. Trust means over 1 s or more."
+            f"Rows say more than {WHOLE_PERCENT:g} % of the time ({', '.join(torn)}): the logger"
+            " was held up between its clock and those counters, and rows after them say as much"
+            " less. Trust means over 1 s or more."
         )
     if damages:
         yield f"The dataset was damaged: {'; '.join(fault.sentence for fault in damages)}."
@@ -115,4 +159,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     state, logger = evidence.run.state, evidence.run.state.get("logger")
     yield from (f"Note of the run: {note}" for note in sentences(state.get("notes")))
     if isinstance(logger, dict):
-        yield from (f"Note of the logger: {note}" for note in [*sentences(logger.get("notes")), *sentences([logger.get("error")])])
+        yield from (
+            f"Note of the logger: {note}"
+            for note in [*sentences(logger.get("notes")), *sentences([logger.get("error")])]
+        )

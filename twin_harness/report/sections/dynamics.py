@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 _LEAST_ROWS, _MOST_ROWS = 8, 60
 _RESPONSE_OF = {"cpu": ("cpu_percent",), "memory": ("memory_percent",), "disk": DISK_COLUMNS}
 _TEXT = (
-    "For events of a constant level. Rise: from 10 to 90 % of the plateau (the median of the event's second half), as the rows show it, so to one interval. "
-    "Settled: as annotated. Overshoot: the highest row above the plateau. Recovery: from the end of the event until the machine's own column (CPU, memory, "
-    "disk traffic) is back within a tenth of its step for good; a dash where the experiment ends before, or other load of the resource follows."
+    "For events of a constant level. Rise: from 10 to 90 % of the plateau (the median of the"
+    " event's second half), as the rows show it, so to one interval. Settled: as annotated."
+    " Overshoot: the highest row above the plateau. Recovery: from the end of the event until the"
+    " machine's own column (CPU, memory, disk traffic) is back within a tenth of its step for good;"
+    " a dash where the experiment ends before, or other load of the resource follows."
 )
 
 
@@ -36,9 +38,18 @@ class Dynamics:
 
 
 def dynamics_of(item: EventFacts) -> Dynamics | None:
-    """Measure an event of a constant level; None for any other, and where there are too few rows."""
+    """Measure an event of a constant level.
+
+    None for any other, and where there are too few rows.
+    """
     row, event, recording = item.row, item.event, item.recording
-    if row is None or row.actual_start_s is None or row.actual_end_s is None or event.stressor not in RESOURCE_COLUMNS or event.shape.kind != "constant":
+    if (
+        row is None
+        or row.actual_start_s is None
+        or row.actual_end_s is None
+        or event.stressor not in RESOURCE_COLUMNS
+        or event.shape.kind != "constant"
+    ):
         return None
     frame, _ = ask(lambda: recording.samples)
     if frame is None:
@@ -52,23 +63,48 @@ def dynamics_of(item: EventFacts) -> Dynamics | None:
     plateau = float(np.median(delivered[len(delivered) // 2 :]))
     if plateau <= 0:
         return None
-    reached = [float(at_s[np.argmax(delivered >= share * plateau)]) if (delivered >= share * plateau).any() else None for share in (0.1, 0.9)]
+    reached = [
+        (
+            float(at_s[np.argmax(delivered >= share * plateau)])
+            if (delivered >= share * plateau).any()
+            else None
+        )
+        for share in (0.1, 0.9)
+    ]
     if reached[0] is None or reached[1] is None:
         rise_s = None
     else:
         rise_s = reached[1] - reached[0]
-    return Dynamics(rise_s, 100.0 * (float(delivered.max()) / plateau - 1.0), _recovery_s(item, row.actual_start_s, row.actual_end_s))
+    return Dynamics(
+        rise_s,
+        100.0 * (float(delivered.max()) / plateau - 1.0),
+        _recovery_s(item, row.actual_start_s, row.actual_end_s),
+    )
 
 
 def _recovery_s(item: EventFacts, start_s: float, end_s: float) -> float | None:
     event, frame = item.event, item.recording.samples
-    others = [other for other in item.recording.experiment.events if other.id != event.id and other.end_s > event.start_s]
+    others = [
+        other
+        for other in item.recording.experiment.events
+        if other.id != event.id and other.end_s > event.start_s
+    ]
     if any(event.stressor in (other.stressor, "cpu") for other in others):
         return None  # what follows would be taken for this event's
     t_s = frame.index.to_numpy(dtype=float)
-    response = frame[list(_RESPONSE_OF[event.stressor])].sum(axis=1, skipna=False).to_numpy(dtype=float)
-    before, during, after = response[t_s <= start_s], response[(t_s > (start_s + end_s) / 2) & (t_s <= end_s)], t_s > end_s
-    if not (len(before) and len(during) and after.any()) or np.isnan(before).all() or np.isnan(during).all():
+    response = (
+        frame[list(_RESPONSE_OF[event.stressor])].sum(axis=1, skipna=False).to_numpy(dtype=float)
+    )
+    before, during, after = (
+        response[t_s <= start_s],
+        response[(t_s > (start_s + end_s) / 2) & (t_s <= end_s)],
+        t_s > end_s,
+    )
+    if (
+        not (len(before) and len(during) and after.any())
+        or np.isnan(before).all()
+        or np.isnan(during).all()
+    ):
         return None  # nothing to come back to, or a column that this machine does not measure
     rest, step = float(np.nanmedian(before)), float(np.nanmedian(during) - np.nanmedian(before))
     is_back = np.abs(response[after] - rest) <= max(0.1 * abs(step), 1e-9)
@@ -80,17 +116,36 @@ def _recovery_s(item: EventFacts, start_s: float, end_s: float) -> float | None:
 
 def section(evidence: Evidence) -> Section:
     """Return the section on dynamics."""
-    found = [(facts, item, dynamics) for facts in evidence.experiments for item in facts.events if (dynamics := dynamics_of(item)) is not None]
+    found = [
+        (facts, item, dynamics)
+        for facts in evidence.experiments
+        for item in facts.events
+        if (dynamics := dynamics_of(item)) is not None
+    ]
     title = "How load rises, settles and goes"
     if not found:
-        return Section("dynamics", title, (Paragraph("No event of a constant level has enough rows to tell."),))
+        return Section(
+            "dynamics", title, (Paragraph("No event of a constant level has enough rows to tell."),)
+        )
     rows = tuple(
         (
             Cell(f"{facts.name} / {item.event.id}", href=facts.anchor),
-            number(quantity(dynamics.rise_s, "s")) if dynamics.rise_s is not None else dash("it never reached 90 % of its plateau"),
-            number(quantity(item.row.settled_s, "s")) if item.row and item.row.settled_s is not None else dash("it never settled"),
+            (
+                number(quantity(dynamics.rise_s, "s"))
+                if dynamics.rise_s is not None
+                else dash("it never reached 90 % of its plateau")
+            ),
+            (
+                number(quantity(item.row.settled_s, "s"))
+                if item.row and item.row.settled_s is not None
+                else dash("it never settled")
+            ),
             number(signed(dynamics.overshoot_percent, "percent")),
-            number(quantity(dynamics.recovery_s, "s")) if dynamics.recovery_s is not None else dash("the experiment ended before, or other load followed"),
+            (
+                number(quantity(dynamics.recovery_s, "s"))
+                if dynamics.recovery_s is not None
+                else dash("the experiment ended before, or other load followed")
+            ),
         )
         for facts, item, dynamics in found[:_MOST_ROWS]
     )
@@ -99,5 +154,13 @@ def section(evidence: Evidence) -> Section:
     else:
         more = ""
     caption = f"Dynamics of events of a constant level{more}"
-    blocks: list[Block] = [Paragraph(_TEXT), Table("table-dynamics", caption, ("event", "rise", "settled after", "overshoot", "recovery"), rows)]
+    blocks: list[Block] = [
+        Paragraph(_TEXT),
+        Table(
+            "table-dynamics",
+            caption,
+            ("event", "rise", "settled after", "overshoot", "recovery"),
+            rows,
+        ),
+    ]
     return Section("dynamics", title, tuple(blocks))

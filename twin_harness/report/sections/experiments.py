@@ -26,31 +26,60 @@ _RESPONSE_OF = {
     "disk": ("disk read + write", DISK_COLUMNS, "bytes/s"),
 }
 _HEADINGS = (
-    *("event", "shape", "planned start", "actual start", "start error", "requested", "delivered", "error", "RMSE", "rows"),
+    *(
+        "event",
+        "shape",
+        "planned start",
+        "actual start",
+        "start error",
+        "requested",
+        "delivered",
+        "error",
+        "RMSE",
+        "rows",
+    ),
     *("settled after", "status", "message"),
 )
 
 
 def sections(evidence: Evidence) -> Section:
-    """Return the section of all experiments; of more than 16 some have no figure, troubled ones keep theirs."""
+    """Return the section of all experiments.
+
+    Of more than 16 some have no figure, troubled ones keep theirs.
+    """
     drawn = chosen(evidence.experiments)
     parts = tuple(_part(facts, is_drawn=facts.number in drawn) for facts in evidence.experiments)
     if not parts:
-        return Section("experiments", "Each experiment", (Paragraph("No experiment had begun, so there is none to show."),))
-    text = "Times are on the events' clock: it starts at 0 with the first event, and the lead before it is negative. Levels are in the event's own unit."
+        return Section(
+            "experiments",
+            "Each experiment",
+            (Paragraph("No experiment had begun, so there is none to show."),),
+        )
+    text = (
+        "Times are on the events' clock: it starts at 0 with the first event, and the lead before"
+        " it is negative. Levels are in the event's own unit."
+    )
     if len(parts) > len(drawn):
-        left_out = [f"{facts.number}. {facts.name}" for facts in evidence.experiments if facts.number not in drawn]
+        left_out = [
+            f"{facts.number}. {facts.name}"
+            for facts in evidence.experiments
+            if facts.number not in drawn
+        ]
         text += (
-            f" {len(drawn)} of {len(parts)} experiments are drawn: those with trouble first, then one of each plan, those of most kinds of load and most "
-            f"events first; the tables are complete. Not drawn: {listed(left_out)}."
+            f" {len(drawn)} of {len(parts)} experiments are drawn: those with trouble first, then"
+            " one of each plan, those of most kinds of load and most events first; the tables are"
+            f" complete. Not drawn: {listed(left_out)}."
         )
     return Section("experiments", "Each experiment", (Paragraph(text),), parts)
 
 
 def chosen(experiments: tuple[ExperimentFacts, ...]) -> set[int]:
-    """Return the numbers of the experiments that are drawn: all, or those with trouble, then the most various.
+    """Return the numbers of the experiments that are drawn.
 
-    Repetitions of a plan, as of a gate's pairs, come after the first of every other plan, and a plan that went well is drawn four times at most.
+    All, or those with trouble, then the most various.
+
+    Repetitions of a plan, as of a gate's pairs, come after the first of every other plan, and a
+    plan that went well is drawn four times at most.
     """
     if len(experiments) <= MOST_TIMELINES:
         return {facts.number for facts in experiments}
@@ -65,7 +94,9 @@ def chosen(experiments: tuple[ExperimentFacts, ...]) -> set[int]:
                 repetition = 0
             else:
                 repetition = times[plan]
-            ranked.append((not facts.has_trouble, repetition, -len(kinds), -len(facts.events), facts.number))
+            ranked.append(
+                (not facts.has_trouble, repetition, -len(kinds), -len(facts.events), facts.number)
+            )
     return {number for *_, number in sorted(ranked)[:MOST_TIMELINES]}
 
 
@@ -74,7 +105,10 @@ def _part(facts: ExperimentFacts, *, is_drawn: bool) -> Section:
     blocks: list[Block] = [Paragraph(_summary(facts))]
     if is_drawn:
         if facts.events:
-            bands = "events as bands, load requested (dashed) and delivered, and what the whole machine did"
+            bands = (
+                "events as bands, load requested (dashed) and delivered, and what the whole"
+                " machine did"
+            )
         else:
             bands = "the machine without load"
         caption = f"{facts.name}: {bands}."
@@ -82,12 +116,29 @@ def _part(facts: ExperimentFacts, *, is_drawn: bool) -> Section:
             source = table.id
         else:
             source = "table-experiments"
-        blocks.append(Picture(f"figure-{facts.anchor}", timeline_png(facts.recording), describe(facts), caption, source))
+        blocks.append(
+            Picture(
+                f"figure-{facts.anchor}",
+                timeline_png(facts.recording),
+                describe(facts),
+                caption,
+                source,
+            )
+        )
     else:
-        blocks.append(Paragraph("Not drawn, to keep this file small; the numbers are in the table."))
+        blocks.append(
+            Paragraph("Not drawn, to keep this file small; the numbers are in the table.")
+        )
     blocks.append(table)
     if facts.marks:
-        blocks.append(mark_table(facts.marks, facts.recording.planned.zero_s, f"table-marks-{facts.number}", f"Marks and phases of {facts.name}"))
+        blocks.append(
+            mark_table(
+                facts.marks,
+                facts.recording.planned.zero_s,
+                f"table-marks-{facts.number}",
+                f"Marks and phases of {facts.name}",
+            )
+        )
     return Section(facts.anchor, f"{facts.number}. {facts.name}", tuple(blocks))
 
 
@@ -98,19 +149,29 @@ def _summary(facts: ExperimentFacts) -> str:
     else:
         energy = ""
     return (
-        f"Status {planned.status}; {duration(facts.duration_s)} with {quantity(experiment.lead_s, 's')} lead and {quantity(experiment.tail_s, 's')} tail; "
-        f"{count(len(facts.events), 'event')}; {facts.tolerance}; worker {planned.worker}{f', part {planned.partition}' if planned.partition else ''}{energy}."
+        f"Status {planned.status}; {duration(facts.duration_s)} with"
+        f" {quantity(experiment.lead_s, 's')} lead and {quantity(experiment.tail_s, 's')} tail;"
+        f" {count(len(facts.events), 'event')}; {facts.tolerance}; worker"
+        f" {planned.worker}{f', part {planned.partition}' if planned.partition else ''}{energy}."
     )
 
 
 def describe(facts: ExperimentFacts) -> str:
     """Return in words and numbers what the timeline of an experiment shows."""
-    told = [sentence for item in facts.events[:_MOST_TOLD] if (sentence := _describe_event(facts, item))]
+    told = [
+        sentence for item in facts.events[:_MOST_TOLD] if (sentence := _describe_event(facts, item))
+    ]
     if len(facts.events) > _MOST_TOLD:
         told.append(f"{len(facts.events) - _MOST_TOLD} more events are in the table")
     if not told:
         cpu, reason = facts.cpu
-        told = [f"No load was planned; CPU had a mean of {spread(cpu, 'percent')}" if cpu else f"There is nothing to show: {reason}"]
+        told = [
+            (
+                f"No load was planned; CPU had a mean of {spread(cpu, 'percent')}"
+                if cpu
+                else f"There is nothing to show: {reason}"
+            )
+        ]
     return "; ".join(told) + "."
 
 
@@ -149,7 +210,8 @@ def _event_table(facts: ExperimentFacts) -> Table:
         shown = len(_HEADINGS) - 1
     return Table(
         f"table-{facts.anchor}",
-        f"Events of {facts.name}: plan and outcome; RMSE is the spread of delivered less requested over the rows",
+        f"Events of {facts.name}: plan and outcome; RMSE is the spread of delivered less requested"
+        " over the rows",
         _HEADINGS[:shown],
         tuple(row[:shown] for row in rows),
         "This experiment has no events: it records the idle machine.",
@@ -167,19 +229,52 @@ def _event_row(item: EventFacts) -> tuple[Cell, ...]:
         Cell(item.kind),
         number(quantity(event.start_s, "s")),
         number(f"{actual:.4f} s") if actual is not None else dash(reason or "it never began"),
-        number(signed(start_error_ms, "ms")) if start_error_ms is not None else dash(reason or "it never began"),
-        number(quantity(requested, unit)) if requested is not None else dash("a command has no level"),
-        number(quantity(delivered, unit)) if delivered is not None else dash(reason or "it was not annotated"),
-        number(signed(error_percent, "percent"), "bad" if item.is_off else "") if error_percent is not None else dash(reason or "nothing was requested"),
-        number(quantity(rmse, unit)) if rmse is not None else dash(reason or "it was not annotated"),
+        (
+            number(signed(start_error_ms, "ms"))
+            if start_error_ms is not None
+            else dash(reason or "it never began")
+        ),
+        (
+            number(quantity(requested, unit))
+            if requested is not None
+            else dash("a command has no level")
+        ),
+        (
+            number(quantity(delivered, unit))
+            if delivered is not None
+            else dash(reason or "it was not annotated")
+        ),
+        (
+            number(signed(error_percent, "percent"), "bad" if item.is_off else "")
+            if error_percent is not None
+            else dash(reason or "nothing was requested")
+        ),
+        (
+            number(quantity(rmse, unit))
+            if rmse is not None
+            else dash(reason or "it was not annotated")
+        ),
         number(f"{fidelity.rows:,}") if fidelity else dash(reason),
-        number(quantity(settled_s, "s")) if settled_s is not None else dash(reason or "it never stayed within its tolerance band to the end"),
+        (
+            number(quantity(settled_s, "s"))
+            if settled_s is not None
+            else dash(reason or "it never stayed within its tolerance band to the end")
+        ),
         Cell(status, tone=tone(status)),
         Cell(message or ("" if row else reason)),
     )
 
 
-def _outcome(row: AnnotationRow | None) -> tuple[float | None, float | None, float | None, float | None, float | None, str]:
+def _outcome(
+    row: AnnotationRow | None,
+) -> tuple[float | None, float | None, float | None, float | None, float | None, str]:
     if row is None:
         return None, None, None, None, None, ""
-    return row.actual_start_s, row.start_error_ms, row.delivered_mean, row.delivered_rmse, row.settled_s, row.message
+    return (
+        row.actual_start_s,
+        row.start_error_ms,
+        row.delivered_mean,
+        row.delivered_rmse,
+        row.settled_s,
+        row.message,
+    )

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 _MIB, _GIB = 2.0**20, 2.0**30
 # Resource: unit of its columns, unit of its panel, and how many of the one make one of the other.
-_PANEL_OF = {"cpu": ("percent", "CPU (% of the machine)", 1.0), "memory": ("bytes", "memory (GiB)", _GIB), "disk": ("bytes/s", "disk (MiB/s)", _MIB)}
+_PANEL_OF = {
+    "cpu": ("percent", "CPU (% of the machine)", 1.0),
+    "memory": ("bytes", "memory (GiB)", _GIB),
+    "disk": ("bytes/s", "disk (MiB/s)", _MIB),
+}
 _MOST_DOUBTFUL = 20
 
 
@@ -36,15 +40,26 @@ def section(evidence: Evidence) -> Section:
     present = [resource for resource in _PANEL_OF if (points["resource"] == resource).any()]
     left_out = len(judged) - len(measured)
     text = (
-        "Both sides come from the dataset, in the unit of its columns (CPU in percent of the machine, also where an event asked for a share of some CPUs). "
-        "Where several events used one resource at once, what it was off is shared out in proportion to what each asked for."
+        "Both sides come from the dataset, in the unit of its columns (CPU in percent of the"
+        " machine, also where an event asked for a share of some CPUs). Where several events used"
+        " one resource at once, what it was off is shared out in proportion to what each asked for."
     )
     if left_out:
-        text += f" {count(left_out, 'event')} of {len(judged)} cannot be compared, and have a dash and its reason in the tables above."
-    caption = "One point an event: mean delivered against mean requested, with the RMSE over its rows as the bar; on the dashed line both are equal."
+        text += (
+            f" {count(left_out, 'event')} of {len(judged)} cannot be compared, and have a dash and"
+            " its reason in the tables above."
+        )
+    caption = (
+        "One point an event: mean delivered against mean requested, with the RMSE over its rows as"
+        " the bar; on the dashed line both are equal."
+    )
     table = _resource_table(points, present)
     picture = Picture(
-        "figure-fidelity", fidelity_png(points, {resource: _PANEL_OF[resource][1] for resource in present}), _alt(points, present), caption, table.id
+        "figure-fidelity",
+        fidelity_png(points, {resource: _PANEL_OF[resource][1] for resource in present}),
+        _alt(points, present),
+        caption,
+        table.id,
     )
     return Section("fidelity", title, (Paragraph(text), picture, table, _worst_table(measured)))
 
@@ -65,8 +80,14 @@ def _alt(points: pd.DataFrame, present: list[str]) -> str:
     for resource in present:
         errors = points.loc[points["resource"] == resource, "error_percent"].dropna()
         if len(errors):
-            low, middle, high = (signed(float(figure), "percent") for figure in (errors.min(), errors.median(), errors.max()))
-            told.append(f"{resource}: median error {middle}, range {low} to {high}, n = {len(errors)} events")
+            low, middle, high = (
+                signed(float(figure), "percent")
+                for figure in (errors.min(), errors.median(), errors.max())
+            )
+            told.append(
+                f"{resource}: median error {middle}, range {low} to {high}, n = {len(errors)}"
+                " events"
+            )
     return "Delivered against requested mean of each event. " + "; ".join(told) + "."
 
 
@@ -78,18 +99,31 @@ def _resource_table(points: pd.DataFrame, present: list[str]) -> Table:
         if errors.empty:
             rows.append((Cell(resource), number(str(total)), *[dash("nothing was requested")] * 5))
             continue
-        mean, low, middle, high = (number(signed(float(figure), "percent")) for figure in (errors.mean(), errors.min(), errors.median(), errors.max()))
+        mean, low, middle, high = (
+            number(signed(float(figure), "percent"))
+            for figure in (errors.mean(), errors.min(), errors.median(), errors.max())
+        )
         if len(errors) == 1:
             sd = dash("a single event has no spread")
         else:
             sd = number(quantity(float(errors.std()), "percent"))
         rows.append((Cell(resource), number(str(total)), mean, sd, low, middle, high))
-    caption = "Error of the mean: delivered less requested, in percent of requested, over the events of each resource"
-    return Table("table-fidelity", caption, ("resource", "events", "mean error", "SD", "min", "median", "max"), tuple(rows))
+    caption = (
+        "Error of the mean: delivered less requested, in percent of requested, over the events of"
+        " each resource"
+    )
+    return Table(
+        "table-fidelity",
+        caption,
+        ("resource", "events", "mean error", "SD", "min", "median", "max"),
+        tuple(rows),
+    )
 
 
 def _worst_table(measured: list[tuple[EventFacts, Fidelity]]) -> Table:
-    by_error = sorted(measured, key=lambda pair: -abs(pair[1].error_percent or 0.0))[:_MOST_DOUBTFUL]
+    by_error = sorted(measured, key=lambda pair: -abs(pair[1].error_percent or 0.0))[
+        :_MOST_DOUBTFUL
+    ]
     rows = []
     for item, fidelity in by_error:
         unit = _PANEL_OF[item.event.stressor][0]
@@ -104,5 +138,21 @@ def _worst_table(measured: list[tuple[EventFacts, Fidelity]]) -> Table:
                 number(f"{fidelity.rows:,}"),
             )
         )
-    caption = f"Events by the size of their error{f', the {_MOST_DOUBTFUL} largest of {len(measured)}' if len(measured) > _MOST_DOUBTFUL else ''}"
-    return Table("table-fidelity-events", caption, ("experiment / event", "requested", "delivered", "error", "RMSE", "largest overshoot", "rows"), tuple(rows))
+    caption = (
+        "Events by the size of their"
+        f" error{f', the {_MOST_DOUBTFUL} largest of {len(measured)}' if len(measured) > _MOST_DOUBTFUL else ''}"
+    )
+    return Table(
+        "table-fidelity-events",
+        caption,
+        (
+            "experiment / event",
+            "requested",
+            "delivered",
+            "error",
+            "RMSE",
+            "largest overshoot",
+            "rows",
+        ),
+        tuple(rows),
+    )

@@ -29,9 +29,10 @@ _PAIRS = (
     ("disk_delivered_bytes_per_s", "pressure_io_percent"),
 )
 _TEXT = (
-    "Correlation of what was delivered with what the machine did later, on 1 s means of the whole run. A peak at lag 0 answers within the second; load "
-    "averages are filters and peak late by their nature. Both series are autocorrelated, so a broad hump is not many findings, and no test of significance "
-    "is given."
+    "Correlation of what was delivered with what the machine did later, on 1 s means of the whole"
+    " run. A peak at lag 0 answers within the second; load averages are filters and peak late by"
+    " their nature. Both series are autocorrelated, so a broad hump is not many findings, and no"
+    " test of significance is given."
 )
 
 
@@ -54,20 +55,41 @@ def section(evidence: Evidence) -> Section:
     else:
         means = window_means(evidence.samples)
     if len(means) < _LEAST_WINDOWS:
-        text = f"Lags of up to {MOST_LAG_S} s need at least {_LEAST_WINDOWS} s of samples; there are {len(means)} s."
+        text = (
+            f"Lags of up to {MOST_LAG_S} s need at least {_LEAST_WINDOWS} s of samples; there are"
+            f" {len(means)} s."
+        )
         return Section("lags", title, (Paragraph(text),))
     curves = {pair: curve for pair in _PAIRS if not np.isnan(curve := _curve(means, *pair)).all()}
     if not curves:
-        return Section("lags", title, (Paragraph("No delivered load varies together with a column that it could move."),))
+        return Section(
+            "lags",
+            title,
+            (Paragraph("No delivered load varies together with a column that it could move."),),
+        )
     rows = tuple(
         (Cell(cause), Cell(effect), number(f"{int(np.nanargmax(np.abs(curve)))} s"), number(signed(float(curve[int(np.nanargmax(np.abs(curve)))]), "1")),
          number(signed(float(curve[0]), "1")), number(f"{_pairs_at(means, cause, effect, int(np.nanargmax(np.abs(curve)))):,}"))
         for (cause, effect), curve in curves.items()
     )  # fmt: skip
-    table = Table("table-lags", "Where each correlation is largest", ("load", "answer", "lag of the largest", "r there", "r at lag 0", "pairs there"), rows)
-    told = "; ".join(f"{effect} follows {cause} most after {row[2].text}, r {row[3].text}" for (cause, effect), row in zip(curves, rows, strict=True))
+    table = Table(
+        "table-lags",
+        "Where each correlation is largest",
+        ("load", "answer", "lag of the largest", "r there", "r at lag 0", "pairs there"),
+        rows,
+    )
+    told = "; ".join(
+        f"{effect} follows {cause} most after {row[2].text}, r {row[3].text}"
+        for (cause, effect), row in zip(curves, rows, strict=True)
+    )
     caption = f"Correlation over lags of 0 to {MOST_LAG_S} s; the dot is the largest."
-    picture = Picture("figure-lags", lag_png({_short(*pair): curve for pair, curve in curves.items()}), f"{told}.", caption, table.id)
+    picture = Picture(
+        "figure-lags",
+        lag_png({_short(*pair): curve for pair, curve in curves.items()}),
+        f"{told}.",
+        caption,
+        table.id,
+    )
     return Section("lags", title, (Paragraph(_TEXT), picture, table))
 
 
@@ -79,10 +101,15 @@ def _pairs_at(means: pd.DataFrame, cause: str, effect: str, lag: int) -> int:
 
 def _short(cause: str, effect: str) -> str:
     """Return a title that fits a panel: the resource, and the answer without its unit."""
-    return f"{cause.partition('_')[0]} → {effect.removesuffix('_percent').removesuffix('_bytes_per_s').removesuffix('_ms')}"
+    return (
+        f"{cause.partition('_')[0]} →"
+        f" {effect.removesuffix('_percent').removesuffix('_bytes_per_s').removesuffix('_ms')}"
+    )
 
 
 def _curve(means: pd.DataFrame, cause: str, effect: str) -> np.ndarray:
     if cause not in means.columns or effect not in means.columns:
         return np.full(MOST_LAG_S + 1, np.nan)
-    return lagged(means[cause].to_numpy(dtype=float), means[effect].to_numpy(dtype=float), MOST_LAG_S)
+    return lagged(
+        means[cause].to_numpy(dtype=float), means[effect].to_numpy(dtype=float), MOST_LAG_S
+    )

@@ -1,4 +1,7 @@
-"""The machine's answer by stressor and level: distributions of rows in which one resource alone was loaded."""
+"""The machine's answer by stressor and level.
+
+Distributions of rows in which one resource alone was loaded.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,11 @@ _GIB, _MIB = 2.0**30, 2.0**20
 
 
 class _PanelOf(NamedTuple):
-    """What a stressor is shown by: the column asked, its size and unit on the axis, and the column answered with its unit and label."""
+    """What a stressor is shown by.
+
+    The column asked, its size and unit on the axis, and the column answered with its unit and
+    label.
+    """
 
     asked: str
     size: float
@@ -31,19 +38,40 @@ class _PanelOf(NamedTuple):
 
 
 _PANELS = {
-    "cpu": _PanelOf("cpu_requested_percent", 1.0, "%", "cpu_percent", "percent", "CPU of the machine (%)"),
-    "memory": _PanelOf("memory_requested_bytes", _GIB, "GiB", "memory_percent", "percent", "memory of the machine (%)"),
-    "disk": _PanelOf("disk_requested_bytes_per_s", _MIB, "MiB/s", "disk_busy_percent", "percent", "device busy (%)"),
+    "cpu": _PanelOf(
+        "cpu_requested_percent", 1.0, "%", "cpu_percent", "percent", "CPU of the machine (%)"
+    ),
+    "memory": _PanelOf(
+        "memory_requested_bytes",
+        _GIB,
+        "GiB",
+        "memory_percent",
+        "percent",
+        "memory of the machine (%)",
+    ),
+    "disk": _PanelOf(
+        "disk_requested_bytes_per_s",
+        _MIB,
+        "MiB/s",
+        "disk_busy_percent",
+        "percent",
+        "device busy (%)",
+    ),
 }
 _TEXT = (
-    f"Rows in which one resource alone was loaded: what the machine showed. A level that was held stands by itself, where there are at most {_MOST_LEVELS} "
-    "of a resource; rows of ramps, waves and changes stand in steps of what was asked for, whose lower end belongs to them and whose upper end does not, "
-    f"but for the last. Levels and steps of fewer than {_LEAST_ROWS} rows are left out"
+    "Rows in which one resource alone was loaded: what the machine showed. A level that was held"
+    f" stands by itself, where there are at most {_MOST_LEVELS} of a resource; rows of ramps, waves"
+    " and changes stand in steps of what was asked for, whose lower end belongs to them and whose"
+    f" upper end does not, but for the last. Levels and steps of fewer than {_LEAST_ROWS} rows are"
+    " left out"
 )
 
 
 def _levels_of(asked: pd.Series[float], unit: str) -> pd.DataFrame:
-    """Return ``level`` in words and ``order`` for the loads that rows asked for: held levels by themselves, all others in steps."""
+    """Return ``level`` in words and ``order`` for the loads that rows asked for.
+
+    Held levels by themselves, all others in steps.
+    """
     exact = asked.round(3 if unit == "%" else 6)
     rows_of = exact.value_counts()
     held = [float(value) for value in rows_of[rows_of >= _LEAST_ROWS].index]
@@ -63,7 +91,9 @@ def _step_of(highest: float, unit: str) -> tuple[float, int]:
     if unit == "%":
         return 20.0, _STEPS - 1
     size = 10.0 ** math.floor(math.log10(highest / _STEPS))
-    step = next(factor * size for factor in (1.0, 2.0, 5.0, 10.0) if factor * size * _STEPS >= highest)
+    step = next(
+        factor * size for factor in (1.0, 2.0, 5.0, 10.0) if factor * size * _STEPS >= highest
+    )
     return step, max(0, math.ceil(highest / step - 1e-9) - 1)
 
 
@@ -82,9 +112,15 @@ def level_rows(samples: pd.DataFrame) -> pd.DataFrame:
         if own.empty:
             continue
         levels = _levels_of(own[panel.asked] / panel.size, panel.unit)
-        parts.append(levels.assign(stressor=stressor, answer=own[panel.answer], wakeup_ms=own["probe_wakeup_ms"]))
+        parts.append(
+            levels.assign(
+                stressor=stressor, answer=own[panel.answer], wakeup_ms=own["probe_wakeup_ms"]
+            )
+        )
     if not parts:
-        return pd.DataFrame(columns=["level", "order", "is_step", "stressor", "answer", "wakeup_ms"])
+        return pd.DataFrame(
+            columns=["level", "order", "is_step", "stressor", "answer", "wakeup_ms"]
+        )
     rows = pd.concat(parts, ignore_index=True)
     counts = rows.groupby(["stressor", "level"])["answer"].transform("count")
     return rows[counts >= _LEAST_ROWS].sort_values(["order", "is_step"], kind="stable")
@@ -95,7 +131,11 @@ def section(evidence: Evidence) -> Section:
     title = "The machine's answer by stressor and level"
     rows = level_rows(evidence.samples)
     if rows.empty:
-        return Section("levels", title, (Paragraph(f"No level of a single resource was held for {_LEAST_ROWS} rows."),))
+        return Section(
+            "levels",
+            title,
+            (Paragraph(f"No level of a single resource was held for {_LEAST_ROWS} rows."),),
+        )
     cells = []
     for stressor, panel in _PANELS.items():
         for level, own in rows[rows["stressor"] == stressor].groupby("level", sort=False):
@@ -110,11 +150,25 @@ def section(evidence: Evidence) -> Section:
                 )
             )
     headings = ("load asked for", "rows", "answer: 25 %", "median", "75 %", "wake-up, median")
-    table = Table("table-levels", "Quartiles of the answer over the rows of each level, one resource loaded", headings, tuple(cells))
+    table = Table(
+        "table-levels",
+        "Quartiles of the answer over the rows of each level, one resource loaded",
+        headings,
+        tuple(cells),
+    )
     told = "; ".join(f"{row[0].text}: median {row[3].text} ({row[1].text} rows)" for row in cells)
-    labels = {stressor: panel.label for stressor, panel in _PANELS.items() if (rows["stressor"] == stressor).any()}
-    caption = "Boxes hold the middle half of the rows, the line is the median, whiskers reach 1.5 times the box; rows beyond are dots."
-    picture = Picture("figure-levels", level_png(rows, labels), f"Box plots. {told}.", caption, table.id)
+    labels = {
+        stressor: panel.label
+        for stressor, panel in _PANELS.items()
+        if (rows["stressor"] == stressor).any()
+    }
+    caption = (
+        "Boxes hold the middle half of the rows, the line is the median, whiskers reach 1.5 times"
+        " the box; rows beyond are dots."
+    )
+    picture = Picture(
+        "figure-levels", level_png(rows, labels), f"Box plots. {told}.", caption, table.id
+    )
     left_out = int(regimes(evidence.samples).isin(_PANELS).sum()) - len(rows)
     if left_out:
         text = f"{_TEXT}: {count(left_out, 'row')}."

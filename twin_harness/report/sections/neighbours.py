@@ -1,4 +1,7 @@
-"""Who else was busy: background, steal and the harness's own cost in each experiment, and the processes that took most."""
+"""Who else was busy.
+
+Background, steal and the harness's own cost in each experiment, and the processes that took most.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,18 @@ if TYPE_CHECKING:
     from twin_harness.report.facts import ExperimentFacts
 
 _MOST_ROWS = 60
-_COLUMNS = ("cpu_background_percent", "cpu_steal_percent", "cpu_side_percent", "harness_cpu_percent")
+_COLUMNS = (
+    "cpu_background_percent",
+    "cpu_steal_percent",
+    "cpu_side_percent",
+    "harness_cpu_percent",
+)
 _TEXT = (
-    "Background is CPU time that belongs neither to load nor to the harness nor to the hypervisor. It is a difference of clocks of unequal fineness, so "
-    "single rows mean nothing and a mean may be a few tenths below 0. The processes are those of others that used most CPU between the start and the end of an "
-    "experiment, by the name that the kernel knows them by; those that began or ended meanwhile count as far as they were seen."
+    "Background is CPU time that belongs neither to load nor to the harness nor to the hypervisor."
+    " It is a difference of clocks of unequal fineness, so single rows mean nothing and a mean may"
+    " be a few tenths below 0. The processes are those of others that used most CPU between the"
+    " start and the end of an experiment, by the name that the kernel knows them by; those that"
+    " began or ended meanwhile count as far as they were seen."
 )
 
 
@@ -31,20 +41,39 @@ def section(evidence: Evidence) -> Section:
         more = f"; the first {_MOST_ROWS} of {len(evidence.experiments)}"
     else:
         more = ""
-    headings = ("experiment", "background", "steal", "side cost of load", "harness", "busiest processes of others")
-    table = Table("table-neighbours", f"Means over each experiment, lead and tail included{more}", headings, rows)
+    headings = (
+        "experiment",
+        "background",
+        "steal",
+        "side cost of load",
+        "harness",
+        "busiest processes of others",
+    )
+    table = Table(
+        "table-neighbours",
+        f"Means over each experiment, lead and tail included{more}",
+        headings,
+        rows,
+    )
     return Section("neighbours", title, (Paragraph(_TEXT), table))
 
 
 def _row(facts: ExperimentFacts) -> tuple[Cell, ...]:
     cells = [Cell(f"{facts.number}. {facts.name}", href=facts.anchor)]
     for column in _COLUMNS:
-        figure, reason = ask(lambda column=column: statistic(facts.recording, column))  # type: ignore[misc]  # bound now
-        cells.append(number(f"{quantity(figure.mean, 'percent')} (n = {figure.count:,})") if figure else dash(reason))
+        # bound now
+        figure, reason = ask(lambda column=column: statistic(facts.recording, column))  # type: ignore[misc]
+        cells.append(
+            number(f"{quantity(figure.mean, 'percent')} (n = {figure.count:,})")
+            if figure
+            else dash(reason)
+        )
     others = busiest(facts.recording.planned.foreign)
     return (*cells, Cell(others) if others else dash("none used CPU, or it was not recorded"))
 
 
 def busiest(foreign: list[dict[str, Any]] | None) -> str:
     """Return the processes of others in words; empty when there are none."""
-    return ", ".join(f"{entry['name']} {quantity(float(entry['cpu_s']), 's')}" for entry in foreign or ())
+    return ", ".join(
+        f"{entry['name']} {quantity(float(entry['cpu_s']), 's')}" for entry in foreign or ()
+    )

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence
     from twin_harness.report.facts import ExperimentFacts, Statistic
 
-TONE_OF = {"completed": "", "COMPLETE": "", "stopped": "warn", "skipped": "warn", "RUNNING": "warn", "no outcome": "warn"}
+TONE_OF = {
+    "completed": "",
+    "COMPLETE": "",
+    "stopped": "warn",
+    "skipped": "warn",
+    "RUNNING": "warn",
+    "no outcome": "warn",
+}
 
 
 def tone(status: str) -> str:
@@ -74,10 +81,20 @@ def section(evidence: Evidence) -> Section:
     """Return the section with the run's timeline and the table of experiments."""
     blocks: list[Block] = []
     has_energy = any(facts.energy_joules is not None for facts in evidence.experiments)
-    headings = ("experiment", "duration", "events", "status", "samples", "CPU mean ± SD", "memory max", "disk read + write, mean ± SD")
+    headings = (
+        "experiment",
+        "duration",
+        "events",
+        "status",
+        "samples",
+        "CPU mean ± SD",
+        "memory max",
+        "disk read + write, mean ± SD",
+    )
     table = Table(
         "table-experiments",
-        "Experiments in order of time; means weigh each row by the time it stands for, lead and tail included",
+        "Experiments in order of time; means weigh each row by the time it stands for, lead and"
+        " tail included",
         (*headings, "energy") if has_energy else headings,
         tuple(_row(facts, has_energy=has_energy) for facts in evidence.experiments),
         "No experiment had begun when this report was written.",
@@ -85,19 +102,40 @@ def section(evidence: Evidence) -> Section:
     if evidence.samples.empty:
         blocks.append(Paragraph("The dataset holds no rows, so there is no timeline to draw."))
     else:
-        caption = "CPU, memory, disk and load average over the whole run; each numbered band is an experiment, outlined only where it never closed."
-        blocks.append(Picture("figure-overview", overview_png(evidence), _alt(evidence), caption, table.id))
+        caption = (
+            "CPU, memory, disk and load average over the whole run; each numbered band is an"
+            " experiment, outlined only where it never closed."
+        )
+        blocks.append(
+            Picture("figure-overview", overview_png(evidence), _alt(evidence), caption, table.id)
+        )
     blocks.append(table)
     if evidence.marks and len(evidence.samples):
-        blocks.append(mark_table(evidence.marks, evidence.first_s, "table-marks", "Marks and phases outside of experiments, in seconds since the first sample"))
+        blocks.append(
+            mark_table(
+                evidence.marks,
+                evidence.first_s,
+                "table-marks",
+                "Marks and phases outside of experiments, in seconds since the first sample",
+            )
+        )
     return Section("overview", "The run at a glance", tuple(blocks))
 
 
 def _alt(evidence: Evidence) -> str:
     told = []
-    for column, name, unit in (("cpu_percent", "CPU", "percent"), ("memory_percent", "memory", "percent"), ("load1", "load average", "1")):
+    for column, name, unit in (
+        ("cpu_percent", "CPU", "percent"),
+        ("memory_percent", "memory", "percent"),
+        ("load1", "load average", "1"),
+    ):
         figure = evidence.statistic(column)
         if figure:
-            told.append(f"{name} had a mean of {spread(figure, unit)} and a maximum of {quantity(figure.high, unit)}")
+            told.append(
+                f"{name} had a mean of {spread(figure, unit)} and a maximum of"
+                f" {quantity(figure.high, unit)}"
+            )
     span = duration(evidence.span_s)
-    return f"Timeline of {span} with {count(len(evidence.experiments), 'experiment')}. " + ("; ".join(told) + "." if told else "No main column holds a value.")
+    return f"Timeline of {span} with {count(len(evidence.experiments), 'experiment')}. " + (
+        "; ".join(told) + "." if told else "No main column holds a value."
+    )

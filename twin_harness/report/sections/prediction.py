@@ -1,4 +1,8 @@
-"""How well the twin had foretold this run: its band over what was measured, experiment by experiment, and whether this is still the machine it knows."""
+"""How well the twin had foretold this run.
+
+Its band over what was measured, experiment by experiment, and whether this is still the machine it
+knows.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,17 @@ import numpy as np
 
 from twin_harness.errors import TwinError
 from twin_harness.metrics import by_name
-from twin_harness.report.document import Bullets, Cell, Notice, Paragraph, Picture, Section, Table, dash, number
+from twin_harness.report.document import (
+    Bullets,
+    Cell,
+    Notice,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+    dash,
+    number,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,22 +32,37 @@ if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence
 
 _MOST_DRAWN = 12
-_JUDGED = ("cpu_percent", "memory_percent", "load1", "disk_write_bytes_per_s", "pressure_cpu_percent", "pressure_io_percent", "probe_wakeup_ms")
+_JUDGED = (
+    "cpu_percent",
+    "memory_percent",
+    "load1",
+    "disk_write_bytes_per_s",
+    "pressure_cpu_percent",
+    "pressure_io_percent",
+    "probe_wakeup_ms",
+)
 _TEXT = (
-    "The twin saw the plan and nothing else: the band is what it foretold for the machine at rest, the line what was measured then. Within a band that is "
-    "calibrated lie about 90 % of the seconds of runs that the twin has not seen."
+    "The twin saw the plan and nothing else: the band is what it foretold for the machine at rest,"
+    " the line what was measured then. Within a band that is calibrated lie about 90 % of the"
+    " seconds of runs that the twin has not seen."
 )
 
 
 def sections(evidence: Evidence) -> tuple[Section, ...]:
-    """Return the section on what the twin foretold; none where no model was given. Of a run of the twin, that it is one."""
+    """Return the section on what the twin foretold; none where no model was given.
+
+    Of a run of the twin, that it is one.
+    """
     settings = evidence.run.state.get("settings")
     if isinstance(settings, dict):
         model = settings.get("model")
     else:
         model = None
     if evidence.run.machine.get("foretold_by"):
-        text = "No machine ran: a twin foretold every value of this run from its plans. Columns that it does not model are empty."
+        text = (
+            "No machine ran: a twin foretold every value of this run from its plans. Columns that"
+            " it does not model are empty."
+        )
         return (Section("twin", "Foretold by a twin", (Notice("Foretold:", text),)),)
     if not isinstance(model, str) or not model:
         return ()
@@ -45,28 +74,54 @@ def sections(evidence: Evidence) -> tuple[Section, ...]:
     except (TwinError, OSError, ValueError) as error:
         return (Section("twin", "What the twin foretold", (Notice("No model:", f"{error}"),)),)
     if not observations:
-        return (Section("twin", "What the twin foretold", (Paragraph("No experiment of this run is long enough to be compared."),)),)
+        return (
+            Section(
+                "twin",
+                "What the twin foretold",
+                (Paragraph("No experiment of this run is long enough to be compared."),),
+            ),
+        )
     if not observations[0].is_of(twin.file_.fingerprint):
-        text = f"The model is of machine {twin.file_.fingerprint}, this run of {observations[0].fingerprint}: what follows compares two machines."
+        text = (
+            f"The model is of machine {twin.file_.fingerprint}, this run of"
+            f" {observations[0].fingerprint}: what follows compares two machines."
+        )
         return (_section(twin, observations, evidence, (Notice("Another machine:", text),)),)
     return (_section(twin, observations, evidence, ()),)
 
 
-def _section(twin: Twin, observations: list[Observation], evidence: Evidence, notices: tuple[Notice, ...]) -> Section:
+def _section(
+    twin: Twin, observations: list[Observation], evidence: Evidence, notices: tuple[Notice, ...]
+) -> Section:
     experiments = {recording.name: recording.experiment for recording in evidence.run.recordings}
-    compared = [(one, twin.predict(experiments[one.name], demand=one.demand)) for one in observations if one.name in experiments]
+    compared = [
+        (one, twin.predict(experiments[one.name], demand=one.demand))
+        for one in observations
+        if one.name in experiments
+    ]
     told = _drift(twin, observations)
     table = Table(
         "twin-table",
         _table_caption(compared),
         ("experiment", *(_heading(compared, name) for name in _JUDGED)),
-        tuple((Cell(one.name), *(_cell(one, prediction, name) for name in _JUDGED)) for one, prediction in compared),
+        tuple(
+            (Cell(one.name), *(_cell(one, prediction, name) for name in _JUDGED))
+            for one, prediction in compared
+        ),
     )
     text = _TEXT
     if len(compared) > _MOST_DRAWN:
-        text += f" The first {_MOST_DRAWN} of {len(compared)} experiments are drawn; the table holds all."
-    pictures = tuple(_picture(number_, one, prediction) for number_, (one, prediction) in enumerate(compared[:_MOST_DRAWN]))
-    return Section("twin", "What the twin foretold", (*notices, Paragraph(text), told, *pictures, table))
+        text += (
+            f" The first {_MOST_DRAWN} of {len(compared)} experiments are drawn; the table holds"
+            " all."
+        )
+    pictures = tuple(
+        _picture(number_, one, prediction)
+        for number_, (one, prediction) in enumerate(compared[:_MOST_DRAWN])
+    )
+    return Section(
+        "twin", "What the twin foretold", (*notices, Paragraph(text), told, *pictures, table)
+    )
 
 
 def _table_caption(compared: Sequence[tuple[Observation, Prediction]]) -> str:
@@ -88,11 +143,16 @@ def _drift(twin: Twin, observations: list[Observation]) -> Bullets | Paragraph:
     from twin_harness.predict.drift import watch
 
     if not np.isfinite(twin.usual_[1]).any():
-        return Paragraph("Whether this is still the machine that was fitted cannot be told: that needs ten or more runs to calibrate by.")
+        return Paragraph(
+            "Whether this is still the machine that was fitted cannot be told: that needs ten or"
+            " more runs to calibrate by."
+        )
     drifted = watch(twin, observations)
     if drifted:
         return Bullets(tuple(drift.sentence for drift in drifted))
-    return Paragraph(f"No drift over {len(observations)} runs: this is the machine that was fitted.")
+    return Paragraph(
+        f"No drift over {len(observations)} runs: this is the machine that was fitted."
+    )
 
 
 def _errors(one: Observation, prediction: Prediction, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -140,9 +200,21 @@ def _picture(order: int, one: Observation, prediction: Prediction) -> Picture:
         held = f"{100 * inside.mean():.0f} % of seconds lie in the band"
     else:
         held = "its band is unknown"
-    alt = f"Foretold band and measured line of {one.name}: CPU is off by {rmse:.1f} points (RMSE), {held}."
+    alt = (
+        f"Foretold band and measured line of {one.name}: CPU is off by {rmse:.1f} points (RMSE),"
+        f" {held}."
+    )
     if prediction.extrapolating:
-        beyond = f" The plan lies beyond what the twin was fitted to: {'; '.join(prediction.extrapolating)}."
+        beyond = (
+            " The plan lies beyond what the twin was fitted to:"
+            f" {'; '.join(prediction.extrapolating)}."
+        )
     else:
         beyond = ""
-    return Picture(f"twin-{order}", foretold_png(prediction, one), alt, f"{one.name}: foretold and measured.{beyond}", "twin-table")
+    return Picture(
+        f"twin-{order}",
+        foretold_png(prediction, one),
+        alt,
+        f"{one.name}: foretold and measured.{beyond}",
+        "twin-table",
+    )

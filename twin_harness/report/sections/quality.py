@@ -1,4 +1,7 @@
-"""How good the data are, and what taking them cost: lateness, sampling cost, steal, wake-up latency."""
+"""How good the data are, and what taking them cost.
+
+Lateness, sampling cost, steal, wake-up latency.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,10 @@ _MEASURES = (
     ("probe_wakeup_ms", "ms", "wake-up lateness of the probe (ms)"),
 )
 _TEXT = (
-    "Lateness is how long after its moment a sample was taken; the time between two samples is measured, so lateness makes no rate wrong. Steal is time the "
-    "hypervisor gave to others: load then takes longer than asked. The probe is an ordinary process; its wake-up lateness is what a service would feel. "
-    "Rows under load are those in which some event was active. "
+    "Lateness is how long after its moment a sample was taken; the time between two samples is"
+    " measured, so lateness makes no rate wrong. Steal is time the hypervisor gave to others: load"
+    " then takes longer than asked. The probe is an ordinary process; its wake-up lateness is what"
+    " a service would feel. Rows under load are those in which some event was active. "
 )
 
 
@@ -36,25 +40,52 @@ def section(evidence: Evidence) -> Section:
     frame = evidence.samples.assign(is_loaded=evidence.samples["active_events"] != "", dt_ms=dt_ms)
     per_row = "All figures are per row."
     if evidence.window_s:
-        per_row = f"All figures are of {quantity(evidence.window_s, 's')}: means, of lateness and probe the worst."
+        per_row = (
+            f"All figures are of {quantity(evidence.window_s, 's')}: means, of lateness and probe"
+            " the worst."
+        )
     present = [measure for measure in _MEASURES if frame[measure[0]].notna().any()]
-    missing = [label for column, _, label in _MEASURES if column not in {measure[0] for measure in present}]
+    missing = [
+        label for column, _, label in _MEASURES if column not in {measure[0] for measure in present}
+    ]
     blocks: list[Block] = [Paragraph(_TEXT + per_row)]
     if missing:
         blocks.append(Paragraph(f"Not measured in this run: {'; '.join(missing)}."))
     if present:
         rows = tuple(_row(frame, *measure) for measure in present)
-        table = Table("table-quality", "Quality and cost over the whole run", ("figure", "n", "mean", "SD", "median", "95 %", "99 %", "max"), rows)
-        caption = "Distributions over the rows, idle ones and those under load; a logarithmic axis where the tail is long."
+        table = Table(
+            "table-quality",
+            "Quality and cost over the whole run",
+            ("figure", "n", "mean", "SD", "median", "95 %", "99 %", "max"),
+            rows,
+        )
+        caption = (
+            "Distributions over the rows, idle ones and those under load; a logarithmic axis where"
+            " the tail is long."
+        )
         picture = distribution_png(frame, [(column, label) for column, _, label in present])
-        blocks += [Picture("figure-quality", picture, _alt(frame, present), caption, table.id), table]
+        blocks += [
+            Picture("figure-quality", picture, _alt(frame, present), caption, table.id),
+            table,
+        ]
     return Section("quality", "Data quality and the harness's own cost", tuple(blocks))
 
 
 def _row(frame: pd.DataFrame, column: str, unit: str, label: str) -> tuple[Cell, ...]:
     values = frame[column].dropna()
-    figures = (values.mean(), values.std(), values.median(), values.quantile(0.95), values.quantile(0.99), values.max())
-    return (Cell(f"{label.rpartition(' (')[0]} ({column})"), number(f"{len(values):,}"), *(number(quantity(float(figure), unit)) for figure in figures))
+    figures = (
+        values.mean(),
+        values.std(),
+        values.median(),
+        values.quantile(0.95),
+        values.quantile(0.99),
+        values.max(),
+    )
+    return (
+        Cell(f"{label.rpartition(' (')[0]} ({column})"),
+        number(f"{len(values):,}"),
+        *(number(quantity(float(figure), unit)) for figure in figures),
+    )
 
 
 def _alt(frame: pd.DataFrame, present: list[tuple[str, str, str]]) -> str:
@@ -62,5 +93,8 @@ def _alt(frame: pd.DataFrame, present: list[tuple[str, str, str]]) -> str:
     for column, unit, label in present:
         values = frame[column].dropna()
         name = label.rpartition(" (")[0]
-        told.append(f"{name}: median {quantity(float(values.median()), unit)}, 99 % below {quantity(float(values.quantile(0.99)), unit)}, n = {len(values):,}")
+        told.append(
+            f"{name}: median {quantity(float(values.median()), unit)}, 99 % below"
+            f" {quantity(float(values.quantile(0.99)), unit)}, n = {len(values):,}"
+        )
     return "Histograms. " + "; ".join(told) + "."

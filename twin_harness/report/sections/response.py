@@ -1,4 +1,7 @@
-"""How the machine answers: scatter plots of load against response, rows told apart by what was asked for."""
+"""How the machine answers.
+
+Scatter plots of load against response, rows told apart by what was asked for.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,24 @@ _MIB, _GIB = 2.0**20, 2.0**30
 _SCATTERS = (
     ("cpu_requested_percent", "cpu_percent", "CPU requested (%)", "CPU of the machine (%)"),
     ("cpu_delivered_percent", "pressure_cpu_percent", "CPU delivered (%)", "CPU pressure (%)"),
-    ("memory_delivered_gib", "memory_percent", "memory delivered (GiB)", "memory of the machine (%)"),
-    ("disk_delivered_mib_per_s", "disk_write_mib_per_s", "disk delivered (MiB/s)", "device writes (MiB/s)"),
-    ("disk_delivered_mib_per_s", "disk_read_mib_per_s", "disk delivered (MiB/s)", "device reads (MiB/s)"),
+    (
+        "memory_delivered_gib",
+        "memory_percent",
+        "memory delivered (GiB)",
+        "memory of the machine (%)",
+    ),
+    (
+        "disk_delivered_mib_per_s",
+        "disk_write_mib_per_s",
+        "disk delivered (MiB/s)",
+        "device writes (MiB/s)",
+    ),
+    (
+        "disk_delivered_mib_per_s",
+        "disk_read_mib_per_s",
+        "disk delivered (MiB/s)",
+        "device reads (MiB/s)",
+    ),
 )
 _RESPONSES = (
     ("cpu_percent", "percent"),
@@ -35,12 +53,15 @@ _RESPONSES = (
 def regimes(samples: pd.DataFrame) -> pd.Series[str]:
     """Return for each row which resources a load was requested of, as a name of ``REGIMES``.
 
-    ``other`` is a row in which an event was active and asked none of the three for anything: a program, a stressor of one's own, a level of 0.
+    ``other`` is a row in which an event was active and asked none of the three for anything: a
+    program, a stressor of one's own, a level of 0.
     """
     active = pd.Series("", index=samples.index, dtype=object)
     for resource, (requested, _) in RESOURCE_COLUMNS.items():
         is_asked = samples[requested].fillna(0.0) > 0
-        active[is_asked] = active[is_asked].map(lambda text, resource=resource: f"{text} + {resource}" if text else resource)
+        active[is_asked] = active[is_asked].map(
+            lambda text, resource=resource: f"{text} + {resource}" if text else resource
+        )
     is_other = (active == "") & (samples["active_events"] != "")
     return active.mask(is_other, "other").replace("", "idle").astype(str)
 
@@ -51,7 +72,16 @@ def section(evidence: Evidence) -> Section:
     frame = pd.DataFrame(
         {
             "regime": regimes(samples),
-            **{name: samples[name] for name in ("cpu_requested_percent", "cpu_percent", "cpu_delivered_percent", "pressure_cpu_percent", "memory_percent")},
+            **{
+                name: samples[name]
+                for name in (
+                    "cpu_requested_percent",
+                    "cpu_percent",
+                    "cpu_delivered_percent",
+                    "pressure_cpu_percent",
+                    "memory_percent",
+                )
+            },
             "memory_delivered_gib": samples["memory_delivered_bytes"] / _GIB,
             "disk_delivered_mib_per_s": samples["disk_delivered_bytes_per_s"] / _MIB,
             "disk_write_mib_per_s": samples["disk_write_bytes_per_s"] / _MIB,
@@ -59,22 +89,40 @@ def section(evidence: Evidence) -> Section:
         }
     )
     drawn = [pair for pair in _SCATTERS if frame[[pair[0], pair[1]]].notna().all(axis=1).any()]
-    missing = [f"{ylabel} against {xlabel}" for x, y, xlabel, ylabel in _SCATTERS if (x, y, xlabel, ylabel) not in drawn]
+    missing = [
+        f"{ylabel} against {xlabel}"
+        for x, y, xlabel, ylabel in _SCATTERS
+        if (x, y, xlabel, ylabel) not in drawn
+    ]
     blocks: list[Block] = []
     if missing:
-        blocks.append(Paragraph(f"Not drawn, because no row holds both values: {'; '.join(missing)}."))
+        blocks.append(
+            Paragraph(f"Not drawn, because no row holds both values: {'; '.join(missing)}.")
+        )
     if drawn:
         if len(frame) > MOST_POINTS:
-            sample = f" A random sample of {MOST_POINTS:,} of {len(frame):,} rows is drawn; the table counts all."
+            sample = (
+                f" A random sample of {MOST_POINTS:,} of {len(frame):,} rows is drawn; the table"
+                " counts all."
+            )
         else:
             sample = ""
         caption = (
-            f"Each point is one row ({quantity(evidence.row_s, 's')}); its colour and sign tell which loads were asked for in that row; "
-            f"idle means none, also between experiments; other, an event that asks for none of the three, such as a program.{sample}"
+            f"Each point is one row ({quantity(evidence.row_s, 's')}); its colour and sign tell"
+            " which loads were asked for in that row; idle means none, also between experiments;"
+            f" other, an event that asks for none of the three, such as a program.{sample}"
         )
         table = _regime_table(samples.assign(regime=frame["regime"]))
-        alt = "Scatter plots of " + "; ".join(f"{ylabel} against {xlabel}" for _, _, xlabel, ylabel in drawn) + ". " + _regime_alt(samples, frame["regime"])
-        blocks += [Picture("figure-scatter", scatter_png(frame, drawn), alt, caption, table.id), table]
+        alt = (
+            "Scatter plots of "
+            + "; ".join(f"{ylabel} against {xlabel}" for _, _, xlabel, ylabel in drawn)
+            + ". "
+            + _regime_alt(samples, frame["regime"])
+        )
+        blocks += [
+            Picture("figure-scatter", scatter_png(frame, drawn), alt, caption, table.id),
+            table,
+        ]
     return Section("scatter", title, tuple(blocks))
 
 
@@ -83,7 +131,10 @@ def _regime_alt(samples: pd.DataFrame, regime: pd.Series[str]) -> str:
     for name in REGIMES:
         values = samples.loc[regime == name, "cpu_percent"].dropna()
         if len(values):
-            told.append(f"{name}: mean CPU {quantity(float(values.mean()), 'percent')} (SD {quantity(float(values.std()), 'percent')}, n = {len(values):,})")
+            told.append(
+                f"{name}: mean CPU {quantity(float(values.mean()), 'percent')} (SD"
+                f" {quantity(float(values.std()), 'percent')}, n = {len(values):,})"
+            )
     return "; ".join(told) + "."
 
 
@@ -95,11 +146,19 @@ def _regime_table(samples: pd.DataFrame) -> Table:
         for column, unit in _RESPONSES:
             values = own[column].dropna()
             if len(values):
-                text = f"{quantity(float(values.mean()), unit)} ± {quantity(float(values.std()), unit)}"
+                text = (
+                    f"{quantity(float(values.mean()), unit)} ±"
+                    f" {quantity(float(values.std()), unit)}"
+                )
             else:
                 text = ""
             cells.append(number(text) if text else dash("no row holds a value"))
         if len(own):
             rows.append((Cell(name), number(f"{len(own):,}"), *cells))
     headings = ("load asked for", "rows", *(column for column, _ in _RESPONSES))
-    return Table("table-regimes", "Mean ± SD of the responses by what was asked for, each row weighed alike", headings, tuple(rows))
+    return Table(
+        "table-regimes",
+        "Mean ± SD of the responses by what was asked for, each row weighed alike",
+        headings,
+        tuple(rows),
+    )

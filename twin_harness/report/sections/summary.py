@@ -19,11 +19,20 @@ if TYPE_CHECKING:
     from twin_harness.report.facts import ExperimentFacts, Statistic
 
 _STATUS_TEXT = {
-    "RUNNING": "run.json says RUNNING: either the session still runs and this report shows what there was by now, or it was killed before it could "
-    "close the run. Experiments without an outcome are marked.",
-    "PARTIAL": "Part of this run is missing: a worker, a logger or an experiment was lost. What is shown is true, but it is not all that was planned.",
+    "RUNNING": (
+        "run.json says RUNNING: either the session still runs and this report shows what there was"
+        " by now, or it was killed before it could close the run. Experiments without an outcome"
+        " are marked."
+    ),
+    "PARTIAL": (
+        "Part of this run is missing: a worker, a logger or an experiment was lost. What is shown"
+        " is true, but it is not all that was planned."
+    ),
     "ABORTED": "The run was stopped before its end. What is shown is what was recorded until then.",
-    "UNKNOWN": "There is no run.json, so it is not known whether the run ended. What is shown is what could be read.",
+    "UNKNOWN": (
+        "There is no run.json, so it is not known whether the run ended. What is shown is what"
+        " could be read."
+    ),
 }
 
 
@@ -34,18 +43,25 @@ def section(evidence: Evidence) -> Section:
     if status != "COMPLETE":
         reasons = evidence.run.losses
         text = _STATUS_TEXT.get(status, "This status is not one that this version knows.")
-        blocks.append(Notice(f"{status}.", " ".join([text, *(f"Reason: {reason}." for reason in reasons)])))
+        blocks.append(
+            Notice(f"{status}.", " ".join([text, *(f"Reason: {reason}." for reason in reasons)]))
+        )
     blocks.append(Paragraph(f"{_what_ran(evidence)} {_machine(evidence.run.machine)}"))
     if parts_of := evidence.run.machine.get("parts_of"):
         blocks.append(
             Paragraph(
-                f"The machine was cut into {len(parts_of)} parts, and experiments ran at once, each in its own: their CPU percents are of the part. Over the "
-                "whole run the parts are put together again: means of their percents, sums of their loads. Do not compare these figures with those of a whole "
-                "machine."
+                f"The machine was cut into {len(parts_of)} parts, and experiments ran at once, each"
+                " in its own: their CPU percents are of the part. Over the whole run the parts are"
+                " put together again: means of their percents, sums of their loads. Do not compare"
+                " these figures with those of a whole machine."
             )
         )
     parts = [
-        Section("standing-out", "What stood out", (_bullets(stood_out(evidence), "Nothing was recorded, so nothing stands out."),)),
+        Section(
+            "standing-out",
+            "What stood out",
+            (_bullets(stood_out(evidence), "Nothing was recorded, so nothing stands out."),),
+        ),
         Section("doubts", "What to doubt", (_bullets(doubts(evidence), NO_DOUBTS),)),
     ]
     return Section("summary", "In short", tuple(blocks), tuple(parts))
@@ -60,7 +76,14 @@ def _bullets(items: Iterator[str], otherwise: str) -> Block:
 
 def _text(data: dict[str, Any], *names: str) -> str:
     """Return the first of several entries that is a string or a number."""
-    return next((str(data[name]) for name in names if isinstance(data.get(name), (str, int, float)) and data[name] != ""), "")
+    return next(
+        (
+            str(data[name])
+            for name in names
+            if isinstance(data.get(name), (str, int, float)) and data[name] != ""
+        ),
+        "",
+    )
 
 
 def _what_ran(evidence: Evidence) -> str:
@@ -69,7 +92,9 @@ def _what_ran(evidence: Evidence) -> str:
         seconds = f" over {duration(evidence.span_s)}"
     else:
         seconds = ""
-    start = _text(state, "start", "start_time") or (str(samples["time"].iloc[0]) if len(samples) else "")
+    start = _text(state, "start", "start_time") or (
+        str(samples["time"].iloc[0]) if len(samples) else ""
+    )
     if start:
         when = f", begun {start[:19].replace('T', ' ')} UTC"
     else:
@@ -80,12 +105,17 @@ def _what_ran(evidence: Evidence) -> str:
         rows = "The dataset holds no samples."
     command = _text(state, "command_line", "command")
     seed = _text(state, "seed")
-    how = (f" It was started as: {command}." if command else "") + (f" Seed {seed}." if seed else "")
+    how = (f" It was started as: {command}." if command else "") + (
+        f" Seed {seed}." if seed else ""
+    )
     if evidence.untold:
         untold = f" ({evidence.untold:,} more went well and are not told of here)"
     else:
         untold = ""
-    return f"{count(len(evidence.experiments), 'experiment')}{untold} with {count(len(evidence.events), 'event')} ran{seconds}{when}. {rows}{how}"
+    return (
+        f"{count(len(evidence.experiments), 'experiment')}{untold} with"
+        f" {count(len(evidence.events), 'event')} ran{seconds}{when}. {rows}{how}"
+    )
 
 
 def _interval(evidence: Evidence) -> str:
@@ -101,45 +131,82 @@ def _machine(machine: dict[str, Any]) -> str:
     parts = [
         f"{cpus:g} CPUs" if isinstance(cpus, (int, float)) else "",
         _text(machine, "cpu_model"),
-        f"{quantity(float(limit_bytes), 'bytes')} of memory" if isinstance(limit_bytes, (int, float)) else "",
+        (
+            f"{quantity(float(limit_bytes), 'bytes')} of memory"
+            if isinstance(limit_bytes, (int, float))
+            else ""
+        ),
         f"kernel {_text(machine, 'kernel')}" if _text(machine, "kernel") else "",
-        f"virtualised ({_text(machine, 'virtualisation')})".replace(" (virtual)", "") if _text(machine, "virtualisation") else "",
-        f"scratch on {_text(machine, 'scratch_filesystem')} {_text(machine, 'scratch_device')}".rstrip() if _text(machine, "scratch_filesystem") else "",
+        (
+            f"virtualised ({_text(machine, 'virtualisation')})".replace(" (virtual)", "")
+            if _text(machine, "virtualisation")
+            else ""
+        ),
+        (
+            f"scratch on {_text(machine, 'scratch_filesystem')} {_text(machine, 'scratch_device')}".rstrip()
+            if _text(machine, "scratch_filesystem")
+            else ""
+        ),
         f"fingerprint {_text(machine, 'fingerprint')}" if _text(machine, "fingerprint") else "",
     ]
-    return f"The machine is {_text(machine, 'host') or 'one without a name'}: {', '.join(filter(None, parts)) or 'nothing more is known'}."
+    return (
+        f"The machine is {_text(machine, 'host') or 'one without a name'}:"
+        f" {', '.join(filter(None, parts)) or 'nothing more is known'}."
+    )
 
 
 def stood_out(evidence: Evidence) -> Iterator[str]:
     """Tell in sentences where the machine was loaded most, how well load was delivered, and what a service would have felt."""
-    if not evidence.run.machine.get("parts_of"):  # else memory and disk are those of all experiments at once
+    if not evidence.run.machine.get(
+        "parts_of"
+    ):  # else memory and disk are those of all experiments at once
         yield from _superlatives(evidence)
     errors = [abs(item.error_percent) for item in evidence.events if item.error_percent is not None]
     if errors:
         close = sum(error <= 1 for error in errors)
         middle = statistics.median(errors)
         yield (
-            f"{close} of {count(len(errors), 'event')} delivered within 1 % of what was requested; the median size of the error is {percent_digits(middle)} %, "
-            f"the largest {percent_digits(max(errors))} %."
+            f"{close} of {count(len(errors), 'event')} delivered within 1 % of what was requested;"
+            f" the median size of the error is {percent_digits(middle)} %, the largest"
+            f" {percent_digits(max(errors))} %."
         )
     yield from _felt(evidence)
-    joules = [facts.energy_joules for facts in evidence.experiments if facts.energy_joules is not None]
-    if joules and not evidence.run.machine.get("parts_of"):  # power is the whole machine's, and they ran at once
-        yield f"The experiments took {quantity(sum(joules), 'J')} in all (CPU packages, {count(len(joules), 'experiment')})."
+    joules = [
+        facts.energy_joules for facts in evidence.experiments if facts.energy_joules is not None
+    ]
+    if joules and not evidence.run.machine.get(
+        "parts_of"
+    ):  # power is the whole machine's, and they ran at once
+        yield (
+            f"The experiments took {quantity(sum(joules), 'J')} in all (CPU packages,"
+            f" {count(len(joules), 'experiment')})."
+        )
 
 
 def _superlatives(evidence: Evidence) -> Iterator[str]:
     for attribute, what, unit in (("cpu", "CPU", "percent"), ("disk", "Disk traffic", "bytes/s")):
         best, figure = _largest(evidence.experiments, attribute, "mean")
         if best and figure:
-            yield f"{what} had its highest mean in {best.name}: {spread(figure, unit)}; its highest single row there was {quantity(figure.high, unit)}."
+            yield (
+                f"{what} had its highest mean in {best.name}: {spread(figure, unit)}; its highest"
+                f" single row there was {quantity(figure.high, unit)}."
+            )
     best, figure = _largest(evidence.experiments, "memory", "high")
     if best and figure:
-        yield f"Memory rose highest in {best.name}: to {quantity(figure.high, 'percent')}, from {quantity(figure.low, 'percent')} (n = {figure.count:,})."
+        yield (
+            f"Memory rose highest in {best.name}: to {quantity(figure.high, 'percent')}, from"
+            f" {quantity(figure.low, 'percent')} (n = {figure.count:,})."
+        )
 
 
-def _largest(experiments: tuple[ExperimentFacts, ...], attribute: str, field: str) -> tuple[ExperimentFacts | None, Statistic | None]:
-    found: list[tuple[ExperimentFacts, Statistic]] = [(facts, figure) for facts in experiments if (figure := getattr(facts, attribute)[0]) is not None]
+def _largest(
+    experiments: tuple[ExperimentFacts, ...], attribute: str, field: str
+) -> tuple[ExperimentFacts | None, Statistic | None]:
+    found: list[tuple[ExperimentFacts, Statistic]] = [
+        (facts, figure)
+        for facts in experiments
+        if (figure := getattr(facts, attribute)[0]) is not None
+    ]
     if found:
         return max(found, key=lambda pair: float(getattr(pair[1], field)))
     return (None, None)
@@ -149,9 +216,12 @@ def _felt(evidence: Evidence) -> Iterator[str]:
     """Compare wake-up lateness, idle and under load."""
     regime = regimes(evidence.samples)
     asked = evidence.samples["active_events"] != ""
-    idle, loaded = (evidence.samples.loc[mask, "probe_wakeup_ms"].dropna() for mask in (regime == "idle", asked))
+    idle, loaded = (
+        evidence.samples.loc[mask, "probe_wakeup_ms"].dropna() for mask in (regime == "idle", asked)
+    )
     if len(idle) and len(loaded):
         yield (
-            f"An ordinary process woke up late by {quantity(float(loaded.quantile(0.95)), 'ms')} under load (95 % of {len(loaded):,} rows stay below), "
-            f"against {quantity(float(idle.quantile(0.95)), 'ms')} when idle ({len(idle):,} rows)."
+            f"An ordinary process woke up late by {quantity(float(loaded.quantile(0.95)), 'ms')}"
+            f" under load (95 % of {len(loaded):,} rows stay below), against"
+            f" {quantity(float(idle.quantile(0.95)), 'ms')} when idle ({len(idle):,} rows)."
         )

@@ -1,4 +1,7 @@
-"""What the gate said of this run: every measure's change with its bounds against its threshold, in one picture."""
+"""What the gate said of this run.
+
+Every measure's change with its bounds against its threshold, in one picture.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import TwinError
 from twin_harness.gate.measures import Measure
-from twin_harness.report.document import Cell, Notice, Paragraph, Picture, Section, Table, dash, number
+from twin_harness.report.document import (
+    Cell,
+    Notice,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+    dash,
+    number,
+)
 from twin_harness.report.drawing import canvas
 from twin_harness.report.drawing.canvas import SMALL_PT, new_figure, png, style
 
@@ -15,12 +27,19 @@ if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence
 
 _MOST_ROWS, _LEAST_WIDE, _WIDEST = 40, 2.0, 12.0
-_COLOURS = {"REGRESSED": canvas.VERMILLION, "UNDECIDED": canvas.ORANGE, "PASSED": canvas.BLUE, "IMPROVED": canvas.GREEN}
+_COLOURS = {
+    "REGRESSED": canvas.VERMILLION,
+    "UNDECIDED": canvas.ORANGE,
+    "PASSED": canvas.BLUE,
+    "IMPROVED": canvas.GREEN,
+}
 _ORDER = tuple(_COLOURS)
 _TEXT = (
-    "Each line is a measure: its change from base to candidate with the one-sided 95 % bounds, in units of its own threshold, worse to the right. REGRESSED is "
-    "worse for sure and by at least the threshold; PASSED has its upper bound below the threshold; anything else is UNDECIDED. The change is the mean over "
-    "pairs, on the ratio scale of the logarithms of their ratios, so it need not be the quotient of the two medians in the table."
+    "Each line is a measure: its change from base to candidate with the one-sided 95 % bounds, in"
+    " units of its own threshold, worse to the right. REGRESSED is worse for sure and by at least"
+    " the threshold; PASSED has its upper bound below the threshold; anything else is UNDECIDED."
+    " The change is the mean over pairs, on the ratio scale of the logarithms of their ratios, so"
+    " it need not be the quotient of the two medians in the table."
 )
 
 
@@ -34,7 +53,17 @@ def sections(evidence: Evidence) -> tuple[Section, ...]:
             return ()
         return (_section(data, sorted(zip(rows, measures, strict=True), key=_rank)),)
     except (TwinError, TypeError, KeyError, ValueError) as error:
-        return (Section("gate", "The gate", (Notice("Unreadable:", f"gate.json cannot be read ({error}); judge the run again."),)),)
+        return (
+            Section(
+                "gate",
+                "The gate",
+                (
+                    Notice(
+                        "Unreadable:", f"gate.json cannot be read ({error}); judge the run again."
+                    ),
+                ),
+            ),
+        )
 
 
 def _rank(entry: tuple[dict[str, Any], Measure]) -> tuple[int, str]:
@@ -43,19 +72,36 @@ def _rank(entry: tuple[dict[str, Any], Measure]) -> tuple[int, str]:
 
 def _section(data: dict[str, Any], rows: list[tuple[dict[str, Any], Measure]]) -> Section:
     base, candidate = (str(name) for name in data["names"])
-    told = "; ".join(str(verdict["sentence"]) for verdict, _ in rows if verdict["status"] != "PASSED")
+    told = "; ".join(
+        str(verdict["sentence"]) for verdict, _ in rows if verdict["status"] != "PASSED"
+    )
     headline = f"{data['status']}: {candidate} against {base}, {len(rows)} measures."
     table = Table(
         "table-gate",
         "Verdicts of the gate",
-        ("Measure", "Verdict", f"{base}, median", f"{candidate}, median", "Change", "Adjusted p", "Visible from", "n"),
+        (
+            "Measure",
+            "Verdict",
+            f"{base}, median",
+            f"{candidate}, median",
+            "Change",
+            "Adjusted p",
+            "Visible from",
+            "n",
+        ),
         tuple(_row(verdict, measure) for verdict, measure in rows),
     )
     shown = [entry for entry in rows if _bounds(*entry) is not None][:_MOST_ROWS]
     blocks: list[Any] = [Paragraph(f"{headline} {told}".strip()), Paragraph(_TEXT)]
     if shown:
-        alt = " ".join(f"{measure.name}: {verdict['word']}, {_change(verdict, 'effect')}." for verdict, measure in shown)
-        caption = "Changes in units of the threshold (dashed line at 1); 0 is no change; an arrow is a bar that goes on beyond the picture."
+        alt = " ".join(
+            f"{measure.name}: {verdict['word']}, {_change(verdict, 'effect')}."
+            for verdict, measure in shown
+        )
+        caption = (
+            "Changes in units of the threshold (dashed line at 1); 0 is no change; an arrow is a"
+            " bar that goes on beyond the picture."
+        )
         if len(shown) < len(rows):
             caption += f" {len(rows) - len(shown)} of {len(rows)} measures are in the table alone."
         blocks.append(Picture("figure-gate", _draw(shown), alt, caption, table.id))
@@ -63,7 +109,10 @@ def _section(data: dict[str, Any], rows: list[tuple[dict[str, Any], Measure]]) -
 
 
 def _bounds(verdict: dict[str, Any], measure: Measure) -> tuple[float, float, float] | None:
-    """Return effect, lower and upper bound in units of the threshold; None where nothing was measured. An open bound is the edge of the picture."""
+    """Return effect, lower and upper bound in units of the threshold.
+
+    None where nothing was measured. An open bound is the edge of the picture.
+    """
     least = measure.least_effect
     if verdict.get("effect") is None:
         return None
@@ -95,10 +144,20 @@ def _draw(rows: list[tuple[dict[str, Any], Measure]]) -> bytes:
         if abs(found[0]) <= widest:
             axes.plot([effect], [place], marker="o", markersize=5, color=colour)
         else:  # the change itself lies outside, and says where
-            axes.text(0.9 * effect, place - 0.12, f"at {found[0]:+.0f}", fontsize=SMALL_PT, color=canvas.INK, ha="center", va="bottom")
+            axes.text(
+                0.9 * effect,
+                place - 0.12,
+                f"at {found[0]:+.0f}",
+                fontsize=SMALL_PT,
+                color=canvas.INK,
+                ha="center",
+                va="bottom",
+            )
         for bound, is_open in ((low, found[1] < -widest), (high, found[2] > widest)):
             if is_open:  # the bar goes on beyond the picture
-                axes.plot([bound], [place], marker="<" if bound < 0 else ">", markersize=6, color=colour)
+                axes.plot(
+                    [bound], [place], marker="<" if bound < 0 else ">", markersize=6, color=colour
+                )
         axes.text(
             1.02,
             place,
@@ -118,7 +177,10 @@ def _draw(rows: list[tuple[dict[str, Any], Measure]]) -> bytes:
 
 
 def _reach(rows: list[tuple[dict[str, Any], Measure]]) -> float:
-    """Return how far the picture reaches on both sides: to the furthest bound or change that is known, within reason."""
+    """Return how far the picture reaches on both sides.
+
+    To the furthest bound or change that is known, within reason.
+    """
     ends = [abs(value) for row in rows for value in _bounds(*row) or () if math.isfinite(value)]
     return min(_WIDEST, max(_LEAST_WIDE, 1.1 * max(ends, default=0.0)))
 
@@ -139,7 +201,14 @@ def _change(verdict: dict[str, Any], key: str) -> str:
 def _row(verdict: dict[str, Any], measure: Measure) -> tuple[Cell, ...]:
     tone = {"REGRESSED": "bad", "UNDECIDED": "warn"}.get(verdict["word"], "")
     reason = str(verdict.get("reason") or "it was not measured")
-    figures = [number(f"{verdict[key]:.4g} {measure.unit}".strip()) if verdict.get(key) is not None else dash(reason) for key in ("base", "candidate")]
+    figures = [
+        (
+            number(f"{verdict[key]:.4g} {measure.unit}".strip())
+            if verdict.get(key) is not None
+            else dash(reason)
+        )
+        for key in ("base", "candidate")
+    ]
     if verdict.get("effect") is not None:
         change = number(_change(verdict, "effect"), tone)
     else:
@@ -148,4 +217,12 @@ def _row(verdict: dict[str, Any], measure: Measure) -> tuple[Cell, ...]:
         visible = number(_change(verdict, "visible"))
     else:
         visible = dash("no change would have been called with so few")
-    return (Cell(measure.name), Cell(verdict["word"], tone=tone), *figures, change, number(f"{verdict['p']:.2g}"), visible, number(str(verdict["n"])))
+    return (
+        Cell(measure.name),
+        Cell(verdict["word"], tone=tone),
+        *figures,
+        change,
+        number(f"{verdict['p']:.2g}"),
+        visible,
+        number(str(verdict["n"])),
+    )
