@@ -344,7 +344,7 @@ def _allowed_cpus() -> tuple[int, ...]:
 
 
 def _memory_bytes() -> tuple[int, int]:
-    if os.path.exists("/proc/meminfo"):  # noqa: PTH110 - a probe for the platform
+    if os.path.exists("/proc/meminfo"):
         table = read_meminfo(Path("/proc/meminfo").read_bytes())
         return table[b"MemTotal"], table.get(b"SwapTotal", 0)
     import psutil

@@ -87,7 +87,7 @@ def find_lock_place(folders: Sequence[str] | None = None) -> LockPlace:
     try:
         if lock.try_take():
             lock.release()
-        folder = os.path.dirname(lock.path)  # noqa: PTH120 - a string of os.open's
+        folder = os.path.dirname(lock.path)
         return LockPlace(folder, is_public(folder))
     finally:
         lock.close()
@@ -115,7 +115,7 @@ def open_lock(name: str, folders: Sequence[str] | None = None) -> MachineFile:
     """
     tried = tuple(folders or lock_folders())
     for folder in tried:
-        path = os.path.join(folder, f"twin-harness.{name}.lock")  # noqa: PTH118 - a string for os.open
+        path = os.path.join(folder, f"twin-harness.{name}.lock")
         descriptor = _open_regular(path)
         if descriptor is not None:
             return MachineFile(descriptor, path)

@@ -589,7 +589,7 @@ def children_of(pid: int) -> list[int]:
     """
     found: list[int] = []
     try:
-        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - asked often
+        for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:
                 data = file.read(1 << 16)
                 if len(data) > _SHORT_BYTES:  # a record a child: hundreds are more than one read

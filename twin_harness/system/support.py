@@ -20,7 +20,7 @@ def missing_parts() -> list[str]:
     except ImportError:
         missing.append("module fcntl")
     missing += [f"os.{name}" for name in _NAMES if not hasattr(os, name)]
-    missing += [path for path in _FILES if not os.path.exists(path)]  # noqa: PTH110 - pathlib is not needed for this
+    missing += [path for path in _FILES if not os.path.exists(path)]
     return missing
 
 
