@@ -196,7 +196,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     """Say what this machine would make of a schedule."""
-    from twin_harness.control import preflight
+    from twin_harness.control import headroom, preflight
     from twin_harness.schedule.model import Schedule
     from twin_harness.system.machine import inspect_machine
 
@@ -208,7 +208,7 @@ def _check(arguments: argparse.Namespace) -> int:
             {
                 "experiment": experiment.name,
                 "duration_s": experiment.duration_s,
-                **preflight.needs_of(experiment, machine),
+                **headroom.needs_of(experiment, machine),
             }
         )
         try:
@@ -222,7 +222,7 @@ def _check(arguments: argparse.Namespace) -> int:
         except InvalidInput as error:
             refused.append(str(error))
     total_s = sum(experiment.duration_s for experiment in schedule.experiments)
-    has = preflight.room_of(machine, settings.guard)
+    has = headroom.room_of(machine, settings.guard)
     if arguments.json:
         give(
             {
