@@ -10,7 +10,8 @@ import lzma
 import numpy as np
 import pytest
 
-from twin_harness.control.replay import Series, replay
+from twin_harness.control.replay import replay
+from twin_harness.control.series import Series
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.model import Schedule
 
