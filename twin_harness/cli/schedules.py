@@ -124,7 +124,7 @@ def _suggested(arguments: argparse.Namespace) -> Schedule:
     Raises:
         InvalidInput: the model or the candidates' file is none, or fewer than one is asked for.
     """
-    from twin_harness.control.campaign import Bounds, draw_campaign, role_of
+    from twin_harness.control.campaign import draw_campaign, role_of
     from twin_harness.predict.suggest import suggest
     from twin_harness.predict.twin import Twin
     from twin_harness.schedule.model import Schedule
@@ -133,7 +133,7 @@ def _suggested(arguments: argparse.Namespace) -> Schedule:
         msg = f"schedule suggest: expected -n of 1 or more but got {arguments.n}"
         raise InvalidInput(msg)
     twin = Twin.load(arguments.model)
-    others = draw_campaign("4h", seed=arguments.seed + 1, bounds=Bounds())
+    others = draw_campaign("4h", seed=arguments.seed + 1)
     if arguments.candidates:
         candidates = Schedule.read(arguments.candidates).experiments
     else:
