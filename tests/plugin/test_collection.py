@@ -39,7 +39,7 @@ REFUSED = {
     "random unknown bound": (
         "@pytest.mark.random_schedules(n=2, max_cpu=3)",
         "recording",
-        "'max_cpu' is no bound; expected one of stressors",
+        "'max_cpu' is not a bound; expected one of stressors",
     ),
     "random zero": (
         "@pytest.mark.random_schedules(n=0)",

@@ -99,7 +99,7 @@ def test_drawn_schedules_are_schedules(schedule):
     [
         (
             {"colour": 1},
-            f"random schedules: 'colour' is no bound; expected one of {BOUNDS}",
+            f"random schedules: 'colour' is not a bound; expected one of {BOUNDS}",
         ),
         (
             {"stressors": ("gpu",)},
