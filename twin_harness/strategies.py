@@ -62,7 +62,7 @@ def shapes(
     level = peak if lowest_peak is None else st.integers(0, 100)
     most_steps = min(4, int(duration_s / _SHORTEST_STEP_S))
     constant = peak.map(lambda top: _shapes.constant(of(top)))
-    steps = constant
+    steps: SearchStrategy[_shapes.Shape] = constant
     if most_steps > 1:
         steps = (
             st.lists(level, min_size=2, max_size=most_steps)

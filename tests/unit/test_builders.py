@@ -53,11 +53,11 @@ def test_a_number_is_a_constant_level(level):
         ),
         (
             lambda: cpu(5, duration_s=1, cpu=[0]),
-            "cpu(): options.cpu: is no known key; expected one of cpus, target, method",
+            "cpu(): options.cpu: is not a known key; expected one of cpus, target, method",
         ),
         (
             lambda: cpu(5, duration_s=1, unit="bytes"),
-            "cpu(): options.unit: is no known key; expected one of cpus, target, method",
+            "cpu(): options.unit: is not a known key; expected one of cpus, target, method",
         ),
         (
             lambda: memory(5, duration_s=1, unit="GiB"),
@@ -109,7 +109,7 @@ def test_a_builder_reads_a_trace_file(tmp_path):
     with pytest.raises(
         InvalidInput,
         match=(
-            r"^cpu\(\): shape\.file: 'no\.csv' is no regular file; expected CSV lines of"
+            r"^cpu\(\): shape\.file: 'no\.csv' is not a regular file; expected CSV lines of"
             r" seconds,level$"
         ),
     ):

@@ -170,7 +170,7 @@ def test_scratch_must_be_a_disk(kind):
     )
     assert (
         refusal(experiment, machine)
-        == f"x: the scratch folder /data/scratch is on {kind}, which is no disk of this machine;"
+        == f"x: the scratch folder /data/scratch is on {kind}, which is not a disk of this machine;"
         " name one with --twin-scratch-dir"
     )
     warnings = preflight.check(experiment, machine, OFF, is_scratch_named=True)
@@ -190,8 +190,8 @@ def test_scratch_is_judged_by_what_keeps_it_in_the_end(backing):
     )
     assert (
         refusal(plan(disk(1e6, duration_s=5), name="x"), machine)
-        == f"x: the scratch folder /data/scratch is on {layers}, which is no disk of this machine;"
-        " name one with --twin-scratch-dir"
+        == f"x: the scratch folder /data/scratch is on {layers}, which is not a disk of this"
+        " machine; name one with --twin-scratch-dir"
     )
 
 
@@ -215,7 +215,7 @@ def test_commands_need_leave():
 @pytest.mark.parametrize("word", ["no-such-program-anywhere", "/no/such/program", "./here"])
 def test_a_program_must_exist(tmp_path, word):
     """What is not there is found before anything starts; a relative path counts from cwd."""
-    with pytest.raises(InvalidInput, match=f"argv.0.: '{word}' is no program that can be run"):
+    with pytest.raises(InvalidInput, match=f"argv.0.: '{word}' is not an executable program"):
         preflight.check(
             plan(command([word], duration_s=1, cwd=str(tmp_path)), name="x"),
             MACHINE,
@@ -227,7 +227,7 @@ def test_a_program_must_exist(tmp_path, word):
 def test_a_folder_of_a_command_must_exist():
     """A missing cwd is named."""
     with pytest.raises(
-        InvalidInput, match=r"x: events\[0\].options.cwd: '/no/such/folder' is no folder"
+        InvalidInput, match=r"x: events\[0\].options.cwd: '/no/such/folder' is not a folder"
     ):
         preflight.check(
             plan(command(["true"], duration_s=1, cwd="/no/such/folder"), name="x"),
@@ -238,7 +238,7 @@ def test_a_folder_of_a_command_must_exist():
 
 
 def test_a_total_of_the_machine_stands_alone():
-    """An event whose target is the total holds every other CPU event: two at a time mean nothing."""
+    """An event whose target is the total holds all other CPU events: two at a time mean nothing."""
     system, own = cpu(50, duration_s=5, target="system"), cpu(10, start_s=4, duration_s=5)
     assert "CPU event cpu-1 overlaps cpu-0, whose target is the total of the machine" in refusal(
         plan(system, own, name="x")

@@ -89,22 +89,22 @@ def _read_csv(path: Path, wanted: Sequence[str], notes: list[str]) -> pd.DataFra
     text = _text_of(path)
     if "\0" in text[:_FIRST_CHARACTERS]:
         msg = (
-            f"replay: {path} is no text (it holds NUL bytes); expected CSV as UTF-8, or as UTF-16"
-            " with a byte order mark"
+            f"replay: {path} is not text (it contains NUL bytes); expected CSV as UTF-8, or as"
+            " UTF-16 with a byte order mark"
         )
         raise InvalidInput(msg)
     try:
         rows = list(rows_of(text))
     except csv.Error as error:
-        msg = f"replay: {path} is no CSV ({error}); expected a heading and rows"
+        msg = f"replay: {path} is not valid CSV ({error}); expected a heading and rows"
         raise InvalidInput(msg) from None
     if not rows:
-        msg = f"replay: {path} is no CSV (it is empty); expected a heading and rows"
+        msg = f"replay: {path} is not valid CSV (it is empty); expected a heading and rows"
         raise InvalidInput(msg)
     names, rows = rows[0].cells, rows[1:]
     for column in wanted:
         if names.count(column) != 1:
-            is_in = "stands twice in" if column in names else "is not in"
+            is_in = "appears twice in" if column in names else "is not in"
             msg = (
                 f"replay: column {column!r} {is_in} {path.name}; expected one of"
                 f" {', '.join(names[:20])}"
@@ -121,7 +121,7 @@ def _read_csv(path: Path, wanted: Sequence[str], notes: list[str]) -> pd.DataFra
     elif fault := misfit(rows, len(names)):
         msg = (
             f"replay: {path.name}: {fault}; expected as many in each, quote cells that hold a"
-            " comma, write decimals with a point, or mend the rows"
+            " comma, write decimals with a point, or repair the rows"
         )
         raise InvalidInput(msg)
     return pd.DataFrame(

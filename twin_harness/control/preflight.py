@@ -81,7 +81,7 @@ def _late_traces(experiment: Experiment) -> list[str]:
 
 
 def _unwatched(guard: GuardLimits) -> list[str]:
-    """Return a warning for each limit that was named and that this machine cannot tell."""
+    """Return a warning for each limit that was named and that this machine does not report."""
     cannot = {
         "temperature": guard.temperature not in (None, inf) and not cpu_temperature_files(),
         "pressure_memory": (
@@ -90,7 +90,7 @@ def _unwatched(guard: GuardLimits) -> list[str]:
         "swap": guard.swap is not None and not is_swap_active(),
     }
     return [
-        f"the guard cannot watch {name}: this machine does not tell it; the other limits hold"
+        f"the guard cannot watch {name}: this machine does not report it; the other limits hold"
         for name, is_mute in cannot.items()
         if is_mute
     ]
@@ -110,8 +110,8 @@ def _check_commands(experiment: Experiment, *, may_run_commands: bool) -> None:
             raise InvalidInput(msg)
         if folder is not None and not Path(folder).is_dir():
             msg = (
-                f"{where}.cwd: {folder!r} is no folder; make it, or leave cwd out to run in the"
-                " scratch folder"
+                f"{where}.cwd: {folder!r} is not a folder; create it, or leave cwd out to run in"
+                " the scratch folder"
             )
             raise InvalidInput(msg)
         if "/" in program:
@@ -120,8 +120,8 @@ def _check_commands(experiment: Experiment, *, may_run_commands: bool) -> None:
             program_file = program
         if shutil.which(program_file) is None:
             msg = (
-                f"{where}.argv[0]: {program!r} is no program that can be run; expected one on PATH"
-                " or a path to one, install it or mend the name"
+                f"{where}.argv[0]: {program!r} is not an executable program; expected one on PATH"
+                " or a path to one, install it or correct the name"
             )
             raise InvalidInput(msg)
 
@@ -141,7 +141,7 @@ def _check_disk(
     if machine.backing in ("memory", "network") and not is_scratch_named:
         msg = (
             f"{experiment.name}: the scratch folder {machine.scratch_dir} is on {layers}, which is"
-            " no disk of this machine; name one with --twin-scratch-dir"
+            " not a disk of this machine; name one with --twin-scratch-dir"
         )
         raise InvalidInput(msg)
     needed = sum(int(event.option("file_bytes")) for event in events)

@@ -28,7 +28,7 @@ def _event(
         try:
             shape = shapes.constant(float(shape))
         except OverflowError:
-            msg = f"{stressor}(): shape.level: {short(shape)} is beyond every number; lower it"
+            msg = f"{stressor}(): shape.level: {short(shape)} is too large; lower it"
             raise InvalidInput(msg) from None
     if not isinstance(shape, tuple(shapes.SHAPES.values())):
         msg = (

@@ -62,8 +62,8 @@ class Event(FrozenModel):
         if self.id and (not NAME_PATTERN.fullmatch(self.id) or "/" in self.id):
             refuse(
                 "id",
-                f"{self.id!r} is no name; expected letters, digits and _.,:#[]- and no slash, at"
-                " most 120 characters",
+                f"{self.id!r} is not a valid name; use letters, digits and _.,:#[]- and no slash,"
+                " at most 120 characters",
             )
         if self.duration_s < SHORTEST_EVENT_S:
             refuse("duration_s", f"{self.duration_s:g} is below a microsecond; expected seconds")

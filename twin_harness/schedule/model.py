@@ -56,13 +56,15 @@ class Experiment(FrozenModel):
         if not NAME_PATTERN.fullmatch(self.name):
             refuse(
                 "name",
-                f"{self.name!r} is no name; expected letters, digits, blanks and _.,:/#[]-, at most"
-                " 120 characters",
+                f"{self.name!r} is not a valid name; use letters, digits, blanks and _.,:/#[]-, at"
+                " most 120 characters",
             )
-        if self.tolerance not in (None, NO_TOLERANCE) and not _PERCENT.fullmatch(
-            self.tolerance or ""
-        ):
-            refuse("tolerance", f"{self.tolerance!r} is no percent; expected e.g. '5%', or 'none'")
+        has_percent = self.tolerance not in (None, NO_TOLERANCE)
+        if has_percent and not _PERCENT.fullmatch(self.tolerance or ""):
+            refuse(
+                "tolerance",
+                f"{self.tolerance!r} is not a percentage; expected e.g. '5%', or 'none'",
+            )
         if not self.events and self.lead_s + self.tail_s <= 0:
             refuse(
                 "events",
@@ -145,7 +147,7 @@ def _with_ids(events: tuple[Event, ...]) -> tuple[Event, ...]:
         if event_id in seen:
             refuse(
                 f"events[{index}].id",
-                f"{event_id!r} stands twice; expected ids unique within an experiment",
+                f"{event_id!r} is given twice; expected ids unique within an experiment",
             )
         seen.add(event_id)
         named.append(event.model_copy(update={"id": event_id}))
