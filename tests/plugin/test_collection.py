@@ -28,7 +28,7 @@ REFUSED = {
     "bad tolerance": (
         "@pytest.mark.experiment(cpu(20, duration_s=1), tolerance='x')",
         "recording",
-        "tolerance: 'x' is no percent",
+        "tolerance: 'x' is not a percentage",
     ),
     "nothing runs it": (
         "@pytest.mark.experiment(cpu(20, duration_s=1))",
@@ -82,7 +82,7 @@ def test_parametrized_marker_is_checked_too(project, run):
     )
     result = run()
     assert result.ret == 2
-    assert "name: '-' is no name" in result.stdout.str()
+    assert "name: '-' is not a valid name" in result.stdout.str()
 
 
 def test_random_schedules_are_items_of_their_own(project, run):
