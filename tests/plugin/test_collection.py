@@ -28,7 +28,7 @@ REFUSED = {
     "bad tolerance": (
         "@pytest.mark.experiment(cpu(20, duration_s=1), tolerance='x')",
         "recording",
-        "tolerance: 'x' is no percent",
+        "tolerance: 'x' is not a percentage",
     ),
     "nothing runs it": (
         "@pytest.mark.experiment(cpu(20, duration_s=1))",
@@ -39,7 +39,7 @@ REFUSED = {
     "random unknown bound": (
         "@pytest.mark.random_schedules(n=2, max_cpu=3)",
         "recording",
-        "'max_cpu' is no bound; expected one of stressors",
+        "'max_cpu' is not a bound; expected one of stressors",
     ),
     "random zero": (
         "@pytest.mark.random_schedules(n=0)",
@@ -82,7 +82,7 @@ def test_parametrized_marker_is_checked_too(project, run):
     )
     result = run()
     assert result.ret == 2
-    assert "name: '-' is no name" in result.stdout.str()
+    assert "name: '-' is not a valid name" in result.stdout.str()
 
 
 def test_random_schedules_are_items_of_their_own(project, run):

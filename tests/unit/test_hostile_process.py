@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from twin_harness.cli import main
-from twin_harness.control import doctor
+from twin_harness.control import process_findings
 from twin_harness.control.annotations import AnnotationRecorder
 from twin_harness.errors import HarnessFailure, advise, as_harness_failure
 from twin_harness.runs.folder import RunFolder
@@ -256,7 +256,7 @@ def test_session_is_not_opened_by_a_clock_that_stands(monkeypatch, tmp_path):
 
 
 def findings():
-    return {finding.topic: finding for finding in doctor.examine_process()}
+    return {finding.topic: finding for finding in process_findings.examine_process()}
 
 
 def test_doctor_says_what_a_session_would_run_into(monkeypatch):
@@ -270,7 +270,7 @@ def test_doctor_says_what_a_session_would_run_into(monkeypatch):
 
     monkeypatch.setattr(os, "pidfd_open", refuse, raising=False)
     monkeypatch.setattr(
-        doctor, "find_lock_place", lambda: LockPlace("/own", is_for_all_users=False)
+        process_findings, "find_lock_place", lambda: LockPlace("/own", is_for_all_users=False)
     )
     monkeypatch.setattr(
         resource,
@@ -280,7 +280,7 @@ def test_doctor_says_what_a_session_would_run_into(monkeypatch):
     monkeypatch.setenv("LD_PRELOAD", "/usr/lib/faketime/libfaketime.so.1")
     seen = findings()
     assert not any(finding.is_fine for finding in seen.values())
-    assert seen["machine lock"].found == "in /own, which not every user of the machine comes to"
+    assert seen["machine lock"].found == "in /own, which not every user of the machine can use"
     assert (
         seen["process watch"].found
         == "pidfd_open is refused (Operation not permitted): kernel before 5.3, or a seccomp filter"
@@ -290,7 +290,7 @@ def test_doctor_says_what_a_session_would_run_into(monkeypatch):
     )
     assert seen["limits"].found == "102400 bytes a file (ulimit -f)"
     assert seen["clock"].found == "libfaketime is loaded"
-    monkeypatch.setattr(doctor, "find_lock_place", no_lock)
+    monkeypatch.setattr(process_findings, "find_lock_place", no_lock)
     assert findings()["machine lock"].found == "no lock for this machine: expected one"
 
 

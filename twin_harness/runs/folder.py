@@ -14,7 +14,6 @@ import io
 import json
 import os
 import re
-import secrets
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from twin_harness.schedule.csv_rows import rows_of
 from twin_harness.schedule.model import Schedule
 from twin_harness.system import newest
 from twin_harness.system.run_id import draw_run_id
+from twin_harness.system.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -585,13 +585,6 @@ def _append(path: Path, data: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that readers see the old content or the new one, never half of it."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ def _event(
         try:
             shape = shapes.constant(float(shape))
         except OverflowError:
-            msg = f"{stressor}(): shape.level: {short(shape)} is beyond every number; lower it"
+            msg = f"{stressor}(): shape.level: {short(shape)} is too large; lower it"
             raise InvalidInput(msg) from None
     if not isinstance(shape, tuple(shapes.SHAPES.values())):
         msg = (
@@ -169,7 +169,9 @@ def custom(
     unit: str = "",
     **options: Any,
 ) -> Event:
-    """Plan load by a stressor that an installed project brings (entry-point group ``twin_harness.stressors``), in its own unit.
+    """Plan load by a stressor that an installed project brings, in its own unit.
+
+    The entry-point group of such stressors is ``twin_harness.stressors``.
 
     Raises:
         InvalidInput: there is no such stressor, or a value is out of range.

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.control.annotations import AnnotationRecorder
-from twin_harness.control.preflight import available_memory_bytes
+from twin_harness.control.headroom import available_memory_bytes
 from twin_harness.control.runner import ServerRunner
 from twin_harness.control.runner_parallel import Admission, claim_part
 from twin_harness.control.site import Site
