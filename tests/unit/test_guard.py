@@ -119,7 +119,7 @@ def test_a_limit_that_cannot_be_read_is_borne_for_a_second(
     }[what]
     path = tmp_path / what
     path.write_text(good)
-    monkeypatch.setattr("twin_harness.system.procfs.keep", lambda *_: KeptFile(str(path)))
+    monkeypatch.setattr("twin_harness.system.available_memory.keep", lambda *_: KeptFile(str(path)))
     limit = Seen(make(path))
     verdicts = []
     for step in range(60):

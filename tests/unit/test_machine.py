@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from twin_harness.errors import InvalidInput
 from twin_harness.system import machine as machine_module
+from twin_harness.system.control_group import ControlGroup
 from twin_harness.system.machine import (
     Machine,
     cut,
@@ -20,7 +21,6 @@ from twin_harness.system.machine import (
     known_fingerprints,
     parse_cpu_list,
 )
-from twin_harness.system.procfs import ControlGroup
 
 GIB = 1024**3
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"

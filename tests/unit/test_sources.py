@@ -22,9 +22,9 @@ from twin_harness.metrics import columns
 from twin_harness.system import deadline, procfs
 from twin_harness.system.board import Board
 from twin_harness.system.clock import FakeClock
+from twin_harness.system.control_group import ControlGroup
 from twin_harness.system.devices import InterfaceWatch
 from twin_harness.system.machine import inspect_machine
-from twin_harness.system.procfs import ControlGroup
 from twin_harness.telemetry import procfs_source, psutil_source, slow_metrics
 from twin_harness.telemetry.procfs_source import Counters, ProcfsSource
 from twin_harness.telemetry.psutil_logger import (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.errors import HarnessFailure
 from twin_harness.system import deadline
 from twin_harness.system.clock import is_standing
+from twin_harness.system.control_group import ControlGroup
 from twin_harness.system.devices import (
     counted_disks,
     counted_interfaces,
@@ -20,7 +21,7 @@ from twin_harness.system.devices import (
 from twin_harness.system.machine import inspect_machine, look_at_folder
 from twin_harness.system.machine_lock import find_lock_place
 from twin_harness.system.process_watch import LOOK_EVERY_S
-from twin_harness.system.procfs import ControlGroup, read_text
+from twin_harness.system.procfs import read_text
 
 if TYPE_CHECKING:
     from twin_harness.system.machine import Machine

@@ -16,14 +16,11 @@ import numpy as np
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.peaks import lines_of, peak
 from twin_harness.shapes.shape import Trace
+from twin_harness.system.available_memory import AvailableMemory, is_swap_active
+from twin_harness.system.control_group import ControlGroup
+from twin_harness.system.cpu_temperature import cpu_temperature_files
 from twin_harness.system.deadline import space_from
 from twin_harness.system.machine import look_at_folder
-from twin_harness.system.procfs import (
-    AvailableMemory,
-    ControlGroup,
-    cpu_temperature_files,
-    is_swap_active,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import InvalidInput
 from twin_harness.system import deadline
+from twin_harness.system.control_group import ControlGroup
 from twin_harness.system.cpu_model import cpu_model, model_key
-from twin_harness.system.procfs import ControlGroup, read_meminfo, read_text
+from twin_harness.system.procfs import read_meminfo, read_text
 from twin_harness.system.storage import MEMORY_BACKED, NETWORK_BACKED
 
 if TYPE_CHECKING:
