@@ -364,7 +364,7 @@ class LoadHost:
             return CommandStress(
                 load,
                 environment_of(f"{self._mark}{event.index}.", given),
-                lambda total_ns: self._board.count_fsynced(slot, total_ns),
+                lambda total_ns: self._board.publish_self_reported(slot, total_ns),
             )
         # The disk may hold this process for ever: nobody is to wait with it for the machine, or for
         # the end of our output. Every fault goes through the pipe to the host, so nothing is lost.
@@ -376,7 +376,7 @@ class LoadHost:
         )  # what is written there reaches no device
 
         def count_fsynced(total_bytes: int) -> None:
-            self._board.count_fsynced(slot, 0 if is_memory else total_bytes)
+            self._board.publish_self_reported(slot, 0 if is_memory else total_bytes)
 
         return DiskStress(
             load, event.descriptor if event.descriptor is not None else -1, count_fsynced

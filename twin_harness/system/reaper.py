@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from twin_harness.system import deadline
-from twin_harness.system.board import board_folders
+from twin_harness.system.board_file import board_folders
 from twin_harness.system.clock import utc_s
 from twin_harness.system.load_tree import kill_marked
 from twin_harness.system.registry import (

@@ -344,7 +344,7 @@ class LoadAccount:
     def _cpu_ns(self, process: LoadProcess) -> int | None:
         """Return what a process has spent; of a command it is the whole tree."""
         if process.kind == "command":
-            return self._board.fsynced_bytes(process.slot)
+            return self._board.self_reported(process.slot)
         if process.state == ENDED:
             return process.final[0]
         if process.pid:
@@ -359,7 +359,7 @@ class LoadAccount:
         if process.kind == "disk" and not self._has_io_account:
             return nan
         if process.kind == "disk_buffered":
-            return self._board.fsynced_bytes(process.slot)
+            return self._board.self_reported(process.slot)
         if process.state == ENDED:
             return process.final[1]
         if process.pid:
