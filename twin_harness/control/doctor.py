@@ -12,14 +12,11 @@ from twin_harness.errors import HarnessFailure
 from twin_harness.system import deadline
 from twin_harness.system.clock import is_standing
 from twin_harness.system.control_group import ControlGroup
-from twin_harness.system.devices import (
-    counted_disks,
-    counted_interfaces,
-    power_zones,
-    unlisted_interfaces,
-)
+from twin_harness.system.disks import counted_disks
+from twin_harness.system.interfaces import counted_interfaces, unlisted_interfaces
 from twin_harness.system.machine import inspect_machine, look_at_folder
 from twin_harness.system.machine_lock import find_lock_place
+from twin_harness.system.power_zones import power_zones
 from twin_harness.system.process_watch import LOOK_EVERY_S
 from twin_harness.system.procfs import read_text
 

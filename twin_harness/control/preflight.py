@@ -19,8 +19,8 @@ from twin_harness.shapes.shape import Trace
 from twin_harness.system.available_memory import AvailableMemory, is_swap_active
 from twin_harness.system.control_group import ControlGroup
 from twin_harness.system.cpu_temperature import cpu_temperature_files
-from twin_harness.system.deadline import space_from
 from twin_harness.system.machine import look_at_folder
+from twin_harness.system.space_watch import space_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -48,10 +48,11 @@ from twin_harness.system.board import SERVICE_PROBE, Board
 from twin_harness.system.child import run_on
 from twin_harness.system.clock import is_standing, monotonic_s, now_text, sleep_s
 from twin_harness.system.file_lock import FileLock
-from twin_harness.system.machine import Machine, cut, inspect_machine, look_at_folder
+from twin_harness.system.machine import Machine, inspect_machine, look_at_folder
 from twin_harness.system.machine_lock import RESOURCES, MachineLock
+from twin_harness.system.machine_parts import cut_machine
+from twin_harness.system.mounts import may_fall_silent
 from twin_harness.system.procfs import process_cpu_ns, start_ticks
-from twin_harness.system.storage import may_fall_silent
 from twin_harness.system.support import lack_of_support
 from twin_harness.telemetry.start import Telemetry, TelemetryProcess
 
@@ -192,7 +193,7 @@ class Session:
         if not self.config.parts or not number.isdecimal():
             return None
         whole = self.machine
-        parts = cut(
+        parts = cut_machine(
             whole, self.config.parts, int(self.folder.read_machine()["memory_available_bytes"])
         )
         index, lock = claim_part(
@@ -330,7 +331,7 @@ class Session:
                     "cpu_capacity": part.cpu_capacity,
                     "memory_limit_bytes": part.memory_limit_bytes,
                 }
-                for part in cut(machine, config.parts, available)
+                for part in cut_machine(machine, config.parts, available)
             ]
         folder.write_machine(facts)
         folder.write_state(

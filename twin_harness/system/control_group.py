@@ -58,8 +58,8 @@ class ControlGroup:
         """Return every memory limit on the way to the root, the tightest first.
 
         ``memory.high`` bounds, too: beyond it the kernel slows the group down and takes its pages
-        back (cgroup-v2.rst). The soft limit of version 1 does neither. Version 1 alone also shows the
-        limits of hidden groups above, as ``hierarchical_memory_limit``.
+        back (cgroup-v2.rst). The soft limit of version 1 does neither. Version 1 alone also shows
+        the limits of hidden groups above, as ``hierarchical_memory_limit``.
         """
         limits = [
             MemoryLimit(int(text), folder, name)
@@ -83,7 +83,7 @@ class ControlGroup:
         return next((limit.limit_bytes for limit in self.memory_limits()), None)
 
     def swap_limit_bytes(self) -> int | None:
-        """Return how much the group may have swapped out at most; None where nothing bounds that."""
+        """Return how much the group may have swapped out at most; None without a limit."""
         limits = []
         for folder in self._memory_folders:
             swap, both, memory = (
@@ -114,7 +114,7 @@ class ControlGroup:
         return quotas
 
     def cpu_quota(self) -> float | None:
-        """Return the tightest CPU quota on the way to the root, in CPUs; None when there is none."""
+        """Return the tightest CPU quota on the way to the root, in CPUs; None without one."""
         return min((quota for quota, _ in self._quotas()), default=None)
 
     def quota_folder(self) -> Path | None:
@@ -127,8 +127,8 @@ class ControlGroup:
     def cpu_use(self) -> GroupCpu | None:
         """Return a reader of the CPU time of the group whose quota binds.
 
-        None where that cannot be read, or nothing binds. Version 1 counts it in a hierarchy of its own (``cpuacct``), where the group has to be the
-        same one.
+        None where that cannot be read, or nothing binds. Version 1 counts it in a hierarchy of its
+        own (``cpuacct``), where the group has to be the same one.
         """
         folder = self.quota_folder()
         if folder is None:

@@ -1,4 +1,4 @@
-"""CPU temperatures: which sensors of the machine measure them, and which readings are believable."""
+"""CPU temperatures: which sensors measure them, and which of their readings are believable."""
 
 from __future__ import annotations
 
