@@ -349,7 +349,7 @@ class Session:
         )
         # The report of this run is not drawn yet: until then no report is the latest, rather than
         # that of another run.
-        newest.unpoint(Path(seat.report_dir))
+        newest.remove_latest(Path(seat.report_dir))
         session = cls(config, seat, folder, board, machine, warn)
         if not (folder.path.parent / newest.NAME).is_symlink():
             data_dir = folder.path.parent
@@ -673,8 +673,8 @@ class Session:
         make_output_folder(root)
         path = write_report(Run(self.folder), root / self.folder.run_id)
         # Else a newer run has begun meanwhile, and its report will be the latest.
-        if newest.led_to_by(self.folder.path.parent) == self.folder.run_id:
-            newest.point(path.parent)
+        if newest.latest_name(self.folder.path.parent) == self.folder.run_id:
+            newest.set_latest(path.parent)
         return path
 
 

@@ -1,7 +1,7 @@
 """The load board: what runs now, in one shared page of memory that every process of a session maps.
 
 A 0600 file with a random name on tmpfs. It holds the plans of the running experiments, one slot for
-each process whose cost or load is told apart, the probe's figures, and how many bytes of the
+each process whose cost or load is counted, the probe's figures, and how many bytes of the
 dataset are whole. Fixed offsets (``board_layout``), little endian, nothing pickled.
 
 Who writes what: a runner its plan slot; a load host its process slots; a disk child and a command's

@@ -7,7 +7,7 @@ piece. Offsets are nowhere but here: they follow from the tables of names and fo
 
     0             HEAD     magic, the logger, the dataset, the probe's figures
     PLANS_AT      PLAN     a record for each running experiment, and its JSON from PLAN.size on
-    PROCESSES_AT  PROCESS  a record for each process whose cost or load is told apart
+    PROCESSES_AT  PROCESS  a record for each process whose cost or load is counted
 """
 
 from __future__ import annotations

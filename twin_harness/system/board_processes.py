@@ -1,4 +1,4 @@
-"""The process slots of the load board: whose cost or load is told apart, and what each has used."""
+"""The process slots of the load board: whose cost or load is counted, and what each has used."""
 
 from __future__ import annotations
 

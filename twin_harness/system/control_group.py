@@ -134,9 +134,9 @@ class ControlGroup:
         if folder is None:
             return None
         if (folder / "cpu.max").exists():
-            return GroupCpu.open(str(folder / "cpu.stat"))
+            return GroupCpu.from_files(str(folder / "cpu.stat"))
         if (folder / "cpuacct.usage").exists():
-            return GroupCpu.open(str(folder / "cpuacct.usage"), str(folder / "cpuacct.stat"))
+            return GroupCpu.from_files(str(folder / "cpuacct.usage"), str(folder / "cpuacct.stat"))
         if not self._account_folders:
             return None
         place = folder.relative_to(self._cpu_folders[-1])
@@ -144,7 +144,7 @@ class ControlGroup:
         is_same = self._paths["cpu"] == self._paths["cpuacct"] or place != Path()
         if account not in self._account_folders or not is_same:
             return None
-        return GroupCpu.open(str(account / "cpuacct.usage"), str(account / "cpuacct.stat"))
+        return GroupCpu.from_files(str(account / "cpuacct.usage"), str(account / "cpuacct.stat"))
 
     def throttled(self) -> tuple[int, int] | None:
         """Return in how many periods the quota held the group up, and how many there were.

@@ -40,7 +40,7 @@ class Unanswered(HarnessFailure):
         super().__init__(
             f"{folder}: its filesystem has not answered for {patience_s:g} s "
             "(a lost network server, or a FUSE program that hangs); "
-            f"name a folder on another one with --twin-{option}, or have it answer"
+            f"name a folder on another filesystem with --twin-{option}, or repair this one"
         )
 
 

@@ -22,7 +22,7 @@ class GroupCpu:
         self._files = tuple(files)
 
     @classmethod
-    def open(cls, *paths: str) -> GroupCpu | None:
+    def from_files(cls, *paths: str) -> GroupCpu | None:
         """Open such files; None when one of them cannot be read."""
         files = [kept for path in paths if (kept := keep(path, 1024)) is not None]
         reader = cls(files)

@@ -255,7 +255,7 @@ def look_at_folder(folder: str) -> dict[str, Any]:
         answer: dict[str, Any] = deadline.ask("twin_harness.system.storage:describe", folder)
     except OSError as error:
         reason = error.strerror or str(error)
-        msg = f"scratch folder {folder!r} cannot be looked at ({reason}); expected a folder"
+        msg = f"scratch folder {folder!r} cannot be inspected ({reason}); expected a folder"
         raise InvalidInput(msg) from None
     return answer
 

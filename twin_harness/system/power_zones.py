@@ -39,8 +39,7 @@ def power_zones(root: str = "/sys/class/powercap") -> tuple[PowerZone, ...]:
         name = read_text(f"{root}/{entry}/name")
         if entry.count(":") == 1 and name not in zones:
             text = read_text(f"{root}/{entry}/max_energy_range_uj")
-            zones[name] = PowerZone(
-                name, f"{root}/{entry}/energy_uj", int(text) if text.isdecimal() else 0
-            )
+            range_uj = int(text) if text.isdecimal() else 0
+            zones[name] = PowerZone(name, f"{root}/{entry}/energy_uj", range_uj)
     packages = tuple(zone for name, zone in sorted(zones.items()) if name.startswith("package"))
     return packages or tuple(zone for name, zone in zones.items() if name == "psys")

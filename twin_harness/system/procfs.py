@@ -102,7 +102,8 @@ def read_meminfo(data: bytes) -> dict[bytes, int]:
         name, _, rest = line.partition(b":")
         number = rest.split()
         if number and number[0].isdigit():
-            table[name] = int(number[0]) * (1024 if len(number) > 1 else 1)
+            unit_bytes = 1024 if len(number) > 1 else 1
+            table[name] = int(number[0]) * unit_bytes
     return table
 
 

@@ -1,4 +1,4 @@
-"""The id of a run: how it is drawn, and how its folder is told from others."""
+"""The id of a run: how it is drawn, and how its folder is recognised."""
 
 from __future__ import annotations
 
