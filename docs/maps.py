@@ -66,15 +66,17 @@ def modules_page():
 
 def public_names():
     """Return each public name with the full name of what it is."""
-    homes = twin_harness._HOME_OF
+    homes = twin_harness._HOME_OF  # noqa: SLF001 - the one table of public names
     return {name: f"twin_harness.{home}.{name}" for name, home in homes.items()}
 
 
 def api_page():
     """Return the page of the public Python names, which mkdocstrings fills from their docstrings."""
     parts = [
-        "# Python API\n\n"
-        "These names can be imported from `twin_harness`; everything else may change.\n"
+        (
+            "# Python API\n\n"
+            "These names can be imported from `twin_harness`; everything else may change.\n"
+        )
     ]
     for name, full in public_names().items():
         parts.append(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from twin_harness.schedule.model import Event, Experiment, Schedule
+from twin_harness.schedule.event import Event
+from twin_harness.schedule.model import Experiment, Schedule
 from twin_harness.schedule.random_bounds import SHAPES, TENTH_S, Bounds
 from twin_harness.shapes import shape as _shapes
 

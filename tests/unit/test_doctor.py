@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from twin_harness.control import device_findings, machine_findings
-from twin_harness.system.devices import PowerZone
+from twin_harness.system.power_zones import PowerZone
 from unit.test_machine import GIB, MACHINE
 from unit.test_procfs import Tree
 

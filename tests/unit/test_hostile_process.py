@@ -26,9 +26,9 @@ from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
 from twin_harness.stress import load_host
 from twin_harness.stress.load_host import _cause_of
-from twin_harness.system import board as board_module
 from twin_harness.system import child
 from twin_harness.system.board import Board
+from twin_harness.system.board_layout import PLAN_SLOTS
 from twin_harness.system.machine_lock import LockPlace
 
 THREADS = 8
@@ -63,11 +63,7 @@ def test_threads_of_one_process_claim_slots_of_their_own(quick_switches):
     board = Board.create()
     try:
         slots = at_once(lambda number: [board.publish_plan({"n": [number] * 50}) for _ in range(8)])
-        assert (
-            len({slot for of_thread in slots for slot in of_thread})
-            == 8 * THREADS
-            == board_module.PLAN_SLOTS
-        )
+        assert len({slot for of_thread in slots for slot in of_thread}) == 8 * THREADS == PLAN_SLOTS
         claims = at_once(
             lambda number: [board.claim_process(os.getpid(), "cpu", plan=number) for _ in range(20)]
         )
@@ -127,7 +123,7 @@ def test_children_keep_to_the_standard_library_and_leave_interactive_settings_be
     assert environment["PYTHONHOME_OF_SOMEBODY"] == "x"
     home = str(Path(os.__file__).parent)
     folders = environment["PYTHONPATH"].split(os.pathsep)
-    assert folders.index(home) < folders.index(str(Path(child.__file__).parent.parent))
+    assert folders.index(home) < folders.index(str(Path(child.__file__).parents[2]))
 
 
 @pytest.mark.parametrize(

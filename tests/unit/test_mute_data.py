@@ -21,7 +21,7 @@ from twin_harness.system.registry import registry_path
 
 SENTENCE = (
     "/data/run: its filesystem has not answered for 5 s (a lost network server, or a FUSE program"
-    " that hangs); name a folder on another one with --twin-data-dir, or have it answer"
+    " that hangs); name a folder on another filesystem with --twin-data-dir, or repair this one"
 )
 
 

@@ -33,7 +33,7 @@ def make_run(lab, days, **state):
     folder.dataset.write_bytes(b"." * 2**20)
     (lab / "reports" / run).mkdir(parents=True)
     (lab / "reports" / run / "index.html").write_bytes(b"." * 2**19)
-    newest.point(lab / "reports" / run)
+    newest.set_latest(lab / "reports" / run)
     return run
 
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twin_harness.runs.recording import Run
-    from twin_harness.schedule.model import Event, Experiment
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment
 
 GIB, MIB = 2**30, 2**20
 LIMIT_BYTES = 8 * GIB

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.builders import cpu, disk, memory, plan
+from twin_harness.schedule.event import Event
 from twin_harness.schedule.event_options import UNITS
-from twin_harness.schedule.model import Event, Experiment, Schedule
+from twin_harness.schedule.model import Experiment, Schedule
 from twin_harness.shapes import shape as shapes
 from unit.drawn import DURATIONS_S, any_shape, grid
 from unit.plans import (

@@ -160,7 +160,7 @@ def select(
                 run = path.name[1 : -len(".removed")]
                 selection.removals.append(Removal(run, [path], size_bytes, None, _age_s(run, now)))
     runs = [path for path in _folders(data_dir, RUN_ID) if _is_run(path, selection)]
-    latest = newest.led_to_by(data_dir)
+    latest = newest.latest_name(data_dir)
     for path in runs[: -max(keep, 1)]:
         age_s = _age_s(path.name, now)
         if older_s and age_s <= older_s:

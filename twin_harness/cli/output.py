@@ -49,7 +49,7 @@ def stdout() -> Outlet:
 def _outlet(name: str) -> Outlet:
     stream = getattr(sys, name)
     if name not in _outlets or _outlets[name].stream is not stream:
-        _outlets[name] = Outlet.of(stream)
+        _outlets[name] = Outlet.for_stream(stream)
     return _outlets[name]
 
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from twin_harness.schedule.model import Event, Experiment
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment
 
 # Runs of train, calibrate and test.
 COUNTS = {

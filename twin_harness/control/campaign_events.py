@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twin_harness.control.campaign_bounds import CampaignBounds
-    from twin_harness.schedule.model import Event
+    from twin_harness.schedule.event import Event
 
 SPAN_S = 48.0
 _SHORTEST_HOLD_S, _LONGEST_HOLD_S = 2.0, 24.0

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from twin_harness.control.finding import Finding, name_some
 from twin_harness.system import deadline
-from twin_harness.system.devices import (
-    counted_disks,
-    counted_interfaces,
-    power_zones,
-    unlisted_interfaces,
-)
+from twin_harness.system.disks import counted_disks
+from twin_harness.system.interfaces import counted_interfaces, unlisted_interfaces
 from twin_harness.system.machine import look_at_folder
+from twin_harness.system.power_zones import power_zones
 from twin_harness.system.procfs import read_text
+from twin_harness.system.space_watch import space_from
 
 if TYPE_CHECKING:
     from twin_harness.system.machine import Machine
@@ -24,7 +22,7 @@ _DISK_FIELDS = 13  # two numbers, the name and eleven counters (iostats.rst)
 
 def examine_scratch(machine: Machine) -> Finding:
     """Look at what disk load would write to."""
-    free_bytes = deadline.space_from(*look_at_folder(machine.scratch_dir)["space"]).free_bytes
+    free_bytes = space_from(*look_at_folder(machine.scratch_dir)["space"]).free_bytes
     layers = machine.scratch_layers or "unknown filesystem"
     found = f"{layers}, {free_bytes / 2**30:.1f} GiB free"
     if machine.backing in ("memory", "network"):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from twin_harness.control.host_link import HostLink
     from twin_harness.control.site import Site
     from twin_harness.runs.records import AnnotationRow, PlannedExperiment
-    from twin_harness.schedule.model import Event
+    from twin_harness.schedule.event import Event
 
 _POLL_S = 0.05
 _END_PATIENCE_S = 3.0

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twin_harness.schedule.peaks import peak
-from twin_harness.system.deadline import space_from
+from twin_harness.system.available_memory import AvailableMemory
 from twin_harness.system.machine import look_at_folder
-from twin_harness.system.procfs import AvailableMemory
+from twin_harness.system.space_watch import space_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from twin_harness.control.limits import GuardLimits
-    from twin_harness.schedule.model import Event, Experiment
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment
     from twin_harness.system.machine import Machine
 
 

@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from twin_harness.control.finding import Finding
-from twin_harness.system.procfs import ControlGroup, read_text
+from twin_harness.system.control_group import ControlGroup
+from twin_harness.system.procfs import read_text
 
 if TYPE_CHECKING:
     from twin_harness.system.machine import Machine

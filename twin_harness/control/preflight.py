@@ -15,12 +15,14 @@ from twin_harness.control import headroom
 from twin_harness.control.preflight_cpu import check_cpu
 from twin_harness.control.preflight_memory import check_memory
 from twin_harness.errors import InvalidInput
-from twin_harness.shapes.shape import Trace
-from twin_harness.system.procfs import cpu_temperature_files, is_swap_active
+from twin_harness.shapes.trace import Trace
+from twin_harness.system.available_memory import is_swap_active
+from twin_harness.system.cpu_temperature import cpu_temperature_files
 
 if TYPE_CHECKING:
     from twin_harness.control.limits import GuardLimits
-    from twin_harness.schedule.model import Event, Experiment
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment
     from twin_harness.system.machine import Machine
 
 

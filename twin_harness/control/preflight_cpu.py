@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from twin_harness.control.headroom import scaled
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.peaks import peak
-from twin_harness.system.procfs import ControlGroup
+from twin_harness.system.control_group import ControlGroup
 
 if TYPE_CHECKING:
-    from twin_harness.schedule.model import Event, Experiment
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment
     from twin_harness.system.machine import Machine
 
 _MOST_PERCENT = 100 * (1 + 1e-6)  # rounding

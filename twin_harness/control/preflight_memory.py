@@ -13,7 +13,8 @@ from twin_harness.schedule.peaks import peak
 
 if TYPE_CHECKING:
     from twin_harness.control.limits import GuardLimits
-    from twin_harness.schedule.model import Event, Experiment
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment
     from twin_harness.system.machine import Machine
 
 _ROUNDING = 1e-6

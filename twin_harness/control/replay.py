@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twin_harness.control.series import Series
-    from twin_harness.schedule.model import Event
+    from twin_harness.schedule.event import Event
 
 MOST_POINTS = 20_000
 

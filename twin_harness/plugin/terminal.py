@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pytest
 
     from twin_harness.plugin.state import PluginState
-    from twin_harness.schedule.model import Event, Experiment
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment
 
 _MOST_SHOWN = 10
 

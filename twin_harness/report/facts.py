@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from twin_harness.runs.fidelity import Fidelity
     from twin_harness.runs.recording import Recording
     from twin_harness.runs.records import AnnotationRow
-    from twin_harness.schedule.model import Event
+    from twin_harness.schedule.event import Event
 
 T = TypeVar("T")
 DISK_COLUMNS = ("disk_read_bytes_per_s", "disk_write_bytes_per_s")

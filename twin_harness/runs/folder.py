@@ -66,7 +66,7 @@ class RunFolder:
             )
             raise InvalidInput(msg) from None
         try:
-            newest.point(path)
+            newest.set_latest(path)
         except OSError as error:
             path.rmdir()
             msg = (

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from twin_harness.runs.records import AnnotationRow, PlannedExperiment
-    from twin_harness.schedule.model import Event, Experiment
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment
 
 _SHORT_POINTS, _SHORT_SHARE, _LEAST_EXPLAINED = 1.0, 0.01, 0.5
 _EDGE_S = 1e-6

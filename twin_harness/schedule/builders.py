@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import InvalidInput
+from twin_harness.schedule.event import Event
 from twin_harness.schedule.file import read_trace
-from twin_harness.schedule.model import Event, Experiment
+from twin_harness.schedule.model import Experiment
 from twin_harness.schedule.refusal import checked, short
 from twin_harness.shapes import shape as shapes
 

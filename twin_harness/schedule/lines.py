@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twin_harness.shapes.shape import Leak, Ramp, Sine, Spikes, Square, Steps, Trace
-from twin_harness.shapes.spikes import draws
+from twin_harness.shapes.formulas import Leak, Ramp, Sine, Square, Steps
+from twin_harness.shapes.spikes import Spikes, draws
+from twin_harness.shapes.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.schedule.lines import DECIMALS, MOST_LINES, count_of, hold, lines_of
-from twin_harness.shapes.shape import Sine
+from twin_harness.shapes.formulas import Sine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

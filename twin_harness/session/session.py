@@ -44,14 +44,16 @@ from twin_harness.session import losses
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat, cut_secrets
 from twin_harness.system import deadline, newest, reaper
-from twin_harness.system.board import SERVICE_PROBE, Board
+from twin_harness.system.board import Board
+from twin_harness.system.board_layout import SERVICE_PROBE
 from twin_harness.system.child import run_on
 from twin_harness.system.clock import is_standing, monotonic_s, now_text, sleep_s
 from twin_harness.system.file_lock import FileLock
-from twin_harness.system.machine import Machine, cut, inspect_machine, look_at_folder
+from twin_harness.system.machine import Machine, inspect_machine, look_at_folder
 from twin_harness.system.machine_lock import RESOURCES, MachineLock
+from twin_harness.system.machine_parts import cut_machine
+from twin_harness.system.mounts import may_fall_silent
 from twin_harness.system.procfs import process_cpu_ns, start_ticks
-from twin_harness.system.storage import may_fall_silent
 from twin_harness.system.support import lack_of_support
 from twin_harness.telemetry.start import Telemetry, TelemetryProcess
 
@@ -192,7 +194,7 @@ class Session:
         if not self.config.parts or not number.isdecimal():
             return None
         whole = self.machine
-        parts = cut(
+        parts = cut_machine(
             whole, self.config.parts, int(self.folder.read_machine()["memory_available_bytes"])
         )
         index, lock = claim_part(
@@ -330,7 +332,7 @@ class Session:
                     "cpu_capacity": part.cpu_capacity,
                     "memory_limit_bytes": part.memory_limit_bytes,
                 }
-                for part in cut(machine, config.parts, available)
+                for part in cut_machine(machine, config.parts, available)
             ]
         folder.write_machine(facts)
         folder.write_state(
@@ -348,7 +350,7 @@ class Session:
         )
         # The report of this run is not drawn yet: until then no report is the latest, rather than
         # that of another run.
-        newest.unpoint(Path(seat.report_dir))
+        newest.remove_latest(Path(seat.report_dir))
         session = cls(config, seat, folder, board, machine, warn)
         if not (folder.path.parent / newest.NAME).is_symlink():
             data_dir = folder.path.parent
@@ -672,8 +674,8 @@ class Session:
         make_output_folder(root)
         path = write_report(Run(self.folder), root / self.folder.run_id)
         # Else a newer run has begun meanwhile, and its report will be the latest.
-        if newest.led_to_by(self.folder.path.parent) == self.folder.run_id:
-            newest.point(path.parent)
+        if newest.latest_name(self.folder.path.parent) == self.folder.run_id:
+            newest.set_latest(path.parent)
         return path
 
 

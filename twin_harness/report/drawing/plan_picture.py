@@ -25,7 +25,8 @@ from twin_harness.schedule import peaks
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from twin_harness.schedule.model import Event, Experiment, Schedule
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment, Schedule
 
 MOST_DRAWN = 12
 _BARS = " ▁▂▃▄▅▆▇█"

@@ -1,9 +1,8 @@
-"""Which devices are counted: a thing and what it is stacked on count once.
+"""Which network interfaces are counted: one and what it is stacked on count once.
 
-The kernel lists disks, network interfaces and power zones at every level: a partition beside its
-disk, a bond beside its ports, the platform's energy beside the package's. Which of them are summed
-is decided here, by sysfs; a device that sysfs does not show (a container without /sys, a network
-namespace whose sysfs is another's) is judged by its name.
+The kernel lists them at every level, a bond beside its ports. Which of them are summed is decided
+here, by sysfs; an interface that sysfs does not show (a container without /sys, a network namespace
+whose sysfs is another's) is judged by its name.
 """
 
 from __future__ import annotations
@@ -14,18 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twin_harness.system.procfs import read_text
+from twin_harness.system.sysfs import is_virtual, link_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOOPBACKS = frozenset({"lo", "lo0", "Loopback Pseudo-Interface 1"})
-_VIRTUAL = "/devices/virtual/"
-# nbd and ScaleIO stand under virtual/, and below them is the network: no other device of this
-# machine counts what goes through them.
-_REMOTE_DISK = re.compile(r"nbd\d+|scini\w+")
-# Files, memory, what is made of other disks, and drives whose medium is changed.
-_STACKED_DISK = re.compile(r"loop|ram|zram|dm-|md|bcache|drbd|zd\d|sr\d|fd\d")
-_NVME_PATH = re.compile(r"nvme(\d+)c\d+n(\d+)")
 # Bridges, bonds, tunnels and the ends of virtual cables, as the tools that make them call them; a
 # dot or @ is a VLAN's.
 _VIRTUAL_INTERFACE = re.compile(
@@ -39,59 +32,6 @@ _TUNNELS = frozenset({"DEVTYPE=wireguard", "DEVTYPE=vxlan", "DEVTYPE=geneve"})
 # A port of a switch on the card itself (devlink): what goes through it is counted by the card, or
 # by the guest's function.
 _REPRESENTOR = re.compile(r"(c\d+)?pf\d+(vf|sf)\d+")
-
-
-def counted_disks(listed: frozenset[str], root: str = "/sys/block") -> frozenset[str]:
-    """Return the block devices that are whole and stacked on no other of this machine.
-
-    Of NVMe multipath the paths count, and not the head. Where everything is virtual, what is not
-    known to be stacked counts.
-
-    Args:
-        listed: the names of /proc/diskstats; they alone are judged where there is no sysfs.
-        root: of sysfs.
-    """
-    try:
-        names = {name: _target(f"{root}/{name}") for name in os.listdir(root)}
-    except OSError:
-        return _disks_by_name(listed)
-    whole: set[str] = set()
-    virtual: set[str] = set()
-    for name, target in names.items():
-        if _STACKED_DISK.match(name):
-            continue
-        if _VIRTUAL not in target or _REMOTE_DISK.fullmatch(name):
-            whole.add(name.replace("!", "/"))
-        elif not _is_stacked(f"{root}/{name}"):
-            virtual.add(name.replace("!", "/"))
-    return frozenset(_without_heads(whole or virtual))
-
-
-def _is_stacked(folder: str) -> bool:
-    """Tell whether a block device has others below it, which dm, md and bcache link."""
-    try:
-        return bool(os.listdir(f"{folder}/slaves"))
-    except OSError:
-        return False
-
-
-def _disks_by_name(listed: frozenset[str]) -> frozenset[str]:
-    """Judge by names.
-
-    A partition is called like another device and a number, after a ``p`` where that ends in a
-    digit.
-    """
-    whole = set()
-    for name in listed:
-        disk = re.sub(r"(?<=\d)p\d+$|(?<=[a-z])\d+$", "", name)
-        if not _STACKED_DISK.match(name) and (disk == name or disk not in listed):
-            whole.add(name)
-    return frozenset(_without_heads(whole))
-
-
-def _without_heads(names: set[str]) -> set[str]:
-    heads = {f"nvme{path[1]}n{path[2]}" for name in names if (path := _NVME_PATH.fullmatch(name))}
-    return names - heads
 
 
 def counted_interfaces(listed: frozenset[str], root: str = "/sys/class/net") -> frozenset[str]:
@@ -128,9 +68,9 @@ class _Interface:
 
 def _look_at(name: str, root: str) -> _Interface:
     folder = f"{root}/{name}"
-    target = _target(folder)
+    target = link_target(folder)
     looks_virtual = bool(_VIRTUAL_INTERFACE.match(name))
-    if target and _VIRTUAL in target:
+    if is_virtual(target):
         if _has_below(folder):
             return _Interface("")
         return _Interface("bottom" if looks_virtual else "named")
@@ -184,7 +124,7 @@ class InterfaceWatch:
     @property
     def unlisted(self) -> frozenset[str]:
         """The interfaces that sysfs does not show: they are judged by their names."""
-        return frozenset(name for name, found in self._seen.items() if not found.is_listed)
+        return frozenset(name for name, seen in self._seen.items() if not seen.is_listed)
 
     def take(self, listed: frozenset[str]) -> None:
         """Take up which are there: the names of /proc/net/dev."""
@@ -203,14 +143,12 @@ class InterfaceWatch:
         """
         if is_all:
             chosen = sorted({*self._new, *self._seen})
+            self._new = []
         else:
             chosen = self._next()
-        if not is_all:
             self._new = self._new[len(chosen) :]
-        else:
-            self._new = []
-        found = {name: _look_at(name, self._root) for name in chosen}
-        changed = {name: now for name, now in found.items() if self._seen.get(name) != now}
+        present = {name: _look_at(name, self._root) for name in chosen}
+        changed = {name: now for name, now in present.items() if self._seen.get(name) != now}
         if not changed and not self._has_gone:
             return False
         self._seen.update(changed)
@@ -233,7 +171,7 @@ class InterfaceWatch:
 
 def unlisted_interfaces(listed: frozenset[str], root: str = "/sys/class/net") -> frozenset[str]:
     """Return the interfaces that sysfs does not show: they are judged by their names."""
-    return frozenset(name for name in listed - LOOPBACKS if not _target(f"{root}/{name}"))
+    return frozenset(name for name in listed - LOOPBACKS if not link_target(f"{root}/{name}"))
 
 
 def _has_below(folder: str) -> bool:
@@ -266,56 +204,5 @@ def _is_inner_port(folder: str) -> bool:
 
     A Xen back end, a representor.
     """
-    is_back_end = _target(f"{folder}/device/subsystem").endswith("/xen-backend")
+    is_back_end = link_target(f"{folder}/device/subsystem").endswith("/xen-backend")
     return is_back_end or bool(_REPRESENTOR.fullmatch(read_text(f"{folder}/phys_port_name")))
-
-
-def _target(link: str) -> str:
-    """Return what a link of sysfs points at; the path itself of a folder, as old kernels have it.
-
-    Nothing where nothing is.
-    """
-    try:
-        return os.readlink(link)
-    except OSError:
-        if os.path.isdir(link):
-            return link
-        return ""
-
-
-@dataclass(frozen=True, slots=True)
-class PowerZone:
-    """An energy counter of powercap (power/powercap/powercap.rst).
-
-    Attributes:
-        name: as the kernel names the domain: package-0, psys.
-        path: the file with the energy in µJ.
-        range_uj: where the counter begins again at 0; 0 where the kernel does not say.
-    """
-
-    name: str
-    path: str
-    range_uj: int
-
-
-def power_zones(root: str = "/sys/class/powercap") -> tuple[PowerZone, ...]:
-    """Return the zones whose powers are summed: each CPU package once, else the platform (psys).
-
-    psys holds the packages, intel-rapl-mmio shows a package again, and core and uncore are parts of
-    one (Intel SDM 3B, RAPL). Memory (dram) is beside the package and not counted: clients show
-    none, and a sum of machines with and without would be two quantities.
-    """
-    try:
-        entries = sorted(os.listdir(root))
-    except OSError:
-        return ()
-    zones: dict[str, PowerZone] = {}
-    for entry in sorted(entries, key=lambda entry: ("mmio" in entry, entry)):
-        name = read_text(f"{root}/{entry}/name")
-        if entry.count(":") == 1 and name not in zones:
-            text = read_text(f"{root}/{entry}/max_energy_range_uj")
-            zones[name] = PowerZone(
-                name, f"{root}/{entry}/energy_uj", int(text) if text.isdecimal() else 0
-            )
-    packages = tuple(zone for name, zone in sorted(zones.items()) if name.startswith("package"))
-    return packages or tuple(zone for name, zone in zones.items() if name == "psys")
