@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
-from twin_harness.report.quantity import DASH
+from twin_harness.quantity import DASH
 
 _LONG = 24
 _SIZE_IN_PNG = slice(16, 24)

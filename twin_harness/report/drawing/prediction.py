@@ -45,7 +45,7 @@ _ROW_IN, _WIDTH_IN, _MARGIN_IN = 1.25, 10.0, 0.6
 
 
 @with_default_settings
-def foretold_png(prediction: Prediction, measured: Observation | None = None) -> bytes:
+def prediction_png(prediction: Prediction, measured: Observation | None = None) -> bytes:
     """Draw a prediction as a PNG, a row a column.
 
     Args:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from twin_harness.dataset.preparation import regimes
 from twin_harness.metrics import RESOURCE_COLUMNS
+from twin_harness.quantity import DASH, MINUS, count
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
 from twin_harness.report.drawing.charts import heatmap_png
-from twin_harness.report.quantity import DASH, MINUS, count
 from twin_harness.report.sections.cleaning import column_kinds
 
 if TYPE_CHECKING:

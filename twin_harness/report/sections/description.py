@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from twin_harness.dataset.cleaning import FLAGS
 from twin_harness.metrics import Metric, by_name
+from twin_harness.quantity import count, quantity
 from twin_harness.report.document import Cell, Paragraph, Section, Table, dash, number
-from twin_harness.report.quantity import count, quantity
 from twin_harness.runs.frames import LABELS
 
 if TYPE_CHECKING:

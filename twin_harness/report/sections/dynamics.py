@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.metrics import RESOURCE_COLUMNS
+from twin_harness.quantity import quantity, signed
 from twin_harness.report.document import Cell, Paragraph, Section, Table, dash, number
 from twin_harness.report.facts import DISK_COLUMNS, ask
-from twin_harness.report.quantity import quantity, signed
 
 if TYPE_CHECKING:
     from twin_harness.report.document import Block

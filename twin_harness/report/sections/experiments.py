@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twin_harness.quantity import UNIT_OF_EVENT, count, duration, listed, quantity, signed
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
 from twin_harness.report.drawing.marks import mark_table
 from twin_harness.report.drawing.timelines import timeline_png
 from twin_harness.report.facts import DISK_COLUMNS, ask, statistic
-from twin_harness.report.quantity import UNIT_OF_EVENT, count, duration, listed, quantity, signed
 from twin_harness.report.sections.overview import spread, tone
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from twin_harness.quantity import count, quantity, signed
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
 from twin_harness.report.drawing.charts import fidelity_png
-from twin_harness.report.quantity import count, quantity, signed
 
 if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence

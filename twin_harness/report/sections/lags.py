@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.dataset.preparation import window_means
+from twin_harness.quantity import signed
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
 from twin_harness.report.drawing.charts import lag_png
-from twin_harness.report.quantity import signed
 
 if TYPE_CHECKING:
     import pandas as pd

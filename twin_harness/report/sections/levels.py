@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from twin_harness.quantity import count, quantity
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
 from twin_harness.report.drawing.charts import level_png
-from twin_harness.report.quantity import count, quantity
 from twin_harness.report.sections.response import regimes
 
 if TYPE_CHECKING:

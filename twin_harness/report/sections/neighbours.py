@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.quantity import quantity
 from twin_harness.report.document import Cell, Paragraph, Section, Table, dash, number
 from twin_harness.report.facts import ask, statistic
-from twin_harness.report.quantity import quantity
 
 if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence

@@ -188,7 +188,7 @@ def _has_band(prediction: Prediction, name: str) -> bool:
 
 
 def _picture(order: int, one: Observation, prediction: Prediction) -> Picture:
-    from twin_harness.report.drawing.prediction import foretold_png
+    from twin_harness.report.drawing.prediction import prediction_png
 
     errors, inside = _errors(one, prediction, "cpu_percent")
     if len(errors):
@@ -213,7 +213,7 @@ def _picture(order: int, one: Observation, prediction: Prediction) -> Picture:
         beyond = ""
     return Picture(
         f"twin-{order}",
-        foretold_png(prediction, one),
+        prediction_png(prediction, one),
         alt,
         f"{one.name}: foretold and measured.{beyond}",
         "twin-table",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from twin_harness.metrics import RESOURCE_COLUMNS
+from twin_harness.quantity import quantity
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
 from twin_harness.report.drawing.charts import MOST_POINTS, REGIMES, scatter_png
-from twin_harness.report.quantity import quantity
 
 if TYPE_CHECKING:
     from twin_harness.report.document import Block

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from twin_harness.quantity import count, quantity
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
 from twin_harness.report.drawing.charts import knee_png
-from twin_harness.report.quantity import count, quantity
 from twin_harness.report.sections.response import regimes
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.dataset.preparation import regimes
+from twin_harness.quantity import count, duration, percent_digits, quantity
 from twin_harness.report.document import Bullets, Notice, Paragraph, Section
-from twin_harness.report.quantity import count, duration, percent_digits, quantity
 from twin_harness.report.sections.doubts import NO_DOUBTS, doubts
 from twin_harness.report.sections.overview import spread
 
