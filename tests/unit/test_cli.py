@@ -22,7 +22,7 @@ REFUSED = {
     "stress cpu --level 20 --unit bytes": (
         "stress: --unit: expected percent for cpu but got 'bytes'"
     ),
-    "stress cpu --shape {": "is no JSON",
+    "stress cpu --shape {": "is not JSON",
     "schedule random --shapes blob": (
         "expected shapes out of constant, ramp, steps, sine, square, spikes, leak but got"
         " shapes=('blob',)"

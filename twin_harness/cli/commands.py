@@ -5,19 +5,38 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twin_harness.cli import output
 from twin_harness.cli.settings import add_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from _typeshed import SupportsWrite
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose help and errors go where all else goes."""
+    """A parser whose help and errors go where all else goes.
+
+    Attributes:
+        commands: those that it takes; None where it takes none.
+    """
+
+    commands: Commands | None = None
+
+    def add_commands(self, **settings: Any) -> Commands:
+        """Let one of several commands follow; ``settings`` are those of ``add_subparsers``."""
+        self.commands = Commands(self.add_subparsers(required=True, **settings))
+        return self.commands
+
+    def typed_commands(self, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Parser]]:
+        """Yield every command as it is typed, such as ``gate show``, with its parser."""
+        if self.commands is None:
+            yield " ".join(words), self
+            return
+        for name, command in self.commands.subparsers.choices.items():
+            yield from command.typed_commands((*words, name))
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         if file is not None and file is sys.stderr:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.cli.commands import Commands
 from twin_harness.cli.output import FAILED, OK, say, write_json
 from twin_harness.cli.table import Column, table_lines
 from twin_harness.errors import InvalidInput
@@ -15,6 +14,7 @@ from twin_harness.quantity import DASH
 if TYPE_CHECKING:
     import argparse
 
+    from twin_harness.cli.commands import Commands
     from twin_harness.gate.baseline import Baseline, SessionFigures
     from twin_harness.gate.measures import Measure
     from twin_harness.gate.statistics import Predicted
@@ -24,7 +24,7 @@ def add_gate(commands: Commands) -> None:
     """Add the command and its actions."""
     text = "judge runs against a baseline of this machine"
     command = commands.add("gate", None, text, has_json=False)
-    actions = Commands(command.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    actions = command.add_commands(title="commands", metavar="COMMAND")
     _add_compare(actions)
     _add_show(actions)
     _add_accept(actions)

@@ -18,7 +18,7 @@ from twin_harness.cli import (
     score,
     stress,
 )
-from twin_harness.cli.commands import Commands, Parser
+from twin_harness.cli.commands import Parser
 
 
 def build_parser() -> Parser:
@@ -31,8 +31,7 @@ def build_parser() -> Parser:
         version=f"twin-harness {__version__}",
         help="show the version and exit",
     )
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    commands = Commands(subparsers)
+    commands = parser.add_commands(title="commands", metavar="COMMAND")
     doctor.add_doctor(commands)
     stress.add_stress(commands)
     log.add_log(commands)
