@@ -125,7 +125,7 @@ def _alt(rho: pd.DataFrame, asked: list[str]) -> str:
 def _table(
     by_regime: dict[str, pd.DataFrame], names: list[str], asked: list[str], samples: pd.DataFrame
 ) -> Table:
-    """Return the correlation of every column with what was asked and delivered, in each regime in which that varied."""
+    """Return the correlation of every column with load, for each set of active loads."""
     pairs = [
         (load, regime)
         for load in asked

@@ -52,11 +52,10 @@ def sentences(value: object) -> list[str]:
 
 
 def _named(items: list[str]) -> str:
-    return "; ".join(items[:_MOST_NAMED]) + (
-        f"; and {len(items) - _MOST_NAMED} more, in the tables below"
-        if len(items) > _MOST_NAMED
-        else ""
-    )
+    shown = "; ".join(items[:_MOST_NAMED])
+    if len(items) > _MOST_NAMED:
+        return f"{shown}; and {len(items) - _MOST_NAMED} more, in the tables below"
+    return shown
 
 
 def _title(item: EventFacts) -> str:

@@ -1,7 +1,4 @@
-"""How good the data are, and what taking them cost.
-
-Lateness, sampling cost, steal, wake-up latency.
-"""
+"""How good the data are, and what taking them cost: lateness, cost, steal, wake-up latency."""
 
 from __future__ import annotations
 
