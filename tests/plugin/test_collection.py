@@ -169,8 +169,8 @@ def test_plan_is_told_before_any_load(project, run):
     result = run("--collect-only", "--twin-guard=off")
     result.stdout.fnmatch_lines(
         [
-            "twin: 1 experiments planned, 5 s of load and quiet",
-            "twin: highest level asked for: cpu 60 %, memory 1 %",
+            "twin: 1 experiments planned, 5.0 s of load and quiet",
+            "twin: highest level asked for: cpu 60.0 %, memory 1.00 %",
             "twin: guard off; tolerance none; seed 0; a sample every 0.1 s",
             "twin: data goes to data/*",
         ]
@@ -196,7 +196,7 @@ def test_highest_level_is_of_all_events_together(project, run):
         "def test_other(recording): pass\n"
     )
     run("--collect-only").stdout.fnmatch_lines(
-        ["twin: highest level asked for: cpu 95 %, memory 2 % and 128.0 MiB"]
+        ["twin: highest level asked for: cpu 95.0 %, memory 2.00 % and 128 MiB"]
     )
 
 

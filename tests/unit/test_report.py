@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from twin_harness import cpu, disk, load, memory, plan, ramp, sine
 from twin_harness.errors import UnreadableRun
 from twin_harness.metrics import RESOURCE_COLUMNS, columns
+from twin_harness.quantity import quantity, signed
 from twin_harness.report.drawing.bands import lanes
 from twin_harness.report.drawing.canvas import thinned
 from twin_harness.report.drawing.timelines import timeline_png
 from twin_harness.report.html import write_report
-from twin_harness.report.quantity import quantity, signed
 from twin_harness.report.sections import correlation, experiments, overview, quality, response
 from twin_harness.report.sections import fidelity as agreement
 from twin_harness.runs.folder import RunFolder

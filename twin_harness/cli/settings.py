@@ -33,15 +33,14 @@ CHECK = ("scratch-dir", "guard", "allow-commands")
 
 
 def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
-    """Add those options of a session that the command heeds, from the table that pytest's options come from."""
+    """Add those options of a session that the command heeds, from the table of all options."""
     from twin_harness.session.config import OPTIONS
 
     for option in OPTIONS:
         if option.name not in names:
             continue
-        if option.kind == "flag" or option.default in (None, ""):
-            shown = ""
-        else:
+        shown = ""
+        if option.kind != "flag" and option.default not in (None, ""):
             shown = f" (default: {option.default})".replace("%", "%%")
         if option.kind == "flag":
             parser.add_argument(
@@ -77,8 +76,5 @@ def read_settings(arguments: argparse.Namespace, **fixed: Any) -> TwinConfig:
             value = parse_value(option, given)
         except InvalidInput as error:
             raise InvalidInput(str(error).replace("--twin-", "--", 1)) from None
-        if option.name == "no-report":
-            values[field] = not value
-        else:
-            values[field] = value
+        values[field] = not value if option.name == "no-report" else value
     return TwinConfig(**values)

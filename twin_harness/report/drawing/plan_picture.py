@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin_harness.quantity import duration, quantity
 from twin_harness.report.drawing.canvas import (
     INK,
     SMALL_PT,
@@ -19,7 +20,6 @@ from twin_harness.report.drawing.canvas import (
     style,
 )
 from twin_harness.report.drawing.matplotlib_settings import with_default_settings
-from twin_harness.report.quantity import duration, quantity
 from twin_harness.schedule import peaks
 
 if TYPE_CHECKING:

@@ -1,7 +1,4 @@
-"""Numbers as people read them.
-
-With their unit, bytes in binary multiples, a dash for what is not there.
-"""
+"""Numbers as people read them: with their unit, bytes in binary multiples, a dash for none."""
 
 from __future__ import annotations
 
@@ -11,7 +8,9 @@ DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _BINARY = (("TiB", 2.0**40), ("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10))
 _DECIMAL = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 _SUFFIX = {
-    "percent": " %",
+    "": "",
+    "1": "",
+    "UTC": "",
     "s": " s",
     "ms": " ms",
     "us": " µs",
@@ -58,7 +57,7 @@ def quantity(value: float | None, unit: str) -> str:
     Args:
         value: the number, in ``unit``.
         unit: ``percent``, ``bytes``, ``bytes/s``, ``s``, ``ms``, ``us``, ``Hz``, ``1/s``, ``1``,
-            ``Cel``, ``W``, ``J`` or empty.
+            ``Cel``, ``W``, ``J`` or empty; any other stands behind the number as it is.
     """
     if value is None or not math.isfinite(value):
         return DASH
@@ -68,7 +67,12 @@ def quantity(value: float | None, unit: str) -> str:
         return _decimal(value) + "Hz"
     if unit == "percent":
         return f"{percent_digits(value)} %"
-    return plain_number(value) + _SUFFIX.get(unit, "")
+    return plain_number(value) + _SUFFIX.get(unit, f" {unit}")
+
+
+def event_quantity(value: float | None, unit: str) -> str:
+    """Return a value in the unit of an event, such as ``bytes_per_s``, as ``quantity`` does."""
+    return quantity(value, UNIT_OF_EVENT.get(unit, unit))
 
 
 def percent_digits(value: float) -> str:
@@ -109,14 +113,12 @@ def signed(value: float | None, unit: str) -> str:
 
 def count(amount: int, noun: str) -> str:
     """Return ``1 event``, ``2 events``."""
-    if amount == 1:
-        return f"{amount:,} {noun}"
-    return f"{amount:,} {noun}s"
+    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
 
 
 def duration(seconds_s: float) -> str:
     """Return a time span: ``9.5 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    if seconds_s < 60:
+    if seconds_s < 59.95:
         return f"{seconds_s:.1f} s"
     minutes, rest_s = divmod(round(seconds_s), 60)
     hours, minutes = divmod(minutes, 60)

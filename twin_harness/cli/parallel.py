@@ -1,6 +1,4 @@
-"""``twin run --parallel N``.
-
-Experiments that share the machine, up to N at once, each in a process of its own.
+"""``twin run --parallel N``: experiments at once, each in a process of its own.
 
 The processes join the session as workers of pytest-xdist do: they take turns on the machine, and
 those experiments overlap that have ``share`` and use other resources. Each takes the next
@@ -32,19 +30,21 @@ MOST_AT_ONCE = 64
 _PATIENCE_S = 10.0
 
 
-def run_at_once(
+def run_in_parallel(
     session: Session,
     planned: Sequence[tuple[Experiment, dict[str, Any] | None]],
     at_once: int,
-    tell: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> tuple[int, int]:
-    """Run experiments in up to ``at_once`` processes, and return the worst exit code and how many were UNDECIDED.
+    """Run experiments in up to ``at_once`` processes.
+
+    Return the worst exit code, and how many were UNDECIDED.
 
     Args:
         session: open; the caller closes it.
         planned: each experiment with what made it.
         at_once: how many processes.
-        tell: takes a sentence an experiment that did not go as planned.
+        warn: takes a sentence for each experiment that did not go as planned.
     """
     task = {
         "config": session.config.to_json(),
@@ -53,12 +53,8 @@ def run_at_once(
         "generators": [generator for _, generator in planned],
     }
     session.admission.release()
-    words = [
-        sys.executable,
-        "-P",
-        "-m",
-        "twin_harness.cli.at_once",
-    ]  # -P: no module of the working folder takes the place of one of ours
+    # -P: no module of the working folder takes the place of one of ours
+    words = [sys.executable, "-P", "-m", "twin_harness.cli.parallel"]
     pipe, code, undecided = subprocess.PIPE, OK, 0
     workers = [
         subprocess.Popen([*words, f"w{number}"], stdin=pipe, stdout=pipe, start_new_session=True)
@@ -71,10 +67,10 @@ def run_at_once(
                 worker.stdin.close()
         for worker in workers:
             for line in worker.stdout or ():
-                told = json.loads(line)
-                code = max(code, told["code"])
-                undecided += told["is_undecided"]
-                tell(told["message"])
+                message = json.loads(line)
+                code = max(code, message["code"])
+                undecided += message["is_undecided"]
+                warn(message["message"])
             if worker.wait() != OK:
                 code = max(code, FAILED)
                 session.lose(
@@ -97,7 +93,7 @@ def main() -> int:
     task = json.loads(sys.stdin.buffer.read())
     seat = replace(Seat(**task["seat"]), worker=sys.argv[1])
     session = Session.open(
-        TwinConfig.from_json(task["config"]), seat, lambda sentence: _tell(OK, sentence)
+        TwinConfig.from_json(task["config"]), seat, lambda sentence: _send(OK, sentence)
     )
     try:
         for number, experiment in enumerate(
@@ -116,21 +112,18 @@ def _run(session: Session, experiment: Experiment, generator: dict[str, Any] | N
     try:
         session.runner.run(experiment, generator)
     except ExperimentError as error:
-        _tell(ABORTED if isinstance(error, ExperimentAborted) else FAILED, str(error))
+        _send(ABORTED if isinstance(error, ExperimentAborted) else FAILED, str(error))
     except Undecided as error:
-        _tell(OK, f"UNDECIDED: {error}", is_undecided=True)
+        _send(OK, f"UNDECIDED: {error}", is_undecided=True)
     except TwinError as error:
-        _tell(FAILED, str(error))
+        _send(FAILED, str(error))
     finally:
         session.admission.release()
 
 
-def _tell(code: int, message: str, *, is_undecided: bool = False) -> None:
-    os.write(
-        1,
-        json.dumps({"code": code, "message": message, "is_undecided": is_undecided}).encode()
-        + b"\n",
-    )
+def _send(code: int, message: str, *, is_undecided: bool = False) -> None:
+    line = json.dumps({"code": code, "message": message, "is_undecided": is_undecided})
+    os.write(1, line.encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -4,81 +4,75 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from twin_harness.cli.output import FAILED, OK, give, say
+from twin_harness.cli.output import FAILED, OK, say, write_json
+from twin_harness.cli.table import Column, table_lines
 from twin_harness.errors import InvalidInput
+from twin_harness.quantity import DASH
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
+    from twin_harness.cli.commands import Commands
     from twin_harness.gate.baseline import Baseline, SessionFigures
     from twin_harness.gate.measures import Measure
+    from twin_harness.gate.statistics import Predicted
 
 
-def add_gate(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the commands."""
-    gate = add("gate", show, "judge runs against a baseline of this machine", has_json=False)
-    commands = gate.add_subparsers(title="commands", metavar="COMMAND", required=True)
+def add_gate(commands: Commands) -> None:
+    """Add the command and its actions."""
+    text = "judge runs against a baseline of this machine"
+    command = commands.add("gate", None, text, has_json=False)
+    actions = command.add_commands(title="commands", metavar="COMMAND")
+    _add_compare(actions)
+    _add_show(actions)
+    _add_accept(actions)
 
-    def command(
-        name: str, run: Callable[[argparse.Namespace], int], text: str, example: str
-    ) -> argparse.ArgumentParser:
-        import argparse as _argparse
 
-        one = commands.add_parser(
-            name,
-            help=text,
-            description=text,
-            epilog=f"example: {example}",
-            formatter_class=_argparse.RawDescriptionHelpFormatter,
-        )
-        one.set_defaults(run_command=run, has_work=run is not show)
-        one.add_argument(
-            "baseline",
-            metavar="BASELINE.json",
-            help="what pytest --twin-gate-save FILE has collected",
-        )
-        one.add_argument("--json", action="store_true", help="machine output on stdout")
-        return one
-
-    one = command(
-        "compare",
-        compare,
-        "judge a run against a baseline: exit 1 when it has regressed",
-        "twin gate compare baseline.json data/latest",
+def _add_baseline(action: argparse.ArgumentParser) -> None:
+    action.add_argument(
+        "baseline", metavar="BASELINE.json", help="what pytest --twin-gate-save FILE has collected"
     )
-    one.add_argument("run", help="a run folder with gated tests")
-    one.add_argument(
+
+
+def _add_compare(actions: Commands) -> None:
+    text = "judge a run against a baseline: exit 1 when it has regressed"
+    example = "example: twin gate compare baseline.json data/latest"
+    action = actions.add("compare", compare, text, example=example, has_work=True)
+    _add_baseline(action)
+    action.add_argument("run", help="a run folder with gated tests")
+    action.add_argument(
         "--undecided",
         choices=("ignore", "fail"),
         default="ignore",
         help="what UNDECIDED does to the exit code (default: ignore)",
     )
-    one = command(
-        "show",
-        show,
-        "sessions, spread, what one new session could see, and where the level changed",
-        "twin gate show baseline.json",
-    )
-    one.add_argument(
+
+
+def _add_show(actions: Commands) -> None:
+    text = "sessions, spread, what one new session could see, and where the level changed"
+    action = actions.add("show", show, text, example="example: twin gate show baseline.json")
+    _add_baseline(action)
+    action.add_argument(
         "--history", metavar="DIR", help="write history.csv and otava.yaml there, for apache-otava"
     )
-    text, example = (
-        "move the baseline: a run is the first session of a new level",
-        "twin gate accept baseline.json data/latest --why 'new codec'",
-    )
-    one = command("accept", accept, text, example)
-    one.add_argument("run", help="a run folder with gated tests")
-    one.add_argument(
+
+
+def _add_accept(actions: Commands) -> None:
+    text = "move the baseline: a run is the first session of a new level"
+    example = "example: twin gate accept baseline.json data/latest --why 'new codec'"
+    action = actions.add("accept", accept, text, example=example, has_work=True)
+    _add_baseline(action)
+    action.add_argument("run", help="a run folder with gated tests")
+    action.add_argument(
         "--forget",
         action="append",
         default=[],
         metavar="TEXT",
         help="drop measures whose name holds TEXT: of tests that are gone",
     )
-    one.add_argument(
+    action.add_argument(
         "--why", default="", metavar="TEXT", help="why the level moves; kept in the baseline"
     )
 
@@ -123,15 +117,12 @@ def compare(arguments: argparse.Namespace) -> int:
     figures, measures = _figures(arguments.run)
     judgement = baseline.judge(figures, measures)
     if arguments.json:
-        give(judgement.to_json())
+        write_json(judgement.to_json())
     else:
-        told = {"run": arguments.run, "baseline": arguments.baseline}
-        say(*terminal_lines(replace(judgement, facts={**judgement.facts, **told}), _width()))
-    if judgement.status == REGRESSED or (
-        judgement.status == UNDECIDED and arguments.undecided == "fail"
-    ):
-        return FAILED
-    return OK
+        facts = {**judgement.facts, "run": arguments.run, "baseline": arguments.baseline}
+        say(*terminal_lines(replace(judgement, facts=facts), _width()))
+    failing = {REGRESSED, UNDECIDED} if arguments.undecided == "fail" else {REGRESSED}
+    return FAILED if judgement.status in failing else OK
 
 
 def _width() -> int:
@@ -141,7 +132,7 @@ def _width() -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Say what a baseline holds, what it could see, and where its level changed."""
+    """Show what a baseline holds, what it could see, and where its level changed."""
     from twin_harness.gate.baseline import FEWEST_SESSIONS, Baseline
     from twin_harness.gate.trend import change_points, history_csv, otava_yaml
 
@@ -155,7 +146,7 @@ def show(arguments: argparse.Namespace) -> int:
             otava_yaml(baseline, str(folder / "history.csv")), encoding="utf-8"
         )
     if arguments.json:
-        give(
+        write_json(
             {
                 "fingerprint": baseline.fingerprint,
                 "sessions": len(baseline.sessions),
@@ -165,20 +156,19 @@ def show(arguments: argparse.Namespace) -> int:
         )
         return OK
     count = len(baseline.sessions)
+    lack = ""
     if count < FEWEST_SESSIONS:
         lack = f"; {FEWEST_SESSIONS - count} more until it can judge"
-    else:
-        lack = ""
     say(f"{count} sessions of machine {baseline.fingerprint}, level {baseline.level}{lack}")
-    widest = max([len("measure"), *(len(row["measure"]) for row in rows)])
-    say(f"{'measure':<{widest}} {'centre':>10} {'spread':>9} {'n':>7}  one new session sees from")
-    say(
-        *(
-            f"{row['measure']:<{widest}} {row['centre']:>10} {row['spread']:>9} {row['n']:>7} "
-            f" {row['visible']}"
-            for row in rows
-        )
+    widest = max(len(name) for name in ("measure", *(row["measure"] for row in rows)))
+    columns = (
+        Column("measure", widest, is_text=True),
+        Column("centre", 10),
+        Column("spread", 9),
+        Column("n", 7),
+        Column("one new session sees from", is_text=True),
     )
+    say(*table_lines(columns, [list(row.values()) for row in rows]))
     say(
         *(
             f"changed: {point.name}: {point.before:.4g} → {point.after:.4g} from run {point.run} on"
@@ -190,49 +180,44 @@ def show(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _rows(baseline: Baseline) -> list[dict[str, Any]]:
+def _rows(baseline: Baseline) -> list[dict[str, str]]:
+    """Return a row for each measure: what its next session is expected to be."""
+    rows = []
+    for measure in baseline.measures:
+        expected = baseline.expected(measure)
+        sessions = sum(map(len, baseline.series(measure)))
+        if expected is None:
+            cells = {"centre": DASH, "spread": DASH, "n": str(sessions), "visible": "nothing yet"}
+        else:
+            cells = _expected_cells(measure, expected, sessions, len(baseline.measures))
+        rows.append({"measure": measure.name, **cells})
+    return rows
+
+
+def _expected_cells(
+    measure: Measure, expected: Predicted, sessions: int, measures: int
+) -> dict[str, str]:
+    """Return centre, spread, count and the smallest change that one new session would show."""
     from math import exp, isfinite
 
     from twin_harness.gate.verdict import ALPHA
 
-    rows = []
-    for measure in baseline.measures:
-        count, expected = sum(map(len, baseline.series(measure))), baseline.expected(measure)
-        row = {
-            "measure": measure.name,
-            "centre": "–",
-            "spread": "–",
-            "n": str(count),
-            "visible": "nothing yet",
-        }
-        if expected is not None:
-            is_ratio = measure.scale == "ratio"
-            if is_ratio:
-                centre = exp(expected.centre)
-            else:
-                centre = expected.centre
-            if is_ratio:
-                spread = 100.0 * expected.spread
-            else:
-                spread = expected.spread
-            visible = expected.smallest_visible(
-                ALPHA / max(1, len(baseline.measures)), measure.least_effect
-            )
-            if isfinite(visible):
-                shown = f"{measure.shown(visible):+.3g} {measure.shown_unit}"
-            else:
-                shown = "nothing: it never varies"
-            if expected.sessions == count:
-                row["n"] = str(expected.sessions)
-            else:
-                row["n"] = f"{expected.sessions} of {count}"
-            row |= {
-                "centre": f"{centre:.4g}",
-                "spread": f"{spread:.2g} {'%' if is_ratio else measure.unit}".strip(),
-                "visible": shown,
-            }
-        rows.append(row)
-    return rows
+    centre, spread, unit = expected.centre, expected.spread, measure.unit
+    if measure.scale == "ratio":
+        centre, spread, unit = exp(centre), 100.0 * spread, "%"
+    count = str(sessions)
+    if expected.sessions != sessions:
+        count = f"{expected.sessions} of {sessions}"
+    change = expected.smallest_visible(ALPHA / max(1, measures), measure.least_effect)
+    visible = "nothing: it never varies"
+    if isfinite(change):
+        visible = f"{measure.shown(change):+.3g} {measure.shown_unit}"
+    return {
+        "centre": f"{centre:.4g}",
+        "spread": f"{spread:.2g} {unit}".strip(),
+        "n": count,
+        "visible": visible,
+    }
 
 
 def accept(arguments: argparse.Namespace) -> int:
@@ -242,16 +227,14 @@ def accept(arguments: argparse.Namespace) -> int:
     path = Path(arguments.baseline)
     baseline = Baseline.read(path)
     figures, measures = _figures(arguments.run)
-    note = (
-        f"level {baseline.level + 1} from run {figures.run}"
-        f" on{f': {arguments.why}' if arguments.why else ''}"
-    )
+    why = f": {arguments.why}" if arguments.why else ""
+    note = f"level {baseline.level + 1} from run {figures.run} on{why}"
     moved = baseline.with_session(figures, measures, note=note, is_new_level=True)
     for text in arguments.forget:
         moved = moved.without(text)
     moved.write(path)
     if arguments.json:
-        give({"level": moved.level, "sessions": len(moved.sessions), "run": figures.run})
+        write_json({"level": moved.level, "sessions": len(moved.sessions), "run": figures.run})
     else:
         say(
             f"{path}: {note}; the spread is that of all {len(moved.sessions)} sessions, each about"
