@@ -28,8 +28,6 @@ from twin_harness.report.sections import (
     summary,
     verdicts,
 )
-from twin_harness.report.sections import fidelity as agreement
-from twin_harness.report.sections import prediction as foretelling
 from twin_harness.system.whole_file import write_whole
 
 if TYPE_CHECKING:
