@@ -172,7 +172,7 @@ def test_session_that_begins_on_it_is_refused_in_a_sentence(make_victim, mute, t
     ).start()
     assert victim.wait(ENDS_S) == 1
     assert f"{mute.path}: its filesystem has not answered for 5 s" in victim.text()
-    assert "name a folder on another one with --twin-scratch-dir" in victim.text()
+    assert "name a folder on another filesystem with --twin-scratch-dir" in victim.text()
     assert not tracebacks(victim.text()), victim.text()[-4000:]
 
 
@@ -188,7 +188,7 @@ def test_session_whose_data_would_be_there_is_refused_in_a_sentence(mute, tmp_pa
     assert (
         text
         == f"{mute.path}: its filesystem has not answered for 5 s (a lost network server, or a FUSE"
-        " program that hangs); name a folder on another one with --twin-data-dir, or have it"
+        " program that hangs); name a folder on another filesystem with --twin-data-dir, or have it"
         " answer\n"
     )
 
@@ -224,4 +224,4 @@ def test_pytest_whose_data_would_be_there_ends_with_the_sentence(mute, tmp_path,
         process.kill()
     assert process.returncode == 1, text
     assert f"{mute.path}: its filesystem has not answered for 5 s" in text
-    assert "name a folder on another one with --twin-data-dir" in text
+    assert "name a folder on another filesystem with --twin-data-dir" in text

@@ -423,7 +423,7 @@ def test_without_powercap_there_is_no_power(tmp_path):
 
 
 def test_a_link_of_sysfs_leads_somewhere_or_nowhere(tmp_path):
-    """A link gives its target, a folder (of old kernels) its path, and what is not there nothing."""
+    """A link gives its target, a folder (of old kernels) its path, what is not there nothing."""
     (tmp_path / "link").symlink_to("../../devices/virtual/net/lo")
     (tmp_path / "folder").mkdir()
     assert link_target(str(tmp_path / "link")) == "../../devices/virtual/net/lo"
