@@ -188,8 +188,8 @@ def test_session_whose_data_would_be_there_is_refused_in_a_sentence(mute, tmp_pa
     assert (
         text
         == f"{mute.path}: its filesystem has not answered for 5 s (a lost network server, or a FUSE"
-        " program that hangs); name a folder on another filesystem with --twin-data-dir, or have it"
-        " answer\n"
+        " program that hangs); name a folder on another filesystem with --twin-data-dir, or repair this"
+        " one\n"
     )
 
 
