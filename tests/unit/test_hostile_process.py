@@ -24,11 +24,11 @@ from twin_harness.session import session
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
-from twin_harness.stress import load_host
-from twin_harness.stress.load_host import _cause_of
+from twin_harness.stress import children
+from twin_harness.stress.children import cause_of_end
+from twin_harness.system import board as board_module
 from twin_harness.system import child
 from twin_harness.system.board import Board
-from twin_harness.system.board_layout import PLAN_SLOTS
 from twin_harness.system.machine_lock import LockPlace
 
 THREADS = 8
@@ -63,7 +63,11 @@ def test_threads_of_one_process_claim_slots_of_their_own(quick_switches):
     board = Board.create()
     try:
         slots = at_once(lambda number: [board.publish_plan({"n": [number] * 50}) for _ in range(8)])
-        assert len({slot for of_thread in slots for slot in of_thread}) == 8 * THREADS == PLAN_SLOTS
+        assert (
+            len({slot for of_thread in slots for slot in of_thread})
+            == 8 * THREADS
+            == board_module.PLAN_SLOTS
+        )
         claims = at_once(
             lambda number: [board.claim_process(os.getpid(), "cpu", plan=number) for _ in range(20)]
         )
@@ -123,7 +127,7 @@ def test_children_keep_to_the_standard_library_and_leave_interactive_settings_be
     assert environment["PYTHONHOME_OF_SOMEBODY"] == "x"
     home = str(Path(os.__file__).parent)
     folders = environment["PYTHONPATH"].split(os.pathsep)
-    assert folders.index(home) < folders.index(str(Path(child.__file__).parents[2]))
+    assert folders.index(home) < folders.index(str(Path(child.__file__).parent.parent))
 
 
 @pytest.mark.parametrize(
@@ -179,8 +183,8 @@ def test_children_keep_to_the_standard_library_and_leave_interactive_settings_be
 )
 def test_why_a_load_process_died_names_the_limit(monkeypatch, code, limits, cpu_s, sentence):
     """CPU time and file length are limits of the process, not a want of memory."""
-    monkeypatch.setattr(load_host.resource, "getrlimit", lambda _: limits)
-    assert _cause_of(code, cpu_s) == sentence
+    monkeypatch.setattr(children.resource, "getrlimit", lambda _: limits)
+    assert cause_of_end(code, cpu_s) == sentence
 
 
 @pytest.mark.parametrize(
