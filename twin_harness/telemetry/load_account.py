@@ -3,88 +3,35 @@
 The plan and the kernel's account of the load processes, read at the moment of a sample.
 
 Requested is the mean of level(t) since the row before. Delivered is what the kernel says the load
-processes got in the same time: CPU clocks in ns, resident pages, I/O bytes. Nobody reports on
-himself, but for bytes whose fsync has returned.
+processes got in the same time: CPU clocks in ns, resident pages, I/O bytes. No process reports its
+own delivery, except for bytes confirmed by fsync.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from math import nan
-from typing import TYPE_CHECKING, Any, NamedTuple
+from math import isnan, nan
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from twin_harness.shapes import shape as shapes
-from twin_harness.system.board_layout import ENDED
-from twin_harness.system.board_processes import UNCOUNTED, LoadProcess
+from twin_harness.system.board import ENDED, UNCOUNTED, Board, LoadProcess
 from twin_harness.system.procfs import process_cpu_ns, process_io_bytes, resident_bytes
+from twin_harness.telemetry.planned_load import PlannedWindow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twin_harness.shapes.shape import Shape
-    from twin_harness.system.board import Board
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedLoad:
-    """An event as the logger needs it.
-
-    Absolute times, and the factor from its level to the unit of the column.
-    """
-
-    event_id: str
-    stressor: str
-    shape: Shape
-    start_s: float
-    duration_s: float
-    scale: float
-
-    def requested(self, begin_s: float, end_s: float) -> float:
-        """Return the mean planned load between two instants, 0 outside the event, in the unit of the column."""
-        from_s, to_s = max(begin_s - self.start_s, 0.0), min(end_s - self.start_s, self.duration_s)
-        if to_s <= from_s:
-            return 0.0
-        area = self.shape.area(to_s, self.duration_s) - self.shape.area(from_s, self.duration_s)
-        return area * self.scale / (end_s - begin_s)
-
-    def is_active(self, begin_s: float, end_s: float) -> bool:
-        """Tell whether the event overlaps the time between two instants."""
-        return self.start_s < end_s and self.start_s + self.duration_s > begin_s
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedWindow:
-    """A running experiment: its name, its window on CLOCK_MONOTONIC and its loads."""
-
-    name: str
-    begin_s: float
-    end_s: float
-    loads: tuple[PlannedLoad, ...]
-    partition: str = ""
-
-    @classmethod
-    def from_json(cls, plan: dict[str, Any]) -> PlannedWindow:
-        """Read a plan from the board."""
-        loads = tuple(
-            PlannedLoad(
-                event["id"],
-                event["stressor"],
-                shapes.from_json(event["shape"]),
-                plan["zero_s"] + event["start_s"],
-                event["duration_s"],
-                event["scale"],
-            )
-            for event in plan["events"]
-        )
-        return cls(
-            plan["experiment"], plan["begin_s"], plan["end_s"], loads, plan.get("partition", "")
-        )
-
 
 @dataclass(slots=True)
 class _Known:
-    """A load process and where its counters stood at the row before."""
+    """A load process and where its counters stood at the row before.
+
+    Attributes:
+        process: its slot on the board.
+        cpu_ns: its CPU time then.
+        moved_bytes: its I/O bytes then.
+        part: index of the machine's part; negative where its plan has not been read yet.
+    """
 
     process: LoadProcess
     cpu_ns: int
@@ -111,8 +58,16 @@ class Account(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Got:
-    """What the load processes of a part got since the sample before."""
+class _Delivery:
+    """What the load processes of a part got since the sample before.
+
+    Attributes:
+        cpu_ns: CPU time of CPU load.
+        side_ns: CPU time of every other load.
+        moved_bytes: I/O of disk load; NaN where the kernel keeps no account.
+        held_bytes: resident bytes of memory load, now.
+        harness_ns: CPU time that the harness itself spent.
+    """
 
     cpu_ns: int = 0
     side_ns: int = 0
@@ -121,6 +76,8 @@ class _Got:
     harness_ns: float = 0.0
 
 
+# A process: where its CPU time, its moved bytes and its held bytes stand.
+_Reading: TypeAlias = tuple[_Known, int | None, float, int]
 _IDLE = Account("", "", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -147,8 +104,7 @@ class LoadAccount:
         self._generation = -1
         self._known: dict[int, _Known] = {}
         self._are_all_ours = False
-        # Of each process: where its CPU time, its moved bytes and its held bytes stand.
-        self._readings: list[tuple[_Known, int | None, float, int]] | None = None
+        self._readings: list[_Reading] | None = None
 
     def read(self) -> None:
         """Read where the counters of every process stand now.
@@ -166,7 +122,12 @@ class LoadAccount:
             self._readings = [self._reading(known) for known in self._known.values()]
 
     def sample(self, begin_s: float, end_s: float) -> tuple[Account, ...]:
-        """Return requested and delivered between two instants, the second of which is when ``read`` was called, else now, of each part."""
+        """Return requested and delivered load between two instants, of each part.
+
+        Args:
+            begin_s: when the sample before was taken.
+            end_s: when ``read`` was called; now, where it was not.
+        """
         if self._readings is None:
             self.read()
         if self._are_all_ours and not self._plans:  # most rows: no load at all
@@ -175,7 +136,7 @@ class LoadAccount:
                 _IDLE._replace(harness_cpu=spent_ns / ns_per_percent)
                 for spent_ns in self._harness_ns()
             )
-        got = self._read_processes()
+        deliveries = self._read_processes()
         windows = sorted(
             (
                 plan
@@ -187,15 +148,15 @@ class LoadAccount:
         return tuple(
             self._account(
                 [window for window in windows if window.partition == name],
-                got[part],
+                delivery,
                 begin_s,
                 end_s,
             )
-            for part, name in enumerate(self._parts)
+            for name, delivery in zip(self._parts, deliveries, strict=True)
         )
 
     def _account(
-        self, windows: list[PlannedWindow], got: _Got, begin_s: float, end_s: float
+        self, windows: list[PlannedWindow], delivery: _Delivery, begin_s: float, end_s: float
     ) -> Account:
         """Return the account of a part, given what runs there and what it got."""
         requested = {"cpu": 0.0, "memory": 0.0, "disk": 0.0}
@@ -205,21 +166,22 @@ class LoadAccount:
                 if load.is_active(begin_s, end_s):
                     if load.stressor in requested:
                         requested[load.stressor] += load.requested(begin_s, end_s)
-                    active.append(
-                        load.event_id if len(windows) == 1 else f"{window.name}/{load.event_id}"
-                    )
+                    if len(windows) == 1:
+                        active.append(load.event_id)
+                    else:
+                        active.append(f"{window.name}/{load.event_id}")
         percent_per_ns = 1.0 / (self._ns_per_percent * (end_s - begin_s))
         return Account(
             experiment="+".join(window.name for window in windows),
             active_events="+".join(active),
             cpu_requested=requested["cpu"],
-            cpu_delivered=got.cpu_ns * percent_per_ns,
+            cpu_delivered=delivery.cpu_ns * percent_per_ns,
             memory_requested=requested["memory"],
-            memory_delivered=got.held_bytes,
+            memory_delivered=delivery.held_bytes,
             disk_requested=requested["disk"],
-            disk_delivered=got.moved_bytes / (end_s - begin_s),
-            cpu_side=got.side_ns * percent_per_ns,
-            harness_cpu=got.harness_ns * percent_per_ns,
+            disk_delivered=delivery.moved_bytes / (end_s - begin_s),
+            cpu_side=delivery.side_ns * percent_per_ns,
+            harness_cpu=delivery.harness_ns * percent_per_ns,
         )
 
     def _refresh_plans(self) -> None:
@@ -237,10 +199,9 @@ class LoadAccount:
                 self._plans.pop(slot, None)
             else:
                 self._plans[slot] = window = PlannedWindow.from_json(plan)
+                self._part_of_slot[slot] = 0
                 if window.partition in self._parts:
                     self._part_of_slot[slot] = self._parts.index(window.partition)
-                else:
-                    self._part_of_slot[slot] = 0
         self._sequences = sequences
 
     def _refresh_processes(self) -> None:
@@ -252,33 +213,31 @@ class LoadAccount:
         present = {}
         for process in self._board.processes():
             known = self._known.get(process.slot)
-            if known is not None and known.process.pid in (0, process.pid):
-                known.process = process
-                if process.kind == "disk" and known.moved_bytes == UNCOUNTED:
-                    known.moved_bytes = process.base
-                present[process.slot] = known
-            else:
-                if process.kind == "harness":
-                    first_ns = process.base
-                else:
-                    first_ns = 0
-                if (
-                    is_first and process.kind == "harness"
-                ):  # what it spent before the first row is of no row
-                    first_ns = (process_cpu_ns(process.pid) if process.pid else None) or first_ns
-                present[process.slot] = _Known(
-                    process,
-                    first_ns,
-                    process.base if process.kind == "disk" else 0,
-                    self._part_of_slot.get(process.plan, -1),
-                )
+            if known is None or known.process.pid not in (0, process.pid):
+                present[process.slot] = self._take_up(process, is_first=is_first)
+                continue
+            known.process = process
+            if process.kind == "disk" and known.moved_bytes == UNCOUNTED:
+                known.moved_bytes = process.base
+            present[process.slot] = known
         self._known = present
         self._are_all_ours = all(
             known.process.kind == "harness" and known.process.state != ENDED
             for known in present.values()
         )
 
-    def _reading(self, known: _Known) -> tuple[_Known, int | None, float, int]:
+    def _take_up(self, process: LoadProcess, *, is_first: bool) -> _Known:
+        """Return a process as it stood before it got anything that counts."""
+        first_ns, moved_bytes = 0, 0
+        if process.kind == "harness":
+            first_ns = process.base
+            if is_first and process.pid:  # what it spent before the first row is of no row
+                first_ns = process_cpu_ns(process.pid) or first_ns
+        elif process.kind == "disk":
+            moved_bytes = process.base
+        return _Known(process, first_ns, moved_bytes, self._part_of_slot.get(process.plan, -1))
+
+    def _reading(self, known: _Known) -> _Reading:
         """Read the counters of a process."""
         process = known.process
         moved_bytes: float = 0
@@ -289,7 +248,7 @@ class LoadAccount:
             held_bytes = max(0, (resident_bytes(process.pid) or 0) - process.base)
         return known, self._cpu_ns(process), moved_bytes, held_bytes
 
-    def _taken(self) -> list[tuple[_Known, int | None, float, int]]:
+    def _taken(self) -> list[_Reading]:
         """Return what was read, once."""
         readings, self._readings = self._readings or [], None
         return readings
@@ -314,9 +273,12 @@ class LoadAccount:
             for part in range(len(spent_ns)):
                 spent_ns[part] += more_ns / len(spent_ns)
 
-    def _read_processes(self) -> list[_Got]:
-        """Return what the load of each part got since the sample before, and what the harness spent for it."""
-        parts, harness_ns = [_Got() for _ in self._parts], [0.0] * len(self._parts)
+    def _read_processes(self) -> list[_Delivery]:
+        """Return what the load of each part got since the sample before.
+
+        What the harness spent for it is there, too.
+        """
+        parts, harness_ns = [_Delivery() for _ in self._parts], [0.0] * len(self._parts)
         for known, now_ns, moved_bytes, held_bytes in self._taken():
             process = known.process
             if known.part < 0:  # its plan had not been read yet
@@ -330,7 +292,7 @@ class LoadAccount:
                     got.cpu_ns += spent_ns
                 else:
                     got.side_ns += spent_ns
-            if moved_bytes != moved_bytes:  # noqa: PLR0124 - NaN alone is unequal to itself
+            if isnan(moved_bytes):
                 got.moved_bytes = nan
             elif moved_bytes > known.moved_bytes:
                 got.moved_bytes += moved_bytes - known.moved_bytes
@@ -346,7 +308,7 @@ class LoadAccount:
     def _cpu_ns(self, process: LoadProcess) -> int | None:
         """Return what a process has spent; of a command it is the whole tree."""
         if process.kind == "command":
-            return self._board.self_reported(process.slot)
+            return self._board.fsynced_bytes(process.slot)
         if process.state == ENDED:
             return process.final[0]
         if process.pid:
@@ -361,7 +323,7 @@ class LoadAccount:
         if process.kind == "disk" and not self._has_io_account:
             return nan
         if process.kind == "disk_buffered":
-            return self._board.self_reported(process.slot)
+            return self._board.fsynced_bytes(process.slot)
         if process.state == ENDED:
             return process.final[1]
         if process.pid:
