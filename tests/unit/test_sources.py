@@ -35,15 +35,11 @@ from twin_harness.telemetry import (
     psutil_source,
     slow_metrics,
 )
+from twin_harness.telemetry.logger_account import bounded, replace_json
+from twin_harness.telemetry.metric_source import make_source
 from twin_harness.telemetry.notes import Notes
 from twin_harness.telemetry.procfs_source import ProcfsSource
-from twin_harness.telemetry.psutil_logger import (
-    DatasetUnwritable,
-    Logger,
-    _bounded,
-    make_source,
-    replace_json,
-)
+from twin_harness.telemetry.psutil_logger import DatasetUnwritable, Logger
 from twin_harness.telemetry.psutil_source import PsutilSource
 from twin_harness.telemetry.sample import Counters, Sample
 
@@ -1042,8 +1038,8 @@ def test_a_source_that_fails_as_a_whole_costs_rows_not_the_logger(logger, error)
 def test_notes_that_are_not_shown_are_counted():
     """run.json holds the first twenty, and how many more there were."""
     notes = [f"note {number}" for number in range(25)]
-    assert _bounded(notes[:20]) == notes[:20]
-    assert _bounded(notes) == [*notes[:20], "and 5 more notes of the logger"]
+    assert bounded(notes[:20]) == notes[:20]
+    assert bounded(notes) == [*notes[:20], "and 5 more notes of the logger"]
 
 
 def test_only_writing_the_dataset_is_called_so(logger):
@@ -1151,8 +1147,8 @@ def test_only_sigterm_ends_the_wait(number, goes_on):
     """
     code = (
         "import os, signal, sys, threading, time\nfrom twin_harness.system.board import"
-        " Board\nfrom twin_harness.telemetry.psutil_logger import _Watch\nboard ="
-        " Board.create()\nwatch = _Watch(board, os.getppid())\nsignal.signal(signal.SIGXCPU,"
+        " Board\nfrom twin_harness.telemetry.wake_up import WakeUp\nboard ="
+        " Board.create()\nwatch = WakeUp(board, os.getppid())\nsignal.signal(signal.SIGXCPU,"
         " lambda *_: None)\nthreading.Timer(0.1, os.kill, (os.getpid(),"
         f" {int(number)})).start()\ngoes_on = watch.wait_until(time.monotonic() +"
         " 0.3)\nboard.close(unlink=True)\nprint(goes_on)\n"

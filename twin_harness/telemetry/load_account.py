@@ -1,6 +1,4 @@
-"""Requested and delivered.
-
-The plan and the kernel's account of the load processes, read at the moment of a sample.
+"""Requested and delivered load at the moment of a sample: by the plans, and by the kernel.
 
 Requested is the mean of level(t) since the row before. Delivered is what the kernel says the load
 processes got in the same time: CPU clocks in ns, resident pages, I/O bytes. No process reports its
@@ -9,40 +7,34 @@ own delivery, except for bytes confirmed by fsync.
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from math import isnan, nan
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
-from twin_harness.system.board import ENDED, UNCOUNTED, Board, LoadProcess
-from twin_harness.system.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 from twin_harness.telemetry.planned_load import PlannedWindow
+from twin_harness.telemetry.process_account import ProcessAccount
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
-@dataclass(slots=True)
-class _Known:
-    """A load process and where its counters stood at the row before.
-
-    Attributes:
-        process: its slot on the board.
-        cpu_ns: its CPU time then.
-        moved_bytes: its I/O bytes then.
-        part: index of the machine's part; negative where its plan has not been read yet.
-    """
-
-    process: LoadProcess
-    cpu_ns: int
-    moved_bytes: float
-    part: int
+    from twin_harness.system.board import Board
+    from twin_harness.telemetry.process_account import Delivery
 
 
 class Account(NamedTuple):
     """What one row says about load.
 
-    Percents are of the machine, rates over the time since the row before.
+    Percents are of the machine or its part, means over the time since the row before.
+
+    Attributes:
+        experiment: names of those that run, joined by ``+``.
+        active_events: ids of their events, joined by ``+``.
+        cpu_requested: percent that CPU events asked for.
+        cpu_delivered: percent that their processes got.
+        memory_requested: bytes that memory events asked for.
+        memory_delivered: bytes that their processes hold.
+        disk_requested: bytes/s that disk events asked for.
+        disk_delivered: bytes/s that their processes moved.
+        cpu_side: percent that all other load got.
+        harness_cpu: percent that the harness itself spent.
     """
 
     experiment: str
@@ -57,27 +49,6 @@ class Account(NamedTuple):
     harness_cpu: float
 
 
-@dataclass(slots=True)
-class _Delivery:
-    """What the load processes of a part got since the sample before.
-
-    Attributes:
-        cpu_ns: CPU time of CPU load.
-        side_ns: CPU time of every other load.
-        moved_bytes: I/O of disk load; NaN where the kernel keeps no account.
-        held_bytes: resident bytes of memory load, now.
-        harness_ns: CPU time that the harness itself spent.
-    """
-
-    cpu_ns: int = 0
-    side_ns: int = 0
-    moved_bytes: float = 0
-    held_bytes: int = 0
-    harness_ns: float = 0.0
-
-
-# A process: where its CPU time, its moved bytes and its held bytes stand.
-_Reading: TypeAlias = tuple[_Known, int | None, float, int]
 _IDLE = Account("", "", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -96,15 +67,11 @@ class LoadAccount:
         self._board = board
         self._ns_per_percent = cpu_capacity * 1e7
         self._parts = tuple(parts)
-        self._has_io_account = process_io_bytes(os.getpid()) is not None  # gVisor keeps none
         self._part_of_slot: dict[int, int] = {}
+        self._processes = ProcessAccount(board, len(self._parts), self._part_of_slot)
         self._plans_generation = -1
         self._sequences: tuple[int, ...] = ()
         self._plans: dict[int, PlannedWindow] = {}
-        self._generation = -1
-        self._known: dict[int, _Known] = {}
-        self._are_all_ours = False
-        self._readings: list[_Reading] | None = None
 
     def read(self) -> None:
         """Read where the counters of every process stand now.
@@ -112,14 +79,7 @@ class LoadAccount:
         What was read before without a sample is forgotten.
         """
         self._refresh_plans()  # first: they say which part a new process belongs to
-        self._refresh_processes()
-        if self._are_all_ours and not self._plans:  # most rows
-            self._readings = [
-                (known, process_cpu_ns(known.process.pid) if known.process.pid else None, 0, 0)
-                for known in self._known.values()
-            ]
-        else:
-            self._readings = [self._reading(known) for known in self._known.values()]
+        self._processes.read(is_idle=not self._plans)
 
     def sample(self, begin_s: float, end_s: float) -> tuple[Account, ...]:
         """Return requested and delivered load between two instants, of each part.
@@ -128,15 +88,15 @@ class LoadAccount:
             begin_s: when the sample before was taken.
             end_s: when ``read`` was called; now, where it was not.
         """
-        if self._readings is None:
+        if not self._processes.is_read:
             self.read()
-        if self._are_all_ours and not self._plans:  # most rows: no load at all
+        if self._processes.are_all_ours and not self._plans:  # most rows: no load at all
             ns_per_percent = self._ns_per_percent * (end_s - begin_s)
             return tuple(
                 _IDLE._replace(harness_cpu=spent_ns / ns_per_percent)
-                for spent_ns in self._harness_ns()
+                for spent_ns in self._processes.take_harness_ns()
             )
-        deliveries = self._read_processes()
+        deliveries = self._processes.take_deliveries()
         windows = sorted(
             (
                 plan
@@ -156,7 +116,7 @@ class LoadAccount:
         )
 
     def _account(
-        self, windows: list[PlannedWindow], delivery: _Delivery, begin_s: float, end_s: float
+        self, windows: list[PlannedWindow], delivery: Delivery, begin_s: float, end_s: float
     ) -> Account:
         """Return the account of a part, given what runs there and what it got."""
         requested = {"cpu": 0.0, "memory": 0.0, "disk": 0.0}
@@ -203,129 +163,3 @@ class LoadAccount:
                 if window.partition in self._parts:
                     self._part_of_slot[slot] = self._parts.index(window.partition)
         self._sequences = sequences
-
-    def _refresh_processes(self) -> None:
-        """Take up new processes, and what is new about known ones."""
-        generation = self._board.generation
-        if generation == self._generation:
-            return
-        is_first, self._generation = self._generation == -1, generation
-        present = {}
-        for process in self._board.processes():
-            known = self._known.get(process.slot)
-            if known is None or known.process.pid not in (0, process.pid):
-                present[process.slot] = self._take_up(process, is_first=is_first)
-                continue
-            known.process = process
-            if process.kind == "disk" and known.moved_bytes == UNCOUNTED:
-                known.moved_bytes = process.base
-            present[process.slot] = known
-        self._known = present
-        self._are_all_ours = all(
-            known.process.kind == "harness" and known.process.state != ENDED
-            for known in present.values()
-        )
-
-    def _take_up(self, process: LoadProcess, *, is_first: bool) -> _Known:
-        """Return a process as it stood before it got anything that counts."""
-        first_ns, moved_bytes = 0, 0
-        if process.kind == "harness":
-            first_ns = process.base
-            if is_first and process.pid:  # what it spent before the first row is of no row
-                first_ns = process_cpu_ns(process.pid) or first_ns
-        elif process.kind == "disk":
-            moved_bytes = process.base
-        return _Known(process, first_ns, moved_bytes, self._part_of_slot.get(process.plan, -1))
-
-    def _reading(self, known: _Known) -> _Reading:
-        """Read the counters of a process."""
-        process = known.process
-        moved_bytes: float = 0
-        held_bytes = 0
-        if process.kind in ("disk", "disk_buffered"):
-            moved_bytes = self._moved_bytes(process)
-        elif process.kind == "memory" and process.state != ENDED and process.pid:
-            held_bytes = max(0, (resident_bytes(process.pid) or 0) - process.base)
-        return known, self._cpu_ns(process), moved_bytes, held_bytes
-
-    def _taken(self) -> list[_Reading]:
-        """Return what was read, once."""
-        readings, self._readings = self._readings or [], None
-        return readings
-
-    def _harness_ns(self) -> list[float]:
-        """Return what the harness has spent for each part since the sample before."""
-        spent_ns = [0.0] * len(self._parts)
-        for known, now_ns, _, _ in self._taken():
-            if now_ns is not None and now_ns > known.cpu_ns:
-                self._charge(spent_ns, known.process.plan, now_ns - known.cpu_ns)
-                known.cpu_ns = now_ns
-        return spent_ns
-
-    def _charge(self, spent_ns: list[float], part_number: int, more_ns: int) -> None:
-        """Charge what a process of the harness spent to its part.
-
-        To all of them what it spent for all.
-        """
-        if 0 < part_number <= len(spent_ns):
-            spent_ns[part_number - 1] += more_ns
-        else:
-            for part in range(len(spent_ns)):
-                spent_ns[part] += more_ns / len(spent_ns)
-
-    def _read_processes(self) -> list[_Delivery]:
-        """Return what the load of each part got since the sample before.
-
-        What the harness spent for it is there, too.
-        """
-        parts, harness_ns = [_Delivery() for _ in self._parts], [0.0] * len(self._parts)
-        for known, now_ns, moved_bytes, held_bytes in self._taken():
-            process = known.process
-            if known.part < 0:  # its plan had not been read yet
-                known.part = self._part_of_slot.get(process.plan, -1)
-            got = parts[max(0, known.part)]
-            if now_ns is not None and now_ns > known.cpu_ns:
-                spent_ns, known.cpu_ns = now_ns - known.cpu_ns, now_ns
-                if process.kind == "harness":
-                    self._charge(harness_ns, process.plan, spent_ns)
-                elif process.kind == "cpu":
-                    got.cpu_ns += spent_ns
-                else:
-                    got.side_ns += spent_ns
-            if isnan(moved_bytes):
-                got.moved_bytes = nan
-            elif moved_bytes > known.moved_bytes:
-                got.moved_bytes += moved_bytes - known.moved_bytes
-                known.moved_bytes = moved_bytes
-            got.held_bytes += held_bytes
-            if process.state == ENDED:
-                self._board.consume_process(process.slot)
-                del self._known[process.slot]
-        for part, spent in zip(parts, harness_ns, strict=True):
-            part.harness_ns = spent
-        return parts
-
-    def _cpu_ns(self, process: LoadProcess) -> int | None:
-        """Return what a process has spent; of a command it is the whole tree."""
-        if process.kind == "command":
-            return self._board.fsynced_bytes(process.slot)
-        if process.state == ENDED:
-            return process.final[0]
-        if process.pid:
-            return process_cpu_ns(process.pid)
-        return None
-
-    def _moved_bytes(self, process: LoadProcess) -> float:
-        """Return the bytes that a disk load has moved since its start.
-
-        NaN where the kernel keeps no account of them.
-        """
-        if process.kind == "disk" and not self._has_io_account:
-            return nan
-        if process.kind == "disk_buffered":
-            return self._board.fsynced_bytes(process.slot)
-        if process.state == ENDED:
-            return process.final[1]
-        if process.pid:
-            return sum(process_io_bytes(process.pid) or (0, 0))
-        return 0
