@@ -127,7 +127,7 @@ def test_children_keep_to_the_standard_library_and_leave_interactive_settings_be
     assert environment["PYTHONHOME_OF_SOMEBODY"] == "x"
     home = str(Path(os.__file__).parent)
     folders = environment["PYTHONPATH"].split(os.pathsep)
-    assert folders.index(home) < folders.index(str(Path(child.__file__).parent.parent))
+    assert folders.index(home) < folders.index(str(Path(child.__file__).parents[2]))
 
 
 @pytest.mark.parametrize(

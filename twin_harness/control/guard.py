@@ -107,9 +107,7 @@ def main() -> int:
     pids = [os.getpid(), *(watch.pid for watch in watches if watch.pid)]
     slots = [board.claim_process(pid, "harness", plan=start["part"]) for pid in pids]
     controller = ProcessWatch([start["controller_pid"], start["starter_pid"]])
-    group, mark = 0, ""
-    if start["has_commands"]:
-        mark = f"{board.path.stem}."
+    group, mark = 0, f"{board.path.stem}." if start["has_commands"] else ""
     if len(start["cpus"]) > 1:
         run_in_real_time()
     _answer({"state": "ready"})

@@ -107,21 +107,20 @@ class StatusLine:
         self._write("")  # what waits
         if not self._outlet.is_ready:
             return
-        plans = [plan for slot in range(board.plan_slots) if (plan := board.read_plan(slot))]
-        if not plans:
+        plan = next(filter(None, map(board.read_plan, range(board.plan_slots))), None)
+        if plan is None:
             self._clear()
             return
         _, _, _, figures = board.dataset_state()
-        for plan in plans[:1]:
-            name, planned_s = plan["experiment"], plan["end_s"] - plan["begin_s"]
-            line = status_text(name, now_s - plan["begin_s"], planned_s, figures)
-            if self._is_terminal:
-                columns = shutil.get_terminal_size().columns
-                self._write(_BELOW + line[: columns - 1] + _BACK)
-                self._is_drawn = True
-            elif now_s - self._shown_s.get(name, -_PLAIN_EVERY_S) >= _PLAIN_EVERY_S:
-                self._shown_s[name] = now_s
-                self._write(f"\ntwin: {line}\n")
+        name, planned_s = plan["experiment"], plan["end_s"] - plan["begin_s"]
+        line = status_text(name, now_s - plan["begin_s"], planned_s, figures)
+        if self._is_terminal:
+            columns = shutil.get_terminal_size().columns
+            self._write(_BELOW + line[: columns - 1] + _BACK)
+            self._is_drawn = True
+        elif now_s - self._shown_s.get(name, -_PLAIN_EVERY_S) >= _PLAIN_EVERY_S:
+            self._shown_s[name] = now_s
+            self._write(f"\ntwin: {line}\n")
 
     def _clear(self) -> None:
         if self._is_drawn:
