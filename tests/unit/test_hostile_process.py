@@ -26,9 +26,9 @@ from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
 from twin_harness.stress import children
 from twin_harness.stress.children import cause_of_end
-from twin_harness.system import board as board_module
 from twin_harness.system import child
 from twin_harness.system.board import Board
+from twin_harness.system.board_layout import PLAN_SLOTS
 from twin_harness.system.machine_lock import LockPlace
 
 THREADS = 8
@@ -63,11 +63,7 @@ def test_threads_of_one_process_claim_slots_of_their_own(quick_switches):
     board = Board.create()
     try:
         slots = at_once(lambda number: [board.publish_plan({"n": [number] * 50}) for _ in range(8)])
-        assert (
-            len({slot for of_thread in slots for slot in of_thread})
-            == 8 * THREADS
-            == board_module.PLAN_SLOTS
-        )
+        assert len({slot for of_thread in slots for slot in of_thread}) == 8 * THREADS == PLAN_SLOTS
         claims = at_once(
             lambda number: [board.claim_process(os.getpid(), "cpu", plan=number) for _ in range(20)]
         )

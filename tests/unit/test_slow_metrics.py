@@ -9,8 +9,8 @@ import os
 
 import pytest
 
-from twin_harness.system.devices import power_zones
 from twin_harness.system.machine import inspect_machine
+from twin_harness.system.power_zones import power_zones
 from twin_harness.telemetry import cpu_sensors, power_meter, slow_metrics
 from twin_harness.telemetry.notes import Notes
 from twin_harness.telemetry.slow_metrics import SlowMetrics
@@ -38,7 +38,9 @@ class Sensors:
             (folder / name).write_text(f"{text}\n")
         for module in (slow_metrics, cpu_sensors):
             monkeypatch.setattr(module, "keep", self.keep)
-        monkeypatch.setattr(power_meter, "power_zones", lambda: power_zones(str(folder / "powercap")))
+        monkeypatch.setattr(
+            power_meter, "power_zones", lambda: power_zones(str(folder / "powercap"))
+        )
         monkeypatch.setattr(
             cpu_sensors, "cpu_temperature_files", lambda: [("temp", math.nan), ("temp2", math.nan)]
         )

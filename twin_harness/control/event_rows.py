@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from twin_harness.control.host_link import HostLink
     from twin_harness.control.site import Site
     from twin_harness.runs.records import AnnotationRow, PlannedExperiment
-    from twin_harness.schedule.model import Event
+    from twin_harness.schedule.event import Event
     from twin_harness.system.load_messages import EndedAnswer, EventAnswer
 
 _POLL_S = 0.05

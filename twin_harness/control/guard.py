@@ -29,7 +29,6 @@ from twin_harness.system.load_tree import await_dead, end_load
 from twin_harness.system.process_watch import ProcessWatch
 
 if TYPE_CHECKING:
-    from twin_harness.system.deadline import SpaceWatch
     from twin_harness.system.guard_messages import (
         DeadAnswer,
         GroupLine,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
         GuardStart,
         TrippedAnswer,
     )
+    from twin_harness.system.space_watch import SpaceWatch
 
 POLL_S = 0.050
 

@@ -6,15 +6,11 @@ import time
 from math import inf, isnan
 from typing import TYPE_CHECKING, Protocol
 
-from twin_harness.system.deadline import PATIENCE_S, SpaceWatch
-from twin_harness.system.procfs import (
-    AvailableMemory,
-    KeptFile,
-    believable_celsius,
-    cpu_temperature_files,
-    keep,
-    read_meminfo,
-)
+from twin_harness.system.available_memory import AvailableMemory
+from twin_harness.system.cpu_temperature import believable_celsius, cpu_temperature_files
+from twin_harness.system.deadline import PATIENCE_S
+from twin_harness.system.procfs import KeptFile, keep, read_meminfo
+from twin_harness.system.space_watch import SpaceWatch
 
 if TYPE_CHECKING:
     from twin_harness.system.guard_messages import WatchedLimits

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from twin_harness.stress.hosted_event import Child
 from twin_harness.stress.load import follow
-from twin_harness.system.board import UNCOUNTED
+from twin_harness.system.board_processes import UNCOUNTED
 from twin_harness.system.child import be_first_to_kill, die_with_parent
 from twin_harness.system.load_tree import kill_marked, send
 from twin_harness.system.procfs import process_cpu_ns, process_io_bytes, resident_bytes

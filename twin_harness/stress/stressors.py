@@ -72,7 +72,7 @@ class Stressors:
             return CommandStress(
                 load,
                 environment_of(f"{self._mark}{event.index}.", variables),
-                lambda total_ns: self._board.count_fsynced(slot, total_ns),
+                lambda total_ns: self._board.publish_self_reported(slot, total_ns),
             )
         return self._make_disk_stressor(event, load, slot)
 
@@ -85,7 +85,7 @@ class Stressors:
         is_memory = self._plan["is_scratch_memory"]  # what is written there reaches no device
 
         def count_fsynced(total_bytes: int) -> None:
-            self._board.count_fsynced(slot, 0 if is_memory else total_bytes)
+            self._board.publish_self_reported(slot, 0 if is_memory else total_bytes)
 
         scratch_file = -1
         if event.descriptor is not None:

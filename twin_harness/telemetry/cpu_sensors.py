@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from twin_harness.system.procfs import believable_celsius, cpu_temperature_files, keep
+from twin_harness.system.cpu_temperature import believable_celsius, cpu_temperature_files
+from twin_harness.system.procfs import keep
 from twin_harness.telemetry.notes import UNREADABLE
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from operator import add
 from typing import TYPE_CHECKING
 
 from twin_harness.metrics import is_within_quota
-from twin_harness.system.procfs import ControlGroup
+from twin_harness.system.control_group import ControlGroup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.system.procfs import GroupMemory, stat_value
+from twin_harness.system.available_memory import GroupMemory
+from twin_harness.system.procfs import stat_value
 from twin_harness.telemetry.notes import UNREADABLE
 
 if TYPE_CHECKING:

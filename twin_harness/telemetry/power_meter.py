@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
-from twin_harness.system.devices import PowerZone, power_zones
+from twin_harness.system.power_zones import PowerZone, power_zones
 from twin_harness.system.procfs import read_text
 
 if TYPE_CHECKING:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from math import isnan, nan
 from typing import TYPE_CHECKING, TypeAlias
 
-from twin_harness.system.board import ENDED, UNCOUNTED, Board, LoadProcess
+from twin_harness.system.board_layout import ENDED
+from twin_harness.system.board_processes import UNCOUNTED
 from twin_harness.system.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from twin_harness.system.board import Board
+    from twin_harness.system.board_processes import LoadProcess
 
 
 @dataclass(slots=True)
@@ -200,7 +204,7 @@ class ProcessAccount:
     def _cpu_ns(self, process: LoadProcess) -> int | None:
         """Return what a process has spent; of a command it is the whole tree."""
         if process.kind == "command":
-            return self._board.fsynced_bytes(process.slot)
+            return self._board.self_reported(process.slot)
         if process.state == ENDED:
             return process.final[0]
         if process.pid:
@@ -215,7 +219,7 @@ class ProcessAccount:
         if process.kind == "disk" and not self._has_io_account:
             return nan
         if process.kind == "disk_buffered":
-            return self._board.fsynced_bytes(process.slot)
+            return self._board.self_reported(process.slot)
         if process.state == ENDED:
             return process.final[1]
         if process.pid:

@@ -7,7 +7,7 @@ import re
 from math import nan
 from typing import TYPE_CHECKING
 
-from twin_harness.system.devices import counted_disks
+from twin_harness.system.disks import counted_disks
 from twin_harness.system.procfs import SECTOR_BYTES, KeptFile, keep
 from twin_harness.telemetry.notes import UNREADABLE
 from twin_harness.telemetry.rates import DeviceRates

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.system.devices import InterfaceWatch
+from twin_harness.system.interfaces import InterfaceWatch
 from twin_harness.system.procfs import keep
 from twin_harness.telemetry.rates import DeviceRates, Rates, network_cells
 

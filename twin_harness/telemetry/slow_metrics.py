@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from twin_harness.system.clock import monotonic_s
-from twin_harness.system.deadline import SpaceWatch
 from twin_harness.system.procfs import PAGE_BYTES, keep
+from twin_harness.system.space_watch import SpaceWatch
 from twin_harness.telemetry.cpu_sensors import CpuSensors
 from twin_harness.telemetry.notes import UNREADABLE
 from twin_harness.telemetry.power_meter import PowerMeter
