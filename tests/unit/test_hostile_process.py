@@ -134,13 +134,13 @@ def test_children_keep_to_the_standard_library_and_leave_interactive_settings_be
             -signal.SIGKILL,
             (-1, -1),
             5.0,
-            "a load process died of SIGKILL (the kernel ran out of memory, or somebody sent it)",
+            "a load process died of SIGKILL (the kernel ran out of memory, or another process sent it)",
         ),
         (
             -signal.SIGKILL,
             (3, 3),
             0.5,
-            "a load process died of SIGKILL (the kernel ran out of memory, or somebody sent it)",
+            "a load process died of SIGKILL (the kernel ran out of memory, or another process sent it)",
         ),
         (
             -signal.SIGKILL,
@@ -173,7 +173,7 @@ def test_children_keep_to_the_standard_library_and_leave_interactive_settings_be
             -signal.SIGSEGV,
             (-1, -1),
             0.0,
-            "a load process died of SIGSEGV (it was killed, or somebody sent it)",
+            "a load process died of SIGSEGV (it was killed, or another process sent it)",
         ),
     ],
 )

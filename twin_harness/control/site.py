@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from twin_harness.control.runner_parallel import Admission
     from twin_harness.runs.folder import RunFolder
     from twin_harness.runs.records import PlannedExperiment
+    from twin_harness.schedule.event import Event
     from twin_harness.schedule.model import Experiment
     from twin_harness.system.board import Board
     from twin_harness.system.guard_messages import GuardPlan
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
     from twin_harness.system.machine import Machine
 
 
-def _absolute(options: dict[str, Any]) -> dict[str, Any]:
-    """Return a command's options with program and folder as preflight found them.
+def _options(event: Event) -> dict[str, Any]:
+    """Return an event's options, of a command with program and folder as preflight found them.
 
     Load hosts run elsewhere.
     """
+    options = event.resolved_options()
+    if event.stressor != "command":
+        return options
     if options["cwd"]:
         folder = str(Path(options["cwd"]).resolve())
     else:
@@ -126,11 +130,7 @@ class Site:
                 "duration_s": event.duration_s,
                 "shape": shapes.to_json(event.shape),
                 "scale": event.scale(machine.cpu_capacity, machine.memory_limit_bytes),
-                "options": (
-                    _absolute(event.resolved_options())
-                    if event.stressor == "command"
-                    else event.resolved_options()
-                ),
+                "options": _options(event),
             }
             for event in experiment.events
         ]

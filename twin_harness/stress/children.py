@@ -285,4 +285,4 @@ def cause_of_end(code: int, cpu_s: float) -> str:
         killer = "the kernel ran out of memory"
     else:
         killer = "it was killed"
-    return f"a load process died of {name} ({killer}, or somebody sent it)"
+    return f"a load process died of {name} ({killer}, or another process sent it)"

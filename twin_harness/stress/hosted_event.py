@@ -109,7 +109,7 @@ class HostedEvent:
             child.ask_to_end()
 
     def answer(self) -> EndedAnswer:
-        """Return what the runner is told of its end."""
+        """Return its end as the runner reads it."""
         start_s = end_s = release_s = None
         if self.starts_s:
             start_s = min(self.starts_s)

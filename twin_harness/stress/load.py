@@ -141,7 +141,13 @@ def _send_if_heard(pipe: int, line: ProcessLine) -> None:
 
 
 def follow(make: Callable[[], Stressor], load: Load, pipe: int) -> int:
-    """Lead one load through its life, report each step to the host, and return an exit code."""
+    """Lead one load through its life, report each step to the host, and return an exit code.
+
+    Args:
+        make: makes its stressor.
+        load: what the stressor follows.
+        pipe: the host's, for a JSON line a step.
+    """
     has_begun = False
 
     def report_start() -> None:

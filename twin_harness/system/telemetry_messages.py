@@ -50,7 +50,7 @@ class MachineFacts(TypedDict):
 
 
 class TelemetrySettings(TypedDict):
-    """What logger and probe are both told, in the first line on stdin; written by ``start``.
+    """What the first lines on stdin of logger and probe share; written by ``telemetry.start``.
 
     Attributes:
         board: path of the load board.

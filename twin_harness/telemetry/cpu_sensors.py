@@ -118,7 +118,7 @@ class CpuSensors:
     def _highest_celsius(self) -> float:
         """Return the hottest CPU sensor.
 
-        One that cannot be read now, or says what no CPU can be, does not count.
+        One that cannot be read now, or shows what no CPU can have, does not count.
         """
         if sys.platform != "linux":
             return _psutil_temperature_celsius()
@@ -133,7 +133,7 @@ class CpuSensors:
                 continue
             celsius = believable_celsius(data)
             if isnan(celsius):
-                sentence = f"{file.path} says {data[:20]!r}, which is no CPU's temperature"
+                sentence = f"{file.path} reads {data[:20]!r}, which is not a CPU temperature"
                 self._notes.once(f"rubbish {file.path}", f"{sentence}: it is left out")
             else:
                 temperatures.append(celsius)

@@ -33,6 +33,11 @@ def common_times(
 
     A CPU that goes offline leaves /proc/stat and takes its times along; when it is back its line
     counts since boot.
+
+    Args:
+        before: the reading at the start.
+        now: the reading at the end.
+        cpus: the CPUs that are meant.
     """
     start, end = [0] * _WIDTH, [0] * _WIDTH
     for number in cpus & before.times.keys() & now.times.keys():
@@ -47,6 +52,11 @@ def cpu_percents(before: list[int], now: list[int], to_capacity: float) -> tuple
     As psutil has it, busy is all but idle and iowait, and a time that went back, as these two may
     (proc(5)), has not advanced. NaN where none has: the kernel counts in ticks, and between two of
     them nothing is known.
+
+    Args:
+        before: times in ``CPU_FIELDS``' order, of all CPUs together.
+        now: the same, later.
+        to_capacity: CPUs per CPU of the capacity that is 100 percent.
     """
     moved = [max(0, end - start) for start, end in zip(before, now, strict=True)]
     total = sum(moved)
@@ -62,6 +72,11 @@ def per_cpu_percents(before: Counters, now: Counters, possible: Sequence[int]) -
     """Return how busy each possible CPU was.
 
     NaN for one that was not there all the time, or whose times stood still.
+
+    Args:
+        before: the reading at the start.
+        now: the reading at the end.
+        possible: numbers of the CPUs, in the order of their columns.
     """
     cells = []
     for number in possible:
@@ -97,12 +112,12 @@ class Parts:
         """
         cells = []
         for cpus, to_capacity in self._parts:
-            own = [number if number in cpus else -1 for number in self._possible]
+            numbers = [number if number in cpus else -1 for number in self._possible]
             start, end = common_times(before, now, cpus)
             percents = cpu_percents(start, end, 1.0 if self._has_quota else to_capacity)
             if self._has_quota:  # the group's account has no parts
                 percents = (nan, nan, nan, *percents[3:])
-            cells.append((*percents, *per_cpu_percents(before, now, own)))
+            cells.append((*percents, *per_cpu_percents(before, now, numbers)))
         return tuple(cells)
 
     def __bool__(self) -> bool:
@@ -153,6 +168,13 @@ class QuotaCpu:
         """Return busy, user, system, iowait, steal and irq.
 
         A row's figures may exceed 100, for a quota is spent in bursts.
+
+        Args:
+            times: of the allowed CPUs, at the start and at the end.
+            before: the reading at the start.
+            now: the reading at the end.
+            dt_s: between the two.
+            rates: makes rates of the group's counters.
         """
         _, _, _, iowait, steal, irq = cpu_percents(*times, 1.0)
         if before.group is None or now.group is None:

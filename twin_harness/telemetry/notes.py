@@ -28,6 +28,12 @@ class Notes(list[str]):
             self.append(sentence)
 
     def failed(self, what: str, error: Exception, consequence: str) -> None:
-        """Note that a reading failed, and what is empty or left out therefore."""
+        """Note that a reading failed.
+
+        Args:
+            what: what was read.
+            error: what it raised.
+            consequence: what is empty or left out therefore.
+        """
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         self.once(f"failed {what}", f"{what} could not be read ({reason:.120}): {consequence}")

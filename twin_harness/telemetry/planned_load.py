@@ -44,7 +44,7 @@ class PlannedLoad:
         return area * self.scale / (end_s - begin_s)
 
     def is_active(self, begin_s: float, end_s: float) -> bool:
-        """Tell whether the event overlaps the time between two instants."""
+        """Return whether the event overlaps the time between two instants."""
         return self.start_s < end_s and self.start_s + self.duration_s > begin_s
 
 

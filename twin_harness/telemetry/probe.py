@@ -65,7 +65,7 @@ class _Worst:
 
 
 def main() -> int:
-    """Read the settings from stdin and probe until told to stop, or the controller is gone."""
+    """Read the settings from stdin and probe until asked to stop, or the controller is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings: ProbeSettings = json.loads(sys.stdin.buffer.readline())
     if settings["leaves_parent"]:

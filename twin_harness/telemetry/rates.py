@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import nan
+from math import isnan, nan
 from operator import add
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,9 +27,13 @@ class Rates:
     def of(
         self, group: str, before: Sequence[float], now: Sequence[float], dt_s: float
     ) -> list[float]:
-        """Return the rate of each counter.
+        """Return the rate of each counter, NaN of one that is NaN.
 
-        NaN of one that is NaN, which is how a missing one is handed over.
+        Args:
+            group: what the counters are of, for the notes.
+            before: where they stood; NaN for a missing one.
+            now: the same, later.
+            dt_s: between the two.
         """
         rates = []
         for start, end in zip(before, now, strict=True):
@@ -90,7 +94,7 @@ class DeviceRates:
                     int(later) - int(earlier) for earlier, later in zip(start, end, strict=True)
                 ]
             except ValueError:
-                self._note(device, f"answered what is no number ({end!r:.80})")
+                self._note(device, f"has counters that are not numbers ({end!r:.80})")
                 left_out += 1
                 continue
             if min(moved) < 0:
@@ -122,7 +126,7 @@ class DeviceRates:
 
 def within_percent(value: float) -> float:
     """Return the value between 0 and 100; NaN stays NaN, which ``max`` would make 0."""
-    if value != value:  # noqa: PLR0124 - NaN alone is unequal to itself
+    if isnan(value):
         return value
     return min(100.0, max(0.0, value))
 
