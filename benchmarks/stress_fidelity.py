@@ -79,6 +79,9 @@ class Ours:
             "cpus": list(machine.cpus),
             "cpu_capacity": machine.cpu_capacity,
             "scratch_dir": machine.scratch_dir,
+            "is_scratch_memory": machine.backing == "memory",
+            "is_pinned": False,
+            "part": 0,
             "memory_floor_bytes": int(
                 TwinConfig().guard.memory_available.of(machine.memory_limit_bytes)
             ),
@@ -99,7 +102,7 @@ class Ours:
                 for planned in experiment.events
             ],
         }
-        link = HostLink(plan, None)
+        link = HostLink.start(plan, None)
         try:
             link.await_ready()
             zero_s = time.monotonic() + 0.5

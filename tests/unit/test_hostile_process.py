@@ -24,8 +24,8 @@ from twin_harness.session import session
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
-from twin_harness.stress import load_host
-from twin_harness.stress.load_host import _cause_of
+from twin_harness.stress import children
+from twin_harness.stress.children import cause_of_end
 from twin_harness.system import child
 from twin_harness.system.board import Board
 from twin_harness.system.board_layout import PLAN_SLOTS
@@ -134,13 +134,13 @@ def test_children_keep_to_the_standard_library_and_leave_interactive_settings_be
             -signal.SIGKILL,
             (-1, -1),
             5.0,
-            "a load process died of SIGKILL (the kernel ran out of memory, or somebody sent it)",
+            "a load process died of SIGKILL (the kernel ran out of memory, or another process sent it)",
         ),
         (
             -signal.SIGKILL,
             (3, 3),
             0.5,
-            "a load process died of SIGKILL (the kernel ran out of memory, or somebody sent it)",
+            "a load process died of SIGKILL (the kernel ran out of memory, or another process sent it)",
         ),
         (
             -signal.SIGKILL,
@@ -173,14 +173,14 @@ def test_children_keep_to_the_standard_library_and_leave_interactive_settings_be
             -signal.SIGSEGV,
             (-1, -1),
             0.0,
-            "a load process died of SIGSEGV (it was killed, or somebody sent it)",
+            "a load process died of SIGSEGV (it was killed, or another process sent it)",
         ),
     ],
 )
 def test_why_a_load_process_died_names_the_limit(monkeypatch, code, limits, cpu_s, sentence):
     """CPU time and file length are limits of the process, not a want of memory."""
-    monkeypatch.setattr(load_host.resource, "getrlimit", lambda _: limits)
-    assert _cause_of(code, cpu_s) == sentence
+    monkeypatch.setattr(children.resource, "getrlimit", lambda _: limits)
+    assert cause_of_end(code, cpu_s) == sentence
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from twin_harness.shapes.shape import constant, to_json
 from twin_harness.system.board import Board
-from twin_harness.telemetry import load_account
+from twin_harness.telemetry import process_account
 from twin_harness.telemetry.load_account import LoadAccount
 
 BURN = """
@@ -100,7 +100,7 @@ def test_without_an_account_of_io_nothing_is_known_of_direct_disk_load(board, mo
 
     Without disk load it stays 0.
     """
-    monkeypatch.setattr(load_account, "process_io_bytes", lambda _: None)
+    monkeypatch.setattr(process_account, "process_io_bytes", lambda _: None)
     account = LoadAccount(board, 1.0)
     assert account.sample(0.0, 1.0)[0].disk_delivered == 0.0
     board.claim_process(os.getpid(), "disk", base=0)
@@ -180,7 +180,7 @@ def test_part_that_is_learned_later_counts_from_then_on(board):
     account.sample(0.0, 1.0)
     slot = board.publish_plan({**planned(("cpu", 50.0)), "partition": "p1"})
     board.claim_process(os.getpid(), "cpu", plan=slot)
-    account._refresh_processes()  # before the plan
+    account._processes.refresh()  # before the plan
     first, second = account.sample(1.0, 2.0)
     assert (first.cpu_delivered, second.cpu_delivered > 0.0) == (0.0, True)
 
@@ -226,7 +226,7 @@ def test_reading_again_counts_once(board, monkeypatch):
     The row holds the last reading alone, and nothing of it is counted twice.
     """
     clock_ns = iter([1_000_000_000, 1_010_000_000, 1_300_000_000, 1_350_000_000])
-    monkeypatch.setattr(load_account, "process_cpu_ns", lambda _pid: next(clock_ns))
+    monkeypatch.setattr(process_account, "process_cpu_ns", lambda _pid: next(clock_ns))
     account = LoadAccount(board, 1.0)
     board.claim_process(os.getpid(), "cpu", base=0)
     account.sample(0.0, 1.0)
