@@ -85,7 +85,13 @@ class EventRows:
     def hear_ends(
         self, planned: PlannedExperiment, link: HostLink, *, is_planned: bool = False
     ) -> None:
-        """Hear how events end that were asked to; ``is_planned`` counts stopped as completed."""
+        """Hear how events end that were asked to stop.
+
+        Args:
+            planned: the experiment.
+            link: to its load host.
+            is_planned: count those that were stopped as completed.
+        """
         deadline_s = monotonic_s() + _END_PATIENCE_S
         while self.waiting and not link.is_over and monotonic_s() < deadline_s:
             for message in link.poll(_POLL_S):

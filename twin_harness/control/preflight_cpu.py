@@ -20,6 +20,11 @@ _MOST_LOAD_PROCESSES = 512
 def check_cpu(experiment: Experiment, events: list[Event], machine: Machine) -> None:
     """Check an experiment's CPU events: their CPUs, their sum, and the processes they need.
 
+    Args:
+        experiment: all of it; only CPU events may name CPUs.
+        events: its CPU events.
+        machine: what they are asked of.
+
     Raises:
         InvalidInput: a CPU is not allowed, or the events ask for more than the machine or one of
             its CPUs has.

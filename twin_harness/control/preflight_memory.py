@@ -25,6 +25,12 @@ def check_memory(
 ) -> list[str]:
     """Check that memory events fit, and return a warning for each that may fill too slowly.
 
+    Args:
+        experiment: for the messages.
+        events: its memory events.
+        machine: what they are asked of.
+        guard: what must stay available.
+
     Raises:
         InvalidInput: the events ask for more than is available above the guard's floor.
     """

@@ -1,4 +1,4 @@
-"""Rows of CSV as they stand in a file.
+"""Rows of CSV with the lines of the file on which they begin.
 
 A row that has not as many cells as the heading is named by its line, never shifted, filled or
 skipped.
@@ -34,7 +34,7 @@ class Row:
 def decoded(data: bytes) -> str:
     """Return bytes as text: UTF-8, or what their byte order mark says.
 
-    What is no text becomes U+FFFD.
+    Bytes that are not text become U+FFFD.
     """
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     return data.decode(encoding, "replace")
@@ -49,10 +49,7 @@ def rows_of(text: str) -> Iterator[Row]:
     """
     allow_cells_of(len(text))
     reader = csv.reader(io.StringIO(text, newline=""))
-    if '"' in text:
-        lines = io.StringIO(text, newline="").readlines()
-    else:
-        lines = []
+    lines = io.StringIO(text, newline="").readlines() if '"' in text else []
     line = 1
     for cells in reader:
         if (

@@ -26,13 +26,19 @@ NotNegative = Annotated[float, Strict(), Field(ge=0, le=LONGEST_EVENT_S, allow_i
 
 
 class Event(FrozenModel):
-    """One load on one resource.
+    """One load on one resource: a shape of levels over a time.
 
-    A shape of level over ``duration_s`` seconds, from ``start_s`` on the events' clock.
+    A command has no shape: it runs, and is stopped at the end.
 
-    Levels are in ``unit``: percent of the machine for cpu, percent or bytes for memory, bytes_per_s
-    or operations_per_s for disk, its own for a stressor that a project brings. A command has no
-    shape: it runs, and is stopped at the end.
+    Attributes:
+        id: name of the event, unique within its experiment.
+        stressor: ``cpu``, ``memory``, ``disk``, ``command``, or one that a project brings.
+        start_s: when it starts, on the events' clock.
+        duration_s: how long it lasts.
+        shape: its levels over that time.
+        unit: of the levels: percent of the machine for cpu, percent or bytes for memory,
+            bytes_per_s or operations_per_s for disk, its own for a stressor that a project brings.
+        options: of the stressor, as they were given.
     """
 
     id: str = ""

@@ -1,7 +1,4 @@
-"""The shapes as they stand in a file.
-
-Checked by pydantic, turned into the dataclasses of ``shapes``.
-"""
+"""Shapes as they are in a file: checked by pydantic, turned into the dataclasses of ``shapes``."""
 
 from __future__ import annotations
 
