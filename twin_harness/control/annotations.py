@@ -62,7 +62,7 @@ class AnnotationRecorder:
 
     def record(self, row: AnnotationRow) -> None:
         """Write a row; it survives a crash from here on."""
-        row.parameters = within_a_cell(row.parameters)
+        row.parameters = fit_in_cell(row.parameters)
         if row.start_monotonic_s is not None:
             row.start_time = utc_text(row.start_monotonic_s)
         if row.end_monotonic_s is not None:
@@ -128,7 +128,7 @@ class AnnotationRecorder:
         self.record(row)
 
 
-def within_a_cell(parameters: str) -> str:
+def fit_in_cell(parameters: str) -> str:
     """Return parameters as they fit into a cell of a spreadsheet.
 
     A long trace is summarised by its number of points and their range; the points themselves are in

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.control.headroom import scaled
+from twin_harness.control.headroom import with_scales
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.peaks import peak
 from twin_harness.system.procfs import ControlGroup
@@ -31,7 +31,7 @@ def check_cpu(experiment: Experiment, events: list[Event], machine: Machine) -> 
     """
     _check_allowed(experiment, machine)
     _check_system_target(experiment, events, machine)
-    loads = scaled(events, machine)
+    loads = with_scales(events, machine)
     total, at_s = peak(loads)
     if total > _MOST_PERCENT:
         msg = (

@@ -36,7 +36,7 @@ def check_memory(
     """
     if not events:
         return []
-    loads = headroom.scaled(events, machine)
+    loads = headroom.with_scales(events, machine)
     total, at_s = peak(loads)
     floor = headroom.memory_floor_bytes(guard, machine) / machine.parts
     available = headroom.available_memory_bytes(machine)

@@ -148,7 +148,7 @@ def custom_stressors() -> dict[str, str]:
     }
 
 
-def options_of(stressor: str) -> type[FrozenModel]:
+def options_model(stressor: str) -> type[FrozenModel]:
     """Return the model of a stressor's options."""
     return OPTIONS.get(stressor, CustomOptions)
 
@@ -163,6 +163,6 @@ def known_stressors() -> list[str]:
     return [*OPTIONS, *sorted(custom_stressors())]
 
 
-def resolved(stressor: str, options: dict[str, Any]) -> dict[str, Any]:
+def resolve_options(stressor: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return every option of an event with its default filled in."""
-    return options_of(stressor).model_validate(options).model_dump()
+    return options_model(stressor).model_validate(options).model_dump()

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule.csv_rows import decoded, has_empty_ends, rows_of
+from twin_harness.schedule.csv_rows import decode, has_trailing_commas, rows_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,7 +146,7 @@ def read_trace(path: Path, where: str) -> list[list[float]]:
                 f" {LARGEST_TRACE_BYTES}"
             )
             raise InvalidInput(msg)
-        text = decoded(path.read_bytes())
+        text = decode(path.read_bytes())
     except OSError as error:
         msg = (
             f"{where}: {path.name!r} cannot be read ({error.strerror}); expected CSV lines of"
@@ -171,7 +171,7 @@ def _points(text: str, name: str, where: str) -> list[list[float]]:
     if has_heading:
         width = max(2, len(rows[0].cells))
         rows = rows[1:]
-    ends = width + 1 if has_empty_ends(rows, width) else width
+    ends = width + 1 if has_trailing_commas(rows, width) else width
     points = []
     for row in rows:
         point = _point(row.cells)

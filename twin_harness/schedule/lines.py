@@ -100,7 +100,7 @@ class Lines:
         return Lines(at_s, first, last)
 
 
-def count_of(shape: Shape, duration_s: float) -> float:
+def line_count(shape: Shape, duration_s: float) -> float:
     """Return about how many lines an event's shape takes: of a sine its turns."""
     if isinstance(shape, Trace):
         return len(shape.points) + 2
@@ -122,7 +122,9 @@ def lines_of(shape: Shape, duration_s: float, most: int = MOST_LINES) -> Lines:
         most: lines, at most; of what is finer the highest levels count.
     """
     make = _MAKERS.get(type(shape))
-    if make is None or (isinstance(shape, Square | Spikes) and count_of(shape, duration_s) > most):
+    if make is None or (
+        isinstance(shape, Square | Spikes) and line_count(shape, duration_s) > most
+    ):
         return hold(shape.extremes(duration_s)[1], duration_s)
     return make(shape, duration_s).coarser(most)
 

@@ -17,7 +17,7 @@ from pydantic import Field, Strict, model_validator
 
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.event import NAME_PATTERN, Event, NotNegative
-from twin_harness.schedule.event_options import options_of
+from twin_harness.schedule.event_options import options_model
 from twin_harness.schedule.file import inline_traces, read_json
 from twin_harness.schedule.refusal import checked, refuse
 from twin_harness.schedule.shape_models import FrozenModel
@@ -130,7 +130,7 @@ class Experiment(FrozenModel):
             # The load is the same, so experiments recorded before there was "none" keep their hash.
             data["tolerance"] = None
         for event, plain in zip(self.events, data["events"], strict=True):
-            options = options_of(event.stressor).model_validate(event.options)
+            options = options_model(event.stressor).model_validate(event.options)
             plain["options"] = options.model_dump(exclude_defaults=True)
             if not plain["options"]:
                 del plain["options"]

@@ -140,7 +140,7 @@ else:
     ]
 
 
-def witnesses(shape: shapes.Shape, duration_s: float) -> list[tuple[str, float]]:
+def bounding_levels(shape: shapes.Shape, duration_s: float) -> list[tuple[str, float]]:
     """Return the levels that bound a shape, each with the parameter to blame."""
     direct = {
         "constant": {"level": "level_"},
