@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.metrics import RESOURCE_COLUMNS
-from twin_harness.runs.delivery import fill_delivery
+from twin_harness.runs.delivered_cells import fill_delivery
 from twin_harness.runs.recording import Recording, compare
 from twin_harness.shapes import shape as shapes
 from twin_harness.system.clock import monotonic_s
@@ -86,7 +86,13 @@ class EventRows:
     def hear_ends(
         self, planned: PlannedExperiment, link: HostLink, *, is_planned: bool = False
     ) -> None:
-        """Hear how events end that were asked to; ``is_planned`` counts stopped as completed."""
+        """Hear how events end that were asked to stop.
+
+        Args:
+            planned: the experiment.
+            link: to its load host.
+            is_planned: count those that were stopped as completed.
+        """
         deadline_s = monotonic_s() + _END_PATIENCE_S
         while self.waiting and not link.is_over and monotonic_s() < deadline_s:
             for message in link.poll(_POLL_S):

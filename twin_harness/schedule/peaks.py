@@ -94,7 +94,7 @@ def peak(loads: Iterable[tuple[Event, float]]) -> tuple[float, float]:
     Args:
         loads: each event with what one unit of its level counts.
     """
-    placed = [(event, factor, count_of(event.shape, event.duration_s)) for event, factor in loads]
+    placed = [(event, factor, line_count(event.shape, event.duration_s)) for event, factor in loads]
     most = MOST_LINES
     while most > 1 and sum(min(count, most) for *_, count in placed) > MOST_OF_ALL:
         most //= 2

@@ -1,4 +1,4 @@
-"""What an annotation row says of a delivered load, in the event's own unit."""
+"""Cells of an annotation row that say what was requested and delivered, in the event's unit."""
 
 from __future__ import annotations
 
