@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness.dataset.cleaning import FLAGS
 from twin_harness.metrics import by_name, maximum_of
-from twin_harness.runs.folder import write_whole
 from twin_harness.runs.frames import open_parquet
 from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow
+from twin_harness.system.whole_file import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,7 +28,7 @@ from twin_harness.report.sections import (
 )
 from twin_harness.report.sections import fidelity as agreement
 from twin_harness.report.sections import prediction as foretelling
-from twin_harness.runs.folder import write_whole
+from twin_harness.system.whole_file import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
