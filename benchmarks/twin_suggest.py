@@ -28,7 +28,7 @@ from twin_harness.predict.simulate import simulate
 from twin_harness.predict.suggest import suggest
 from twin_harness.predict.twin import Twin, in_units
 from twin_harness.predict.uncertainty import FreeRun, on_scale, regimes
-from twin_harness.runs.recording import load
+from twin_harness.runs.run import load
 
 FIRST, MORE, CANDIDATES, TEST = 6, 5, 40, 20
 BOUNDS = Bounds(max_cpu_percent=100, max_memory_percent=80, max_disk_bytes_per_s=2_000_000_000)

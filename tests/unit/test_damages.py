@@ -17,7 +17,7 @@ from twin_harness.dataset.package import describe, write_package
 from twin_harness.dataset.validation import validate
 from twin_harness.errors import UnreadableRun
 from twin_harness.metrics import by_name
-from twin_harness.runs.recording import Run
+from twin_harness.runs.run import Run
 
 ROWS = 1200
 

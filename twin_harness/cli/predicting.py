@@ -101,7 +101,7 @@ def add_predicting(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _observed(folders: list[str]) -> list[Observation]:
     from twin_harness.predict.gathering import gather
-    from twin_harness.runs.recording import load
+    from twin_harness.runs.run import load
 
     return gather([load(folder) for folder in folders], complain)
 

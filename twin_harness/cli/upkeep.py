@@ -18,7 +18,7 @@ from twin_harness.system.support import lack_of_support
 if TYPE_CHECKING:
     import argparse
 
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 
 def log(arguments: argparse.Namespace) -> int:
@@ -55,7 +55,7 @@ def overhead(arguments: argparse.Namespace) -> int:
 def report(arguments: argparse.Namespace) -> int:
     """Render the EDA report of a run, at any stage of it."""
     from twin_harness.report.html import write_report
-    from twin_harness.runs.recording import load
+    from twin_harness.runs.run import load
 
     run = load(arguments.run)
     path = write_report(
@@ -81,7 +81,7 @@ def clean(arguments: argparse.Namespace) -> int:
         )
         raise InvalidInput(msg)
     from twin_harness.runs.folder import RunFolder
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
     from twin_harness.system.reaper import reap
     from twin_harness.system.run_id import RUN_ID
 
@@ -154,7 +154,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 def runs(arguments: argparse.Namespace) -> int:
     """List the runs of a data folder, the newest last."""
     from twin_harness.runs.folder import RunFolder
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
     from twin_harness.system.run_id import RUN_ID
 
     data_dir = Path(arguments.data_dir)
@@ -228,7 +228,7 @@ def _run_line(row: dict[str, Any]) -> str:
 def validate(arguments: argparse.Namespace) -> int:
     """Say every fault of a run's dataset; exit code 1 when there is one."""
     from twin_harness.dataset.validation import validate as find_faults
-    from twin_harness.runs.recording import load
+    from twin_harness.runs.run import load
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what they would say is what the table says

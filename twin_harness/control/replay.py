@@ -24,7 +24,7 @@ import numpy as np
 from twin_harness import __version__
 from twin_harness.errors import InvalidInput
 from twin_harness.runs.frames import whole_machine
-from twin_harness.runs.recording import load
+from twin_harness.runs.run import load
 from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.schedule.csv_rows import decoded, has_empty_ends, misfit, rows_of
 from twin_harness.schedule.model import Schedule

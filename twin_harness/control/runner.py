@@ -24,8 +24,9 @@ from twin_harness.errors import (
     as_harness_failure,
 )
 from twin_harness.metrics import RESOURCE_COLUMNS
+from twin_harness.runs.delivery import compare
 from twin_harness.runs.frames import read_frame
-from twin_harness.runs.recording import Recording, compare
+from twin_harness.runs.recording import Recording
 from twin_harness.runs.records import AnnotationRow, PlannedExperiment
 from twin_harness.shapes import shape as shapes
 from twin_harness.system import deadline

@@ -24,7 +24,7 @@ from twin_harness.runs.frames import LABELS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 GAP_INTERVALS = 3.0
 STOLEN_PERCENT = (

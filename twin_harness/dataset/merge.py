@@ -9,7 +9,7 @@ from twin_harness.dataset.tables import to_arrow
 from twin_harness.errors import InvalidInput
 from twin_harness.metrics import columns
 from twin_harness.runs.frames import LABELS
-from twin_harness.runs.recording import load
+from twin_harness.runs.run import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

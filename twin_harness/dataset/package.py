@@ -19,7 +19,7 @@ from twin_harness.system.whole_file import write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 _TYPES = {"float | None": "number", "str": "string", "bool": "boolean"}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from twin_harness.dataset.faults import FaultLog
     from twin_harness.runs.dataset_file import DatasetFile
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 PART_BYTES = 8 * 1024**2
 PART_ROWS = 16_384

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from twin_harness.dataset.faults import FaultLog
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 _WHOLE = ("bytes", "bytes/s", "Hz")
 

@@ -18,7 +18,7 @@ from twin_harness.errors import Undecided, UnreadableRun
 if TYPE_CHECKING:
     import pandas as pd
 
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 LEAST_BACKGROUND_PERCENT = -1.0
 # Both sources measure these wherever the kernel shows them: without a single figure, nothing was

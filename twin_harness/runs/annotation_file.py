@@ -59,3 +59,4 @@ def _whole_rows(text: str) -> str:
     end = text.rfind("\n") + 1
     while end and text.count('"', 0, end) % 2:
         end = text.rfind("\n", 0, end - 1) + 1
+    return text[:end]

@@ -38,8 +38,10 @@ from twin_harness.errors import (
     as_harness_failure,
     in_a_line,
 )
-from twin_harness.runs.folder import RunFolder, make_output_folder
-from twin_harness.runs.recording import Recording, Run
+from twin_harness.runs.folder import RunFolder
+from twin_harness.runs.paths import make_output_folder
+from twin_harness.runs.recording import Recording
+from twin_harness.runs.run import Run
 from twin_harness.session import losses
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat, cut_secrets

@@ -266,7 +266,7 @@ def timeline_png(recording: Recording) -> bytes:
             "whole machine",
             1.0,
             1.0,
-            _percent_per_byte(recording.folder.read_machine(), frame),
+            _percent_per_byte(recording.machine_file, frame),
         ),
         _Panel("disk", "disk (MiB/s)", DISK_COLUMNS, "read + write", 1.0, 1.0 / _MIB, 1.0 / _MIB),
     )
