@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from twin_harness.session.csv_tail import CsvTail
+from twin_harness.session.log_table import make_table, row_cells, shown_within
 from twin_harness.session.overhead import Interval, Overhead
-from twin_harness.session.passive import CsvTail, make_table, row_cells, shown_within
 
 
 def test_tail_gives_whole_rows_only(tmp_path):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from contextlib import contextmanager
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
@@ -21,10 +20,11 @@ from twin_harness.predict.virtual_recording import annotate, virtual_columns
 from twin_harness.runs.recording import Recording
 from twin_harness.runs.records import PlannedExperiment
 from twin_harness.system.clock import monotonic_s, utc_s, utc_text
-from twin_harness.system.file_lock import FileLock
+from twin_harness.system.folder_lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     import numpy as np
 
@@ -137,18 +137,9 @@ class TwinRunner:
         raise Undecided(msg)
         yield
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """Hold the run folder: rows of several workers stand in the order of their virtual time."""
-        path = self._folder.path
-        lock = FileLock(
-            os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), f"run folder {str(path)!r}"
-        )
-        try:
-            lock.take()
-            yield
-        finally:
-            lock.release()
+        return locked(self._folder.path, "run folder")
 
     def _newest_s(self) -> float:
         """Return when the last row was taken; now, before the first one."""
