@@ -228,7 +228,8 @@ class Recording:
             raise Undecided(msg)
         return self.during(event_id, row.settled_s + margin_s)
 
-    def _column(self, name: str) -> Column:
+    def column(self, name: str) -> Column:
+        """Return a column's values with the seconds that each stands for. Raises as ``mean``."""
         column = column_of(self.samples, name, self.begin_s)
         if column is not None:
             return column
@@ -250,22 +251,22 @@ class Recording:
             InvalidInput: there is no such column.
             Undecided: it is empty here.
         """
-        return self._column(column).mean()
+        return self.column(column).mean()
 
     def max(self, column: str) -> float:
         """Return the largest value of a column. Raises as ``mean``."""
-        return float(self._column(column).data.max())
+        return float(self.column(column).data.max())
 
     def min(self, column: str) -> float:
         """Return the smallest value of a column. Raises as ``mean``."""
-        return float(self._column(column).data.min())
+        return float(self.column(column).data.min())
 
     def quantile(self, column: str, q: float) -> float:
         """Return the ``q`` quantile (0 to 1) over the rows of a column. Raises as ``mean``."""
         if not 0 <= q <= 1:
             msg = f"quantile(): expected q from 0 to 1 but got q={q!r}"
             raise InvalidInput(msg)
-        return float(self._column(column).data.quantile(q))
+        return float(self.column(column).data.quantile(q))
 
     def lack_of_room(self, event_id: str) -> str:
         """Return why the machine could not deliver an event: others' work, steal, a slow device.
