@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.dataset.cleaning import FLAGS, start_cleaning
+from twin_harness.dataset.cleaning import start_cleaning
+from twin_harness.dataset.steps import FLAGS
 from twin_harness.metrics import DATASET_VERSION, by_name
 from twin_harness.runs.frames import LABELS
 

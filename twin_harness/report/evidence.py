@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from twin_harness.dataset.cleaning import FLAGS, GAP_INTERVALS, Cleaning, start_cleaning
+from twin_harness.dataset.cleaning import Cleaning, start_cleaning
 from twin_harness.dataset.preparation import window_means
+from twin_harness.dataset.steps import FLAGS, GAP_INTERVALS
 from twin_harness.errors import TwinError
 from twin_harness.metrics import columns
 from twin_harness.report.facts import EventFacts, ExperimentFacts, Statistic, ask
