@@ -107,8 +107,8 @@ def test_cost_is_claimed_only_above_noise():
     quiet = Overhead(around_zero, around_zero, around_zero, around_zero)
     assert (
         quiet.lines()[-1]
-        == "no cost can be told from the noise of this machine; it may be anything up to 0.40 % of"
-        " its work"
+        == "no cost can be distinguished from the noise of this machine; it may be anything up to"
+        " 0.40 % of its work"
     )
     loud = Overhead(above, around_zero, around_zero, around_zero)
     assert loud.lines()[-1] == "the harness costs the machine 1.00 % of its work"

@@ -1,4 +1,4 @@
-"""The table of options: a row makes a pytest option, an ini key, a setting and its documentation."""
+"""The table of options: a row makes a pytest option, its ini key, a setting and its help."""
 
 from __future__ import annotations
 

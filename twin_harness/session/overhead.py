@@ -64,8 +64,9 @@ class Interval:
     def of(cls, values: Sequence[float]) -> Interval:
         """Return the median and the values between which it lies with at least 95 %.
 
-        They are as far from the ends as may be. Nothing is assumed about the distribution: each value is above the median with probability
-        one half. The bounds of fewer than six values are infinite.
+        They are as far from the ends as may be. Nothing is assumed about the distribution: each
+        value is above the median with probability one half. The bounds of fewer than six values are
+        infinite.
         """
         ordered, n = sorted(values), len(values)
         # Of 2**n equally likely ways, those in which so many values or fewer lie on one side.
