@@ -27,7 +27,8 @@ from twin_harness.schedule import builders
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
-from twin_harness.system.board import PLAN_SLOTS, Board
+from twin_harness.system.board import Board
+from twin_harness.system.board_layout import PLAN_SLOTS
 from twin_harness.system.procfs import process_cpu_ns
 
 GOAL_MS = {"quiet": 5.0, "full load": 20.0}

@@ -28,8 +28,8 @@ from twin_harness.schedule import builders
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
-from twin_harness.system.board import LIVE
-from twin_harness.system.procfs import AvailableMemory
+from twin_harness.system.available_memory import AvailableMemory
+from twin_harness.system.board_layout import LIVE
 
 MARGIN_BYTES, TAKEN_BYTES, HELD_BYTES = 384 * 2**20, 1536 * 2**20, 192 * 2**20
 GOAL_MS = 200.0

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from measure import machine_line
 
-from twin_harness.control.campaign import Bounds, draw_campaign, role_of
+from twin_harness.control.campaign import draw_campaign, role_of
+from twin_harness.control.campaign_bounds import CampaignBounds
 from twin_harness.predict.demand import demand_of, stacked
 from twin_harness.predict.gathering import gather
 from twin_harness.predict.observation import COLUMNS, Observation
@@ -31,7 +32,9 @@ from twin_harness.predict.uncertainty import FreeRun, on_scale, regimes
 from twin_harness.runs.run import load
 
 FIRST, MORE, CANDIDATES, TEST = 6, 5, 40, 20
-BOUNDS = Bounds(max_cpu_percent=100, max_memory_percent=80, max_disk_bytes_per_s=2_000_000_000)
+BOUNDS = CampaignBounds(
+    max_cpu_percent=100, max_memory_percent=80, max_disk_bytes_per_s=2_000_000_000
+)
 
 
 class Machine:

@@ -1,25 +1,16 @@
-"""The reference pages, from the code.
+"""The reference pages, from the code: options, markers, columns, files, shapes, commands."""
 
-Options, markers and fixtures, columns, files, shapes, commands.
-"""
-
-import contextlib
 import inspect
-import io
 from dataclasses import MISSING, fields
 
 from twin_harness import metrics
-from twin_harness.cli import main
+from twin_harness.cli.parser import build_parser
 from twin_harness.dataset.package import _ABOUT, _annotation_field
 from twin_harness.plugin import fixtures, markers
 from twin_harness.runs.records import ANNOTATION_COLUMNS
 from twin_harness.session.options import OPTIONS
 from twin_harness.shapes import shape as shapes
 
-_COMMANDS = (
-    "doctor", "stress", "log", "overhead", "run", "schedule random", "schedule grid", "schedule replay", "schedule show", "schedule check", "runs",
-    "validate", "merge", "report", "gate compare", "gate show", "gate accept", "allure", "clean",
-)  # fmt: skip
 _FILES = {
     "system_metrics_dataset.csv": "One row a sample, appended live, never rewritten.",
     "system_metrics_dataset.parquet": (
@@ -157,12 +148,8 @@ def _files():
 
 
 def _shapes():
-    parts = [
-        (
-            "# Load shapes\n\nA shape is a level over time. In schedules it is an object with `kind`;"
-            " in Python a function.\n"
-        )
-    ]
+    text = "A shape is a level over time. In schedules it is an object with `kind`;"
+    parts = [f"# Load shapes\n\n{text} in Python a function.\n"]
     for kind in ("constant", "ramp", "steps", "sine", "square", "spikes", "leak", "trace"):
         made = getattr(shapes, kind)
         shape = next(
@@ -179,10 +166,11 @@ def _shapes():
             )
             for field in fields(shape)
         ]
-        parts.append(
-            f"## {kind}\n\n`{kind}{inspect.signature(made)}`\n\n{(inspect.getdoc(shape) or '').strip()}\n\nIn"
-            f" a schedule: {', '.join(taken)}.\n"
-        )
+        about = (inspect.getdoc(shape) or "").strip()
+        parts += [
+            f"## {kind}\n\n`{kind}{inspect.signature(made)}`\n\n{about}\n",
+            f"In a schedule: {', '.join(taken)}.\n",
+        ]
     return "\n".join(parts)
 
 
@@ -198,9 +186,6 @@ def _command():
         " for its output ends with 1, `--json` included."
     )
     parts = [f"# The command `twin`\n\n{text}\n"]
-    for command in _COMMANDS:
-        text = io.StringIO()
-        with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
-            main([*command.split(), "--help"])
-        parts.append(f"## twin {command}\n\n```text\n{text.getvalue().strip()}\n```\n")
+    for name, command in build_parser().typed_commands():
+        parts.append(f"## twin {name}\n\n```text\n{command.format_help().strip()}\n```\n")
     return "\n".join(parts)

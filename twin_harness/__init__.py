@@ -64,7 +64,7 @@ if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
     from twin_harness.schedule.builders import disk as disk
     from twin_harness.schedule.builders import memory as memory
     from twin_harness.schedule.builders import plan as plan
-    from twin_harness.schedule.model import Event as Event
+    from twin_harness.schedule.event import Event as Event
     from twin_harness.schedule.model import Experiment as Experiment
     from twin_harness.schedule.model import Schedule as Schedule
     from twin_harness.session.session import run as run

@@ -18,7 +18,7 @@ from chaos.mounts import require_root
 from chaos.mute_filesystem import mute_filesystem
 from chaos.victim import tracebacks
 from twin_harness import load
-from twin_harness.system.procfs import AvailableMemory
+from twin_harness.system.available_memory import AvailableMemory
 
 ENDS_S = 40.0
 GIB = 2**30

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from twin_harness import load
 from twin_harness.errors import TwinError
-from twin_harness.system.board import LIVE, PLAN_SLOTS, Board
+from twin_harness.system.board import Board
+from twin_harness.system.board_layout import LIVE, PLAN_SLOTS
 
 TOKEN = "TWIN_CHAOS_TOKEN"
 PATIENCE_S = (

@@ -28,7 +28,7 @@ REFUSED = {
     "bad tolerance": (
         "@pytest.mark.experiment(cpu(20, duration_s=1), tolerance='x')",
         "recording",
-        "tolerance: 'x' is no percent",
+        "tolerance: 'x' is not a percentage",
     ),
     "nothing runs it": (
         "@pytest.mark.experiment(cpu(20, duration_s=1))",
@@ -39,7 +39,7 @@ REFUSED = {
     "random unknown bound": (
         "@pytest.mark.random_schedules(n=2, max_cpu=3)",
         "recording",
-        "'max_cpu' is no bound; expected one of stressors",
+        "'max_cpu' is not a bound; expected one of stressors",
     ),
     "random zero": (
         "@pytest.mark.random_schedules(n=0)",
@@ -82,7 +82,7 @@ def test_parametrized_marker_is_checked_too(project, run):
     )
     result = run()
     assert result.ret == 2
-    assert "name: '-' is no name" in result.stdout.str()
+    assert "name: '-' is not a valid name" in result.stdout.str()
 
 
 def test_random_schedules_are_items_of_their_own(project, run):
@@ -169,8 +169,8 @@ def test_plan_is_told_before_any_load(project, run):
     result = run("--collect-only", "--twin-guard=off")
     result.stdout.fnmatch_lines(
         [
-            "twin: 1 experiments planned, 5 s of load and quiet",
-            "twin: highest level asked for: cpu 60 %, memory 1 %",
+            "twin: 1 experiments planned, 5.0 s of load and quiet",
+            "twin: highest level asked for: cpu 60.0 %, memory 1.00 %",
             "twin: guard off; tolerance none; seed 0; a sample every 0.1 s",
             "twin: data goes to data/*",
         ]
@@ -196,7 +196,7 @@ def test_highest_level_is_of_all_events_together(project, run):
         "def test_other(recording): pass\n"
     )
     run("--collect-only").stdout.fnmatch_lines(
-        ["twin: highest level asked for: cpu 95 %, memory 2 % and 128.0 MiB"]
+        ["twin: highest level asked for: cpu 95.0 %, memory 2.00 % and 128 MiB"]
     )
 
 

@@ -99,7 +99,7 @@ def test_late_mark_works_or_costs_its_item(project, run, mode):
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
     lines = [line for line in result.stdout.lines if line.startswith("InvalidInput: ")]
     assert sorted(lines) == sorted(f"InvalidInput: {sentence}" for sentence in REFUSED.values())
-    result.stdout.fnmatch_lines(["twin: 4 experiments planned, 2 s of load and quiet"])
+    result.stdout.fnmatch_lines(["twin: 4 experiments planned, 1.5 s of load and quiet"])
 
 
 def test_test_that_plans_nothing_is_refused_at_collection_where_nobody_marks(project, run):

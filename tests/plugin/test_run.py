@@ -202,7 +202,7 @@ def test_allure_gets_steps_and_timeline(project, run):
     ]
     (step,) = [step for step in results[0]["steps"] if not step["name"].startswith("waiting")]
     assert results[0]["start"] <= step["start"]
-    assert step["name"].startswith("cpu-0: constant 20.00 %, delivered ")
+    assert step["name"].startswith("cpu-0: constant 20.0 %, delivered ")
     assert 900 <= step["stop"] - step["start"] <= 1600
     (attachment,) = [entry for entry in results[0]["attachments"] if entry["type"] == "image/png"]
     assert (project.path / "results" / attachment["source"]).read_bytes().startswith(b"\x89PNG")

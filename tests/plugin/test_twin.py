@@ -58,7 +58,7 @@ def model(tmp_path_factory):
 
 @pytest.mark.parametrize("workers", [[], ["-n0"], ["-n2"]])
 def test_scenarios_run_on_the_twin(pytester, model, workers):
-    """What the model foretells is judged, what it does not know is UNDECIDED with the reason.
+    """What the model predicts is judged, what it does not know is UNDECIDED with the reason.
 
     Files are those of any run.
     """
@@ -90,11 +90,11 @@ def test_a_run_on_the_twin_has_a_report(pytester, model):
         "--twin-on=twin", f"--twin-model={model}", "-k", "plateau or memory"
     )
     assert (
-        "No machine ran: a twin foretold every value of this run"
+        "No machine ran: a twin predicted every value of this run"
         in (pytester.path / "reports" / "latest" / "index.html").read_text()
     )
     assert (
-        "foretold by its twin"
+        "predicted by its twin"
         in pytester.run(Path(sys.executable).with_name("twin"), "runs").stdout.str()
     )
 

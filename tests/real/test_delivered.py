@@ -12,7 +12,7 @@ from quick import plan
 
 from twin_harness import cpu, disk, memory, steps
 from twin_harness.errors import Undecided
-from twin_harness.system.board import LIVE
+from twin_harness.system.board_layout import LIVE
 
 MIB = 1024**2
 

@@ -17,7 +17,7 @@ from processes import our_processes
 from twin_harness import cpu, load, memory, plan
 from twin_harness.control import preflight
 from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput
-from twin_harness.system.board import LIVE
+from twin_harness.system.board_layout import LIVE
 from twin_harness.system.child import child_environment
 
 HEAVY = {

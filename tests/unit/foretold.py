@@ -7,7 +7,8 @@ import dataclasses
 
 import numpy as np
 
-from twin_harness.control.campaign import Bounds, draw_campaign
+from twin_harness.control.campaign import draw_campaign
+from twin_harness.control.campaign_bounds import CampaignBounds
 from twin_harness.predict.demand import Capacity, demand_of, stacked
 from twin_harness.predict.fit import LOG_COLUMNS
 from twin_harness.predict.observation import COLUMNS, Observation
@@ -94,7 +95,7 @@ def observed(experiments, seed=0, noise=1.0, parameters=None, fingerprint=FINGER
 
 def campaign(size="1h", seed=0, **bounds):
     """Return the plans of a campaign that this machine can carry."""
-    return draw_campaign(size, seed, Bounds(**bounds))
+    return draw_campaign(size, seed, CampaignBounds(**bounds))
 
 
 def without(observation, column):

@@ -14,18 +14,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twin_harness.errors import HarnessFailure
-from twin_harness.system import board as board_module
-from twin_harness.system.board import (
+from twin_harness.system import board_plans, board_processes
+from twin_harness.system.board import Board
+from twin_harness.system.board_layout import (
     CONSUMED,
     DISK_PROBE,
     ENDED,
+    HEAD,
     KINDS,
     LIVE,
+    MAGIC,
+    PLAN,
     PLAN_BYTES,
     PLAN_SLOTS,
+    PLANS_AT,
+    PROCESS,
+    PROCESS_BYTES,
+    PROCESS_SLOTS,
+    PROCESSES_AT,
     SIZE,
     WAKEUP_PROBE,
-    Board,
+    plan_at,
+    process_at,
 )
 
 
@@ -47,7 +57,7 @@ def other(board):
 
 
 def counter_offset(slot):
-    return board_module._PLANS_AT + slot * PLAN_BYTES
+    return plan_at(slot)
 
 
 def tear(board, slot):
@@ -65,7 +75,7 @@ print("begun", flush=True)
 while os.getppid() == int(sys.argv[3]):
     number += 1
     board.publish_row(number, float(number), number, (1.0, 2.0, 3.0))
-    board.count_fsynced(slot, number)
+    board.publish_self_reported(slot, number)
     board.ask_to_stop()
     board.publish_probe(0, float(number), 7)
 """
@@ -81,12 +91,12 @@ def test_a_reader_never_sees_a_number_that_nobody_wrote(board):
     with subprocess.Popen(words, stdout=subprocess.PIPE) as writer:
         try:
             writer.stdout.readline()
-            while board.fsynced_bytes(slot) == 0 or not board.is_stopping:
+            while board.self_reported(slot) == 0 or not board.is_stopping:
                 pass
             before = (1, 1.0, 1, 1)
             for _ in range(20_000):
                 length, instant_s, rows, _ = board.dataset_state()
-                now = (length, instant_s, rows, board.fsynced_bytes(slot))
+                now = (length, instant_s, rows, board.self_reported(slot))
                 assert all(new >= old for new, old in zip(now, before, strict=True))
                 assert board.is_stopping
                 assert board.has_probed(0)
@@ -129,14 +139,14 @@ def test_opening_a_link_to_a_board_fails(board, tmp_path):
 
 
 def test_opening_another_file_fails(tmp_path):
-    """A file of the right size without the mark is no board."""
+    """A file of the right size without the mark is not a board."""
     path = tmp_path / "a.board"
     path.write_bytes(b"\0" * SIZE)
     with pytest.raises(HarnessFailure) as caught:
         Board.open(path)
     assert (
         str(caught.value)
-        == f"load board {str(path)!r} is no board of this version; end the session that uses it"
+        == f"load board {str(path)!r} is not a board of this version; end the session that uses it"
     )
 
 
@@ -144,11 +154,11 @@ def test_opening_another_file_fails(tmp_path):
     "content", [b"", b"TWINBRD1", b"x" * 4096], ids=["empty", "mark alone", "short"]
 )
 def test_opening_a_short_file_fails_like_any_other(tmp_path, content):
-    """A file that is too short is no board either, and leaves no descriptor open."""
+    """A file that is too short is not a board either, and leaves no descriptor open."""
     path = tmp_path / "a.board"
     path.write_bytes(content)
     before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(HarnessFailure, match="is no board"):
+    with pytest.raises(HarnessFailure, match="is not a board"):
         Board.open(path)
     assert len(os.listdir("/proc/self/fd")) == before
 
@@ -359,7 +369,7 @@ def test_a_reader_waits_for_a_writer(board, other, monkeypatch):
         if sequence % 2:
             struct.pack_into("<I", board._map, counter_offset(slot), sequence + 1)
 
-    monkeypatch.setattr(board_module, "sleep_s", finish)
+    monkeypatch.setattr(board_plans, "sleep_s", finish)
     assert other.read_plan(slot) == {"a": 1}
 
 
@@ -397,23 +407,23 @@ def test_a_process_is_seen_as_it_was_claimed(board, other, kind):
         found.event,
         found.base,
     ) == (slot, 4_000_000, LIVE, kind, 63, 999, 2**63)
-    assert (found.fsynced_bytes, found.final) == (0, (0, 0))
+    assert (found.self_reported, found.final) == (0, (0, 0))
 
 
 def test_an_ended_process_keeps_its_last_account(board, other):
     """The kernel's last figures stay until they are read, and then the slot is free."""
     slot = board.claim_process(7, "disk_buffered")
-    other.count_fsynced(slot, 2**40)
+    other.publish_self_reported(slot, 2**40)
     other.set_base(slot, 5)
     board.end_process(slot, 2**50, 2**51)
     (found,) = other.processes()
-    assert (found.state, found.base, found.fsynced_bytes, found.final) == (
+    assert (found.state, found.base, found.self_reported, found.final) == (
         ENDED,
         5,
         2**40,
         (2**50, 2**51),
     )
-    assert other.fsynced_bytes(slot) == 2**40
+    assert other.self_reported(slot) == 2**40
     other.consume_process(slot)
     assert board.processes() == []
     assert board.claim_process(8, "cpu") == slot
@@ -432,7 +442,7 @@ def test_a_slot_is_claimed_before_its_process_exists(board, other):
 def test_a_reused_slot_has_forgotten_its_last_process(board, other):
     """Nothing of an earlier process shows in the next one's account."""
     slot = board.claim_process(7, "disk", plan=3, event=4, base=9)
-    board.count_fsynced(slot, 77)
+    board.publish_self_reported(slot, 77)
     board.end_process(slot, 1, 2)
     other.consume_process(slot)
     assert board.claim_process(8, "cpu") == slot
@@ -443,7 +453,7 @@ def test_a_reused_slot_has_forgotten_its_last_process(board, other):
         found.plan,
         found.event,
         found.base,
-        found.fsynced_bytes,
+        found.self_reported,
         found.final,
     ) == (8, LIVE, 0, 0, 0, 0, (0, 0))
 
@@ -480,7 +490,7 @@ def test_process_slots_are_claimed_once(board):
 
 def test_a_full_board_refuses_another_process(board, monkeypatch):
     """The message says what to do."""
-    monkeypatch.setattr(board_module, "PROCESS_SLOTS", 3)
+    monkeypatch.setattr(board_processes, "PROCESS_SLOTS", 3)
     for pid in (1, 2, 3):
         board.claim_process(pid, "cpu")
     with pytest.raises(HarnessFailure) as caught:
@@ -493,16 +503,15 @@ def test_a_full_board_refuses_another_process(board, monkeypatch):
 
 def test_abandoned_slots_are_taken_when_none_is_free(board, monkeypatch):
     """On a full board the account that nobody read for 60 s, and the slot of a process that was killed with its host, are taken; others stay."""
-    monkeypatch.setattr(board_module, "PROCESS_SLOTS", 4)
+    monkeypatch.setattr(board_processes, "PROCESS_SLOTS", 4)
     now_ns = 10**12
-    monkeypatch.setattr(board_module, "monotonic_s", lambda: now_ns / 1e9)
+    monkeypatch.setattr(board_processes, "monotonic_s", lambda: now_ns / 1e9)
     ended, live, unborn, gone = (
         board.claim_process(pid, "cpu") for pid in (os.getpid(), os.getpid(), 0, os.getpid())
     )
     board.end_process(ended, 1, 1)
-    board_module._U64.pack_into(
-        board._map, board_module._PROCESSES_AT + gone * board_module._PROCESS_SIZE + 48, 1
-    )  # its pid is another's by now
+    # Its pid is another's by now.
+    PROCESS["start_ticks"].write(board._map, 1, start=process_at(gone))
     assert board.claim_process(3, "cpu") == gone
     with pytest.raises(HarnessFailure, match="the most it can"):
         board.claim_process(4, "cpu")
@@ -514,16 +523,65 @@ def test_abandoned_slots_are_taken_when_none_is_free(board, monkeypatch):
 def test_a_consumed_slot_is_not_seen(board):
     """Only live and ended processes are listed."""
     slot = board.claim_process(1, "cpu")
-    board._map[board_module._PROCESSES_AT + slot * board_module._PROCESS_SIZE + 4] = CONSUMED
+    board._map[process_at(slot) + PROCESS["state"].offset] = CONSUMED
     assert board.processes() == []
 
 
 def test_the_layout_does_not_overlap():
     """Head, plans and processes stand apart, and a slot holds its struct."""
-    assert board_module._LENGTH + 8 + struct.calcsize("<dQddd") <= board_module._PROBE_AT
-    assert board_module._PROBE_AT + board_module._PROBE.size <= board_module._PLANS_AT
-    assert board_module._PROCESS.size <= board_module._PROCESS_SIZE
+    assert HEAD.size <= PLANS_AT
+    assert PLAN.size < PLAN_BYTES
+    assert PROCESS.size <= PROCESS_BYTES
     assert Path("/dev/shm").is_dir() or Path("/tmp").is_dir()
-    assert (
-        board_module._PROCESSES_AT + board_module.PROCESS_SLOTS * board_module._PROCESS_SIZE == SIZE
-    )
+    assert plan_at(PLAN_SLOTS) == PROCESSES_AT
+    assert process_at(PROCESS_SLOTS) == SIZE
+
+
+@pytest.mark.parametrize(
+    ("record", "start"), [(HEAD, 0), (PLAN, plan_at(1)), (PROCESS, process_at(1))]
+)
+def test_every_number_is_aligned(record, start):
+    """A number at a multiple of its size is read and written in one piece."""
+    for name in record.names:
+        field = record[name]
+        assert (start + field.offset) % field.size == 0, name
+
+
+def test_the_layout_is_the_one_of_this_version():
+    """Processes of one version share a board: an offset that moves wants another magic."""
+    assert MAGIC == b"TWINBRD1"
+    assert {name: HEAD[name].offset for name in HEAD.names} == {
+        "magic": 0,
+        "logger_pid": 8,
+        "stop": 12,
+        "generation": 16,
+        "length": 24,
+        "row_s": 32,
+        "rows": 40,
+        "cpu_percent": 48,
+        "memory_percent": 56,
+        "disk_bytes_per_s": 64,
+        "plans_generation": 96,
+        "wakeup_ms": 128,
+        "cpu_ms": 136,
+        "disk_ms": 144,
+        "service_ms": 152,
+        "acknowledged": 160,
+        "wakeup_seen": 168,
+        "cpu_seen": 176,
+        "disk_seen": 184,
+        "service_seen": 192,
+    }
+    assert {name: PROCESS[name].offset for name in PROCESS.names} == {
+        "pid": 0,
+        "state": 4,
+        "kind": 5,
+        "plan": 6,
+        "event": 8,
+        "base": 16,
+        "self_reported": 24,
+        "final_cpu_ns": 32,
+        "final_io_bytes": 40,
+        "start_ticks": 48,
+        "born_ns": 64,
+    }

@@ -1,10 +1,12 @@
 """Builders: events and experiments in Python, checked like a file and refused in one sentence."""
 
+import inspect
 import math
 
 import pytest
 
 from twin_harness.errors import InvalidInput
+from twin_harness.plugin import markers
 from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.schedule.model import Schedule
 from twin_harness.shapes import shape as shapes
@@ -53,11 +55,11 @@ def test_a_number_is_a_constant_level(level):
         ),
         (
             lambda: cpu(5, duration_s=1, cpu=[0]),
-            "cpu(): options.cpu: is no known key; expected one of cpus, target, method",
+            "cpu(): options.cpu: is not a known key; expected one of cpus, target, method",
         ),
         (
             lambda: cpu(5, duration_s=1, unit="bytes"),
-            "cpu(): options.unit: is no known key; expected one of cpus, target, method",
+            "cpu(): options.unit: is not a known key; expected one of cpus, target, method",
         ),
         (
             lambda: memory(5, duration_s=1, unit="GiB"),
@@ -109,8 +111,18 @@ def test_a_builder_reads_a_trace_file(tmp_path):
     with pytest.raises(
         InvalidInput,
         match=(
-            r"^cpu\(\): shape\.file: 'no\.csv' is no regular file; expected CSV lines of"
+            r"^cpu\(\): shape\.file: 'no\.csv' is not a regular file; expected CSV lines of"
             r" seconds,level$"
         ),
     ):
         cpu(shapes.trace(file="no.csv"), duration_s=4)
+
+
+def test_plan_and_the_marker_take_the_same_arguments():
+    """``@pytest.mark.experiment`` is ``plan()`` of the test: same names, kinds and defaults."""
+
+    def arguments(function):
+        parameters = inspect.signature(function).parameters.values()
+        return [(parameter.name, parameter.kind, parameter.default) for parameter in parameters]
+
+    assert arguments(markers.experiment) == arguments(plan)

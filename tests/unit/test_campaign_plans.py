@@ -5,12 +5,12 @@ import pytest
 from twin_harness.control.campaign import (
     COUNTS,
     ROLES,
-    Bounds,
     draw_campaign,
     recorded_hashes,
     remaining,
     role_of,
 )
+from twin_harness.control.campaign_bounds import CampaignBounds
 from twin_harness.errors import InvalidInput
 from twin_harness.runs.folder import RunFolder
 from twin_harness.runs.records import PlannedExperiment
@@ -70,7 +70,7 @@ def test_every_second_random_plan_reaches_for_a_limit():
 
     A call of overload is judged from ten of each.
     """
-    bounds = Bounds(max_memory_percent=80, max_disk_bytes_per_s=2_000_000_000)
+    bounds = CampaignBounds(max_memory_percent=80, max_disk_bytes_per_s=2_000_000_000)
     for role, least in (("calibrate", 12), ("test", 9)):
         runs = of(draw_campaign("4h", bounds=bounds), role)
         full = [
@@ -103,7 +103,9 @@ def test_the_same_seed_gives_the_same_plans():
 
 def test_levels_stay_within_the_bounds():
     """Nothing asks for more than the bounds, but for the run that saturates the device."""
-    bounds = Bounds(max_cpu_percent=60, max_memory_percent=30, max_disk_bytes_per_s=50_000_000)
+    bounds = CampaignBounds(
+        max_cpu_percent=60, max_memory_percent=30, max_disk_bytes_per_s=50_000_000
+    )
     highest = {"cpu": 60, "memory": 30, "disk": 50_000_000}
     for run in draw_campaign("4h", bounds=bounds):
         for event in run.events:
@@ -121,7 +123,7 @@ def test_levels_stay_within_the_bounds():
 def test_bounds_out_of_range_are_refused(name, value):
     """A bound that no machine has is named."""
     with pytest.raises(InvalidInput, match=f"{name}={value}"):
-        Bounds(**{name: value})
+        CampaignBounds(**{name: value})
 
 
 def test_an_unknown_size_is_refused():
@@ -159,7 +161,7 @@ def test_what_was_recorded_on_this_machine_is_not_run_again(tmp_path):
 def test_a_changed_plan_is_run_again(tmp_path):
     """The hash counts, not the name alone: other bounds make other plans."""
     recorded(tmp_path, draw_campaign("10m"))
-    others = draw_campaign("10m", bounds=Bounds(max_memory_percent=20))
+    others = draw_campaign("10m", bounds=CampaignBounds(max_memory_percent=20))
     left = [
         run.name for run in remaining(others, recorded_hashes(tmp_path, {"fingerprint": "f" * 16}))
     ]

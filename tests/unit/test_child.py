@@ -131,7 +131,7 @@ def test_without_pidfds_nothing_is_watched(monkeypatch):
 def test_a_load_process_ties_its_life_and_stands_first_to_be_killed():
     """After both calls the kernel holds SIGKILL for the parent's end and the highest score."""
     code = (
-        "import ctypes; from twin_harness import child; child.die_with_parent();"
+        "import ctypes; from twin_harness.system import child; child.die_with_parent();"
         " child.be_first_to_kill(); number = ctypes.c_int(); ctypes.CDLL(None).prctl(2,"
         " ctypes.byref(number)); print(number.value,"
         " open('/proc/self/oom_score_adj').read().strip())"

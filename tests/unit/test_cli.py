@@ -22,7 +22,7 @@ REFUSED = {
     "stress cpu --level 20 --unit bytes": (
         "stress: --unit: expected percent for cpu but got 'bytes'"
     ),
-    "stress cpu --shape {": "is no JSON",
+    "stress cpu --shape {": "is not JSON",
     "schedule random --shapes blob": (
         "expected shapes out of constant, ramp, steps, sine, square, spikes, leak but got"
         " shapes=('blob',)"
@@ -41,7 +41,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("line", REFUSED)
 def test_wrong_use_is_one_sentence(line, capsys, tmp_path, monkeypatch):
-    """Exit code 2, one line on stderr that says what was expected, nothing on stdout, nothing written."""
+    """Exit code 2, one line on stderr with what was expected, nothing on stdout, nothing written."""
     monkeypatch.chdir(tmp_path)
     assert main(line.split()) == 2
     written = capsys.readouterr()

@@ -24,7 +24,7 @@ def fitted(tmp_path_factory):
 
 
 def test_fit_says_what_it_found_and_what_it_could_not(fitted, capsys):
-    """Each parameter with unit and error, those that the runs do not tell by name, and that the bands are not calibrated."""
+    """Each parameter with its error, which are not identifiable, and that bands are not calibrated."""
     assert main(["fit", str(SAMPLE), "-o", str(fitted / "again.json")]) == 0
     text = capsys.readouterr().out
     assert (
@@ -33,11 +33,11 @@ def test_fit_says_what_it_found_and_what_it_could_not(fitted, capsys):
     )
     assert "background_cpu" in text
     assert "percent ±" in text
-    assert "these runs do not tell: " in text
+    assert "not identifiable from these runs: " in text
 
 
-def test_predict_tells_trajectories_and_overload(fitted, capsys):
-    """A plateau of CPU load shows, what is beyond the domain says so, and a condition has its probability, time and resource."""
+def test_predict_shows_trajectories_and_overload(fitted, capsys):
+    """A plateau shows, extrapolation is named; a condition has probability, time and resource."""
     words = [
         "predict",
         str(fitted / "plans.json"),
@@ -46,20 +46,20 @@ def test_predict_tells_trajectories_and_overload(fitted, capsys):
         "--overload",
         "cpu_percent > 50 for 3 s",
     ]
-    assert main([*words, "--figure", str(fitted / "foretold.png")]) == 0
+    assert main([*words, "--figure", str(fitted / "predicted.png")]) == 0
     text = capsys.readouterr().out
     assert "busy: 12 s" in text
     assert (
-        "cpu_percent > 50 for 3 s: 100 % likely (n = 200 ways in which it may go), after 3 s"
+        "cpu_percent > 50 for 3 s: probability 100 % (200 simulated trajectories), after 3 s"
         in text
     )
     assert "cpu binds" in text
     assert "extrapolating: memory_bytes up to" in text
-    assert (fitted / "foretold-0.png").read_bytes()[:4] == b"\x89PNG"
+    assert (fitted / "predicted-0.png").read_bytes()[:4] == b"\x89PNG"
     assert main([*words, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data[0]["overload"][0]["binding"] == "cpu"
-    assert max(data[0]["foretold"]["cpu_percent"]) > 55
+    assert max(data[0]["predicted"]["cpu_percent"]) > 55
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_is_wrong_is_one_sentence(fitted, capsys, words, told):
 
 
 def test_score_judges_the_design_by_splits(fitted, capsys):
-    """Each split has a fit of its own, its counts, and the best of the simple predictors beside it."""
+    """Each split has a fit of its own, its counts, and the best simple predictor beside it."""
     assert main(["score", str(fitted / "twin.json"), str(SAMPLE), "--split", "S3"]) == 0
     text = capsys.readouterr().out
     assert (

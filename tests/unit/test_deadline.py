@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 import twin_harness
-from twin_harness.system import child, deadline
-from twin_harness.system.deadline import SpaceWatch, Unanswered, ask
+from twin_harness.system import child, deadline, space_watch
+from twin_harness.system.deadline import Unanswered, ask
+from twin_harness.system.space_watch import SpaceWatch
 
 PACKAGE = Path(twin_harness.__file__).parent
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 ASKS_AND_DIES = (
-    "from twin_harness.system.deadline import SpaceWatch; import sys; watch ="
+    "from twin_harness.system.space_watch import SpaceWatch; import sys; watch ="
     " SpaceWatch(sys.argv[1]); print(watch.pid); sys.stdout.flush(); sys.stdin.read(1)"
 )
 
@@ -27,7 +28,7 @@ ASKS_AND_DIES = (
 @pytest.fixture
 def mute(monkeypatch):
     """Filesystems whose processes wait for ever; the process that asks inherits it."""
-    monkeypatch.setattr(deadline.os, "statvfs", lambda _: signal.pause())
+    monkeypatch.setattr(space_watch.os, "statvfs", lambda _: signal.pause())
 
 
 @pytest.fixture
@@ -56,8 +57,8 @@ def test_space_is_that_of_the_system(watch_of, tmp_path):
 
 def test_used_share_is_of_what_users_can_have():
     """What is kept for root counts neither as used nor as free."""
-    assert deadline.space_from(100, 40, 20, 4096) == (409600, 81920, 75.0)
-    assert deadline.space_from(0, 0, 0, 4096).used_percent != 0.0
+    assert space_watch.space_from(100, 40, 20, 4096) == (409600, 81920, 75.0)
+    assert space_watch.space_from(0, 0, 0, 4096).used_percent != 0.0
 
 
 def test_mute_filesystem_delays_nobody(mute, watch_of, tmp_path):
@@ -103,7 +104,7 @@ def test_asker_that_cannot_be_started_is_a_fault(tmp_path, monkeypatch, call):
             return first.pop()()
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(deadline.os, call, refuse)
+    monkeypatch.setattr(space_watch.os, call, refuse)
     watch = SpaceWatch(str(tmp_path))
     monkeypatch.undo()
     watch.ask(0.0)
@@ -116,7 +117,7 @@ def test_asker_that_cannot_be_started_is_a_fault(tmp_path, monkeypatch, call):
 
 def test_asker_closes_what_is_open_and_no_more(watch_of, tmp_path, monkeypatch):
     """One of a thousand million descriptors that are permitted would take minutes to come to."""
-    monkeypatch.setattr(deadline.os, "closerange", lambda *_: signal.pause())
+    monkeypatch.setattr(space_watch.os, "closerange", lambda *_: signal.pause())
     watch = watch_of(tmp_path)
     watch.ask(0.0)
     watch.take(10.0)
@@ -125,9 +126,9 @@ def test_asker_closes_what_is_open_and_no_more(watch_of, tmp_path, monkeypatch):
 
 def test_without_proc_a_bounded_range_is_closed(tmp_path, monkeypatch):
     closed = []
-    monkeypatch.setattr(deadline, "_DESCRIPTORS", tmp_path / "no")
-    monkeypatch.setattr(deadline.os, "closerange", lambda *bounds: closed.append(bounds))
-    deadline._close_from(3)
+    monkeypatch.setattr(space_watch, "_DESCRIPTORS", tmp_path / "no")
+    monkeypatch.setattr(space_watch.os, "closerange", lambda *bounds: closed.append(bounds))
+    space_watch._close_from(3)
     assert closed == [(3, 65536)]
 
 
@@ -253,7 +254,7 @@ def test_interpreter_s_words_stand_in_one_place():
         for path in PACKAGE.rglob("*.py")
         if words in path.read_text()
     }
-    assert having == {"child.py"}
+    assert having == {"system/child.py"}
 
 
 @pytest.mark.parametrize("dies", [True, False])
@@ -273,7 +274,7 @@ def test_process_that_is_given_up_warns_of_nothing(tmp_path, monkeypatch, dies):
 
     os.mkfifo(tmp_path / "fifo")
     monkeypatch.setattr(subprocess, "Popen", Held)
-    monkeypatch.setattr(deadline, "_REAP_S", 10.0 if dies else 0.0)
+    monkeypatch.setattr(deadline, "REAP_S", 10.0 if dies else 0.0)
     try:
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always")
@@ -299,4 +300,4 @@ def test_space_is_asked_in_two_modules_alone():
         for path in PACKAGE.rglob("*.py")
         if "statvfs(" in path.read_text()
     }
-    assert callers == {"deadline.py", "storage.py"}
+    assert callers == {"system/space_watch.py", "system/storage.py"}

@@ -7,14 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness.system import devices
-from twin_harness.system.devices import (
-    InterfaceWatch,
-    counted_disks,
-    counted_interfaces,
-    power_zones,
-    unlisted_interfaces,
-)
+from twin_harness.system import interfaces
+from twin_harness.system.disks import counted_disks
+from twin_harness.system.interfaces import InterfaceWatch, counted_interfaces, unlisted_interfaces
+from twin_harness.system.power_zones import power_zones
 
 # -- disks -----------------------------------------------------------------------------------------
 
@@ -283,7 +279,7 @@ def test_without_sysfs_interfaces_are_judged_by_name(tmp_path, listed, counted):
     """
     names = frozenset(listed.split())
     assert counted_interfaces(names, str(tmp_path)) == frozenset(counted.split())
-    assert unlisted_interfaces(names, str(tmp_path)) == names - devices.LOOPBACKS
+    assert unlisted_interfaces(names, str(tmp_path)) == names - interfaces.LOOPBACKS
 
 
 def settled(watch, listed):
@@ -316,7 +312,7 @@ def test_the_watch_judges_by_name_what_sysfs_does_not_show(tmp_path, listed, cou
     names = frozenset(listed.split())
     watch = InterfaceWatch(str(tmp_path))
     assert settled(watch, names) == frozenset(counted.split())
-    assert watch.unlisted == names - devices.LOOPBACKS
+    assert watch.unlisted == names - interfaces.LOOPBACKS
 
 
 def test_the_watch_notices_what_is_stacked_later(tmp_path):
@@ -337,8 +333,10 @@ def test_a_look_of_the_watch_is_at_few_of_many_interfaces(tmp_path, monkeypatch)
     names = [f"veth{number}" for number in range(300)]
     root = net(tmp_path, eth0="a", **dict.fromkeys(names, "virtual upper_docker0"))
     seen = []
-    real = devices._look_at
-    monkeypatch.setattr(devices, "_look_at", lambda *asked: seen.append(asked[0]) or real(*asked))
+    real = interfaces._look_at
+    monkeypatch.setattr(
+        interfaces, "_look_at", lambda *asked: seen.append(asked[0]) or real(*asked)
+    )
     watch = InterfaceWatch(root)
 
     def looks(count):

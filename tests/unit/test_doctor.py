@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from twin_harness.control import doctor
-from twin_harness.system.devices import PowerZone
+from twin_harness.control import device_findings, machine_findings
+from twin_harness.system.power_zones import PowerZone
 from unit.test_machine import GIB, MACHINE
 from unit.test_procfs import Tree
 
@@ -22,12 +22,14 @@ def show(monkeypatch):
     """Have the machine show such files and devices."""
 
     def made(files, *, disks=(), interfaces=(), unlisted=(), zones=()):
-        monkeypatch.setattr(doctor, "read_text", lambda path: files.get(path, ""))
-        monkeypatch.setattr(doctor, "counted_disks", lambda _: frozenset(disks))
-        monkeypatch.setattr(doctor, "counted_interfaces", lambda _: frozenset(interfaces))
-        monkeypatch.setattr(doctor, "unlisted_interfaces", lambda _: frozenset(unlisted))
+        monkeypatch.setattr(device_findings, "read_text", lambda path: files.get(path, ""))
+        monkeypatch.setattr(device_findings, "counted_disks", lambda _: frozenset(disks))
+        monkeypatch.setattr(device_findings, "counted_interfaces", lambda _: frozenset(interfaces))
+        monkeypatch.setattr(device_findings, "unlisted_interfaces", lambda _: frozenset(unlisted))
         monkeypatch.setattr(
-            doctor, "power_zones", lambda: tuple(PowerZone(name, f"/{name}", 0) for name in zones)
+            device_findings,
+            "power_zones",
+            lambda: tuple(PowerZone(name, f"/{name}", 0) for name in zones),
         )
 
     return made
@@ -49,7 +51,7 @@ def show(monkeypatch):
 def test_doctor_says_whose_the_disk_rates_are(show, files, disks, said):
     """A container may show no disk: that is poor, and what stays empty is said."""
     show(files, disks=disks)
-    finding = doctor._disks()
+    finding = device_findings.examine_disks()
     assert (finding.found, finding.is_fine) == (said, said.startswith("the disk rates"))
     assert finding.advice == (
         ""
@@ -64,24 +66,26 @@ def test_doctor_says_whose_the_network_rates_are(show):
     Loopback alone is none.
     """
     show({"/proc/net/dev": NET}, interfaces=("eth0",))
-    assert doctor._network().found == "the network rates are of eth0"
+    assert device_findings.examine_network().found == "the network rates are of eth0"
     show({"/proc/net/dev": NET}, interfaces=("eth0",), unlisted=("eth0", "bond0"))
-    finding = doctor._network()
+    finding = device_findings.examine_network()
     assert (finding.is_fine, finding.found) == (
         False,
         "the network rates are of eth0, by their names: /sys/class/net does not show bond0, eth0",
     )
     show({})
-    assert doctor._network().found == "/proc/net/dev shows no interface but loopback"
+    assert (
+        device_findings.examine_network().found == "/proc/net/dev shows no interface but loopback"
+    )
 
 
 def test_doctor_names_energy_that_is_root_s(show):
     """Since 2020 the kernel lets root alone read it; a machine without has no line."""
     show({"/package-0": "5"}, zones=("package-0", "package-1"))
-    (finding,) = doctor._power()
-    assert finding.found == "the energy of package-1 is for root to read"
+    (finding,) = device_findings.examine_power()
+    assert finding.found == "the energy of package-1 can be read by root only"
     show({})
-    assert doctor._power() == []
+    assert device_findings.examine_power() == []
 
 
 def test_doctor_names_a_few_and_counts_the_rest(show):
@@ -90,7 +94,10 @@ def test_doctor_names_a_few_and_counts_the_rest(show):
         {"/proc/diskstats": "".join(f" 8 {n} sd{n} 1 2 3 4 5 6 7 8 9 10 11\n" for n in range(8))},
         disks=[f"sd{n}" for n in range(8)],
     )
-    assert doctor._disks().found == "the disk rates are of sd0, sd1, sd2, sd3, sd4 and 3 more"
+    assert (
+        device_findings.examine_disks().found
+        == "the disk rates are of sd0, sd1, sd2, sd3, sd4 and 3 more"
+    )
 
 
 # -- control groups --------------------------------------------------------------------------------
@@ -105,7 +112,7 @@ def tree(tmp_path, monkeypatch):
     found = Tree(tmp_path)
     found.put("cgroup.controllers", "cpu memory")
     found.put("pod/app/cgroup.procs", "1")
-    monkeypatch.setattr(doctor, "ControlGroup", lambda: found.member("0::/pod/app"))
+    monkeypatch.setattr(machine_findings, "ControlGroup", lambda: found.member("0::/pod/app"))
     return found
 
 
@@ -116,11 +123,11 @@ def test_the_quota_that_binds_is_named_and_whose_figures_are_shown(tree):
         "pod/cpu.stat",
         "usage_usec 900\nuser_usec 600\nsystem_usec 300\nnr_periods 8\nnr_throttled 3",
     )
-    finding = doctor._cpus(WITHIN)
+    finding = machine_findings.examine_cpus(WITHIN)
     assert (
         finding.found
-        == "2 allowed of 4; 100 percent is 0.5 CPUs, the quota of control group /pod; it was held"
-        " up in 3 of 8 periods so far"
+        == "2 allowed of 4; 100 percent is 0.5 CPUs, the quota of control group /pod; it was"
+        " throttled in 3 of 8 periods so far"
     )
     assert finding.advice == f"{BURSTS}; cpu_percent and cpu_background_percent are that group's"
     assert not finding.is_fine
@@ -130,7 +137,7 @@ def test_a_quota_without_an_account_is_said(tree):
     """Columns that stay empty are no surprise."""
     tree.put("pod/cpu.max", "50000 100000")
     assert (
-        doctor._cpus(WITHIN).advice
+        machine_findings.examine_cpus(WITHIN).advice
         == f"{BURSTS}; its CPU time cannot be read (cpuacct is mounted apart, or hidden), so"
         " cpu_percent and cpu_background_percent stay empty"
     )
@@ -138,7 +145,7 @@ def test_a_quota_without_an_account_is_said(tree):
 
 def test_without_a_quota_cpus_are_fine(tree):
     """A whole machine is told as before."""
-    assert doctor._cpus(MACHINE).lines() == [
+    assert machine_findings.examine_cpus(MACHINE).lines() == [
         "ok    cpus               2 allowed of 4; 100 percent is 2 CPUs"
     ]
 
@@ -149,7 +156,7 @@ def test_the_memory_limit_that_binds_is_named(tree, name, path):
     tree.put(f"{path}/{name}", GIB)
     bounded = replace(MACHINE, memory_limit_bytes=GIB, group_limit_bytes=GIB)
     assert (
-        doctor._memory(bounded).found
+        machine_findings.examine_memory(bounded).found
         == f"1.0 GiB are 100 percent (cgroup version 2: {name} of /{path}); no swap"
     )
 
@@ -157,14 +164,20 @@ def test_the_memory_limit_that_binds_is_named(tree, name, path):
 def test_a_limit_above_the_machine_s_memory_is_none(tree):
     """What the machine has is 100 percent then."""
     tree.put("pod/memory.max", 64 * GIB)
-    assert doctor._memory(MACHINE).found == "8.0 GiB are 100 percent (cgroup version 2); no swap"
+    assert (
+        machine_findings.examine_memory(MACHINE).found
+        == "8.0 GiB are 100 percent (cgroup version 2); no swap"
+    )
 
 
 def test_whose_pressure_it_is_is_said(monkeypatch):
     """Inside a group it is still the whole machine's."""
-    monkeypatch.setattr(doctor, "read_text", lambda _: "some avg10=0.00")
+    monkeypatch.setattr(machine_findings, "read_text", lambda _: "some avg10=0.00")
     assert (
-        doctor._pressure(is_bounded=True).found
-        == "the kernel tells pressure (PSI) of the whole machine, not of the control group"
+        machine_findings.examine_pressure(is_bounded=True).found
+        == "the kernel reports pressure (PSI) of the whole machine, not of the control group"
     )
-    assert doctor._pressure(is_bounded=False).found == "the kernel tells pressure (PSI)"
+    assert (
+        machine_findings.examine_pressure(is_bounded=False).found
+        == "the kernel reports pressure (PSI)"
+    )

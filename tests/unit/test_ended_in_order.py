@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from twin_harness.cli import loads, main
+from twin_harness.cli import experiments, main
 from twin_harness.session import passive as record
 from twin_harness.session import session, status
 from twin_harness.session.config import TwinConfig
@@ -56,14 +56,14 @@ def seen(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(session.Session, "open", lambda *_: made)
     monkeypatch.setattr(status.StatusLine, "on", lambda _: line)
-    monkeypatch.setattr(loads, "_run_in_turn", look(seen))
+    monkeypatch.setattr(experiments, "_run_in_turn", look(seen))
     monkeypatch.setattr(record, "_record", look(seen))
     return seen
 
 
 def test_parts_used_as_a_library_leave_the_handlers_alone(before, seen):
     """A caller has its own; they are as they were while it runs and afterwards."""
-    loads._run_all([(None, None)], TwinConfig(has_report=False), is_quiet=True)
+    experiments.run_all([(None, None)], TwinConfig(has_report=False), is_quiet=True)
     record.record(None, TwinConfig(), None, print, io.StringIO())
     assert [*seen, handlers()] == [[before] * len(SIGNALS)] * 3
 

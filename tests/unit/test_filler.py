@@ -13,7 +13,7 @@ from twin_harness.shapes.shape import constant
 from twin_harness.stress import cpu_stress
 from twin_harness.stress.cpu_stress import SLOT_S, Team
 from twin_harness.stress.load import Load
-from twin_harness.system.procfs import GroupCpu
+from twin_harness.system.group_cpu import GroupCpu
 
 CPUS = 2
 
@@ -113,7 +113,7 @@ def test_within_a_quota_the_total_is_what_the_group_used(tmp_path, monkeypatch):
     monkeypatch.setattr(
         cpu_stress,
         "ControlGroup",
-        lambda: SimpleNamespace(cpu_use=lambda: GroupCpu.of(str(tmp_path / "cpu.stat"))),
+        lambda: SimpleNamespace(cpu_use=lambda: GroupCpu.from_files(str(tmp_path / "cpu.stat"))),
     )
     load, spent_s = Load(constant(50.0), 0.0, 1.0, 0.01, {}), memoryview(array("d", [0.0, 0.0]))
     filler = cpu_stress._Filler(load, Team((0, 1), 0, spent_s, is_within_quota=True))

@@ -11,7 +11,7 @@ import pytest
 from runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
 from twin_harness.metrics import by_name
-from twin_harness.report import evidence
+from twin_harness.report import dataset_rows, evidence
 from twin_harness.report.facts import EventFacts
 from twin_harness.report.sections.dynamics import dynamics_of
 from twin_harness.report.sections.lags import lagged
@@ -116,9 +116,9 @@ def test_rows_of_a_long_run_are_shown_as_means(tmp_path, monkeypatch):
         folder,
         [csv_row(ZERO_S + step / 10, **(values | change)) for step, change in enumerate(changes)],
     )
-    whole = evidence.gather(Run(folder))
-    monkeypatch.setattr(evidence, "MOST_ROWS", 100)
-    thin = evidence.gather(Run(folder))
+    whole = evidence.gather_evidence(Run(folder))
+    monkeypatch.setattr(dataset_rows, "MOST_ROWS", 100)
+    thin = evidence.gather_evidence(Run(folder))
     assert (whole.window_s, thin.window_s) == (0.0, 1.0)
     assert len(thin.samples) == pytest.approx(60, abs=1)
     assert thin.span_s == pytest.approx(whole.span_s, abs=1.0)

@@ -41,7 +41,7 @@ REPLACEABLE = {
 def session_side():
     modules = {str(path.relative_to(PACKAGE)): path for path in PACKAGE.rglob("*.py")}
     assert set(OWN_PROCESSES) <= set(modules)
-    return [name for name in sorted(modules) if name not in (*OWN_PROCESSES, "clock.py")]
+    return [name for name in sorted(modules) if name not in (*OWN_PROCESSES, "system/clock.py")]
 
 
 def replaceable_names(source):

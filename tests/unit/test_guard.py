@@ -21,7 +21,7 @@ from twin_harness.control.guard import (
     TemperatureCeiling,
     watched_limits,
 )
-from twin_harness.system import deadline
+from twin_harness.system import space_watch
 from twin_harness.system.load_tree import await_dead
 from twin_harness.system.procfs import KeptFile
 
@@ -119,7 +119,7 @@ def test_a_limit_that_cannot_be_read_is_borne_for_a_second(
     }[what]
     path = tmp_path / what
     path.write_text(good)
-    monkeypatch.setattr("twin_harness.system.procfs.keep", lambda *_: KeptFile(str(path)))
+    monkeypatch.setattr("twin_harness.system.available_memory.keep", lambda *_: KeptFile(str(path)))
     limit = Seen(make(path))
     verdicts = []
     for step in range(60):
@@ -229,7 +229,7 @@ def test_dead_is_said_when_none_of_the_group_works_any_more():
 def mute(monkeypatch):
     """Filesystems whose processes wait for ever, and a clock of our own."""
     now = [100.0]
-    monkeypatch.setattr(deadline.os, "statvfs", lambda _: signal.pause())
+    monkeypatch.setattr(space_watch.os, "statvfs", lambda _: signal.pause())
     monkeypatch.setattr(guard.time, "monotonic", lambda: now[0])
     return now
 
@@ -303,7 +303,7 @@ def test_scratch_folder_that_is_gone_is_said(tmp_path, monkeypatch):
 def test_scratch_that_nobody_can_watch_is_never_unwatched(tmp_path, monkeypatch):
     """Where no process can be started that asks, the limit counts as crossed, in a sentence."""
     refused = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    monkeypatch.setattr(deadline.os, "fork", lambda: (_ for _ in ()).throw(refused))
+    monkeypatch.setattr(space_watch.os, "fork", lambda: (_ for _ in ()).throw(refused))
     floor = DiskFloor(1, str(tmp_path))
     assert (
         floor.crossing()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from twin_harness.cli import main
-from twin_harness.control import doctor
+from twin_harness.control import process_findings
 from twin_harness.control.annotations import AnnotationRecorder
 from twin_harness.errors import HarnessFailure, advise, as_harness_failure
 from twin_harness.runs.folder import RunFolder
@@ -26,9 +26,9 @@ from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
 from twin_harness.stress import load_host
 from twin_harness.stress.load_host import _cause_of
-from twin_harness.system import board as board_module
 from twin_harness.system import child
 from twin_harness.system.board import Board
+from twin_harness.system.board_layout import PLAN_SLOTS
 from twin_harness.system.machine_lock import LockPlace
 
 THREADS = 8
@@ -63,11 +63,7 @@ def test_threads_of_one_process_claim_slots_of_their_own(quick_switches):
     board = Board.create()
     try:
         slots = at_once(lambda number: [board.publish_plan({"n": [number] * 50}) for _ in range(8)])
-        assert (
-            len({slot for of_thread in slots for slot in of_thread})
-            == 8 * THREADS
-            == board_module.PLAN_SLOTS
-        )
+        assert len({slot for of_thread in slots for slot in of_thread}) == 8 * THREADS == PLAN_SLOTS
         claims = at_once(
             lambda number: [board.claim_process(os.getpid(), "cpu", plan=number) for _ in range(20)]
         )
@@ -127,7 +123,7 @@ def test_children_keep_to_the_standard_library_and_leave_interactive_settings_be
     assert environment["PYTHONHOME_OF_SOMEBODY"] == "x"
     home = str(Path(os.__file__).parent)
     folders = environment["PYTHONPATH"].split(os.pathsep)
-    assert folders.index(home) < folders.index(str(Path(child.__file__).parent.parent))
+    assert folders.index(home) < folders.index(str(Path(child.__file__).parents[2]))
 
 
 @pytest.mark.parametrize(
@@ -256,7 +252,7 @@ def test_session_is_not_opened_by_a_clock_that_stands(monkeypatch, tmp_path):
 
 
 def findings():
-    return {finding.topic: finding for finding in doctor.examine_process()}
+    return {finding.topic: finding for finding in process_findings.examine_process()}
 
 
 def test_doctor_says_what_a_session_would_run_into(monkeypatch):
@@ -270,7 +266,7 @@ def test_doctor_says_what_a_session_would_run_into(monkeypatch):
 
     monkeypatch.setattr(os, "pidfd_open", refuse, raising=False)
     monkeypatch.setattr(
-        doctor, "find_lock_place", lambda: LockPlace("/own", is_for_all_users=False)
+        process_findings, "find_lock_place", lambda: LockPlace("/own", is_for_all_users=False)
     )
     monkeypatch.setattr(
         resource,
@@ -280,7 +276,7 @@ def test_doctor_says_what_a_session_would_run_into(monkeypatch):
     monkeypatch.setenv("LD_PRELOAD", "/usr/lib/faketime/libfaketime.so.1")
     seen = findings()
     assert not any(finding.is_fine for finding in seen.values())
-    assert seen["machine lock"].found == "in /own, which not every user of the machine comes to"
+    assert seen["machine lock"].found == "in /own, which not every user of the machine can use"
     assert (
         seen["process watch"].found
         == "pidfd_open is refused (Operation not permitted): kernel before 5.3, or a seccomp filter"
@@ -290,7 +286,7 @@ def test_doctor_says_what_a_session_would_run_into(monkeypatch):
     )
     assert seen["limits"].found == "102400 bytes a file (ulimit -f)"
     assert seen["clock"].found == "libfaketime is loaded"
-    monkeypatch.setattr(doctor, "find_lock_place", no_lock)
+    monkeypatch.setattr(process_findings, "find_lock_place", no_lock)
     assert findings()["machine lock"].found == "no lock for this machine: expected one"
 
 

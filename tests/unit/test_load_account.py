@@ -113,9 +113,9 @@ def test_command_is_accounted_by_what_its_supervisor_published(board):
     account = LoadAccount(board, 1.0)
     slot = board.claim_process(os.getpid(), "command")
     account.sample(0.0, 1.0)
-    board.count_fsynced(slot, 300_000_000)
+    board.publish_self_reported(slot, 300_000_000)
     assert account.sample(1.0, 2.0)[0].cpu_side == pytest.approx(30.0)
-    board.count_fsynced(slot, 500_000_000)
+    board.publish_self_reported(slot, 500_000_000)
     board.end_process(slot, 1, 0)
     assert account.sample(2.0, 3.0)[0].cpu_side == pytest.approx(20.0)
     assert account.sample(3.0, 4.0)[0].cpu_side == 0.0

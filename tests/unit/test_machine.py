@@ -11,16 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin_harness.errors import InvalidInput
+from twin_harness.system import cpu_topology, hypervisor
 from twin_harness.system import machine as machine_module
+from twin_harness.system.control_group import ControlGroup
+from twin_harness.system.cpu_topology import parse_cpu_list
 from twin_harness.system.machine import (
     Machine,
-    cut,
     inspect_machine,
     is_same_machine,
     known_fingerprints,
-    parse_cpu_list,
 )
-from twin_harness.system.procfs import ControlGroup
+from twin_harness.system.machine_parts import cut_machine
 
 GIB = 1024**3
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
@@ -203,7 +204,7 @@ def test_cpus_of_another_kind_are_told_apart(tmp_path, tree, allowed, kinds):
     for name, value in tree.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"{value}\n")
-    assert machine_module._cpu_kinds(allowed, str(tmp_path)) == kinds
+    assert cpu_topology.cpu_kinds_of(allowed, str(tmp_path)) == kinds
 
 
 def test_a_machine_survives_json():
@@ -262,7 +263,7 @@ def test_this_machine_is_inspected(tmp_path):
 @pytest.mark.parametrize(("quota", "capacity"), [(None, 3.0), (1.5, 1.5), (8.0, 3.0), (0.25, 0.25)])
 def test_capacity_is_bounded_by_the_quota(tmp_path, monkeypatch, quota, capacity):
     """100 percent are the allowed CPUs, or the quota where that is less."""
-    monkeypatch.setattr(machine_module, "_allowed_cpus", lambda: (0, 1, 5))
+    monkeypatch.setattr(machine_module, "allowed_cpus", lambda: (0, 1, 5))
     monkeypatch.setattr(ControlGroup, "cpu_quota", lambda _: quota)
     assert inspect_machine(tmp_path).cpu_capacity == capacity
 
@@ -307,8 +308,8 @@ def test_the_cpu_model_is_found_on_every_architecture(monkeypatch, cpuinfo, mode
 )
 def test_the_hypervisor_is_told_as_far_as_it_shows(monkeypatch, files, kind):
     """By vendor, by type, or at least that there is one; bare metal is empty."""
-    monkeypatch.setattr(machine_module, "read_text", lambda path: files.get(str(path), ""))
-    assert machine_module._virtualisation() == kind
+    monkeypatch.setattr(hypervisor, "read_text", lambda path: files.get(str(path), ""))
+    assert hypervisor.hypervisor() == kind
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 8])
@@ -320,7 +321,7 @@ def test_parts_are_equal_and_disjoint(tmp_path, count):
     machine = replace(
         inspect_machine(tmp_path), cpus=tuple(range(8)), cpu_capacity=6.0, memory_limit_bytes=800
     )
-    parts = cut(machine, count, 400)
+    parts = cut_machine(machine, count, 400)
     assert [part.partition for part in parts] == [f"p{index}" for index in range(count)]
     assert {len(part.cpus) for part in parts} == {8 // count}
     assert len({cpu for part in parts for cpu in part.cpus}) == count * (8 // count)
@@ -334,4 +335,4 @@ def test_parts_are_equal_and_disjoint(tmp_path, count):
 def test_more_parts_than_cpus_are_refused(tmp_path):
     machine = replace(inspect_machine(tmp_path), cpus=(0, 1))
     with pytest.raises(InvalidInput, match="at most 2 parts of this machine"):
-        cut(machine, 3, 1)
+        cut_machine(machine, 3, 1)

@@ -403,7 +403,7 @@ def test_a_lock_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(
         HarnessFailure,
-        match=r"is another user's and cannot be read; have its owner or root run: chmod a\+r ",
+        match=r"belongs to another user and cannot be read; have its owner or root run: chmod a\+r ",
     ):
         open_lock(MACHINE, [str(bad), str(good)])
 
@@ -463,12 +463,12 @@ def test_nobody_waits_for_a_fork_of_his_own(tmp_path, monkeypatch):
     try:
         with pytest.raises(HarnessFailure) as failure:
             lock.take()
-        assert lock_holders.Waiting(str)._own_holders() == []
+        assert lock_holders.Waiting(str)._our_holders() == []
         monkeypatch.setattr(lock_holders, "_OUR_LOAD", "py")
         waiting = lock_holders.Waiting(str)
         waiting._path = str(tmp_path / "twin-harness.machine.lock")
         assert [holder.pid for holder in lock_holders.holders_of(waiting._path)] == [pid]
-        assert waiting._own_holders() == []
+        assert waiting._our_holders() == []
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -501,6 +501,6 @@ def test_a_file_of_the_same_name_in_another_mount_namespace_is_another_file(tmp_
     path = str(tmp_path / "twin-harness.machine.lock")
     assert [holder.pid for holder in lock_holders.holders_of(path)] == [os.getpid()]
     monkeypatch.setattr(lock_holders, "_mounts_of", str)
-    monkeypatch.setattr(lock_holders, "_recorded", lambda _: [])
+    monkeypatch.setattr(lock_holders, "_holders_by_inode", lambda _: [])
     assert lock_holders.holders_of(path) == []
     lock.release()

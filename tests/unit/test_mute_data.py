@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from twin_harness.control import runner as runner_module
-from twin_harness.control.runner import ServerRunner
+from twin_harness.control import health as health_module
+from twin_harness.control.execution import Execution
+from twin_harness.control.health import DataHealth
 from twin_harness.session import closing, opening
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat
@@ -20,7 +21,7 @@ from twin_harness.system.registry import registry_path
 
 SENTENCE = (
     "/data/run: its filesystem has not answered for 5 s (a lost network server, or a FUSE program"
-    " that hangs); name a folder on another one with --twin-data-dir, or have it answer"
+    " that hangs); name a folder on another filesystem with --twin-data-dir, or repair this one"
 )
 
 
@@ -38,19 +39,20 @@ class Board:
 
 
 @pytest.fixture
-def server(monkeypatch):
-    """A runner on a machine whose data folder is silent.
+def site(monkeypatch):
+    """A machine whose data folder is silent.
 
     A folder that is written to would raise.
     """
-    monkeypatch.setattr(runner_module.deadline, "is_mute", lambda _: True)
+    monkeypatch.setattr(health_module.deadline, "is_mute", lambda _: True)
     site = SimpleNamespace(folder=SimpleNamespace(path="/data/run"), board=Board(), interval_s=0.1)
     site.admission = SimpleNamespace(note_load_gone=lambda **_: None)
     site.recorder = SimpleNamespace(end_experiment=lambda _: None)
-    return ServerRunner(site)
+    return site
 
 
-def running(tripped=None):
+def under_way(site, tripped=None):
+    """An experiment under way there, and what closes its link."""
     closed = []
     link = SimpleNamespace(
         tripped=tripped,
@@ -59,45 +61,46 @@ def running(tripped=None):
         is_clean=True,
         await_dead_load=lambda _: None,
     )
-    return SimpleNamespace(
-        planned=SimpleNamespace(begin_s=0.0, experiment=SimpleNamespace(name="x")),
-        link=link,
-        plan_slot=3,
-        closed=closed,
-        waiting={},
-    )
+    planned = SimpleNamespace(begin_s=0.0, experiment=SimpleNamespace(name="x", events=()))
+    execution = Execution(site, DataHealth(site), planned, link)
+    execution._plan_slot = 3
+    return execution, closed
 
 
-def test_logger_that_is_held_by_it_is_no_riddle(server):
-    """Not "the logger has written nothing" but the folder that does not answer, and the option that names another."""
+def test_logger_that_is_held_by_it_is_no_riddle(site):
+    """Not "the logger has written nothing" but the folder that does not answer.
+
+    The sentence says which option names another.
+    """
+    data = DataHealth(site)
     with pytest.raises(Unanswered) as raised:
-        server._check_sampling(running())
+        data.check_sampling(0.0)
     assert str(raised.value) == SENTENCE
+    assert data.was_mute
 
 
-def test_guard_that_tripped_for_it_lets_nothing_be_written(server):
+def test_guard_that_tripped_for_it_lets_nothing_be_written(site):
     """By default scratch is in the run folder: annotations would wait there for ever."""
+    execution, _ = under_way(site, {"reason": "in other words", "is_mute": True})
     with pytest.raises(Unanswered) as raised:
-        server._account_for_lost(
-            running({"reason": "in other words", "is_mute": True}), is_mute=False
-        )
+        execution.account_for_lost(is_mute=False)
     assert str(raised.value) == SENTENCE
 
 
-def test_load_is_ended_without_a_word_in_the_folder(server):
+def test_load_is_ended_without_a_word_in_the_folder(site):
     """Breaking off ends host and guard and frees the board; nothing else is touched."""
-    under_way = running()
-    server._break_off(under_way, Unanswered("/data/run", option="data-dir"))
-    assert under_way.closed == [True]
-    assert server._site.board.removed == [3]
+    execution, closed = under_way(site)
+    execution.break_off(Unanswered("/data/run", option="data-dir"))
+    assert closed == [True]
+    assert site.board.removed == [3]
 
 
-def test_guard_that_tripped_for_anything_else_asks_nothing(server):
+def test_guard_that_tripped_for_anything_else_asks_nothing(site):
     """Whatever its sentence says."""
-    under_way = running(
-        {"reason": "it has not answered", "killed_s": 1.0, "clean_s": 0.9, "dead_s": 1.0}
+    execution, _ = under_way(
+        site, {"reason": "it has not answered", "killed_s": 1.0, "clean_s": 0.9, "dead_s": 1.0}
     )
-    server._account_for_lost(under_way, is_mute=False)
+    execution.account_for_lost(is_mute=False)
 
 
 # -- a session that begins or ends there -----------------------------------------------------------

@@ -49,7 +49,7 @@ def test_every_reader_finds_the_newest_run(tmp_path, has_links):
     latest = tmp_path / "latest"
     assert latest.is_symlink() == has_links
     assert (tmp_path / "latest.txt").is_file() != has_links
-    assert newest.led_to_by(tmp_path) == folder.run_id
+    assert newest.latest_name(tmp_path) == folder.run_id
     assert RunFolder.open(latest).path == folder.path
     assert load(latest).path == folder.path
     assert load(str(latest / "..") + "/latest").path == folder.path
@@ -62,14 +62,14 @@ def test_a_link_and_a_file_never_stand_side_by_side(tmp_path, monkeypatch):
     runs = [tmp_path / f"20260730T10000{number}Z-0123ab" for number in range(3)]
     for run in runs:
         run.mkdir()
-    assert newest.point(runs[0])
+    assert newest.set_latest(runs[0])
     monkeypatch.setattr(os, "symlink", refuse(errno.EPERM))
-    assert not newest.point(runs[1])
-    assert newest.led_to_by(tmp_path) == runs[1].name
+    assert not newest.set_latest(runs[1])
+    assert newest.latest_name(tmp_path) == runs[1].name
     assert not os.path.lexists(tmp_path / "latest")
     monkeypatch.undo()
-    assert newest.point(runs[2])
-    assert newest.led_to_by(tmp_path) == runs[2].name
+    assert newest.set_latest(runs[2])
+    assert newest.latest_name(tmp_path) == runs[2].name
     assert not (tmp_path / "latest.txt").exists()
 
 
@@ -77,16 +77,16 @@ def test_a_link_and_a_file_never_stand_side_by_side(tmp_path, monkeypatch):
 def test_a_file_that_names_no_folder_leads_nowhere(tmp_path, text):
     """What somebody else wrote there is not followed out of the folder."""
     (tmp_path / "latest.txt").write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert newest.led_to_by(tmp_path) == ""
+    assert newest.latest_name(tmp_path) == ""
     assert newest.follow(tmp_path / "latest" / "run.json") == tmp_path / "latest" / "run.json"
 
 
 def test_what_is_not_ours_is_not_taken_away(tmp_path):
     """A folder of that name stays."""
     (tmp_path / "latest").mkdir()
-    assert newest.unpoint(tmp_path) == ""
+    assert newest.remove_latest(tmp_path) == ""
     assert (tmp_path / "latest").is_dir()
-    assert newest.unpoint(tmp_path / "nowhere") == ""
+    assert newest.remove_latest(tmp_path / "nowhere") == ""
 
 
 RUN = "20260730T100000Z-0123ab"
@@ -107,10 +107,10 @@ def test_a_text_file_that_somebody_else_wrote_stays_as_it_is(tmp_path, monkeypat
     """With links it stands beside ours; without, the run is refused and the file is named."""
     file, written = tmp_path / "latest.txt", text.encode("utf-8", "surrogateescape")
     file.write_bytes(written)
-    newest.unpoint(tmp_path)
+    newest.remove_latest(tmp_path)
     assert file.read_bytes() == written
-    assert newest.point(tmp_path / RUN)
-    assert newest.unpoint(tmp_path) == RUN
+    assert newest.set_latest(tmp_path / RUN)
+    assert newest.remove_latest(tmp_path) == RUN
     assert file.read_bytes() == written
     monkeypatch.setattr(os, "symlink", refuse(errno.EPERM))
     reason = "latest.txt is there already and was not written by twin-harness"
@@ -125,7 +125,7 @@ def test_a_text_file_that_somebody_else_wrote_stays_as_it_is(tmp_path, monkeypat
 def test_a_text_file_of_ours_goes(tmp_path, text):
     """Also one that an editor or a copy gave other line ends."""
     (tmp_path / "latest.txt").write_bytes(text.encode())
-    assert newest.unpoint(tmp_path) == RUN
+    assert newest.remove_latest(tmp_path) == RUN
     assert list(tmp_path.iterdir()) == []
 
 
@@ -138,8 +138,8 @@ def test_a_link_in_the_place_of_the_text_file_stays(tmp_path):
     """We never make one there, whatever stands in what it leads to."""
     (tmp_path / "mine").write_text(f"{RUN}\n")
     (tmp_path / "latest.txt").symlink_to("mine")
-    assert newest.point(tmp_path / RUN)
-    assert newest.unpoint(tmp_path) == RUN
+    assert newest.set_latest(tmp_path / RUN)
+    assert newest.remove_latest(tmp_path) == RUN
     assert (tmp_path / "latest.txt").is_symlink()
 
 
@@ -149,11 +149,11 @@ def test_a_file_in_the_place_of_the_link_stays(tmp_path, monkeypatch, number):
     (tmp_path / "latest").write_text("mine")
     if number:
         monkeypatch.setattr(os, "symlink", refuse(number))
-        assert not newest.point(tmp_path / RUN)
+        assert not newest.set_latest(tmp_path / RUN)
     else:
         with pytest.raises(FileExistsError, match="latest is there already and was not written"):
-            newest.point(tmp_path / RUN)
-    assert newest.unpoint(tmp_path) == ""
+            newest.set_latest(tmp_path / RUN)
+    assert newest.remove_latest(tmp_path) == ""
     assert (tmp_path / "latest").read_text() == "mine"
 
 

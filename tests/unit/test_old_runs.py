@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from twin_harness.cli import main, old_runs
+from twin_harness.quantity import quantity
 from twin_harness.runs.folder import RunFolder
 from twin_harness.system import newest
 from twin_harness.system.procfs import start_ticks
@@ -33,7 +34,7 @@ def make_run(lab, days, **state):
     folder.dataset.write_bytes(b"." * 2**20)
     (lab / "reports" / run).mkdir(parents=True)
     (lab / "reports" / run / "index.html").write_bytes(b"." * 2**19)
-    newest.point(lab / "reports" / run)
+    newest.set_latest(lab / "reports" / run)
     return run
 
 
@@ -74,7 +75,7 @@ def test_runs_beyond_number_and_age_go_with_their_reports(lab, capsys, options, 
     assert left(lab)[1] == sorted(kept)
     assert lines == dry
     gone = len(runs) - len(kept)
-    amount = f"{gone} run{'' if gone == 1 else 's'}, {1.5 * gone:.1f} MiB"
+    amount = f"{gone} run{'' if gone == 1 else 's'}, {quantity(1.5 * 2**20 * gone, 'bytes')}"
     assert (dry_total, total) == (
         f"{amount} would be removed; with --dry-run nothing is",
         f"{amount} removed",
@@ -83,7 +84,7 @@ def test_runs_beyond_number_and_age_go_with_their_reports(lab, capsys, options, 
         oldest = runs[-1]
         assert (
             lines[0]
-            == f"data/{oldest}/ and reports/{oldest}/  1.5 MiB, 2 experiments, began 40 d ago"
+            == f"data/{oldest}/ and reports/{oldest}/  1.50 MiB, 2 experiments, began 40 d ago"
         )
 
 
@@ -169,7 +170,7 @@ def test_an_interrupted_removal_is_finished_by_the_next(lab, monkeypatch, capsys
     monkeypatch.chdir(lab)
     assert main(["clean", "--keep", "1"]) == 0
     assert (
-        f"data/.{run}.removed/  1.0 MiB, left by an interrupted removal, began 40 d ago"
+        f"data/.{run}.removed/  1.00 MiB, left by an interrupted removal, began 40 d ago"
         in capsys.readouterr().out
     )
     assert [name for name in left(lab)[0] if "removed" in name] == []
@@ -193,7 +194,7 @@ def test_a_run_that_cannot_be_removed_is_named_and_the_others_go(lab, monkeypatc
         == f"twin: data/.{runs[0]}.removed/scratch: cannot be removed (Permission denied); look at"
         " its rights, and clean again\n"
     )
-    assert written.out.splitlines()[-1] == "1 run, 1.5 MiB removed"
+    assert written.out.splitlines()[-1] == "1 run, 1.50 MiB removed"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_a_descriptor_that_others_made_non_blocking_loses_nothing(pipe):
 def test_a_full_disk_is_a_fault_with_its_own_name():
     """/dev/full answers ENOSPC to every write."""
     with Path("/dev/full").open("w", encoding="utf-8") as file:
-        outlet = Outlet.of(file)
+        outlet = Outlet.for_stream(file)
         outlet.write("one\n")
         assert (outlet.fault, outlet.lost_lines, outlet.is_reader_gone) == (
             "No space left on device",
@@ -114,7 +114,7 @@ def test_a_full_disk_is_a_fault_with_its_own_name():
 
 def test_a_stream_that_was_closed_from_the_start_takes_nothing():
     """Python's name for it is None."""
-    outlet = Outlet.of(None)
+    outlet = Outlet.for_stream(None)
     outlet.write("one\n")
     assert (outlet.fault, outlet.lost_lines) == ("it is closed", 1)
 
@@ -127,12 +127,12 @@ def test_every_text_goes_out_in_every_encoding(tmp_path, encoding, has_descripto
     path = tmp_path / "out"
     if has_descriptor:
         with path.open("w", encoding=encoding) as file:
-            Outlet.of(file).write(text)
+            Outlet.for_stream(file).write(text)
         written = path.read_bytes()
     else:
         raw = io.BytesIO()
         stream = io.TextIOWrapper(raw, encoding=encoding, newline="")
-        Outlet.of(stream).write(text)
+        Outlet.for_stream(stream).write(text)
         written = raw.getvalue()
     assert written.count(b"\n") == 1
     assert written.startswith(b"#_ 3 ")  # in UTF-8, too, for the lone surrogate's sake
@@ -143,7 +143,7 @@ def test_what_others_wrote_to_the_stream_comes_first(tmp_path):
     """A stream's own buffer is emptied before text goes round it."""
     with (tmp_path / "out").open("w", encoding="utf-8") as file:
         file.write("first\n")
-        Outlet.of(file).write("second\n")
+        Outlet.for_stream(file).write("second\n")
     assert (tmp_path / "out").read_text(encoding="utf-8") == "first\nsecond\n"
 
 

@@ -11,7 +11,7 @@ import twin_harness
 
 HOME = Path(twin_harness.__file__).resolve().parent
 STANDARD_LIBRARY_ONLY = [
-    *["errors", "metrics", "session.config", "shapes.shape", "runs.dataset_file"],
+    *["errors", "metrics", "quantity", "session.config", "shapes.shape", "runs.dataset_file"],
     *["system.clock", "system.procfs", "system.machine", "system.child", "system.board"],
     *[
         "stress.load_host",

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twin_harness.schedule import lines as lines_module
 from twin_harness.schedule import peaks
 from twin_harness.schedule.builders import cpu, disk
-from twin_harness.schedule.peaks import highest, lines_of, peak
+from twin_harness.schedule.lines import lines_of
+from twin_harness.schedule.peaks import highest, peak
 from twin_harness.shapes import shape as shapes
 from twin_harness.shapes.shape import constant, leak, ramp, sine, spikes, square, steps, trace
 from twin_harness.shapes.spikes import draw, draws
@@ -190,6 +192,7 @@ def test_a_plan_beyond_the_limits_is_never_taken_for_less(placed, most, work):
     """
     exact = peak(placed)[0]
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines_module, "MOST_LINES", most)
         patch.setattr(peaks, "MOST_LINES", most)
         patch.setattr(peaks, "MOST_OF_ALL", 2 * most)
         patch.setattr(peaks, "MOST_WORK", work)

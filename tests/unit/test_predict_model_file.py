@@ -50,7 +50,7 @@ def damaged(data, keys, value):
         (["spread", "runs", 0, "regimes"], "9", "spread.runs[0].regimes"),
         (["calibration", "pointwise"], {}, "calibration.pointwise"),
         (["domain", "highest", "cpu_percent"], None, "domain.highest: 'cpu_percent' is missing"),
-        (["command"], "rm", "command: is no known key"),
+        (["command"], "rm", "command: is not a known key"),
         (["training", "plans"], ["x"], "training.plans[0]"),
     ],
 )

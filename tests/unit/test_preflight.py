@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from twin_harness.control import preflight
+from twin_harness.control import headroom, preflight, preflight_cpu
 from twin_harness.control.limits import parse_guard
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.builders import command, cpu, disk, memory, plan
@@ -18,8 +18,8 @@ OFF = parse_guard("off")
 @pytest.fixture(autouse=True)
 def roomy(monkeypatch):
     """6 GiB of memory available and 10 GiB of disk free."""
-    monkeypatch.setattr(preflight, "available_memory_bytes", lambda _: 6 * GIB)
-    monkeypatch.setattr(preflight, "free_disk_bytes", lambda _: 10 * GIB)
+    monkeypatch.setattr(headroom, "available_memory_bytes", lambda _: 6 * GIB)
+    monkeypatch.setattr(headroom, "free_disk_bytes", lambda _: 10 * GIB)
 
 
 def refusal(experiment, machine=MACHINE, guard=OFF):
@@ -73,7 +73,7 @@ def test_a_total_that_nobody_can_read_is_refused(monkeypatch, part, has_account,
     Where that is hidden, or is of several parts, nothing can be filled up to it.
     """
     monkeypatch.setattr(
-        preflight.ControlGroup, "cpu_use", lambda _: object() if has_account else None
+        preflight_cpu.ControlGroup, "cpu_use", lambda _: object() if has_account else None
     )
     machine = replace(MACHINE, cpu_capacity=0.5, partition=part)
     experiment = plan(cpu(50, duration_s=5, target="system"), name="x")
@@ -152,8 +152,8 @@ def test_disk_files_must_fit():
 def test_a_percent_of_disk_is_of_the_filesystem(monkeypatch, tmp_path):
     """A floor of 50 percent on a filesystem that is 40 percent free refuses every disk event."""
     space = [1000 * MIB // 4096 * 10, 400 * MIB // 4096 * 10, 400 * MIB // 4096 * 10, 4096]
-    monkeypatch.setattr(preflight, "look_at_folder", lambda _: {"space": space})
-    monkeypatch.setattr(preflight, "free_disk_bytes", lambda _: 4000 * MIB)
+    monkeypatch.setattr(headroom, "look_at_folder", lambda _: {"space": space})
+    monkeypatch.setattr(headroom, "free_disk_bytes", lambda _: 4000 * MIB)
     assert "disk events need" in refusal(
         plan(disk(1e6, duration_s=5), name="x"),
         replace(MACHINE, scratch_dir=str(tmp_path)),
@@ -170,7 +170,7 @@ def test_scratch_must_be_a_disk(kind):
     )
     assert (
         refusal(experiment, machine)
-        == f"x: the scratch folder /data/scratch is on {kind}, which is no disk of this machine;"
+        == f"x: the scratch folder /data/scratch is on {kind}, which is not a disk of this machine;"
         " name one with --twin-scratch-dir"
     )
     warnings = preflight.check(experiment, machine, OFF, is_scratch_named=True)
@@ -190,8 +190,8 @@ def test_scratch_is_judged_by_what_keeps_it_in_the_end(backing):
     )
     assert (
         refusal(plan(disk(1e6, duration_s=5), name="x"), machine)
-        == f"x: the scratch folder /data/scratch is on {layers}, which is no disk of this machine;"
-        " name one with --twin-scratch-dir"
+        == f"x: the scratch folder /data/scratch is on {layers}, which is not a disk of this"
+        " machine; name one with --twin-scratch-dir"
     )
 
 
@@ -215,7 +215,7 @@ def test_commands_need_leave():
 @pytest.mark.parametrize("word", ["no-such-program-anywhere", "/no/such/program", "./here"])
 def test_a_program_must_exist(tmp_path, word):
     """What is not there is found before anything starts; a relative path counts from cwd."""
-    with pytest.raises(InvalidInput, match=f"argv.0.: '{word}' is no program that can be run"):
+    with pytest.raises(InvalidInput, match=f"argv.0.: '{word}' is not an executable program"):
         preflight.check(
             plan(command([word], duration_s=1, cwd=str(tmp_path)), name="x"),
             MACHINE,
@@ -227,7 +227,7 @@ def test_a_program_must_exist(tmp_path, word):
 def test_a_folder_of_a_command_must_exist():
     """A missing cwd is named."""
     with pytest.raises(
-        InvalidInput, match=r"x: events\[0\].options.cwd: '/no/such/folder' is no folder"
+        InvalidInput, match=r"x: events\[0\].options.cwd: '/no/such/folder' is not a folder"
     ):
         preflight.check(
             plan(command(["true"], duration_s=1, cwd="/no/such/folder"), name="x"),
@@ -238,7 +238,7 @@ def test_a_folder_of_a_command_must_exist():
 
 
 def test_a_total_of_the_machine_stands_alone():
-    """An event whose target is the total holds every other CPU event, so two at a time mean nothing."""
+    """An event whose target is the total holds all other CPU events: two at a time mean nothing."""
     system, own = cpu(50, duration_s=5, target="system"), cpu(10, start_s=4, duration_s=5)
     assert "CPU event cpu-1 overlaps cpu-0, whose target is the total of the machine" in refusal(
         plan(system, own, name="x")
@@ -258,7 +258,7 @@ def test_needs_are_peaks_of_sums_over_time():
         disk(3e6, start_s=1, duration_s=1),
         memory(10, duration_s=1),
     )
-    needs = preflight.needs_of(experiment, MACHINE)
+    needs = headroom.needs_of(experiment, MACHINE)
     assert needs["cpu_peak_percent"] == pytest.approx(90.0)
     assert needs["disk_peak_bytes_per_s"] == pytest.approx(3e6)
     assert needs["memory_peak_bytes"] == pytest.approx(0.1 * MACHINE.memory_limit_bytes)
@@ -267,14 +267,14 @@ def test_needs_are_peaks_of_sums_over_time():
 
 def test_room_of_a_part_is_its_share():
     """Available memory and floor are shared by the parts; the disk is everybody's."""
-    whole = preflight.room_of(MACHINE, parse_guard("memory_available=10%,disk_free=1GiB"))
+    whole = headroom.room_of(MACHINE, parse_guard("memory_available=10%,disk_free=1GiB"))
     assert whole["memory_bytes"] == 6 * GIB - 0.1 * MACHINE.memory_limit_bytes
     assert whole["space_bytes"] == 9 * GIB
     part = replace(
         MACHINE, parts=2, partition="p0", memory_limit_bytes=MACHINE.memory_limit_bytes // 2
     )
     floor_bytes = (
-        6 * GIB - preflight.room_of(part, parse_guard("memory_available=10%"))["memory_bytes"]
+        6 * GIB - headroom.room_of(part, parse_guard("memory_available=10%"))["memory_bytes"]
     )
     assert floor_bytes == pytest.approx(0.05 * MACHINE.memory_limit_bytes)
 
@@ -304,7 +304,7 @@ def test_a_minute_of_a_week_is_in_the_table():
 
     The peak that is said is that of the minute.
     """
-    needs = preflight.needs_of(
+    needs = headroom.needs_of(
         replayed([80 if row == 9_000 else 20 + row % 3 for row in range(10_080)], step_s=60.0),
         MACHINE,
     )

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness.system import procfs
-from twin_harness.system.procfs import ControlGroup, KeptFile, keep
+from twin_harness.system import available_memory, cpu_temperature, procfs
+from twin_harness.system.control_group import ControlGroup
+from twin_harness.system.procfs import KeptFile, keep
 
 MIB = 1024**2
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
@@ -444,11 +445,11 @@ def test_reclaimable_pages_are_those_of_the_whole_hierarchy(stat, expected):
 
     Version 2 has one line, which is it already.
     """
-    assert procfs.inactive_file_bytes(stat) == expected
+    assert available_memory.inactive_file_bytes(stat) == expected
 
 
 def left_of(group):
-    memory = procfs.GroupMemory(group)
+    memory = available_memory.GroupMemory(group)
     try:
         return memory.left_bytes()
     finally:
@@ -673,7 +674,7 @@ def chip(root, number, name, *sensors):
 def sensors_of(root):
     return [
         (Path(path).parent.name, Path(path).name)
-        for path, _ in procfs.cpu_temperature_files(str(root))
+        for path, _ in cpu_temperature.cpu_temperature_files(str(root))
     ]
 
 
@@ -705,12 +706,12 @@ def test_the_board_counts_where_there_is_no_cpu_sensor(tmp_path):
 )
 def test_what_no_cpu_can_be_is_no_temperature(said):
     """A sensor that says 0, -128 or 255.5 °C is not connected."""
-    assert procfs.believable_celsius(said) != procfs.believable_celsius(said)
+    assert cpu_temperature.believable_celsius(said) != cpu_temperature.believable_celsius(said)
 
 
 def test_a_cpu_s_temperature_is_in_degrees():
     """The kernel says millidegrees."""
-    assert procfs.believable_celsius(b"61500\n") == 61.5
+    assert cpu_temperature.believable_celsius(b"61500\n") == 61.5
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from twin_harness.system import board as board_module
-from twin_harness.system import reaper
+from twin_harness.system import board_file, reaper
 from twin_harness.system import registry as registry_module
-from twin_harness.system.board import Board, board_folders
+from twin_harness.system.board import Board
+from twin_harness.system.board_file import board_folders
 from twin_harness.system.registry import INITIAL_NAMESPACE, register, registry_path
 
 STEM = "twin-harness-0123456789abcdef"
@@ -22,7 +22,7 @@ def shared(tmp_path, monkeypatch):
     """A folder for boards, the only one."""
     folder = tmp_path / "shm"
     folder.mkdir()
-    for module in (board_module, reaper):
+    for module in (board_file, reaper):
         monkeypatch.setattr(module, "board_folders", lambda: [folder])
     be_in(INITIAL_NAMESPACE, monkeypatch)  # wherever the tests run
     return folder

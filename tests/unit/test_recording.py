@@ -20,7 +20,8 @@ from twin_harness.runs.recording import Recording
 from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow
 from twin_harness.runs.run import Run
 from twin_harness.schedule.builders import cpu, disk, memory, plan
-from twin_harness.system.board import SIZE, Board
+from twin_harness.system.board import Board
+from twin_harness.system.board_layout import SIZE
 from unit.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
 EXPERIMENT = plan(cpu(50, start_s=1, duration_s=4), name="steady", lead_s=1, tail_s=1)

@@ -10,7 +10,8 @@ import lzma
 import numpy as np
 import pytest
 
-from twin_harness.control.replay import Series, replay
+from twin_harness.control.replay import replay
+from twin_harness.control.series import Series
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.model import Schedule
 
@@ -24,7 +25,7 @@ def csv_file(folder, text, name="prod.csv"):
 
 
 def test_steps_keep_the_mean():
-    """However steps and intervals lie to each other, the mean over all steps is that of the recording."""
+    """However steps and intervals lie, the mean over all steps is that of the recording."""
     chance = np.random.default_rng(7)
     for _ in range(50):
         lengths = chance.uniform(0.05, 2.0, size=40)
@@ -198,7 +199,7 @@ def test_a_row_that_has_not_the_heading_s_cells_is_refused_by_its_line(tmp_path,
     assert (
         str(caught.value)
         == f"replay: prod.csv: {message}; expected as many in each, quote cells that hold a comma,"
-        " write decimals with a point, or mend the rows"
+        " write decimals with a point, or repair the rows"
     )
 
 
@@ -246,9 +247,9 @@ def test_rows_are_named_by_the_lines_of_the_file(tmp_path):
         levels_of(csv_file(tmp_path, "time,cpu\n0,10\n,20\n5,30\n"))
 
 
-def test_a_column_that_stands_twice_is_refused(tmp_path):
+def test_a_column_that_appears_twice_is_refused(tmp_path):
     """Nobody knows which of the two is meant."""
-    with pytest.raises(InvalidInput, match=r"column 'cpu' stands twice in prod\.csv"):
+    with pytest.raises(InvalidInput, match=r"column 'cpu' appears twice in prod\.csv"):
         levels_of(csv_file(tmp_path, "time,cpu,cpu\n0,10,1\n5,20,2\n"))
 
 
@@ -315,9 +316,9 @@ def test_packed_files_are_unpacked(tmp_path, suffix, pack):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no CSV (it is empty)"),
-        (b'"', "is no CSV (it is empty)"),
-        (b"PAR1\0\1\2", "is no text (it holds NUL bytes)"),
+        (b"", "is not valid CSV (it is empty)"),
+        (b'"', "is not valid CSV (it is empty)"),
+        (b"PAR1\0\1\2", "is not text (it contains NUL bytes)"),
     ],
 )
 def test_what_is_no_csv_is_refused(tmp_path, content, message):

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from twin_harness import cpu, disk, load, memory, plan, ramp, sine
 from twin_harness.errors import UnreadableRun
 from twin_harness.metrics import RESOURCE_COLUMNS, columns
+from twin_harness.quantity import quantity, signed
 from twin_harness.report.drawing.bands import lanes
 from twin_harness.report.drawing.canvas import thinned
 from twin_harness.report.drawing.timelines import timeline_png
 from twin_harness.report.html import write_report
-from twin_harness.report.quantity import quantity, signed
 from twin_harness.report.sections import correlation, experiments, overview, quality, response
 from twin_harness.report.sections import fidelity as agreement
 from twin_harness.runs.folder import RunFolder
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twin_harness.runs.run import Run
-    from twin_harness.schedule.model import Event, Experiment
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment
 
 GIB, MIB = 2**30, 2**20
 LIMIT_BYTES = 8 * GIB

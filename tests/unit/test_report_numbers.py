@@ -23,30 +23,29 @@ from twin_harness.gate.verdict import Evidence as GateEvidence
 from twin_harness.gate.verdict import Judgement, judge_pairs
 from twin_harness.predict.gathering import gather
 from twin_harness.predict.observation import COLUMNS
-from twin_harness.report import evidence  # fmt: skip
-from twin_harness.report.drawing import charts as relations  # fmt: skip
-from twin_harness.report.drawing import prediction as foretold  # fmt: skip
-from twin_harness.report.drawing import timelines as figures  # fmt: skip
+from twin_harness.report import dataset_rows, evidence
+from twin_harness.report.drawing import charts, load_charts, timelines
+from twin_harness.report.drawing import prediction as prediction_figure
 from twin_harness.report.drawing.canvas import from_zero, new_figure
 from twin_harness.report.sections import (
-    cleaning,  # fmt: skip
-    correlation,  # fmt: skip
-    description,  # fmt: skip
-    doubts,  # fmt: skip
-    dynamics,  # fmt: skip
-    experiments,  # fmt: skip
-    lags,  # fmt: skip
-    levels,  # fmt: skip
-    neighbours,  # fmt: skip
-    overview,  # fmt: skip
-    quality,  # fmt: skip
-    response,  # fmt: skip
-    saturation,  # fmt: skip
-    summary,  # fmt: skip
-    verdicts,  # fmt: skip
+    cleaning,
+    correlation,
+    description,
+    doubts,
+    dynamics,
+    experiments,
+    fidelity,
+    lags,
+    levels,
+    neighbours,
+    overview,
+    quality,
+    response,
+    saturation,
+    summary,
+    verdicts,
 )
-from twin_harness.report.sections import fidelity as agreement  # fmt: skip
-from twin_harness.report.sections import prediction as foretelling  # fmt: skip
+from twin_harness.report.sections import prediction as prediction_section
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample" / "20261124T232459Z-44f5cd"
@@ -62,10 +61,11 @@ needs_sample = pytest.mark.skipif(
 def pixels(monkeypatch):
     """Draw nothing: what is judged here are numbers."""
     for module in (
-        figures,
-        relations,
-        foretold,
-        agreement,
+        charts,
+        load_charts,
+        timelines,
+        prediction_figure,
+        fidelity,
         correlation,
         experiments,
         lags,
@@ -116,7 +116,7 @@ def words_of(section):
 
 @pytest.fixture(scope="module")
 def sample():
-    return evidence.gather(load(SAMPLE))
+    return evidence.gather_evidence(load(SAMPLE))
 
 
 @pytest.fixture(scope="module")
@@ -346,7 +346,7 @@ def test_errors_by_resource_are_those_of_the_rows(sample, rows):
             errors.setdefault(item.event.stressor, []).append(error)
             by_event[f"{facts.name} / {item.event.id}"] = error
     compared = 0
-    for row in rows_of(agreement.section(sample), "table-fidelity"):
+    for row in rows_of(fidelity.section(sample), "table-fidelity"):
         values = errors[row[0]]
         assert int(row[1]) == len(values)
         if None in values:
@@ -361,7 +361,7 @@ def test_errors_by_resource_are_those_of_the_rows(sample, rows):
     assert compared >= 1
     told = [
         (row[3], by_event[row[0]])
-        for row in rows_of(agreement.section(sample), "table-fidelity-events")
+        for row in rows_of(fidelity.section(sample), "table-fidelity-events")
         if row[0] in by_event
     ]
     assert len(told) >= 10
@@ -590,7 +590,7 @@ def test_prediction_is_scored_second_by_second():
         **run.state,
         "settings": {**run.state["settings"], "model": str(MODEL)},
     }
-    (section,) = foretelling.sections(SimpleNamespace(run=run))
+    (section,) = prediction_section.sections(SimpleNamespace(run=run))
     (table,) = [block for block in section.blocks if block.kind == "table"]
     twin, plans = (
         Twin.load(MODEL),
@@ -619,10 +619,10 @@ def test_columns_without_a_band_promise_none(monkeypatch):
     empty = np.full((20, 3), np.nan)
     prediction = SimpleNamespace(low=empty, high=empty, centre=np.ones((20, 3)))
     one = SimpleNamespace(name="x", column=lambda _: np.full(3, 3.0))
-    assert foretelling._heading([(one, prediction)], "cpu_percent") == "cpu_percent (RMSE)"
-    assert "no band" in foretelling._table_caption([(one, prediction)])
-    assert foretelling._cell(one, prediction, "cpu_percent").text == "2 points"
-    assert foretelling._cell(one, prediction, "probe_wakeup_ms").text == "2 ms"
+    assert prediction_section._heading([(one, prediction)], "cpu_percent") == "cpu_percent (RMSE)"
+    assert "no band" in prediction_section._table_caption([(one, prediction)])
+    assert prediction_section._cell(one, prediction, "cpu_percent").text == "2 points"
+    assert prediction_section._cell(one, prediction, "probe_wakeup_ms").text == "2 ms"
 
 
 # -- made-up runs ----------------------------------------------------------------------------------
@@ -877,7 +877,7 @@ def test_a_line_that_never_falls_lies_nearest():
 def test_a_program_is_not_idle():
     """A row in which an event was active that asks for no level is not counted among the idle ones, in no section."""
     frame = rows_at([0.0] * 4 + [30.0]).assign(active_events=["", "cmd-0", "cmd-0", "", "cpu-0"])
-    assert response.regimes(frame).tolist() == ["idle", "other", "other", "idle", "cpu"]
+    assert response.active_loads(frame).tolist() == ["idle", "other", "other", "idle", "cpu"]
 
 
 def test_rows_with_other_loads_are_not_judged():
@@ -929,9 +929,9 @@ def test_long_runs_tell_the_same_counts(tmp_path, monkeypatch, most_rows):
 
     3 gaps are not one in every second.
     """
-    monkeypatch.setattr(evidence, "MOST_ROWS", most_rows)
+    monkeypatch.setattr(dataset_rows, "MOST_ROWS", most_rows)
     lengths_s = [0.1] * 60 + [0.9] + [0.1] * 50 + [1.3, 0.5] + [0.1] * 60
-    found = evidence.gather(made_run(tmp_path, lengths_s))
+    found = evidence.gather_evidence(made_run(tmp_path, lengths_s))
     assert bool(found.window_s) == (most_rows == 50)
     text = (
         words_of(cleaning.section(found))
@@ -965,7 +965,7 @@ def test_shares_above_all_of_the_time_are_kept_and_said(tmp_path, column):
     """
     values = [10.0] * 100
     values[40:42] = [246.0, 4.0]
-    found = evidence.gather(made_run(tmp_path, [0.1] * 100, **{column: values}))
+    found = evidence.gather_evidence(made_run(tmp_path, [0.1] * 100, **{column: values}))
     assert found.samples[column].max() == 246.0
     assert "torn reading" in words_of(cleaning.section(found)).lower()
     told = " ".join(doubts.doubts(found))
@@ -983,9 +983,9 @@ def test_variants_are_named(tmp_path):
         3,
     ]
     run.folder.write_gate({"status": "PASSED", "trials": trials})
-    assert [facts.name for facts in evidence.gather(run).experiments] == ["one (slow=1)"]
+    assert [facts.name for facts in evidence.gather_evidence(run).experiments] == ["one (slow=1)"]
     run.folder.write_gate({"trials": "none"})
-    assert [facts.name for facts in evidence.gather(run).experiments] == ["one"]
+    assert [facts.name for facts in evidence.gather_evidence(run).experiments] == ["one"]
 
 
 def experiment_of(number, *events, has_trouble=False):
@@ -1025,7 +1025,9 @@ def test_statistic_is_of_the_rows_of_its_mean(tmp_path):
     Whole ones, not the one that straddles the start.
     """
     values = [90.0] * 11 + [20.0, 22.0] * 45
-    (facts,) = evidence.gather(made_run(tmp_path, [0.1] * 101, cpu_percent=values)).experiments
+    (facts,) = evidence.gather_evidence(
+        made_run(tmp_path, [0.1] * 101, cpu_percent=values)
+    ).experiments
     figure, _ = facts.cpu
     own = [
         value

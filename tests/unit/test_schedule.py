@@ -1,4 +1,4 @@
-"""The plan: what a file may hold, what it is refused for, and that equal plans are equal everywhere."""
+"""The plan: what a file may hold, what it is refused for, and that equal plans are equal."""
 
 import json
 
@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.builders import cpu, disk, memory, plan
+from twin_harness.schedule.event import Event
 from twin_harness.schedule.event_options import UNITS
-from twin_harness.schedule.model import Event, Experiment, Schedule
+from twin_harness.schedule.model import Experiment, Schedule
 from twin_harness.shapes import shape as shapes
 from unit.drawn import DURATIONS_S, any_shape, grid
 from unit.plans import (
@@ -111,13 +112,17 @@ def test_defaults_are_those_of_the_format(tmp_path):
 
 def test_the_example_of_the_format_is_read(tmp_path):
     """The example in the format notes is a schedule, memory needing its unit."""
-    text = """{"format": "twin-schedule/1", "seed": 7, "generator": {"name": "random", "version": "…", "arguments": {}},
+    text = """{"format": "twin-schedule/1", "seed": 7,
+     "generator": {"name": "random", "version": "…", "arguments": {}},
      "experiments": [
        {"name": "spike over steady", "lead_s": 2.0, "tail_s": 3.0,
         "events": [
-          {"id": "cpu-0",  "stressor": "cpu",    "start_s": 0, "duration_s": 20, "shape": {"kind": "constant", "level": 40}},
-          {"id": "mem-0",  "stressor": "memory", "start_s": 5, "duration_s": 10, "shape": {"kind": "ramp", "from": 0, "to": 30}, "unit": "percent"},
-          {"id": "disk-0", "stressor": "disk",   "start_s": 8, "duration_s": 6,  "shape": {"kind": "constant", "level": 20e6},
+          {"id": "cpu-0",  "stressor": "cpu",    "start_s": 0, "duration_s": 20,
+           "shape": {"kind": "constant", "level": 40}},
+          {"id": "mem-0",  "stressor": "memory", "start_s": 5, "duration_s": 10,
+           "shape": {"kind": "ramp", "from": 0, "to": 30}, "unit": "percent"},
+          {"id": "disk-0", "stressor": "disk",   "start_s": 8, "duration_s": 6,
+           "shape": {"kind": "constant", "level": 20e6},
            "options": {"operation": "write"}}]}]}"""
     found = read(tmp_path, text).experiments[0]
     assert [(event.id, event.unit, event.end_s) for event in found.events] == [
@@ -283,8 +288,8 @@ def test_a_spelled_default_has_the_hash_of_the_default():
         (
             {"shape": {"kind": "saw"}},
             (
-                "experiments[0].events[0].shape.kind: 'saw' is no shape; expected one of constant,"
-                " ramp, steps, sine, square, spikes, leak, trace"
+                "experiments[0].events[0].shape.kind: 'saw' is not a shape; expected one of"
+                " constant, ramp, steps, sine, square, spikes, leak, trace"
             ),
         ),
         (
@@ -296,7 +301,7 @@ def test_a_spelled_default_has_the_hash_of_the_default():
         ),
         (
             {"shape": 40},
-            "experiments[0].events[0].shape: 40 is no object; expected keys and values",
+            "experiments[0].events[0].shape: 40 is not an object; expected keys and values",
         ),
         (
             {"shape": {"kind": "constant", "level": "40"}},
@@ -307,7 +312,7 @@ def test_a_spelled_default_has_the_hash_of_the_default():
         ),
         (
             {"shape": {"kind": "constant", "level": 40, "to": 50}},
-            "experiments[0].events[0].shape.to: is no known key; expected one of kind, level",
+            "experiments[0].events[0].shape.to: is not a known key; expected one of kind, level",
         ),
         (
             {"shape": {"kind": "ramp", "to": 5}},
@@ -403,21 +408,21 @@ def test_a_spelled_default_has_the_hash_of_the_default():
         (
             {"id": "a/b"},
             (
-                "experiments[0].events[0].id: 'a/b' is no name; expected letters, digits and"
+                "experiments[0].events[0].id: 'a/b' is not a valid name; use letters, digits and"
                 " _.,:#[]- and no slash, at most 120 characters"
             ),
         ),
         (
             {"id": "-a"},
             (
-                "experiments[0].events[0].id: '-a' is no name; expected letters, digits and"
+                "experiments[0].events[0].id: '-a' is not a valid name; use letters, digits and"
                 " _.,:#[]- and no slash, at most 120 characters"
             ),
         ),
         (
             {"colour": 1},
             (
-                "experiments[0].events[0].colour: is no known key; expected one of id, stressor,"
+                "experiments[0].events[0].colour: is not a known key; expected one of id, stressor,"
                 " start_s, duration_s, shape, unit, options"
             ),
         ),
@@ -438,13 +443,13 @@ def test_a_spelled_default_has_the_hash_of_the_default():
         (
             {"options": {"direct": True}},
             (
-                "experiments[0].events[0].options.direct: is no known key; expected one of cpus,"
+                "experiments[0].events[0].options.direct: is not a known key; expected one of cpus,"
                 " target, method"
             ),
         ),
         (
             {"options": [1]},
-            "experiments[0].events[0].options: [1] is no object; expected keys and values",
+            "experiments[0].events[0].options: [1] is not an object; expected keys and values",
         ),
         (
             {"stressor": "disk", "options": {"block_bytes": 5000}},
@@ -474,8 +479,8 @@ def test_a_bad_event_is_refused_by_path_and_value(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([], "[] is no object; expected keys and values"),
-        (None, "None is no object; expected keys and values"),
+        ([], "[] is not an object; expected keys and values"),
+        (None, "None is not an object; expected keys and values"),
         ({}, "experiments: is missing; add it"),
         (
             {"experiments": []},
@@ -508,31 +513,31 @@ def test_a_bad_event_is_refused_by_path_and_value(tmp_path, changes, message):
         (
             {"experiments": [{"name": ""}]},
             (
-                "experiments[0].name: '' is no name; expected letters, digits, blanks and"
+                "experiments[0].name: '' is not a valid name; use letters, digits, blanks and"
                 " _.,:/#[]-, at most 120 characters"
             ),
         ),
         (
             {"experiments": [{"name": "ünïcode"}]},
             (
-                "experiments[0].name: 'ünïcode' is no name; expected letters, digits, blanks and"
-                " _.,:/#[]-, at most 120 characters"
+                "experiments[0].name: 'ünïcode' is not a valid name; use letters, digits, blanks"
+                " and _.,:/#[]-, at most 120 characters"
             ),
         ),
         (
             {"experiments": [{"name": "a\n"}]},
             (
-                r"experiments[0].name: 'a\n' is no name; expected letters, digits, blanks and"
+                r"experiments[0].name: 'a\n' is not a valid name; use letters, digits, blanks and"
                 r" _.,:/#[]-, at most 120 characters"
             ),
         ),
         (
             {"experiments": [{"tolerance": "5"}]},
-            "experiments[0].tolerance: '5' is no percent; expected e.g. '5%', or 'none'",
+            "experiments[0].tolerance: '5' is not a percentage; expected e.g. '5%', or 'none'",
         ),
         (
             {"experiments": [{"tolerance": "٥%"}]},
-            "experiments[0].tolerance: '٥%' is no percent; expected e.g. '5%', or 'none'",
+            "experiments[0].tolerance: '٥%' is not a percentage; expected e.g. '5%', or 'none'",
         ),
         (
             {"experiments": [{}], "seed": -1},
@@ -544,9 +549,9 @@ def test_a_bad_event_is_refused_by_path_and_value(tmp_path, changes, message):
         ),
         (
             {"experiments": [{}], "sed": 1},
-            "sed: is no known key; expected one of format, seed, generator, experiments",
+            "sed: is not a known key; expected one of format, seed, generator, experiments",
         ),
-        ({"experiments": [{}, 5]}, "experiments[1]: 5 is no object; expected keys and values"),
+        ({"experiments": [{}, 5]}, "experiments[1]: 5 is not an object; expected keys and values"),
         (
             {"experiments": [{"lead_s": "1", "tail_s": "1"}]},
             "experiments[0].lead_s: '1' is not valid: input should be a valid number (and 1 more)",
@@ -575,7 +580,7 @@ def test_too_many_events_are_refused(tmp_path):
 )
 def test_an_unknown_key_called_shape_is_refused_like_any_other(tmp_path, path):
     """The word shape where it does not belong is refused by name."""
-    assert "shape: is no known key; expected one of" in refusal(
+    assert "shape: is not a known key; expected one of" in refusal(
         tmp_path, put(whole_file(), path, 1)
     )
 
@@ -585,7 +590,8 @@ def test_an_unknown_key_within_a_shape_is_named_whatever_it_is_called(tmp_path):
     message = refusal(tmp_path, one_event(shape={"kind": "constant", "level": 5, "constant": 1}))
     assert (
         message
-        == "experiments[0].events[0].shape.constant: is no known key; expected one of kind, level"
+        == "experiments[0].events[0].shape.constant: is not a known key; expected one of kind,"
+        " level"
     )
 
 
@@ -614,7 +620,7 @@ def test_an_unknown_key_with_a_line_break_is_refused_in_one_line(tmp_path, path)
 )
 def test_the_python_names_of_parameters_are_no_keys(tmp_path, shape):
     """A file says ``level`` and ``from``; the names that Python needs are unknown keys."""
-    assert "_: is no known key" in refusal(
+    assert "_: is not a known key" in refusal(
         tmp_path, one_event(shape=shape)
     ) or "is missing; add it" in refusal(tmp_path, one_event(shape=shape))
 
@@ -731,7 +737,7 @@ def is_fine(path, value):
     ids=lambda path: ".".join(map(str, path)),
 )
 def test_every_single_corruption_is_refused(tmp_path, path):
-    """Any one value of the wrong type or range, anywhere in a file, is refused in one line that names the place."""
+    """Any one value of the wrong type or range is refused in one line that names the place."""
     for value in [value for place, value in CASES if place == path and not is_fine(place, value)]:
         message = refusal(tmp_path, put(whole_file(), path, value))
         assert message.count(": ") >= 1
@@ -762,18 +768,26 @@ KEYS = st.one_of(
 )
 JSON_VALUES = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=8),
-        st.sampled_from(["trace", "previous", "memory", "disk", "bytes", "read", "5%", "cpu-0", 1e308, 5e-324, 0, -0.0, 604_800, 2**63]),
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=8),
+        st.sampled_from(["trace", "previous", "memory", "disk", "bytes", "read", "5%", "cpu-0"]),
+        st.sampled_from([1e308, 5e-324, 0, -0.0, 604_800, 2**63]),
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)),
     max_leaves=6,
-)  # fmt: skip
+)
 
 
 @given(st.data())
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_mutated_file_is_read_or_refused_in_one_line(tmp_path, data):
-    """Whatever single node is replaced, removed or added, the file is a schedule that can be asked everything, or InvalidInput says why in one line."""
+    """Whatever single node is replaced, removed or added, the file is read or refused.
+
+    It is a schedule that can be asked everything, or InvalidInput says why in one line.
+    """
     mutated = whole_file()
     path = data.draw(st.sampled_from(list(paths(mutated))))
     node = at(mutated, path[:-1])
@@ -793,7 +807,7 @@ def test_a_mutated_file_is_read_or_refused_in_one_line(tmp_path, data):
 @given(st.integers(0, 10_000), st.integers(0, 40), st.binary(max_size=6))
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damaged_bytes_are_read_or_refused_in_one_line(tmp_path, offset, cut, put_in):
-    """Bytes lost, changed or added anywhere make a schedule or an InvalidInput of one line, never another exception."""
+    """Bytes lost, changed or added anywhere make a schedule or an InvalidInput of one line."""
     data = json.dumps(whole_file()).encode()
     offset %= len(data)
     (tmp_path / "schedule.json").write_bytes(data[:offset] + put_in + data[offset + cut :])
@@ -830,7 +844,7 @@ def test_an_id_that_stands_twice_is_refused():
         plan(cpu(1, duration_s=1, id="a"), disk(1, duration_s=1, id="a"))
     assert (
         str(caught.value)
-        == "plan(): events[1].id: 'a' stands twice; expected ids unique within an experiment"
+        == "plan(): events[1].id: 'a' is given twice; expected ids unique within an experiment"
     )
 
 
@@ -844,7 +858,7 @@ def test_a_name_of_120_characters_is_the_longest():
 def test_names_may_hold_slashes_and_ids_may_not():
     """Pytest's ids become experiment names, and event ids stand behind a slash."""
     assert plan(name="scenarios/test_a.py::test_b[1-x]").name == "scenarios/test_a.py::test_b[1-x]"
-    with pytest.raises(InvalidInput, match=r"cpu\(\): id: 'a/b' is no name"):
+    with pytest.raises(InvalidInput, match=r"cpu\(\): id: 'a/b' is not a valid name"):
         cpu(1, duration_s=1, id="a/b")
 
 

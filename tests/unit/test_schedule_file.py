@@ -19,27 +19,33 @@ from unit.plans import one_event, read, refusal
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no JSON (Expecting value: line 1 column 1 (char 0)); expected a schedule.json"),
+        (
+            "",
+            (
+                "is not valid JSON (Expecting value: line 1 column 1 (char 0)); expected a"
+                " schedule.json"
+            ),
+        ),
         (
             "{",
             (
-                "is no JSON (Expecting property name enclosed in double quotes: line 1 column 2"
-                " (char 1)); expected a schedule.json"
+                "is not valid JSON (Expecting property name enclosed in double quotes: line 1"
+                " column 2 (char 1)); expected a schedule.json"
             ),
         ),
-        ('{"seed": 1, "seed": 2}', "key 'seed' stands twice in one object; give it once"),
+        ('{"seed": 1, "seed": 2}', "key 'seed' is given twice in one object; give it once"),
         (
             '{"generator": {"a": [{"b": 1, "b": 1}]}}',
-            "key 'b' stands twice in one object; give it once",
+            "key 'b' is given twice in one object; give it once",
         ),
-        ('{"seed": NaN}', "NaN is no finite number; JSON numbers are finite"),
-        ('{"seed": -Infinity}', "-Infinity is no finite number; JSON numbers are finite"),
+        ('{"seed": NaN}', "NaN is not a finite number; JSON numbers are finite"),
+        ('{"seed": -Infinity}', "-Infinity is not a finite number; JSON numbers are finite"),
         ("[" * 200_000, "is nested too deeply; expected a schedule.json"),
         (
             "\ufeff{}",
             (
-                "is no JSON (Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char"
-                " 0)); expected a schedule.json"
+                "is not valid JSON (Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1"
+                " (char 0)); expected a schedule.json"
             ),
         ),
     ],
@@ -53,7 +59,8 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     """A file that is not UTF-8 is no JSON."""
     (tmp_path / "schedule.json").write_bytes(b"\xff\xfe{}")
     with pytest.raises(
-        InvalidInput, match=r"schedule\.json: is no JSON \('utf-8' codec can't decode byte 0xff"
+        InvalidInput,
+        match=r"schedule\.json: is not valid JSON \('utf-8' codec can't decode byte 0xff",
     ):
         Schedule.read(tmp_path / "schedule.json")
 
@@ -173,9 +180,12 @@ def test_a_trace_file_with_a_byte_order_mark_keeps_its_first_point(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no.csv", "shape.file: 'no.csv' is no regular file; expected CSV lines of seconds,level"),
-        ("", "shape.file: 'FOLDER' is no regular file; expected CSV lines of seconds,level"),
-        ("pipe", "shape.file: 'pipe' is no regular file; expected CSV lines of seconds,level"),
+        (
+            "no.csv",
+            "shape.file: 'no.csv' is not a regular file; expected CSV lines of seconds,level",
+        ),
+        ("", "shape.file: 'FOLDER' is not a regular file; expected CSV lines of seconds,level"),
+        ("pipe", "shape.file: 'pipe' is not a regular file; expected CSV lines of seconds,level"),
         (
             "../outside.csv",
             "shape.file: '../outside.csv' lies outside the schedule's own folder; copy it there",

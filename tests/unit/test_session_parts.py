@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from twin_harness.control.runner import _tripped_text
+from twin_harness.control.outcome import describe_trip
 from twin_harness.control.runner_parallel import Admission
 from twin_harness.errors import HarnessFailure
 from twin_harness.session.config import TwinConfig
@@ -116,5 +116,5 @@ def test_trip_says_when_the_last_load_was_gone():
         "killed_s": 10.06,
         "dead_s": 10.11,
     }
-    assert _tripped_text(tripped) == "guard: memory_available fell; no load 110 ms after it at most"
-    assert "not all load was gone a second later" in _tripped_text({**tripped, "dead_s": None})
+    assert describe_trip(tripped) == "guard: memory_available fell; no load 110 ms after it at most"
+    assert "not all load was gone a second later" in describe_trip({**tripped, "dead_s": None})

@@ -11,7 +11,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from twin_harness.shapes import shape as shapes
-from twin_harness.shapes.shape import Constant, Leak, Ramp, Sine, Spikes, Square, Steps, Trace
+from twin_harness.shapes.formulas import Constant, Leak, Ramp, Sine, Square, Steps
+from twin_harness.shapes.spikes import Spikes
+from twin_harness.shapes.trace import Trace
 from unit.drawn import DURATIONS_S, any_shape, grid
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(6)

@@ -9,8 +9,8 @@ import os
 
 import pytest
 
-from twin_harness.system.devices import power_zones
 from twin_harness.system.machine import inspect_machine
+from twin_harness.system.power_zones import power_zones
 from twin_harness.telemetry import slow_metrics
 from twin_harness.telemetry.rates import Notes
 from twin_harness.telemetry.slow_metrics import SlowMetrics

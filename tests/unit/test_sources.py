@@ -19,12 +19,12 @@ import psutil
 import pytest
 
 from twin_harness.metrics import columns
-from twin_harness.system import deadline, procfs
+from twin_harness.system import available_memory, space_watch
 from twin_harness.system.board import Board
 from twin_harness.system.clock import FakeClock
-from twin_harness.system.devices import InterfaceWatch
+from twin_harness.system.control_group import ControlGroup
+from twin_harness.system.interfaces import InterfaceWatch
 from twin_harness.system.machine import inspect_machine
-from twin_harness.system.procfs import ControlGroup
 from twin_harness.telemetry import procfs_source, psutil_source, slow_metrics
 from twin_harness.telemetry.procfs_source import Counters, ProcfsSource
 from twin_harness.telemetry.psutil_logger import (
@@ -769,7 +769,7 @@ class Group:
         self.put("cgroup.controllers", "cpu memory")
         for name, content in files.items():
             self.put(name.replace("_", ".", 1), content)
-        for module in (procfs, procfs_source):
+        for module in (available_memory, procfs_source):
             monkeypatch.setattr(
                 module,
                 "ControlGroup",
@@ -1156,7 +1156,7 @@ def test_only_sigterm_ends_the_wait(number, goes_on):
 def test_scratch_that_does_not_answer_empties_its_column_alone(machine, monkeypatch, tmp_path):
     """The other slow figures go on, the column is empty after two seconds, and one note says since when and where."""
     monkeypatch.setattr(slow_metrics, "_FIRST_ANSWER_S", 0.0)
-    monkeypatch.setattr(deadline.os, "statvfs", lambda _: signal.pause())
+    monkeypatch.setattr(space_watch.os, "statvfs", lambda _: signal.pause())
     monkeypatch.setattr(slow_metrics, "monotonic_s", lambda: 10.0)
     notes = Notes()
     slow = slow_metrics.SlowMetrics(machine.to_json(), notes)
@@ -1195,7 +1195,7 @@ def test_scratch_that_cannot_be_read_for_a_moment_is_noted_once(machine, monkeyp
 def test_scratch_whose_space_nobody_can_ask_costs_its_column_alone(machine, monkeypatch, tmp_path):
     """Where no further process is permitted the logger goes on, and a note says what is empty."""
     refused = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    monkeypatch.setattr(deadline.os, "fork", lambda: (_ for _ in ()).throw(refused))
+    monkeypatch.setattr(space_watch.os, "fork", lambda: (_ for _ in ()).throw(refused))
     notes = Notes()
     slow = slow_metrics.SlowMetrics(machine.to_json(), notes)
     slow.refresh(10.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_harness.shapes.shape import Spikes
+from twin_harness.shapes.spikes import Spikes
 from unit.drawn import spike_trains
 
 draw = sys.modules[Spikes.__module__].draw

@@ -5,15 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness.system import storage
-from twin_harness.system.storage import (
-    NETWORK_BACKED,
-    Mount,
-    describe,
-    mount_of,
-    read_mounts,
-    storage_of,
-)
+from twin_harness.system import mounts, storage
+from twin_harness.system.mounts import NETWORK_BACKED, Mount, mount_of, read_mounts
+from twin_harness.system.storage import describe, storage_of
 
 MOUNTINFO = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 23 22 0:20 / /proc rw shared:5 - proc proc rw
@@ -123,7 +117,7 @@ def on(monkeypatch, tmp_path, sysfs):
 )
 def test_a_path_lies_on_its_nearest_mount(monkeypatch, path, kind, place):
     """The longest mount point counts, by whole names, and of two on one place the later."""
-    monkeypatch.setattr(storage, "read_text", lambda _: MOUNTINFO)
+    monkeypatch.setattr(mounts, "read_text", lambda _: MOUNTINFO)
     found = mount_of(path, read_mounts())
     assert (found.kind, found.place) == (kind, place)
 
@@ -135,7 +129,7 @@ def test_a_path_lies_on_its_nearest_mount(monkeypatch, path, kind, place):
 def test_every_escape_of_a_mount_point_is_read(monkeypatch, escaped, plain):
     """Tabs, line breaks, backslashes and hashes in mount points are escaped like blanks."""
     monkeypatch.setattr(
-        storage,
+        mounts,
         "read_text",
         lambda _: f"1 0 254:0 / / rw - ext4 /dev/vda rw\n2 1 0:9 / {escaped} rw - nfs x rw\n",
     )
@@ -144,7 +138,7 @@ def test_every_escape_of_a_mount_point_is_read(monkeypatch, escaped, plain):
 
 def test_without_mounts_nothing_is_known(monkeypatch, tmp_path):
     """A machine without /proc gives no mount."""
-    monkeypatch.setattr(storage, "read_text", lambda _: "")
+    monkeypatch.setattr(mounts, "read_text", lambda _: "")
     assert read_mounts() == []
     assert storage_of(str(tmp_path)).kind == ""
 
@@ -362,10 +356,10 @@ SILENT = r"""22 1 254:0 / / rw - ext4 /dev/vda rw
 def silent(tmp_path, monkeypatch):
     """Mounts of a folder, of which whatever lies on another machine must not be touched."""
     text = SILENT.replace("{root}", str(tmp_path))
-    monkeypatch.setattr(storage, "read_text", lambda _: text)
+    monkeypatch.setattr(mounts, "read_text", lambda _: text)
     touched = []
     readlink = os.readlink
-    monkeypatch.setattr(storage.os, "readlink", lambda path: touched.append(path) or readlink(path))
+    monkeypatch.setattr(mounts.os, "readlink", lambda path: touched.append(path) or readlink(path))
     yield tmp_path
     of_others = [tmp_path / name for name in ("net", "with blank", "nbd", "ntfs")]
     assert not [path for path in touched for other in of_others if Path(path).is_relative_to(other)]
@@ -394,10 +388,10 @@ def test_path_that_may_fall_silent_is_known_untouched(silent, path, verdict):
     (silent / "link").symlink_to(silent / "net" / "deep")
     (silent / "relative").symlink_to("no/../net/x")
     (silent / "loop").symlink_to("loop")
-    assert storage.may_fall_silent(f"{silent}/{path}") == verdict
+    assert mounts.may_fall_silent(f"{silent}/{path}") == verdict
 
 
 def test_relative_path_is_of_the_working_folder(silent, monkeypatch):
     monkeypatch.chdir(silent)
-    assert storage.may_fall_silent("net/data")
-    assert not storage.may_fall_silent("data")
+    assert mounts.may_fall_silent("net/data")
+    assert not mounts.may_fall_silent("data")

@@ -47,7 +47,10 @@ def any_bounds(draw):
 
 @given(st.data())
 def test_experiments_stay_within_their_bounds(data):
-    """Resources, number, lengths and levels of events are within the bounds, and events of one resource do not overlap."""
+    """Resources, number, lengths and levels of events are within the bounds.
+
+    Events of one resource do not overlap.
+    """
     bounds = data.draw(any_bounds())
     experiment = data.draw(experiments(bounds))
     highest = {
@@ -99,7 +102,7 @@ def test_drawn_schedules_are_schedules(schedule):
     [
         (
             {"colour": 1},
-            f"random schedules: 'colour' is no bound; expected one of {BOUNDS}",
+            f"random schedules: 'colour' is not a bound; expected one of {BOUNDS}",
         ),
         (
             {"stressors": ("gpu",)},
@@ -158,7 +161,10 @@ def test_bounds_that_are_accepted_can_be_drawn_from(bounds):
 
 
 def test_a_seed_makes_the_same_experiments():
-    """One seed gives equal experiments, another seed others, and none of them is the trivial first example alone."""
+    """One seed gives equal experiments, another seed others.
+
+    None of them is the trivial first example alone.
+    """
     first, second = (make_schedule.draw_experiments(5, 7) for _ in range(2))
     assert first == second
     assert first != make_schedule.draw_experiments(5, 8)
@@ -216,7 +222,7 @@ def test_a_random_schedule_tells_how_it_was_made():
 
 
 def test_a_grid_is_every_combination():
-    """Two levels of two resources are four experiments, and a level of 0 leaves its resource out."""
+    """Two levels of two resources are four experiments; a level of 0 leaves its resource out."""
     schedule = make_schedule.grid(cpu_percent=(0, 50), memory_percent=(0, 10), duration_s=5)
     assert [experiment.name for experiment in schedule.experiments] == [
         "cpu 0 memory 0",

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from twin_harness.runs.judgement import Judgement
     from twin_harness.runs.recording import Recording
     from twin_harness.runs.records import AnnotationRow
-    from twin_harness.schedule.model import Event, Experiment
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment
     from twin_harness.session.config import TwinConfig
     from twin_harness.session.session import Session
 

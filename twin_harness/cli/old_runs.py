@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import InvalidInput, UnreadableRun
+from twin_harness.quantity import count, quantity
 from twin_harness.runs.folder import RunFolder
 from twin_harness.system import newest
 from twin_harness.system.clock import utc_s
@@ -54,14 +55,13 @@ class Removal:
     @property
     def line(self) -> str:
         """What goes, for people."""
-        number = self.experiments
-        if number is None:
-            held = "left by an interrupted removal"
-        else:
-            held = f"{number} experiment{'' if number == 1 else 's'}"
+        content = "left by an interrupted removal"
+        if self.experiments is not None:
+            content = count(self.experiments, "experiment")
         places = " and ".join(f"{folder}/" for folder in self.folders)
         return (
-            f"{places}  {self.size_bytes / 2**20:.1f} MiB, {held}, began {age_text(self.age_s)} ago"
+            f"{places}  {quantity(self.size_bytes, 'bytes')}, {content},"
+            f" began {age_text(self.age_s)} ago"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -82,12 +82,9 @@ class Removal:
                 looks for.
         """
         for folder in self.folders:
-            if _REMOVED.fullmatch(folder.name):
-                doomed = folder
-            else:
-                doomed = folder.with_name(f".{folder.name}.removed")
-            if doomed != folder:
-                folder.rename(doomed)
+            doomed = folder
+            if not _REMOVED.fullmatch(folder.name):
+                doomed = folder.rename(folder.with_name(f".{folder.name}.removed"))
             shutil.rmtree(doomed)  # by descriptors; links are removed, not followed
 
 
@@ -108,7 +105,7 @@ def parse_keep(text: str | None) -> int:
     """Return how many of the newest runs stay; 0 when nothing is said.
 
     Raises:
-        InvalidInput: it is no whole number from 1.
+        InvalidInput: it is not a whole number of 1 or more.
     """
     if text is None:
         return 0
@@ -125,18 +122,18 @@ def parse_age(text: str | None) -> float:
     """Return an age in seconds; 0 when nothing is said.
 
     Raises:
-        InvalidInput: it is none, or no time at all.
+        InvalidInput: it is not a valid age, or 0.
     """
     if text is None:
         return 0.0
-    found = _AGE.fullmatch(text.strip())
-    if found is None or float(found[1]) == 0.0:
+    match = _AGE.fullmatch(text.strip())
+    if match is None or float(match[1]) == 0.0:
         msg = (
             "clean: --older: expected an age in hours, days or weeks above 0, such as 12h, 30d or"
             f" 2w, but got {text!r}"
         )
         raise InvalidInput(msg)
-    return float(found[1]) * _UNIT_S[found[2]]
+    return float(match[1]) * _UNIT_S[match[2]]
 
 
 def age_text(age_s: float) -> str:
@@ -160,7 +157,7 @@ def select(
                 run = path.name[1 : -len(".removed")]
                 selection.removals.append(Removal(run, [path], size_bytes, None, _age_s(run, now)))
     runs = [path for path in _folders(data_dir, RUN_ID) if _is_run(path, selection)]
-    latest = newest.led_to_by(data_dir)
+    latest = newest.latest_name(data_dir)
     for path in runs[: -max(keep, 1)]:
         age_s = _age_s(path.name, now)
         if older_s and age_s <= older_s:
@@ -175,7 +172,7 @@ def select(
 
 
 def _folders(folder: Path, pattern: re.Pattern[str]) -> Iterator[Path]:
-    """Return the folders of a name in a folder, in its order; links are none."""
+    """Yield the folders of a name in a folder, in its order, links left out."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if pattern.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
             yield path
@@ -184,10 +181,8 @@ def _folders(folder: Path, pattern: re.Pattern[str]) -> Iterator[Path]:
 def _is_run(path: Path, selection: Selection) -> bool:
     """Tell whether a folder with the name of a run is one, and note why not."""
     try:
-        if (path / "run.json").is_symlink():
-            state = {}
-        else:
-            state = RunFolder(path).read_state()
+        is_link = (path / "run.json").is_symlink()
+        state = {} if is_link else RunFolder(path).read_state()
     except UnreadableRun as error:
         selection.kept[str(path)] = str(error)
         return False

@@ -35,8 +35,8 @@ def begin() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", "") == "strict":  # for what others write there: rich, warnings
-            with contextlib.suppress(AttributeError, OSError, ValueError):  # else it stays so
-                # suppressed
+            # Where that fails it stays as it is.
+            with contextlib.suppress(AttributeError, OSError, ValueError):
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     _outlets.clear()
 
@@ -49,7 +49,7 @@ def stdout() -> Outlet:
 def _outlet(name: str) -> Outlet:
     stream = getattr(sys, name)
     if name not in _outlets or _outlets[name].stream is not stream:
-        _outlets[name] = Outlet.of(stream)
+        _outlets[name] = Outlet.for_stream(stream)
     return _outlets[name]
 
 
@@ -68,7 +68,7 @@ def complain_as_is(text: str) -> None:
     _outlet("stderr").write(text)
 
 
-def give(data: object) -> None:
+def write_json(data: object) -> None:
     """Write machine output."""
     stdout().write(json.dumps(data, indent=1, default=str) + "\n")
 
@@ -78,10 +78,7 @@ def unread() -> str:
     outlet = stdout()
     if not outlet.lost_lines:
         return ""
-    if outlet.lost_lines == 1:
-        lines = "1 line was"
-    else:
-        lines = f"{outlet.lost_lines:,} lines were"
+    lines = "1 line was" if outlet.lost_lines == 1 else f"{outlet.lost_lines:,} lines were"
     return f"stdout: {outlet.fault}; {lines} not written"
 
 
@@ -104,6 +101,4 @@ def finish(code: int, *, has_work: bool, is_for_machines: bool = False) -> int:
     _outlet("stderr").flush(_COMPLAINTS_PATIENCE_S)
     if code != OK or not is_cut or not is_product:
         return code
-    if outlet.is_reader_gone:
-        return CUT_OFF
-    return FAILED
+    return CUT_OFF if outlet.is_reader_gone else FAILED

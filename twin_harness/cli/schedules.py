@@ -124,7 +124,7 @@ def _suggested(arguments: argparse.Namespace) -> Schedule:
     Raises:
         InvalidInput: the model or the candidates' file is none, or fewer than one is asked for.
     """
-    from twin_harness.control.campaign import Bounds, draw_campaign, role_of
+    from twin_harness.control.campaign import draw_campaign, role_of
     from twin_harness.predict.suggest import suggest
     from twin_harness.predict.twin import Twin
     from twin_harness.schedule.model import Schedule
@@ -133,7 +133,7 @@ def _suggested(arguments: argparse.Namespace) -> Schedule:
         msg = f"schedule suggest: expected -n of 1 or more but got {arguments.n}"
         raise InvalidInput(msg)
     twin = Twin.load(arguments.model)
-    others = draw_campaign("4h", seed=arguments.seed + 1, bounds=Bounds())
+    others = draw_campaign("4h", seed=arguments.seed + 1)
     if arguments.candidates:
         candidates = Schedule.read(arguments.candidates).experiments
     else:
@@ -196,7 +196,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     """Say what this machine would make of a schedule."""
-    from twin_harness.control import preflight
+    from twin_harness.control import headroom, preflight
     from twin_harness.schedule.model import Schedule
     from twin_harness.system.machine import inspect_machine
 
@@ -208,7 +208,7 @@ def _check(arguments: argparse.Namespace) -> int:
             {
                 "experiment": experiment.name,
                 "duration_s": experiment.duration_s,
-                **preflight.needs_of(experiment, machine),
+                **headroom.needs_of(experiment, machine),
             }
         )
         try:
@@ -222,7 +222,7 @@ def _check(arguments: argparse.Namespace) -> int:
         except InvalidInput as error:
             refused.append(str(error))
     total_s = sum(experiment.duration_s for experiment in schedule.experiments)
-    has = preflight.room_of(machine, settings.guard)
+    has = headroom.room_of(machine, settings.guard)
     if arguments.json:
         give(
             {

@@ -39,9 +39,8 @@ def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     for option in OPTIONS:
         if option.name not in names:
             continue
-        if option.kind == "flag" or option.default in (None, ""):
-            shown = ""
-        else:
+        shown = ""
+        if option.kind != "flag" and option.default not in (None, ""):
             shown = f" (default: {option.default})".replace("%", "%%")
         if option.kind == "flag":
             parser.add_argument(

@@ -61,8 +61,8 @@ def report(arguments: argparse.Namespace) -> int:
     path = write_report(
         run, Path(arguments.out) if arguments.out else Path("reports") / run.folder.run_id
     )
-    if not arguments.out and newest.led_to_by(run.path.parent) == run.folder.run_id:
-        newest.point(path.parent)  # both name the same run again
+    if not arguments.out and newest.latest_name(run.path.parent) == run.folder.run_id:
+        newest.set_latest(path.parent)  # both name the same run again
     say(str(path))
     return OK
 
@@ -120,8 +120,10 @@ def _clean_old(arguments: argparse.Namespace) -> int:
         done.append(removal)
         if not arguments.json:
             say(removal.line)
-    if not arguments.dry_run and newest.led_to_by(report_dir) in {removal.run for removal in done}:
-        newest.unpoint(report_dir)
+    if not arguments.dry_run and newest.latest_name(report_dir) in {
+        removal.run for removal in done
+    }:
+        newest.remove_latest(report_dir)
     total_bytes = sum(removal.size_bytes for removal in done)
     if arguments.json:
         kept = [{"path": path, "reason": reason} for path, reason in selection.kept.items()]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import InvalidInput
 from twin_harness.runs.records import AnnotationRow
-from twin_harness.schedule.model import NAME_PATTERN
+from twin_harness.schedule.event import NAME_PATTERN
 from twin_harness.system import clock
 
 if TYPE_CHECKING:

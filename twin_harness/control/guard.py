@@ -17,6 +17,7 @@ import time
 from math import inf, isnan
 from typing import Any, Protocol
 
+from twin_harness.system.available_memory import AvailableMemory
 from twin_harness.system.board import Board
 from twin_harness.system.child import (
     die_with_parent,
@@ -25,17 +26,12 @@ from twin_harness.system.child import (
     run_in_real_time,
     run_on,
 )
-from twin_harness.system.deadline import PATIENCE_S, SpaceWatch
+from twin_harness.system.cpu_temperature import believable_celsius, cpu_temperature_files
+from twin_harness.system.deadline import PATIENCE_S
 from twin_harness.system.load_tree import await_dead, end_load
 from twin_harness.system.process_watch import ProcessWatch
-from twin_harness.system.procfs import (
-    AvailableMemory,
-    KeptFile,
-    believable_celsius,
-    cpu_temperature_files,
-    keep,
-    read_meminfo,
-)
+from twin_harness.system.procfs import KeptFile, keep, read_meminfo
+from twin_harness.system.space_watch import SpaceWatch
 
 POLL_S = 0.050
 BLIND_S = 1.0

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import itertools
 import random as _random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twin_harness import __version__
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.builders import cpu, disk, memory, plan
-from twin_harness.schedule.model import Event, Experiment, Schedule
+from twin_harness.schedule.model import Experiment, Schedule
+
+if TYPE_CHECKING:
+    from twin_harness.schedule.event import Event
 
 MOST_EXPERIMENTS = 10_000
 
@@ -45,7 +48,8 @@ def draw_experiments(
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as hypothesis_seed
 
-    from twin_harness.strategies import Bounds, experiments
+    from twin_harness.schedule.random_bounds import Bounds
+    from twin_harness.strategies import experiments
 
     checked = Bounds.of(**bounds)
     drawn: list[Experiment] = []

@@ -1,11 +1,8 @@
-"""What an experiment's end means.
-
-The sentence of a failure, and whether the load was what was asked for.
-"""
+"""What an experiment's end means: the sentence of a failure, and whether the load was delivered."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import FidelityMissed, Undecided
 from twin_harness.runs.judgement import KEPT, MISSED, UNDECIDED, judge
@@ -26,6 +23,19 @@ def describe_outcome(recording: Recording, status: str) -> str:
     )
 
 
+def describe_trip(tripped: dict[str, Any]) -> str:
+    """Say why the guard stopped a load, and how long the load outlived the crossing at most.
+
+    That is measured from the last check that found the limit respected.
+    """
+    if tripped.get("dead_s") is None:
+        return (
+            f"guard: {tripped['reason']}; killed at once, but not all load was gone a second later"
+        )
+    outlived_ms = (tripped["dead_s"] - tripped["clean_s"]) * 1e3
+    return f"guard: {tripped['reason']}; no load {outlived_ms:.0f} ms after it at most"
+
+
 def judge_tolerance(recording: Recording, session: str, warn: Callable[[str], None]) -> None:
     """Hold every event's load against the tolerance of its experiment, else of the session.
 
@@ -42,11 +52,11 @@ def judge_tolerance(recording: Recording, session: str, warn: Callable[[str], No
     judged = [
         judge(recording, row.event, session) for row in recording.rows if row.stressor != "mark"
     ]
-    for one in judged:
-        if one.verdict == KEPT and one.reason:
-            warn(f"experiment {recording.name!r}: {one.reason}")
+    for judgement in judged:
+        if judgement.verdict == KEPT and judgement.reason:
+            warn(f"experiment {recording.name!r}: {judgement.reason}")
     for verdict in (MISSED, UNDECIDED):
-        reasons = [one.reason for one in judged if one.verdict == verdict]
+        reasons = [judgement.reason for judgement in judged if judgement.verdict == verdict]
         if not reasons:
             continue
         msg = f"experiment {recording.name!r}: {'; and '.join(reasons)}"

@@ -1,4 +1,4 @@
-"""Several experiments at once on one machine: who may run now.
+"""Admission of experiments to one machine: who may run now, alone or beside others.
 
 By default experiments take turns, over all workers and sessions. Experiments with ``share`` run
 beside others that use other resources. Of a machine in parts each worker has one for as long as it
@@ -152,20 +152,19 @@ class Admission:
         with self._entering:
             if self._part is not None:
                 return False
-            if experiment.share:
-                wanted = resources_of(experiment)
-            else:
-                wanted = None
+            wanted = resources_of(experiment) if experiment.share else None
             if self._lock.is_held:
                 if self._shared is None or (wanted is not None and wanted <= self._shared):
                     return False
                 if is_nested:
                     has = ", ".join(sorted(self._shared)) or "nothing"
+                    needed = "the whole machine"
+                    if wanted is not None:
+                        needed = ", ".join(sorted(wanted))
                     msg = (
-                        f"experiment {experiment.name!r} needs"
-                        f" {', '.join(sorted(wanted)) if wanted is not None else 'the whole machine'}"
-                        f" inside a load that shares the machine and has {has}; expected"
-                        " share=False there, or share=True and no other resource here"
+                        f"experiment {experiment.name!r} needs {needed} inside a load that shares"
+                        f" the machine and has {has}; expected share=False there, or share=True and"
+                        " no other resource here"
                     )
                     raise InvalidInput(msg)
                 self._let_go()
@@ -177,7 +176,9 @@ class Admission:
             return True
 
     def hold(self, name: str) -> None:
-        """Take the whole machine for a test that measures without an experiment of ours, unless it has it already.
+        """Take the whole machine for a test that measures without an experiment of ours.
+
+        One that has it already keeps it.
 
         Raises:
             HarnessFailure: there is no place for lock files.
@@ -199,7 +200,11 @@ class Admission:
                 self._let_go()
 
     def _let_go(self) -> None:
-        """Let go; where all load that inherited the locks is known to have ended, also for forks of ours that keep a copy of them."""
+        """Let go of the machine.
+
+        Where all load that inherited the locks is known to have ended, also for forks of ours that
+        keep a copy of them.
+        """
         self._lock.release(is_load_gone=self._loads == 0 and not self._was_load_killed)
         self._was_load_killed = False
 

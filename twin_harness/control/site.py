@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.control.preflight import disk_floor_bytes, memory_floor_bytes
+from twin_harness.control.headroom import disk_floor_bytes, memory_floor_bytes
 from twin_harness.schedule.event_options import custom_stressors
 from twin_harness.schedule.tolerance import NO_TOLERANCE
 from twin_harness.shapes import shape as shapes

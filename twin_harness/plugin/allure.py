@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.errors import in_a_line
 from twin_harness.plugin import allure_files
 from twin_harness.plugin.state import state_of
+from twin_harness.quantity import event_quantity
 from twin_harness.system.clock import monotonic_s, utc_s
 
 if TYPE_CHECKING:
@@ -167,11 +168,11 @@ def step_of(row: AnnotationRow) -> Any:
     from allure_commons.model2 import Parameter, StatusDetails, TestStepResult
 
     if row.requested_mean is not None:
-        asked = f" {_amount(row.requested_mean, row.unit)}"
+        asked = f" {event_quantity(row.requested_mean, row.unit)}"
     else:
         asked = ""
     if row.delivered_mean is not None:
-        got = f", delivered {_amount(row.delivered_mean, row.unit)}"
+        got = f", delivered {event_quantity(row.delivered_mean, row.unit)}"
     else:
         got = ""
     step = TestStepResult(
@@ -195,15 +196,6 @@ def step_of(row: AnnotationRow) -> Any:
         if value is not None
     ]
     return step
-
-
-def _amount(value: float, unit: str) -> str:
-    if unit in ("bytes", "bytes_per_s"):
-        return f"{value / 2**20:.1f} MiB" + ("/s" if unit == "bytes_per_s" else "")
-    return (
-        f"{value:.2f}"
-        f" {'%' if unit == 'percent' else 'operations/s' if unit == 'operations_per_s' else unit}"
-    )
 
 
 def _milliseconds(utc_text: str) -> int:

@@ -66,12 +66,13 @@ def _campaign(config: pytest.Config, mark: pytest.Mark) -> tuple[Experiment, ...
         return ()
     key = json.dumps(["campaign", bounds], sort_keys=True, default=repr)
     if key not in state.drawn:
-        from twin_harness.control.campaign import Bounds, draw_campaign, recorded_hashes, remaining
+        from twin_harness.control.campaign import draw_campaign, recorded_hashes, remaining
+        from twin_harness.control.campaign_bounds import CampaignBounds
         from twin_harness.system.machine import inspect_machine
 
         data_dir = Path(state.seat.data_dir)
         machine = inspect_machine(data_dir if data_dir.is_dir() else config.rootpath)
-        planned = draw_campaign(state.config.campaign, state.config.seed, Bounds(**bounds))
+        planned = draw_campaign(state.config.campaign, state.config.seed, CampaignBounds(**bounds))
         left = remaining(planned, recorded_hashes(data_dir, machine.to_json(), state.seat.run_id))
         state.drawn[key] = left
         if len(left) < len(planned):

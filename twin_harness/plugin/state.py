@@ -145,7 +145,7 @@ class PluginState:
     def _may_fall_silent(self) -> bool:
         if lack_of_support("an experiment"):  # Windows and macOS, which have no mounts to read
             return False
-        from twin_harness.system.storage import may_fall_silent
+        from twin_harness.system.mounts import may_fall_silent
 
         return may_fall_silent(str(self.seat.run_dir))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.plugin import gate
 from twin_harness.plugin.collection import fault_of, planned_of
 from twin_harness.plugin.state import state_of
+from twin_harness.quantity import duration, event_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,17 +19,10 @@ if TYPE_CHECKING:
     import pytest
 
     from twin_harness.plugin.state import PluginState
-    from twin_harness.schedule.model import Event, Experiment
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment
 
 _MOST_SHOWN = 10
-
-
-def duration_text(seconds_s: float) -> str:
-    """Return a duration for people."""
-    minutes, seconds = divmod(round(seconds_s), 60)
-    if minutes:
-        return f"{minutes} min {seconds:02d} s"
-    return f"{seconds} s"
 
 
 def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
@@ -69,7 +63,7 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     told = state_of(config).campaign_line
     return [
         (
-            f"twin: {len(planned)} experiments planned, {duration_text(total_s)} of"
+            f"twin: {len(planned)} experiments planned, {duration(total_s)} of"
             f" {'virtual time' if settings.on == 'twin' else 'load and quiet'}{more}{where}"
         ),
         *([f"twin: {told}"] if told else []),
@@ -125,7 +119,7 @@ def _peak(planned: list[Experiment], stressor: str) -> str:
         )
         for unit in units
     }
-    return " and ".join(_level_text(level, unit) for unit, level in levels.items())
+    return " and ".join(event_quantity(level, unit) for unit, level in levels.items())
 
 
 def _share_of_machine(events: list[Event]) -> Callable[[Event], float]:
@@ -141,14 +135,6 @@ def _share_of_machine(events: list[Event]) -> Callable[[Event], float]:
     return lambda event: event.scale(capacity, 0.0)
 
 
-def _level_text(level: float, unit: str) -> str:
-    if unit == "percent":
-        return f"{level:g} %"
-    if unit != "operations_per_s":
-        return f"{level / 2**20:.1f} MiB{'/s' if unit == 'bytes_per_s' else ''}"
-    return f"{level:g} operations/s"
-
-
 def closing_lines(folder: Path, run: dict[str, Any], report: Path | None) -> list[str]:
     """Return what became of a run, given the content of its ``run.json``."""
     experiments, account = run.get("experiments", []), run.get("logger") or {}
@@ -159,7 +145,7 @@ def closing_lines(folder: Path, run: dict[str, Any], report: Path | None) -> lis
     else:
         samples = f"{account.get('rows', 0)} samples, {account.get('missed_samples', 0)} missed"
     return [
-        f"{run.get('status')}: {len(experiments)} experiments, {duration_text(load_s)}, {samples}",
+        f"{run.get('status')}: {len(experiments)} experiments, {duration(load_s)}, {samples}",
         f"data    {_relative(folder)}/",
         _report_line(folder, report),
         *(f"partial {reason}" for reason in run.get("partial", [])[:_MOST_SHOWN]),

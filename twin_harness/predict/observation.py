@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.runs.recording import Recording
-    from twin_harness.schedule.model import Event
+    from twin_harness.schedule.event import Event
 
 COLUMNS = (
     "cpu_percent",

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from twin_harness.predict.twin import Twin
-    from twin_harness.schedule.model import Event, Experiment
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment
 
 _SHORTEST_STEP_S, _LONGEST_STEP_S = 0.05, 1.0
 

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
-from twin_harness.report.quantity import DASH
+from twin_harness.quantity import DASH, quantity
 
 _LONG = 24
 _SIZE_IN_PNG = slice(16, 24)
@@ -37,12 +37,11 @@ class Cell:
     @property
     def classes(self) -> str:
         """The cell's classes in the style sheet."""
+        kind = ""
         if self.is_number:
             kind = "number"
         elif len(self.text) > _LONG:
             kind = "long"
-        else:
-            kind = ""
         return f"{kind} {self.tone}".strip()
 
 
@@ -52,8 +51,13 @@ def number(text: str, tone: str = "") -> Cell:
 
 
 def dash(reason: str) -> Cell:
-    """Return the cell of a figure that cannot be told, with the reason."""
+    """Return the cell of a figure that is not known, with the reason."""
     return Cell(DASH, title=reason, is_number=True)
+
+
+def measured(value: float | None, unit: str, reason: str) -> Cell:
+    """Return the cell of a figure with its unit; a dash with the reason for None."""
+    return dash(reason) if value is None else number(quantity(value, unit))
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,12 @@ class Bullets:
 class Table:
     """A table; the first cell of each row names the row.
 
-    Without rows, ``empty`` stands in its place.
+    Attributes:
+        id: its anchor on the page.
+        caption: what it holds.
+        headings: one for each column.
+        rows: the cells of each row.
+        empty: what stands in its place without rows.
     """
 
     kind: ClassVar[str] = "table"
@@ -102,7 +111,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: what it shows (``alt``, with the numbers), what it means (``caption``), and the table that holds its data."""
+    """A figure.
+
+    Attributes:
+        id: its anchor on the page.
+        png: the picture.
+        alt: what it shows, with the numbers.
+        caption: what it means.
+        table_id: the anchor of the table that holds its data; empty for none.
+    """
 
     kind: ClassVar[str] = "picture"
     id: str

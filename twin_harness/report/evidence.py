@@ -1,33 +1,27 @@
-"""What a report rests on.
-
-Everything that a run folder yields, read once, with what could not be read said in sentences.
-"""
+"""What a report rests on: all that a run folder yields, and sentences on what it does not."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from twin_harness.dataset.cleaning import Cleaning, start_cleaning
 from twin_harness.dataset.preparation import window_means
-from twin_harness.dataset.steps import FLAGS, GAP_INTERVALS
 from twin_harness.errors import TwinError
-from twin_harness.metrics import columns
-from twin_harness.report.facts import EventFacts, ExperimentFacts, Statistic, ask
-from twin_harness.runs.frames import whole_machine
+from twin_harness.report.dataset_rows import WINDOW_S, read_rows
+from twin_harness.report.facts import EventFacts, ExperimentFacts, Statistic
 from twin_harness.runs.judgement import session_tolerance
 
 if TYPE_CHECKING:
+    from twin_harness.dataset.cleaning import Cleaning
     from twin_harness.runs.recording import Recording
     from twin_harness.runs.records import AnnotationRow
     from twin_harness.runs.run import Run
 
-MOST_ROWS, _WINDOW_S = 200_000, 1.0
-MOST_TOLD = 200
+MOST_EXPERIMENTS = 200
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Evidence:
         gap_rows: ``run_s`` and ``dt_s`` of those that came more than three intervals after the one
             before, or before it.
         experiments: the experiments begun; of very many those with trouble first.
-        untold: how many experiments there are beside them.
+        left_out: how many experiments there are beside them.
         marks: marks and phases that belong to no experiment.
         troubles: sentences about what could not be read.
     """
@@ -57,7 +51,7 @@ class Evidence:
     moments: int
     gap_rows: pd.DataFrame
     experiments: tuple[ExperimentFacts, ...]
-    untold: int = 0
+    left_out: int = 0
     marks: tuple[AnnotationRow, ...] = ()
     troubles: tuple[str, ...] = ()
 
@@ -109,7 +103,7 @@ class Evidence:
         """Means over 1 s, for columns of which single rows mean nothing."""
         if self.window_s:
             return self.samples
-        return window_means(self.samples, _WINDOW_S)
+        return window_means(self.samples, WINDOW_S)
 
     def statistic(self, column: str) -> Statistic | None:
         """Return a column's statistic over the whole run, rows weighed by their time.
@@ -129,14 +123,7 @@ class Evidence:
         )
 
 
-def no_samples() -> pd.DataFrame:
-    """Return a dataset without rows."""
-    return pd.DataFrame(
-        columns=[*(metric.name for metric in columns(())), "dt_s", *FLAGS, "run_s"], dtype=float
-    )
-
-
-def gather(run: Run) -> Evidence:
+def gather_evidence(run: Run) -> Evidence:
     """Read a run folder, at any stage of its life.
 
     Raises:
@@ -144,7 +131,7 @@ def gather(run: Run) -> Evidence:
     """
     troubles: list[str] = []
     _ = run.state, run.machine
-    rows = _samples(run, troubles)
+    rows = read_rows(run, troubles)
     recordings, marks = _recordings(run, troubles)
     trials = _trials(run)
     tolerance = session_tolerance(run.state)
@@ -152,12 +139,12 @@ def gather(run: Run) -> Evidence:
         ExperimentFacts(number, recording, _variant(recording, trials), tolerance)
         for number, recording in enumerate(recordings, 1)
     ]
-    told = sorted(
-        sorted(experiments, key=lambda facts: not facts.has_trouble)[:MOST_TOLD],
+    shown = sorted(
+        sorted(experiments, key=lambda facts: not facts.has_trouble)[:MOST_EXPERIMENTS],
         key=lambda facts: facts.number,
     )
     if not rows.window_s:
-        _hand_out(rows.samples, told)
+        _hand_out(rows.samples, shown)
     return Evidence(
         run,
         rows.samples,
@@ -165,8 +152,8 @@ def gather(run: Run) -> Evidence:
         rows.window_s,
         rows.moments,
         rows.gaps,
-        tuple(told),
-        len(experiments) - len(told),
+        tuple(shown),
+        len(experiments) - len(shown),
         marks,
         tuple(troubles),
     )
@@ -202,13 +189,13 @@ def _variant(recording: Recording, trials: list[dict[str, Any]]) -> str:
     )
 
 
-def _hand_out(samples: pd.DataFrame, told: list[ExperimentFacts]) -> None:
+def _hand_out(samples: pd.DataFrame, shown: list[ExperimentFacts]) -> None:
     """Give each recording its rows of what was read already.
 
     Those of parts of a machine read their own.
     """
     at_s = samples["monotonic_s"].to_numpy()
-    for facts in told:
+    for facts in shown:
         recording = facts.recording
         if recording.planned.partition or recording.valid_bytes is not None:
             continue
@@ -219,88 +206,6 @@ def _hand_out(samples: pd.DataFrame, told: list[ExperimentFacts]) -> None:
         )
         frame = samples.iloc[begin:end]
         recording.keep(frame.set_index(pd.Index(frame["monotonic_s"] - zero_s, name="t_s")))
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """What ``gather`` reads of the dataset; see ``Evidence``."""
-
-    samples: pd.DataFrame
-    cleaning: Cleaning | None
-    window_s: float = 0.0
-    moments: int = 0
-    gaps: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(columns=["run_s", "dt_s"], dtype=float)
-    )
-
-
-def _samples(run: Run, troubles: list[str]) -> _Rows:
-    """Return the clean rows, or their 1 s means where there are too many, and what cleaning did."""
-    cleaning, kept, rows, window_s = start_cleaning(run), list[pd.DataFrame](), 0, 0.0
-    late = list[pd.DataFrame]()
-
-    def take() -> None:
-        nonlocal kept, rows, window_s
-        for part in cleaning.parts(run):
-            frame = whole_machine(part)
-            rows += len(frame)
-            late.append(_gaps(frame, cleaning.interval_s))
-            if rows > MOST_ROWS and not window_s:
-                window_s, kept = _WINDOW_S, [_thinned(own) for own in kept]
-            kept.append(_thinned(frame) if window_s else frame)
-
-    _, reason = ask(take)
-    if reason:
-        troubles.append(f"The dataset cannot be read: {reason}.")
-        return _Rows(no_samples(), None)
-    missing = [fault.column for fault in cleaning.faults if fault.kind == "missing column"]
-    if missing:
-        troubles.append(
-            f"The dataset has no column {', '.join(missing)}; what rests on them is left out."
-        )
-    if not kept:
-        return _Rows(no_samples(), cleaning)
-    frame, gaps = (pd.concat(parts, ignore_index=True) for parts in (kept, late))
-    first_s = frame["monotonic_s"].min()
-    gaps = gaps.assign(run_s=gaps["monotonic_s"] - first_s)[["run_s", "dt_s"]]
-    return _Rows(frame.assign(run_s=frame["monotonic_s"] - first_s), cleaning, window_s, rows, gaps)
-
-
-def _gaps(rows: pd.DataFrame, interval_s: float) -> pd.DataFrame:
-    """Return the rows that came more than three intervals after the row before, or before it."""
-    if not np.isfinite(interval_s):
-        return rows.iloc[:0][["monotonic_s", "dt_s"]]
-    return rows.loc[
-        (rows["dt_s"] > GAP_INTERVALS * interval_s) | (rows["dt_s"] < 0), ["monotonic_s", "dt_s"]
-    ]
-
-
-def _thinned(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the 1 s means of rows, with the labels of each window's last row.
-
-    Of what counts or is a worst value, the sum or the worst.
-    """
-    means = window_means(rows, _WINDOW_S)
-    ends_s = rows["monotonic_s"].to_numpy()
-    last = np.clip(np.searchsorted(ends_s, means.index.to_numpy() + 1e-9) - 1, 0, len(rows) - 1)
-    window = np.clip(
-        np.searchsorted(means.index.to_numpy(), ends_s - 1e-9), 0, max(len(means) - 1, 0)
-    )
-    frame = rows.iloc[last].reset_index(drop=True)
-    for name in means.columns:
-        if name in frame.columns:
-            frame[name] = means[name].to_numpy()
-    frame["missed_samples"] = (
-        rows["missed_samples"].groupby(window).sum().reindex(range(len(frame))).to_numpy()
-    )
-    frame["lateness_ms"] = (
-        rows["lateness_ms"].groupby(window).max().reindex(range(len(frame))).to_numpy()
-    )
-    if len(means):
-        return frame.assign(
-            monotonic_s=means.index.to_numpy(), dt_s=(means["coverage"] * _WINDOW_S).to_numpy()
-        )
-    return frame.iloc[:0]
 
 
 def _recordings(

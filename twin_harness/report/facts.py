@@ -1,7 +1,4 @@
-"""Experiments and events as a report tells of them.
-
-Plan, outcome, and the numbers that every section repeats.
-"""
+"""Experiments and events in a report: plan, outcome, and the numbers that sections repeat."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
     from twin_harness.runs.fidelity import Fidelity
     from twin_harness.runs.recording import Recording
     from twin_harness.runs.records import AnnotationRow
-    from twin_harness.schedule.model import Event
+    from twin_harness.schedule.event import Event
 
 T = TypeVar("T")
 DISK_COLUMNS = ("disk_read_bytes_per_s", "disk_write_bytes_per_s")
@@ -42,9 +39,11 @@ class Statistic:
     """A mean with its spread and count.
 
     Attributes:
-        mean: weighed by the time each row stands for. sd: standard deviation over the rows; NaN for
-            a single one.
-        low, high: smallest and largest row. count: rows with a value.
+        mean: weighed by the time each row stands for.
+        sd: standard deviation over the rows; NaN for a single one.
+        low: the smallest row.
+        high: the largest row.
+        count: rows with a value.
     """
 
     mean: float
@@ -83,7 +82,7 @@ def _weighing(values: pd.Series[float], seconds_s: pd.Series[float]) -> pd.Serie
 
 @dataclass(frozen=True)
 class EventFacts:
-    """One event: its plan, the annotation row that came of it, and its fidelity in the unit of the dataset's columns.
+    """One event: its plan, what came of it, and its fidelity in the unit of the columns.
 
     Attributes:
         recording: of its experiment.
@@ -99,7 +98,7 @@ class EventFacts:
 
     @cached_property
     def fidelity(self) -> tuple[Fidelity | None, str]:
-        """Requested against delivered, or None and why that cannot be told."""
+        """Requested against delivered, or None and why that is not known."""
         row = self.row
         if row is None:
             return None, "no outcome was recorded: the run ended before the event did"
@@ -121,10 +120,7 @@ class EventFacts:
 
     @property
     def span_s(self) -> tuple[float, float]:
-        """From when to when on the events' clock.
-
-        As it ran, or as planned where that is unknown.
-        """
+        """From when to when on the events' clock: as it ran, else as planned."""
         begin_s, end_s = self.event.start_s, self.event.end_s
         if self.row is not None and self.row.actual_start_s is not None:
             begin_s = self.row.actual_start_s
@@ -135,9 +131,7 @@ class EventFacts:
     @property
     def status(self) -> str:
         """As annotated; ``no outcome`` when nothing was."""
-        if self.row:
-            return self.row.status
-        return "no outcome"
+        return self.row.status if self.row else "no outcome"
 
     @property
     def error_percent(self) -> float | None:
@@ -145,9 +139,7 @@ class EventFacts:
         if self.row is not None and self.row.delivered_error_percent is not None:
             return self.row.delivered_error_percent
         fidelity = self.fidelity[0]
-        if fidelity:
-            return fidelity.error_percent
-        return None
+        return fidelity.error_percent if fidelity else None
 
     @property
     def has_missed(self) -> bool:
@@ -168,8 +160,8 @@ class EventFacts:
         """Whether it was within its tolerance, as the session judged it."""
         if self.row is None:
             return Judgement(self.event.id, UNJUDGED, "no outcome was recorded")
-        found, reason = ask(lambda: judge(self.recording, self.event.id, self.session_tolerance))
-        return found or Judgement(self.event.id, UNDECIDED, reason)
+        verdict, reason = ask(lambda: judge(self.recording, self.event.id, self.session_tolerance))
+        return verdict or Judgement(self.event.id, UNDECIDED, reason)
 
     @property
     def is_off(self) -> bool:
@@ -205,15 +197,15 @@ class ExperimentFacts:
 
     @property
     def anchor(self) -> str:
-        """Where the report tells of it."""
+        """Where it stands on the page."""
         return f"experiment-{self.number}"
 
     @cached_property
     def events(self) -> tuple[EventFacts, ...]:
         """Its planned events, with what came of them."""
-        found = {row.event: row for row in self.recording.rows if row.stressor != "mark"}
+        rows = {row.event: row for row in self.recording.rows if row.stressor != "mark"}
         return tuple(
-            EventFacts(self.recording, event, found.get(event.id), self.session_tolerance)
+            EventFacts(self.recording, event, rows.get(event.id), self.session_tolerance)
             for event in self.recording.experiment.events
         )
 

@@ -9,25 +9,25 @@ import jinja2
 
 from twin_harness import __version__
 from twin_harness.errors import HarnessFailure, TwinError, in_a_line
-from twin_harness.report.evidence import gather
+from twin_harness.report.evidence import gather_evidence
 from twin_harness.report.sections import (
     cleaning,
     correlation,
     description,
     dynamics,
     experiments,
+    fidelity,
     lags,
     levels,
     neighbours,
     overview,
+    prediction,
     quality,
     response,
     saturation,
     summary,
     verdicts,
 )
-from twin_harness.report.sections import fidelity as agreement
-from twin_harness.report.sections import prediction as foretelling
 from twin_harness.system.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def _sections(evidence: Evidence) -> tuple[Section, ...]:
         summary.section(evidence),
         overview.section(evidence),
         *verdicts.sections(evidence),
-        *foretelling.sections(evidence),
+        *prediction.sections(evidence),
         experiments.sections(evidence),
-        agreement.section(evidence),
+        fidelity.section(evidence),
         dynamics.section(evidence),
         description.section(evidence),
         cleaning.section(evidence),
@@ -75,7 +75,7 @@ def _sections(evidence: Evidence) -> tuple[Section, ...]:
 
 def _page(run: Run) -> str:
     """Return the page of a run."""
-    evidence = gather(run)
+    evidence = gather_evidence(run)
     return _template().render(
         run_id=run.folder.run_id,
         status=run.status,
@@ -87,7 +87,7 @@ def _page(run: Run) -> str:
 
 
 def write_report(run: Run, target: Path) -> Path:
-    """Write ``<target>/index.html``, the EDA report of a run at any stage of its life, and return its path.
+    """Write the EDA report of a run as ``<target>/index.html``, and return its path.
 
     Args:
         run: complete, partial, killed or still running.

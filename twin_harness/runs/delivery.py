@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from twin_harness.runs.records import AnnotationRow
     from twin_harness.runs.window import Window
-    from twin_harness.schedule.model import Event
+    from twin_harness.schedule.event import Event
 
 _OTHERS_SHARE = 1e-3  # requested stands in the dataset with three decimals
 
@@ -117,6 +117,21 @@ def _mean_level(event: Event, begin_s: float, end_s: float) -> float:
     return (
         event.shape.area(to_s, event.duration_s) - event.shape.area(from_s, event.duration_s)
     ) / (end_s - begin_s)
+
+
+def fill_delivery(row: AnnotationRow, fidelity: Fidelity, scale: float) -> None:
+    """Fill in what was requested and delivered of an event.
+
+    Args:
+        row: the event's.
+        fidelity: of the event, in the unit of its columns.
+        scale: what one unit of the event's level is in that unit; see ``Event.scale``.
+    """
+    row.requested_mean = fidelity.requested_mean / scale
+    row.delivered_mean = fidelity.delivered_mean / scale
+    row.delivered_error_percent = fidelity.error_percent
+    row.delivered_rmse = fidelity.rmse / scale
+    row.settled_s = fidelity.settled_s
 
 
 def total_percent(samples: pd.DataFrame) -> pd.Series[float]:

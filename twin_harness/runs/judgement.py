@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from twin_harness.runs.fidelity import Fidelity
     from twin_harness.runs.recording import Recording
     from twin_harness.runs.records import AnnotationRow
-    from twin_harness.schedule.model import Event
+    from twin_harness.schedule.event import Event
 
 KEPT, MISSED, UNDECIDED, UNJUDGED = "kept", "missed", "UNDECIDED", "not judged"
 _SLOT_S = 0.5 / 21  # of the closed loop of CPU load, see stress/cpu_stress.py

@@ -46,7 +46,7 @@ class RunPaths:
             )
             raise InvalidInput(msg) from None
         try:
-            newest.point(path)
+            newest.set_latest(path)
         except OSError as error:
             path.rmdir()
             msg = (

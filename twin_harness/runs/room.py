@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from twin_harness.runs.window import Window
-    from twin_harness.schedule.model import Event
+    from twin_harness.schedule.event import Event
 
 _SHORT_POINTS, _SHORT_SHARE, _LEAST_EXPLAINED = 1.0, 0.01, 0.5
 

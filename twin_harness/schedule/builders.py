@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import InvalidInput
+from twin_harness.schedule.event import Event
 from twin_harness.schedule.file import read_trace
-from twin_harness.schedule.model import Event, Experiment
+from twin_harness.schedule.model import Experiment
 from twin_harness.schedule.refusal import checked, short
 from twin_harness.shapes import shape as shapes
 
@@ -28,7 +29,7 @@ def _event(
         try:
             shape = shapes.constant(float(shape))
         except OverflowError:
-            msg = f"{stressor}(): shape.level: {short(shape)} is beyond every number; lower it"
+            msg = f"{stressor}(): shape.level: {short(shape)} is too large; lower it"
             raise InvalidInput(msg) from None
     if not isinstance(shape, tuple(shapes.SHAPES.values())):
         msg = (
@@ -169,7 +170,9 @@ def custom(
     unit: str = "",
     **options: Any,
 ) -> Event:
-    """Plan load by a stressor that an installed project brings (entry-point group ``twin_harness.stressors``), in its own unit.
+    """Plan load by a stressor that an installed project brings, in its own unit.
+
+    The entry-point group of such stressors is ``twin_harness.stressors``.
 
     Raises:
         InvalidInput: there is no such stressor, or a value is out of range.

@@ -23,14 +23,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys: dict[str, Any] = {}
     for key, value in pairs:
         if key in keys:
-            msg = f"key {key!r} stands twice in one object; give it once"
+            msg = f"key {key!r} is given twice in one object; give it once"
             raise InvalidInput(msg)
         keys[key] = value
     return keys
 
 
 def _no_constant(name: str) -> NoReturn:
-    msg = f"{name} is no finite number; JSON numbers are finite"
+    msg = f"{name} is not a finite number; JSON numbers are finite"
     raise InvalidInput(msg)
 
 
@@ -66,7 +66,7 @@ def read_json(path: Path, expected: str = "a schedule.json") -> object:
     except RecursionError:
         fault = f"is nested too deeply; expected {expected}"
     except ValueError as error:
-        fault = f"is no JSON ({error}); expected {expected}"
+        fault = f"is not valid JSON ({error}); expected {expected}"
     msg = f"{path}: {fault}"
     raise InvalidInput(msg)
 
@@ -144,7 +144,9 @@ def read_trace(path: Path, where: str) -> list[list[float]]:
     """
     try:
         if not path.is_file():
-            msg = f"{where}: {path.name!r} is no regular file; expected CSV lines of seconds,level"
+            msg = (
+                f"{where}: {path.name!r} is not a regular file; expected CSV lines of seconds,level"
+            )
             raise InvalidInput(msg)
         if path.stat().st_size > LARGEST_TRACE_BYTES:
             msg = (
@@ -170,7 +172,7 @@ def _points(text: str, name: str, where: str) -> list[list[float]]:
     try:
         rows = list(rows_of(text))
     except csv.Error as error:
-        msg = f"{where}: {name!r} is no CSV ({error}); expected CSV lines of seconds,level"
+        msg = f"{where}: {name!r} is not valid CSV ({error}); expected CSV lines of seconds,level"
         raise InvalidInput(msg) from None
     has_heading = bool(rows) and _point(rows[0].cells) is None
     if has_heading:
@@ -217,5 +219,5 @@ def _resolve(folder: Path, name: str, where: str) -> Path:
     try:
         return (folder / name).resolve()
     except (ValueError, OSError, RuntimeError):
-        msg = f"{where}: {name!r} is no name of a file; expected CSV lines of seconds,level"
+        msg = f"{where}: {name!r} is not a valid file name; expected CSV lines of seconds,level"
         raise InvalidInput(msg) from None

@@ -1,6 +1,6 @@
-"""Event, Experiment and Schedule: the plan, checked against itself.
+"""Experiment and Schedule: the plan, checked against itself.
 
-pydantic models around the shapes. Files are untrusted: unknown and duplicate keys are refused by
+pydantic models around the events. Files are untrusted: unknown and duplicate keys are refused by
 name, every number is finite and bounded, and a trace file must lie in the schedule's own folder.
 Whether a machine can carry a plan is ``control/preflight.py``'s question.
 """
@@ -13,167 +13,25 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Strict, ValidationError, model_validator
+from pydantic import Field, Strict, model_validator
 
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule.event_options import (
-    UNITS,
-    is_stressor,
-    known_stressors,
-    options_of,
-    resolved,
-)
+from twin_harness.schedule.event import NAME_PATTERN, Event, NotNegative
+from twin_harness.schedule.event_options import options_of
 from twin_harness.schedule.file import inline_traces, read_json
-from twin_harness.schedule.refusal import checked, describe, refuse
-from twin_harness.schedule.shape_models import FrozenModel, ShapeField, witnesses
+from twin_harness.schedule.refusal import checked, refuse
+from twin_harness.schedule.shape_models import FrozenModel
 from twin_harness.schedule.tolerance import NO_TOLERANCE, percent_of
-from twin_harness.shapes import shape as shapes
 from twin_harness.system import newest
+from twin_harness.system.whole_file import write_whole
+
+__all__ = ["FORMAT", "Event", "Experiment", "Schedule"]
 
 FORMAT = "twin-schedule/1"
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:/#\[\]-]{0,119}")
 _PERCENT = re.compile(r"[0-9]+(\.[0-9]+)?\s*%")
-LONGEST_EVENT_S = 604_800
-SHORTEST_EVENT_S = 1e-6
 MOST_EVENTS = 1_000
 _DEEPEST_GENERATOR = 50
 _SHORT = {"cpu": "cpu", "memory": "mem", "disk": "disk"}
-
-NotNegative = Annotated[float, Strict(), Field(ge=0, le=LONGEST_EVENT_S, allow_inf_nan=False)]
-
-
-class Event(FrozenModel):
-    """One load on one resource.
-
-    A shape of level over ``duration_s`` seconds, from ``start_s`` on the events' clock.
-
-    Levels are in ``unit``: percent of the machine for cpu, percent or bytes for memory, bytes_per_s
-    or operations_per_s for disk, its own for a stressor that a project brings. A command has no
-    shape: it runs, and is stopped at the end.
-    """
-
-    id: str = ""
-    stressor: str
-    start_s: NotNegative = 0.0
-    duration_s: Annotated[float, Strict(), Field(gt=0, le=LONGEST_EVENT_S, allow_inf_nan=False)]
-    shape: ShapeField
-    unit: str = ""
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_a_shape_unless_a_command(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("stressor") != "command":
-            return data
-        if data.get("shape") is not None:
-            refuse("shape", "stands beside a command, which has none; expected options.argv alone")
-        return {**data, "shape": {"kind": "constant", "level": 0.0}}
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Event:
-        if not is_stressor(self.stressor):
-            refuse(
-                "stressor",
-                f"{self.stressor!r} is unknown; expected one of {', '.join(known_stressors())}",
-            )
-        if self.id and (not NAME_PATTERN.fullmatch(self.id) or "/" in self.id):
-            refuse(
-                "id",
-                f"{self.id!r} is no name; expected letters, digits and _.,:#[]- and no slash, at"
-                " most 120 characters",
-            )
-        if self.duration_s < SHORTEST_EVENT_S:
-            refuse("duration_s", f"{self.duration_s:g} is below a microsecond; expected seconds")
-        self._check_unit()
-        self._check_options()
-        if isinstance(self.shape, shapes.Trace) and not self.shape.points:
-            refuse(
-                "shape.file",
-                f"{self.shape.file!r} has not been read; read the schedule from its file, or give"
-                " points",
-            )
-        self._check_levels()
-        return self
-
-    def _check_unit(self) -> None:
-        allowed = UNITS.get(self.stressor, (self.unit or "level",))
-        if self.stressor == "memory" and not self.unit:
-            refuse("unit", "is missing; expected 'percent' or 'bytes' for memory")
-        if not self.unit:
-            object.__setattr__(self, "unit", allowed[0])
-        if self.unit not in allowed:
-            refuse(
-                "unit",
-                f"{self.unit!r} does not fit {self.stressor}; expected"
-                f" {' or '.join(map(repr, allowed))}",
-            )
-
-    def _check_options(self) -> None:
-        try:
-            options_of(self.stressor).model_validate(self.options)
-        except ValidationError as error:
-            path, message = describe(error, options_of(self.stressor))
-            refuse(f"options.{path}" if path else "options", message)
-
-    def _check_levels(self) -> None:
-        if self.unit == "percent":
-            highest = 100.0
-        else:
-            highest = float("inf")
-        for path, level in witnesses(self.shape, self.duration_s):
-            if level < 0:
-                refuse(f"shape.{path}", f"{level:g} is below 0 {self.unit}")
-            if level > highest:
-                refuse(f"shape.{path}", f"{level:g} is above 100 percent")
-
-    @property
-    def end_s(self) -> float:
-        """When the event ends on the events' clock."""
-        return self.start_s + self.duration_s
-
-    def level(self, t_s: float) -> float:
-        """Return the planned level, in ``unit``, ``t_s`` seconds after the event's start.
-
-        0 outside it.
-        """
-        if 0 <= t_s < self.duration_s:
-            return self.shape.level(t_s, self.duration_s)
-        return 0.0
-
-    def mean(self) -> float:
-        """Return the planned mean level over the event, in ``unit``."""
-        return self.shape.area(self.duration_s, self.duration_s) / self.duration_s
-
-    def scale(self, cpu_capacity: float, memory_limit_bytes: float) -> float:
-        """Return what one unit of this event's level is in the unit of its resource's dataset column (percent, bytes, bytes/s)."""
-        if self.stressor == "cpu" and (cpus := self.option("cpus")):
-            return len(set(cpus)) / cpu_capacity
-        if self.stressor == "memory" and self.unit == "percent":
-            return memory_limit_bytes / 100.0
-        if self.unit == "operations_per_s":
-            return float(self.option("block_bytes"))
-        return 1.0
-
-    def resolved_options(self) -> dict[str, Any]:
-        """Return every option with its default filled in."""
-        return resolved(self.stressor, self.options)
-
-    def option(self, name: str) -> Any:
-        """Return an option, its default unless given."""
-        return getattr(options_of(self.stressor).model_validate(self.options), name)
-
-    @property
-    def is_of_system(self) -> bool:
-        """Whether its level is a total of the machine, which others' work counts towards."""
-        return self.stressor == "cpu" and self.options.get("target") == "system"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data, as it stands in ``schedule.json``."""
-        data = self.model_dump(mode="json", by_alias=True)
-        unused = [key for key in ("options",) if not data[key]] + (
-            ["shape", "unit"] if self.stressor == "command" else []
-        )
-        return {key: value for key, value in data.items() if key not in unused}
 
 
 class Experiment(FrozenModel):
@@ -198,13 +56,15 @@ class Experiment(FrozenModel):
         if not NAME_PATTERN.fullmatch(self.name):
             refuse(
                 "name",
-                f"{self.name!r} is no name; expected letters, digits, blanks and _.,:/#[]-, at most"
-                " 120 characters",
+                f"{self.name!r} is not a valid name; use letters, digits, blanks and _.,:/#[]-, at"
+                " most 120 characters",
             )
-        if self.tolerance not in (None, NO_TOLERANCE) and not _PERCENT.fullmatch(
-            self.tolerance or ""
-        ):
-            refuse("tolerance", f"{self.tolerance!r} is no percent; expected e.g. '5%', or 'none'")
+        has_percent = self.tolerance not in (None, NO_TOLERANCE)
+        if has_percent and not _PERCENT.fullmatch(self.tolerance or ""):
+            refuse(
+                "tolerance",
+                f"{self.tolerance!r} is not a percentage; expected e.g. '5%', or 'none'",
+            )
         if not self.events and self.lead_s + self.tail_s <= 0:
             refuse(
                 "events",
@@ -245,6 +105,10 @@ class Experiment(FrozenModel):
         )
         raise InvalidInput(msg)
 
+    def has_overlap(self, event: Event) -> bool:
+        """Tell whether another event is planned beside this one."""
+        return any(other.id != event.id and other.overlaps(event) for other in self.events)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as it stands in ``schedule.json``."""
         data = self.model_dump(mode="json", by_alias=True, exclude={"events"})
@@ -258,22 +122,15 @@ class Experiment(FrozenModel):
         data = self.to_json()
         del data["name"]
         if data["tolerance"] == NO_TOLERANCE:
-            data["tolerance"] = (
-                # the load is the same, and nothing that was recorded before it could be said is
-                # orphaned
-                None
-            )
+            # The load is the same, so experiments recorded before there was "none" keep their hash.
+            data["tolerance"] = None
         for event, plain in zip(self.events, data["events"], strict=True):
-            plain["options"] = (
-                options_of(event.stressor)
-                .model_validate(event.options)
-                .model_dump(exclude_defaults=True)
-            )
+            options = options_of(event.stressor).model_validate(event.options)
+            plain["options"] = options.model_dump(exclude_defaults=True)
             if not plain["options"]:
                 del plain["options"]
-        return hashlib.sha256(
-            json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
-        ).hexdigest()
+        canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _with_ids(events: tuple[Event, ...]) -> tuple[Event, ...]:
@@ -290,7 +147,7 @@ def _with_ids(events: tuple[Event, ...]) -> tuple[Event, ...]:
         if event_id in seen:
             refuse(
                 f"events[{index}].id",
-                f"{event_id!r} stands twice; expected ids unique within an experiment",
+                f"{event_id!r} is given twice; expected ids unique within an experiment",
             )
         seen.add(event_id)
         named.append(event.model_copy(update={"id": event_id}))
@@ -356,15 +213,23 @@ class Schedule(FrozenModel):
         return {**data, "experiments": [experiment.to_json() for experiment in self.experiments]}
 
     def write(self, path: str | Path) -> None:
-        """Write the file."""
-        Path(path).write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        """Write the file: readers see the old content or the new one, never half of it.
+
+        What is no regular file (a pipe, a device) is written to in place.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path, text = Path(path), json.dumps(self.to_json(), indent=1) + "\n"
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            write_whole(path.resolve(), text)  # a link stays one
 
 
 def _depth(value: object, deep: int = 0) -> int:
     """Return how deep plain data is nested, looking no further than needed to refuse it."""
     if deep > _DEEPEST_GENERATOR or not isinstance(value, (dict, list)):
         return deep
-    return max(
-        (_depth(part, deep + 1) for part in (value.values() if isinstance(value, dict) else value)),
-        default=deep,
-    )
+    parts = value.values() if isinstance(value, dict) else value
+    return max((_depth(part, deep + 1) for part in parts), default=deep)

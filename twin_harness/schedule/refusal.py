@@ -64,7 +64,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
         return f"{path}{joint}{inner}", context["message"]
     if fault["type"].startswith("union_tag"):
         if isinstance(value, dict) and "kind" in value:
-            found = f"{short(value.get('kind'))} is no shape"
+            found = f"{short(value.get('kind'))} is not a shape"
         else:
             found = "is missing"
         return f"{path}.kind", f"{found}; expected one of {', '.join(shapes.SHAPES)}"
@@ -74,10 +74,10 @@ def describe(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
         known = ""
     messages = {
         "missing": "is missing; add it",
-        "extra_forbidden": f"is no known key; expected one of {known}",
+        "extra_forbidden": f"is not a known key; expected one of {known}",
         **dict.fromkeys(
             ("model_type", "model_attributes_type", "dict_type"),
-            f"{short(value)} is no object; expected keys and values",
+            f"{short(value)} is not an object; expected keys and values",
         ),
     }
     return path, messages.get(

@@ -12,9 +12,9 @@ from twin_harness.session.interrupts import interrupts_put_off
 from twin_harness.session.sampling import STOP_PATIENCE_S
 from twin_harness.session.seat import cut_secrets
 from twin_harness.system import deadline, reaper
-from twin_harness.system.board import SERVICE_PROBE
+from twin_harness.system.board_layout import SERVICE_PROBE
 from twin_harness.system.clock import now_text
-from twin_harness.system.storage import may_fall_silent
+from twin_harness.system.mounts import may_fall_silent
 
 if TYPE_CHECKING:
     from twin_harness.session.context import Context

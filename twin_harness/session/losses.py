@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twin_harness.runs.records import AnnotationRow
-from twin_harness.system.board import LIVE
+from twin_harness.system.board_layout import LIVE
 from twin_harness.system.child import kill_group
 from twin_harness.system.clock import monotonic_s, sleep_s
 from twin_harness.system.load_tree import kill_marked

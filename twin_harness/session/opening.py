@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.control.preflight import available_memory_bytes
+from twin_harness.control.headroom import available_memory_bytes
 from twin_harness.control.runner_parallel import claim_part
 from twin_harness.errors import HarnessFailure, InvalidInput, Undecided
 from twin_harness.runs.folder import RunFolder
@@ -22,9 +22,10 @@ from twin_harness.system.board import Board
 from twin_harness.system.child import run_on
 from twin_harness.system.clock import is_standing, now_text
 from twin_harness.system.folder_lock import locked
-from twin_harness.system.machine import Machine, cut, inspect_machine, look_at_folder
+from twin_harness.system.machine import Machine, inspect_machine, look_at_folder
+from twin_harness.system.machine_parts import cut_machine
+from twin_harness.system.mounts import may_fall_silent
 from twin_harness.system.procfs import start_ticks
-from twin_harness.system.storage import may_fall_silent
 from twin_harness.system.support import lack_of_support
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _make(config: TwinConfig, seat: Seat, warn: Callable[[str], None]) -> Contex
     )
     # The report of this run is not drawn yet: until then no report is the latest, rather than
     # that of another run.
-    newest.unpoint(Path(seat.report_dir))
+    newest.remove_latest(Path(seat.report_dir))
     context = Context(config, seat, folder, board, machine, machine, warn)
     _note_missing_links(context)
     return context
@@ -153,7 +154,7 @@ def _machine_facts(config: TwinConfig, machine: Machine) -> dict[str, Any]:
                 "cpu_capacity": part.cpu_capacity,
                 "memory_limit_bytes": part.memory_limit_bytes,
             }
-            for part in cut(machine, config.parts, available_bytes)
+            for part in cut_machine(machine, config.parts, available_bytes)
         ]
     return facts
 
@@ -186,7 +187,7 @@ def take_part(context: Context) -> tuple[Context, FileLock | None]:
     if not config.parts or not number.isdecimal():
         return context, None
     available_bytes = int(folder.read_machine()["memory_available_bytes"])
-    parts = cut(context.whole, config.parts, available_bytes)
+    parts = cut_machine(context.whole, config.parts, available_bytes)
     locks = [folder.part_lock(part.partition) for part in parts]
     index, lock = claim_part(locks, int(number) % len(parts))
     part = parts[index]

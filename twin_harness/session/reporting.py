@@ -58,8 +58,8 @@ def _write_report(context: Context) -> Path:
     make_output_folder(root)
     path = write_report(Run(folder), root / folder.run_id)
     # Else a newer run has begun meanwhile, and its report will be the latest.
-    if newest.led_to_by(folder.path.parent) == folder.run_id:
-        newest.point(path.parent)
+    if newest.latest_name(folder.path.parent) == folder.run_id:
+        newest.set_latest(path.parent)
     return path
 
 

@@ -13,7 +13,10 @@ _MOST_SPIKES = 5_000
 
 
 def draw(seed: int, index: int) -> float:
-    """Return a number in [0, 1) from seed and index alone (the finaliser of SplitMix64, Steele et al., OOPSLA 2014)."""
+    """Return a number in [0, 1) from seed and index alone.
+
+    It is the finaliser of SplitMix64 (Steele et al., OOPSLA 2014).
+    """
     mask = (1 << 64) - 1
     z = (seed * 0x9E3779B97F4A7C15 + (index + 1) * 0xD1B54A32D192ED03) & mask
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
@@ -29,19 +32,24 @@ def draws(seed: int, count: int) -> NDArray[np.float64]:
     z = np.uint64(seed * 0x9E3779B97F4A7C15 & (1 << 64) - 1) + index * np.uint64(0xD1B54A32D192ED03)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    found: NDArray[np.float64] = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / float(1 << 53)
-    return found
+    numbers: NDArray[np.float64] = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / float(1 << 53)
+    return numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Spikes:
-    """Rectangles of ``height`` on top of ``base``.
-
-    One in every 60/rate seconds, at a moment drawn from ``seed``.
+    """Rectangles of ``height`` on top of ``base``, at moments drawn from ``seed``.
 
     One spike stands in each cell of 60/``rate_per_minute`` seconds, uniformly placed so that it
     ends within the cell: the number of spikes is exact, they never overlap, and the level at any t
-    is had without drawing the ones before.
+    is computed without drawing the ones before.
+
+    Attributes:
+        base: the level between spikes.
+        height: of a spike, above the base.
+        width_s: how long a spike lasts.
+        rate_per_minute: how many spikes there are.
+        seed: of their moments.
     """
 
     kind: ClassVar[str] = "spikes"

@@ -1,4 +1,4 @@
-"""Recorded load: a series of levels, replayed."""
+"""A load trace: a recorded series of levels, replayed."""
 
 from __future__ import annotations
 
@@ -36,50 +36,43 @@ class Trace:
 
     def __post_init__(self) -> None:
         """Add up the area before each point once: a sampler asks for areas ten times a second."""
+        total = 0.0
         if self.points:
             total = self.points[0][0] * self.points[0][1]
-        else:
-            total = 0.0
         areas = [total]
         for (start_s, start), (end_s, end) in pairwise(self.points):
-            total += (start if self.interpolation == "previous" else (start + end) / 2.0) * (
-                end_s - start_s
-            )
+            mean = start if self.interpolation == "previous" else (start + end) / 2.0
+            total += mean * (end_s - start_s)
             areas.append(total)
         object.__setattr__(self, "_areas", tuple(areas))
 
     def level(self, t_s: float, duration_s: float = 1.0) -> float:
         """Return the interpolated level."""
         del duration_s
-        own_s = t_s / self.time_scale
-        right = bisect_right(self.points, (own_s, math.inf))
+        recorded_s = t_s / self.time_scale
+        right = bisect_right(self.points, (recorded_s, math.inf))
         if right == 0:
             return self.points[0][1] * self.level_scale
         before = self.points[right - 1]
         if right == len(self.points) or self.interpolation == "previous":
             return before[1] * self.level_scale
         after = self.points[right]
-        share = (own_s - before[0]) / (after[0] - before[0])
+        share = (recorded_s - before[0]) / (after[0] - before[0])
         return (before[1] + (after[1] - before[1]) * share) * self.level_scale
 
     def area(self, t_s: float, duration_s: float = 1.0) -> float:
         """Return the pieces passed, and the part of the present one."""
-        own_s = t_s / self.time_scale
-        right = bisect_right(self.points, (own_s, math.inf))
+        recorded_s = t_s / self.time_scale
+        right = bisect_right(self.points, (recorded_s, math.inf))
         if right == 0:
-            return self.points[0][1] * own_s * self.level_scale * self.time_scale
+            return self.points[0][1] * recorded_s * self.level_scale * self.time_scale
         start_s, start = self.points[right - 1]
-        if self.level_scale:
-            now = self.level(t_s, duration_s) / self.level_scale
-        else:
-            now = 0.0
-        if self.interpolation == "previous":
-            mean = start
-        else:
+        mean = start
+        if self.interpolation != "previous":
+            now = self.level(t_s, duration_s) / self.level_scale if self.level_scale else 0.0
             mean = (start + now) / 2.0
-        return (
-            (self._areas[right - 1] + mean * (own_s - start_s)) * self.level_scale * self.time_scale
-        )
+        area = self._areas[right - 1] + mean * (recorded_s - start_s)
+        return area * self.level_scale * self.time_scale
 
     def extremes(self, duration_s: float = 1.0) -> tuple[float, float]:
         """Return the lowest and the highest point, also of points beyond the event's end."""

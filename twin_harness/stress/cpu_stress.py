@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice, repeat
 from typing import TYPE_CHECKING
 
-from twin_harness.system.procfs import ControlGroup
+from twin_harness.system.control_group import ControlGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -31,7 +31,8 @@ from twin_harness.stress.custom import find_stressor
 from twin_harness.stress.disk_stress import DiskStress, open_scratch_file, sync_filesystem
 from twin_harness.stress.load import Load, Stressor, follow
 from twin_harness.stress.mem_stress import MemoryStress
-from twin_harness.system.board import UNCOUNTED, Board
+from twin_harness.system.board import Board
+from twin_harness.system.board_processes import UNCOUNTED
 from twin_harness.system.child import (
     be_first_to_kill,
     die_with_parent,
@@ -364,7 +365,7 @@ class LoadHost:
             return CommandStress(
                 load,
                 environment_of(f"{self._mark}{event.index}.", given),
-                lambda total_ns: self._board.count_fsynced(slot, total_ns),
+                lambda total_ns: self._board.publish_self_reported(slot, total_ns),
             )
         # The disk may hold this process for ever: nobody is to wait with it for the machine, or for
         # the end of our output. Every fault goes through the pipe to the host, so nothing is lost.
@@ -376,7 +377,7 @@ class LoadHost:
         )  # what is written there reaches no device
 
         def count_fsynced(total_bytes: int) -> None:
-            self._board.count_fsynced(slot, 0 if is_memory else total_bytes)
+            self._board.publish_self_reported(slot, 0 if is_memory else total_bytes)
 
         return DiskStress(
             load, event.descriptor if event.descriptor is not None else -1, count_fsynced

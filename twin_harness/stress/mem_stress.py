@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 from twin_harness.stress.load import LoadAborted
-from twin_harness.system.procfs import AvailableMemory, is_swap_active
+from twin_harness.system.available_memory import AvailableMemory, is_swap_active
 
 if TYPE_CHECKING:
     from collections.abc import Callable

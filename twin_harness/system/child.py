@@ -1,4 +1,4 @@
-"""Processes of our own: how they are started, talked to, and how they die with those they serve.
+"""Processes of our own: how they are started, talked to, and ended with those they serve.
 
 A child gets one JSON line on stdin and answers in JSON lines on stdout. It is started without
 ``site`` (no start-up files, a third of the time) and finds the package by PYTHONPATH, after the
@@ -30,24 +30,21 @@ _PR_SET_PDEATHSIG = 1
 _FIRST_TO_KILL = "1000"
 KILLED_PATIENCE_S = 10.0
 _REAP_POLL_S = 0.005
-# What a child would take from the caller: coverage and pytest of its own, or an interactive prompt
-# at its end.
+# Variables of the caller that would give a child coverage and pytest of its own, or an interactive
+# prompt at its end.
 _LEFT_BEHIND = ("COV_", "PYTEST_", "PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONPROFILEIMPORTTIME")
 
 
 def child_environment(*libraries: str) -> dict[str, str]:
     """Return the environment of a child.
 
-    Ours, with a PYTHONPATH of the standard library, then the package and ``libraries``.
+    It is ours, with a PYTHONPATH of the standard library, then the package and ``libraries``.
     """
     folders = [*standard_library(), str(Path(__file__).resolve().parents[2])]
     for library in libraries:
-        if library in sys.modules:
-            spec_file = sys.modules[library].__file__
-        else:
-            spec_file = _find(library)
-        if spec_file:
-            folders.append(str(Path(spec_file).resolve().parent.parent))
+        file = sys.modules[library].__file__ if library in sys.modules else _find(library)
+        if file:
+            folders.append(str(Path(file).resolve().parent.parent))
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(_LEFT_BEHIND)
     }
@@ -62,14 +59,14 @@ def standard_library() -> list[str]:
     """
     home = Path(os.__file__).parent
     zipped = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
-    found = [
+    folders = [
         entry
         for entry in dict.fromkeys(sys.path)
         if Path(entry).name == zipped or _is_within(Path(entry), home)
     ]
-    if str(home) in found:
-        return found
-    return [str(home), *found]
+    if str(home) in folders:
+        return folders
+    return [str(home), *folders]
 
 
 def interpreter_words(module: str, *arguments: str) -> list[str]:
@@ -89,9 +86,7 @@ def _find(library: str) -> str:
     from importlib.util import find_spec
 
     spec = find_spec(library)
-    if spec:
-        return spec.origin or ""
-    return ""
+    return "" if spec is None else spec.origin or ""
 
 
 def start_child(
@@ -102,9 +97,16 @@ def start_child(
     libraries: tuple[str, ...] = (),
     pass_fds: tuple[int, ...] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start ``python -m module [title]`` in a session of its own, hand it ``message`` as its first line, and return it.
+    """Start ``python -m module [title]`` in a session of its own, and return it.
 
     Its stderr is ours, so that a traceback is never lost.
+
+    Args:
+        module: one of ours.
+        message: its first line on stdin.
+        title: what stands behind the module in a list of processes.
+        libraries: that it needs beside the standard library.
+        pass_fds: descriptors that it inherits.
     """
     import subprocess
 
@@ -157,15 +159,14 @@ def close_pipes(process: subprocess.Popen[bytes]) -> None:
 
 
 def end_child(process: subprocess.Popen[bytes], patience_s: float) -> None:
-    """Ask a child to stop by closing its stdin, kill its whole group after ``patience_s``, and reap it.
+    """Ask a child to stop by closing its stdin, kill its group after ``patience_s``, and reap it.
 
     One that a filesystem holds cannot be killed before that answers: it is left to the kernel.
     """
     if process.stdin is not None:
         process.stdin.close()
-    deadline_s = (
-        monotonic_s() + patience_s
-    )  # Popen.wait takes its time from a clock that a test may have frozen
+    # Popen.wait takes its time from a clock that a test may have frozen.
+    deadline_s = monotonic_s() + patience_s
     while process.poll() is None and monotonic_s() < deadline_s:
         sleep_s(_REAP_POLL_S)
     if process.poll() is None:
@@ -186,7 +187,10 @@ def kill_group(group: int) -> None:
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """Have the kernel send this process a signal when the thread that made it ends (prctl(2), PR_SET_PDEATHSIG)."""
+    """Have the kernel send this process a signal when the thread that made it ends.
+
+    PR_SET_PDEATHSIG of prctl(2).
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
@@ -194,9 +198,8 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 def leave_parent() -> None:
     """Go on in a fork, and let the process that was started end.
 
-    Nobody's child is not ended by a suite that kills all of pytest's.
-
-    Where no further process is permitted, stay who we are.
+    What is nobody's child is not ended by a suite that kills all children of pytest. Where no
+    further process is permitted, nothing happens.
     """
     with contextlib.suppress(OSError):
         if os.fork() != 0:
@@ -237,34 +240,26 @@ def watch_process(pid: int) -> int | None:
 
 
 def readable_of(descriptors: Iterable[int], wait_s: float | None) -> list[int]:
-    """Return which descriptors can be read, or have been closed at the other end, within ``wait_s`` (None: for ever).
+    """Return which descriptors can be read, or were closed at the other end, within ``wait_s``.
 
-    By poll(2): select(2) knows no descriptor above 1,023, and a user's process may have thousands
-    open.
+    None waits for ever. By poll(2): select(2) knows no descriptor above 1,023, and a user's process
+    may have thousands open.
     """
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN | select.POLLHUP)
-    return [
-        descriptor
-        for descriptor, _ in poll.poll(None if wait_s is None else max(0.0, wait_s) * 1e3)
-    ]
+    wait_ms = None if wait_s is None else max(0.0, wait_s) * 1e3
+    return [descriptor for descriptor, _ in poll.poll(wait_ms)]
 
 
 def run_on(cpus: Iterable[int]) -> None:
-    """Run on these CPUs alone, with all threads and children to come.
-
-    Where that is not possible, wherever the kernel likes.
-    """
+    """Run on these CPUs alone, with all threads and children to come, where that is possible."""
     with contextlib.suppress(OSError, AttributeError, ValueError):
         os.sched_setaffinity(0, set(cpus))
 
 
 def run_in_real_time() -> bool:
-    """Enter SCHED_FIFO at the lowest priority, not inherited by forks.
-
-    Return whether it was permitted.
-    """
+    """Enter SCHED_FIFO at the lowest priority, not inherited by forks; return whether we could."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     except (OSError, AttributeError):

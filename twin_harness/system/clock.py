@@ -1,4 +1,4 @@
-"""The time that the harness lives by: CLOCK_MONOTONIC, and a clock that tests move by hand.
+"""The time that the harness goes by: CLOCK_MONOTONIC, and a clock that tests move by hand.
 
 Sessions live in a user's process, whose tests may freeze or replace ``time.monotonic``,
 ``time.time``, ``time.sleep`` and ``datetime`` (freezegun, time-machine, monkeypatch). What waits by
@@ -17,18 +17,14 @@ from typing import Protocol
 _sleep = time.sleep
 # Linux numbers them so (clock_gettime(2)); Python names neither.
 _REALTIME_COARSE, _MONOTONIC_COARSE = 5, 6
-_HAS_KERNEL_CLOCKS = hasattr(time, "clock_gettime") and hasattr(
-    time, "CLOCK_BOOTTIME"
-)  # Linux alone has the latter
+# Linux alone has CLOCK_BOOTTIME.
+_HAS_KERNEL_CLOCKS = hasattr(time, "clock_gettime") and hasattr(time, "CLOCK_BOOTTIME")
 _time = time.time
 _LOOKS, _LOOK_S = 5, 0.002
 
 
 def monotonic_s() -> float:
-    """Read CLOCK_MONOTONIC, in seconds.
-
-    What ``time.monotonic`` reads, whoever has replaced that.
-    """
+    """Read CLOCK_MONOTONIC, in seconds: what ``time.monotonic`` reads, whoever has replaced it."""
     if not hasattr(time, "clock_gettime"):  # Windows, where nothing is loaded or sampled
         return time.monotonic()
     return time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -58,7 +54,7 @@ def sleep_s(seconds_s: float) -> None:
 def utc_text(instant_utc_s: float) -> str:
     """Return an instant of the wall clock, ISO 8601 with microseconds.
 
-    By no class that a test may have replaced.
+    No class takes part that a test may have replaced.
     """
     whole_us = round(instant_utc_s * 1e6)
     day = time.gmtime(whole_us // 1_000_000)
@@ -72,7 +68,10 @@ def now_text() -> str:
 
 
 def is_standing() -> bool:
-    """Tell whether CLOCK_MONOTONIC stands still, as a library that is loaded before all others (libfaketime) can make it."""
+    """Tell whether CLOCK_MONOTONIC stands still.
+
+    A library that is loaded before all others (libfaketime) can make it do so.
+    """
     before_s = monotonic_s()
     for _ in range(_LOOKS):
         if monotonic_s() > before_s:
@@ -98,7 +97,7 @@ class Clock(Protocol):
     def suspended_s(self) -> float:
         """Return how long the machine has been suspended since boot, in seconds.
 
-        Time that CLOCK_MONOTONIC does not count.
+        CLOCK_MONOTONIC does not count that time.
         """
         ...
 

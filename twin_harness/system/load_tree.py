@@ -1,6 +1,4 @@
-"""Everything that a load host has started, wherever it went.
-
-Found by the process tree, by the process group, and by a mark.
+"""Everything that a load host has started, found by process tree, process group and a mark.
 
 A program that runs as load may leave its group, its parents, or both. Its tree is walked while its
 supervisor lives; a mark in its environment finds what the tree has lost.
@@ -20,26 +18,28 @@ from twin_harness.system.procfs import children_of, start_ticks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MARK = (  # in the environment of every program that runs as load: board, load host and event
-    "TWIN_HARNESS_LOAD"
-)
+# In the environment of every program that runs as load: its board, load host and event.
+MARK = "TWIN_HARNESS_LOAD"
 _PATIENCE_S = 1.0
 _MOST_PROCESSES = 4096
 
 
 def descendants(pid: int) -> list[int]:
     """Return every process below another one, at most 4,096."""
-    found: list[int] = []
+    below: list[int] = []
     unvisited = [pid]
-    while unvisited and len(found) < _MOST_PROCESSES:
+    while unvisited and len(below) < _MOST_PROCESSES:
         children = children_of(unvisited.pop())
-        found += children
+        below += children
         unvisited += children
-    return found
+    return below
 
 
 def send(pid: int, number: int) -> bool:
-    """Send a signal; return False when the process is gone, or is not ours to signal (a setuid program)."""
+    """Send a signal; return whether the process is there and ours to signal.
+
+    A setuid program is not.
+    """
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
@@ -48,31 +48,31 @@ def send(pid: int, number: int) -> bool:
 
 
 def marked_processes(mark: str) -> list[int]:
-    """Return the processes of this user whose environment says that they are load of ours, by the beginning of their mark."""
-    wanted, found = f"{MARK}={mark}".encode(), []
+    """Return the processes of this user whose mark begins so: they are load of ours."""
+    wanted = f"{MARK}={mark}".encode()
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             is_ours = folder.stat().st_uid == os.getuid() and int(folder.name) != os.getpid()
-            if is_ours:
-                data = (folder / "environ").read_bytes()
-            else:
-                data = b""
+            if not is_ours:
+                continue
+            data = (folder / "environ").read_bytes()
         except OSError:
             continue
         if any(entry.startswith(wanted) for entry in data.split(b"\0")):
-            found.append(int(folder.name))
-    return found
+            pids.append(int(folder.name))
+    return pids
 
 
 def kill_marked(mark: str) -> int:
-    """Kill all of them, and what they start meanwhile, for a second at most.
+    """Kill all processes whose mark begins so, and what they start meanwhile; return their number.
 
-    Return how many were killed.
+    It takes a second at most.
     """
     killed: set[int] = set()
     deadline_s = monotonic_s() + _PATIENCE_S
-    while monotonic_s() < deadline_s and (found := marked_processes(mark)):
-        killed |= {pid for pid in found if send(pid, signal.SIGKILL)}
+    while monotonic_s() < deadline_s and (marked := marked_processes(mark)):
+        killed |= {pid for pid in marked if send(pid, signal.SIGKILL)}
         sleep_s(0.002)
     return len(killed)
 
@@ -80,10 +80,8 @@ def kill_marked(mark: str) -> int:
 def await_dead(group: int, others: Sequence[int] = (), patience_s: float = _PATIENCE_S) -> bool:
     """Wait until no process of a group, nor any of the others, works or holds memory.
 
-    Return whether that came.
-
-    What is left are zombies at most. A process becomes a zombie after it has given its memory back
-    (do_exit in kernel/exit.c: exit_mm comes before exit_notify).
+    Return whether none does. What is left are zombies at most. A process becomes a zombie after it
+    has given its memory back (do_exit in kernel/exit.c: exit_mm comes before exit_notify).
     """
     deadline_s = monotonic_s() + patience_s
     while any(_is_alive(Path(f"/proc/{pid}")) for pid in others) or any(
@@ -104,9 +102,9 @@ def _is_alive(folder: Path, group: int | None = None) -> bool:
 
 
 def end_load(group: int, mark: str = "") -> list[int]:
-    """Kill a load host's group.
+    """Kill a load host's group, and with a mark also what a command has moved out of it.
 
-    With a mark also what a command has moved out of it, as far as the tree or the mark still tells.
+    That is found by the process tree or by the mark.
 
     Returns:
         The processes below the host, which may not be of its group.

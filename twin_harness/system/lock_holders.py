@@ -1,4 +1,4 @@
-"""Who holds a lock file, by /proc, and how a wait for it is told, at once and every minute."""
+"""Who holds a lock file, by /proc, and how a wait for it is reported, at once and every minute."""
 
 from __future__ import annotations
 
@@ -39,18 +39,19 @@ def holders_of(path: str) -> list[Holder]:
     fdinfo names the locks of each descriptor, and who took them (proc(5)). A process of another
     mount namespace, as in a container, has another file by the same name.
     """
-    found = []
-    own_mounts = _mounts_of(Path("/proc/self"))
+    holders = []
+    our_mounts = _mounts_of(Path("/proc/self"))
     for folder in Path("/proc").glob("[0-9]*"):
-        if _mounts_of(folder) != own_mounts:
+        if _mounts_of(folder) != our_mounts:
             continue
         try:
             links = list((folder / "fd").iterdir())
         except OSError:
             continue  # it has ended, or is another user's
         takers = [taker for link in links if (taker := _taker(folder, link, path)) is not None]
-        found += [Holder(int(folder.name), takers[0])] if takers else []
-    return found or _recorded(path)
+        if takers:
+            holders.append(Holder(int(folder.name), takers[0]))
+    return holders or _holders_by_inode(path)
 
 
 def _mounts_of(folder: Path) -> str:
@@ -78,10 +79,10 @@ def _taker(folder: Path, link: Path, path: str) -> int | None:
     return None
 
 
-def _recorded(path: str) -> list[Holder]:
+def _holders_by_inode(path: str) -> list[Holder]:
     """Return who took a lock on a file, by the kernel's own list.
 
-    It alone tells of another user's process, which may have ended since.
+    It alone shows another user's process, which may have ended since.
     """
     try:
         status = Path(path).stat()
@@ -108,28 +109,29 @@ def command_of(pid: int) -> str:
 
 
 def describe(holders: list[Holder]) -> str:
-    """Return who holds the lock, as a sentence has it; nothing when nobody is found."""
+    """Return who holds the lock, to stand in a sentence; nothing when nobody is found."""
     if not holders:
         return ""
     first = next((holder for holder in holders if holder.pid == holder.taker), holders[0])
     command = command_of(first.pid)
+    words = f"process {first.pid}"
+    if command:
+        words += f", {command}"
     if len(holders) > 1:
-        more = f" and {len(holders) - 1} more"
-    else:
-        more = ""
-    return f" (process {first.pid}{f', {command}' if command else ''}{more})"
+        words += f" and {len(holders) - 1} more"
+    return f" ({words})"
 
 
 class Waiting:
-    """A wait for locks: told when it begins, and again every minute, with who holds them.
+    """A wait for locks: reported when it begins, and again every minute, with who holds them.
 
     Args:
-        tell: takes who holds it, as ``describe`` has it.
+        report: is called with who holds it, as ``describe`` words it.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, report: Callable[[str], None]) -> None:
         self._path = ""
-        self._tell = tell
+        self._report = report
         self._is_over = threading.Event()
 
     def __enter__(self) -> Self:
@@ -153,36 +155,38 @@ class Waiting:
             return
         if not self._path:
             self._path = path
-            self._say()
+            self._report_holders()
             with contextlib.suppress(RuntimeError):  # no thread is permitted: it is said once
-                threading.Thread(target=self._repeat, name="twin-waiting", daemon=True).start()
+                threading.Thread(
+                    target=self._report_again, name="twin-waiting", daemon=True
+                ).start()
         self._path = path
-        if not self._is_freed_by_own(lock, is_shared=is_shared):
+        if not self._is_freed_by_us(lock, is_shared=is_shared):
             lock.take(is_shared=is_shared)
 
-    def _say(self) -> None:
-        self._tell(describe(holders_of(self._path)))
+    def _report_holders(self) -> None:
+        self._report(describe(holders_of(self._path)))
 
-    def _repeat(self) -> None:
+    def _report_again(self) -> None:
         while not self._is_over.wait(AGAIN_EVERY_S):
-            self._say()
+            self._report_holders()
 
-    def _is_freed_by_own(self, lock: FileLock, *, is_shared: bool) -> bool:
+    def _is_freed_by_us(self, lock: FileLock, *, is_shared: bool) -> bool:
         """Take a lock that is held by us or by forks of ours; return False where it is not.
 
         Raises:
             HarnessFailure: it is not let go within ten seconds: we would wait for ourselves.
         """
         deadline_s = monotonic_s() + _FORK_PATIENCE_S
-        while own := self._own_holders():
+        while ours := self._our_holders():
             if lock.try_take(is_shared=is_shared):
                 return True
             if monotonic_s() > deadline_s:
-                raise HarnessFailure(_own_sentence(own))
+                raise HarnessFailure(_sentence_on(ours))
             sleep_s(_POLL_S)
         return False
 
-    def _own_holders(self) -> list[Holder]:
+    def _our_holders(self) -> list[Holder]:
         """Return who holds the lock, if it is we who took it, and none is load of ours.
 
         Load ends as planned, and is waited for.
@@ -195,15 +199,16 @@ class Waiting:
         return holders
 
 
-def _own_sentence(own: list[Holder]) -> str:
-    if any(holder.pid == os.getpid() for holder in own):
+def _sentence_on(ours: list[Holder]) -> str:
+    """Return why waiting for ourselves would never end, and what to do."""
+    if any(holder.pid == os.getpid() for holder in ours):
         return (
             f"the machine is held by this process itself (process {os.getpid()}), "
             "in another session or test of it that has not ended; "
             "run experiments through this test's own fixtures"
         )
     return (
-        f"the machine is held by a fork of this process{describe(own)}, "
+        f"the machine is held by a fork of this process{describe(ours)}, "
         "made while a test had the machine; "
         "end it before the next test begins, or start it with subprocess"
     )

@@ -36,12 +36,7 @@ RESOURCES = ("cpu", "disk", "memory")
 _ALL_READ = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 # /run/lock is missing in Alpine's image, where /var/lock points at it. /dev/shm comes before /tmp:
 # services have a /tmp of their own.
-_PUBLIC_FOLDERS = (
-    "/run/lock",
-    "/var/lock",
-    "/dev/shm",
-    "/tmp",
-)
+_PUBLIC_FOLDERS = ("/run/lock", "/var/lock", "/dev/shm", "/tmp")
 
 
 def is_public(folder: str) -> bool:
@@ -60,13 +55,11 @@ def lock_folders() -> tuple[str, ...]:
 
     Folders that all users share, then those that not all can write to.
     """
-    public = tuple(folder for folder in _PUBLIC_FOLDERS if is_public(folder))
-    named = os.environ.get("XDG_RUNTIME_DIR")
-    return (
-        *public,
-        *(folder for folder in _PUBLIC_FOLDERS if folder not in public),
-        *([named] if named else []),
-    )
+    folders = sorted(_PUBLIC_FOLDERS, key=lambda folder: not is_public(folder))
+    runtime_dir = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime_dir:
+        folders.append(runtime_dir)
+    return tuple(folders)
 
 
 @dataclass(frozen=True)
@@ -151,8 +144,8 @@ def _open_regular(path: str) -> int | None:
         return descriptor
     if refusal.errno == errno.EACCES and _is_regular(path):
         msg = (
-            f"the machine's lock {path} is another user's and cannot be read; have its owner or"
-            f" root run: chmod a+r {path}"
+            f"the machine's lock {path} belongs to another user and cannot be read; have its owner"
+            f" or root run: chmod a+r {path}"
         )
         raise HarnessFailure(msg)
     return None
@@ -183,8 +176,8 @@ class MachineLock:
 
     Args:
         folders: where lock files stand; None takes the system's.
-        on_wait: told who has the machine when it is not free, before waiting and now and then while
-            waiting.
+        on_wait: called with who has the machine when it is not free, before waiting and now and
+            then while waiting.
     """
 
     def __init__(
@@ -208,7 +201,7 @@ class MachineLock:
     def take(
         self, *, shared_resources: Sequence[str] | None = None, is_ours_already: bool = False
     ) -> None:
-        """Take the machine, waiting for it in turn; nothing happens when it is held already.
+        """Take the machine, waiting for it in turn; nothing happens when it is ours already.
 
         Args:
             shared_resources: None takes the whole machine; else it is shared with others that use
@@ -230,9 +223,8 @@ class MachineLock:
             taken.append(open_lock(MACHINE, self._folders))
             with Waiting(self._on_wait) as waiting:
                 if not is_ours_already:
-                    waiting.take(
-                        turnstile, taken[0].path
-                    )  # who waits there waits for the machine in the end
+                    # Who waits there waits for the machine in the end.
+                    waiting.take(turnstile, taken[0].path)
                 waiting.take(taken[0], taken[0].path, is_shared=shared_resources is not None)
                 for resource in sorted(set(shared_resources or ())):
                     taken.append(open_lock(resource, self._folders))

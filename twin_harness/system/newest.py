@@ -1,4 +1,4 @@
-"""``latest``: the name beside the folders of runs, or of reports, that leads to the newest one.
+"""``latest``: the name beside folders of runs, or of reports, that leads to the newest one.
 
 A symbolic link; where the filesystem has none (vfat, exFAT, some network and container mounts) a
 file ``latest.txt`` that holds the folder's name. Whoever reads ``data/latest``, or a path through
@@ -31,11 +31,12 @@ _NO_LINKS = (
 )
 
 
-def point(path: Path) -> bool:
-    """Have ``latest`` beside a folder lead to it, in one step; return whether it is a link.
+def set_latest(path: Path) -> bool:
+    """Make ``latest`` beside a folder lead to it, in one step; return whether it is a link.
 
     Raises:
-        OSError: neither a link nor a file can be made there, or what is not ours stands in the way.
+        OSError: neither a link nor a file can be made there, or something of that name is there
+            that we did not write.
     """
     link, text = path.parent / NAME, path.parent / TEXT_NAME
     draft = path.parent / f".{NAME}.{secrets.token_hex(4)}"
@@ -45,7 +46,7 @@ def point(path: Path) -> bool:
         if error.errno not in _NO_LINKS:
             raise
         _move(draft, text, f"{path.name}\n")
-        _remove_ours(link)  # of a time when there were links
+        _remove_ours(link)  # from a time when there were links
         return False
     _move(draft, link)
     _remove_ours(text)
@@ -73,10 +74,10 @@ def _remove_ours(path: Path) -> None:
 
 
 def _move(draft: Path, target: Path, text: str = "") -> None:
-    """Put a draft in the place of what is ours.
+    """Put a draft in the place of a link or file of ours.
 
     Raises:
-        OSError: something else stands there, or the filesystem refuses.
+        OSError: something else is there, or the filesystem refuses.
     """
     try:
         if os.path.lexists(target) and not target.is_dir() and not _is_ours(target):
@@ -90,22 +91,22 @@ def _move(draft: Path, target: Path, text: str = "") -> None:
         raise
 
 
-def unpoint(folder: Path) -> str:
-    """Take ``latest`` away from a folder, and return what it led to.
+def remove_latest(folder: Path) -> str:
+    """Remove ``latest`` from a folder, and return the name of the folder that it led to.
 
-    Nothing else of that name is touched.
+    Nothing of that name that somebody else wrote is touched.
     """
-    led_to = led_to_by(folder)
+    led_to = latest_name(folder)
     for path in (folder / NAME, folder / TEXT_NAME):
         if led_to:
             _remove_ours(path)
     return led_to
 
 
-def led_to_by(folder: Path) -> str:
-    """Return the name of the folder that ``latest`` in a folder leads to.
+def latest_name(folder: Path) -> str:
+    """Return the name of the folder that ``latest`` leads to, whether or not that is there.
 
-    Whether or not that is there; empty without one.
+    Empty without one.
     """
     try:
         return (folder / NAME).readlink().name
@@ -133,6 +134,6 @@ def follow(path: str | Path) -> Path:
     for part in Path(path).parts:
         name = part
         if part == NAME and not os.path.lexists(followed / part):
-            name = led_to_by(followed) or part
+            name = latest_name(followed) or part
         followed /= name
     return followed

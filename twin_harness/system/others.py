@@ -1,4 +1,4 @@
-"""Processes of others, and what CPU time they use meanwhile.
+"""Processes of others, and how much CPU time they use meanwhile.
 
 One look at /proc before an experiment and one after.
 """
@@ -19,8 +19,11 @@ Clocks = dict[tuple[int, int], tuple[str, float]]
 
 
 def read_clocks(root: str = "/proc") -> Clocks:
-    """Return name and CPU seconds of every process by pid and start (proc(5), stat: fields 2, 14, 15 and 22); empty without /proc."""
-    found: Clocks = {}
+    """Return name and CPU seconds of every process by pid and start; empty without /proc.
+
+    Fields 2, 14, 15 and 22 of /proc/<pid>/stat (proc(5)).
+    """
+    clocks: Clocks = {}
     for folder in Path(root).glob("[0-9]*"):
         try:
             data = (folder / "stat").read_bytes()
@@ -29,17 +32,15 @@ def read_clocks(root: str = "/proc") -> Clocks:
         head, _, tail = data.rpartition(b") ")
         fields = tail.split()
         name = head.partition(b" (")[2].decode("utf-8", "replace")
-        found[int(folder.name), int(fields[19])] = (
-            name,
-            (int(fields[11]) + int(fields[12])) / _TICKS_PER_S,
-        )
-    return found
+        cpu_s = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        clocks[int(folder.name), int(fields[19])] = (name, cpu_s)
+    return clocks
 
 
 def busiest(before: Clocks, after: Clocks, own_pids: AbstractSet[int]) -> list[dict[str, Any]]:
     """Return up to three processes of others that used most CPU between two looks.
 
-    ``name``, ``pid``, ``cpu_s``; those below 0.05 s are none.
+    Each with ``name``, ``pid`` and ``cpu_s``; those below 0.05 s are left out.
     """
     spent = [
         (cpu_s - before.get((pid, start), ("", 0.0))[1], name, pid)

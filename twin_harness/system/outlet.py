@@ -1,4 +1,4 @@
-"""A stream whose reader may go away, or stop reading, and neither ends nor holds up who writes.
+"""A stream whose reader may go away or stop reading, which neither ends nor delays its writer.
 
 Text goes out as far as the descriptor takes it at once: what poll(2) calls ready takes PIPE_BUF
 bytes of a pipe without blocking. The rest waits here, and goes with the next writing or with
@@ -51,18 +51,15 @@ class Outlet:
         self.lost_lines = 0
         self._descriptor = descriptor
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
-        is_escaping = (
-            getattr(stream, "errors", None) == "surrogateescape"
-        )  # of a C locale: bytes of file names come out as they came in
-        if is_escaping:
+        self._errors = "strict"
+        if getattr(stream, "errors", None) == "surrogateescape":
+            # A C locale: bytes of file names come out as they came in.
             self._errors = "surrogateescape"
-        else:
-            self._errors = "strict"
         self._waiting = bytearray()
         self._lock = threading.Lock()
 
     @classmethod
-    def of(cls, stream: TextIO | None) -> Outlet:
+    def for_stream(cls, stream: TextIO | None) -> Outlet:
         """Return the outlet of ``sys.stdout`` or ``sys.stderr``.
 
         None is what Python makes of one that was closed from the start.
@@ -71,8 +68,6 @@ class Outlet:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             if stream is not None:
                 descriptor = stream.fileno()
-            else:
-                descriptor = None
         outlet = cls(descriptor, stream)
         if stream is None:
             outlet.fault = "it is closed"
@@ -125,15 +120,9 @@ class Outlet:
         if self._waiting and self.stream is not None:
             with contextlib.suppress(OSError, ValueError):
                 self.stream.flush()  # what others wrote there comes first
-        if patience_s is None:
-            end_s = None
-        else:
-            end_s = monotonic_s() + patience_s
+        end_s = None if patience_s is None else monotonic_s() + patience_s
         while self._waiting and not self.fault:
-            if end_s is None:
-                left_s = None
-            else:
-                left_s = max(0.0, end_s - monotonic_s())
+            left_s = None if end_s is None else max(0.0, end_s - monotonic_s())
             if not self._takes(left_s):
                 return
             try:

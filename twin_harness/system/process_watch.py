@@ -1,4 +1,4 @@
-"""Noticing that another process has ended: by a descriptor of the kernel's, or by looking.
+"""Noticing that another process has ended: by a descriptor (pidfd), or by looking now and then.
 
 pidfd_open(2) came with Linux 5.3; a seccomp filter of a container may answer ENOSYS or EPERM to it,
 and descriptors may have run out.
@@ -24,8 +24,8 @@ class ProcessWatch:
 
     Attributes:
         descriptors: to be polled for reading; each becomes readable when its process ends.
-        longest_wait_s: how long may be waited for them before ``has_ended`` is to be asked;
-            None: as long as one likes.
+        longest_wait_s: how long to wait for them at most before ``has_ended`` is asked; None where
+            there is no limit.
     """
 
     def __init__(self, pids: Iterable[int]) -> None:
@@ -42,13 +42,10 @@ class ProcessWatch:
                 self._unseen[pid] = start_ticks(pid)
             else:
                 self.descriptors.append(descriptor)
-        if self._unseen:
-            self.longest_wait_s = LOOK_EVERY_S
-        else:
-            self.longest_wait_s = None
+        self.longest_wait_s: float | None = LOOK_EVERY_S if self._unseen else None
 
     def shortened(self, wait_s: float | None) -> float | None:
-        """Return how long to wait when one would wait that long (None: for ever)."""
+        """Return how long to wait instead of that long (None: for ever)."""
         if self.longest_wait_s is None:
             return wait_s
         if wait_s is None:

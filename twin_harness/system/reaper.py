@@ -1,4 +1,4 @@
-"""What a death left behind, found and removed: by ``twin clean`` and by every new session.
+"""What a killed session left behind, removed by ``twin clean`` and by every new session.
 
 Each session keeps a registry on tmpfs, one JSON line a process: pid, creation time, uid, command
 line. A process is killed only if all four still match; a file is removed only if its name is of our
@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from twin_harness.system import deadline
-from twin_harness.system.board import board_folders
+from twin_harness.system.board_file import board_folders
 from twin_harness.system.clock import utc_s
 from twin_harness.system.load_tree import kill_marked
 from twin_harness.system.registry import (
@@ -48,9 +48,7 @@ _UNREGISTERED_S, _LINES_S = 60.0, 86_400.0
 
 
 def reap(folder: Path | None = None, ended_board: str = "") -> list[str]:
-    """Kill and remove what sessions left whose controller is gone.
-
-    Return a sentence for each thing done.
+    """Kill and remove what sessions left whose controller is gone; return a sentence for each.
 
     Args:
         folder: where boards stand; None looks at every folder in which a board may have been made.
@@ -86,7 +84,7 @@ def _reap_in(folder: Path, descriptor: int, ended_board: str) -> list[str]:
         done += _kill_left(entries)
         if count := kill_marked(f"{stem}."):
             done.append(
-                f"killed {count} processes of commands that a session ran as load which is gone"
+                f"killed {count} processes of load commands, left by a session that is gone"
             )
         done += _remove_scratch(entries)
         done += _remove_workings(entries)
@@ -148,15 +146,15 @@ def _age_s(folder: int, name: str) -> float:
 
 def _open_boards() -> set[str]:
     """Return the names of the boards that any process we may look at has open."""
-    found = set()
+    names = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # not ours, or gone meanwhile
             for link in os.listdir(process / "fd"):
                 with contextlib.suppress(OSError):  # closed meanwhile
                     name = os.readlink(process / "fd" / link).rpartition("/")[2]
                     if BOARD_NAME.fullmatch(name):
-                        found.add(name)
-    return found
+                        names.add(name)
+    return names
 
 
 def _kill_left(entries: list[Registered]) -> list[str]:

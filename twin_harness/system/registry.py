@@ -1,4 +1,4 @@
-"""The registry of a board: which processes and folders go with it, for who has to remove them.
+"""The registry of a board: which processes and folders belong to it, for whoever removes them.
 
 A file beside the board, one JSON line a process: pid, creation time, uid, command line, and where
 they mean something: PID namespace and boot. Containers may share the folder of the boards, and a
@@ -43,7 +43,7 @@ def boot_id() -> str:
 
 
 def sees_every_process() -> bool:
-    """Whether we are in the initial PID namespace, or where none can be told from it."""
+    """Whether we are in the initial PID namespace, or where that cannot be known."""
     return pid_namespace() in (0, INITIAL_NAMESPACE)
 
 
@@ -93,34 +93,28 @@ class Registered:
     def is_alive(self) -> bool:
         """Whether the very same process still runs.
 
-        Pid, creation time, uid and command line all match.
-
-        A controller is alive when pid and creation time match: libraries rename processes, and a
-        live session is never reaped. Nothing outlives its boot.
+        It does when pid, creation time, uid and command line all match. A controller is alive when
+        pid and creation time match: libraries rename processes, and a live session is never reaped.
+        Nothing outlives its boot.
         """
         if self.is_of_another_boot():
             return False
         if self.role == "controller":
             return start_ticks(self.pid) == self.start_ticks
-        return _describe(self.pid) == (self.start_ticks, self.uid, self.command)
+        return _identity(self.pid) == (self.start_ticks, self.uid, self.command)
 
 
-def _describe(pid: int) -> tuple[int, int, str] | None:
+def _identity(pid: int) -> tuple[int, int, str] | None:
+    """Return start ticks, user id and command line of a process; None when it is gone."""
     try:
         uid = Path(f"/proc/{pid}").stat().st_uid
-        command = (
-            Path(f"/proc/{pid}/cmdline")
-            .read_bytes()
-            .replace(b"\0", b" ")
-            .decode("utf-8", "replace")
-            .strip()
-        )
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
     except OSError:
         return None
     ticks = start_ticks(pid)
-    if ticks is not None:
-        return (ticks, uid, command)
-    return None
+    if ticks is None:
+        return None
+    return ticks, uid, words.decode("utf-8", "replace").strip()
 
 
 def registry_path(board: Path) -> Path:
@@ -131,20 +125,25 @@ def registry_path(board: Path) -> Path:
 def register(
     board: Path, pid: int, role: str, scratch_dir: str = "", workings_dir: str = ""
 ) -> bool:
-    """Register a process of ours and return whether it is there.
+    """Register a process of ours and return whether it is there; a gone one needs no entry.
 
-    One that is gone already needs no entry.
+    Args:
+        board: of its session.
+        pid: the process.
+        role: controller, logger, probe, host or guard.
+        scratch_dir: where the session's load writes.
+        workings_dir: a folder of temporary files that goes with the session.
     """
-    found = _describe(pid)
+    identity = _identity(pid)
     for _ in range(_EXEC_PATIENCE_MS):
-        if found is None or found[2]:
+        if identity is None or identity[2]:
             break
         sleep_s(0.001)  # the command line is empty for a moment while the process is executed
-        found = _describe(pid)
-    if found is None:
+        identity = _identity(pid)
+    if identity is None:
         return False
     place = (pid_namespace(), boot_id())
-    entry = asdict(Registered(role, pid, *found, scratch_dir, workings_dir, *place))
+    entry = asdict(Registered(role, pid, *identity, scratch_dir, workings_dir, *place))
     if not workings_dir:
         del entry["workings_dir"]
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -159,7 +158,7 @@ def register(
 def read_registry(folder: int, name: str) -> list[Registered]:
     """Return a registry's entries, given the folder's descriptor.
 
-    None for a file that is not ours or not regular.
+    A file that is not ours or not regular has none.
     """
     try:
         descriptor = os.open(

@@ -1,7 +1,7 @@
 """What keeps the bytes of a folder in the end: a disk, memory, or another machine.
 
 A filesystem may stand on another one (overlay, a file mounted by loop), on several devices, or on
-none. Mounts are those of /proc/self/mountinfo (proc_pid_mountinfo(5)).
+none.
 """
 
 from __future__ import annotations
@@ -14,37 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twin_harness.system.mounts import (
+    MEMORY_BACKED,
+    NETWORK_BACKED,
+    NETWORK_DEVICE,
+    Mount,
+    mount_of,
+    read_mounts,
+    unescaped,
+)
 from twin_harness.system.procfs import read_text
 
-MEMORY_BACKED = ("tmpfs", "ramfs", "devtmpfs", "hugetlbfs", "rootfs")
-# Filesystems of other machines, and folders that a hypervisor shares, as mountinfo names them.
-NETWORK_BACKED = (
-    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "coda", "davfs"),
-    *("ceph", "glusterfs", "lustre", "gpfs", "beegfs", "orangefs", "pvfs2", "panfs", "wekafs"),
-    *("9p", "virtiofs", "vboxsf", "vmhgfs", "prl_fs", "fuse.vmhgfs-fuse", "fuse.grpcfuse"),
-    *("fuse.osxfs", "fuse.glusterfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.sshfs", "fuse.s3fs"),
-    *("fuse.rclone", "fuse.gcsfuse", "fuse.juicefs", "fuse.mfs", "fuse.smbnetfs"),
-    *("fuse.curlftpfs", "fuse.blobfuse2", "fuse.mountpoint-s3", "fuse.gvfsd-fuse"),
-)
-# What waits for another machine or program: autofs mounts such a one when a path is first used.
-_MAY_FALL_SILENT = (*NETWORK_BACKED, "autofs", "fuse", "fuseblk")
-_MOST_LINKS = 40  # as the kernel has it (path_resolution(7))
 _OF_MANY_DEVICES = ("btrfs", "bcachefs")
-_IN_MEMORY, _OVER_NETWORK = re.compile(r"z?ram\d+"), re.compile(r"(nbd|rbd)\d+|etherd!.*")
+_MEMORY_DEVICE = re.compile(r"z?ram\d+")
 _DEEPEST = 8
 _UNSEEN = "what cannot be seen from here"
 SYSFS = Path("/sys")
 _BLOCK_BYTES = 4096
-
-
-@dataclass(frozen=True)
-class Mount:
-    """A line of mountinfo."""
-
-    place: str
-    kind: str
-    source: str
-    options: str
 
 
 @dataclass(frozen=True)
@@ -53,7 +39,7 @@ class Storage:
 
     Attributes:
         kind: type of its filesystem.
-        device: the whole block device whose counters tell of it; empty where no single one does.
+        device: the whole block device whose counters count it; empty where no single one does.
         backing: ``disk``, ``memory`` or ``network``; empty where it cannot be known.
         layers: filesystems and devices from the folder down, such as ``overlay on tmpfs``.
     """
@@ -84,81 +70,6 @@ def describe(folder: str) -> dict[str, Any]:
     }
 
 
-def read_mounts() -> list[Mount]:
-    """Return what is mounted, in the order of mounting."""
-    mounts = []
-    for line in read_text("/proc/self/mountinfo").splitlines():
-        left, _, right = line.partition(" - ")
-        place, (kind, source, *rest) = left.split(" ")[4], right.split(" ")
-        mounts.append(Mount(_plain(place), kind, _plain(source), rest[0] if rest else ""))
-    return mounts
-
-
-def may_fall_silent(path: str) -> bool:
-    """Tell whether a path lies on a filesystem that may never answer, without a question to it.
-
-    Its components are looked at from the root on, and only where no such filesystem is: what lies
-    on one is not touched. A path that leads nowhere lies where the folder above it does.
-    """
-    silent = {mount.place: _is_of_others(mount) for mount in read_mounts()}  # of two the later
-    try:
-        left = [*reversed(os.path.join(os.getcwd(), path).split("/"))]  # getcwd(2) asks no disk
-    except OSError:  # the working folder is gone
-        return False
-    here, links = "/", 0
-    while left:
-        name = left.pop()
-        if name in ("", "."):
-            continue
-        if name == "..":
-            here = os.path.dirname(here)
-        else:
-            here = os.path.join(here, name)
-        if _is_on_one_of(here, silent):
-            return True
-        try:
-            target = os.readlink(here)
-        except OSError:  # no link, as nearly always, or nothing at all
-            continue
-        links += 1
-        if links > _MOST_LINKS:
-            return False
-        if target.startswith("/"):
-            here = "/"
-        else:
-            here = os.path.dirname(here)
-        left += reversed(target.split("/"))
-    return _is_on_one_of(here, silent)
-
-
-def _is_on_one_of(path: str, silent: dict[str, bool]) -> bool:
-    while path not in silent and path != "/":
-        path = os.path.dirname(path)
-    return silent.get(path, False)
-
-
-def _is_of_others(mount: Mount) -> bool:
-    """Tell whether another machine or program answers for a mount."""
-    if mount.kind in _MAY_FALL_SILENT or mount.kind.startswith("fuse."):
-        return True
-    return bool(_OVER_NETWORK.fullmatch(mount.source.removeprefix("/dev/").replace("/", "!")))
-
-
-def _plain(text: str) -> str:
-    """Undo the escapes of seq_path and getmntent(3)."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), text)
-
-
-def mount_of(path: str, mounts: list[Mount]) -> Mount | None:
-    """Return the mount that a resolved path lies on: the longest place, of two alike the later."""
-    best: Mount | None = None
-    for mount in mounts:
-        is_nearer = best is None or len(mount.place) >= len(best.place)
-        if is_nearer and Path(path).is_relative_to(mount.place):
-            best = mount
-    return best
-
-
 def storage_of(path: str) -> Storage:
     """Return what keeps the bytes of a folder; ``path`` is resolved.
 
@@ -173,8 +84,10 @@ def _descend(path: str, mounts: list[Mount], depth: int) -> Storage:
     if mount is None or depth > _DEEPEST:
         return Storage("", _device(device_number), "", "")
     kind = mount.kind
-    if kind in MEMORY_BACKED or kind in NETWORK_BACKED:
-        return Storage(kind, "", "memory" if kind in MEMORY_BACKED else "network", kind)
+    if kind in MEMORY_BACKED:
+        return Storage(kind, "", "memory", kind)
+    if kind in NETWORK_BACKED:
+        return Storage(kind, "", "network", kind)
     below = _folder_below(mount)
     if below:
         under = _descend(below, mounts, depth + 1)
@@ -182,25 +95,18 @@ def _descend(path: str, mounts: list[Mount], depth: int) -> Storage:
     if kind == "overlay":
         return Storage(kind, "", _backing_by_trial(path), f"{kind} on {_UNSEEN}")
     devices = _devices(mount, device_number)
-    found = [_backing_of(device, mounts, depth) for device in devices]
-    if not found:
+    if not devices:
         return Storage(kind, "", "", f"{kind} on {_UNSEEN}")
-    if len(devices) == 1:
-        single = devices[0]
-    else:
-        single = ""
-    backing, layers = _together(found)
-    return Storage(kind, single, backing, f"{kind} on {layers}")
+    backing, layers = _combine([_backing_of(device, mounts, depth) for device in devices])
+    device = devices[0] if len(devices) == 1 else ""
+    return Storage(kind, device, backing, f"{kind} on {layers}")
 
 
-def _together(found: list[tuple[str, str]]) -> tuple[str, str]:
-    """Return what several devices are together: what all of them are, else nothing."""
-    backings = {backing for backing, _ in found}
-    if len(backings) == 1:
-        backing = backings.pop()
-    else:
-        backing = ""
-    return backing, ", ".join(layers for _, layers in found)
+def _combine(devices: list[tuple[str, str]]) -> tuple[str, str]:
+    """Return the backing that devices have in common, if they have, and all their layers."""
+    backings = {backing for backing, _ in devices}
+    backing = backings.pop() if len(backings) == 1 else ""
+    return backing, ", ".join(layers for _, layers in devices)
 
 
 def _folder_below(mount: Mount) -> str:
@@ -215,7 +121,7 @@ def _folder_below(mount: Mount) -> str:
     for word in re.split(r"(?<!\\),", mount.options):
         name, _, value = word.partition("=")
         # Commas and colons have an escape of overlay's own.
-        folders[name] = re.sub(r"\\(.)", r"\1", _plain(value))
+        folders[name] = re.sub(r"\\(.)", r"\1", unescaped(value))
     # In a container both are of the host: their names mean nothing here.
     upper, work = folders.get("upperdir", ""), folders.get("workdir", "")
     is_seen = os.path.isabs(upper) and os.path.isdir(upper) and os.path.isdir(work)
@@ -225,9 +131,7 @@ def _folder_below(mount: Mount) -> str:
 
 
 def _backing_by_trial(folder: str) -> str:
-    """Return what a direct write shows.
-
-    ``disk`` where the kernel counts it as I/O, else ``memory``.
+    """Return ``disk`` where the kernel counts a direct write as I/O, else ``memory``.
 
     task_io_account_write in fs/direct-io.c and fs/iomap/direct-io.c counts bytes to block devices;
     tmpfs takes direct writes and counts none. Empty where it cannot be tried.
@@ -256,10 +160,8 @@ def _backing_by_trial(folder: str) -> str:
 
 
 def _written_bytes(account: str) -> int | None:
-    found = re.search(r"^write_bytes: (\d+)$", account, re.MULTILINE)
-    if found:
-        return int(found.group(1))
-    return None
+    line = re.search(r"^write_bytes: (\d+)$", account, re.MULTILINE)
+    return None if line is None else int(line.group(1))
 
 
 def _devices(mount: Mount, number: int) -> list[str]:
@@ -277,7 +179,7 @@ def _devices(mount: Mount, number: int) -> list[str]:
 
 
 def _btrfs_devices(named: list[str]) -> list[str]:
-    """Return all devices of the btrfs to which one of these belongs (ABI/testing/sysfs-fs-btrfs)."""
+    """Return all devices of the btrfs that one of these belongs to (ABI sysfs-fs-btrfs)."""
     for folder in (SYSFS / "fs/btrfs").glob("*/devices"):
         members = sorted(_whole(entry.resolve()) for entry in folder.iterdir())
         if set(members) & set(named):
@@ -304,14 +206,16 @@ def _device(number: int) -> str:
 
 
 def _whole(folder: Path) -> str:
-    return (folder.parent if (folder / "partition").exists() else folder).name
+    if (folder / "partition").exists():
+        return folder.parent.name
+    return folder.name
 
 
 def _backing_of(device: str, mounts: list[Mount], depth: int) -> tuple[str, str]:
     """Return what a block device is in the end, and its layers."""
-    if _IN_MEMORY.fullmatch(device):
+    if _MEMORY_DEVICE.fullmatch(device):
         return "memory", device
-    if _OVER_NETWORK.fullmatch(device):
+    if NETWORK_DEVICE.fullmatch(device):
         return "network", device
     folder = SYSFS / "block" / device
     file = read_text(folder / "loop" / "backing_file").removesuffix(" (deleted)")
@@ -324,6 +228,7 @@ def _backing_of(device: str, mounts: list[Mount], depth: int) -> tuple[str, str]
     slaves = sorted((folder / "slaves").glob("*"))
     if not slaves or depth > _DEEPEST:
         return "disk", device
-    found = [_backing_of(_whole(slave.resolve()), mounts, depth + 1) for slave in slaves]
-    backing, layers = _together(found)
+    backing, layers = _combine(
+        [_backing_of(_whole(slave.resolve()), mounts, depth + 1) for slave in slaves]
+    )
     return backing, f"{device} on {layers}"

@@ -15,13 +15,15 @@ from math import nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twin_harness.shapes import shape as shapes
-from twin_harness.system.board import ENDED, UNCOUNTED, Board, LoadProcess
+from twin_harness.system.board_layout import ENDED
+from twin_harness.system.board_processes import UNCOUNTED, LoadProcess
 from twin_harness.system.procfs import process_cpu_ns, process_io_bytes, resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.shapes.shape import Shape
+    from twin_harness.system.board import Board
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +346,7 @@ class LoadAccount:
     def _cpu_ns(self, process: LoadProcess) -> int | None:
         """Return what a process has spent; of a command it is the whole tree."""
         if process.kind == "command":
-            return self._board.fsynced_bytes(process.slot)
+            return self._board.self_reported(process.slot)
         if process.state == ENDED:
             return process.final[0]
         if process.pid:
@@ -359,7 +361,7 @@ class LoadAccount:
         if process.kind == "disk" and not self._has_io_account:
             return nan
         if process.kind == "disk_buffered":
-            return self._board.fsynced_bytes(process.slot)
+            return self._board.self_reported(process.slot)
         if process.state == ENDED:
             return process.final[1]
         if process.pid:

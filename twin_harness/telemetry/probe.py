@@ -19,7 +19,8 @@ from itertools import repeat
 from math import nan
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from twin_harness.system.board import CPU_PROBE, DISK_PROBE, SERVICE_PROBE, WAKEUP_PROBE, Board
+from twin_harness.system.board import Board
+from twin_harness.system.board_layout import CPU_PROBE, DISK_PROBE, SERVICE_PROBE, WAKEUP_PROBE
 from twin_harness.system.child import die_with_parent, leave_parent, readable_of, run_on
 from twin_harness.system.process_watch import ProcessWatch
 

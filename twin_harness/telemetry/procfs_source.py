@@ -17,16 +17,12 @@ from operator import add
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.metrics import is_within_quota
+from twin_harness.system.available_memory import GroupMemory
 from twin_harness.system.clock import monotonic_s
-from twin_harness.system.devices import InterfaceWatch, counted_disks
-from twin_harness.system.procfs import (
-    SECTOR_BYTES,
-    ControlGroup,
-    GroupMemory,
-    KeptFile,
-    keep,
-    stat_value,
-)
+from twin_harness.system.control_group import ControlGroup
+from twin_harness.system.disks import counted_disks
+from twin_harness.system.interfaces import InterfaceWatch
+from twin_harness.system.procfs import SECTOR_BYTES, KeptFile, keep, stat_value
 from twin_harness.telemetry.rates import UNREADABLE, DeviceRates, Notes, Rates
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from twin_harness.metrics import is_within_quota
-from twin_harness.system.devices import LOOPBACKS, counted_disks, counted_interfaces
-from twin_harness.system.procfs import GroupMemory
+from twin_harness.system.available_memory import GroupMemory
+from twin_harness.system.disks import counted_disks
+from twin_harness.system.interfaces import LOOPBACKS, counted_interfaces
 from twin_harness.telemetry.procfs_source import (
     Counters,
     Parts,

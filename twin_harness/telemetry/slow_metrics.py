@@ -12,15 +12,10 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from twin_harness.system.clock import monotonic_s
-from twin_harness.system.deadline import SpaceWatch
-from twin_harness.system.devices import PowerZone, power_zones
-from twin_harness.system.procfs import (
-    PAGE_BYTES,
-    believable_celsius,
-    cpu_temperature_files,
-    keep,
-    read_text,
-)
+from twin_harness.system.cpu_temperature import believable_celsius, cpu_temperature_files
+from twin_harness.system.power_zones import PowerZone, power_zones
+from twin_harness.system.procfs import PAGE_BYTES, keep, read_text
+from twin_harness.system.space_watch import SpaceWatch
 from twin_harness.telemetry.rates import UNREADABLE, Rates
 
 if TYPE_CHECKING:

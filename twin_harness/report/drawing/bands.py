@@ -20,9 +20,14 @@ _CHARACTER_OF_WIDTH = 0.0085  # of the strip's width, at the small size
 
 @dataclass(frozen=True)
 class Band:
-    """One bar, in seconds.
+    """One bar.
 
-    ``is_certain`` is False for one that was planned and of which nothing more is known.
+    Attributes:
+        begin_s: where it begins.
+        end_s: where it ends.
+        label: what stands in it.
+        colour: of the bar.
+        is_certain: False for one that was planned and of which nothing more is known.
     """
 
     begin_s: float
@@ -34,7 +39,13 @@ class Band:
 
 @dataclass
 class Bands:
-    """The bars of a timeline from ``begin_s`` to ``end_s``, put into lanes so that neither bars nor labels overlap."""
+    """The bars of a timeline, put into lanes so that neither bars nor labels overlap.
+
+    Attributes:
+        begin_s: where the timeline begins.
+        end_s: where it ends.
+        bars: in the order in which they are put into lanes.
+    """
 
     begin_s: float
     end_s: float

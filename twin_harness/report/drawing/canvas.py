@@ -88,10 +88,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def style(axes: Axes, title: str = "", ylabel: str = "", xlabel: str = "") -> None:
-    """Set axes up in the house style.
-
-    Two spines, a light grid behind the data, small plain labels.
-    """
+    """Set axes up in the house style: two spines, a light grid, small plain labels."""
     axes.set_axisbelow(True)
     axes.grid(visible=True, color=GRID, linewidth=0.6)
     for side in ("top", "right"):
@@ -129,7 +126,7 @@ class Line:
 
 
 def thinned(x: NDArray[np.float64], y: NDArray[np.float64], most: int = _MOST_POINTS) -> Line:
-    """Return a series with its rows put together, equally many a bin, so that at most ``most`` points remain."""
+    """Return a series of at most ``most`` points: means of bins of equally many rows."""
     if len(x) <= most:
         return Line(x, y)
     edges = np.linspace(0, len(x), most + 1).astype(int)[:-1]
@@ -159,12 +156,9 @@ def draw_line(
 
     A pale band shows the range that its bins cover.
     """
-    if dashes:
-        style_of_line = (0, dashes)
-    else:
-        style_of_line = "solid"
+    line_style: str | tuple[int, tuple[float, ...]] = (0, dashes) if dashes else "solid"
     axes.plot(
-        line.x, line.mean, color=colour, linewidth=width_pt, linestyle=style_of_line, label=label
+        line.x, line.mean, color=colour, linewidth=width_pt, linestyle=line_style, label=label
     )
     if line.low is not None and line.high is not None:
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.2, linewidth=0)

@@ -1,11 +1,7 @@
-"""Statistical figures: correlation, scatter, requested against delivered, distributions.
-
-The only module that calls seaborn.
-"""
+"""Figures of columns: correlation, scatter, distribution, correlation over lag."""
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +19,7 @@ from twin_harness.report.drawing.canvas import (
     style,
 )
 from twin_harness.report.drawing.matplotlib_settings import importing, with_default_settings
+from twin_harness.report.drawing.panels import ACTIVE_LOADS, new_panels
 
 with importing():
     import seaborn as sns
@@ -33,29 +30,18 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MOST_POINTS = 4_000
 _SEED = 2_025
 _LONG_TAIL, _BINS = 20.0, 40
-_LEVEL_LABELS_IN = 1.05
-# What was active in a row, always in the same colour and sign: told apart without colour too.
-REGIMES: dict[str, tuple[str, str]] = {
-    "idle": (QUIET, "o"),
-    "other": (canvas.YELLOW, "p"),
-    "cpu": (canvas.BLUE, "^"),
-    "memory": (canvas.GREEN, "s"),
-    "disk": (canvas.VERMILLION, "D"),
-    "cpu + memory": (canvas.SKY, "v"),
-    "cpu + disk": (canvas.PURPLE, "P"),
-    "memory + disk": (canvas.ORANGE, "X"),
-    "cpu + memory + disk": (canvas.BLACK, "*"),
-}
 
 
 @with_default_settings
 def heatmap_png(correlation: pd.DataFrame) -> bytes:
-    """Draw a correlation matrix (index and columns are column names) as a PNG, blue for -1, red for +1, a cross where there is none."""
+    """Draw a correlation matrix as a PNG: blue for -1, red for +1, a cross where there is none.
+
+    Its index and columns are names of columns.
+    """
     size = len(correlation)
     cell_in = float(np.clip(9.0 / max(size, 1), 0.13, 0.3))
     points = float(np.clip(cell_in * 72.0 * 0.75, 5.0, SMALL_PT))
@@ -101,29 +87,6 @@ def heatmap_png(correlation: pd.DataFrame) -> bytes:
     return png(figure)
 
 
-def _grid(
-    panels: int,
-    columns: int,
-    panel_in: tuple[float, float],
-    below_in: float = 0.5,
-) -> tuple[Figure, list[Axes]]:
-    rows = -(-panels // columns)
-    width_in, height_in = panel_in[0] * columns, panel_in[1] * rows
-    figure = new_figure(width_in, height_in)
-    grid = figure.add_gridspec(rows, columns)
-    grid.update(
-        left=0.65 / width_in,
-        right=1 - 0.15 / width_in,
-        bottom=below_in / height_in,
-        top=1 - 0.35 / height_in,
-        wspace=0.32,
-        hspace=0.5,
-    )
-    return figure, [
-        figure.add_subplot(grid[index // columns, index % columns]) for index in range(panels)
-    ]
-
-
 def thinned_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Return at most 4,000 rows, drawn at random with a fixed seed."""
     if len(frame) <= MOST_POINTS:
@@ -136,12 +99,12 @@ def scatter_png(frame: pd.DataFrame, pairs: Sequence[tuple[str, str, str, str]])
     """Draw pairs of columns against each other, coloured by the column ``regime``, as a PNG.
 
     Args:
-        frame: rows, with ``regime`` as a name of ``REGIMES``.
+        frame: rows, with ``regime`` as a name of ``ACTIVE_LOADS``.
         pairs: column on x, column on y, label of x, label of y.
     """
     frame = thinned_rows(frame)
-    figure, axes = _grid(len(pairs) + 1, 3, (3.6, 2.9))
-    present = [name for name in REGIMES if (frame["regime"] == name).any()]
+    figure, axes = new_panels(len(pairs) + 1, 3, (3.6, 2.9))
+    present = [name for name in ACTIVE_LOADS if (frame["regime"] == name).any()]
     for (x, y, xlabel, ylabel), pair in zip(pairs, axes, strict=False):
         sns.scatterplot(
             data=frame,
@@ -151,8 +114,8 @@ def scatter_png(frame: pd.DataFrame, pairs: Sequence[tuple[str, str, str, str]])
             style="regime",
             hue_order=present,
             style_order=present,
-            palette={name: REGIMES[name][0] for name in present},
-            markers={name: REGIMES[name][1] for name in present},
+            palette={name: ACTIVE_LOADS[name][0] for name in present},
+            markers={name: ACTIVE_LOADS[name][1] for name in present},
             s=16,
             alpha=0.55,
             linewidth=0,
@@ -162,7 +125,7 @@ def scatter_png(frame: pd.DataFrame, pairs: Sequence[tuple[str, str, str, str]])
         style(pair, "", ylabel, xlabel)
         _limit(pair, frame[x], frame[y])
     for name in present:
-        colour, marker = REGIMES[name]
+        colour, marker = ACTIVE_LOADS[name]
         axes[-1].scatter([], [], color=colour, marker=marker, s=36, label=plain(name))
     axes[-1].legend(
         loc="center",
@@ -190,56 +153,6 @@ def _limit(axes: Axes, x: pd.Series[float], y: pd.Series[float]) -> None:
         from_zero(axes)
 
 
-@with_default_settings
-def fidelity_png(points: pd.DataFrame, labels: dict[str, str]) -> bytes:
-    """Draw requested against delivered mean of each event, a panel a resource, with the line of equality, as a PNG.
-
-    Args:
-        points: columns ``resource``, ``requested``, ``delivered`` and ``rmse``, in the unit of the
-            panel.
-        labels: resource to the label of its axes, in the order of the panels.
-    """
-    figure, axes = _grid(len(labels), max(len(labels), 2), (3.6, 3.3))
-    for (resource, label), pair in zip(labels.items(), axes, strict=True):
-        own = points[points["resource"] == resource]
-        top = float(np.nanmax(own[["requested", "delivered"]].to_numpy(dtype=float))) * 1.12 or 1.0
-        pair.plot(
-            [0, top],
-            [0, top],
-            color=QUIET,
-            linewidth=1.0,
-            linestyle=(0, (4, 3)),
-            label="delivered = requested",
-        )
-        pair.errorbar(
-            own["requested"],
-            own["delivered"],
-            yerr=own["rmse"],
-            fmt="none",
-            ecolor=REGIMES[resource][0],
-            alpha=0.5,
-            elinewidth=1.2,
-        )
-        colour, marker = REGIMES[resource]
-        sns.scatterplot(
-            data=own,
-            x="requested",
-            y="delivered",
-            color=colour,
-            marker=marker,
-            s=42,
-            linewidth=0.5,
-            edgecolor="white",
-            ax=pair,
-        )
-        style(pair, resource, f"delivered {label}", f"requested {label}")
-        pair.set_xlim(0, top)
-        pair.set_ylim(0, top)
-        pair.set_aspect("equal")
-        pair.legend(loc="upper left", fontsize=SMALL_PT, frameon=False)
-    return png(figure)
-
-
 def _edges(low: float, high: float, *, is_wide: bool) -> list[float]:
     """Return the edges of a histogram's bins; one bin around a single value."""
     if high <= low:
@@ -252,13 +165,13 @@ def _edges(low: float, high: float, *, is_wide: bool) -> list[float]:
 
 @with_default_settings
 def distribution_png(frame: pd.DataFrame, panels: Sequence[tuple[str, str]]) -> bytes:
-    """Draw the distribution of columns, rows under load beside idle ones (column ``is_loaded``), as a PNG.
+    """Draw the distribution of columns under load beside that at rest, as a PNG.
 
     Args:
-        frame: rows.
+        frame: rows, with ``is_loaded``.
         panels: column and the label of its axis, with the unit; each column holds a value.
     """
-    figure, axes = _grid(len(panels), 3, (3.6, 2.7))
+    figure, axes = new_panels(len(panels), 3, (3.6, 2.7))
     for (column, label), pair in zip(panels, axes, strict=True):
         own = frame[[column, "is_loaded"]].dropna()
         values = own[column]
@@ -300,7 +213,7 @@ def lag_png(curves: dict[str, np.ndarray]) -> bytes:
     Args:
         curves: name of the pair to r at lags of 0, 1, … seconds.
     """
-    figure, axes = _grid(len(curves), 3, (3.6, 2.5))
+    figure, axes = new_panels(len(curves), 3, (3.6, 2.5))
     for (name, curve), pair in zip(curves.items(), axes, strict=True):
         largest = int(np.nanargmax(np.abs(curve)))
         pair.axhline(0.0, color=QUIET, linewidth=0.8)
@@ -308,97 +221,4 @@ def lag_png(curves: dict[str, np.ndarray]) -> bytes:
         pair.plot([largest], [curve[largest]], "o", color=canvas.VERMILLION, markersize=5)
         style(pair, name, "r", "lag (s)")
         pair.set_ylim(-1.05, 1.05)
-    return png(figure)
-
-
-@with_default_settings
-def knee_png(
-    steps: dict[str, pd.DataFrame],
-    knees: dict[str, dict[str, float | None]],
-    labels: dict[str, str],
-) -> bytes:
-    """Draw median and 95 % of each response against CPU use, with their knees, as a PNG.
-
-    Args:
-        steps: column to ``cpu``, ``median`` and ``high`` of each step.
-        knees: column to the CPU percent of each line's knee, or None, by what the line is called.
-        labels: column to the label of its axis.
-    """
-    figure, axes = _grid(len(steps), max(len(steps), 2), (4.4, 3.4))
-    for (column, own), pair in zip(steps.items(), axes, strict=False):
-        pair.plot(
-            own["cpu"],
-            own["high"],
-            color=canvas.ORANGE,
-            linewidth=1.2,
-            linestyle=(0, (1, 1)),
-            marker=".",
-            markersize=3.5,
-            label="95 %",
-        )
-        pair.plot(
-            own["cpu"],
-            own["median"],
-            color=canvas.BLUE,
-            linewidth=1.6,
-            marker="o",
-            markersize=3.5,
-            label="median",
-        )
-        for (line, knee), colour in zip(
-            knees[column].items(), (canvas.BLUE, canvas.ORANGE), strict=True
-        ):
-            if knee is not None:
-                pair.axvline(
-                    knee,
-                    color=colour,
-                    linewidth=1.2,
-                    linestyle=(0, (4, 3)),
-                    label=f"knee of {line}: {knee:.0f} %",
-                )
-        style(pair, "", labels[column], "CPU of the machine (%)")
-        pair.set_xlim(0, 100)
-        from_zero(pair)
-        pair.legend(
-            loc="lower left",
-            bbox_to_anchor=(-0.02, 1.0),
-            ncols=2,
-            fontsize=SMALL_PT,
-            frameon=False,
-            borderaxespad=0.2,
-        )
-    for pair in axes[len(steps) :]:
-        pair.set_axis_off()
-    return png(figure)
-
-
-@with_default_settings
-def level_png(rows: pd.DataFrame, labels: dict[str, str]) -> bytes:
-    """Draw box plots of ``answer`` by ``level``, a panel a stressor, as a PNG.
-
-    Args:
-        rows: ``stressor``, ``level`` and ``answer``, in the order of their levels.
-        labels: stressor to the label of its axis.
-    """
-    figure, axes = _grid(len(labels), max(len(labels), 2), (3.8, 3.9), _LEVEL_LABELS_IN)
-    for (stressor, label), pair in zip(labels.items(), axes, strict=True):
-        own = rows[rows["stressor"] == stressor]
-        own = own.assign(level=own["level"].str.replace("to below ", "to <"))
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # seaborn 0.13 hands matplotlib an argument that goes with 3.13
-            sns.boxplot(
-                data=own,
-                x="level",
-                y="answer",
-                color=REGIMES[stressor][0],
-                linewidth=0.9,
-                fliersize=2,
-                width=0.6,
-                ax=pair,
-            )
-        style(pair, f"{stressor}, by level asked for", label, "")
-        pair.tick_params(axis="x", labelrotation=90)
-        from_zero(pair)
     return png(figure)

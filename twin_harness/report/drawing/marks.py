@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twin_harness.quantity import quantity
 from twin_harness.report.document import Cell, Table, dash, number
-from twin_harness.report.quantity import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin_harness.quantity import duration, quantity
 from twin_harness.report.drawing.canvas import (
     INK,
     SMALL_PT,
@@ -19,13 +20,13 @@ from twin_harness.report.drawing.canvas import (
     style,
 )
 from twin_harness.report.drawing.matplotlib_settings import with_default_settings
-from twin_harness.report.quantity import duration, quantity
 from twin_harness.schedule import peaks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from twin_harness.schedule.model import Event, Experiment, Schedule
+    from twin_harness.schedule.event import Event
+    from twin_harness.schedule.model import Experiment, Schedule
 
 MOST_DRAWN = 12
 _BARS = " ▁▂▃▄▅▆▇█"

@@ -1,7 +1,4 @@
-"""What the twin foretells, drawn.
-
-A band and its centre for each column, over the measured line where there is one.
-"""
+"""A prediction, drawn: a band and its centre for each column, over the measured line if any."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ _ROW_IN, _WIDTH_IN, _MARGIN_IN = 1.25, 10.0, 0.6
 
 
 @with_default_settings
-def foretold_png(prediction: Prediction, measured: Observation | None = None) -> bytes:
+def prediction_png(prediction: Prediction, measured: Observation | None = None) -> bytes:
     """Draw a prediction as a PNG, a row a column.
 
     Args:
@@ -57,16 +54,12 @@ def foretold_png(prediction: Prediction, measured: Observation | None = None) ->
     for axis, name in zip(axes, DRAWN, strict=True):
         _draw(axis, prediction, name, measured)
     axes[-1].set_xlabel("seconds on the events' clock", fontsize=TEXT_PT, color=INK)
-    if prediction.extrapolating:
-        told = " (extrapolating)"
-    else:
-        told = ""
+    extrapolating = " (extrapolating)" if prediction.extrapolating else ""
+    band = "its band unknown: the twin was not calibrated"
     if np.isfinite(prediction.low).any():
         band = "with the band that holds 90 % of seconds"
-    else:
-        band = "its band unknown: the twin was not calibrated"
     axes[0].set_title(
-        plain(f"{prediction.experiment.name}: foretold{told}, {band}"),
+        plain(f"{prediction.experiment.name}: predicted{extrapolating}, {band}"),
         fontsize=TEXT_PT,
         color=INK,
         loc="left",
@@ -80,10 +73,9 @@ def foretold_png(prediction: Prediction, measured: Observation | None = None) ->
 def _draw(axis: Axes, prediction: Prediction, name: str, measured: Observation | None) -> None:
     index = COLUMNS.index(name)
     metric = by_name(name)
-    if metric and metric.unit == "bytes/s":
-        scale, unit = (1e-6, "MB/s")
-    else:
-        scale, unit = (1.0, metric.unit if metric else "")
+    scale, unit = 1.0, metric.unit if metric else ""
+    if unit == "bytes/s":
+        scale, unit = 1e-6, "MB/s"
     middles_s = prediction.ends_s - 0.5
     if np.isfinite(prediction.low[index]).any():
         axis.fill_between(
@@ -96,7 +88,7 @@ def _draw(axis: Axes, prediction: Prediction, name: str, measured: Observation |
             label="90 % band",
         )
     axis.plot(
-        middles_s, scale * prediction.centre[index], color=BLUE, linewidth=1.2, label="foretold"
+        middles_s, scale * prediction.centre[index], color=BLUE, linewidth=1.2, label="predicted"
     )
     if measured is not None:
         axis.plot(
@@ -106,10 +98,7 @@ def _draw(axis: Axes, prediction: Prediction, name: str, measured: Observation |
             linewidth=1.0,
             label="measured",
         )
-    if unit in ("1", ""):
-        shown = ""
-    else:
-        shown = f"\n{'%' if unit == 'percent' else unit}"
+    shown = {"percent": "\n%", "1": "", "": ""}.get(unit, f"\n{unit}")
     from_zero(axis)
     style(axis)
     axis.set_ylabel(

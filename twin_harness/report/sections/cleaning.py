@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twin_harness.dataset.steps import FLAGS, GAP_INTERVALS
+from twin_harness.quantity import count, duration, quantity
 from twin_harness.report.document import Bullets, Paragraph, Section, Table, number
-from twin_harness.report.quantity import count, duration, quantity
 from twin_harness.runs.frames import LABELS
 
 if TYPE_CHECKING:
@@ -49,43 +49,48 @@ def column_kinds(samples: pd.DataFrame) -> dict[str, list[str]]:
         if name in LABELS or name in ("monotonic_s", "dt_s", "run_s", *FLAGS):
             continue
         distinct = samples[name].nunique(dropna=True)
-        kinds["empty" if distinct == 0 else "constant" if distinct == 1 else "varying"].append(name)
+        kind = {0: "empty", 1: "constant"}.get(distinct, "varying")
+        kinds[kind].append(name)
     return kinds
 
 
 def _sentences_of_rows(evidence: Evidence) -> list[str]:
-    samples, interval_s = evidence.samples, evidence.interval_s
-    found, missed = evidence.gap_rows, float(samples["missed_samples"].sum())
-    kinds = column_kinds(samples)
-    slots = missed + evidence.moments
-    return [
-        (
-            f"{count(len(found), 'gap')} of more than {GAP_INTERVALS:g} intervals"
-            f" ({quantity(GAP_INTERVALS * interval_s, 's')}) lie between rows; together they span"
-            f" {duration(float(found['dt_s'].clip(lower=0).sum()))}. No row was made up to fill"
-            " them."
-            if len(found)
-            else f"No gap of more than {GAP_INTERVALS:g} intervals lies between two rows."
-        ),
-        (
-            f"The logger skipped {missed:,.0f} of {slots:,.0f} samples ({100 * missed / slots:.2g}"
-            " %), because it came too late for their moment."
-            if missed
-            else f"The logger skipped none of {slots:,.0f} samples."
-        ),
-        (
+    kinds = column_kinds(evidence.samples)
+    no_value = "No column is empty."
+    if kinds["empty"]:
+        no_value = (
             f"{count(len(kinds['empty']), 'column')} hold no value, because this machine or session"
             f" does not measure them: {', '.join(kinds['empty'])}."
-            if kinds["empty"]
-            else "No column is empty."
-        ),
-        (
+        )
+    constant = "Every column that holds values varies."
+    if kinds["constant"]:
+        constant = (
             f"{count(len(kinds['constant']), 'column')} never changed:"
             f" {', '.join(kinds['constant'])}."
-            if kinds["constant"]
-            else "Every column that holds values varies."
-        ),
-    ]
+        )
+    return [_gaps_text(evidence), _missed_text(evidence), no_value, constant]
+
+
+def _gaps_text(evidence: Evidence) -> str:
+    gaps, interval_s = evidence.gap_rows, evidence.interval_s
+    if gaps.empty:
+        return f"No gap of more than {GAP_INTERVALS:g} intervals lies between two rows."
+    return (
+        f"{count(len(gaps), 'gap')} of more than {GAP_INTERVALS:g} intervals"
+        f" ({quantity(GAP_INTERVALS * interval_s, 's')}) lie between rows; together they span"
+        f" {duration(float(gaps['dt_s'].clip(lower=0).sum()))}. No row was made up to fill them."
+    )
+
+
+def _missed_text(evidence: Evidence) -> str:
+    missed = float(evidence.samples["missed_samples"].sum())
+    slots = missed + evidence.moments
+    if not missed:
+        return f"The logger skipped none of {slots:,.0f} samples."
+    return (
+        f"The logger skipped {missed:,.0f} of {slots:,.0f} samples ({100 * missed / slots:.2g} %),"
+        " because it came too late for their moment."
+    )
 
 
 def section(evidence: Evidence) -> Section:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from twin_harness.dataset.preparation import load_state
 from twin_harness.metrics import RESOURCE_COLUMNS
+from twin_harness.quantity import DASH, MINUS, count
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
 from twin_harness.report.drawing.charts import heatmap_png
-from twin_harness.report.quantity import DASH, MINUS, count
 from twin_harness.report.sections.cleaning import column_kinds
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _alt(rho: pd.DataFrame, asked: list[str]) -> str:
 def _table(
     by_regime: dict[str, pd.DataFrame], names: list[str], asked: list[str], samples: pd.DataFrame
 ) -> Table:
-    """Return the correlation of every column with what was asked and delivered, in each regime in which that varied."""
+    """Return the correlation of every column with load, for each set of active loads."""
     pairs = [
         (load, regime)
         for load in asked

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from twin_harness.dataset.steps import FLAGS
 from twin_harness.metrics import Metric, by_name
+from twin_harness.quantity import count, quantity
 from twin_harness.report.document import Cell, Paragraph, Section, Table, dash, number
-from twin_harness.report.quantity import count, quantity
 from twin_harness.runs.frames import LABELS
 
 if TYPE_CHECKING:
@@ -103,10 +103,9 @@ def section(evidence: Evidence) -> Section:
             )
             continue
         if name in LABELS:
-            row = _label_row
+            rows.append(_label_row(name, metric, samples[name]))
         else:
-            row = _number_row
-        rows.append(row(name, metric, samples[name]))
+            rows.append(_number_row(name, metric, samples[name]))
     text = (
         f"The dataset has {count(evidence.moments, 'row')} and"
         f" {count(len(rows) - len(_ADDED), 'column')}. A rate is the difference of two counters"

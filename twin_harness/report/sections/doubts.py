@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twin_harness.dataset.steps import TORN, WHOLE_PERCENT
-from twin_harness.report.quantity import count, listed, quantity
+from twin_harness.quantity import count, listed, quantity
 from twin_harness.report.sections.cleaning import column_kinds
 from twin_harness.report.sections.overview import spread
 from twin_harness.runs.judgement import MISSED, UNDECIDED
@@ -52,11 +52,10 @@ def sentences(value: object) -> list[str]:
 
 
 def _named(items: list[str]) -> str:
-    return "; ".join(items[:_MOST_NAMED]) + (
-        f"; and {len(items) - _MOST_NAMED} more, in the tables below"
-        if len(items) > _MOST_NAMED
-        else ""
-    )
+    shown = "; ".join(items[:_MOST_NAMED])
+    if len(items) > _MOST_NAMED:
+        return f"{shown}; and {len(items) - _MOST_NAMED} more, in the tables below"
+    return shown
 
 
 def _title(item: EventFacts) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.metrics import RESOURCE_COLUMNS
-from twin_harness.report.document import Cell, Paragraph, Section, Table, dash, number
+from twin_harness.quantity import signed
+from twin_harness.report.document import Cell, Paragraph, Section, Table, measured, number
 from twin_harness.report.facts import DISK_COLUMNS, ask
-from twin_harness.report.quantity import quantity, signed
 
 if TYPE_CHECKING:
     from twin_harness.report.document import Block
@@ -64,12 +64,8 @@ def dynamics_of(item: EventFacts) -> Dynamics | None:
     if plateau <= 0:
         return None
     reached = [
-        (
-            float(at_s[np.argmax(delivered >= share * plateau)])
-            if (delivered >= share * plateau).any()
-            else None
-        )
-        for share in (0.1, 0.9)
+        float(at_s[np.argmax(has_risen)]) if has_risen.any() else None
+        for has_risen in (delivered >= share * plateau for share in (0.1, 0.9))
     ]
     if reached[0] is None or reached[1] is None:
         rise_s = None
@@ -130,29 +126,18 @@ def section(evidence: Evidence) -> Section:
     rows = tuple(
         (
             Cell(f"{facts.name} / {item.event.id}", href=facts.anchor),
-            (
-                number(quantity(dynamics.rise_s, "s"))
-                if dynamics.rise_s is not None
-                else dash("it never reached 90 % of its plateau")
-            ),
-            (
-                number(quantity(item.row.settled_s, "s"))
-                if item.row and item.row.settled_s is not None
-                else dash("it never settled")
-            ),
+            measured(dynamics.rise_s, "s", "it never reached 90 % of its plateau"),
+            measured(item.row.settled_s if item.row else None, "s", "it never settled"),
             number(signed(dynamics.overshoot_percent, "percent")),
-            (
-                number(quantity(dynamics.recovery_s, "s"))
-                if dynamics.recovery_s is not None
-                else dash("the experiment ended before, or other load followed")
+            measured(
+                dynamics.recovery_s, "s", "the experiment ended before, or other load followed"
             ),
         )
         for facts, item, dynamics in found[:_MOST_ROWS]
     )
+    more = ""
     if len(found) > _MOST_ROWS:
         more = f"; the first {_MOST_ROWS} of {len(found)}"
-    else:
-        more = ""
     caption = f"Dynamics of events of a constant level{more}"
     blocks: list[Block] = [
         Paragraph(_TEXT),

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
+from twin_harness.quantity import UNIT_OF_EVENT, count, duration, listed, quantity, signed
+from twin_harness.report.document import (
+    Cell,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+    dash,
+    measured,
+    number,
+)
 from twin_harness.report.drawing.marks import mark_table
 from twin_harness.report.drawing.timelines import timeline_png
 from twin_harness.report.facts import DISK_COLUMNS, ask, statistic
-from twin_harness.report.quantity import UNIT_OF_EVENT, count, duration, listed, quantity, signed
 from twin_harness.report.sections.overview import spread, tone
 
 if TYPE_CHECKING:
@@ -18,7 +27,7 @@ if TYPE_CHECKING:
     from twin_harness.runs.records import AnnotationRow
 
 MOST_TIMELINES = 16
-_MOST_TOLD = 4
+_MOST_DESCRIBED = 4
 _MOST_OF_A_PLAN = 4
 _RESPONSE_OF = {
     "cpu": ("CPU", ("cpu_percent",), "percent"),
@@ -158,21 +167,19 @@ def _summary(facts: ExperimentFacts) -> str:
 
 def describe(facts: ExperimentFacts) -> str:
     """Return in words and numbers what the timeline of an experiment shows."""
-    told = [
-        sentence for item in facts.events[:_MOST_TOLD] if (sentence := _describe_event(facts, item))
+    sentences = [
+        sentence
+        for item in facts.events[:_MOST_DESCRIBED]
+        if (sentence := _describe_event(facts, item))
     ]
-    if len(facts.events) > _MOST_TOLD:
-        told.append(f"{len(facts.events) - _MOST_TOLD} more events are in the table")
-    if not told:
+    if len(facts.events) > _MOST_DESCRIBED:
+        sentences.append(f"{len(facts.events) - _MOST_DESCRIBED} more events are in the table")
+    if not sentences:
         cpu, reason = facts.cpu
-        told = [
-            (
-                f"No load was planned; CPU had a mean of {spread(cpu, 'percent')}"
-                if cpu
-                else f"There is nothing to show: {reason}"
-            )
-        ]
-    return "; ".join(told) + "."
+        if cpu is None:
+            return f"There is nothing to show: {reason}."
+        return f"No load was planned; CPU had a mean of {spread(cpu, 'percent')}."
+    return "; ".join(sentences) + "."
 
 
 def _describe_event(facts: ExperimentFacts, item: EventFacts) -> str:
@@ -182,13 +189,11 @@ def _describe_event(facts: ExperimentFacts, item: EventFacts) -> str:
         return f"{item.event.id}: {item.fidelity[1] or reason}"
     before, _ = ask(lambda: statistic(facts.before(), *columns))
     requested, event_unit = requested_mean(item)
+    asked = f" during {item.event.id}"
     if requested is not None:
         asked = f" while {item.event.id} asked for {quantity(requested, event_unit)}"
-    else:
-        asked = f" during {item.event.id}"
-    if before is None:
-        start = "had"
-    else:
+    start = "had"
+    if before is not None:
         start = f"went from {quantity(before.mean, unit)} in the lead to"
     return f"{name} {start} a mean of {spread(during, unit)}{asked}"
 
@@ -203,11 +208,8 @@ def requested_mean(item: EventFacts) -> tuple[float | None, str]:
 
 def _event_table(facts: ExperimentFacts) -> Table:
     rows = tuple(_event_row(item) for item in facts.events)
-    # the last column holds messages
-    if any(row[-1].text for row in rows):
-        shown = len(_HEADINGS)
-    else:
-        shown = len(_HEADINGS) - 1
+    has_messages = any(row[-1].text for row in rows)
+    shown = len(_HEADINGS) if has_messages else len(_HEADINGS) - 1
     return Table(
         f"table-{facts.anchor}",
         f"Events of {facts.name}: plan and outcome; RMSE is the spread of delivered less requested"
@@ -224,42 +226,23 @@ def _event_row(item: EventFacts) -> tuple[Cell, ...]:
     unit = UNIT_OF_EVENT.get(event.unit, "")
     actual, start_error_ms, delivered, rmse, settled_s, message = _outcome(row)
     error_percent, requested = item.error_percent, requested_mean(item)[0]
+    error = dash(reason or "nothing was requested")
+    if error_percent is not None:
+        error = number(signed(error_percent, "percent"), "bad" if item.is_off else "")
+    never, unknown = reason or "it never began", reason or "it was not annotated"
+    unsettled = reason or "it never stayed within its tolerance band to the end"
     return (
         Cell(event.id),
         Cell(item.kind),
         number(quantity(event.start_s, "s")),
-        number(f"{actual:.4f} s") if actual is not None else dash(reason or "it never began"),
-        (
-            number(signed(start_error_ms, "ms"))
-            if start_error_ms is not None
-            else dash(reason or "it never began")
-        ),
-        (
-            number(quantity(requested, unit))
-            if requested is not None
-            else dash("a command has no level")
-        ),
-        (
-            number(quantity(delivered, unit))
-            if delivered is not None
-            else dash(reason or "it was not annotated")
-        ),
-        (
-            number(signed(error_percent, "percent"), "bad" if item.is_off else "")
-            if error_percent is not None
-            else dash(reason or "nothing was requested")
-        ),
-        (
-            number(quantity(rmse, unit))
-            if rmse is not None
-            else dash(reason or "it was not annotated")
-        ),
+        dash(never) if actual is None else number(f"{actual:.4f} s"),
+        dash(never) if start_error_ms is None else number(signed(start_error_ms, "ms")),
+        measured(requested, unit, "a command has no level"),
+        measured(delivered, unit, unknown),
+        error,
+        measured(rmse, unit, unknown),
         number(f"{fidelity.rows:,}") if fidelity else dash(reason),
-        (
-            number(quantity(settled_s, "s"))
-            if settled_s is not None
-            else dash(reason or "it never stayed within its tolerance band to the end")
-        ),
+        measured(settled_s, "s", unsettled),
         Cell(status, tone=tone(status)),
         Cell(message or ("" if row else reason)),
     )

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from twin_harness.quantity import count, quantity, signed
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
-from twin_harness.report.drawing.charts import fidelity_png
-from twin_harness.report.quantity import count, quantity, signed
+from twin_harness.report.drawing.load_charts import fidelity_png
 
 if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence
@@ -103,9 +103,8 @@ def _resource_table(points: pd.DataFrame, present: list[str]) -> Table:
             number(signed(float(figure), "percent"))
             for figure in (errors.mean(), errors.min(), errors.median(), errors.max())
         )
-        if len(errors) == 1:
-            sd = dash("a single event has no spread")
-        else:
+        sd = dash("a single event has no spread")
+        if len(errors) > 1:
             sd = number(quantity(float(errors.std()), "percent"))
         rows.append((Cell(resource), number(str(total)), mean, sd, low, middle, high))
     caption = (
@@ -138,10 +137,9 @@ def _worst_table(measured: list[tuple[EventFacts, Fidelity]]) -> Table:
                 number(f"{fidelity.rows:,}"),
             )
         )
-    caption = (
-        "Events by the size of their"
-        f" error{f', the {_MOST_DOUBTFUL} largest of {len(measured)}' if len(measured) > _MOST_DOUBTFUL else ''}"
-    )
+    caption = "Events by the size of their error"
+    if len(measured) > _MOST_DOUBTFUL:
+        caption += f", the {_MOST_DOUBTFUL} largest of {len(measured)}"
     return Table(
         "table-fidelity-events",
         caption,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.dataset.preparation import window_means
+from twin_harness.quantity import signed
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
 from twin_harness.report.drawing.charts import lag_png
-from twin_harness.report.quantity import signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,23 +37,23 @@ _TEXT = (
 
 
 def lagged(cause: np.ndarray, effect: np.ndarray, most: int) -> np.ndarray:
-    """Return Pearson's correlation of ``cause`` at t with ``effect`` at t + lag, for lags of 0 to ``most``; NaN where one does not vary."""
-    found = np.full(most + 1, np.nan)
+    """Return Pearson's correlation of ``cause`` at t with ``effect`` at t + lag.
+
+    For lags of 0 to ``most``; NaN where one does not vary.
+    """
+    curve = np.full(most + 1, np.nan)
     for lag in range(most + 1):
         first, second = cause[: len(cause) - lag], effect[lag:]
         known = ~(np.isnan(first) | np.isnan(second))
         if known.sum() > 2 and np.ptp(first[known]) > 0 and np.ptp(second[known]) > 0:
-            found[lag] = np.corrcoef(first[known], second[known])[0, 1]
-    return found
+            curve[lag] = np.corrcoef(first[known], second[known])[0, 1]
+    return curve
 
 
 def section(evidence: Evidence) -> Section:
     """Return the section on lags."""
     title = "What follows load, and how late"
-    if evidence.window_s:
-        means = evidence.samples
-    else:
-        means = window_means(evidence.samples)
+    means = evidence.samples if evidence.window_s else window_means(evidence.samples)
     if len(means) < _LEAST_WINDOWS:
         text = (
             f"Lags of up to {MOST_LAG_S} s need at least {_LEAST_WINDOWS} s of samples; there are"
@@ -67,11 +67,7 @@ def section(evidence: Evidence) -> Section:
             title,
             (Paragraph("No delivered load varies together with a column that it could move."),),
         )
-    rows = tuple(
-        (Cell(cause), Cell(effect), number(f"{int(np.nanargmax(np.abs(curve)))} s"), number(signed(float(curve[int(np.nanargmax(np.abs(curve)))]), "1")),
-         number(signed(float(curve[0]), "1")), number(f"{_pairs_at(means, cause, effect, int(np.nanargmax(np.abs(curve)))):,}"))
-        for (cause, effect), curve in curves.items()
-    )  # fmt: skip
+    rows = tuple(_row(means, *pair, curve) for pair, curve in curves.items())
     table = Table(
         "table-lags",
         "Where each correlation is largest",
@@ -91,6 +87,19 @@ def section(evidence: Evidence) -> Section:
         table.id,
     )
     return Section("lags", title, (Paragraph(_TEXT), picture, table))
+
+
+def _row(means: pd.DataFrame, cause: str, effect: str, curve: np.ndarray) -> tuple[Cell, ...]:
+    """Return a pair of columns, where their correlation is largest, and how large."""
+    lag = int(np.nanargmax(np.abs(curve)))
+    return (
+        Cell(cause),
+        Cell(effect),
+        number(f"{lag} s"),
+        number(signed(float(curve[lag]), "1")),
+        number(signed(float(curve[0]), "1")),
+        number(f"{_pairs_at(means, cause, effect, lag):,}"),
+    )
 
 
 def _pairs_at(means: pd.DataFrame, cause: str, effect: str, lag: int) -> int:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from twin_harness.quantity import count, quantity
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
-from twin_harness.report.drawing.charts import level_png
-from twin_harness.report.quantity import count, quantity
-from twin_harness.report.sections.response import regimes
+from twin_harness.report.drawing.load_charts import level_png
+from twin_harness.report.sections.response import active_loads
 
 if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence
@@ -87,7 +87,7 @@ def _levels_of(asked: pd.Series[float], unit: str) -> pd.DataFrame:
 
 
 def _step_of(highest: float, unit: str) -> tuple[float, int]:
-    """Return the length of a step, a round number of which a few reach the highest value, and the number of the last step."""
+    """Return the length of a step and the number of the last one; a few reach the highest value."""
     if unit == "%":
         return 20.0, _STEPS - 1
     size = 10.0 ** math.floor(math.log10(highest / _STEPS))
@@ -105,8 +105,11 @@ def _step_in_words(number_of: int, last: int, step: float, unit: str) -> str:
 
 
 def level_rows(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return ``stressor``, ``level`` (in words), ``order``, ``is_step``, ``answer`` and ``wakeup_ms`` for rows with one resource under load."""
-    regime, parts = regimes(samples), []
+    """Return the rows with one resource under load.
+
+    Columns: ``stressor``, ``level`` (in words), ``order``, ``is_step``, ``answer``, ``wakeup_ms``.
+    """
+    regime, parts = active_loads(samples), []
     for stressor, panel in _PANELS.items():
         own = samples[regime == stressor]
         if own.empty:
@@ -169,9 +172,6 @@ def section(evidence: Evidence) -> Section:
     picture = Picture(
         "figure-levels", level_png(rows, labels), f"Box plots. {told}.", caption, table.id
     )
-    left_out = int(regimes(evidence.samples).isin(_PANELS).sum()) - len(rows)
-    if left_out:
-        text = f"{_TEXT}: {count(left_out, 'row')}."
-    else:
-        text = f"{_TEXT}: none."
+    left_out = int(active_loads(evidence.samples).isin(_PANELS).sum()) - len(rows)
+    text = f"{_TEXT}: {count(left_out, 'row') if left_out else 'none'}."
     return Section("levels", title, (Paragraph(text), picture, table))

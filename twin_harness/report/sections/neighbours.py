@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.quantity import quantity
 from twin_harness.report.document import Cell, Paragraph, Section, Table, dash, number
 from twin_harness.report.facts import ask, statistic
-from twin_harness.report.quantity import quantity
 
 if TYPE_CHECKING:
     from twin_harness.report.evidence import Evidence
@@ -63,11 +63,10 @@ def _row(facts: ExperimentFacts) -> tuple[Cell, ...]:
     for column in _COLUMNS:
         # bound now
         figure, reason = ask(lambda column=column: statistic(facts.recording, column))  # type: ignore[misc]
-        cells.append(
-            number(f"{quantity(figure.mean, 'percent')} (n = {figure.count:,})")
-            if figure
-            else dash(reason)
-        )
+        if figure is None:
+            cells.append(dash(reason))
+            continue
+        cells.append(number(f"{quantity(figure.mean, 'percent')} (n = {figure.count:,})"))
     others = busiest(facts.recording.planned.foreign)
     return (*cells, Cell(others) if others else dash("none used CPU, or it was not recorded"))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from twin_harness.quantity import count, duration, quantity
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
 from twin_harness.report.drawing.marks import mark_table
 from twin_harness.report.drawing.timelines import overview_png
-from twin_harness.report.quantity import count, duration, quantity
 
 if TYPE_CHECKING:
     from twin_harness.report.document import Block

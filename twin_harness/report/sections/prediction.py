@@ -1,8 +1,4 @@
-"""How well the twin had foretold this run.
-
-Its band over what was measured, experiment by experiment, and whether this is still the machine it
-knows.
-"""
+"""How well the twin predicted this run: its band over what was measured, and drift."""
 
 from __future__ import annotations
 
@@ -42,28 +38,25 @@ _JUDGED = (
     "probe_wakeup_ms",
 )
 _TEXT = (
-    "The twin saw the plan and nothing else: the band is what it foretold for the machine at rest,"
+    "The twin saw the plan and nothing else: the band is what it predicted for the machine at rest,"
     " the line what was measured then. Within a band that is calibrated lie about 90 % of the"
     " seconds of runs that the twin has not seen."
 )
 
 
 def sections(evidence: Evidence) -> tuple[Section, ...]:
-    """Return the section on what the twin foretold; none where no model was given.
+    """Return the section on what the twin predicted; none where no model was given.
 
     Of a run of the twin, that it is one.
     """
-    settings = evidence.run.state.get("settings")
-    if isinstance(settings, dict):
-        model = settings.get("model")
-    else:
-        model = None
-    if evidence.run.machine.get("foretold_by"):
+    machine, settings = evidence.run.machine, evidence.run.state.get("settings")
+    model = settings.get("model") if isinstance(settings, dict) else None
+    if machine.get("predicted_by") or machine.get("foretold_by"):
         text = (
-            "No machine ran: a twin foretold every value of this run from its plans. Columns that"
+            "No machine ran: a twin predicted every value of this run from its plans. Columns that"
             " it does not model are empty."
         )
-        return (Section("twin", "Foretold by a twin", (Notice("Foretold:", text),)),)
+        return (Section("twin", "Predicted by a twin", (Notice("Predicted:", text),)),)
     if not isinstance(model, str) or not model:
         return ()
     from twin_harness.predict.gathering import gather
@@ -72,12 +65,12 @@ def sections(evidence: Evidence) -> tuple[Section, ...]:
     try:
         twin, observations = Twin.load(model), gather([evidence.run])
     except (TwinError, OSError, ValueError) as error:
-        return (Section("twin", "What the twin foretold", (Notice("No model:", f"{error}"),)),)
+        return (Section("twin", "What the twin predicted", (Notice("No model:", f"{error}"),)),)
     if not observations:
         return (
             Section(
                 "twin",
-                "What the twin foretold",
+                "What the twin predicted",
                 (Paragraph("No experiment of this run is long enough to be compared."),),
             ),
         )
@@ -120,12 +113,12 @@ def _section(
         for number_, (one, prediction) in enumerate(compared[:_MOST_DRAWN])
     )
     return Section(
-        "twin", "What the twin foretold", (*notices, Paragraph(text), told, *pictures, table)
+        "twin", "What the twin predicted", (*notices, Paragraph(text), told, *pictures, table)
     )
 
 
 def _table_caption(compared: Sequence[tuple[Observation, Prediction]]) -> str:
-    error = "Error of what was foretold (RMSE over seconds)"
+    error = "Error of the prediction (RMSE over seconds)"
     has_band = any(_has_band(prediction, name) for _, prediction in compared for name in _JUDGED)
     if has_band:
         return f"{error}, and the share of seconds within the 90 % band"
@@ -144,8 +137,8 @@ def _drift(twin: Twin, observations: list[Observation]) -> Bullets | Paragraph:
 
     if not np.isfinite(twin.usual_[1]).any():
         return Paragraph(
-            "Whether this is still the machine that was fitted cannot be told: that needs ten or"
-            " more runs to calibrate by."
+            "Whether this is still the machine that was fitted is not known: that needs ten or more"
+            " runs to calibrate by."
         )
     drifted = watch(twin, observations)
     if drifted:
@@ -156,7 +149,7 @@ def _drift(twin: Twin, observations: list[Observation]) -> Bullets | Paragraph:
 
 
 def _errors(one: Observation, prediction: Prediction, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return errors, and where the measured value lies within the band, over the seconds that both know."""
+    """Return errors and whether the measured value is within the band, for seconds both know."""
     from twin_harness.predict.observation import COLUMNS
 
     index = COLUMNS.index(name)
@@ -172,12 +165,11 @@ def _cell(one: Observation, prediction: Prediction, name: str) -> Cell:
         return dash("this column was not measured")
     rmse = float(np.sqrt(np.mean(errors**2)))
     metric = by_name(name)
-    if metric:
-        unit = metric.unit
-    else:
-        unit = ""
-    unit = {"percent": " points", "bytes/s": " MB/s", "1": "", "": ""}.get(unit, f" {unit}")
-    text = f"{1e-6 * rmse if unit == ' MB/s' else rmse:.3g}{unit}"
+    unit = metric.unit if metric else ""
+    if unit == "bytes/s":
+        rmse *= 1e-6
+    suffix = {"percent": " points", "bytes/s": " MB/s", "1": "", "": ""}.get(unit, f" {unit}")
+    text = f"{rmse:.3g}{suffix}"
     return number(f"{text}, {100 * inside.mean():.0f} %" if _has_band(prediction, name) else text)
 
 
@@ -188,33 +180,27 @@ def _has_band(prediction: Prediction, name: str) -> bool:
 
 
 def _picture(order: int, one: Observation, prediction: Prediction) -> Picture:
-    from twin_harness.report.drawing.prediction import foretold_png
+    from twin_harness.report.drawing.prediction import prediction_png
 
     errors, inside = _errors(one, prediction, "cpu_percent")
-    if len(errors):
-        rmse = float(np.sqrt(np.mean(errors**2)))
-    else:
-        rmse = float("nan")
-    is_judged = len(inside) > 0 and _has_band(prediction, "cpu_percent")
-    if is_judged:
-        held = f"{100 * inside.mean():.0f} % of seconds lie in the band"
-    else:
-        held = "its band is unknown"
+    rmse = float(np.sqrt(np.mean(errors**2))) if len(errors) else float("nan")
+    coverage = "its band is unknown"
+    if len(inside) > 0 and _has_band(prediction, "cpu_percent"):
+        coverage = f"{100 * inside.mean():.0f} % of seconds lie in the band"
     alt = (
-        f"Foretold band and measured line of {one.name}: CPU is off by {rmse:.1f} points (RMSE),"
-        f" {held}."
+        f"Predicted band and measured line of {one.name}: CPU is off by {rmse:.1f} points (RMSE),"
+        f" {coverage}."
     )
+    beyond = ""
     if prediction.extrapolating:
         beyond = (
             " The plan lies beyond what the twin was fitted to:"
             f" {'; '.join(prediction.extrapolating)}."
         )
-    else:
-        beyond = ""
     return Picture(
         f"twin-{order}",
-        foretold_png(prediction, one),
+        prediction_png(prediction, one),
         alt,
-        f"{one.name}: foretold and measured.{beyond}",
+        f"{one.name}: predicted and measured.{beyond}",
         "twin-table",
     )

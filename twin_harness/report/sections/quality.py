@@ -1,15 +1,12 @@
-"""How good the data are, and what taking them cost.
-
-Lateness, sampling cost, steal, wake-up latency.
-"""
+"""How good the data are, and what taking them cost: lateness, cost, steal, wake-up latency."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twin_harness.quantity import quantity
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
 from twin_harness.report.drawing.charts import distribution_png
-from twin_harness.report.quantity import quantity
 
 if TYPE_CHECKING:
     import pandas as pd

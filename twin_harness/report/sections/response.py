@@ -1,7 +1,4 @@
-"""How the machine answers.
-
-Scatter plots of load against response, rows told apart by what was asked for.
-"""
+"""How the machine responds: scatter plots of load against response, by the active loads."""
 
 from __future__ import annotations
 
@@ -10,9 +7,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from twin_harness.metrics import RESOURCE_COLUMNS
+from twin_harness.quantity import quantity
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
-from twin_harness.report.drawing.charts import MOST_POINTS, REGIMES, scatter_png
-from twin_harness.report.quantity import quantity
+from twin_harness.report.drawing.charts import MOST_POINTS, scatter_png
+from twin_harness.report.drawing.panels import ACTIVE_LOADS
 
 if TYPE_CHECKING:
     from twin_harness.report.document import Block
@@ -50,8 +48,8 @@ _RESPONSES = (
 )
 
 
-def regimes(samples: pd.DataFrame) -> pd.Series[str]:
-    """Return for each row which resources a load was requested of, as a name of ``REGIMES``.
+def active_loads(samples: pd.DataFrame) -> pd.Series[str]:
+    """Return for each row which resources a load was requested of, as a name of ``ACTIVE_LOADS``.
 
     ``other`` is a row in which an event was active and asked none of the three for anything: a
     program, a stressor of one's own, a level of 0.
@@ -71,7 +69,7 @@ def section(evidence: Evidence) -> Section:
     samples, title = evidence.samples, "Load against response"
     frame = pd.DataFrame(
         {
-            "regime": regimes(samples),
+            "regime": active_loads(samples),
             **{
                 name: samples[name]
                 for name in (
@@ -100,13 +98,12 @@ def section(evidence: Evidence) -> Section:
             Paragraph(f"Not drawn, because no row holds both values: {'; '.join(missing)}.")
         )
     if drawn:
+        sample = ""
         if len(frame) > MOST_POINTS:
             sample = (
                 f" A random sample of {MOST_POINTS:,} of {len(frame):,} rows is drawn; the table"
                 " counts all."
             )
-        else:
-            sample = ""
         caption = (
             f"Each point is one row ({quantity(evidence.row_s, 's')}); its colour and sign tell"
             " which loads were asked for in that row; idle means none, also between experiments;"
@@ -128,7 +125,7 @@ def section(evidence: Evidence) -> Section:
 
 def _regime_alt(samples: pd.DataFrame, regime: pd.Series[str]) -> str:
     told = []
-    for name in REGIMES:
+    for name in ACTIVE_LOADS:
         values = samples.loc[regime == name, "cpu_percent"].dropna()
         if len(values):
             told.append(
@@ -140,19 +137,16 @@ def _regime_alt(samples: pd.DataFrame, regime: pd.Series[str]) -> str:
 
 def _regime_table(samples: pd.DataFrame) -> Table:
     rows = []
-    for name in REGIMES:
+    for name in ACTIVE_LOADS:
         own = samples[samples["regime"] == name]
         cells = []
         for column, unit in _RESPONSES:
             values = own[column].dropna()
-            if len(values):
-                text = (
-                    f"{quantity(float(values.mean()), unit)} ±"
-                    f" {quantity(float(values.std()), unit)}"
-                )
-            else:
-                text = ""
-            cells.append(number(text) if text else dash("no row holds a value"))
+            if values.empty:
+                cells.append(dash("no row holds a value"))
+                continue
+            mean, sd = float(values.mean()), float(values.std())
+            cells.append(number(f"{quantity(mean, unit)} ± {quantity(sd, unit)}"))
         if len(own):
             rows.append((Cell(name), number(f"{len(own):,}"), *cells))
     headings = ("load asked for", "rows", *(column for column, _ in _RESPONSES))

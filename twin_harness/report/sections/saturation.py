@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from twin_harness.quantity import count, quantity
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, dash, number
-from twin_harness.report.drawing.charts import knee_png
-from twin_harness.report.quantity import count, quantity
-from twin_harness.report.sections.response import regimes
+from twin_harness.report.drawing.load_charts import knee_png
+from twin_harness.report.sections.response import active_loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,7 @@ class Knee:
         cpu_percent: the last step before it bends; None without a knee.
         flat_percent: of a line without a knee that rises at once, the step from which it is flat;
             else None.
-        reason: why none can be told; empty where it was judged.
+        reason: why it was not judged; empty where it was.
     """
 
     cpu_percent: float | None = None
@@ -65,12 +65,12 @@ def of_cpu_alone(samples: pd.DataFrame) -> pd.Series[bool]:
 
     No memory, no disk, and no program that costs CPU beside it.
     """
-    is_plain = regimes(samples).isin(("idle", "cpu"))
+    is_plain = active_loads(samples).isin(("idle", "cpu"))
     return is_plain & (samples["cpu_side_percent"].fillna(0.0) < _SIDE_PERCENT)
 
 
 def steps_of(samples: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return ``cpu`` (middle of the step), ``median``, ``high`` (95 %) and ``n`` for each step with enough rows."""
+    """Return each step with enough rows: ``cpu`` (middle), ``median``, ``high`` (95 %) and ``n``."""
     known = samples[["cpu_percent", column]].dropna()
     step = (known["cpu_percent"].clip(0, 99.999) // STEP_PERCENT).astype(int)
     grouped = known.groupby(step)[column]
@@ -82,7 +82,10 @@ def steps_of(samples: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def rising_fit(values: Iterable[float]) -> NDArray[np.float64]:
-    """Return the line that never falls and lies nearest to the values (isotonic regression, by pooling neighbours that fall)."""
+    """Return the non-decreasing line nearest to the values.
+
+    Isotonic regression, by pooling adjacent violators.
+    """
     pools: list[tuple[float, int]] = []
     for value in values:
         mean, size = float(value), 1
@@ -97,7 +100,7 @@ def rising_fit(values: Iterable[float]) -> NDArray[np.float64]:
 
 
 def knee_of(steps: pd.DataFrame, line: str = "median") -> Knee:
-    """Return the CPU percent after which a line bends, nothing where it does not, or the reason why that cannot be told.
+    """Return the CPU percent after which a line bends, or why that was not judged.
 
     Args:
         steps: as of ``steps_of``.
@@ -213,15 +216,8 @@ def _range(name: str, unit: str, steps: pd.DataFrame) -> str:
 
 
 def _row(step: int, found: dict[str, pd.DataFrame]) -> tuple[Cell, ...]:
-    end = f"{(step + 1) * STEP_PERCENT} %"
-    is_last = (step + 1) * STEP_PERCENT >= 100
-    cells = [
-        Cell(
-            f"{step * STEP_PERCENT} to {end}"
-            if is_last
-            else f"{step * STEP_PERCENT} to below {end}"
-        )
-    ]
+    begin, end = step * STEP_PERCENT, (step + 1) * STEP_PERCENT
+    cells = [Cell(f"{begin} to {end} %" if end >= 100 else f"{begin} to below {end} %")]
     for column, unit, _ in _RESPONSES:
         if column not in found:
             continue

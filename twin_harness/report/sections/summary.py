@@ -6,8 +6,8 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.dataset.preparation import load_state
+from twin_harness.quantity import count, duration, percent_digits, quantity
 from twin_harness.report.document import Bullets, Notice, Paragraph, Section
-from twin_harness.report.quantity import count, duration, percent_digits, quantity
 from twin_harness.report.sections.doubts import NO_DOUBTS, doubts
 from twin_harness.report.sections.overview import spread
 
@@ -68,10 +68,8 @@ def section(evidence: Evidence) -> Section:
 
 
 def _bullets(items: Iterator[str], otherwise: str) -> Block:
-    found = tuple(items)
-    if found:
-        return Bullets(found)
-    return Paragraph(otherwise)
+    sentences = tuple(items)
+    return Bullets(sentences) if sentences else Paragraph(otherwise)
 
 
 def _text(data: dict[str, Any], *names: str) -> str:
@@ -88,32 +86,23 @@ def _text(data: dict[str, Any], *names: str) -> str:
 
 def _what_ran(evidence: Evidence) -> str:
     samples, state = evidence.samples, evidence.run.state
+    seconds = when = left_out = how = ""
+    rows = "The dataset holds no samples."
+    start = _text(state, "start", "start_time")
     if len(samples):
         seconds = f" over {duration(evidence.span_s)}"
-    else:
-        seconds = ""
-    start = _text(state, "start", "start_time") or (
-        str(samples["time"].iloc[0]) if len(samples) else ""
-    )
+        rows = f"The dataset holds {count(evidence.moments, 'sample')}{_interval(evidence)}."
+        start = start or str(samples["time"].iloc[0])
     if start:
         when = f", begun {start[:19].replace('T', ' ')} UTC"
-    else:
-        when = ""
-    if len(samples):
-        rows = f"The dataset holds {count(evidence.moments, 'sample')}{_interval(evidence)}."
-    else:
-        rows = "The dataset holds no samples."
-    command = _text(state, "command_line", "command")
-    seed = _text(state, "seed")
-    how = (f" It was started as: {command}." if command else "") + (
-        f" Seed {seed}." if seed else ""
-    )
-    if evidence.untold:
-        untold = f" ({evidence.untold:,} more went well and are not told of here)"
-    else:
-        untold = ""
+    if command := _text(state, "command_line", "command"):
+        how = f" It was started as: {command}."
+    if seed := _text(state, "seed"):
+        how += f" Seed {seed}."
+    if evidence.left_out:
+        left_out = f" ({evidence.left_out:,} more went well and are not described here)"
     return (
-        f"{count(len(evidence.experiments), 'experiment')}{untold} with"
+        f"{count(len(evidence.experiments), 'experiment')}{left_out} with"
         f" {count(len(evidence.events), 'event')} ran{seconds}{when}. {rows}{how}"
     )
 
@@ -127,28 +116,20 @@ def _interval(evidence: Evidence) -> str:
 def _machine(machine: dict[str, Any]) -> str:
     if not machine:
         return "There is no machine.json, so the machine is not known."
-    limit_bytes, cpus = machine.get("memory_limit_bytes"), machine.get("cpu_capacity")
-    parts = [
-        f"{cpus:g} CPUs" if isinstance(cpus, (int, float)) else "",
-        _text(machine, "cpu_model"),
-        (
-            f"{quantity(float(limit_bytes), 'bytes')} of memory"
-            if isinstance(limit_bytes, (int, float))
-            else ""
-        ),
-        f"kernel {_text(machine, 'kernel')}" if _text(machine, "kernel") else "",
-        (
-            f"virtualised ({_text(machine, 'virtualisation')})".replace(" (virtual)", "")
-            if _text(machine, "virtualisation")
-            else ""
-        ),
-        (
-            f"scratch on {_text(machine, 'scratch_filesystem')} {_text(machine, 'scratch_device')}".rstrip()
-            if _text(machine, "scratch_filesystem")
-            else ""
-        ),
-        f"fingerprint {_text(machine, 'fingerprint')}" if _text(machine, "fingerprint") else "",
-    ]
+    parts = []
+    if isinstance(cpus := machine.get("cpu_capacity"), (int, float)):
+        parts.append(f"{cpus:g} CPUs")
+    parts.append(_text(machine, "cpu_model"))
+    if isinstance(limit_bytes := machine.get("memory_limit_bytes"), (int, float)):
+        parts.append(f"{quantity(float(limit_bytes), 'bytes')} of memory")
+    if kernel := _text(machine, "kernel"):
+        parts.append(f"kernel {kernel}")
+    if virtualisation := _text(machine, "virtualisation"):
+        parts.append(f"virtualised ({virtualisation})".replace(" (virtual)", ""))
+    if filesystem := _text(machine, "scratch_filesystem"):
+        parts.append(f"scratch on {filesystem} {_text(machine, 'scratch_device')}".rstrip())
+    if fingerprint := _text(machine, "fingerprint"):
+        parts.append(f"fingerprint {fingerprint}")
     return (
         f"The machine is {_text(machine, 'host') or 'one without a name'}:"
         f" {', '.join(filter(None, parts)) or 'nothing more is known'}."
@@ -156,10 +137,9 @@ def _machine(machine: dict[str, Any]) -> str:
 
 
 def stood_out(evidence: Evidence) -> Iterator[str]:
-    """Tell in sentences where the machine was loaded most, how well load was delivered, and what a service would have felt."""
-    if not evidence.run.machine.get(
-        "parts_of"
-    ):  # else memory and disk are those of all experiments at once
+    """Yield sentences on the highest load, on how well it was delivered, and on what it did."""
+    has_parts = bool(evidence.run.machine.get("parts_of"))
+    if not has_parts:  # else memory and disk are those of all experiments at once
         yield from _superlatives(evidence)
     errors = [abs(item.error_percent) for item in evidence.events if item.error_percent is not None]
     if errors:
@@ -174,9 +154,7 @@ def stood_out(evidence: Evidence) -> Iterator[str]:
     joules = [
         facts.energy_joules for facts in evidence.experiments if facts.energy_joules is not None
     ]
-    if joules and not evidence.run.machine.get(
-        "parts_of"
-    ):  # power is the whole machine's, and they ran at once
+    if joules and not has_parts:  # power is the whole machine's, and they ran at once
         yield (
             f"The experiments took {quantity(sum(joules), 'J')} in all (CPU packages,"
             f" {count(len(joules), 'experiment')})."

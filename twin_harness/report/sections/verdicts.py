@@ -177,18 +177,13 @@ def _draw(rows: list[tuple[dict[str, Any], Measure]]) -> bytes:
 
 
 def _reach(rows: list[tuple[dict[str, Any], Measure]]) -> float:
-    """Return how far the picture reaches on both sides.
-
-    To the furthest bound or change that is known, within reason.
-    """
+    """Return how far the picture reaches: to the furthest known bound or change, within reason."""
     ends = [abs(value) for row in rows for value in _bounds(*row) or () if math.isfinite(value)]
     return min(_WIDEST, max(_LEAST_WIDE, 1.1 * max(ends, default=0.0)))
 
 
 def _short(name: str) -> str:
-    if len(name) <= 48:
-        return name
-    return f"…{name[-47:]}"
+    return name if len(name) <= 48 else f"…{name[-47:]}"
 
 
 def _change(verdict: dict[str, Any], key: str) -> str:
@@ -202,21 +197,16 @@ def _row(verdict: dict[str, Any], measure: Measure) -> tuple[Cell, ...]:
     tone = {"REGRESSED": "bad", "UNDECIDED": "warn"}.get(verdict["word"], "")
     reason = str(verdict.get("reason") or "it was not measured")
     figures = [
-        (
-            number(f"{verdict[key]:.4g} {measure.unit}".strip())
-            if verdict.get(key) is not None
-            else dash(reason)
-        )
+        dash(reason)
+        if verdict.get(key) is None
+        else number(f"{verdict[key]:.4g} {measure.unit}".strip())
         for key in ("base", "candidate")
     ]
+    change, visible = dash(reason), dash("no change would have been called with so few")
     if verdict.get("effect") is not None:
         change = number(_change(verdict, "effect"), tone)
-    else:
-        change = dash(reason)
     if verdict.get("visible") is not None:
         visible = number(_change(verdict, "visible"))
-    else:
-        visible = dash("no change would have been called with so few")
     return (
         Cell(measure.name),
         Cell(verdict["word"], tone=tone),

@@ -1,0 +1,49 @@
+"""What the house must stay like: few rooms, no circles, lines and files that can be read."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import twin_harness
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PACKAGES = Path(twin_harness.__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def house():
+    """The script that anyone can run by hand."""
+    sys.path.insert(0, str(CHECKOUT / "benchmarks"))
+    try:
+        import house
+    finally:
+        sys.path.pop(0)
+    return house
+
+
+def test_rooms_are_few_and_on_few_floors(house):
+    """A newcomer meets at most 20 doors; imports climb at most ten floors."""
+    rooms = house.rooms(house.imports(PACKAGES))
+    assert len(rooms) + 1 <= 20  # with the root, which re-exports
+    assert house.floors(rooms) <= 10
+
+
+def test_nothing_imports_in_a_circle(house):
+    """Neither rooms nor modules, annotations and imports inside functions included."""
+    graph = house.imports(PACKAGES)
+    assert house.circles(house.rooms(graph)) == []
+    assert house.circles(graph) == []
+
+
+def test_circle_is_found_where_there_is_one(house):
+    """Also one that an annotation closes: every import counts."""
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}
+    assert house.circles(graph) == [["a", "b", "c"]]
+
+
+def test_lines_and_files_are_short(house):
+    """100 columns, 300 lines, and no conditional expression within another one."""
+    assert house.long_lines(PACKAGES) == []
+    assert house.long_files(PACKAGES) == []
+    assert house.conditionals(PACKAGES)[1] == 0

@@ -1,0 +1,93 @@
+"""``twin fit``: fit a model of a machine to its runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.cli.observations import read_observations
+from twin_harness.cli.output import OK, complain, say, write_json
+
+if TYPE_CHECKING:
+    import argparse
+
+    from twin_harness.cli.commands import Commands
+    from twin_harness.predict.twin import Twin
+
+_BUSY_PERCENT = 5.0  # of CPU time: more than a machine at rest takes
+
+
+def add_fit(commands: Commands) -> None:
+    """Add the command."""
+    text = "fit a twin of a machine from its runs"
+    example = "example: twin fit data/2026* -o twin.json"
+    command = commands.add("fit", fit, text, example=example)
+    command.add_argument("run", nargs="+", help="run folders")
+    command.add_argument(
+        "-o",
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="the model's file; one that exists is replaced",
+    )
+
+
+def fit(arguments: argparse.Namespace) -> int:
+    """Fit a model."""
+    from twin_harness.predict.gathering import without_tests
+    from twin_harness.predict.twin import Twin
+
+    observations = without_tests(read_observations(arguments.run), complain)
+    twin = Twin().fit_observations(observations, complain)
+    twin.save(arguments.out)
+    if arguments.json:
+        write_json(_data(twin))
+    else:
+        say(*_lines(twin, arguments.out))
+    return OK
+
+
+def _data(twin: Twin) -> dict[str, Any]:
+    file = twin.file_
+    data = file.model_dump(mode="json", exclude={"sets", "training"})
+    return data | {"runs": file.training.runs, "plans": len(file.training.plans)}
+
+
+def _lines(twin: Twin, out: str) -> list[str]:
+    """Return what was fitted, each parameter with its error, and what is to be doubted."""
+    from twin_harness.predict.parameters import NAMES
+
+    file, estimate = twin.file_, twin.fit_
+    fitted = f"fitted to {file.training.runs} runs of {len(file.training.plans)} plans"
+    lines = [f"{out}: twin of machine {file.fingerprint}, {fitted}, {_calibration_text(twin)}"]
+    if estimate is not None:
+        lines += [
+            f"  {name:<16} {estimate.known(name)}"
+            for name in NAMES
+            if name not in estimate.unidentified
+        ]
+    background_percent = file.parameters["background_cpu"]
+    if background_percent > _BUSY_PERCENT:
+        lines.append(
+            f"background_cpu is {background_percent:.1f} %: others kept the machine busy while"
+            " these runs were recorded, and the twin takes that for rest; record on a machine as"
+            " quiet as the one you ask about"
+        )
+    if file.unidentified:
+        lines.append(f"not identifiable from these runs: {', '.join(file.unidentified)}")
+    if file.at_bound:
+        lines.append(f"at a bound of its range: {', '.join(file.at_bound)}")
+    return lines
+
+
+def _calibration_text(twin: Twin) -> str:
+    """Return whether the bands are calibrated, by how many runs, or why not."""
+    from twin_harness.predict.gathering import CALIBRATED_FROM
+
+    calibration = twin.file_.calibration
+    if any(value is not None for value in calibration.pointwise.values()):
+        return f"calibrated by {calibration.runs}"
+    if calibration.runs:
+        return (
+            f"not calibrated: {calibration.runs} calibration runs are too few, expected 9 or more"
+        )
+    return f"not calibrated: bands need runs of {CALIBRATED_FROM} or more different plans"

@@ -1,0 +1,200 @@
+"""``twin predict``: what would happen under a schedule."""
+
+from __future__ import annotations
+
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twin_harness.cli.output import OK, complain, say, write_json
+from twin_harness.cli.table import Column, table_lines
+from twin_harness.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import argparse
+
+    from twin_harness.cli.commands import Commands
+    from twin_harness.predict.overload import OverloadCall
+    from twin_harness.predict.simulate import Start
+    from twin_harness.predict.twin import Prediction, Twin
+
+# Trajectories in which a condition comes true, below which the interval of when is not shown.
+_FEWEST_TIMES = 20
+_SHOWN = (
+    "cpu_percent",
+    "memory_percent",
+    "load1",
+    "disk_write_bytes_per_s",
+    "pressure_cpu_percent",
+    "pressure_io_percent",
+    "probe_wakeup_ms",
+)
+_COLUMNS = (
+    Column("column", 24, is_text=True),
+    Column("mean", 10),
+    Column("peak", 10),
+    Column("at", 7),
+    Column("90 % band at the peak", is_text=True),
+)
+# A column's unit in the registry, to how it is shown here: a factor and a unit.
+_SHOWN_UNITS = {"bytes/s": (1e-6, "MB/s"), "percent": (1.0, "%"), "1": (1.0, "")}
+
+
+def add_predict(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add(
+        "predict",
+        predict,
+        "what would happen under a schedule: trajectories with bands, and overload",
+        example=(
+            "example: twin predict schedule.json --model twin.json --overload 'memory_percent > 80"
+            " for 5 s'"
+        ),
+    )
+    command.add_argument("schedule", help="a schedule.json")
+    command.add_argument("--model", required=True, metavar="FILE", help="what twin fit has made")
+    command.add_argument(
+        "--now", action="store_true", help="begin with this machine as it is, not at rest"
+    )
+    text = (
+        "show its probability, time and binding resource: <column> [mean|p50|p95|p99] (>|<)"
+        " <number> [for <number> s]; may be given again"
+    )
+    command.add_argument("--overload", action="append", default=[], metavar="CONDITION", help=text)
+    command.add_argument(
+        "--figure",
+        metavar="PNG",
+        help="draw it: a file for each experiment, its number before the ending",
+    )
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Predict every experiment of a schedule."""
+    from twin_harness.predict.twin import Twin
+    from twin_harness.schedule.model import Schedule
+
+    twin, schedule = Twin.load(arguments.model), Schedule.read(arguments.schedule)
+    start = _now(twin) if arguments.now else None
+    predictions = [twin.predict(experiment, start) for experiment in schedule.experiments]
+    overloads = [
+        [prediction.overload(condition) for condition in arguments.overload]
+        for prediction in predictions
+    ]
+    if arguments.figure:
+        _draw(predictions, Path(arguments.figure))
+    pairs = list(zip(predictions, overloads, strict=True))
+    if arguments.json:
+        write_json([_data(prediction, calls) for prediction, calls in pairs])
+        return OK
+    file = twin.file_
+    say(
+        f"twin of machine {file.fingerprint} ({file.capacity.cpus:g} CPUs,"
+        f" {file.capacity.memory_bytes / 2**30:.1f} GiB), fitted {file.created[:10]}"
+    )
+    for prediction, calls in pairs:
+        say(*_lines(prediction), *(_overload_line(call) for call in calls))
+    return OK
+
+
+def _now(twin: Twin) -> Start:
+    """Return this machine as it is.
+
+    Raises:
+        InvalidInput: it is not the machine that was fitted.
+    """
+    import psutil
+
+    from twin_harness.control.preflight import available_memory_bytes
+    from twin_harness.predict.simulate import Start
+    from twin_harness.system.machine import inspect_machine
+
+    machine = inspect_machine(Path())
+    if twin.file_.fingerprint not in machine.fingerprints:
+        here, fitted = machine.fingerprint, twin.file_.fingerprint
+        msg = (
+            f"--now: this machine is {here}, the twin is of {fitted}; leave --now out, or run it on"
+            " the machine that was fitted"
+        )
+        raise InvalidInput(msg)
+    memory_percent = 100.0 * (1.0 - available_memory_bytes(machine) / machine.memory_limit_bytes)
+    return Start.of(load1=psutil.getloadavg()[0], memory_percent=memory_percent)
+
+
+def _draw(predictions: list[Prediction], path: Path) -> None:
+    from twin_harness.report.drawing.prediction import prediction_png
+
+    if path.suffix not in ("", ".png"):
+        msg = f"--figure: expected a file that ends in .png but got {str(path)!r}"
+        raise InvalidInput(msg)
+    for number, prediction in enumerate(predictions):
+        place = path
+        if len(predictions) > 1:
+            place = path.with_name(f"{path.stem}-{number}{path.suffix or '.png'}")
+        place.write_bytes(prediction_png(prediction))
+        complain(f"figure {place}")
+
+
+def _lines(prediction: Prediction) -> list[str]:
+    """Return what is predicted, as a table."""
+    return [
+        f"{prediction.experiment.name}: {len(prediction.ends_s)} s",
+        *(f"  extrapolating: {reason}" for reason in prediction.extrapolating),
+        *table_lines(_COLUMNS, [_cells(prediction, name) for name in _SHOWN], "  "),
+    ]
+
+
+def _cells(prediction: Prediction, name: str) -> list[str]:
+    """Return a column's mean, its peak, when that is, and the band there."""
+    import numpy as np
+
+    from twin_harness.metrics import by_name
+    from twin_harness.predict.observation import COLUMNS
+
+    index = COLUMNS.index(name)
+    values = prediction.centre[index]
+    if np.isnan(values).any():
+        return [name, "", "", "", "this machine does not measure it"]
+    at = int(np.argmax(values))
+    metric = by_name(name)
+    registered = metric.unit if metric else ""
+    scale, unit = _SHOWN_UNITS.get(registered, (1.0, registered))
+    low, high = scale * prediction.low[index, at], scale * prediction.high[index, at]
+    band = "unknown (not calibrated)"
+    if np.isfinite(low):
+        band = f"{low:.3g} to {high:.3g} {unit}".rstrip()
+    mean, peak = scale * values.mean(), scale * values[at]
+    return [name, f"{mean:.3g}", f"{peak:.3g}", f"{prediction.ends_s[at]:.0f} s", band]
+
+
+def _overload_line(call: OverloadCall) -> str:
+    """Return the probability of a condition, and when it comes true in which resource."""
+    line = (
+        f"  {call.condition}: probability {100 * call.probability:.0f} %"
+        f" ({call.members} simulated trajectories)"
+    )
+    if call.time_s is None or call.probability * call.members < _FEWEST_TIMES:
+        return line
+    return (
+        f"{line}, after {call.time_s:.0f} s [{call.low_s:.0f} … {call.high_s:.0f}],"
+        f" {call.binding} binds"
+    )
+
+
+def _data(prediction: Prediction, calls: list[Any]) -> dict[str, Any]:
+    from twin_harness.predict.observation import COLUMNS
+
+    def series(values: Any) -> dict[str, list[float | None]]:
+        return {
+            name: [None if isnan(value) else float(f"{value:.6g}") for value in row]
+            for name, row in zip(COLUMNS, values, strict=True)
+        }
+
+    return {
+        "experiment": prediction.experiment.name,
+        "extrapolating": list(prediction.extrapolating),
+        "end_s": [float(end_s) for end_s in prediction.ends_s],
+        "predicted": series(prediction.centre),
+        "low": series(prediction.low),
+        "high": series(prediction.high),
+        "overload": [vars(call) for call in calls],
+    }

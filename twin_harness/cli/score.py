@@ -1,0 +1,76 @@
+"""``twin score``: judge a twin by runs that it has not seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twin_harness.cli.observations import read_observations
+from twin_harness.cli.output import OK, complain, say, write_json
+from twin_harness.cli.score_table import score_lines
+
+if TYPE_CHECKING:
+    import argparse
+
+    from twin_harness.cli.commands import Commands
+    from twin_harness.predict.evaluate import Evaluation
+    from twin_harness.predict.observation import Observation
+    from twin_harness.predict.twin import Twin
+
+
+def add_score(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add(
+        "score",
+        score,
+        "judge a twin by runs that it has not seen, beside eight simple predictors",
+        example="example: twin score twin.json data/2026*",
+    )
+    command.add_argument("model", help="what twin fit has made")
+    command.add_argument("run", nargs="+", help="run folders")
+    text = "the runs that it was fitted to: the simple predictors learn from them"
+    command.add_argument("--train", nargs="+", default=[], metavar="DIR", help=text)
+    text = (
+        "judge the model's design instead: divide the runs in these ways (S1 to S6,"
+        " comma-separated), each with its own fit"
+    )
+    command.add_argument("--split", default="", metavar="LIST", help=text)
+
+
+def score(arguments: argparse.Namespace) -> int:
+    """Judge a model, or its design."""
+    from twin_harness.predict.evaluate import evaluate_splits
+    from twin_harness.predict.twin import Twin
+
+    twin, observations = Twin.load(arguments.model), read_observations(arguments.run)
+    missing: list[str] = []
+    if arguments.split:
+        names = [name.strip() for name in arguments.split.split(",")]
+        evaluations, missing = evaluate_splits(observations, names, complain)
+    else:
+        evaluations = [_judge(twin, observations, arguments.train)]
+    if arguments.json:
+        evaluated = [evaluation.to_json() for evaluation in evaluations]
+        write_json({"evaluations": evaluated, "missing": missing})
+        return OK
+    for evaluation in evaluations:
+        say(*score_lines(evaluation))
+    for sentence in missing:
+        complain(sentence)
+    return OK
+
+
+def _judge(twin: Twin, observations: list[Observation], train: list[str]) -> Evaluation:
+    """Judge a model by runs that it was not fitted to."""
+    from twin_harness.predict.evaluate import check_held_out, evaluate
+
+    check_held_out(twin, observations)
+    plans = twin.file_.training.plans
+    training = [
+        observation for observation in read_observations(train) if observation.plan in plans
+    ]
+    if not training:
+        complain(
+            "without --train DIR… (the runs that the model was fitted to) there are no simple"
+            " predictors beside it"
+        )
+    return evaluate(twin, training, observations)
