@@ -8,7 +8,7 @@ import pytest
 
 import twin_harness
 from twin_harness import metrics
-from twin_harness.cli import _parser
+from twin_harness.cli.parser import build_parser
 from twin_harness.plugin import fixtures, markers
 from twin_harness.session.options import OPTIONS
 
@@ -73,7 +73,7 @@ def _commands(parser, name=""):
 
 def test_every_command_and_its_options_are_documented(pages):
     """No command is missing from the reference, and no option is without help."""
-    for name, parser in _commands(_parser()):
+    for name, parser in _commands(build_parser()):
         assert f"## twin {name}\n" in pages["command.md"], name
         for action in parser._actions:
             assert action.help, f"twin {name}: {action.option_strings or action.dest}"
