@@ -29,7 +29,7 @@ from twin_harness.gate import trials as t
 from twin_harness.gate.environment import Environment
 from twin_harness.gate.measures import declare
 from twin_harness.gate.verdict import judge_pairs
-from twin_harness.runs.recording import load
+from twin_harness.runs.run import load
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample" / "gate-aa.csv"
 PAIRS, FAMILY, TESTS = 12, 20, 5

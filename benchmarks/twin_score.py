@@ -22,7 +22,7 @@ from twin_harness.predict.evaluate import WARM, check_held_out, evaluate, evalua
 from twin_harness.predict.gathering import gather
 from twin_harness.predict.splits import HEADLINE, SPLITS
 from twin_harness.predict.twin import Twin
-from twin_harness.runs.recording import load
+from twin_harness.runs.run import load
 
 # Must and stretch of the protocol: RMSE in units (or of the floor), NRMSE, and for latencies the
 # log ratio of p95.

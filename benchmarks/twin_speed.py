@@ -24,7 +24,7 @@ from twin_harness.predict.demand import demand_of
 from twin_harness.predict.gathering import gather
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.twin import Twin
-from twin_harness.runs.recording import load
+from twin_harness.runs.run import load
 from twin_harness.schedule.model import Experiment
 
 ROUNDS, ONE_BY_ONE, BATCH = 5, 50, 200

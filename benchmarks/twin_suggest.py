@@ -29,7 +29,7 @@ from twin_harness.predict.simulate import simulate
 from twin_harness.predict.suggest import suggest
 from twin_harness.predict.twin import Twin, in_units
 from twin_harness.predict.uncertainty import FreeRun, on_scale, regimes
-from twin_harness.runs.recording import load
+from twin_harness.runs.run import load
 
 FIRST, MORE, CANDIDATES, TEST = 6, 5, 40, 20
 BOUNDS = CampaignBounds(

@@ -8,7 +8,7 @@ from twin_harness.cli.parser import build_parser
 from twin_harness.dataset.package import _ABOUT, _annotation_field
 from twin_harness.plugin import fixtures, markers
 from twin_harness.runs.records import ANNOTATION_COLUMNS
-from twin_harness.session.config import OPTIONS
+from twin_harness.session.options import OPTIONS
 from twin_harness.shapes import shape as shapes
 
 _FILES = {

@@ -28,9 +28,9 @@ _HOME_OF = {
     "custom": "schedule.builders",
     "plan": "schedule.builders",
     "Recording": "runs.recording",
-    "Run": "runs.recording",
-    "Runner": "runs.recording",
-    "load": "runs.recording",
+    "Run": "runs.run",
+    "Runner": "runs.runner",
+    "load": "runs.run",
     "run": "session.session",
     "Twin": "predict.twin",
     "TwinError": "errors",
@@ -55,9 +55,9 @@ if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
     from twin_harness.errors import Undecided as Undecided
     from twin_harness.predict.twin import Twin as Twin
     from twin_harness.runs.recording import Recording as Recording
-    from twin_harness.runs.recording import Run as Run
-    from twin_harness.runs.recording import Runner as Runner
-    from twin_harness.runs.recording import load as load
+    from twin_harness.runs.run import Run as Run
+    from twin_harness.runs.run import load as load
+    from twin_harness.runs.runner import Runner as Runner
     from twin_harness.schedule.builders import command as command
     from twin_harness.schedule.builders import cpu as cpu
     from twin_harness.schedule.builders import custom as custom

@@ -2,7 +2,7 @@
 
 import pytest
 
-from twin_harness.session.config import OPTIONS
+from twin_harness.session.options import OPTIONS
 
 IDLE = """
 import pytest

@@ -11,7 +11,7 @@ from foretold import campaign, observed
 
 from twin_harness.predict.gathering import gather
 from twin_harness.predict.twin import Twin
-from twin_harness.runs.recording import load
+from twin_harness.runs.run import load
 
 SCENARIO = """
     import pytest

@@ -51,7 +51,6 @@ def window(rows):
         end_time="2026-01-02T00:00:10.000000Z",
         delivered_error_percent=0.5,
     )
-    made = Recording(None, planned(experiment), (row,), -1.0, rows / 10)
     at_s = np.arange(rows) / 10
     columns = {
         f"column_{number}": np.random.default_rng(number).normal(size=rows) for number in range(100)
@@ -64,8 +63,8 @@ def window(rows):
         "probe_wakeup_ms": 0.5,
         **columns,
     }
-    made.__dict__["samples"] = pd.DataFrame(frame, index=pd.Index(at_s, name="t_s"))
-    return made
+    samples = pd.DataFrame(frame, index=pd.Index(at_s, name="t_s"))
+    return Recording.of_rows(planned(experiment), (row,), samples)
 
 
 @pytest.mark.parametrize("rows", [50, 1900, 30_000])

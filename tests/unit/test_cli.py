@@ -11,7 +11,7 @@ import pytest
 
 from twin_harness.cli import main
 from twin_harness.cli.settings import CHECK, LOAD, SENSOR
-from twin_harness.session.config import OPTIONS
+from twin_harness.session.options import OPTIONS
 
 REFUSED = {
     "overhead --rounds 5": "overhead: expected --rounds of 6 or more (fewer have no 95 % interval)",

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from twin_harness.control.limits import GIB, MIB, GuardLimits, Limit, parse_guard, parse_size
 from twin_harness.errors import InvalidInput
-from twin_harness.session import config
-from twin_harness.session.config import TwinConfig, parse_value
+from twin_harness.session.config import TwinConfig
+from twin_harness.session.option_values import parse_value
+from twin_harness.session.options import OPTIONS
 
-OPTION = {option.name: option for option in config.OPTIONS}
+OPTION = {option.name: option for option in OPTIONS}
 
 DEFAULTS = {
     "on": "server",
@@ -54,7 +55,7 @@ def refusal(option, value):
 
 def test_the_defaults_are_those_of_the_format():
     """Names and defaults are those of the format notes."""
-    assert {option.name: option.default for option in config.OPTIONS} == DEFAULTS
+    assert {option.name: option.default for option in OPTIONS} == DEFAULTS
 
 
 def test_flag_and_ini_key_follow_the_name():
@@ -68,13 +69,13 @@ def test_flag_and_ini_key_follow_the_name():
 def test_flags_and_ini_keys_are_unique():
     """No two options share a flag or an ini key."""
     assert (
-        len({option.flag for option in config.OPTIONS})
-        == len({option.ini_key for option in config.OPTIONS})
-        == len(config.OPTIONS)
+        len({option.flag for option in OPTIONS})
+        == len({option.ini_key for option in OPTIONS})
+        == len(OPTIONS)
     )
 
 
-@pytest.mark.parametrize("option", config.OPTIONS, ids=lambda option: option.name)
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_argparse_can_print_the_help(option):
     """The help text survives argparse's % formatting as one line."""
     parser = argparse.ArgumentParser()
@@ -97,6 +98,20 @@ def test_the_config_s_defaults_are_the_options():
         by_field.pop("gate_pairs") == 12
     )  # the option's own is None: given without variants it is refused
     assert by_field == {name: OPTION[name.replace("_", "-")].default for name in by_field}
+
+
+def test_the_config_is_made_of_options_by_their_names():
+    """An option's value becomes its field's; fields that are given win, the rest is the default."""
+    made = TwinConfig.of_options(
+        {"interval": 0.5, "no-report": True, "guard": OPTION["guard"].default}, interval_s=0.2
+    )
+    assert made == TwinConfig(interval_s=0.2, has_report=False)
+    assert TwinConfig.of_options({"seed": "random"}).seed in range(2**31)
+
+
+def test_every_field_is_that_of_an_option():
+    """No setting stands beside the table."""
+    assert [field.name for field in fields(TwinConfig)] == [option.field for option in OPTIONS]
 
 
 def test_the_config_is_frozen():
@@ -141,7 +156,7 @@ def test_a_good_value_is_parsed(name, given_value, expected):
 
 
 @pytest.mark.parametrize(
-    "option", [o for o in config.OPTIONS if o.default is not None], ids=lambda option: option.name
+    "option", [o for o in OPTIONS if o.default is not None], ids=lambda option: option.name
 )
 def test_every_default_is_accepted(option):
     """A default that is spelled out is parsed to the same setting."""
@@ -224,7 +239,7 @@ def test_a_negative_seed_is_refused_for_being_negative():
     )
 
 
-@pytest.mark.parametrize("name", [option.name for option in config.OPTIONS])
+@pytest.mark.parametrize("name", [option.name for option in OPTIONS])
 @given(value=st.text(max_size=30))
 def test_any_text_is_parsed_or_refused_in_one_line(name, value):
     """No text makes another exception than InvalidInput, and its message is one line that names flag or limit."""

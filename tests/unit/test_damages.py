@@ -12,12 +12,13 @@ from runs import NAMES, ZERO_S, csv_row, make_folder, planned
 
 from twin_harness import cpu, plan
 from twin_harness.dataset import rows
-from twin_harness.dataset.cleaning import FLAGS, clean
+from twin_harness.dataset.cleaning import clean
 from twin_harness.dataset.package import describe, write_package
+from twin_harness.dataset.steps import FLAGS
 from twin_harness.dataset.validation import validate
 from twin_harness.errors import UnreadableRun
 from twin_harness.metrics import by_name
-from twin_harness.runs.recording import Run
+from twin_harness.runs.run import Run
 
 ROWS = 1200
 

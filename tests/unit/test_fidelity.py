@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin_harness import memory
-from twin_harness.runs.fidelity import Fidelity, measure, tolerance, window_s
-from twin_harness.runs.recording import compare
+from twin_harness.runs.delivery import compare
+from twin_harness.runs.fidelity import Fidelity, measure
 from twin_harness.runs.records import AnnotationRow
+from twin_harness.runs.settling import tolerance, window_s
 
 MIB = 1024**2
 

@@ -15,9 +15,9 @@ import pytest
 
 from twin_harness.control.runner_parallel import Admission
 from twin_harness.errors import HarnessFailure
-from twin_harness.session.session import _alone_in
 from twin_harness.system import child, forks
 from twin_harness.system.file_lock import FileLock
+from twin_harness.system.folder_lock import locked
 from twin_harness.system.machine_lock import MACHINE, MachineLock, open_lock
 
 
@@ -75,7 +75,7 @@ def test_a_fork_while_folders_and_parts_are_locked_keeps_none(tmp_path, fork):
     part = open_lock("part", [str(tmp_path)])
     part.take()
     admission = Admission(lambda _: None, [str(tmp_path)], part=part)
-    with _alone_in(tmp_path):
+    with locked(tmp_path):
         opened = fork()
         assert not is_free(tmp_path)
     assert not [name for name in opened if str(tmp_path) in name]
@@ -191,7 +191,7 @@ def test_a_filesystem_that_cannot_lock_is_named(tmp_path, monkeypatch, number, w
     monkeypatch.setattr(fcntl, "flock", refuse)
     take = {
         "machine": MachineLock([str(tmp_path)]).take,
-        "data folder": _alone_in(tmp_path).__enter__,
+        "data folder": locked(tmp_path).__enter__,
     }[what]
     with pytest.raises(HarnessFailure) as failure:
         take()

@@ -18,7 +18,8 @@ from twin_harness.report.sections.lags import lagged
 from twin_harness.report.sections.neighbours import busiest
 from twin_harness.report.sections.saturation import Knee, knee_of, steps_of
 from twin_harness.report.sections.summary import section as summary
-from twin_harness.runs.recording import Recording, Run
+from twin_harness.runs.recording import Recording
+from twin_harness.runs.run import Run
 from twin_harness.schedule.builders import cpu, memory, plan
 
 
@@ -31,8 +32,9 @@ def course(level_of, machine_of, *, more=()):
         "cpu_percent": [machine_of(t) for t in at_s],
         "dt_s": 0.1,
     }
-    window = Recording(None, planned(experiment), (annotate(experiment, "cpu-0"),), -1.0, 14.0)
-    window.__dict__["samples"] = pd.DataFrame(columns, index=pd.Index(at_s, name="t_s"))
+    samples = pd.DataFrame(columns, index=pd.Index(at_s, name="t_s"))
+    rows = (annotate(experiment, "cpu-0"),)
+    window = Recording.of_rows(planned(experiment), rows, samples)
     return EventFacts(window, experiment.event("cpu-0"), window.rows[0])
 
 

@@ -20,7 +20,7 @@ from twin_harness.control import process_findings
 from twin_harness.control.annotations import AnnotationRecorder
 from twin_harness.errors import HarnessFailure, advise, as_harness_failure
 from twin_harness.runs.folder import RunFolder
-from twin_harness.session import session
+from twin_harness.session import opening
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
@@ -214,7 +214,7 @@ def test_session_that_finds_no_descriptor_says_so_wherever_it_opens_one(monkeypa
     def refuse():
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(session.reaper, "reap", refuse)
+    monkeypatch.setattr(opening.reaper, "reap", refuse)
     config = TwinConfig(data_dir=str(tmp_path))
     with pytest.raises(HarnessFailure, match="raise ulimit -n"):
         Session.open(config, Seat.draw(config, tmp_path, "test"))
@@ -242,7 +242,7 @@ def test_session_is_not_opened_by_a_clock_that_stands(monkeypatch, tmp_path):
 
     One sentence, instead of a wait for ever.
     """
-    monkeypatch.setattr(session, "is_standing", lambda: True)
+    monkeypatch.setattr(opening, "is_standing", lambda: True)
     config = TwinConfig(data_dir=str(tmp_path))
     with pytest.raises(
         HarnessFailure,

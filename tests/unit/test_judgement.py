@@ -9,9 +9,10 @@ from twin_harness import command, cpu, disk, memory, plan, sine, steps
 from twin_harness.control.outcome import judge_tolerance
 from twin_harness.errors import FidelityMissed, InvalidInput, Undecided
 from twin_harness.metrics import RESOURCE_COLUMNS
-from twin_harness.runs.fidelity import Filling
+from twin_harness.runs.delivery import compare
+from twin_harness.runs.filling import Filling
 from twin_harness.runs.judgement import _GRAIN_BYTES, _SLOT_S, judge, session_tolerance
-from twin_harness.runs.recording import Recording, compare
+from twin_harness.runs.recording import Recording
 from twin_harness.schedule.tolerance import parse_tolerance
 from twin_harness.session.config import TwinConfig
 from twin_harness.stress.cpu_stress import SLOT_S

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from twin_harness.runs.folder import RunFolder
-from twin_harness.runs.recording import Run
+from twin_harness.runs.run import Run
 from twin_harness.system.procfs import start_ticks
 
 

@@ -10,7 +10,7 @@ import twin_harness
 from twin_harness import metrics
 from twin_harness.cli.parser import build_parser
 from twin_harness.plugin import fixtures, markers
-from twin_harness.session.config import OPTIONS
+from twin_harness.session.options import OPTIONS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

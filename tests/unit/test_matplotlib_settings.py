@@ -14,7 +14,7 @@ from twin_harness import cpu, memory, plan
 from twin_harness.errors import HarnessFailure
 from twin_harness.report import html
 from twin_harness.report.drawing.plan_picture import plan_png
-from twin_harness.runs.recording import load
+from twin_harness.runs.run import load
 from twin_harness.schedule.model import Schedule
 
 SCHEDULE = Schedule.of(plan(cpu(40, duration_s=2), memory(5, duration_s=2), name="a figure"))

@@ -11,7 +11,7 @@ import pytest
 from twin_harness.control import health as health_module
 from twin_harness.control.execution import Execution
 from twin_harness.control.health import DataHealth
-from twin_harness.session import session as session_module
+from twin_harness.session import closing, opening
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
@@ -133,8 +133,8 @@ def test_end_on_a_mute_folder_leaves_nothing(opened, monkeypatch, answer, raised
         stops.append(opened.board.is_stopping)
         return answer(folder)
 
-    monkeypatch.setattr(session_module, "may_fall_silent", lambda _: True)
-    monkeypatch.setattr(session_module.deadline, "is_mute", ask)
+    monkeypatch.setattr(closing, "may_fall_silent", lambda _: True)
+    monkeypatch.setattr(closing.deadline, "is_mute", ask)
     registry = registry_path(opened.board.path)
     assert registry.exists()
     with pytest.raises(raised):
@@ -149,8 +149,9 @@ def test_end_on_a_mute_folder_leaves_nothing(opened, monkeypatch, answer, raised
 
 def test_local_folder_is_not_asked_about(config, tmp_path, monkeypatch):
     """Neither at the begin nor at the end: the question would take a process."""
-    monkeypatch.setattr(session_module, "may_fall_silent", lambda _: False)
-    monkeypatch.setattr(session_module.deadline, "is_mute", interrupt)
+    for module in (opening, closing):
+        monkeypatch.setattr(module, "may_fall_silent", lambda _: False)
+    monkeypatch.setattr(opening.deadline, "is_mute", interrupt)
     Session.open(config, Seat.draw(config, tmp_path, "test")).close()
 
 
@@ -168,8 +169,8 @@ def test_session_that_begins_on_a_mute_folder_touches_nothing_there(
     """It is refused before its first touch, by the option that names another folder."""
     seat = Seat.draw(config, tmp_path, "test")
     folder = getattr(seat, f"{option}_dir")
-    monkeypatch.setattr(session_module, "may_fall_silent", lambda path: path == folder)
-    monkeypatch.setattr(session_module.deadline, "is_mute", lambda _: True)
+    monkeypatch.setattr(opening, "may_fall_silent", lambda path: path == folder)
+    monkeypatch.setattr(opening.deadline, "is_mute", lambda _: True)
     with pytest.raises(Unanswered) as raised:
         Session.open(config, seat)
     assert str(raised.value) == SENTENCE.replace("/data/run", folder).replace(

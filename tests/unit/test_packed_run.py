@@ -17,7 +17,7 @@ from twin_harness.dataset.package import describe
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.dataset.validation import validate
 from twin_harness.errors import UnreadableRun
-from twin_harness.runs.recording import Run
+from twin_harness.runs.run import Run
 from twin_harness.schedule.builders import cpu, plan
 from unit.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 

@@ -13,7 +13,7 @@ from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.gathering import check_machines, gather
 from twin_harness.predict.observation import _held_before, observe, start_of
-from twin_harness.runs.recording import load
+from twin_harness.runs.run import load
 from twin_harness.schedule.builders import cpu, disk, memory, plan
 from unit.test_machine import MACHINE
 

@@ -19,10 +19,11 @@ from jsonschema.validators import validator_for
 from runs import NAMES, ZERO_S, csv_row, make_folder, planned, write_dataset
 
 from twin_harness import load
-from twin_harness.dataset.cleaning import FLAGS, clean
+from twin_harness.dataset.cleaning import clean
 from twin_harness.dataset.merge import merge
 from twin_harness.dataset.package import PROFILE, write_package
-from twin_harness.dataset.preparation import regimes, split, window_means
+from twin_harness.dataset.preparation import load_state, split, window_means
+from twin_harness.dataset.steps import FLAGS
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import InvalidInput
 from twin_harness.metrics import by_name
@@ -97,7 +98,7 @@ def test_regimes_are_told_by_load_and_saturation():
             "active_events": ["", "cpu-0", "cpu-0", "", ""],
         }
     )
-    assert regimes(frame).tolist() == ["idle", "loaded", "saturated", "saturated", "saturated"]
+    assert load_state(frame).tolist() == ["idle", "loaded", "saturated", "saturated", "saturated"]
 
 
 # -- splits ----------------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from twin_harness.session.csv_tail import CsvTail
+from twin_harness.session.log_table import make_table, row_cells, shown_within
 from twin_harness.session.overhead import Interval, Overhead
-from twin_harness.session.passive import CsvTail, make_table, row_cells, shown_within
 
 
 def test_tail_gives_whole_rows_only(tmp_path):
@@ -106,8 +107,8 @@ def test_cost_is_claimed_only_above_noise():
     quiet = Overhead(around_zero, around_zero, around_zero, around_zero)
     assert (
         quiet.lines()[-1]
-        == "no cost can be told from the noise of this machine; it may be anything up to 0.40 % of"
-        " its work"
+        == "no cost can be distinguished from the noise of this machine; it may be anything up to"
+        " 0.40 % of its work"
     )
     loud = Overhead(above, around_zero, around_zero, around_zero)
     assert loud.lines()[-1] == "the harness costs the machine 1.00 % of its work"

@@ -16,8 +16,9 @@ from twin_harness import load
 from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
 from twin_harness.runs.folder import RunFolder
 from twin_harness.runs.frames import read_frame
-from twin_harness.runs.recording import Recording, Run
+from twin_harness.runs.recording import Recording
 from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow
+from twin_harness.runs.run import Run
 from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.system.board import Board
 from twin_harness.system.board_layout import SIZE

@@ -32,7 +32,7 @@ from twin_harness.runs.records import AnnotationRow, PlannedExperiment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
     from twin_harness.schedule.event import Event
     from twin_harness.schedule.model import Experiment
 

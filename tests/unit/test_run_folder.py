@@ -13,13 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twin_harness.errors import InvalidInput, UnreadableRun
+from twin_harness.runs import documents
 from twin_harness.runs import folder as run_folder
 from twin_harness.runs.folder import RunFolder
 from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment
 from twin_harness.schedule.builders import cpu, disk, plan
 from twin_harness.schedule.model import Schedule
 from twin_harness.shapes.shape import trace
-from twin_harness.system.run_id import draw_run_id
+from twin_harness.system.run_id import RUN_ID, draw_run_id
 from unit.rows import rows
 
 
@@ -73,7 +74,7 @@ def contents(folder):
 def test_a_run_folder_is_private_and_named_by_time(folder):
     """Mode 0700, a run id of time and six hex digits, and latest points at it."""
     assert re.fullmatch(r"20260102T030405Z-[0-9a-f]{6}", folder.run_id)
-    assert run_folder.RUN_ID.fullmatch(folder.run_id)
+    assert RUN_ID.fullmatch(folder.run_id)
     assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
     assert (folder.path.parent / "latest").resolve() == folder.path
     assert os.readlink(folder.path.parent / "latest") == folder.run_id
@@ -108,7 +109,7 @@ def test_a_run_may_be_given_its_id(tmp_path):
     A second of that id is refused.
     """
     run_id = draw_run_id()
-    assert run_folder.RUN_ID.fullmatch(run_id)
+    assert RUN_ID.fullmatch(run_id)
     assert RunFolder.create(tmp_path, run_id).path == tmp_path / run_id
     with pytest.raises(InvalidInput, match=r"cannot be written \(File exists\)"):
         RunFolder.create(tmp_path, run_id)
@@ -428,7 +429,8 @@ def test_a_merge_that_was_cut_short_is_finished_by_the_next(folder, monkeypatch,
 
         return step
 
-    monkeypatch.setattr(run_folder, "write_whole", dying(run_folder.write_whole))
+    for module in (run_folder, documents):
+        monkeypatch.setattr(module, "write_whole", dying(module.write_whole))
     monkeypatch.setattr(Path, "unlink", dying(Path.unlink))
     try:
         folder.merge(7)

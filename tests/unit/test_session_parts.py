@@ -59,15 +59,15 @@ def test_machine_is_let_go_when_the_logger_does_not_start(session, tmp_path, mon
 def test_death_of_the_logger_is_told_once_and_its_pid_forgotten(session):
     """Under the logger's lock one worker notes the death; a second death is too many."""
     session.board.logger_pid = 4_000_000
-    assert session._before_logger()  # the machine is held for all parts
+    assert session.sampling.prepare_start()  # the machine is held for all parts
     assert session.board.logger_pid == 0
-    assert session._before_logger()
+    assert session.sampling.prepare_start()
     assert len(session.folder.read_notes("partial")) == 1
     session.board.logger_pid = 4_000_001
     with pytest.raises(HarnessFailure, match="has died twice"):
-        session._before_logger()
+        session.sampling.prepare_start()
     session.board.logger_pid = 0
-    session._machine_lock.release()
+    session.sampling.machine_lock.release()
 
 
 @pytest.mark.parametrize("is_registered", [False, True])
@@ -77,7 +77,7 @@ def test_a_process_is_killed_as_the_logger_only_where_it_is_one(session, is_regi
         if is_registered:
             reaper.register(session.board.path, process.pid, "logger")
         session.board.logger_pid = process.pid
-        session._kill_logger()
+        session.sampling.kill_logger()
         session.board.logger_pid = 0
         process.stdin.close()  # a stranger ends by itself
         assert process.wait(10.0) == (-signal.SIGKILL if is_registered else 1)

@@ -55,7 +55,7 @@ def clean(arguments: argparse.Namespace) -> int:
         )
         raise InvalidInput(msg)
     from twin_harness.runs.folder import RunFolder
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
     from twin_harness.system.reaper import reap
     from twin_harness.system.run_id import RUN_ID
 

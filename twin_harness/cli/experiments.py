@@ -38,7 +38,7 @@ def run_all(
     Returns:
         recordings, run folder, exit code and report.
     """
-    from twin_harness.runs.recording import load
+    from twin_harness.runs.run import load
     from twin_harness.session.seat import Seat
     from twin_harness.session.session import Session
     from twin_harness.session.status import StatusLine

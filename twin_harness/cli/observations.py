@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 def read_observations(folders: list[str]) -> list[Observation]:
     """Return the observations of runs; what cannot be used is said on stderr."""
     from twin_harness.predict.gathering import gather
-    from twin_harness.runs.recording import load
+    from twin_harness.runs.run import load
 
     return gather([load(folder) for folder in folders], complain)

@@ -100,6 +100,6 @@ def _cells(recording: Recording, row: AnnotationRow, tolerance: str) -> list[str
 
 def no_report(folder: Path) -> str:
     """Return the line that stands in place of a report's path."""
-    from twin_harness.session.session import seen_from_here
+    from twin_harness.session.reporting import seen_from_here
 
     return f"none of this run; `twin report {seen_from_here(folder)}` draws it"

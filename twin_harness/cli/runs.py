@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from twin_harness.cli.commands import Commands
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 _COLUMNS = (
     Column("run", 23, is_text=True),
@@ -58,7 +58,7 @@ def add_runs(commands: Commands) -> None:
 def runs(arguments: argparse.Namespace) -> int:
     """List the runs of a data folder, the newest last."""
     from twin_harness.runs.folder import RunFolder
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
     from twin_harness.system.run_id import RUN_ID
 
     data_dir = Path(arguments.data_dir)
@@ -123,7 +123,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 def validate(arguments: argparse.Namespace) -> int:
     """Show every fault of a run's dataset; exit code 1 when there is one."""
     from twin_harness.dataset.validation import validate as find_faults
-    from twin_harness.runs.recording import load
+    from twin_harness.runs.run import load
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what they would say is what the table says
@@ -160,7 +160,7 @@ def merge(arguments: argparse.Namespace) -> int:
 def report(arguments: argparse.Namespace) -> int:
     """Render the EDA report of a run, at any stage of it."""
     from twin_harness.report.html import write_report
-    from twin_harness.runs.recording import load
+    from twin_harness.runs.run import load
 
     run = load(arguments.run)
     out = Path(arguments.out or Path("reports", run.folder.run_id))

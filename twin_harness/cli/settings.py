@@ -34,7 +34,7 @@ CHECK = ("scratch-dir", "guard", "allow-commands")
 
 def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     """Add those options of a session that the command heeds, from the table of all options."""
-    from twin_harness.session.config import OPTIONS
+    from twin_harness.session.options import OPTIONS
 
     for option in OPTIONS:
         if option.name not in names:
@@ -59,22 +59,17 @@ def read_settings(arguments: argparse.Namespace, **fixed: Any) -> TwinConfig:
     Raises:
         InvalidInput: a value is not what its option takes.
     """
-    from twin_harness.session.config import OPTIONS, TwinConfig, parse_value
+    from twin_harness.session.config import TwinConfig
+    from twin_harness.session.option_values import parse_value
+    from twin_harness.session.options import OPTIONS
 
-    fields = {
-        "interval": "interval_s",
-        "no-report": "has_report",
-        "allow-commands": "may_run_commands",
-    }
-    values: dict[str, Any] = dict(fixed)
+    values: dict[str, Any] = {}
     for option in OPTIONS:
         given = getattr(arguments, option.name.replace("-", "_"), None)
-        field = fields.get(option.name, option.name.replace("-", "_"))
-        if given is None or field in fixed or option.name in _OF_PYTEST:
+        if given is None or option.field in fixed or option.name in _OF_PYTEST:
             continue
         try:
-            value = parse_value(option, given)
+            values[option.name] = parse_value(option, given)
         except InvalidInput as error:
             raise InvalidInput(str(error).replace("--twin-", "--", 1)) from None
-        values[field] = not value if option.name == "no-report" else value
-    return TwinConfig(**values)
+    return TwinConfig.of_options(values, **fixed)

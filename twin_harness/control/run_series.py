@@ -8,14 +8,14 @@ import numpy as np
 
 from twin_harness.control.series import Series
 from twin_harness.runs.frames import whole_machine
-from twin_harness.runs.recording import load
+from twin_harness.runs.run import load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
 
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 _LEAST_LOAD = {"cpu": 0.5, "memory": 16e6, "disk": 1e5}
 

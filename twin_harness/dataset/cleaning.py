@@ -1,71 +1,51 @@
-"""Cleaning: named steps over the rows of a run, each of which says what it changed.
+"""Cleaning: the steps applied to the rows of a run, part by part.
 
 The dataset itself is never rewritten.
-
-Nothing is made up and nothing is dropped in silence: rows are left out where they are no rows or
-stand there twice, cells are emptied where they cannot be true, and what is only doubtful (a row in
-which the hypervisor took time, one after a gap) is flagged and kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from twin_harness.dataset.faults import FaultLog
 from twin_harness.dataset.rows import open_parts
-from twin_harness.errors import UnreadableRun
-from twin_harness.metrics import PRESSURE, by_name, columns, maximum_of
-from twin_harness.runs.frames import LABELS
+from twin_harness.dataset.steps import AFTER, BEFORE, FLAGS, CleaningSteps
+from twin_harness.metrics import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from twin_harness.runs.recording import Run
+    from twin_harness.dataset.faults import FaultLog
+    from twin_harness.runs.run import Run
 
-GAP_INTERVALS = 3.0
-STOLEN_PERCENT = (
-    1.0  # below it, lateness and CPU figures of shared machines were found to be the machine's own
-)
-FLAGS = ("is_first", "is_after_gap", "is_stolen")
-CLOCK_STEP_S = 1.0
-WHOLE_PERCENT, TORN = 100.0, "torn reading"
-SHARES_OF_TIME = ("harness_cpu_percent", *(metric.name for metric in PRESSURE))
 _HELD_ROWS = 256  # rows out of order are put back into order within so many
 
 
 @dataclass
-class Cleaning:
+class Cleaning(CleaningSteps):
     """The cleaning of one run, under way.
 
     Attributes:
-        interval_s: between two samples, as the logger was told; NaN takes the median of the first
-            part.
-        faults: what was found, with what was done about it.
-        rows_read, rows_kept: counted as they pass.
-        machine: the content of ``machine.json``, which says what 100 percent refers to.
+        rows_read: counted as they pass.
+        rows_kept: as above.
     """
 
-    interval_s: float
-    faults: FaultLog = field(default_factory=FaultLog)
     rows_read: int = 0
     rows_kept: int = 0
-    machine: dict[str, Any] = field(default_factory=dict)
-    _host: str = ""
-    _last_s: dict[str, float] = field(default_factory=dict)
-    _offset_s: float = np.nan
 
     def parts(self, run: Run) -> Iterator[pd.DataFrame]:
-        """Return the clean rows of a run, part by part, every column of the registry present, with ``dt_s`` and the flags behind.
+        """Return the clean rows of a run, part by part.
+
+        Every column of the registry is present, with ``dt_s`` and the flags behind.
 
         Raises:
             UnreadableRun: there is no dataset, or it holds rows of several hosts.
         """
         with open_parts(run, self.faults) as (names, parts):
-            self._note_columns(names)
+            self.note_columns(names)
             held: pd.DataFrame | None = None
             for part in parts:
                 self.rows_read += len(part)
@@ -87,227 +67,6 @@ class Cleaning:
         self.rows_kept += len(frame)
         return frame
 
-    def _note_columns(self, names: tuple[str, ...]) -> None:
-        for name in names:
-            if by_name(name) is None:
-                self.faults.add("unknown column", name, "the heading", name, "kept as it is")
-        for name in self.missing(names):
-            self.faults.add("missing column", name, "the heading", "no such column", "left empty")
-
-    @staticmethod
-    def missing(names: tuple[str, ...]) -> list[str]:
-        """Return the columns of the registry that are not among these."""
-        return [metric.name for metric in columns(()) if metric.name not in names]
-
-    # -- steps on rows as they come, before their order is final -----------------------------------
-
-    def refuse_other_hosts(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Go on with the rows of one host only: those of two make no dataset.
-
-        Raises:
-            UnreadableRun: there is a second one.
-        """
-        if "host" in frame.columns:
-            hosts = sorted({*frame["host"].unique(), *([self._host] if self._host else [])} - {""})
-        else:
-            hosts = []
-        if len(hosts) > 1:
-            msg = (
-                f"rows of {len(hosts)} hosts ({', '.join(hosts[:3])}) stand in one dataset;"
-                " expected those of one, split the file by its column host"
-            )
-            raise UnreadableRun(msg)
-        if hosts:
-            self._host = hosts[0]
-        else:
-            self._host = ""
-        return frame
-
-    def restore_order(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Put rows into the order of CLOCK_MONOTONIC."""
-        at_s = frame["monotonic_s"].to_numpy()
-        late = at_s < np.maximum.accumulate(at_s)
-        if not late.any():
-            return frame
-        first = int(np.flatnonzero(late)[0])
-        self.faults.add(
-            "swapped rows",
-            "",
-            f"line {frame.index[first]}",
-            f"{at_s[first]:.3f} s after a later row",
-            "put in order",
-            int(late.sum()),
-        )
-        return frame.sort_values("monotonic_s", kind="stable")
-
-    def drop_duplicates(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Leave out rows of a moment (and part of the machine) that there is a row of already."""
-        key = ["monotonic_s", *(["partition"] if "partition" in frame.columns else [])]
-        twice = frame.duplicated(key)
-        if twice.any():
-            first = frame.index[int(np.flatnonzero(twice)[0])]
-            self.faults.add(
-                "duplicate row",
-                "",
-                f"line {first}",
-                f"{frame.loc[twice, 'monotonic_s'].iloc[0]:.3f} s again",
-                "left out",
-                int(twice.sum()),
-            )
-            frame = frame[~twice]
-        return frame
-
-    # -- steps on rows in order --------------------------------------------------------------------
-
-    def add_missing_columns(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Give every column of the registry a place, empty where the file has none."""
-        missing = self.missing(tuple(frame.columns))
-        if not missing:
-            return frame
-        empty = {
-            name: "" if name in LABELS and name != "time" else pd.NaT if name == "time" else np.nan
-            for name in missing
-        }
-        return pd.concat([frame, pd.DataFrame(empty, index=frame.index)], axis=1)
-
-    def measure_intervals(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Add ``dt_s``: the measured seconds since the row before of the same part."""
-        if len(frame["partition"].unique()) > 1:
-            before = frame.groupby("partition")["monotonic_s"].shift()
-        else:
-            before = frame["monotonic_s"].shift()
-        before = before.where(
-            before.notna(), frame["partition"].map(self._last_s).astype("float64")
-        )
-        newest = frame.groupby("partition")["monotonic_s"].last()
-        self._last_s.update({str(name): float(at_s) for name, at_s in newest.items()})
-        frame = frame.assign(dt_s=frame["monotonic_s"] - before)
-        if np.isnan(self.interval_s):
-            self.interval_s = float(frame["dt_s"].median())
-        return frame
-
-    def note_clock_steps(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Note where the wall clock was set.
-
-        The rows stay in the order of the monotonic clock, which counts.
-        """
-        offsets_s = frame["time"].astype("int64").to_numpy() / 1e6 - frame["monotonic_s"].to_numpy()
-        offsets_s = np.where(frame["time"].isna(), np.nan, offsets_s)
-        steps_s = np.diff(np.concatenate([[self._offset_s], offsets_s]))
-        for at in np.flatnonzero(np.abs(steps_s) > CLOCK_STEP_S):
-            row = frame.iloc[at]
-            self.faults.add(
-                "clock step",
-                "time",
-                f"{row['monotonic_s']:.3f} s",
-                f"{steps_s[at]:+.3f} s",
-                "kept: monotonic_s counts",
-            )
-        known = offsets_s[~np.isnan(offsets_s)]
-        if len(known):
-            self._offset_s = float(known[-1])
-        else:
-            self._offset_s = self._offset_s
-        return frame
-
-    def empty_impossible_values(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Empty cells outside of their column's range.
-
-        A rate below 0 is a counter that went back.
-        """
-        changed = {}
-        for name in frame.columns:
-            metric = by_name(name)
-            if metric is None or frame[name].dtype != "float64" or name == "monotonic_s":
-                continue
-            values = frame[name].to_numpy()
-            if metric.minimum is None:
-                low = -np.inf
-            else:
-                low = metric.minimum
-            maximum = maximum_of(metric, self.machine)
-            if maximum is None:
-                high = np.inf
-            else:
-                high = maximum
-            with np.errstate(invalid="ignore"):
-                wrong = (values < low) | (values > high) | np.isinf(values)
-            if wrong.any():
-                first = int(np.flatnonzero(wrong)[0])
-                if values[first] < 0 and metric.unit.endswith("/s"):
-                    kind = "counter reset"
-                else:
-                    kind = "impossible value"
-                where = f"{frame['monotonic_s'].iloc[first]:.3f} s"
-                self.faults.add(
-                    kind,
-                    name,
-                    where,
-                    f"{values[first]:.4g} {metric.unit}".rstrip(),
-                    "emptied",
-                    int(wrong.sum()),
-                )
-                changed[name] = np.where(wrong, np.nan, values)
-        if changed:
-            return frame.assign(**changed)
-        return frame
-
-    def note_torn_readings(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Note shares of time above 100 percent.
-
-        The logger was held up between its clock and those counters.
-
-        They are kept. The row after each holds as much less, so means over both are right, and
-        emptying one would make them wrong.
-        """
-        for name in SHARES_OF_TIME:
-            values = frame[name].to_numpy()
-            with np.errstate(invalid="ignore"):
-                beyond = values > WHOLE_PERCENT
-            if beyond.any():
-                first = int(np.flatnonzero(beyond)[0])
-                where = f"{frame['monotonic_s'].iloc[first]:.3f} s"
-                action = "kept: rows after it make up for it, means over 1 s or more count"
-                self.faults.add(
-                    TORN, name, where, f"{values[first]:.1f} %", action, int(beyond.sum())
-                )
-        return frame
-
-    def flag_doubtful_rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Flag the first row of a part (its rates cover a time that nobody knows), rows after a gap, and rows in which time was stolen."""
-        is_after_gap = frame["dt_s"] > GAP_INTERVALS * self.interval_s
-        if is_after_gap.any():
-            first = frame[is_after_gap].iloc[0]
-            where, found = (
-                f"{first['monotonic_s']:.3f} s",
-                (
-                    f"{first['dt_s']:.3f} s without a sample, {first['dt_s'] / self.interval_s:.0f}"
-                    " intervals"
-                ),
-            )
-            self.faults.add(
-                "gap", "", where, found, "flagged, no row made up", int(is_after_gap.sum())
-            )
-        is_stolen = frame["cpu_steal_percent"] >= STOLEN_PERCENT
-        return frame.assign(
-            is_first=frame["dt_s"].isna(), is_after_gap=is_after_gap, is_stolen=is_stolen
-        )
-
-
-BEFORE: tuple[Callable[[Cleaning, pd.DataFrame], pd.DataFrame], ...] = (
-    Cleaning.refuse_other_hosts,
-    Cleaning.restore_order,
-    Cleaning.drop_duplicates,
-)
-AFTER: tuple[Callable[[Cleaning, pd.DataFrame], pd.DataFrame], ...] = (
-    Cleaning.add_missing_columns,
-    Cleaning.measure_intervals,
-    Cleaning.note_clock_steps,
-    Cleaning.empty_impossible_values,
-    Cleaning.note_torn_readings,
-    Cleaning.flag_doubtful_rows,
-)
-
 
 def start_cleaning(run: Run) -> Cleaning:
     """Return the cleaning of a run, with its interval as the logger was told.
@@ -327,7 +86,9 @@ def start_cleaning(run: Run) -> Cleaning:
 
 
 def clean(run: Run) -> tuple[pd.DataFrame, FaultLog]:
-    """Return every clean row of a run in one table (index: seconds since the first row), and what was found and done about it.
+    """Return every clean row of a run in one table, and what was found and done about it.
+
+    The index is seconds since the first row.
 
     Raises:
         UnreadableRun: as ``Cleaning.parts``.

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+_LONGEST_TEXT = 80
+
 
 @dataclass
 class Fault:
@@ -37,46 +39,53 @@ class Fault:
     @property
     def sentence(self) -> str:
         """The fault in words."""
+        place = ""
         if self.column:
-            of = f" in {self.column}"
-        else:
-            of = ""
+            place = f" in {self.column}"
+        times = "once,"
         if self.count > 1:
             times = f"{self.count:,} times, first"
-        else:
-            times = "once,"
-        return f"{self.kind}{of}: {times} at {self.where}: {self.found}; {self.action}"
+        return f"{self.kind}{place}: {times} at {self.where}: {self.found}; {self.action}"
 
 
 @dataclass
 class FaultLog:
     """Gathers faults: those of one kind and column are one record with a count."""
 
-    _found: dict[tuple[str, str], Fault] = field(default_factory=dict)
+    _faults: dict[tuple[str, str], Fault] = field(default_factory=dict)
 
     def add(
         self, kind: str, column: str, where: str, found: object, action: str, count: int = 1
     ) -> None:
-        """Add a fault, or count one more of its kind."""
-        known = self._found.get((kind, column))
+        """Add a fault, or count more of its kind.
+
+        Args:
+            kind: what it is.
+            column: where it is of one column; empty for whole rows.
+            where: the place, in words.
+            found: what was there.
+            action: what cleaning does about it.
+            count: how many times.
+        """
+        known = self._faults.get((kind, column))
         if known is not None:
             known.count += count
         elif count:
             text = str(found)
-            self._found[kind, column] = Fault(
-                kind, column, where, text if len(text) <= 80 else f"{text[:79]}…", action, count
-            )
+            if len(text) > _LONGEST_TEXT:
+                text = f"{text[: _LONGEST_TEXT - 1]}…"
+            self._faults[kind, column] = Fault(kind, column, where, text, action, count)
 
     def __iter__(self) -> Iterator[Fault]:
         """Return the faults in the order in which they were found first."""
-        return iter(self._found.values())
+        return iter(self._faults.values())
 
     def count(self, kind: str) -> int:
         """Return how many faults of a kind there are, over all columns."""
         return sum(fault.count for fault in self if fault.kind == kind)
 
     def table(self) -> pd.DataFrame:
-        """Return one row a kind and column."""
+        """Return one row per kind and column."""
         import pandas as pd
 
         names = [entry.name for entry in fields(Fault)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.dataset.cleaning import FLAGS, start_cleaning
+from twin_harness.dataset.cleaning import start_cleaning
+from twin_harness.dataset.steps import FLAGS
 from twin_harness.dataset.tables import to_arrow
 from twin_harness.errors import InvalidInput
 from twin_harness.metrics import columns
 from twin_harness.runs.frames import LABELS
-from twin_harness.runs.recording import load
+from twin_harness.runs.run import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 
 
 def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) -> dict[str, int]:
-    """Write the clean rows of runs into one dataset, which pyarrow.dataset, pandas, polars and duckdb read as one table.
+    """Write the clean rows of runs into one dataset.
+
+    Tools such as pyarrow.dataset, pandas, polars and duckdb read it as one table.
 
     Args:
         folders: run folders.
         out: the folder of the dataset, which must not exist.
-        say: told how far it is.
+        say: takes lines of progress.
 
     Returns:
         Run id to its number of rows.
@@ -72,8 +75,10 @@ def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) 
             existing_data_behavior="overwrite_or_ignore",
         )
         counts[run_id] = cleaning.rows_kept
-        if found := list(cleaning.faults):
-            say(f"{run_id}: {len(found)} kinds of fault were cleaned, see twin validate {run.path}")
+        if faults := list(cleaning.faults):
+            say(
+                f"{run_id}: {len(faults)} kinds of fault were cleaned, see twin validate {run.path}"
+            )
     return counts
 
 
@@ -94,7 +99,10 @@ def _no_rows(cpus: tuple[int, ...]) -> Any:
 
 
 def _in_one_schema(frame: Any, run_id: str, cpus: tuple[int, ...]) -> pa.Table:
-    """Return rows with the columns that all runs of the dataset have, in one order, and labels as text: it is partitioned by one of them."""
+    """Return rows with the columns that all runs of the dataset have, in one order.
+
+    Labels are text: the dataset is partitioned by one of them.
+    """
     import pyarrow as pa
 
     table = to_arrow(frame.reindex(columns=_names(cpus)))

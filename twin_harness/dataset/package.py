@@ -1,7 +1,6 @@
-"""``datapackage.json``.
+"""``datapackage.json``: the tables of a run described as a Data Package v2 for other tools.
 
-The tables of a run described as a Data Package v2 (datapackage.org), for those who read them with
-other tools.
+The format is that of datapackage.org.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.dataset.cleaning import FLAGS
+from twin_harness.dataset.steps import FLAGS
 from twin_harness.metrics import by_name, maximum_of
 from twin_harness.runs.frames import open_parquet
 from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow
@@ -19,12 +18,12 @@ from twin_harness.system.whole_file import write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 _TYPES = {"float | None": "number", "str": "string", "bool": "boolean"}
 _FLAGS = {
-    "is_first": "The first row of the run: its rates cover a time that nobody knows.",
+    "is_first": "First row of the run; the interval its rates cover is unknown.",
     "is_after_gap": "More than three intervals after the row before.",
     "is_stolen": "The hypervisor took at least 1 percent of the CPU time.",
 }
@@ -38,13 +37,13 @@ _ABOUT = {
 
 def describe(run: Run) -> dict[str, Any]:
     """Return the description of the files that a run has."""
-    found = []
+    resources = []
     folder = run.path
     if run.folder.dataset.exists():
         with run.folder.open_dataset() as dataset:
             names = dataset.columns
         fields = [sample_field(name, run.machine) for name in names]
-        found.append(
+        resources.append(
             _table(
                 run.folder.dataset,
                 "csv",
@@ -56,7 +55,7 @@ def describe(run: Run) -> dict[str, Any]:
     if run.folder.parquet.exists():
         with open_parquet(run.folder) as file:
             fields = [sample_field(name, run.machine) for name in file.schema_arrow.names]
-        found.append(
+        resources.append(
             _table(
                 run.folder.parquet,
                 "parquet",
@@ -67,7 +66,7 @@ def describe(run: Run) -> dict[str, Any]:
         )
     if run.folder.annotations.exists():
         fields = [_annotation_field(name) for name in ANNOTATION_COLUMNS]
-        found.append(
+        resources.append(
             _table(run.folder.annotations, "csv", "annotations", _ABOUT["annotations.csv"], fields)
         )
     others = [
@@ -75,7 +74,7 @@ def describe(run: Run) -> dict[str, Any]:
         for name in ("schedule.json", "machine.json", "run.json")
         if (folder / name).exists()
     ]
-    found += [
+    resources += [
         {
             **_file(path, path.stem, _ABOUT[path.name]),
             "format": "json",
@@ -92,7 +91,7 @@ def describe(run: Run) -> dict[str, Any]:
         ),
         "created": run.state.get("start"),
         "version": str(run.state.get("format", "")),
-        "resources": found,
+        "resources": resources,
     }
 
 
@@ -133,7 +132,12 @@ def _table(
 
 
 def sample_field(name: str, machine: dict[str, Any]) -> dict[str, Any]:
-    """Return the description of a column of the samples, on a machine of which ``machine.json`` says this."""
+    """Return the description of a column of the samples.
+
+    Args:
+        name: of the column.
+        machine: the content of ``machine.json``, which says what 100 percent refers to.
+    """
     if name in FLAGS:
         return {"name": name, "type": "boolean", "description": _FLAGS[name]}
     if name == "dt_s":

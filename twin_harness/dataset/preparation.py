@@ -1,7 +1,4 @@
-"""Preparation for models and statistics.
-
-Labels, means over windows from counters, and splits that do not leak.
-"""
+"""Preparation for models and statistics: load states, window means, and splits that do not leak."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ IDLE_PERCENT, SATURATED_PERCENT = 5.0, 95.0
 _LEAST_COVERAGE = 0.5
 
 
-def regimes(samples: pd.DataFrame) -> pd.Series[str]:
+def load_state(samples: pd.DataFrame) -> pd.Series[str]:
     """Return ``idle``, ``loaded`` or ``saturated`` for each row.
 
     Saturated: CPU or device busy at least 95 percent, or some task waiting for memory a twentieth
@@ -42,26 +39,27 @@ def regimes(samples: pd.DataFrame) -> pd.Series[str]:
     is_saturated = (busiest >= SATURATED_PERCENT) | (
         samples["pressure_memory_percent"].fillna(0.0) >= 100.0 - SATURATED_PERCENT
     )
-    found = np.select(
+    states = np.select(
         [is_saturated.to_numpy(), is_idle.to_numpy()], ["saturated", "idle"], "loaded"
     )
-    return pd.Series(found, index=samples.index, name="regime")
+    return pd.Series(states, index=samples.index, name="regime")
 
 
 def window_means(samples: pd.DataFrame, window_s: float = 1.0) -> pd.DataFrame:
-    """Return means over windows that lie end to end from the first row on, each from the integral of the rows over their measured time.
+    """Return means over windows that lie end to end from the first row on.
 
-    A row's rate or percent holds for the ``dt_s`` before it, so rows that straddle a border count
-    on both sides by their shares: what was counted is counted once. Of the probes it is the worst
-    of a window. Windows of which less than half is known are empty.
+    Each is the integral of the rows over their measured time, divided by that time. A row's rate or
+    percent holds for the ``dt_s`` before it, so rows that straddle a border count on both sides by
+    their shares: what was counted is counted once. Of the probes it is the worst of a window.
+    Windows of which less than half is known are empty.
 
     Args:
         samples: rows in order, with ``monotonic_s`` and ``dt_s``, of one part of a machine.
         window_s: the length of a window.
 
     Returns:
-        One row a window (index ``monotonic_s`` of its end) with all numeric columns, and
-        ``coverage``: the share of it that rows tell of.
+        One row per window (index ``monotonic_s`` of its end) with all numeric columns, and
+        ``coverage``: the share of it that rows cover.
     """
     rows = samples[samples["dt_s"].notna() & (samples["dt_s"] > 0)]
     names = [
@@ -104,14 +102,16 @@ def window_means(samples: pd.DataFrame, window_s: float = 1.0) -> pd.DataFrame:
 def _integral_at(edges_s: np.ndarray, times_s: np.ndarray, areas: np.ndarray) -> np.ndarray:
     """Return the running total of areas that grow evenly between times, at the edges."""
     integral = np.concatenate([[0.0], np.cumsum(areas)])
-    found: np.ndarray = np.interp(edges_s, times_s, integral)
-    return found
+    at_edges: np.ndarray = np.interp(edges_s, times_s, integral)
+    return at_edges
 
 
 def split(
     recordings: Sequence[Recording], shares: Mapping[str, float], seed: int = 0
 ) -> dict[str, list[Recording]]:
-    """Divide recordings by the hashes of their experiments, so that all replicates of a plan stand on one side.
+    """Divide recordings by their plans: all replicates of a plan stand on one side.
+
+    Plans are distinguished by the hashes of their experiments.
 
     Args:
         recordings: of any number of runs.
@@ -124,10 +124,10 @@ def split(
         InvalidInput: the shares do not add up to 1, or there are fewer plans than sides.
     """
     side_of = assign([recording.experiment.hash() for recording in recordings], shares, seed)
-    found: dict[str, list[Recording]] = {side: [] for side in shares}
+    sides: dict[str, list[Recording]] = {side: [] for side in shares}
     for recording in recordings:
-        found[side_of[recording.experiment.hash()]].append(recording)
-    return found
+        sides[side_of[recording.experiment.hash()]].append(recording)
+    return sides
 
 
 def assign(hashes: Sequence[str], shares: Mapping[str, float], seed: int = 0) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The dataset's lines as typed rows, part by part, so that a day of samples fits into memory that is bounded.
+"""The dataset's lines as typed rows, part by part: a day of samples fits into bounded memory.
 
 A part whose every line is a row of readable cells is parsed at once (pyarrow); any other is gone
 through line by line, and every line and cell that cannot be read is named.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from twin_harness.dataset.faults import FaultLog
     from twin_harness.runs.dataset_file import DatasetFile
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 PART_BYTES = 8 * 1024**2
 PART_ROWS = 16_384
@@ -83,7 +83,9 @@ def _parquet_parts(
 def typed_parts(
     dataset: DatasetFile, faults: FaultLog, part_bytes: int = PART_BYTES
 ) -> Iterator[pd.DataFrame]:
-    """Return the rows part by part, with the number of each one's line in the file as index (the heading is line 1).
+    """Return the rows part by part.
+
+    The index is the number of each row's line in the file; the heading is line 1.
 
     ``time`` is a UTC timestamp, labels are strings, everything else float64 with NaN for empty.
     Lines that are no rows and cells that hold no number are left out and noted.
@@ -131,16 +133,11 @@ def _parse(text: bytes) -> pd.DataFrame | None:
     names = text[: text.index(b"\n")].decode("utf-8", "replace").split(",")
     if len(set(names)) != len(names) or "time" not in names:
         return None
-    types = {
-        name: (
-            pa.string()
-            if name in _TEXTS
-            else pa.timestamp("us", "UTC")
-            if name == "time"
-            else pa.float64()
-        )
-        for name in names
-    }
+    types = (
+        dict.fromkeys(names, pa.float64())
+        | {name: pa.string() for name in names if name in _TEXTS}
+        | {"time": pa.timestamp("us", "UTC")}
+    )
     convert = arrow_csv.ConvertOptions(
         column_types=types, null_values=[""], strings_can_be_null=False
     )
@@ -168,16 +165,13 @@ def _parse_lines(
     for number, line in enumerate(block.split(b"\n")[:-1], first_line):
         cells = _cells(line)
         if cells is None or len(cells) != len(columns):
-            if cells is None:
-                what = "bytes that are no text"
-            else:
-                what = f"{len(cells)} cells for {len(columns)} columns"
-            faults.add("damaged line", "", f"line {number}", what, "left out")
+            content = "bytes that are no text"
+            if cells is not None:
+                content = f"{len(cells)} cells for {len(columns)} columns"
+            faults.add("damaged line", "", f"line {number}", content, "left out")
             continue
         row = dict(zip(columns, cells, strict=True))
-        if _number(row["monotonic_s"]) is None or math.isnan(
-            _number(row["monotonic_s"]) or math.nan
-        ):
+        if math.isnan(_number(row["monotonic_s"])):
             faults.add(
                 "damaged line",
                 "",
@@ -230,8 +224,9 @@ def _cells(line: bytes) -> list[str] | None:
         return None
 
 
-def _number(text: str) -> float | None:
+def _number(text: str) -> float:
+    """Return a number; NaN where the text is none."""
     try:
         return float(text)
     except ValueError:
-        return None
+        return math.nan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.dataset.cleaning import CLOCK_STEP_S, GAP_INTERVALS
+from twin_harness.dataset.steps import CLOCK_STEP_S, GAP_INTERVALS
 from twin_harness.metrics import by_name, maximum_of
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def _since_before(frame: pd.DataFrame) -> pd.Series[float]:
 
     The first row's count as an instant.
     """
+    since: pd.Series[float]
     if "partition" in frame.columns:
-        grouped = frame.groupby("partition")["monotonic_s"]
+        since = frame.groupby("partition")["monotonic_s"].diff()
     else:
-        grouped = frame["monotonic_s"]
-    since: pd.Series[float] = grouped.diff().fillna(1e-9)
-    return since
+        since = frame["monotonic_s"].diff()
+    return since.fillna(1e-9)
 
 
 def _clock_is_steady(frame: pd.DataFrame) -> pd.Series[bool]:
@@ -92,7 +92,7 @@ def _clock_is_steady(frame: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _background_adds_up(frame: pd.DataFrame) -> pd.Series[bool]:
-    """Tell where background is total less steal, delivered, side and the harness's own, as the registry defines it."""
+    """Return where background adds up: total less steal, delivered, side and the harness's own."""
     parts = (
         frame["cpu_steal_percent"]
         + frame["cpu_delivered_percent"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.dataset.cleaning import FLAGS, start_cleaning
+from twin_harness.dataset.cleaning import start_cleaning
+from twin_harness.dataset.steps import FLAGS
 from twin_harness.metrics import DATASET_VERSION, by_name
 from twin_harness.runs.frames import LABELS
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from twin_harness.dataset.faults import FaultLog
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 _WHOLE = ("bytes", "bytes/s", "Hz")
 

@@ -5,20 +5,22 @@ Of the file, of its rows, and of what the rows say about experiments.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.dataset.cleaning import Cleaning, start_cleaning
+import pandas as pd
+
+from twin_harness.dataset.cleaning import start_cleaning
 from twin_harness.dataset.faults import FaultLog
 from twin_harness.dataset.package import digest_of
 from twin_harness.dataset.rows import open_parts
 from twin_harness.dataset.schema import make_schema, note_failures
+from twin_harness.dataset.steps import CleaningSteps
 from twin_harness.errors import Undecided, UnreadableRun
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 LEAST_BACKGROUND_PERCENT = -1.0
 # Both sources measure these wherever the kernel shows them: without a single figure, nothing was
@@ -37,7 +39,7 @@ _MEASURED_EVERYWHERE = (
 
 
 def validate(run: Run) -> pd.DataFrame:
-    """Return the faults of a run, a row a kind and column.
+    """Return the faults of a run, one row per kind and column.
 
     ``kind, column, where, found, action, count``; no rows when there are none.
 
@@ -45,35 +47,12 @@ def validate(run: Run) -> pd.DataFrame:
         UnreadableRun: there is no dataset.
     """
     faults = FaultLog()
-    interval_s = start_cleaning(run).interval_s
-    with open_parts(run, faults) as (columns, parts):
-        seen = Cleaning(interval_s, faults)
-        seen._note_columns(columns)  # noqa: SLF001 - of the same package
-        schema, last = None, None
-        unmeasured = {name for name in _MEASURED_EVERYWHERE if name in columns}
-        for part in parts:
-            if interval_s != interval_s:  # noqa: PLR0124 - NaN alone is unequal to itself
-                interval_s = float(part["monotonic_s"].diff().median())
-            schema = schema or make_schema(columns, interval_s, run.machine)
-            import pandas as pd
-
-            note_failures(
-                schema,
-                part if last is None else pd.concat([last, part]),
-                faults,
-                None if last is None else int(last.index[0]),
-            )
-            last = part.iloc[-1:]
-            unmeasured -= {name for name in unmeasured if part[name].notna().any()}
-            try:
-                seen.refuse_other_hosts(part)
-            except UnreadableRun as error:
-                faults.add("rows of two hosts", "host", f"line {part.index[0]}", error, "refused")
+    unmeasured = _note_rows(run, faults)
     unreadable: list[str] = []
     run.folder.read_annotations(unreadable)
     for fault in unreadable:
         faults.add("damaged annotation", "", fault.partition(":")[0], fault, "left out")
-    for name in sorted(unmeasured) if last is not None and len(last) else ():
+    for name in sorted(unmeasured):
         faults.add(
             "not measured", name, "every row", "no figure", "empty: the notes of run.json say why"
         )
@@ -81,6 +60,36 @@ def validate(run: Run) -> pd.DataFrame:
     _note_backgrounds(run, faults)
     _note_files(run, faults)
     return faults.table()
+
+
+def _note_rows(run: Run, faults: FaultLog) -> set[str]:
+    """Note what is wrong with the rows, and return the columns that nothing was measured of.
+
+    Of those that every source measures; none where there are no rows.
+    """
+    interval_s = start_cleaning(run).interval_s
+    with open_parts(run, faults) as (columns, parts):
+        steps = CleaningSteps(interval_s, faults)
+        steps.note_columns(columns)
+        schema, last = None, None
+        unmeasured = {name for name in _MEASURED_EVERYWHERE if name in columns}
+        for part in parts:
+            if math.isnan(interval_s):
+                interval_s = float(part["monotonic_s"].diff().median())
+            schema = schema or make_schema(columns, interval_s, run.machine)
+            if last is None:
+                note_failures(schema, part, faults)
+            else:
+                note_failures(schema, pd.concat([last, part]), faults, int(last.index[0]))
+            last = part.iloc[-1:]
+            unmeasured -= {name for name in unmeasured if part[name].notna().any()}
+            try:
+                steps.refuse_other_hosts(part)
+            except UnreadableRun as error:
+                faults.add("rows of two hosts", "host", f"line {part.index[0]}", error, "refused")
+    if last is None or last.empty:
+        return set()
+    return unmeasured
 
 
 def _note_lost_events(run: Run, faults: FaultLog) -> None:

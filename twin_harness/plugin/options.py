@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from twin_harness.errors import InvalidInput
-from twin_harness.session.config import OPTIONS, TwinConfig, parse_value
+from twin_harness.session.config import TwinConfig
+from twin_harness.session.option_values import parse_value
+from twin_harness.session.options import OPTIONS
 from twin_harness.system import newest
 
 if TYPE_CHECKING:
     from twin_harness.gate.variant import Variant
-    from twin_harness.session.config import Option
+    from twin_harness.session.options import Option
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -191,33 +192,14 @@ def read_config(config: pytest.Config) -> TwinConfig:
     """
     try:
         values = {option.name: _value(config, option) for option in OPTIONS}
-        guard = values["guard"]
-        return TwinConfig(
-            on=values["on"],
+        return TwinConfig.of_options(
+            values,
             model=_model(config, values),
-            interval_s=values["interval"],
-            source=values["source"],
-            data_dir=values["data-dir"],
-            report_dir=values["report-dir"],
-            scratch_dir=values["scratch-dir"],
-            probe_disk=values["probe-disk"],
-            probe_service=values["probe-service"],
-            schedule=values["schedule"],
-            seed=secrets.randbelow(2**31) if values["seed"] == "random" else values["seed"],
-            random=values["random"],
-            campaign=values["campaign"],
-            repeat=values["repeat"],
             parts=_parts(config) if values["partition"] else 0,
-            guard=TwinConfig().guard if isinstance(guard, str) else guard,
             gate=_path(config, values["gate"]),
             gate_save=_path(config, values["gate-save"]),
-            gate_pairs=values["gate-pairs"] or TwinConfig().gate_pairs,
             gate_resume=_folder(config, values["gate-resume"]),
             variants=_variants(config, values),
-            tolerance=values["tolerance"],
-            undecided=values["undecided"],
-            may_run_commands=values["allow-commands"],
-            has_report=not values["no-report"],
         )
     except InvalidInput as error:
         raise pytest.UsageError(str(error)) from None

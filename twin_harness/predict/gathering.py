@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twin_harness.predict.observation import Observation
-    from twin_harness.runs.recording import Recording, Run
+    from twin_harness.runs.recording import Recording
+    from twin_harness.runs.run import Run
 
 FEWEST_RUNS, FEWEST_PLANS = 6, 3
 CALIBRATED_FROM = (

@@ -110,7 +110,9 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
     Raises:
         InvalidInput: it holds fewer than three seconds of samples, or tells no machine.
     """
-    where = f"recording {recording.name!r} of {recording.folder.path}"
+    where = (
+        f"recording {recording.name!r} of {recording.folder.path if recording.folder else 'a twin'}"
+    )
     machine = recording.machine
     capacity = _capacity_of(machine, where)
     samples = recording.samples.replace([np.inf, -np.inf], np.nan)
@@ -139,7 +141,7 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
     )
     return Observation(
         name=recording.name,
-        run=recording.folder.run_id,
+        run=recording.run_id,
         began=str(samples["time"].iloc[0]).replace(" ", "T") if "time" in samples.columns else "",
         plan=recording.experiment.hash(),
         fingerprint=names[0],

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twin_harness.predict.demand import Demand
-    from twin_harness.runs.recording import Recording, Run
+    from twin_harness.runs.recording import Recording
+    from twin_harness.runs.run import Run
     from twin_harness.schedule.model import Experiment
 
 _WATCHED_FROM = 10

@@ -6,7 +6,6 @@ The rows of a dataset as the twin foretells them, on the grid that a logger woul
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +16,9 @@ from twin_harness.predict.demand import LONGEST_S, demand_of, stacked
 from twin_harness.predict.domain import beyond
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.simulate import simulate
-from twin_harness.runs.folder import RunFolder
+from twin_harness.runs.delivery import compare
 from twin_harness.runs.frames import LABELS
-from twin_harness.runs.recording import Recording, compare
+from twin_harness.runs.recording import Recording
 from twin_harness.runs.records import AnnotationRow, PlannedExperiment
 from twin_harness.shapes import shape as shapes
 
@@ -199,13 +198,10 @@ def virtual_recording(twin: Twin, experiment: Experiment, interval_s: float) -> 
         )
         for event in experiment.events
     )
-    recording = Recording.whole(RunFolder(Path("twin")), planned, rows)
-    # What cached_property would read from files is here.
     machine = {
         "fingerprint": twin.file_.fingerprint,
         "cpu_capacity": capacity.cpus,
         "memory_limit_bytes": capacity.memory_bytes,
         "foretold_by": "twin",
     }
-    recording.__dict__.update(samples=samples, machine=machine)
-    return recording
+    return Recording.of_rows(planned, rows, samples, machine=machine)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from twin_harness.dataset.cleaning import FLAGS, GAP_INTERVALS, Cleaning, start_cleaning
+from twin_harness.dataset.cleaning import Cleaning, start_cleaning
 from twin_harness.dataset.preparation import window_means
+from twin_harness.dataset.steps import FLAGS, GAP_INTERVALS
 from twin_harness.metrics import columns
 from twin_harness.report.facts import ask
 from twin_harness.runs.frames import whole_machine
 
 if TYPE_CHECKING:
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 MOST_ROWS, WINDOW_S = 200_000, 1.0
 

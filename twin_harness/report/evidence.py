@@ -17,8 +17,9 @@ from twin_harness.runs.judgement import session_tolerance
 
 if TYPE_CHECKING:
     from twin_harness.dataset.cleaning import Cleaning
-    from twin_harness.runs.recording import Recording, Run
+    from twin_harness.runs.recording import Recording
     from twin_harness.runs.records import AnnotationRow
+    from twin_harness.runs.run import Run
 
 MOST_EXPERIMENTS = 200
 
@@ -204,10 +205,7 @@ def _hand_out(samples: pd.DataFrame, shown: list[ExperimentFacts]) -> None:
             np.searchsorted(at_s, zero_s + recording.end_s, side="right"),
         )
         frame = samples.iloc[begin:end]
-        # What cached_property would read from the file again is here.
-        recording.__dict__["samples"] = frame.set_index(
-            pd.Index(frame["monotonic_s"] - zero_s, name="t_s")
-        )
+        recording.keep(frame.set_index(pd.Index(frame["monotonic_s"] - zero_s, name="t_s")))
 
 
 def _recordings(

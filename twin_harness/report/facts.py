@@ -62,7 +62,8 @@ def statistic(recording: Recording, *names: str) -> Statistic:
     mean = sum(recording.mean(name) for name in names)
     # The rows that the mean is of: the one that straddles the start of the window stands for time
     # before it as well.
-    each = [_weighing(*recording._values(name)) for name in names]  # noqa: SLF001 - of the same package
+    columns = [recording.column(name) for name in names]
+    each = [_weighing(column.data, column.seconds_s) for column in columns]
     values = sum(each[1:], each[0]).dropna()
     return Statistic(
         mean, float(values.std()), float(values.min()), float(values.max()), len(values)

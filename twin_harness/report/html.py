@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from twin_harness.report.document import Section
     from twin_harness.report.evidence import Evidence
-    from twin_harness.runs.recording import Run
+    from twin_harness.runs.run import Run
 
 
 @cache

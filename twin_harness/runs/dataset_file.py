@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_BLOCK_BYTES = (
-    4096  # a row is about 500 bytes, so a step of the bisection costs one or two of these
-)
+# A row is about 500 bytes, so a step of the bisection costs one or two of these.
+_BLOCK_BYTES = 4096
 
 
 class DatasetFile:
@@ -75,9 +74,10 @@ class DatasetFile:
         end, size_bytes = self.valid_bytes, _BLOCK_BYTES
         while end:
             start = max(0, end - size_bytes)
-            found = os.pread(self._descriptor, end - start, start).rfind(b"\n")
-            if found >= 0:
-                self.valid_bytes, torn = start + found + 1, self.valid_bytes - start - found - 1
+            line_break = os.pread(self._descriptor, end - start, start).rfind(b"\n")
+            if line_break >= 0:
+                whole = start + line_break + 1
+                torn, self.valid_bytes = self.valid_bytes - whole, whole
                 return torn
             end, size_bytes = start, 2 * size_bytes
         torn, self.valid_bytes = self.valid_bytes, 0
@@ -88,9 +88,9 @@ class DatasetFile:
         size_bytes = _BLOCK_BYTES
         while start < self.valid_bytes:
             block = os.pread(self._descriptor, min(size_bytes, self.valid_bytes - start), start)
-            found = block.find(b"\n")
-            if found >= 0:
-                return block[: found + 1]
+            line_break = block.find(b"\n")
+            if line_break >= 0:
+                return block[: line_break + 1]
             if start + len(block) >= self.valid_bytes:
                 break
             size_bytes *= 2
@@ -107,11 +107,19 @@ class DatasetFile:
     def blocks(
         self, size_bytes: int, begin: int | None = None, end: int | None = None
     ) -> Iterator[bytes]:
-        """Return the rows (from offset ``begin`` to ``end``) as blocks of whole lines of about that size."""
-        position, end = (
-            self.first_row if begin is None else begin,
-            (self.valid_bytes if end is None else end),
-        )
+        """Return rows as blocks of whole lines.
+
+        Args:
+            size_bytes: about how long a block is.
+            begin: offset of the first row; None is the first one of the file.
+            end: offset after the last row; None is the end of the file.
+        """
+        if begin is None:
+            position = self.first_row
+        else:
+            position = begin
+        if end is None:
+            end = self.valid_bytes
         while position < end:
             block = os.pread(self._descriptor, min(size_bytes, end - position), position)
             if not block:
@@ -168,7 +176,12 @@ class DatasetFile:
         return position
 
     def read(self, begin_s: float | None = None, end_s: float | None = None) -> bytes:
-        """Return the heading and the rows taken from ``begin_s`` to ``end_s`` (both included; CLOCK_MONOTONIC); None is open."""
+        """Return the heading and the rows of a time.
+
+        Args:
+            begin_s: the first instant on CLOCK_MONOTONIC, itself included; None is open.
+            end_s: the last one, itself included; None is open.
+        """
         if begin_s is None:
             begin = self.first_row
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ def read_samples(
         valid_bytes: how much of a CSV that is being written is whole.
         begin_s: the first instant on CLOCK_MONOTONIC, itself included; None is open.
         end_s: the last one.
-        partition: of a machine in parts, the rows of one.
+        partition: takes the rows of one partition of the machine; empty takes all.
 
     Raises:
         UnreadableRun: there is neither, or it is damaged, or a newer version wrote it.
@@ -48,8 +49,9 @@ def read_samples(
     faults: list[str] = []
     with folder.open_dataset(valid_bytes) as dataset:
         frame = read_frame(dataset, begin_s, end_s, partition, faults)
-    for fault in faults if folder.warns else ():
-        warnings.warn(f"{fault}; left out, see twin validate {folder.path}", stacklevel=3)
+    if folder.warns:
+        for fault in faults:
+            warnings.warn(f"{fault}; left out, see twin validate {folder.path}", stacklevel=3)
     return frame
 
 
@@ -60,12 +62,21 @@ def read_frame(
     partition: str = "",
     faults: list[str] | None = None,
 ) -> pd.DataFrame:
-    """Return rows of a dataset as a DataFrame with ``dt_s``, the measured seconds since the row before, as its last column.
+    """Return rows of a dataset as a DataFrame.
 
-    Of a machine in parts there is a row a part and moment; ``partition`` takes those of one, and
-    ``dt_s`` is since the part's row before. Numbers are float64 (missing is NaN), labels are
-    strings. Rows that have not the heading's cells are left out, and ``faults`` takes a sentence
-    that names their lines: half a row stands where a logger was killed and another one went on.
+    Numbers are float64 (missing is NaN), labels are strings. The last column is ``dt_s``, the
+    measured seconds since the row before.
+
+    For a partitioned machine there is one row per partition and sampling time, and ``dt_s`` is the
+    time since the partition's row before.
+
+    Args:
+        dataset: the file, open.
+        begin_s: the first instant on CLOCK_MONOTONIC, itself included; None is open.
+        end_s: the last one.
+        partition: takes the rows of one partition; empty takes all.
+        faults: takes a sentence that names the lines of rows that have not the heading's cells and
+            are left out: half a row stands where a logger was killed and another one went on.
     """
     import pandas as pd
 
@@ -129,7 +140,7 @@ def open_parquet(folder: RunFolder) -> pq.ParquetFile:
     """Open the Parquet of a run.
 
     Raises:
-        UnreadableRun: it is none, or a newer version wrote it.
+        UnreadableRun: it is not readable, or a newer version wrote it.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -196,7 +207,7 @@ def _read_parquet_frame(
     return frame
 
 
-_OF_PARTS = (
+_SUMMED = (
     "memory_requested_bytes",
     "memory_delivered_bytes",
     "disk_requested_bytes_per_s",
@@ -205,14 +216,11 @@ _OF_PARTS = (
 
 
 def whole_machine(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a moment of a dataset of parts.
+    """Return one row per sampling time of a partitioned machine's dataset.
 
-    CPU percents as the mean of the (equal) parts, load in bytes as their sum.
-
-    CPUs that are left over belong to no part and are not in it.
-
-    ``experiment`` and ``active_events`` hold those of all parts; every other column is the
-    machine's in each row already.
+    CPU percents are the mean of the (equal) partitions, load in bytes their sum; CPUs that are left
+    over belong to no partition and are not in it. ``experiment`` and ``active_events`` hold those
+    of all partitions; every other column is the machine's in each row already.
     """
     if "partition" not in frame.columns or len(frame["partition"].unique()) < 2:
         return frame
@@ -224,7 +232,7 @@ def whole_machine(frame: pd.DataFrame) -> pd.DataFrame:
         name for name in frame.columns if name.startswith("cpu_") and name.endswith("_percent")
     ] + ["harness_cpu_percent"]
     whole[means] = moments[means].mean()
-    whole[list(_OF_PARTS)] = moments[list(_OF_PARTS)].sum(min_count=1)
+    whole[list(_SUMMED)] = moments[list(_SUMMED)].sum(min_count=1)
     # As where several experiments run at once: event ids are told apart by their experiments.
     events = [
         f"{name}/{ids.replace('+', f'+{name}/')}" if ids else ""
@@ -258,8 +266,6 @@ def _instant_before(dataset: DatasetFile, offset: int) -> float | None:
     """Return when the row before ``offset`` was taken."""
     if offset <= dataset.first_row:
         return None
-    import os
-
     with dataset.path.open("rb") as file:
         start = max(dataset.first_row, offset - 64 * 1024)
         lines = os.pread(file.fileno(), offset - start, start).splitlines()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from twin_harness.errors import Undecided
 from twin_harness.metrics import RESOURCE_COLUMNS
-from twin_harness.runs.fidelity import window_s
+from twin_harness.runs.settling import window_s
 from twin_harness.schedule.tolerance import DEFAULT_TOLERANCE, NO_TOLERANCE, percent_of
 
 if TYPE_CHECKING:

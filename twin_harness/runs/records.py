@@ -106,13 +106,16 @@ class PlannedExperiment:
 
     Attributes:
         experiment: the plan, under the name it has in this run.
-        begin_s, zero_s, end_s: start of the lead, zero of the events' clock, end of the tail;
-            ``end_s`` is planned until known.
-        worker: who ran it. status: RUNNING until it ended. partition: the part of the machine that
-            it ran in; empty for the whole.
+        begin_s: start of the lead.
+        zero_s: zero of the events' clock.
+        end_s: end of the tail; planned until known.
+        worker: who ran it.
+        status: RUNNING until it ended.
+        generator: what made the plan; None where a person did.
+        partition: the part of the machine that it ran in; empty for the whole.
+        settled: how the wait for an idle machine before the lead went; None when it did not wait.
         foreign: the processes of others that used most CPU meanwhile (name, pid, CPU seconds); None
             until known.
-        settled: how the wait for an idle machine before the lead went; None when it did not wait.
     """
 
     experiment: Experiment

@@ -50,15 +50,18 @@ def _load_groups(board: Board) -> set[int]:
             group = os.getpgid(process.pid)
         except OSError:
             continue
-        if (
-            start_ticks(process.pid) == process.start_ticks
-        ):  # else the pid is somebody else's by now
+        # Else the pid is somebody else's by now.
+        if start_ticks(process.pid) == process.start_ticks:
             groups.add(group)
     return groups
 
 
 def annotate_lost(folder: RunFolder, host: str) -> list[str]:
-    """Give every planned event without an outcome a row that says so, and return a sentence for each experiment that was lost."""
+    """Give every planned event without an outcome a row that says so.
+
+    Returns:
+        A sentence for each experiment that was lost.
+    """
     sentences = []
     rows = folder.read_annotations()
     for planned in folder.read_plans():
@@ -66,6 +69,11 @@ def annotate_lost(folder: RunFolder, host: str) -> list[str]:
             continue
         is_lost = planned.status == "RUNNING"
         name, worker = planned.experiment.name, planned.worker
+        if is_lost:
+            status, message = "failed", f"its worker {worker} was lost"
+        else:
+            status = "stopped"
+            message = "the session was interrupted before its outcome was written"
         known = {row.event for row in rows if row.experiment == name}
         for event in planned.experiment.events:
             if event.id in known:
@@ -80,12 +88,8 @@ def annotate_lost(folder: RunFolder, host: str) -> list[str]:
                     unit=event.unit,
                     planned_start_s=event.start_s,
                     planned_end_s=event.end_s,
-                    status="failed" if is_lost else "stopped",
-                    message=(
-                        f"its worker {worker} was lost"
-                        if is_lost
-                        else "the session was interrupted before its outcome was written"
-                    ),
+                    status=status,
+                    message=message,
                     host=host,
                     worker=worker,
                     partition=planned.partition,

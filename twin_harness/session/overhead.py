@@ -44,7 +44,16 @@ _ORDERS = (("A", "A", "B"), ("A", "B", "A"), ("B", "A", "A"))
 
 @dataclass(frozen=True)
 class Interval:
-    """A median over rounds with its 95 % interval (Conover 1999, Practical Nonparametric Statistics, 3.2)."""
+    """A median over rounds with its 95 % interval.
+
+    Conover 1999, Practical Nonparametric Statistics, 3.2.
+
+    Attributes:
+        median: of the rounds.
+        low: lower end of the interval.
+        high: upper end.
+        n: how many rounds.
+    """
 
     median: float
     low: float
@@ -53,24 +62,22 @@ class Interval:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Interval:
-        """Return the median and the two values, as far from the ends as may be, between which it lies with at least 95 %.
+        """Return the median and the values between which it lies with at least 95 %.
 
-        Nothing is assumed about the distribution: each value is above the median with probability
-        one half. The bounds of fewer than six values are infinite.
+        They are as far from the ends as may be. Nothing is assumed about the distribution: each
+        value is above the median with probability one half. The bounds of fewer than six values are
+        infinite.
         """
         ordered, n = sorted(values), len(values)
-        beyond, outside = (
-            0,
-            1,
-        )  # of 2**n equally likely ways, those in which so many values or fewer lie on one side
+        # Of 2**n equally likely ways, those in which so many values or fewer lie on one side.
+        beyond, outside = 0, 1
         while 40 * (outside + math.comb(n, beyond + 1)) <= 2**n:  # at most 2.5 % on each side
             beyond += 1
             outside += math.comb(n, beyond)
-        is_enough = n >= FEWEST_ROUNDS
-        if is_enough:
-            low, high = (ordered[beyond], ordered[n - 1 - beyond])
+        if n >= FEWEST_ROUNDS:
+            low, high = ordered[beyond], ordered[n - 1 - beyond]
         else:
-            low, high = (-math.inf, math.inf)
+            low, high = -math.inf, math.inf
         return cls(statistics.median(values), low, high, n)
 
     def text(self, unit: str) -> str:
@@ -103,14 +110,14 @@ class Overhead:
 
     def lines(self) -> list[str]:
         """Return what it says, for people."""
-        is_seen = self.cost_percent.low > 0
-        if is_seen:
+        if self.cost_percent.low > 0:
             verdict = "the harness costs the machine"
-        else:
-            verdict = "no cost can be told from the noise of this machine; it may be anything up to"
-        if is_seen:
             figure = self.cost_percent.median
         else:
+            verdict = (
+                "no cost can be distinguished from the noise of this machine; it may be anything up"
+                " to"
+            )
             figure = max(self.cost_percent.high, 0.0)
         return [
             f"work done less   {self.cost_percent.text('%')}",
@@ -130,7 +137,7 @@ def measure(
         config: interval, source and probes of the harness that is measured.
         rounds: of three blocks each.
         block_s: length of a block.
-        say: told how far it is.
+        say: takes lines of progress.
     """
     machine = inspect_machine(Path(config.scratch_dir or ".").absolute())
     costs, noises, wakeups, noise_wakeups = [], [], [], []
@@ -187,7 +194,10 @@ def _beside_the_harness(
 
 
 def _block(cpus: Sequence[int], block_s: float) -> tuple[float, float]:
-    """Return the pieces of work that one worker a CPU did in a block, and the sleeper's 99th percentile of lateness in ms."""
+    """Return the work done in a block, and the sleeper's 99th percentile of lateness in ms.
+
+    Of work there is one worker per CPU; it is counted in pieces.
+    """
     begin_s = monotonic_s() + 0.05
     pipes = [_fork(_work, cpu, begin_s, begin_s + block_s) for cpu in cpus]
     pipes.append(_fork(_sleep, None, begin_s, begin_s + block_s))
@@ -230,7 +240,7 @@ def _work(begin_s: float, end_s: float) -> float:
 
 
 def _sleep(begin_s: float, end_s: float) -> float:
-    """Sleep 2 ms at a time until the end, and return the 99th percentile of how much longer it took, in ms."""
+    """Sleep 2 ms at a time until the end, and return the 99th percentile of the lateness in ms."""
     late_ms = []
     sleep_s(begin_s - monotonic_s())
     while (now_s := monotonic_s()) < end_s:

@@ -36,9 +36,13 @@ class Seat:
     """Who a process is in a session, and where the session is; plain strings and numbers.
 
     Attributes:
-        data_dir, report_dir: absolute. run_id: of the session. board: name of its load board.
-        controller_pid: the process that everything ends with. worker: our own name. command: the
-            controller's command line.
+        data_dir: absolute.
+        report_dir: absolute.
+        run_id: of the session.
+        board: name of its load board.
+        controller_pid: the process that everything ends with.
+        worker: our own name.
+        command: the controller's command line.
     """
 
     data_dir: str

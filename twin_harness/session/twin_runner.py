@@ -2,16 +2,15 @@
 
 Every experiment takes a slice of the run's virtual clock, one after the other whatever worker runs
 it, so that the dataset is in order of time. Its rows, plan and annotations are written as those of
-a real one; what the model does not foretell stays empty, and asserting on it is UNDECIDED.
+a real one; what the model does not predict stays empty, and asserting on it is UNDECIDED.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
 from contextlib import contextmanager
-from math import isnan, nan
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.control.outcome import judge_tolerance
@@ -21,10 +20,11 @@ from twin_harness.predict.virtual_recording import annotate, virtual_columns
 from twin_harness.runs.recording import Recording
 from twin_harness.runs.records import PlannedExperiment
 from twin_harness.system.clock import monotonic_s, utc_s, utc_text
-from twin_harness.system.file_lock import FileLock
+from twin_harness.system.folder_lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     import numpy as np
 
@@ -41,9 +41,10 @@ class TwinRunner:
 
     Args:
         twin: the model.
-        folder, recorder, machine: of this session and worker; the machine is the one that the twin
-            is of.
-        config: of the session; the seconds between two rows and the tolerance are its.
+        folder: the run folder.
+        recorder: writes the annotations of this worker.
+        machine: the one that the twin is of.
+        config: of the session: seconds between two rows, and tolerance.
         worker: name of the worker.
         warn: takes what the user should know, a sentence each.
     """
@@ -76,14 +77,14 @@ class TwinRunner:
                 self._folder.append_rows(",".join(self._columns) + "\n")
 
     def run(self, experiment: Experiment, generator: dict[str, Any] | None = None) -> Recording:
-        """Foretell one experiment and return what would have been recorded.
+        """Predict one experiment and return what would have been recorded.
 
         Raises:
             Undecided: the plan asks for what the model knows nothing of, lies beyond what it was
                 fitted to, or its tolerance cannot be judged.
             FidelityMissed: ``tolerance`` would be missed.
         """
-        offsets_s, found = virtual_columns(self._twin, experiment, self._interval_s)
+        offsets_s, predicted = virtual_columns(self._twin, experiment, self._interval_s)
         experiment = experiment.model_copy(
             update={"name": self._folder.claim_name(experiment.name)}
         )
@@ -100,10 +101,9 @@ class TwinRunner:
                 "completed",
                 generator,
             )
-            self._folder.append_plan(
-                planned
-            )  # first: whoever comes next begins after it, whatever becomes of these rows
-            self._folder.append_rows(self._rows(planned, offsets_s, found))
+            # First: whoever comes next begins after it, whatever becomes of these rows.
+            self._folder.append_plan(planned)
+            self._folder.append_rows(self._rows(planned, offsets_s, predicted))
         samples = Recording.whole(self._folder, planned, ()).samples
         machine = self._machine
         rows = tuple(
@@ -137,18 +137,9 @@ class TwinRunner:
         raise Undecided(msg)
         yield
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """Hold the run folder: rows of several workers stand in the order of their virtual time."""
-        path = self._folder.path
-        lock = FileLock(
-            os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), f"run folder {str(path)!r}"
-        )
-        try:
-            lock.take()
-            yield
-        finally:
-            lock.release()
+        return locked(self._folder.path, "run folder")
 
     def _newest_s(self) -> float:
         """Return when the last row was taken; now, before the first one."""
@@ -159,7 +150,7 @@ class TwinRunner:
             return monotonic_s()
 
     def _rows(
-        self, planned: PlannedExperiment, offsets_s: np.ndarray, found: dict[str, np.ndarray]
+        self, planned: PlannedExperiment, offsets_s: np.ndarray, predicted: dict[str, np.ndarray]
     ) -> str:
         """Return rows as CSV lines."""
         if len(offsets_s) > 1:
@@ -185,17 +176,16 @@ class TwinRunner:
                 "active_events": active,
             }
             writer.writerow(
-                [labels.get(name) or _cell(found, name, number) for name in self._columns]
+                [labels.get(name) or _cell(predicted, name, number) for name in self._columns]
             )
         return text.getvalue()
 
 
-def _cell(found: dict[str, np.ndarray], name: str, number: int) -> str:
+def _cell(predicted: dict[str, np.ndarray], name: str, number: int) -> str:
     """Return a cell; empty for what the model knows nothing of."""
-    if name in found:
-        value = float(found[name][number])
-    else:
-        value = nan
+    if name not in predicted:
+        return ""
+    value = float(predicted[name][number])
     if isnan(value):
         return ""
     return f"{value:.6g}"

@@ -126,7 +126,7 @@ def timeline_png(recording: Recording) -> bytes:
     figure, axes = _lay_out(recording.name, _bands_of(facts), 3)
     part = recording.planned.partition
     panels = _resource_panels(
-        f"part {part}" if part else "whole machine", recording.folder.read_machine(), frame
+        f"part {part}" if part else "whole machine", recording.machine_file, frame
     )
     x = frame.index.to_numpy(dtype=float)
     for panel, pair in zip(panels, axes, strict=True):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.dataset.cleaning import FLAGS, GAP_INTERVALS
+from twin_harness.dataset.steps import FLAGS, GAP_INTERVALS
 from twin_harness.quantity import count, duration, quantity
 from twin_harness.report.document import Bullets, Paragraph, Section, Table, number
 from twin_harness.runs.frames import LABELS

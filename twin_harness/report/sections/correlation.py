@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from twin_harness.dataset.preparation import regimes
+from twin_harness.dataset.preparation import load_state
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.quantity import DASH, MINUS, count
 from twin_harness.report.document import Cell, Paragraph, Picture, Section, Table, number
@@ -64,7 +64,7 @@ def section(evidence: Evidence) -> Section:
             f" {len(names)} and {len(samples):,}."
         )
         return Section("correlation", title, (Paragraph(text),))
-    regime = regimes(samples)
+    regime = load_state(samples)
     counts = {name: int((regime == name).sum()) for name in REGIMES}
     shown = [name for name in REGIMES if counts[name] >= _LEAST_ROWS * 3]
     if "loaded" in shown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from twin_harness.dataset.cleaning import FLAGS
+from twin_harness.dataset.steps import FLAGS
 from twin_harness.metrics import Metric, by_name
 from twin_harness.quantity import count, quantity
 from twin_harness.report.document import Cell, Paragraph, Section, Table, dash, number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.dataset.cleaning import TORN, WHOLE_PERCENT
+from twin_harness.dataset.steps import TORN, WHOLE_PERCENT
 from twin_harness.quantity import count, listed, quantity
 from twin_harness.report.sections.cleaning import column_kinds
 from twin_harness.report.sections.overview import spread

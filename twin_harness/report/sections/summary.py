@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.dataset.preparation import regimes
+from twin_harness.dataset.preparation import load_state
 from twin_harness.quantity import count, duration, percent_digits, quantity
 from twin_harness.report.document import Bullets, Notice, Paragraph, Section
 from twin_harness.report.sections.doubts import NO_DOUBTS, doubts
@@ -192,7 +192,7 @@ def _largest(
 
 def _felt(evidence: Evidence) -> Iterator[str]:
     """Compare wake-up lateness, idle and under load."""
-    regime = regimes(evidence.samples)
+    regime = load_state(evidence.samples)
     asked = evidence.samples["active_events"] != ""
     idle, loaded = (
         evidence.samples.loc[mask, "probe_wakeup_ms"].dropna() for mask in (regime == "idle", asked)
