@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_harness.plugin.allure_files import CATEGORIES
+from twin_harness.plugin.allure_session import CATEGORIES
 from twin_harness.plugin.results_folder import ResultsFolder, escaped, escaped_key, keys_of
 
 FACTS = {"host": "vm", "run": "R1", "a key": "x=y"}

@@ -11,7 +11,6 @@ import pytest
 pytest.register_assert_rewrite("twin_harness.plugin.fixtures")
 
 from twin_harness.plugin.collection import (  # noqa: E402 - rewriting must be registered first
-    pytest_collect_file,
     pytest_generate_tests,
     pytest_make_collect_report,
 )
@@ -50,6 +49,7 @@ from twin_harness.plugin.hooks import (  # noqa: E402 - as above
     pytest_terminal_summary,
     pytest_unconfigure,
 )
+from twin_harness.plugin.schedule_items import pytest_collect_file  # noqa: E402 - as above
 
 __all__ = [
     "_twin_drawn",

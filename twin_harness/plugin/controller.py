@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from twin_harness.errors import HarnessFailure, TwinError
-from twin_harness.plugin import allure_files, gate_verdict, terminal, tries, undecided, workers
+from twin_harness.plugin import allure_session, gate_verdict, terminal, tries, undecided, workers
 from twin_harness.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def close_session(config: pytest.Config, state: PluginState) -> None:
         for sentence in state.lost:
             session.lose(sentence)
         state.report = session.close(is_interrupted=state.is_interrupted)
-        faults = allure_files.write_session(config, session.folder, state.report)
+        faults = allure_session.write_session(config, session.folder, state.report)
         told = terminal.closing_lines(
             session.folder.path, session.folder.read_state(), state.report
         )

@@ -11,9 +11,11 @@ import pytest
 from twin_harness.errors import InvalidInput, TwinError
 from twin_harness.plugin import (
     allure,
-    allure_files,
+    allure_session,
     controller,
-    gate,
+    gate_items,
+    gate_pairs,
+    gate_trials,
     gate_verdict,
     options,
     terminal,
@@ -21,8 +23,10 @@ from twin_harness.plugin import (
     undecided,
     workers,
 )
-from twin_harness.plugin.collection import ExperimentItem, campaign_alone, fault_of, replay_alone
 from twin_harness.plugin.markers import marker_lines
+from twin_harness.plugin.planned import fault_of
+from twin_harness.plugin.requested import PAIR, parameters_of, requests
+from twin_harness.plugin.schedule_items import ExperimentItem, campaign_alone, replay_alone
 from twin_harness.plugin.state import STATE, TEST, PluginState, state_of
 from twin_harness.session.status import StatusLine
 
@@ -38,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options once, and keep a way to the terminal before output is captured."""
-    allure_files.clean_once(config, is_worker=workers.is_worker(config))
+    allure_session.clean_once(config, is_worker=workers.is_worker(config))
     settings, seat = workers.read_place(config)
     terminal_descriptor = os.dup(sys.__stderr__.fileno() if sys.__stderr__ else 2)
     config.add_cleanup(lambda: os.close(terminal_descriptor))
@@ -71,7 +75,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     state = state_of(session.config)
     is_used = any(
-        "_twin_session" in getattr(item, "fixturenames", ()) or isinstance(item, ExperimentItem)
+        requests(item, "_twin_session") or isinstance(item, ExperimentItem)
         for item in session.items
     )
     is_distributed = bool(getattr(session.config.option, "dist", "no") != "no")
@@ -94,15 +98,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where variants are compared, keep the gated tests alone, pair by pair."""
-    gate.choose_items(config, items)
+    gate_items.choose_items(config, items)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Run a whole pair where an item is one."""
-    is_pair = gate.PAIR in getattr(getattr(item, "callspec", None), "params", ())
-    if is_pair:
-        return gate.run_pair(item, nextitem)
+    if PAIR in parameters_of(item):
+        return gate_pairs.run_pair(item, nextitem)
     return None
 
 
@@ -110,7 +113,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Refuse an item that was marked wrongly after its collection, and take the machine for a gated one before its service starts."""
     if fault := fault_of(item):
         raise InvalidInput(fault)
-    gate.take_machine(item)
+    gate_pairs.take_machine(item)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -119,7 +122,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     try:
         return (yield)
     finally:
-        gate.give_machine_back(item)
+        gate_pairs.give_machine_back(item)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -154,7 +157,7 @@ def pytest_runtest_makereport(
         report.duration, test.waited_s = max(0.0, report.duration - test.waited_s), 0.0
         if call.when == "call" and (fault := allure.attach(item.config, test)):
             state_of(item.config).status.say(fault)
-    gate.note_trial(item, report)
+    gate_trials.note_trial(item, report)
     return report
 
 

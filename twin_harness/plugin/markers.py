@@ -82,7 +82,7 @@ def gate(
 
     A column of its recording, or what it passes to gate.record(metric, …).
     """
-    from twin_harness.gate.measures import declare
+    from twin_harness.gate.declaration import declare
 
     return declare("", metric, statistic, window, better, threshold, floor, trips=trips)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.plugin import gate
-from twin_harness.plugin.collection import fault_of, planned_of
+from twin_harness.plugin.gate_plan import plan_line, runs_of
+from twin_harness.plugin.planned import fault_of, planned_of
 from twin_harness.plugin.state import state_of
 from twin_harness.quantity import duration, event_quantity
 
@@ -36,7 +36,7 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     planned = [
         experiment
         for item in items
-        for _ in range(gate.runs_of(item))
+        for _ in range(runs_of(item))
         if (experiment := planned_of(item)) is not None
     ]
     others = sum(
@@ -82,7 +82,7 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
             if settings.parts
             else []
         ),
-        *gate.plan_line(state_of(config), items, total_s),
+        *plan_line(state_of(config), items, total_s),
         (
             f"twin: data goes to {settings.data_dir}/,"
             f" {f'report to {settings.report_dir}/' if settings.has_report else 'no report'}"
