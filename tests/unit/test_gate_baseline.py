@@ -139,9 +139,9 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
         path.write_text(text)
         with pytest.raises(InvalidInput, match=sentence):
             Baseline.read(path)
-    with pytest.raises(InvalidInput, match="cannot be read .* make one with pytest --twin-gate-s"):
+    with pytest.raises(InvalidInput, match=r"cannot be read .* make one with pytest --twin-gate-s"):
         Baseline.read(tmp_path / "none.json")
-    with pytest.raises(InvalidInput, match="cannot be read .* expected the file that pytest"):
+    with pytest.raises(InvalidInput, match=r"cannot be read .* expected the file that pytest"):
         Baseline.read(tmp_path)
 
 

@@ -73,7 +73,9 @@ def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:
                 f" {text.partition('=')[0]!r}{hidden}; {example}"
             )
             raise InvalidInput(msg)
-        environment = tuple(found.group(1, 2) for found in variables if found)
+        environment = tuple(
+            (variable.group(1), variable.group(2)) for variable in variables if variable
+        )
         if len(dict(environment)) < len(environment):
             msg = f"--twin-variant: a variable of {match.group(1)!r} is given twice; give it once"
             raise InvalidInput(msg)

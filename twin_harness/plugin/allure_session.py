@@ -96,7 +96,7 @@ def write_session(config: pytest.Config, folder: RunFolder, report: Path | None)
         results.path.mkdir(parents=True, exist_ok=True)
         results.add(environment(folder), CATEGORIES, executor(dict(os.environ)))
         _attach_files(folder, report)
-    except Exception as error:  # noqa: BLE001 - whatever the adaptor raises: the run is closed and stands
+    except Exception as error:  # noqa: BLE001 - the adaptor may raise anything; the run stands
         results.sentences.append(f"Allure's results in {target} are not whole: {in_a_line(error)}")
     return results.sentences
 

@@ -27,7 +27,7 @@ def runs_of(item: pytest.Item) -> int:
     return 0
 
 
-def plan_line(state: PluginState, items: list[pytest.Item], seconds_s: float) -> list[str]:
+def gate_line(state: PluginState, items: list[pytest.Item], seconds_s: float) -> list[str]:
     """Return what the gate is going to do, before anything runs."""
     settings = state.config
     gated = sum(1 for item in items if is_gated(item))

@@ -24,6 +24,7 @@ from twin_harness.plugin import (
     workers,
 )
 from twin_harness.plugin.markers import marker_lines
+from twin_harness.plugin.plan_lines import plan_lines
 from twin_harness.plugin.planned import fault_of
 from twin_harness.plugin.requested import PAIR, parameters_of, requests
 from twin_harness.plugin.schedule_items import ExperimentItem, campaign_alone, replay_alone
@@ -44,9 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options once, and keep a way to the terminal before output is captured."""
     allure_session.clean_once(config, is_worker=workers.is_worker(config))
     settings, seat = workers.read_place(config)
-    terminal_descriptor = os.dup(sys.__stderr__.fileno() if sys.__stderr__ else 2)
-    config.add_cleanup(lambda: os.close(terminal_descriptor))
-    config.stash[STATE] = PluginState(settings, seat, StatusLine.on(terminal_descriptor))
+    config.stash[STATE] = PluginState(settings, seat, StatusLine.on(_terminal_descriptor(config)))
     config.pluginmanager.register(tries.TryHooks(), "twin_harness_tries")
     for line in marker_lines():
         config.addinivalue_line("markers", line)
@@ -62,16 +61,23 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(workers.WorkerHooks(config), "twin_harness_workers")
 
 
+def _terminal_descriptor(config: pytest.Config) -> int:
+    """Return a descriptor of the terminal that capturing leaves alone, closed with the session."""
+    descriptor = os.dup(sys.__stderr__.fileno() if sys.__stderr__ else 2)
+    config.add_cleanup(lambda: os.close(descriptor))
+    return descriptor
+
+
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Say what is planned, before any load."""
-    return terminal.plan_lines(config, items)
+    return plan_lines(config, items)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin the status line; on gw0, leave the plan's lines for the controller, which has no items.
+    """Begin the status line; gw0 leaves the plan's lines for the controller, which has no items.
 
-    Before xdist tells it that we have.
+    It does so before xdist reports that it has collected.
     """
     state = state_of(session.config)
     is_used = any(
@@ -86,13 +92,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     ):
         state.status.follow(state.seat.run_dir / "run.json", state.may_touch_run)
     elif state.seat.worker == "gw0":
+        lines = plan_lines(session.config, session.items)
         if state.refusal:
-            refusal = [f"{workers.REFUSAL}{state.refusal}"]
-        else:
-            refusal = []
-        workers.write_lines(
-            state.seat, [*refusal, *terminal.plan_lines(session.config, session.items)]
-        )
+            lines = [f"{workers.REFUSAL}{state.refusal}", *lines]
+        workers.write_lines(state.seat, lines)
 
 
 @pytest.hookimpl(trylast=True)
@@ -110,7 +113,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse an item that was marked wrongly after its collection, and take the machine for a gated one before its service starts."""
+    """Refuse an item whose late mark is wrong; take the machine before a gated one's service."""
     if fault := fault_of(item):
         raise InvalidInput(fault)
     gate_pairs.take_machine(item)
@@ -137,14 +140,13 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell UNDECIDED and one-sentence failures, and hand experiments to Allure.
+    """Phrase UNDECIDED and one-sentence failures, and hand experiments to Allure.
 
     Innermost, so that others see the result.
     """
     report = yield
-    if call.excinfo is None:
-        error = None
-    else:
+    error = None
+    if call.excinfo is not None:
         error = call.excinfo.value
     if isinstance(error, TwinError):
         undecided.phrase(report, error, state_of(item.config).config)

@@ -9,7 +9,7 @@ from twin_harness.errors import ExperimentError, InvalidInput, Undecided
 from twin_harness.plugin.running import run_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from twin_harness.plugin.state import TestState
     from twin_harness.runs.recording import Recording
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class BackgroundLoad:
     """A load that runs while a block does; ``recording`` is there once the block is left."""
 
-    def __init__(self) -> None:
-        self._recordings: list[Recording] = []
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        self._recordings = recordings
 
     @property
     def recording(self) -> Recording:
@@ -38,9 +38,7 @@ class BackgroundLoad:
 
 
 class StressFixture:
-    """``cpu_stress``, ``mem_stress``, ``disk_stress``.
-
-    One load on one resource, from within a test.
+    """``cpu_stress``, ``mem_stress``, ``disk_stress``: one load on one resource, in a test.
 
     ``cpu_stress(ramp(0, 80), duration_s=10)`` runs it and returns its Recording;
     ``with cpu_stress.background(50, at_most_s=600):`` keeps it up while the block runs.
@@ -63,10 +61,8 @@ class StressFixture:
     ) -> Experiment:
         from twin_harness.schedule import builders
 
-        make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}[
-            self._stressor
-        ]
-        event = make(shape, duration_s=duration_s, **options)
+        make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}
+        event = make[self._stressor](shape, duration_s=duration_s, **options)
         return builders.plan(
             event, name=self._name, lead_s=lead_s, tail_s=tail_s, tolerance=tolerance
         )
@@ -125,19 +121,17 @@ class StressFixture:
         Raises:
             as calling it does, when the block is left.
         """
-        load, planned = (
-            BackgroundLoad(),
-            self._plan(shape, at_most_s, lead_s, tail_s, tolerance, options),
-        )
+        recordings: list[Recording] = []
+        planned = self._plan(shape, at_most_s, lead_s, tail_s, tolerance, options)
         self._test.planned.append(planned)
         try:
-            with self._session.runner.background(planned, load._recordings):  # noqa: SLF001 - its maker
-                yield load
+            with self._session.runner.background(planned, recordings):
+                yield BackgroundLoad(recordings)
         except (ExperimentError, Undecided) as error:
             if error.recording is not None:
-                load._recordings.append(error.recording)  # noqa: SLF001 - its maker
+                recordings.append(error.recording)
                 self._test.recordings.append(error.recording)
             raise
         finally:
             self._test.note_waits(self._session.admission.take_waits())
-        self._test.recordings += load._recordings  # noqa: SLF001 - its maker
+        self._test.recordings += recordings
