@@ -138,11 +138,11 @@ REFUSED = [
     ((BASE, "--twin-variant=b:", "--twin-gate-resume=none"), "none: is no folder"),
     (
         (BASE, "--twin-variant=b:", "--twin-gate-pairs=5"),
-        "5 pairs can never tell a regression over a family of 2 measures",
+        "5 pairs can never show a regression over a family of 2 measures",
     ),
     (
         (BASE, "--twin-variant=b:", "--twin-gate-pairs=5", "-n2"),
-        "5 pairs can never tell a regression over a family of 2 measures",
+        "5 pairs can never show a regression over a family of 2 measures",
     ),
 ]
 

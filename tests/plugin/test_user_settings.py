@@ -132,8 +132,8 @@ def test_files_in_the_results_folder_are_added_to(project, run):
     result.stdout.fnmatch_lines(
         [
             (
-                "note    results/categories.json is no JSON (*); it is left as it is, and nothing of"
-                " ours is added: mend it, or remove it"
+                "note    results/categories.json is not valid JSON (*); it is left as it is, and"
+                " nothing of ours is added: repair it, or remove it"
             )
         ]
     )

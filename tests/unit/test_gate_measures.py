@@ -5,7 +5,7 @@ from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
 from twin_harness import cpu, plan, ramp
 from twin_harness.errors import InvalidInput, Undecided
-from twin_harness.gate.measures import declare
+from twin_harness.gate.declaration import declare
 from twin_harness.runs.recording import Recording
 
 EXPERIMENT = plan(cpu(50, duration_s=10), lead_s=5, tail_s=10, name="a")

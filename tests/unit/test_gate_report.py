@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from runs import make_folder
 
-from twin_harness.gate.measures import declare
-from twin_harness.gate.verdict import Evidence, Judgement, judge_pairs
+from twin_harness.gate.declaration import declare
+from twin_harness.gate.judging import Evidence, judge_pairs
+from twin_harness.gate.verdict import Judgement
 from twin_harness.report.sections import verdicts
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin_harness.errors import InvalidInput, Undecided
-from twin_harness.gate.measures import declare
-from twin_harness.gate.verdict import PASSED, REGRESSED, UNDECIDED, Evidence, judge_pairs, may_stop
+from twin_harness.gate.declaration import declare
+from twin_harness.gate.judging import Evidence, judge_pairs, may_stop
+from twin_harness.gate.verdict import PASSED, REGRESSED, UNDECIDED
 
 LATENCY = declare("t", "latency_ms", better="lower")
 RATE = declare("t", "requests_per_s", better="higher")

@@ -18,9 +18,10 @@ from runs import annotate, csv_row, make_folder, planned, write_dataset
 
 import twin_harness
 from twin_harness import Twin, cpu, disk, load, memory, plan
-from twin_harness.gate.measures import declare
-from twin_harness.gate.verdict import Evidence as GateEvidence
-from twin_harness.gate.verdict import Judgement, judge_pairs
+from twin_harness.gate.declaration import declare
+from twin_harness.gate.judging import Evidence as GateEvidence
+from twin_harness.gate.judging import judge_pairs
+from twin_harness.gate.verdict import Judgement
 from twin_harness.predict.gathering import gather
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.report import dataset_rows, evidence

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_harness.plugin.allure_files import CATEGORIES
-from twin_harness.plugin.results_folder import ResultsFolder, escaped, escaped_key, keys_of
+from twin_harness.plugin.allure_session import CATEGORIES
+from twin_harness.plugin.properties_file import escaped, escaped_key, keys_of
+from twin_harness.plugin.results_folder import ResultsFolder
 
 FACTS = {"host": "vm", "run": "R1", "a key": "x=y"}
 GITHUB = {"name": "GitHub Actions", "type": "github", "buildName": "b #1", "buildUrl": "https://x"}
@@ -108,7 +109,7 @@ def test_environment_of_an_older_version_of_ours_is_replaced(tmp_path):
         (
             "categories.json",
             '[{"name": ',
-            "is no JSON (Expecting value: line 1 column 11 (char 10))",
+            "is not valid JSON (Expecting value: line 1 column 11 (char 10))",
         ),
         ("categories.json", '{"name": "mine"}', "holds no list"),
         ("executor.json", "[]", "holds no object"),
@@ -119,8 +120,8 @@ def test_damaged_file_of_theirs_is_left_and_told(tmp_path, name, text, fault):
     (tmp_path / name).write_text(text)
     assert add(tmp_path) == [
         (
-            f"{tmp_path / name} {fault}; it is left as it is, and nothing of ours is added: mend it, or"
-            " remove it"
+            f"{tmp_path / name} {fault}; it is left as it is, and nothing of ours is added: repair"
+            " it, or remove it"
         )
     ]
     assert (tmp_path / name).read_text() == text
