@@ -1,9 +1,10 @@
 """The model's file: whatever is wrong with it is one sentence that names the field."""
 
 import json
+from pathlib import Path
 
 import pytest
-from foretold import campaign, observed
+from simulated_machine import campaign, observed
 
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.twin import Twin
@@ -96,3 +97,20 @@ def test_a_model_that_is_missing_or_too_large_is_refused(tmp_path):
         file.truncate(5 * 1024**2)
     with pytest.raises(InvalidInput, match="expected at most"):
         Twin.load(large)
+
+
+def test_a_model_is_replaced_whole(whole, tmp_path, monkeypatch):
+    """When writing fails half-way the old file is still there, complete."""
+    path = tmp_path / "twin.json"
+    path.write_text(json.dumps(whole))
+    twin = Twin.load(path)
+
+    def torn(self, text, **_):
+        with self.open("w") as file:
+            file.write(text[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", torn)
+    with pytest.raises(OSError, match="No space left"):
+        twin.save(path)
+    assert json.loads(path.read_text()) == whole

@@ -58,7 +58,7 @@ def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     where = {
         "server": "",
         "twin": f", on the twin {settings.model}",
-        "both": f", each beside what the twin {settings.model} foretells",
+        "both": f", each beside what the twin {settings.model} predicts",
     }[settings.on]
     told = state_of(config).campaign_line
     return [
@@ -139,9 +139,9 @@ def closing_lines(folder: Path, run: dict[str, Any], report: Path | None) -> lis
     """Return what became of a run, given the content of its ``run.json``."""
     experiments, account = run.get("experiments", []), run.get("logger") or {}
     load_s = sum(entry["end_s"] - entry["begin_s"] for entry in experiments)
-    is_foretold = (run.get("settings") or {}).get("on") == "twin"
-    if is_foretold:
-        samples = "foretold, nothing was loaded"
+    is_predicted = (run.get("settings") or {}).get("on") == "twin"
+    if is_predicted:
+        samples = "predicted, nothing was loaded"
     else:
         samples = f"{account.get('rows', 0)} samples, {account.get('missed_samples', 0)} missed"
     return [

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.demand import CHANNELS, LONGEST_S
+from twin_harness.predict.free_run import REGIMES
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES
-from twin_harness.predict.uncertainty import REGIMES
 from twin_harness.schedule.file import read_json
 from twin_harness.schedule.refusal import checked, refuse, short
 
@@ -47,9 +47,11 @@ class CapacityPart(_Part):
 
 
 class RunPart(_Part):
-    """Errors of one run of the fit, in deviations, second by second.
+    """Residuals of one run of the fit, in deviations, second by second.
 
-    Null where nothing was measured. ``regimes`` has a digit a second.
+    Attributes:
+        regimes: the noise regime of each second, a digit each.
+        errors: by column; null where nothing was measured.
     """
 
     regimes: Annotated[
@@ -59,7 +61,7 @@ class RunPart(_Part):
 
 
 class SpreadPart(_Part):
-    """See ``uncertainty.Spread``; one number a column, and the errors of runs."""
+    """See ``spread.Spread``; one number per column, and the residuals of runs."""
 
     still_rest: dict[str, Positive]
     still_load: dict[str, Positive]
@@ -69,7 +71,7 @@ class SpreadPart(_Part):
 
 
 class CalibrationPart(_Part):
-    """See ``calibration.Calibration``; null where too few runs were there."""
+    """See ``calibration.Calibration``; null where there were too few runs."""
 
     pointwise: dict[str, Multiplier | None]
     simultaneous: dict[str, Multiplier | None]
@@ -77,7 +79,7 @@ class CalibrationPart(_Part):
 
 
 class DriftPart(_Part):
-    """Centre and deviation of runs' mean errors, see ``drift.usual``.
+    """Centre and deviation of runs' mean errors, see ``reference_errors``.
 
     Null where nothing was measured.
     """
@@ -87,12 +89,18 @@ class DriftPart(_Part):
 
 
 class DomainPart(_Part):
-    """What the training runs asked for at most, what together, and which columns their machine measures."""
+    """What the training runs asked for, and which columns their machine measures.
+
+    Attributes:
+        highest: the highest level of each channel.
+        together: which resources were loaded together.
+        longest_s: the longest run.
+        measured: the columns that there is a model of on this machine.
+    """
 
     highest: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     together: list[list[Annotated[str, Field(max_length=40)]]]
     longest_s: Positive
-    # the columns that there is a model of on this machine
     measured: list[Literal[COLUMNS]]  # type: ignore[valid-type]
 
 
@@ -110,7 +118,7 @@ class TrainingPart(_Part):
 
 
 class ModelFile(_Part):
-    """Everything a twin knows."""
+    """Everything that a model file holds."""
 
     format: Literal["twin-model/2"] = "twin-model/2"
     created: Text
@@ -182,7 +190,7 @@ def _check_created(text: str) -> None:
     except ValueError:
         has_zone = False
     if not has_zone:
-        refuse("created", f"{short(text)} is no moment; expected e.g. '2026-11-25T12:00:00+00:00'")
+        refuse("created", f"{short(text)} is not a time; expected e.g. '2026-11-25T12:00:00+00:00'")
 
 
 def _same_names(path: str, table: dict[str, Any], names: tuple[str, ...]) -> None:

@@ -20,6 +20,7 @@ from twin_harness.runs.folder import RunFolder
 from twin_harness.runs.frames import LABELS, annotation_frame, read_samples
 from twin_harness.system.board import Board
 from twin_harness.system.procfs import start_ticks
+from twin_harness.system.provenance import is_predicted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -220,8 +221,8 @@ class Recording:
         values = frame[column].to_numpy(dtype=float)
         has_value = ~np.isnan(values)
         if not has_value.any():
-            if self.machine.get("foretold_by"):
-                empty = "the twin does not foretell it"
+            if is_predicted(self.machine):
+                empty = "the twin does not predict it"
             else:
                 empty = "it is empty: this machine or session does not measure it"
             if frame.empty:

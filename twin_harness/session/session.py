@@ -54,6 +54,7 @@ from twin_harness.system.machine_lock import RESOURCES, MachineLock
 from twin_harness.system.machine_parts import cut_machine
 from twin_harness.system.mounts import may_fall_silent
 from twin_harness.system.procfs import process_cpu_ns, start_ticks
+from twin_harness.system.provenance import PREDICTED_BY
 from twin_harness.system.support import lack_of_support
 from twin_harness.telemetry.start import Telemetry, TelemetryProcess
 
@@ -308,7 +309,7 @@ class Session:
             if twin_facts["fingerprint"] not in here.fingerprints:
                 warn(
                     f"the twin is of machine {twin_facts['fingerprint']}, this one is"
-                    f" {here.fingerprint}: what follows is foretold for the other"
+                    f" {here.fingerprint}: what follows is predicted for the other"
                 )
         board = Board.create(seat.board)
         if not reaper.register(board.path, seat.controller_pid, "controller", machine.scratch_dir):
@@ -744,7 +745,7 @@ def _as_fitted(machine: Machine, model: str) -> tuple[Machine, dict[str, str]]:
     fitted = replace(
         machine, cpu_capacity=file.capacity.cpus, memory_limit_bytes=int(file.capacity.memory_bytes)
     )
-    return fitted, {"fingerprint": file.fingerprint, "foretold_by": model}
+    return fitted, {"fingerprint": file.fingerprint, PREDICTED_BY: model}
 
 
 def _versions() -> dict[str, str]:

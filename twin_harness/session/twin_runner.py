@@ -2,7 +2,7 @@
 
 Every experiment takes a slice of the run's virtual clock, one after the other whatever worker runs
 it, so that the dataset is in order of time. Its rows, plan and annotations are written as those of
-a real one; what the model does not foretell stays empty, and asserting on it is UNDECIDED.
+a real one; what the model does not predict stays empty, and asserting on it is UNDECIDED.
 """
 
 from __future__ import annotations
@@ -76,14 +76,14 @@ class TwinRunner:
                 self._folder.append_rows(",".join(self._columns) + "\n")
 
     def run(self, experiment: Experiment, generator: dict[str, Any] | None = None) -> Recording:
-        """Foretell one experiment and return what would have been recorded.
+        """Predict one experiment and return what would have been recorded.
 
         Raises:
-            Undecided: the plan asks for what the model knows nothing of, lies beyond what it was
+            Undecided: the plan asks for what is not modelled, lies beyond what it was
                 fitted to, or its tolerance cannot be judged.
             FidelityMissed: ``tolerance`` would be missed.
         """
-        offsets_s, found = virtual_columns(self._twin, experiment, self._interval_s)
+        offsets_s, found = virtual_columns(self._twin.model_, experiment, self._interval_s)
         experiment = experiment.model_copy(
             update={"name": self._folder.claim_name(experiment.name)}
         )
@@ -191,7 +191,7 @@ class TwinRunner:
 
 
 def _cell(found: dict[str, np.ndarray], name: str, number: int) -> str:
-    """Return a cell; empty for what the model knows nothing of."""
+    """Return a cell; empty for what is not modelled."""
     if name in found:
         value = float(found[name][number])
     else:
