@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from simulated_machine import campaign, observed
 
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.twin import Twin
+from twin_harness.schedule.builders import cpu, plan
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +38,10 @@ def damaged(data, keys, value):
         (["parameters", "evil"], 1.0, "parameters: 'evil' is unknown"),
         (["parameters", "fill_cpu"], 1e9, "parameters.fill_cpu: 1e+09 is outside of 0.2 to 2"),
         (["parameters", "fill_cpu"], "1", "parameters.fill_cpu: '1' is not valid"),
-        (["format"], "twin-model/3", "format 'twin-model/3' is not one this version reads"),
+        (["format"], "twin-model/4", "format 'twin-model/4' is not one this version reads"),
         (["fingerprint"], "../../etc", "fingerprint"),
-        (["sets"], [], "sets"),
-        (["sets", 0], [1.0], "sets[0]: 1 numbers; expected"),
+        (["parameter_sets"], [], "parameter_sets"),
+        (["parameter_sets", 0], [1.0], "parameter_sets[0]: 1 numbers; expected"),
         (["capacity", "cpus"], 0, "capacity.cpus"),
         (["capacity", "memory_bytes"], -1, "capacity.memory_bytes"),
         (["spread", "still_load", "cpu_percent"], -1.0, "spread.still_load.cpu_percent"),
@@ -114,3 +116,16 @@ def test_a_model_is_replaced_whole(whole, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         twin.save(path)
     assert json.loads(path.read_text()) == whole
+
+
+def test_a_model_of_the_format_before_is_read(whole, tmp_path):
+    """It called the parameter sets ``sets``; what it predicts is the same."""
+    new, old = tmp_path / "new.json", tmp_path / "old.json"
+    new.write_text(json.dumps(whole))
+    former = {"sets" if key == "parameter_sets" else key: value for key, value in whole.items()}
+    old.write_text(json.dumps(former | {"format": "twin-model/2"}))
+    experiment = plan(cpu(50, duration_s=5))
+    ours, theirs = (Twin.load(path).predict(experiment) for path in (new, old))
+    assert np.array_equal(ours.members, theirs.members)
+    Twin.load(old).save(old)
+    assert json.loads(old.read_text()) == whole

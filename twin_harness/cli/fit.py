@@ -48,7 +48,7 @@ def fit(arguments: argparse.Namespace) -> int:
 
 def _data(twin: Twin) -> dict[str, Any]:
     file = twin.file_
-    data = file.model_dump(mode="json", exclude={"sets", "training"})
+    data = file.model_dump(mode="json", exclude={"parameter_sets", "training"})
     return data | {"runs": file.training.runs, "plans": len(file.training.plans)}
 
 

@@ -20,9 +20,12 @@ from twin_harness.predict.parameters import HIGH, LOW, NAMES
 from twin_harness.schedule.file import read_json
 from twin_harness.schedule.refusal import checked, refuse, short
 
-# History: 1: parameters, sets, spread, calibration, domain, training. 2: other parameters; the
-# errors of runs.
-FORMAT = "twin-model/2"
+# History:
+#   1: parameters, sets, spread, calibration, domain, training (no longer read: other parameters)
+#   2: other parameters; the errors of runs
+#   3: ``sets`` is ``parameter_sets``
+FORMAT = "twin-model/3"
+_FORMAT_2 = "twin-model/2"
 LARGEST_BYTES = 4 * 1024**2
 _MOST_SETS, _MOST_PLANS, _MOST_CELLS = 1_000, 100_000, 200_000
 
@@ -120,7 +123,7 @@ class TrainingPart(_Part):
 class ModelFile(_Part):
     """Everything that a model file holds."""
 
-    format: Literal["twin-model/2"] = "twin-model/2"
+    format: Literal["twin-model/3"] = "twin-model/3"
     created: Text
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     host: Text = ""
@@ -130,7 +133,7 @@ class ModelFile(_Part):
     units: dict[str, Text] = {}
     unidentified: Parameters = []
     at_bound: Parameters = []
-    sets: Annotated[list[list[Finite]], Field(min_length=2, max_length=_MOST_SETS)]
+    parameter_sets: Annotated[list[list[Finite]], Field(min_length=2, max_length=_MOST_SETS)]
     spread: SpreadPart
     calibration: CalibrationPart
     drift: DriftPart
@@ -148,40 +151,44 @@ class ModelFile(_Part):
         ):
             for name in names:
                 _same_names(f"{part}.{name}", getattr(getattr(self, part), name), COLUMNS)
-        if (
-            cells := len(self.spread.runs)
-            * max((len(run.regimes) for run in self.spread.runs), default=0)
-        ) > _MOST_CELLS:
-            refuse(
-                "spread.runs",
-                f"{cells} seconds, were all as long as the longest; expected at most {_MOST_CELLS}",
-            )
-        for index, run in enumerate(self.spread.runs):
-            _same_names(f"spread.runs[{index}].errors", run.errors, COLUMNS)
-            if odd := [name for name, row in run.errors.items() if len(row) != len(run.regimes)]:
-                refuse(
-                    f"spread.runs[{index}].errors.{odd[0]}",
-                    f"{len(run.errors[odd[0]])} numbers; expected one for each of"
-                    f" {len(run.regimes)} regimes",
-                )
+        _check_runs(self.spread.runs)
         _same_names("domain.highest", self.domain.highest, CHANNELS)
-        for index, row in enumerate([[self.parameters[name] for name in NAMES], *self.sets]):
-            if index == 0:
-                where = "parameters"
-            else:
-                where = f"sets[{index - 1}]"
-            if len(row) != len(NAMES):
-                refuse(where, f"{len(row)} numbers; expected {len(NAMES)}")
-            outside = np.flatnonzero(
-                (np.array(row) < LOW - 1e-9 * np.abs(LOW)) | (np.array(row) > HIGH * (1 + 1e-9))
-            )
-            if len(outside):
-                first = int(outside[0])
-                refuse(
-                    f"{where}.{NAMES[first]}",
-                    f"{row[first]:g} is outside of {LOW[first]:g} to {HIGH[first]:g}",
-                )
+        _check_bounds("parameters", [self.parameters[name] for name in NAMES])
+        for index, row in enumerate(self.parameter_sets):
+            _check_bounds(f"parameter_sets[{index}]", row)
         return self
+
+
+def _check_runs(runs: list[RunPart]) -> None:
+    """Refuse residuals that do not fit their regimes, or that fill memory once padded."""
+    cells = len(runs) * max((len(run.regimes) for run in runs), default=0)
+    if cells > _MOST_CELLS:
+        refuse(
+            "spread.runs",
+            f"{cells} seconds, were all as long as the longest; expected at most {_MOST_CELLS}",
+        )
+    for index, run in enumerate(runs):
+        _same_names(f"spread.runs[{index}].errors", run.errors, COLUMNS)
+        for name, row in run.errors.items():
+            if len(row) != len(run.regimes):
+                refuse(
+                    f"spread.runs[{index}].errors.{name}",
+                    f"{len(row)} numbers; expected one for each of {len(run.regimes)} regimes",
+                )
+
+
+def _check_bounds(where: str, row: list[float]) -> None:
+    """Refuse a parameter set of another size, or beyond the parameters' bounds."""
+    if len(row) != len(NAMES):
+        refuse(where, f"{len(row)} numbers; expected {len(NAMES)}")
+    values = np.array(row)
+    is_outside = (values < LOW - 1e-9 * np.abs(LOW)) | (values > HIGH * (1 + 1e-9))
+    if is_outside.any():
+        first = int(np.flatnonzero(is_outside)[0])
+        refuse(
+            f"{where}.{NAMES[first]}",
+            f"{row[first]:g} is outside of {LOW[first]:g} to {HIGH[first]:g}",
+        )
 
 
 def _check_created(text: str) -> None:
@@ -196,7 +203,17 @@ def _check_created(text: str) -> None:
 def _same_names(path: str, table: dict[str, Any], names: tuple[str, ...]) -> None:
     if set(table) != set(names):
         odd = min(set(table) ^ set(names))
-        refuse(path, f"{short(odd)} is {'unknown' if odd in table else 'missing'}")
+        problem = "unknown" if odd in table else "missing"
+        refuse(path, f"{short(odd)} is {problem}")
+
+
+def _renamed(data: Any) -> Any:
+    """Return the content of a file of format 2 as format 3 has it; anything else as it is."""
+    if not isinstance(data, dict) or data.get("format") != _FORMAT_2 or "parameter_sets" in data:
+        return data
+    names = {"sets": "parameter_sets"}
+    renamed = {names.get(key, key): value for key, value in data.items()}
+    return renamed | {"format": FORMAT}
 
 
 def read_model(path: str | Path) -> ModelFile:
@@ -213,7 +230,7 @@ def read_model(path: str | Path) -> ModelFile:
             " a model has some hundred kilobytes"
         )
         raise InvalidInput(msg)
-    data = read_json(source, "a model that twin fit has made")
+    data = _renamed(read_json(source, "a model that twin fit has made"))
     if isinstance(data, dict) and data.get("format") != FORMAT:
         if str(data.get("format")).startswith("twin-schedule"):
             msg = (

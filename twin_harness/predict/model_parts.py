@@ -55,7 +55,9 @@ def to_model_file(
         units={parameter.name: parameter.unit for parameter in PARAMETERS},
         unidentified=list(fit.unidentified),
         at_bound=list(fit.at_bound),
-        sets=[[float(f"{value:.8g}") for value in row] for row in model.spread.parameter_sets],
+        parameter_sets=[
+            [float(f"{value:.8g}") for value in row] for row in model.spread.parameter_sets
+        ],
         spread=_spread_part(model.spread),
         calibration=CalibrationPart(
             pointwise=_finite_by_name(calibration.pointwise),
@@ -111,7 +113,7 @@ def _spread_of(file: ModelFile) -> Spread:
         row[: len(run.regimes)] = [int(digit) for digit in run.regimes]
         for index, name in enumerate(COLUMNS):
             rows[index, : len(run.regimes)] = np.array(run.errors[name], dtype=float)
-    return Spread(np.array(file.sets), still, _by_column(part.moving), errors, regimes)
+    return Spread(np.array(file.parameter_sets), still, _by_column(part.moving), errors, regimes)
 
 
 def _spread_part(spread: Spread) -> SpreadPart:
