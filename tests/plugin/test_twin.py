@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "unit"))
-from foretold import campaign, observed
+from simulated_machine import campaign, observed
 
 from twin_harness.predict.gathering import gather
 from twin_harness.predict.twin import Twin
@@ -79,7 +79,7 @@ def test_scenarios_run_on_the_twin(pytester, model, workers):
     assert len(run.recordings) == 4
     assert list(run.samples["monotonic_s"]) == sorted(run.samples["monotonic_s"])
     assert {row.status for recording in run.recordings for row in recording.rows} == {"completed"}
-    assert json.loads((run.path / "machine.json").read_text())["foretold_by"] == str(model)
+    assert json.loads((run.path / "machine.json").read_text())["predicted_by"] == str(model)
     assert gather([run]) == []
 
 

@@ -425,7 +425,7 @@ def test_what_a_twin_predicts_waits_for_nothing(tmp_path):
         "cpus": [0, 1],
         "cpu_capacity": 2.0,
         "memory_limit_bytes": 1000,
-        "foretold_by": "twin",
+        "predicted_by": "twin",
     }
     recording = of_memory(tmp_path, 8000 * MIB, filled(500 * MIB), duration_s=4, machine=machine)
     assert verdict(recording, "mem-0") == "UNDECIDED"

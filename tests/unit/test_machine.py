@@ -144,7 +144,8 @@ def test_an_old_machine_file_needs_no_new_fields():
 @pytest.mark.parametrize(
     "change",
     [
-        {"foretold_by": "twin.json"},
+        {"predicted_by": "twin.json"},
+        {"foretold_by": "twin.json"},  # as it was written once
         {"cpus": None},
         {"kernel": None},
         {"cpu_model": None},

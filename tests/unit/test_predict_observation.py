@@ -125,7 +125,7 @@ def test_a_machine_that_is_not_told_is_refused_in_one_sentence(tmp_path, machine
     run = recorded(tmp_path, machine=machine)
     with pytest.raises(
         InvalidInput,
-        match=r"machine.json does not tell fingerprint, CPUs and memory; record it anew",
+        match=r"machine.json does not hold fingerprint, CPUs and memory; record it anew",
     ):
         observe(run.recordings[0])
 

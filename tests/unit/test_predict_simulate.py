@@ -2,14 +2,22 @@
 
 import numpy as np
 import pytest
-from foretold import CAPACITY, campaign, true_parameters
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulated_machine import CAPACITY, campaign, true_parameters
 
 from twin_harness.predict.demand import CHANNELS, demand_of, stacked
 from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, keep_of
 from twin_harness.predict.observation import COLUMNS
-from twin_harness.predict.parameters import HIGH, LOW, NAMES, PARAMETERS, START, inward, outward
+from twin_harness.predict.parameters import (
+    HIGH,
+    LOW,
+    NAMES,
+    PARAMETERS,
+    START,
+    from_fit_scale,
+    to_fit_scale,
+)
 from twin_harness.predict.simulate import Start, simulate
 from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.shapes.shape import constant, ramp, steps
@@ -37,7 +45,9 @@ def test_no_run_leaves_what_is_physical(shares, cpu_level, bytes_, rate, seed):
 
     Every value is finite, percents lie within 0 and 100, nothing is negative.
     """
-    parameters = outward(inward(LOW) + np.array(shares) * (inward(HIGH) - inward(LOW)))
+    parameters = from_fit_scale(
+        to_fit_scale(LOW) + np.array(shares) * (to_fit_scale(HIGH) - to_fit_scale(LOW))
+    )
     levels = np.zeros((1, len(CHANNELS), 40))
     where = np.random.default_rng(seed).random((len(CHANNELS), 40)) < 0.5
     for index, name in enumerate(CHANNELS):
@@ -222,4 +232,4 @@ def test_parameters_are_described():
         assert parameter.meaning
         assert parameter.low <= parameter.start <= parameter.high
         assert parameter.low > 0 or not parameter.is_log
-    assert outward(inward(START)) == pytest.approx(START)
+    assert from_fit_scale(to_fit_scale(START)) == pytest.approx(START)
