@@ -88,8 +88,9 @@ def _clean_old(arguments: argparse.Namespace) -> int:
         done.append(removal)
         if not arguments.json:
             say(removal.line)
-    if not arguments.dry_run and newest.led_to_by(report_dir) in {removal.run for removal in done}:
-        newest.unpoint(report_dir)
+    removed = {removal.run for removal in done}
+    if not arguments.dry_run and newest.latest_name(report_dir) in removed:
+        newest.remove_latest(report_dir)
     if arguments.json:
         write_json(_data(selection, done, is_dry=arguments.dry_run))
         return code

@@ -104,7 +104,7 @@ def _now(twin: Twin) -> Start:
     """
     import psutil
 
-    from twin_harness.control.preflight import available_memory_bytes
+    from twin_harness.control.headroom import available_memory_bytes
     from twin_harness.predict.simulate import Start
     from twin_harness.system.machine import inspect_machine
 

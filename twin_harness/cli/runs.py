@@ -165,7 +165,7 @@ def report(arguments: argparse.Namespace) -> int:
     run = load(arguments.run)
     out = Path(arguments.out or Path("reports", run.folder.run_id))
     path = write_report(run, out)
-    if not arguments.out and newest.led_to_by(run.path.parent) == run.folder.run_id:
-        newest.point(path.parent)  # both name the same run again
+    if not arguments.out and newest.latest_name(run.path.parent) == run.folder.run_id:
+        newest.set_latest(path.parent)  # both name the same run again
     say(str(path))
     return OK

@@ -56,7 +56,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Say what this machine would make of a schedule."""
-    from twin_harness.control import preflight
+    from twin_harness.control import headroom, preflight
     from twin_harness.schedule.model import Schedule
     from twin_harness.system.machine import inspect_machine
 
@@ -66,7 +66,7 @@ def check(arguments: argparse.Namespace) -> int:
     warnings: list[str] = []
     needs = []
     for experiment in schedule.experiments:
-        need = preflight.needs_of(experiment, machine)
+        need = headroom.needs_of(experiment, machine)
         times = {"experiment": experiment.name, "duration_s": experiment.duration_s}
         needs.append({**times, **need})
         try:
@@ -86,7 +86,7 @@ def check(arguments: argparse.Namespace) -> int:
         "refused": refused,
         "warnings": warnings,
         "needs": needs,
-        "has": preflight.room_of(machine, settings.guard),
+        "has": headroom.room_of(machine, settings.guard),
     }
     if arguments.json:
         write_json(verdict)

@@ -38,7 +38,7 @@ def suggest(arguments: argparse.Namespace) -> int:
         InvalidInput: the model's or the candidates' file is not valid, or fewer than one experiment
             is asked for.
     """
-    from twin_harness.control.campaign import Bounds, draw_campaign, role_of
+    from twin_harness.control.campaign import draw_campaign, role_of
     from twin_harness.predict.suggest import suggest as choose
     from twin_harness.predict.twin import Twin
     from twin_harness.schedule.model import Schedule
@@ -47,7 +47,7 @@ def suggest(arguments: argparse.Namespace) -> int:
         msg = f"schedule suggest: expected -n of 1 or more but got {arguments.n}"
         raise InvalidInput(msg)
     twin = Twin.load(arguments.model)
-    campaign = draw_campaign("4h", seed=arguments.seed + 1, bounds=Bounds())
+    campaign = draw_campaign("4h", seed=arguments.seed + 1)
     candidates = campaign
     if arguments.candidates:
         candidates = Schedule.read(arguments.candidates).experiments
