@@ -109,16 +109,16 @@ def section(evidence: Evidence) -> Section:
 
 
 def _alt(rho: pd.DataFrame, asked: list[str]) -> str:
-    told = []
+    sentences = []
     for name in asked:
         others = rho[name].drop(labels=asked, errors="ignore").dropna()
         if len(others):
             best = str(others.abs().idxmax())
-            told.append(
+            sentences.append(
                 f"{name} goes most with {best} (rank correlation {_rho(float(others[best]))})"
             )
     return f"Heatmap of {len(rho)} by {len(rho)} rank correlations. " + (
-        "; ".join(told) + "." if told else "No requested or delivered column varies."
+        "; ".join(sentences) + "." if sentences else "No requested or delivered column varies."
     )
 
 

@@ -35,7 +35,7 @@ def section(evidence: Evidence) -> Section:
     """Return the section on neighbours."""
     title = "Who else was busy"
     if not evidence.experiments:
-        return Section("neighbours", title, (Paragraph("There is no experiment to tell of."),))
+        return Section("neighbours", title, (Paragraph("There is no experiment to show."),))
     rows = tuple(_row(facts) for facts in evidence.experiments[:_MOST_ROWS])
     if len(evidence.experiments) > _MOST_ROWS:
         more = f"; the first {_MOST_ROWS} of {len(evidence.experiments)}"

@@ -94,7 +94,7 @@ def _section(
         for one in observations
         if one.name in experiments
     ]
-    told = _drift(twin, observations)
+    drift_block = _drift(twin, observations)
     table = Table(
         "twin-table",
         _table_caption(compared),
@@ -115,7 +115,9 @@ def _section(
         for number_, (one, prediction) in enumerate(compared[:_MOST_DRAWN])
     )
     return Section(
-        "twin", "What the twin predicted", (*notices, Paragraph(text), told, *pictures, table)
+        "twin",
+        "What the twin predicted",
+        (*notices, Paragraph(text), drift_block, *pictures, table),
     )
 
 
