@@ -357,7 +357,9 @@ def judge_row(name, models, sigma, change, neighbour, total, rng):
 
 
 def scores_of(models, sigma, change, rng):
-    """Simulate one session, and return each rule's score of every measure on its very runs, ours beside: (rule, measure); above 1 is a call.
+    """Simulate one session and return each rule's score of every measure on its very runs.
+
+    By (rule, measure), ours beside; a score above 1 is a call.
 
     Otava sees sessions, not pairs: 30 values of the base and one or three of the candidate, each a
     run of this session moved by a session's own effect of half a pair's SD.
@@ -555,7 +557,10 @@ def resample(sessions, rng, count=500):
 
 
 def compare_peers(models, rng, total, sigma=0.03, change=0.10):
-    """Return false-alarm rate and power of each peer's rule and of ours, raw and where one family in a hundred alarms."""
+    """Return false-alarm rate and power of each peer's rule and of ours.
+
+    Raw, and where one family in a hundred alarms.
+    """
     quiet = [scores_of(models, sigma, 0.0, rng) for _ in range(total)]
     real = [scores_of(models, sigma, change, rng) for _ in range(total)]
     found = {}

@@ -104,7 +104,10 @@ class Machine:
 
 
 def error(twin, machine, experiments):
-    """Return the mean over columns of the free run's error on plans, each column's in deviations of the truth."""
+    """Return the mean over columns of the free run's error on plans.
+
+    Each column's error in deviations of the truth.
+    """
     demands = [demand_of(one, twin.capacity_) for one in experiments]
     centre, (truth, _) = twin.simulated(demands).centre, machine.truth(experiments)
     inside = np.arange(truth.shape[2]) < np.array([one.seconds for one in demands])[:, np.newaxis]
@@ -114,7 +117,7 @@ def error(twin, machine, experiments):
 
 
 def repeat(number, known):
-    """Return the error with the first six plans, with five suggested ones more, and with five random ones more."""
+    """Return the error with the first six plans, and with five more: suggested, and random."""
     machine = Machine(
         known, known.spread_.parameters[1 + number % (len(known.spread_.parameters) - 1)]
     )

@@ -17,6 +17,5 @@ settings.register_profile(
 )
 settings.load_profile("harness")
 
-pytest_plugins = [
-    "pytester"
-]  # here, not in tests/plugin: a deeper conftest may not name plugins when all tests are run at once
+# Here, not in tests/plugin: a deeper conftest may not name plugins when all tests are run at once.
+pytest_plugins = ["pytester"]

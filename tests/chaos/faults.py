@@ -83,7 +83,7 @@ class Fault:
 
     @property
     def may_leave_files(self):
-        """Whether the fault is the death of the one process that would remove board and registry."""
+        """Whether the fault is the death of the one process that removes board and registry."""
         return self.role == "controller" and (self.signal == "SIGKILL" or self.times > 1)
 
 

@@ -34,7 +34,9 @@ import sys
 import pytest
 from twin_harness import command
 
-@pytest.mark.experiment(command([sys.executable, {program!r}], duration_s=8), lead_s=0.3, tail_s=0.3)
+@pytest.mark.experiment(
+    command([sys.executable, {program!r}], duration_s=8), lead_s=0.3, tail_s=0.3
+)
 def test_load(recording):
     pass
 """
@@ -95,7 +97,10 @@ def test_daemon_dies_with_what_watches_it(make_victim, tmp_path, role, is_cleare
 
 
 def test_planned_end_stops_a_daemon_without_a_mark(make_victim, tmp_path):
-    """At the event's end the supervisor stops everything below it, also what cleared its environment and ignores SIGTERM."""
+    """At the event's end the supervisor stops everything below it.
+
+    Also what cleared its environment and ignores SIGTERM.
+    """
     program = tmp_path / "leaves.py"
     program.write_text(PROGRAM.format(is_cleared=True))
     victim = make_victim(

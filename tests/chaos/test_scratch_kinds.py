@@ -16,7 +16,9 @@ DISK = """
 import pytest
 from twin_harness import disk
 
-@pytest.mark.parametrize("options", [{}, {"direct": False, "fsync_every_bytes": 2**20}], ids=["direct", "buffered"])
+@pytest.mark.parametrize(
+    "options", [{}, {"direct": False, "fsync_every_bytes": 2**20}], ids=["direct", "buffered"]
+)
 def test_load(disk_stress, options):
     disk_stress(4e6, duration_s=2, file_bytes=16 * 2**20, **options)
 """

@@ -64,7 +64,10 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_wrong_marker_is_a_collection_error_of_one_sentence(project, run, case):
-    """A wrong marker ends collection with exit code 2 and a sentence, without a traceback of ours, and nothing is written."""
+    """A wrong marker ends collection with exit code 2 and a sentence, and nothing is written.
+
+    There is no traceback of ours.
+    """
     mark, fixture, sentence = REFUSED[case]
     project.makepyfile(f"{HEAD}{mark}\ndef test_it({fixture}): pass\n")
     result = run()
@@ -130,7 +133,7 @@ def schedule(tmp_path, **changes):
 
 
 def test_schedule_file_is_replayed_alone(project, run, tmp_path):
-    """--twin-schedule runs the experiments of a file as tests, and no others when no paths are named."""
+    """--twin-schedule runs a file's experiments as tests, and no others unless paths are named."""
     project.makepyfile(HEAD + "def test_other(): pass\n")
     result = run(f"--twin-schedule={schedule(tmp_path)}", "-v")
     assert result.ret == 0
@@ -160,7 +163,7 @@ def test_schedule_file_that_is_none_is_refused(project, run, tmp_path):
 
 
 def test_plan_is_told_before_any_load(project, run):
-    """The lines after collection say how many experiments, how long, how high, the guard, and where data goes."""
+    """The plan names experiments, duration, peaks, the guard, and where data goes."""
     project.makepyfile(
         HEAD
         + "@pytest.mark.experiment(cpu(ramp(0, 60), duration_s=3), memory(1, duration_s=2))\ndef"

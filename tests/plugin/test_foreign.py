@@ -49,9 +49,12 @@ def ours():
     found = []
     for entry in filter(str.isdecimal, os.listdir("/proc")):
         try:
-            with open(f"/proc/{entry}/environ", "rb") as file, open(f"/proc/{entry}/cmdline", "rb") as command:
-                if os.environ["TWIN_FOREIGN_TOKEN"].encode() in file.read() and b"-m\\0twin_harness." in command.read():
-                    found.append(entry)
+            with open(f"/proc/{entry}/environ", "rb") as file:
+                is_below = os.environ["TWIN_FOREIGN_TOKEN"].encode() in file.read()
+            with open(f"/proc/{entry}/cmdline", "rb") as file:
+                is_ours = b"-m\\0twin_harness." in file.read()
+            if is_below and is_ours:
+                found.append(entry)
         except OSError:
             continue
     return found
@@ -72,7 +75,8 @@ import pytest
 def pytest_configure(config):
     from twin_harness.plugin.state import state_of
     if not hasattr(config, "workerinput"):
-        pathlib.Path(config.invocation_params.dir, "board.txt").write_text(state_of(config).seat.board)
+        path = pathlib.Path(config.invocation_params.dir, "board.txt")
+        path.write_text(state_of(config).seat.board)
 """
 PROGRAM = [str(Path(sys.executable).with_name("pytest"))]
 MODULE = [sys.executable, "-m", "pytest"]
@@ -118,7 +122,10 @@ def session_rows(project):
 
 
 def names_in(project):
-    """Return what stands in a project, but for what pytester, Python, and libraries in the home folder (which pytester puts there) write."""
+    """Return what stands in a project, but for what others write.
+
+    Others are pytester, Python, and libraries in the home folder that pytester puts there.
+    """
     return {
         path.name
         for path in project.path.iterdir()
@@ -180,7 +187,7 @@ def test_ten_lines_work_in_every_mode(project, start, mode):
 
 
 def without_times(lines):
-    """Return an output without what differs from run to run, and without the line that lists plugins."""
+    """Return an output without what differs from run to run, and without the list of plugins."""
     kept = [line for line in lines if not line.startswith(("plugins:", "created:"))]
     return [re.sub(r"\d+\.\d+s|\[gw\d\]", "", line) for line in kept if line.strip()]
 
@@ -189,7 +196,7 @@ def without_times(lines):
     "arguments", [[], ["-n2"], ["-p", "no:xdist"]], ids=["plain", "n2", "without-xdist"]
 )
 def test_project_that_uses_nothing_sees_nothing(project, start, arguments):
-    """Output and files are the same as with the plugin switched off, and no process of ours lives meanwhile or afterwards."""
+    """Output and files are the same as without the plugin, and no process of ours ever lives."""
     project.makeini("[pytest]\n")  # a key of ours would be unknown without us
     project.makeconftest(NAMES_BOARD)
     project.makepyfile(NOTHING_OF_OURS)
@@ -211,14 +218,22 @@ import pytest
 from twin_harness import cpu, memory
 
 @pytest.mark.parametrize("number", range(6))
-@pytest.mark.experiment(cpu(20, duration_s=0.5), memory(32 * 2**20, unit="bytes", duration_s=0.4, start_s=0.1), lead_s=0.4, tail_s=0.1)
+@pytest.mark.experiment(
+    cpu(20, duration_s=0.5),
+    memory(32 * 2**20, unit="bytes", duration_s=0.4, start_s=0.1),
+    lead_s=0.4,
+    tail_s=0.1,
+)
 def test_it(recording, number):
     assert recording.annotation("cpu-0").status == "completed"
 """
 
 
 def test_two_workers_annotate_every_event_once(project, start):
-    """Under -n 2 every planned event stands once in annotations.csv, both workers did some, and no two experiments overlap."""
+    """Under -n 2 every planned event stands once in annotations.csv, and none overlap.
+
+    Both workers ran some.
+    """
     project.makepyfile(MANY)
     result = start(PROGRAM, "-n2", "--twin-no-report")
     result.assert_outcomes(passed=6)
@@ -253,7 +268,7 @@ workers.write_lines = write_late
 
 
 def test_plan_is_told_once_however_slow_a_worker_is(project, start):
-    """Under -n 2 the controller prints what is planned once, and the file by which it learns it is gone, also when gw0 writes it late."""
+    """Under -n 2 the plan is printed once, also where gw0 writes its file late; the file goes."""
     project.makeconftest(NAMES_BOARD + SLOW_LINES)
     project.makepyfile(TEN_LINES)
     result = start(PROGRAM, "-n2", "--twin-no-report")
@@ -344,7 +359,7 @@ def test_fine():
 
 
 def undecided_lines(result):
-    """Return the summary's lines about UNDECIDED tests, in order of the alphabet, and the last line without its time."""
+    """Return the summary's UNDECIDED lines, sorted, and the last line without its time."""
     lines = result.stdout.lines
     begin = next(index for index, line in enumerate(lines) if line.startswith("undecided:"))
     reasons = []
@@ -357,7 +372,7 @@ def undecided_lines(result):
 
 @pytest.mark.parametrize("more", [[], ["--twin-undecided=fail"]], ids=["ignored", "failing"])
 def test_undecided_is_told_alike_plain_and_by_workers(project, start, more):
-    """Count, reasons, letters, exit code, JUnit and Allure say the same of UNDECIDED tests under -n 2 as without workers."""
+    """Count, reasons, letters, exit code, JUnit and Allure are the same under -n 2 and without."""
     project.makepyfile(UNDECIDED)
     told = {}
     for mode in ("n0", "n2"):

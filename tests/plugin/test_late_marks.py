@@ -103,7 +103,10 @@ def test_late_mark_works_or_costs_its_item(project, run, mode):
 
 
 def test_test_that_plans_nothing_is_refused_at_collection_where_nobody_marks(project, run):
-    """Without a hook of the project that could still mark it, a test that plans nothing stops the session before any load."""
+    """A test that plans nothing stops the session before any load.
+
+    Unless a hook of the project could still mark it.
+    """
     project.makepyfile("def test_it(recording): pass")
     result = run()
     assert result.ret == pytest.ExitCode.INTERRUPTED

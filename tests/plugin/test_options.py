@@ -161,15 +161,15 @@ def test_leave_for_commands_counts_on_the_command_line_alone(project, run):
 
 @pytest.mark.parametrize("arguments", [[], ["-n0"], ["-n1"], ["-n4096"]])
 def test_parts_need_as_many_workers(project, run, arguments):
-    """--twin-partition without two workers or more, or with more workers than CPUs, is refused in one sentence."""
+    """--twin-partition without two workers, or with more than CPUs, is refused in one sentence."""
     project.makepyfile(IDLE)
     result = run("--twin-partition", *arguments)
     assert result.ret == 4
     result.stderr.fnmatch_lines(
         [
             (
-                "*--twin-partition: expected -n N with N from 2 to *, a CPU or more a part, but got *"
-                " workers; write e.g. -n 2*"
+                "*--twin-partition: expected -n N with N from 2 to *, a CPU or more a part, but got"
+                " * workers; write e.g. -n 2*"
             )
         ]
     )

@@ -45,7 +45,8 @@ SCENARIO = """
 
     def test_stress(cpu_stress, machine):
         assert machine.cpu_capacity == 2
-        assert cpu_stress(30, duration_s=3).during("cpu-0").mean("cpu_delivered_percent") == pytest.approx(30, abs=1)
+        delivered = cpu_stress(30, duration_s=3).during("cpu-0").mean("cpu_delivered_percent")
+        assert delivered == pytest.approx(30, abs=1)
 """
 
 
@@ -209,7 +210,8 @@ def test_a_test_asks_the_model_itself(pytester, model):
         from twin_harness import cpu, plan
 
         def test_ahead(twin_model):
-            assert twin_model.predict(plan(cpu(60, duration_s=10))).overload("cpu_percent > 50 for 3 s").probability > 0.9
+            prediction = twin_model.predict(plan(cpu(60, duration_s=10)))
+            assert prediction.overload("cpu_percent > 50 for 3 s").probability > 0.9
     """)
     pytester.runpytest_subprocess(f"--twin-model={model}").assert_outcomes(passed=1)
     without = pytester.runpytest_subprocess()

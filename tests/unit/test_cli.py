@@ -159,7 +159,7 @@ def test_runs_are_listed(capsys, tmp_path):
 
 @has_sample
 def test_validate_says_every_fault_and_fails(capsys, tmp_path):
-    """Exit code 0 without a fault, 1 with one, which is named with place, value and what cleaning does."""
+    """Exit code 0 without a fault, 1 with one, named with place, value and what cleaning does."""
     run = tmp_path / "20261124T232459Z-44f5cd"
     shutil.copytree(SAMPLE / run.name, run)
     assert main(["validate", str(run)]) == 0

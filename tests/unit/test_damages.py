@@ -176,7 +176,7 @@ def test_bursts_of_a_quota_are_no_damage(lines, run_of, capacity, is_valid):
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_damage_is_found_named_and_cleaned(damage, lines, run_of):
-    """Validation names it, cleaning says what it did, and what is left is in order, in range and unique."""
+    """Validation names it, cleaning says what it did, and the rest is ordered, in range, unique."""
     kind, action, rows = DAMAGES[damage]
     run = run_of(damage(lines))
     found, (frame, faults) = validate(run), clean(run)
@@ -210,7 +210,10 @@ def test_gap_is_flagged_at_the_row_after_it(lines, run_of):
 
 @pytest.mark.parametrize("part_bytes", [3_000, 40_000])
 def test_parts_make_no_difference(lines, run_of, part_bytes, monkeypatch):
-    """Cleaning gives the same rows and faults however the file is cut into parts, also where damages lie at their borders."""
+    """Cleaning gives the same rows and faults however the file is cut into parts.
+
+    Also where damages lie at their borders.
+    """
     damaged = [
         *lines[:300],
         lines[299],

@@ -37,7 +37,7 @@ def course(level_of, machine_of, *, more=()):
 
 
 def test_rise_overshoot_and_recovery_are_measured():
-    """A ramp of one second to 50, a peak of 55, and a machine that needs two seconds to be idle again."""
+    """A ramp of 1 s to 50, a peak of 55, and a machine that needs 2 s to be idle again."""
 
     def level(t):
         if t <= 0 or t > 10:

@@ -1,4 +1,4 @@
-"""The machine: a fingerprint that is stable and sensitive, and capacities that 100 percent refers to."""
+"""The machine: a fingerprint stable and sensitive, and the capacities of 100 percent."""
 
 import json
 import os
@@ -115,7 +115,7 @@ SAME = {
 
 @pytest.mark.parametrize(("one", "other"), SAME.values(), ids=list(SAME))
 def test_a_machine_keeps_its_key(one, other):
-    """What changes from job to job and from update to update leaves a machine the one that it was."""
+    """What changes from job to job and from update to update leaves the machine's identity."""
     assert is_same_machine(facts(**one), facts(**other))
     assert is_same_machine(facts(**other), facts(**one))
 
@@ -124,7 +124,7 @@ def test_a_machine_keeps_its_key(one, other):
     "change", [{"cpus": (2, 3)}, {"cpus": (1, 2), "cpu_kinds": "2x512:1"}], ids=str
 )
 def test_a_fingerprint_of_before_is_known(change):
-    """A run, baseline or model that has the id of the numbers of its CPUs is still that machine's."""
+    """A run, baseline or model with the id of the CPUs' numbers is still that machine's."""
     old = before(**change)
     assert old not in (MACHINE.fingerprint, replace(MACHINE, **change).fingerprint)
     assert old in replace(MACHINE, **change).fingerprints
@@ -249,7 +249,7 @@ def test_any_set_of_cpus_survives_the_kernel_s_format(cpus):
 
 
 def test_this_machine_is_inspected(tmp_path):
-    """The real machine's figures are those that the kernel gives this process, and two looks agree."""
+    """The real machine's figures are what the kernel gives this process, and two looks agree."""
     found = inspect_machine(tmp_path)
     assert found == inspect_machine(tmp_path)
     assert found.cpus == tuple(sorted(os.sched_getaffinity(0)))

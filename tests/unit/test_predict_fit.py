@@ -1,4 +1,7 @@
-"""The fit: it finds the machine that is the model, says what it cannot tell, and refuses what no model can be fitted to."""
+"""The fit finds the machine that is the model, and says what it cannot identify.
+
+It refuses what no model can be fitted to.
+"""
 
 import dataclasses
 
@@ -36,7 +39,7 @@ def test_the_fit_finds_the_machine(twin):
 
 
 def test_held_out_runs_are_foretold_as_well_as_noise_permits(twin, runs):
-    """On plans it has not seen, a model of the right form has the noise as its error, and is better than every baseline."""
+    """On unseen plans a model of the right form errs by the noise, and beats every baseline."""
     training, test = (
         [one for one in runs if (one.role == "test") == is_test] for is_test in (False, True)
     )
@@ -171,7 +174,7 @@ def test_overload_is_told_with_its_time_and_what_binds(twin):
 
 
 def test_a_plan_beyond_the_domain_says_so(twin):
-    """A level that was never recorded, a stressor that is not modelled and a combination that is new are told."""
+    """An unseen level, an unmodelled stressor and a new combination are named."""
     assert twin.predict(plan(cpu(50, duration_s=5))).extrapolating == ()
     stirred = plan(memory(5, duration_s=5, pattern="stir"))
     assert twin.predict(stirred).extrapolating == ("memory that is stirred is not modelled",)

@@ -67,7 +67,10 @@ def test_a_column_that_is_always_right_has_a_band_all_the_same():
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
 def test_bands_cover_new_runs_whatever_the_spread_that_was_foretold(scale):
-    """Calibrated on fifty runs, nine tenths of the seconds of a thousand others lie inside, and nine tenths of them as a whole."""
+    """Calibrated on fifty runs, bands hold nine tenths of a thousand others.
+
+    Of their seconds, and of them as a whole.
+    """
     known, new = errors_of(50, 1), errors_of(1000, 2)
     found = calibrate(np.abs(known) / scale)
     assert (np.abs(new) <= found.pointwise[:, np.newaxis] * scale).mean() == pytest.approx(
@@ -79,7 +82,10 @@ def test_bands_cover_new_runs_whatever_the_spread_that_was_foretold(scale):
 
 
 def spread_made_of(noise, regime):
-    """Return the spread of runs that were foretold as 0 and came as noise, (runs, seconds), the same in every column."""
+    """Return the spread of runs predicted as 0 that came as noise, the same in every column.
+
+    Of shape (runs, seconds).
+    """
     every = np.ones(len(COLUMNS))
     still, moving, unit = _noise_of(-noise, np.zeros(noise.shape), regime)
     errors = np.repeat(-unit[:, np.newaxis], len(COLUMNS), axis=1)
@@ -215,7 +221,10 @@ def test_mean_errors_are_measured_less_foretold(twin):
 
 
 def test_suggestions_are_about_what_is_not_known():
-    """A twin that has seen CPU load alone is told to load memory and disk, and every step leaves less open."""
+    """Memory and disk are suggested to a twin that has seen CPU load alone.
+
+    Every step leaves less open.
+    """
     runs = observed(
         [one for one in campaign("4h") if all(event.stressor == "cpu" for event in one.events)][:10]
     )
@@ -230,7 +239,7 @@ def test_suggestions_are_about_what_is_not_known():
 
 
 def test_after_many_runs_one_more_tells_little(twin):
-    """A twin of a whole campaign is not promised that one run of the usual kind halves what is left open."""
+    """A twin of a whole campaign is not promised that one more usual run halves the rest."""
     _, left = suggest(
         twin,
         campaign("4h", seed=3, max_disk_bytes_per_s=350_000_000)[60:70],
