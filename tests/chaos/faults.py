@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from chaos.victim import BOARDS, STRESSORS, gone_after_s, sleep_until, tracebacks
+from tests.chaos.victim import BOARDS, STRESSORS, gone_after_s, sleep_until, tracebacks
 from twin_harness import load
 from twin_harness.errors import TwinError
 from twin_harness.system import reaper

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chaos.faults import ALL_GONE_S, MARGIN_S
-from chaos.victim import gone_after_s, tracebacks
+from tests.chaos.faults import ALL_GONE_S, MARGIN_S
+from tests.chaos.victim import gone_after_s, tracebacks
 from twin_harness import load
 
 # In each test a few descriptors are left, from none on: so every place of the start of an

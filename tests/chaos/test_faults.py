@@ -7,8 +7,8 @@ import json
 import os
 import signal
 
-from chaos.faults import inflict, judge_dataset, slot_of
-from chaos.table import ROW
+from tests.chaos.faults import inflict, judge_dataset, slot_of
+from tests.chaos.table import ROW
 from twin_harness import load
 
 NO_TAIL = """

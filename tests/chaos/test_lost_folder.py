@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from chaos.faults import ALL_GONE_S, MARGIN_S
-from chaos.victim import gone_after_s, tracebacks
+from tests.chaos.faults import ALL_GONE_S, MARGIN_S
+from tests.chaos.victim import gone_after_s, tracebacks
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["run-folder", "data-folder"])

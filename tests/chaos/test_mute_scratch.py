@@ -13,10 +13,10 @@ import time
 
 import pytest
 
-from chaos.faults import judge_dataset
-from chaos.mounts import require_root
-from chaos.mute_filesystem import mute_filesystem
-from chaos.victim import tracebacks
+from tests.chaos.faults import judge_dataset
+from tests.chaos.mounts import require_root
+from tests.chaos.mute_filesystem import mute_filesystem
+from tests.chaos.victim import tracebacks
 from twin_harness import load
 from twin_harness.system.available_memory import AvailableMemory
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.victim import BOARDS
+from tests.chaos.victim import BOARDS
 from twin_harness.errors import HarnessFailure
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.support.processes import command_words
 from twin_harness.system.load_tree import marked_processes
 
 # Its parent ends at once; it leads a session of its own, ignores SIGTERM, and clears its
@@ -44,17 +45,8 @@ def test_load(recording):
 
 def running(program):
     """Return the processes that run a program of that path, after it has left its parents."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            try:
-                with open(f"/proc/{name}/cmdline", "rb") as file:
-                    words = file.read().split(b"\0")
-            except OSError:
-                continue
-            if str(program).encode() in words and b"on" in words:
-                found.append(int(name))
-    return found
+    wanted = {str(program).encode(), b"on"}
+    return [pid for pid, words in command_words().items() if wanted <= set(words)]
 
 
 def gone_within(program, seconds_s):

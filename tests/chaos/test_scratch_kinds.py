@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from chaos.mounts import disk_in_memory, overlay_in_memory, small_disk
-from chaos.test_space import end_of
-from chaos.victim import tracebacks
+from tests.chaos.mounts import disk_in_memory, overlay_in_memory, small_disk
+from tests.chaos.test_space import end_of
+from tests.chaos.victim import tracebacks
 
 MIB = 2**20
 DISK = """

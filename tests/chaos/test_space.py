@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from chaos.faults import ALL_GONE_S, LOAD_GONE_S, MARGIN_S, judge_dataset
-from chaos.mounts import fill, read_only, small_disk, small_filesystem
-from chaos.victim import gone_after_s, tracebacks
+from tests.chaos.faults import ALL_GONE_S, LOAD_GONE_S, MARGIN_S, judge_dataset
+from tests.chaos.mounts import fill, read_only, small_disk, small_filesystem
+from tests.chaos.victim import gone_after_s, tracebacks
 from twin_harness import load
 
 MIB = 2**20

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from chaos.victim import PATIENCE_S
+from tests.chaos.victim import PATIENCE_S
 from twin_harness import load
 
 COUNT = 4

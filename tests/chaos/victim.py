@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.processes import pids_with
 from twin_harness import load
 from twin_harness.errors import TwinError
 from twin_harness.system.board import Board
@@ -123,17 +124,8 @@ def processes_with(token):
 
     Zombies have none any more.
     """
-    wanted, found = f"{TOKEN}={token}\0".encode(), {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdecimal():
-            continue
-        try:
-            environment = Path(f"/proc/{entry}/environ").read_bytes()
-        except OSError:
-            continue
-        if wanted in environment + b"\0" and (process := look_at(int(entry))) is not None:
-            found[process.pid] = process
-    return found
+    looks = [look_at(pid) for pid in pids_with(TOKEN, token)]
+    return {process.pid: process for process in looks if process is not None}
 
 
 @dataclass(frozen=True)

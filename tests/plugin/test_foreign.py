@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import command_words, pids_with
+
 TOKEN = "TWIN_FOREIGN_TOKEN"
 TEN_LINES = """
 import pytest
@@ -135,15 +137,8 @@ def names_in(project):
 
 def left_processes():
     """Return the processes that bear this test's token, but for this one."""
-    found = []
-    for entry in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            environment = Path(f"/proc/{entry}/environ").read_bytes()
-        except OSError:
-            continue
-        if os.environ[TOKEN].encode() in environment and int(entry) != os.getpid():
-            found.append(Path(f"/proc/{entry}/cmdline").read_bytes())
-    return found
+    words = command_words()
+    return [words.get(pid) for pid in pids_with(TOKEN, os.environ[TOKEN]) if pid != os.getpid()]
 
 
 def check_disjoint(rows):

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "unit"))
-from foretold import campaign, observed
-
+from tests.support.synthetic_machine import campaign, observed
 from twin_harness.predict.gathering import gather
 from twin_harness.predict.twin import Twin
 from twin_harness.runs.recording import load

@@ -4,8 +4,8 @@ import json
 import sys
 
 import pytest
-from quick import plan
 
+from tests.support.quick_plans import plan
 from twin_harness import command, custom
 from twin_harness.errors import ExperimentFailed
 from twin_harness.schedule import event_options

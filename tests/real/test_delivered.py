@@ -8,8 +8,8 @@ import time
 
 import psutil
 import pytest
-from quick import plan
 
+from tests.support.quick_plans import plan
 from twin_harness import cpu, disk, memory, steps
 from twin_harness.errors import Undecided
 from twin_harness.system.board_layout import LIVE

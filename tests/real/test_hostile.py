@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
-from processes import our_processes
 
+from tests.support.processes import our_processes
 from twin_harness import cpu, load, memory, plan
 
 

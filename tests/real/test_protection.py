@@ -12,8 +12,8 @@ import time
 
 import psutil
 import pytest
-from processes import our_processes
 
+from tests.support.processes import our_processes
 from twin_harness import cpu, load, memory, plan
 from twin_harness.control import preflight
 from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput

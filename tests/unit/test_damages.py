@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from runs import NAMES, ZERO_S, csv_row, make_folder, planned
 
+from tests.support.runs import NAMES, ZERO_S, csv_row, make_folder, planned
 from twin_harness import cpu, plan
 from twin_harness.dataset import rows
 from twin_harness.dataset.cleaning import FLAGS, clean

@@ -52,7 +52,7 @@ for words in (["stress", "cpu", "--level", "20"], ["run", "plan.json"], ["doctor
 
 
 def start(system, code, folder):
-    script = Path(__file__).with_name("elsewhere.py")
+    script = Path(__file__).parents[1] / "support" / "elsewhere.py"
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTEST")
     }

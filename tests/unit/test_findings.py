@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
+from tests.support.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness.metrics import by_name
 from twin_harness.report import dataset_rows, evidence
 from twin_harness.report.facts import EventFacts

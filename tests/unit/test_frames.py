@@ -4,8 +4,8 @@ A row a part and moment, read part by part or put together again.
 """
 
 import pytest
-from runs import ZERO_S, csv_row, make_folder, write_dataset
 
+from tests.support.runs import ZERO_S, csv_row, make_folder, write_dataset
 from twin_harness.runs.frames import read_frame, whole_machine
 
 

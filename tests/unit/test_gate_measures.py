@@ -1,8 +1,8 @@
 """How a recording becomes a measure's value: windows, plateaus, times."""
 
 import pytest
-from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
+from tests.support.runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness import cpu, plan, ramp
 from twin_harness.errors import InvalidInput, Undecided
 from twin_harness.gate.measures import declare

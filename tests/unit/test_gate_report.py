@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from runs import make_folder
 
+from tests.support.runs import make_folder
 from twin_harness.gate.measures import declare
 from twin_harness.gate.verdict import Evidence, Judgement, judge_pairs
 from twin_harness.report.sections import verdicts

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
+from tests.support.runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness import command, cpu, disk, memory, plan, sine, steps
 from twin_harness.control.outcome import judge_tolerance
 from twin_harness.errors import FidelityMissed, InvalidInput, Undecided

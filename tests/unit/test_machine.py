@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.machines import GIB, MACHINE
 from twin_harness.errors import InvalidInput
 from twin_harness.system import cpu_topology, hypervisor
 from twin_harness.system import machine as machine_module
@@ -23,24 +24,7 @@ from twin_harness.system.machine import (
 )
 from twin_harness.system.machine_parts import cut_machine
 
-GIB = 1024**3
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
-MACHINE = Machine(
-    host="h",
-    cpu_model="Some CPU @ 2 GHz",
-    virtualisation="qemu",
-    kernel="6.18.3-generic",
-    governor="performance",
-    cpus=(0, 1),
-    possible_cpus=(0, 1, 2, 3),
-    cpu_capacity=2.0,
-    memory_total_bytes=16 * GIB,
-    memory_limit_bytes=8 * GIB,
-    swap_bytes=0,
-    scratch_dir="/data/scratch",
-    scratch_filesystem="ext4",
-    scratch_device="vda",
-)
 
 
 def test_the_fingerprint_holds_for_ever():

@@ -7,8 +7,16 @@ import dataclasses
 
 import numpy as np
 import pytest
-from foretold import CAPACITY, FINGERPRINT, TRUTH, campaign, observed, true_parameters, without
 
+from tests.support.synthetic_machine import (
+    CAPACITY,
+    FINGERPRINT,
+    TRUTH,
+    campaign,
+    observed,
+    true_parameters,
+    without,
+)
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.evaluate import evaluate, evaluate_splits
 from twin_harness.predict.fit import fit

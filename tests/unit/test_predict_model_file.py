@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from foretold import campaign, observed
 
+from tests.support.synthetic_machine import campaign, observed
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.twin import Twin
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from foretold import CAPACITY, campaign, true_parameters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.synthetic_machine import CAPACITY, campaign, true_parameters
 from twin_harness.predict.demand import CHANNELS, demand_of, stacked
 from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, keep_of
 from twin_harness.predict.observation import COLUMNS

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from foretold import CAPACITY, campaign, observed, true_parameters
 
+from tests.support.synthetic_machine import CAPACITY, campaign, observed, true_parameters
 from twin_harness.predict.calibration import calibrate, ratios_of
 from twin_harness.predict.drift import mean_errors, watch
 from twin_harness.predict.evaluate import evaluate

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.control_groups import Tree
 from twin_harness.system import available_memory, cpu_temperature, procfs
 from twin_harness.system.control_group import ControlGroup
 from twin_harness.system.procfs import KeptFile, keep
@@ -267,26 +268,6 @@ def test_a_name_with_brackets_does_not_hide_the_start(monkeypatch, tmp_path):
 # -- devices ---------------------------------------------------------------------------------------
 
 # -- control groups --------------------------------------------------------------------------------
-
-
-class Tree:
-    """A fake cgroup mount and the membership of a process in it."""
-
-    def __init__(self, folder):
-        self.root = folder / "cgroup"
-        self.root.mkdir()
-        self.membership = folder / "membership"
-        self.membership.write_text("")
-
-    def put(self, path, content):
-        file = self.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{content}\n")
-        return file
-
-    def member(self, *lines):
-        self.membership.write_text("".join(f"{line}\n" for line in lines))
-        return ControlGroup(str(self.root), str(self.membership))
 
 
 @pytest.fixture

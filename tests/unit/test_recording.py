@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.support.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness import load
 from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
 from twin_harness.runs.folder import RunFolder
@@ -21,7 +22,6 @@ from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow
 from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.system.board import Board
 from twin_harness.system.board_layout import SIZE
-from unit.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
 EXPERIMENT = plan(cpu(50, start_s=1, duration_s=4), name="steady", lead_s=1, tail_s=1)
 

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from runs import annotate, csv_row, make_folder, planned, write_dataset
 
 import twin_harness
+from tests.support.runs import annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness import Twin, cpu, disk, load, memory, plan
 from twin_harness.gate.measures import declare
 from twin_harness.gate.verdict import Evidence as GateEvidence

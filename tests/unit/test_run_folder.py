@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.rows import rows
 from twin_harness.errors import InvalidInput, UnreadableRun
 from twin_harness.runs import folder as run_folder
 from twin_harness.runs.folder import RunFolder
@@ -20,7 +21,6 @@ from twin_harness.schedule.builders import cpu, disk, plan
 from twin_harness.schedule.model import Schedule
 from twin_harness.shapes.shape import trace
 from twin_harness.system.run_id import draw_run_id
-from unit.rows import rows
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.support.drawn import DURATIONS_S, any_shape, grid
 from twin_harness.shapes import shape as shapes
 from twin_harness.shapes.formulas import Constant, Leak, Ramp, Sine, Square, Steps
 from twin_harness.shapes.spikes import Spikes
 from twin_harness.shapes.trace import Trace
-from unit.drawn import DURATIONS_S, any_shape, grid
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(6)
 
