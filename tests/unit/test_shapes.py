@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.support.drawn import DURATIONS_S, any_shape, grid
@@ -94,6 +94,7 @@ def test_the_json_has_the_kind_s_parameters(shape):
 
 
 @given(any_shape(), DURATIONS_S)
+@example(Trace(((0.0, 0.0), (1.0, 5.0)), None, "previous", 1.0, 0.0), 10.0)
 def test_discontinuities_are_real_jumps(shape, duration_s):
     """At each discontinuity the level before and after differ; they rise within the event."""
     jumps_s = shape.discontinuities(duration_s)
