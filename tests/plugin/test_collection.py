@@ -99,7 +99,9 @@ def test_random_schedules_are_items_of_their_own(project, run_here):
     )
     listed = run_here("--collect-only", "-q").stdout
     listed.fnmatch_lines(["*test_it[[]random-0]", "*test_it[[]random-1]", "*test_it[[]random-2]"])
-    run_here("--collect-only", "-q", "--twin-random=5").stdout.fnmatch_lines(["*test_it[[]random-4]"])
+    run_here("--collect-only", "-q", "--twin-random=5").stdout.fnmatch_lines(
+        ["*test_it[[]random-4]"]
+    )
     plans = [
         [line for line in run_here("-s", *seed).stdout.lines if "PLAN" in line]
         for seed in ((), (), ("--twin-seed=1",))

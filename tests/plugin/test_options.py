@@ -121,7 +121,9 @@ def test_random_seed_is_drawn_and_told(project, run_here):
     project.makepyfile(
         "import pytest\n@pytest.mark.random_schedules(n=1)\ndef test_it(recording): pass\n"
     )
-    first, second = (run_here("--collect-only", "--twin-seed=random").stdout.str() for _ in range(2))
+    first, second = (
+        run_here("--collect-only", "--twin-seed=random").stdout.str() for _ in range(2)
+    )
     seed_of = [text.partition("seed ")[2].partition(";")[0] for text in (first, second)]
     assert all(seed.isdecimal() for seed in seed_of)
     assert seed_of[0] != seed_of[1]

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.synthetic_machine import campaign, observed
 from twin_harness.predict.gathering import gather
-from twin_harness.predict.twin import Twin
 from twin_harness.runs.recording import load
 
 SCENARIO = """
@@ -48,11 +46,9 @@ SCENARIO = """
 """
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "twin.json"
-    Twin(starts=1).fit_observations(observed(campaign("10m"))).save(path)
-    return path
+@pytest.fixture
+def model(model_file):
+    return model_file
 
 
 @pytest.mark.parametrize("workers", [[], ["-n0"], ["-n2"]])

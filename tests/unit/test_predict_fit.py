@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.support.synthetic_machine import (
+from tests.support.simulated_machine import (
     CAPACITY,
     FINGERPRINT,
     TRUTH,
@@ -29,14 +29,14 @@ from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.shapes.shape import constant
 
 
-@pytest.fixture(scope="module")
-def runs():
-    return observed(campaign("1h", max_disk_bytes_per_s=350_000_000))
+@pytest.fixture
+def runs(campaign_runs):
+    return campaign_runs
 
 
-@pytest.fixture(scope="module")
-def twin(runs):
-    return Twin(starts=1).fit_observations([one for one in runs if one.role != "test"])
+@pytest.fixture
+def twin(campaign_twin):
+    return campaign_twin
 
 
 def test_the_fit_finds_the_machine(twin):

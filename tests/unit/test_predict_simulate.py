@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.synthetic_machine import CAPACITY, campaign, true_parameters
+from tests.support.simulated_machine import CAPACITY, campaign, true_parameters
 from twin_harness.predict.demand import CHANNELS, demand_of, stacked
 from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, keep_of
 from twin_harness.predict.observation import COLUMNS

@@ -5,12 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.support.synthetic_machine import CAPACITY, campaign, observed, true_parameters
+from tests.support.simulated_machine import CAPACITY, campaign, observed, true_parameters
 from twin_harness.predict.calibration import calibrate, ratios_of
 from twin_harness.predict.drift import mean_errors, watch
 from twin_harness.predict.evaluate import evaluate
 from twin_harness.predict.fit import Problem
-from twin_harness.predict.gathering import without_tests
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.suggest import suggest
@@ -19,11 +18,9 @@ from twin_harness.predict.uncertainty import FreeRun, Spread, _noise_of, _resamp
 from twin_harness.schedule.builders import cpu, plan
 
 
-@pytest.fixture(scope="module")
-def twin():
-    return Twin(starts=1).fit_observations(
-        without_tests(observed(campaign("1h", max_disk_bytes_per_s=350_000_000)))
-    )
+@pytest.fixture
+def twin(campaign_twin):
+    return campaign_twin
 
 
 def errors_of(runs, seed=0, seconds=50):
@@ -147,16 +144,12 @@ def test_members_of_a_regime_that_was_never_recorded_take_their_errors_from_the_
     assert spread.members(free).std() == pytest.approx(2.0, rel=0.1)
 
 
-def test_resampled_parameters_scatter_about_the_optimum(twin):
+def test_resampled_parameters_scatter_about_the_optimum(twin, campaign_runs):
     """They are plausible.
 
     Near the optimum where the data tells much, and as wide as their error says.
     """
-    runs = [
-        one
-        for one in observed(campaign("1h", max_disk_bytes_per_s=350_000_000))
-        if one.role == "train"
-    ]
+    runs = [one for one in campaign_runs if one.role == "train"]
     problem = Problem(runs, CAPACITY, twin.fit_.scales)
     sets = _resampled(problem, twin.fit_, np.random.default_rng(0))
     for name in ("background_cpu", "fill_fresh"):
