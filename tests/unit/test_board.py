@@ -511,7 +511,10 @@ def test_a_full_board_refuses_another_process(board, monkeypatch):
 
 
 def test_abandoned_slots_are_taken_when_none_is_free(board, monkeypatch):
-    """On a full board the account that nobody read for 60 s, and the slot of a process that was killed with its host, are taken; others stay."""
+    """On a full board, slots that nobody needs any more are taken; others stay.
+
+    An account that nobody read for 60 s, and the slot of a process killed with its host.
+    """
     monkeypatch.setattr(board_processes, "PROCESS_SLOTS", 4)
     now_ns = 10**12
     monkeypatch.setattr(board_processes, "monotonic_s", lambda: now_ns / 1e9)

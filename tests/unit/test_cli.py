@@ -41,7 +41,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("line", REFUSED)
 def test_wrong_use_is_one_sentence(line, capsys, tmp_path, monkeypatch):
-    """Exit code 2, one line on stderr with what was expected, nothing on stdout, nothing written."""
+    """Exit code 2, one line on stderr with what was expected, nothing on stdout or written."""
     monkeypatch.chdir(tmp_path)
     assert main(line.split()) == 2
     written = capsys.readouterr()

@@ -5,6 +5,7 @@ Taken in turn, shared by resource, let go by any death, and never found by follo
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -404,10 +405,8 @@ def test_a_lock_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
 
     real = os.open
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(
-        HarnessFailure,
-        match=r"belongs to another user and cannot be read; have its owner or root run: chmod a\+r ",
-    ):
+    wanted = "belongs to another user and cannot be read; have its owner or root run: chmod a+r "
+    with pytest.raises(HarnessFailure, match=re.escape(wanted)):
         open_lock(MACHINE, [str(bad), str(good)])
 
 
