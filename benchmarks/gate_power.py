@@ -27,8 +27,10 @@ from scipy import stats
 
 from twin_harness.gate.declaration import declare
 from twin_harness.gate.environment import Environment
-from twin_harness.gate.measures import declare
-from twin_harness.gate.verdict import judge_pairs
+from twin_harness.gate.judging import Evidence, judge_pairs
+from twin_harness.gate.paired import is_wanted, judge_all
+from twin_harness.gate.pairs import SPARES, order_of
+from twin_harness.gate.trials import Trial, family_of
 from twin_harness.runs.run import load
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample" / "gate-aa.csv"
@@ -357,7 +359,9 @@ def judge_row(name, models, sigma, change, neighbour, total, rng):
 
 
 def scores_of(models, sigma, change, rng):
-    """Simulate one session, and return each rule's score of every measure on its very runs, ours beside: (rule, measure); above 1 is a call.
+    """Simulate one session and return each rule's score of every measure on its very runs.
+
+    By (rule, measure), ours beside; a score above 1 is a call.
 
     Otava sees sessions, not pairs: 30 values of the base and one or three of the candidate, each a
     run of this session moved by a session's own effect of half a pair's SD.
@@ -555,7 +559,10 @@ def resample(sessions, rng, count=500):
 
 
 def compare_peers(models, rng, total, sigma=0.03, change=0.10):
-    """Return false-alarm rate and power of each peer's rule and of ours, raw and where one family in a hundred alarms."""
+    """Return false-alarm rate and power of each peer's rule and of ours.
+
+    Raw, and where one family in a hundred alarms.
+    """
     quiet = [scores_of(models, sigma, 0.0, rng) for _ in range(total)]
     real = [scores_of(models, sigma, change, rng) for _ in range(total)]
     found = {}

@@ -107,7 +107,10 @@ def mutate(folder: Path, stressor: str, name: str) -> None:
 
 
 def outcomes(folder: Path, scenarios: list[str]) -> dict[str, str]:
-    """Run scenarios from the broken copy (no pythonpath: it would put the sound package first) and return their outcomes by name."""
+    """Run scenarios from the broken copy and return their outcomes by name.
+
+    Without pythonpath, which would put the sound package first.
+    """
     junit = folder / "junit.xml"
     names = [str(ROOT / "scenarios" / scenario) for scenario in scenarios]
     environment = {**os.environ, "PYTHONPATH": str(folder)}

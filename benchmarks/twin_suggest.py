@@ -29,8 +29,7 @@ from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.scale import in_units, on_error_scale
 from twin_harness.predict.simulate import simulate
 from twin_harness.predict.suggest import suggest
-from twin_harness.predict.twin import Twin, in_units
-from twin_harness.predict.uncertainty import FreeRun, on_scale, regimes
+from twin_harness.predict.twin import Twin
 from twin_harness.runs.run import load
 
 FIRST, MORE, CANDIDATES, TEST = 6, 5, 40, 20
@@ -116,7 +115,7 @@ def error(model, machine, experiments):
 
 
 def repeat(number, known):
-    """Return the error with the first plans, with suggested ones more, and with random ones."""
+    """Return the error with the first six plans, and with five more: suggested, and random."""
     machine = Machine(
         known, known.spread.parameter_sets[1 + number % (len(known.spread.parameter_sets) - 1)]
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from runs import annotate, make_folder, planned
 
+from tests.support.runs import annotate, make_folder, planned
 from twin_harness.cli import main
 from twin_harness.plugin.allure_files import MOST_BYTES, samples_csv, write_metrics
 from twin_harness.plugin.allure_session import CATEGORIES, environment, executor

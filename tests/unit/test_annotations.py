@@ -6,9 +6,9 @@ A long trace is told by its extent, its points stand in schedule.json.
 import csv
 import json
 
+from tests.support.runs import make_folder
 from twin_harness.control.annotations import LONGEST_CELL, AnnotationRecorder, fit_in_cell
 from twin_harness.shapes.shape import steps, to_json, trace
-from unit.runs import make_folder
 
 LONG = trace([(k / 10, float(k % 91)) for k in range(20_000)])
 

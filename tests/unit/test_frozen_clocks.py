@@ -79,7 +79,10 @@ def replaceable_names(source):
 
 @pytest.mark.parametrize("name", session_side())
 def test_session_side_modules_take_time_from_the_clock_module_alone(name):
-    """What runs in the user's process and asks time.monotonic, or sleeps by time.sleep, hangs under a frozen clock."""
+    """What runs in the user's process asks no clock and no sleep that a test may freeze.
+
+    With time.monotonic or time.sleep it would hang.
+    """
     assert replaceable_names((PACKAGE / name).read_text(encoding="utf-8")) == []
 
 

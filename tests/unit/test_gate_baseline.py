@@ -43,7 +43,7 @@ def baseline(count=10, spread=0.005, level=100.0):
     [(100.0, "PASSED"), (90.0, "PASSED"), (110.0, "REGRESSED"), (102.8, "UNDECIDED")],
 )
 def test_one_new_session_is_judged_by_the_spread_between_sessions(value, status):
-    """What is surely worse by the threshold regresses, what is surely not passes, what is between is open."""
+    """Surely worse by the threshold regresses, surely not passes, and between is open."""
     assert judge_run(baseline(), session(99, value), [MEASURE]).status == status
 
 

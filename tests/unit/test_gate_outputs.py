@@ -117,7 +117,7 @@ def test_junit_and_json_have_a_sentence_a_measure():
 
 
 def test_doubts_warn_of_what_moved():
-    """A measure that surely moved for the worse, by less than the threshold, is a warning and no verdict."""
+    """A measure that surely worsened, by less than the threshold, is a warning and no verdict."""
     found = judgement(1.01, spread=0.001)
     assert found.status == "PASSED"
     assert "moved for the worse" in all_doubts(found)[0]

@@ -98,7 +98,10 @@ def test_a_shift_that_all_pairs_share_is_no_fault_of_the_environment():
     [("steal_percent", 0.9, 1.2), ("background_percent", 1.9, 2.2), ("calibration_ms", 1.04, 1.06)],
 )
 def test_floors_of_the_environment(name, below, above):
-    """Where pairs do not differ at all, a difference counts from a point of steal, two of background, five percent of calibration."""
+    """Where pairs do not differ, a difference counts from a floor on.
+
+    A point of steal, two of background, five percent of calibration.
+    """
     base = 1.0 if name == "calibration_ms" else 0.0
     for value, is_unfit in ((below, False), (above, True)):
         pairs = [(Environment(**{name: base}), Environment(**{name: base}))] * 11 + [

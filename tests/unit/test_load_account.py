@@ -80,7 +80,7 @@ def test_plan_without_processes_delivers_nothing(board):
     ],
 )
 def test_cpu_time_of_a_process_is_its_clock(board, kind, field):
-    """What a process burned between two samples is delivered, side or harness CPU, to the nanosecond of its clock."""
+    """What a process burned between two samples is delivered, side or harness CPU, to the ns."""
     account = LoadAccount(board, 1.0)
     board.claim_process(os.getpid(), kind, base=time.process_time_ns())
     account.sample(0.0, 1.0)
@@ -149,7 +149,7 @@ def test_parts_have_accounts_of_their_own(board):
 
 
 def test_part_of_a_process_outlives_its_plan(board):
-    """The last account of a load process still counts for its part when the plan has left the board already."""
+    """The last account of a load process counts for its part even when its plan has gone."""
     slot = board.publish_plan({**planned(("cpu", 50.0)), "partition": "p1"})
     account = LoadAccount(board, 1.0, ("p0", "p1"))
     account.sample(0.0, 1.0)
@@ -175,7 +175,7 @@ def test_harness_of_a_part_is_charged_to_it(board):
 
 
 def test_part_that_is_learned_later_counts_from_then_on(board):
-    """A process whose plan has not been read yet belongs to its plan's part as soon as that is known."""
+    """A process whose plan is read late belongs to the plan's part as soon as that is known."""
     account = LoadAccount(board, 1.0, ("p0", "p1"))
     account.sample(0.0, 1.0)
     slot = board.publish_plan({**planned(("cpu", 50.0)), "partition": "p1"})

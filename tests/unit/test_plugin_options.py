@@ -4,7 +4,8 @@ import pytest
 
 from twin_harness.plugin import options
 from twin_harness.plugin.options import read_config
-from twin_harness.session.config import OPTIONS, TwinConfig
+from twin_harness.session.config import TwinConfig
+from twin_harness.session.options import OPTIONS
 
 BASE, OTHER = "--twin-variant=base:", "--twin-variant=candidate:WORK=110"
 

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 from items import Item, config_of
 
+from twin_harness.control.limits import parse_guard
 from twin_harness.plugin import terminal
 from twin_harness.plugin.plan_lines import plan_lines
 from twin_harness.plugin.state import state_of
 from twin_harness.schedule.builders import cpu, disk, memory
-from twin_harness.session.config import parse_guard
 from twin_harness.shapes.shape import ramp, trace
 
 RECORDING = ("recording", "_twin_experiment_plan", "_twin_session")
@@ -93,8 +93,7 @@ def test_highest_level_is_of_all_events_together(tmp_path):
         planned_item("test_d", config, disk(9, unit="operations_per_s", duration_s=1)),
     ]
     assert plan_lines(config, items)[1] == (
-        "twin: highest level asked for: cpu 95 %, memory 2 % and 128 MiB, disk 1 MiB/s and"
-        " 9 op/s"
+        "twin: highest level asked for: cpu 95 %, memory 2 % and 128 MiB, disk 1 MiB/s and 9 op/s"
     )
 
 

@@ -1,10 +1,14 @@
-"""The fit: it finds the machine that is the model, says what it cannot tell, and refuses what no model can be fitted to."""
+"""The fit finds the machine that is the model, and says what it cannot identify.
+
+It refuses what no model can be fitted to.
+"""
 
 import dataclasses
 
 import numpy as np
 import pytest
-from simulated_machine import (
+
+from tests.support.simulated_machine import (
     CAPACITY,
     FINGERPRINT,
     TRUTH,
@@ -13,7 +17,6 @@ from simulated_machine import (
     true_parameters,
     without,
 )
-
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.evaluate import evaluate
 from twin_harness.predict.fit import fit
@@ -27,14 +30,14 @@ from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.shapes.shape import constant
 
 
-@pytest.fixture(scope="module")
-def runs():
-    return observed(campaign("1h", max_disk_bytes_per_s=350_000_000))
+@pytest.fixture
+def runs(campaign_runs):
+    return campaign_runs
 
 
-@pytest.fixture(scope="module")
-def twin(runs):
-    return Twin(starts=1).fit_observations([one for one in runs if one.role != "test"])
+@pytest.fixture
+def twin(campaign_twin):
+    return campaign_twin
 
 
 def test_the_fit_finds_the_machine(twin):
@@ -45,7 +48,7 @@ def test_the_fit_finds_the_machine(twin):
 
 
 def test_held_out_runs_are_predicted_as_well_as_noise_permits(twin, runs):
-    """On plans it has not seen, a model of the right form has the noise as its error, and is better than every baseline."""
+    """On unseen plans a model of the right form errs by the noise, and beats every baseline."""
     training, test = (
         [one for one in runs if (one.role == "test") == is_test] for is_test in (False, True)
     )
@@ -180,7 +183,7 @@ def test_overload_is_told_with_its_time_and_what_binds(twin):
 
 
 def test_a_plan_beyond_the_domain_says_so(twin):
-    """A level that was never recorded, a stressor that is not modelled and a combination that is new are told."""
+    """An unseen level, an unmodelled stressor and a new combination are named."""
     assert twin.predict(plan(cpu(50, duration_s=5))).extrapolating == ()
     stirred = plan(memory(5, duration_s=5, pattern="stir"))
     assert twin.predict(stirred).extrapolating == ("memory that is stirred is not modelled",)

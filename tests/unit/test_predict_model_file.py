@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simulated_machine import campaign, observed
 
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.twin import Twin
@@ -13,10 +12,8 @@ from twin_harness.schedule.builders import cpu, plan
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "twin.json"
-    Twin(starts=1).fit_observations(observed(campaign("10m"))).save(path)
-    return json.loads(path.read_text())
+def whole(model_file):
+    return json.loads(model_file.read_text())
 
 
 def damaged(data, keys, value):

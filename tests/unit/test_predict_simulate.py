@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated_machine import CAPACITY, campaign, true_parameters
 
+from tests.support.simulated_machine import CAPACITY, campaign, true_parameters
 from twin_harness.predict.demand import CHANNELS, demand_of, stacked
 from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, keep_of
 from twin_harness.predict.observation import COLUMNS
@@ -88,7 +88,7 @@ def test_cpu_load_is_background_and_what_was_asked():
 
 
 def test_more_than_the_machine_has_is_not_delivered():
-    """At 100 percent asked, everybody else's share is missing from what is delivered, and the machine is full."""
+    """At 100 percent asked, the others' share is missing from the delivered, the machine full."""
     found = run(plan(cpu(100, duration_s=10), lead_s=2, tail_s=2), background_cpu=10.0)
     assert found["cpu_percent"][5] == 100
     assert found["cpu_delivered_percent"][5] == pytest.approx(
@@ -139,7 +139,7 @@ def test_memory_that_was_freed_before_the_run_fills_faster_until_it_is_given_bac
 
 
 def test_a_free_run_begins_with_the_load_that_runs_found_unless_it_is_told_another():
-    """The state before the first second is a parameter of its own, not what the machine would settle at."""
+    """The state before the first second is a parameter, not what the machine would settle at."""
     demand = demand_of(plan(lead_s=1, tail_s=2), CAPACITY)
     cold = simulate(true_parameters(load_start=0.8)[np.newaxis], stacked([demand]), CAPACITY)[
         "load1"
@@ -171,7 +171,10 @@ def test_a_wake_up_waits_where_load_pauses_and_not_where_it_never_does():
 
 
 def test_filling_memory_costs_cpu_time_and_pressure_beside_load():
-    """A gigabyte a second of filling keeps one CPU busy, which is half of this machine, and CPU load beside it has to wait."""
+    """A gigabyte a second of filling keeps one CPU busy, and CPU load beside it has to wait.
+
+    That is half of this machine.
+    """
     alone = run(plan(memory(6e9, unit="bytes", duration_s=20), lead_s=2, tail_s=3), warm_idle=1e6)
     beside = run(
         plan(memory(6e9, unit="bytes", duration_s=20), cpu(60, duration_s=20), lead_s=2, tail_s=3),
@@ -182,7 +185,7 @@ def test_filling_memory_costs_cpu_time_and_pressure_beside_load():
 
 
 def test_a_device_gives_its_bandwidth_and_io_waits():
-    """Asked for ten times its bandwidth, the device gives it once, and somebody waits all the time."""
+    """Asked for ten times its bandwidth, the device gives it once, and somebody always waits."""
     found = run(plan(disk(4e9, duration_s=10), lead_s=2, tail_s=2))
     assert found["disk_write_bytes_per_s"][5] == pytest.approx(4e8, rel=0.01)
     assert found["pressure_io_percent"][5] == pytest.approx(80, abs=1)
@@ -212,7 +215,10 @@ def test_members_and_plans_are_independent():
 
 
 def test_load_follows_the_kernels_recursion():
-    """Averages are those of kernel/sched/loadavg.c in fixed point, to its rounding, for a task that runs for two minutes."""
+    """Averages are those of kernel/sched/loadavg.c in fixed point, to its rounding.
+
+    For a task that runs for two minutes.
+    """
     expected, active, fixed = [], 1 << 11, 0
     for _ in range(24):
         fixed = (fixed * 1884 + active * (2048 - 1884) + (2047 if active >= fixed else 0)) // 2048

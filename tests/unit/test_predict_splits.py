@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from simulated_machine import CAPACITY, campaign, observed
 
+from tests.support.simulated_machine import CAPACITY, campaign, observed
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.baselines import all_baselines
 from twin_harness.predict.observation import COLUMNS, padded

@@ -4,13 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from simulated_machine import CAPACITY, campaign, observed, true_parameters
 
+from tests.support.simulated_machine import CAPACITY, campaign, observed, true_parameters
 from twin_harness.predict.calibration import calibrate, ratios_of
 from twin_harness.predict.drift import mean_errors, watch
 from twin_harness.predict.evaluate import evaluate
 from twin_harness.predict.free_run import FreeRun
-from twin_harness.predict.gathering import without_tests
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.problem import Problem
@@ -21,11 +20,9 @@ from twin_harness.predict.uncertainty import _noise_of, _resampled
 from twin_harness.schedule.builders import cpu, plan
 
 
-@pytest.fixture(scope="module")
-def twin():
-    return Twin(starts=1).fit_observations(
-        without_tests(observed(campaign("1h", max_disk_bytes_per_s=350_000_000)))
-    )
+@pytest.fixture
+def twin(campaign_twin):
+    return campaign_twin
 
 
 def errors_of(runs, seed=0, seconds=50):
@@ -69,7 +66,10 @@ def test_a_column_that_is_always_right_has_a_band_all_the_same():
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
 def test_bands_cover_new_runs_whatever_the_spread_that_was_predicted(scale):
-    """Calibrated on fifty runs, nine tenths of the seconds of a thousand others lie inside, and nine tenths of them as a whole."""
+    """Calibrated on fifty runs, bands hold nine tenths of a thousand others.
+
+    Of their seconds, and of them as a whole.
+    """
     known, new = errors_of(50, 1), errors_of(1000, 2)
     found = calibrate(np.abs(known) / scale)
     assert (np.abs(new) <= found.pointwise[:, np.newaxis] * scale).mean() == pytest.approx(
@@ -81,7 +81,10 @@ def test_bands_cover_new_runs_whatever_the_spread_that_was_predicted(scale):
 
 
 def spread_made_of(noise, regime):
-    """Return the spread of runs that were predicted as 0 and came as noise, (runs, seconds), the same in every column."""
+    """Return the spread of runs predicted as 0 that came as noise, the same in every column.
+
+    Of shape (runs, seconds).
+    """
     every = np.ones(len(COLUMNS))
     still, moving, unit = _noise_of(-noise, np.zeros(noise.shape), regime)
     errors = np.repeat(-unit[:, np.newaxis], len(COLUMNS), axis=1)
@@ -143,16 +146,12 @@ def test_members_of_a_regime_that_was_never_recorded_take_their_errors_from_the_
     assert spread.members(free).std() == pytest.approx(2.0, rel=0.1)
 
 
-def test_resampled_parameters_scatter_about_the_optimum(twin):
+def test_resampled_parameters_scatter_about_the_optimum(twin, campaign_runs):
     """They are plausible.
 
     Near the optimum where the data tells much, and as wide as their error says.
     """
-    runs = [
-        one
-        for one in observed(campaign("1h", max_disk_bytes_per_s=350_000_000))
-        if one.role == "train"
-    ]
+    runs = [one for one in campaign_runs if one.role == "train"]
     problem = Problem(runs, CAPACITY, twin.fit_.scales)
     sets = _resampled(problem, twin.fit_, np.random.default_rng(0))
     for name in ("background_cpu", "fill_fresh"):
@@ -220,7 +219,10 @@ def test_mean_errors_are_measured_less_predicted(twin):
 
 
 def test_suggestions_are_about_what_is_not_known():
-    """A twin that has seen CPU load alone is told to load memory and disk, and every step leaves less open."""
+    """Memory and disk are suggested to a twin that has seen CPU load alone.
+
+    Every step leaves less open.
+    """
     runs = observed(
         [one for one in campaign("4h") if all(event.stressor == "cpu" for event in one.events)][:10]
     )
@@ -235,7 +237,7 @@ def test_suggestions_are_about_what_is_not_known():
 
 
 def test_after_many_runs_one_more_tells_little(twin):
-    """A twin of a whole campaign is not promised that one run of the usual kind halves what is left open."""
+    """A twin of a whole campaign is not promised that one more usual run halves the rest."""
     _, left = suggest(
         twin.model_,
         campaign("4h", seed=3, max_disk_bytes_per_s=350_000_000)[60:70],

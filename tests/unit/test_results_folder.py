@@ -1,4 +1,7 @@
-"""What people write into Allure's results folder is kept, and ours is added once, however often sessions follow each other."""
+"""What people write into Allure's results folder is kept, and ours is added once.
+
+However often sessions follow each other.
+"""
 
 import json
 
@@ -49,7 +52,7 @@ def test_empty_folder_gets_ours(tmp_path):
     ],
 )
 def test_their_environment_stands_byte_for_byte_and_wins(tmp_path, text):
-    """Their file is a beginning of ours, their keys keep their values, ours are added, and sessions after it replace ours alone."""
+    """Their file comes first, their keys keep their values, and sessions replace ours alone."""
     (tmp_path / "environment.properties").write_bytes(text.encode("latin-1"))
     assert add(tmp_path) == []
     first = (tmp_path / "environment.properties").read_bytes().decode("latin-1")

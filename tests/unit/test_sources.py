@@ -109,7 +109,7 @@ def disks_of(source, now):
 
 
 def test_proc_lies_between_two_readings_of_psutil(machine):
-    """What /proc says is never before what psutil said just before, and never after what it says just after."""
+    """What /proc says is never before the psutil reading before it, nor after the one after."""
     procfs, reference = ProcfsSource(machine.to_json()), PsutilSource(machine.to_json())
     procfs.start(0.0)
     reference.start(0.0)
@@ -322,7 +322,7 @@ def test_made_up_rates_are_right(made_up):
 
 
 def test_pressure_is_of_the_time_between_its_own_readings(fake_proc, monkeypatch):
-    """A row that comes late by the clock of its other figures has its pressure over the time that passed for it: saturation is 100."""
+    """The pressure of a late row is over the time that passed for it: saturation is 100."""
     proc, make = fake_proc
     at_second(proc, 0)
     read_s = iter([10.0, 11.2, 12.0])
@@ -954,7 +954,7 @@ def test_suspend_is_a_gap_that_is_marked(logger):
 
 
 class Held:
-    """A source of a counter that grows by all of the time, and which is held up while it is read."""
+    """A source of a counter that grows by all of the time, and is held up while it is read."""
 
     def __init__(self, cells, clock, held_s):
         self.resets, self._cells, self._clock, self._held_s = [], cells, clock, list(held_s)
@@ -1162,7 +1162,10 @@ def test_only_sigterm_ends_the_wait(number, goes_on):
 
 
 def test_scratch_that_does_not_answer_empties_its_column_alone(machine, monkeypatch, tmp_path):
-    """The other slow figures go on, the column is empty after two seconds, and one note says since when and where."""
+    """Other slow figures go on where one is stuck: its column is empty after two seconds.
+
+    One note says since when and where.
+    """
     monkeypatch.setattr(slow_metrics, "_FIRST_ANSWER_S", 0.0)
     monkeypatch.setattr(space_watch.os, "statvfs", lambda _: signal.pause())
     monkeypatch.setattr(slow_metrics, "monotonic_s", lambda: 10.0)
@@ -1194,8 +1197,8 @@ def test_scratch_that_cannot_be_read_for_a_moment_is_noted_once(machine, monkeyp
     assert slow.disk_used_percent > 0
     assert [note for note in notes if "space" in note] == [
         (
-            f"the space of {folder} could not be read (No such file or directory): disk_used_percent is"
-            " empty until it can be"
+            f"the space of {folder} could not be read (No such file or directory):"
+            " disk_used_percent is empty until it can be"
         )
     ]
 

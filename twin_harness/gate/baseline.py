@@ -17,9 +17,6 @@ from twin_harness.gate.measures import Measure
 from twin_harness.gate.session_figures import SessionFigures
 from twin_harness.gate.statistics import predict_session
 from twin_harness.gate.trials import family_of
-from twin_harness.gate.verdict import ALPHA, REGRESSED, UNDECIDED, Judgement, Verdict, judge_session
-from twin_harness.runs.documents import write_json
-from twin_harness.system.machine import known_fingerprints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import InvalidInput
-from twin_harness.runs.folder import write_json
+from twin_harness.runs.documents import write_json
 from twin_harness.schedule.file import read_json
 
 if TYPE_CHECKING:

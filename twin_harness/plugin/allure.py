@@ -71,7 +71,7 @@ def attach(config: pytest.Config, test: TestState) -> str:
             for body, name, kind, ending in allure_files.attachments(recording):
                 listener.attach_data(body, f"{name} of {recording.name}", kind, ending)
             allure_files.write_metrics(config.option.allure_report_dir, result.uuid, recording)
-        except Exception as error:  # noqa: BLE001 - drawing may raise anything; the test's outcome stands
+        except Exception as error:  # noqa: BLE001 - drawing may raise anything
             return f"not all of {recording.name} is in Allure: {in_a_line(error)}"
     return ""
 

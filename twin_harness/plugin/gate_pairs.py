@@ -47,7 +47,7 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
             variant=variant, pair=number, position=position, is_begun=False
         )
         if position:
-            getattr(item, "_initrequest")()  # noqa: B009 - fixtures anew, as pytest-rerunfailures has it
+            getattr(item, "_initrequest")()  # noqa: B009 - private: fixtures anew
         is_last = position == len(variants) - 1
         # After the first half the item alone is torn down: the chain of its parent stays.
         following: Any = nextitem if is_last else item.parent

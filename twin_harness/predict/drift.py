@@ -68,7 +68,8 @@ class Drift:
         else:
             count = f"{self.runs} runs"
         return (
-            f"{self.column} has drifted from its predictions: {size} on average since {self.since!r}"
+            f"{self.column} has drifted from its predictions:"
+            f" {size} on average since {self.since!r}"
             f" (sure after {count}, at {self.at!r})"
         )
 

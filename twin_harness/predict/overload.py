@@ -26,7 +26,8 @@ _WINDOW_S = 5.0
 _LONGEST_S = 86_400.0
 _EXPRESSION = re.compile(
     r"\s*(?P<column>[a-z0-9_]{1,64})(?:\s+(?P<statistic>mean|p50|p95|p99))?\s*(?P<sign>[<>])\s*"
-    r"(?P<limit>-?[0-9]{1,18}(?:\.[0-9]{1,9})?(?:e[+-]?[0-9]{1,2})?)(?:\s+for\s+(?P<seconds>[0-9]{1,6}(?:\.[0-9]{1,3})?)\s*s)?\s*"
+    r"(?P<limit>-?[0-9]{1,18}(?:\.[0-9]{1,9})?(?:e[+-]?[0-9]{1,2})?)"
+    r"(?:\s+for\s+(?P<seconds>[0-9]{1,6}(?:\.[0-9]{1,3})?)\s*s)?\s*"
 )
 _EXAMPLE = 'e.g. "memory_percent > 90 for 5 s" or "probe_wakeup_ms p95 > 20"'
 MOST_CHARACTERS = 200

@@ -22,7 +22,7 @@ from twin_harness.predict.gathering import (
 )
 from twin_harness.predict.model_file import ModelFile, read_model
 from twin_harness.predict.model_parts import from_model_file, to_model_file
-from twin_harness.predict.observation import COLUMNS
+from twin_harness.predict.observation import COLUMNS, Observation
 from twin_harness.predict.prediction import Prediction, predict_plans
 from twin_harness.predict.problem import Problem
 from twin_harness.predict.reference_errors import reference_errors
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from twin_harness.predict.calibration import Calibration
     from twin_harness.predict.demand import Demand
+    from twin_harness.predict.simulate import Start
     from twin_harness.runs.recording import Recording
     from twin_harness.runs.run import Run
     from twin_harness.schedule.model import Experiment

@@ -82,8 +82,9 @@ def inline_traces(data: object, folder: Path, source: str) -> None:
     for i, experiment in enumerate(_list_in(data, "experiments")):
         for k, event in enumerate(_list_in(experiment, "events")):
             shape = event.get("shape") if isinstance(event, dict) else None
-            is_trace = isinstance(shape, dict) and shape.get("kind") == "trace"
-            if is_trace and isinstance(shape.get("file"), str):
+            if not isinstance(shape, dict) or shape.get("kind") != "trace":
+                continue
+            if isinstance(shape.get("file"), str):
                 where = f"{source}: experiments[{i}].events[{k}].shape.file"
                 path = _resolve(folder, shape["file"], where)
                 if not path.is_relative_to(folder):

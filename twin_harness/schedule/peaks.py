@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.schedule.lines import DECIMALS, MOST_LINES, count_of, hold, lines_of
+from twin_harness.schedule.lines import DECIMALS, MOST_LINES, hold, line_count, lines_of
 from twin_harness.shapes.formulas import Sine
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from twin_harness.system.machine import Machine, inspect_machine, look_at_folder
 from twin_harness.system.machine_parts import cut_machine
 from twin_harness.system.mounts import may_fall_silent
 from twin_harness.system.procfs import start_ticks
-from twin_harness.system.support import lack_of_support
 from twin_harness.system.provenance import PREDICTED_BY
+from twin_harness.system.support import lack_of_support
 
 if TYPE_CHECKING:
     from collections.abc import Callable
