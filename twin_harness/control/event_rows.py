@@ -6,8 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.metrics import RESOURCE_COLUMNS
-from twin_harness.runs.delivered_cells import fill_delivery
-from twin_harness.runs.delivery import compare
+from twin_harness.runs.delivery import compare, fill_delivery
 from twin_harness.runs.recording import Recording
 from twin_harness.shapes import shape as shapes
 from twin_harness.system.clock import monotonic_s

@@ -13,7 +13,7 @@ from twin_harness.predict.demand import LONGEST_S, demand_of, stacked
 from twin_harness.predict.domain import extrapolations
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.simulate import simulate
-from twin_harness.runs.delivery import compare
+from twin_harness.runs.delivery import compare, fill_delivery
 from twin_harness.runs.frames import LABELS
 from twin_harness.runs.recording import Recording
 from twin_harness.runs.records import AnnotationRow, PlannedExperiment
@@ -143,23 +143,12 @@ def annotate(
     row.parameters = json.dumps(
         {"shape": shapes.to_json(event.shape), "options": event.options, "predicted": True}
     )
-    row.overlapped = any(
-        other.id != event.id and other.start_s < event.end_s and other.end_s > event.start_s
-        for other in planned.experiment.events
-    )
+    row.overlapped = planned.experiment.has_overlap(event)
     if event.stressor in RESOURCE_COLUMNS:
         inside = samples[(samples.index >= event.start_s) & (samples.index <= event.end_s)]
-        result = compare(event, scale, inside, row)
-        if result is not None:
-            row.requested_mean, row.delivered_mean = (
-                result.requested_mean / scale,
-                result.delivered_mean / scale,
-            )
-            row.delivered_error_percent, row.delivered_rmse, row.settled_s = (
-                result.error_percent,
-                result.rmse / scale,
-                result.settled_s,
-            )
+        fidelity = compare(event, scale, inside, row)
+        if fidelity is not None:
+            fill_delivery(row, fidelity, scale)
     return row
 
 
