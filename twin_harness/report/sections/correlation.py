@@ -134,11 +134,7 @@ def _table(
     ]
     rows = []
     for name in names:
-        # one cell
-        cells = [
-            number(_rho(float(by_regime[regime].loc[name, load])))  # type: ignore[arg-type]
-            for load, regime in pairs
-        ]
+        cells = [number(_rho(float(by_regime[regime][load][name]))) for load, regime in pairs]
         rows.append((Cell(name), *cells, number(f"{int(samples[name].notna().sum()):,}")))
     caption = (
         "Rank correlation of every varying column with what was requested and delivered, by regime;"

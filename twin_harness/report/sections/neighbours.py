@@ -62,7 +62,6 @@ def section(evidence: Evidence) -> Section:
 def _row(facts: ExperimentFacts) -> tuple[Cell, ...]:
     cells = [Cell(f"{facts.number}. {facts.name}", href=facts.anchor)]
     for column in _COLUMNS:
-        # bound now
         figure, reason = ask(partial(statistic, facts.recording, column))
         if figure is None:
             cells.append(dash(reason))
