@@ -127,7 +127,7 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
     for text, sentence in (
         (json.dumps(data), "was edited or damaged"),
         ("{", "JSON .*; expected the file that pytest --twin-gate-save wrote"),
-        ('{"format": 1, "format": 2}', "key 'format' stands twice"),
+        ('{"format": 1, "format": 2}', "key 'format' .* twice"),
         ('{"fingerprint": 1e999}', "finite"),
         ("[]", "format is None"),
         (
