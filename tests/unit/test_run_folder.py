@@ -151,7 +151,7 @@ def test_a_run_is_opened_by_latest(folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no", "is no folder; expected the folder of a run, such as data/latest"),
+        ("no", "is not a folder; expected the folder of a run, such as data/latest"),
         (
             "empty",
             (
