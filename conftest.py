@@ -1,4 +1,4 @@
-"""Lab policy: which plugin and which fixtures of this server the experiments use, and how many workers ``-n auto`` is."""
+"""Lab policy: the plugin and the fixtures of this server, and how many workers ``-n auto`` is."""
 
 import pytest
 

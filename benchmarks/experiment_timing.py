@@ -94,7 +94,10 @@ def first_rise(board_path):
 
 
 def run_all(count, folder, say):
-    """Run experiments one after another and return errors of starts and ends in ms by stressor, and starts against outside in ms."""
+    """Run experiments one after another and return how punctual they were.
+
+    Errors of starts and ends in ms by stressor, and starts against outside in ms.
+    """
     config = TwinConfig(has_report=False, data_dir=str(folder / "data"))
     session = Session.open(config, Seat.draw(config, folder, "experiment_timing"))
     starts, ends, outside = [], [], []

@@ -25,10 +25,12 @@ import numpy as np
 from peers.gate_rules import RULES
 from scipy import stats
 
-from twin_harness.gate import trials as t
+from twin_harness.gate.declaration import declare
 from twin_harness.gate.environment import Environment
-from twin_harness.gate.measures import declare
-from twin_harness.gate.verdict import judge_pairs
+from twin_harness.gate.judging import Evidence, judge_pairs
+from twin_harness.gate.paired import is_wanted, judge_all
+from twin_harness.gate.pairs import SPARES, order_of
+from twin_harness.gate.trials import Trial, family_of
 from twin_harness.runs.run import load
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample" / "gate-aa.csv"
@@ -83,7 +85,7 @@ def record(folders, path):
         writer.writerow(COLUMNS)
         for folder in folders:
             run = load(folder)
-            for trial in map(t.Trial.from_json, run.folder.read_gate()["trials"]):
+            for trial in map(Trial.from_json, run.folder.read_gate()["trials"]):
                 for one in trial.measures:
                     e = trial.environment
                     cells = [
@@ -135,7 +137,7 @@ def read_sample(path):
             found[row["session"]][key] = (measures, values, (environment, int(row["position"])))
     return {
         session: [
-            t.Trial(test, variant, pair, position, tuple(measures), values, environment=environment)
+            Trial(test, variant, pair, position, tuple(measures), values, environment=environment)
             for (test, pair, variant), (measures, values, (environment, position)) in rows.items()
         ]
         for session, rows in found.items()
@@ -241,7 +243,7 @@ def pipeline(models, sigma, changes, rng, *, neighbour=""):
     family = [
         declare(f"test_{index % TESTS}", f"m{index}", better="lower") for index in range(FAMILY)
     ]
-    count = 2 * (PAIRS + t.SPARES)
+    count = 2 * (PAIRS + SPARES)
     series, environments, slow = {}, {}, {}
     begin = rng.integers(count)
     is_there = {
@@ -267,10 +269,10 @@ def pipeline(models, sigma, changes, rng, *, neighbour=""):
             )
     trials = []
     for test in range(TESTS):
-        order = t.order_of(int(rng.integers(2**31)), f"test_{test}", PAIRS)
+        order = order_of(int(rng.integers(2**31)), f"test_{test}", PAIRS)
         mine = [measure for measure in family if measure.test == f"test_{test}"]
-        for pair in range(PAIRS + t.SPARES):
-            if pair >= PAIRS and not t.is_wanted(trials, NAMES, f"test_{test}", pair, PAIRS):
+        for pair in range(PAIRS + SPARES):
+            if pair >= PAIRS and not is_wanted(trials, NAMES, f"test_{test}", pair, PAIRS):
                 continue
             for position in (0, 1):
                 is_candidate = order[pair] == (position == 0)
@@ -286,7 +288,7 @@ def pipeline(models, sigma, changes, rng, *, neighbour=""):
                 }
                 name = NAMES[is_candidate]
                 trials.append(
-                    t.Trial(
+                    Trial(
                         f"test_{test}",
                         name,
                         pair,
@@ -296,7 +298,7 @@ def pipeline(models, sigma, changes, rng, *, neighbour=""):
                         environment=environments[test][slot],
                     )
                 )
-    judgement = t.judge_all(trials, NAMES, family, planned=PAIRS, seed=0)
+    judgement = judge_all(trials, NAMES, family, planned=PAIRS, seed=0)
     return judgement, trials, family
 
 
@@ -357,7 +359,9 @@ def judge_row(name, models, sigma, change, neighbour, total, rng):
 
 
 def scores_of(models, sigma, change, rng):
-    """Simulate one session, and return each rule's score of every measure on its very runs, ours beside: (rule, measure); above 1 is a call.
+    """Simulate one session and return each rule's score of every measure on its very runs.
+
+    By (rule, measure), ours beside; a score above 1 is a call.
 
     Otava sees sessions, not pairs: 30 values of the base and one or three of the candidate, each a
     run of this session moved by a session's own effect of half a pair's SD.
@@ -490,8 +494,8 @@ def visible(models, rng):
         for number in range(200):
             model = models[number % len(models)]
             values = runs_of(model, sigma, 2 * PAIRS, rng.normal(0, 1, 2 * PAIRS), rng)
-            family = [t.Evidence(one, tuple(np.exp(values[0::2])), tuple(np.exp(values[1::2])))] + [
-                t.Evidence(one, fault="-")
+            family = [Evidence(one, tuple(np.exp(values[0::2])), tuple(np.exp(values[1::2])))] + [
+                Evidence(one, fault="-")
             ] * (FAMILY - 1)
             printed.append(judge_pairs(family)[0].visible)
         changes, called = np.linspace(0.005, 0.15, 30), []
@@ -501,7 +505,7 @@ def visible(models, rng):
                 values = runs_of(
                     models[number % len(models)], sigma, 2 * PAIRS, rng.normal(0, 1, 2 * PAIRS), rng
                 )
-                evidence = t.Evidence(
+                evidence = Evidence(
                     one, tuple(np.exp(values[0::2])), tuple(np.exp(values[1::2] + change))
                 )
                 hits += judge_pairs([evidence], alpha=0.01 / FAMILY)[0].status == "REGRESSED"
@@ -522,8 +526,8 @@ def resample(sessions, rng, count=500):
     """
     alarms = opened = verdicts = 0
     for trials in sessions.values():
-        family = t.family_of(one for trial in trials for one in trial.measures)
-        judgement = t.judge_all(trials, NAMES, family, planned=PAIRS, seed=0)
+        family = family_of(one for trial in trials for one in trial.measures)
+        judgement = judge_all(trials, NAMES, family, planned=PAIRS, seed=0)
         alarms += judgement.status == "REGRESSED"
         opened += judgement.count("UNDECIDED")
         verdicts += len(judgement.verdicts)
@@ -533,7 +537,7 @@ def resample(sessions, rng, count=500):
         swapped = {
             (test, pair): rng.random() < 0.5
             for test in {trial.test for trial in trials}
-            for pair in range(PAIRS + t.SPARES)
+            for pair in range(PAIRS + SPARES)
         }
         other = {"base": "candidate", "candidate": "base"}
         mixed = [
@@ -544,8 +548,8 @@ def resample(sessions, rng, count=500):
             )
             for trial in trials
         ]
-        family = t.family_of(one for trial in trials for one in trial.measures)
-        hits += t.judge_all(mixed, NAMES, family, planned=PAIRS, seed=0).status == "REGRESSED"
+        family = family_of(one for trial in trials for one in trial.measures)
+        hits += judge_all(mixed, NAMES, family, planned=PAIRS, seed=0).status == "REGRESSED"
     return {
         "alarms": int(alarms),
         "open": int(opened),
@@ -555,7 +559,10 @@ def resample(sessions, rng, count=500):
 
 
 def compare_peers(models, rng, total, sigma=0.03, change=0.10):
-    """Return false-alarm rate and power of each peer's rule and of ours, raw and where one family in a hundred alarms."""
+    """Return false-alarm rate and power of each peer's rule and of ours.
+
+    Raw, and where one family in a hundred alarms.
+    """
     quiet = [scores_of(models, sigma, 0.0, rng) for _ in range(total)]
     real = [scores_of(models, sigma, change, rng) for _ in range(total)]
     found = {}

@@ -21,7 +21,7 @@ from pathlib import Path
 from twin_harness.control.make_schedule import draw_experiments
 
 ROOT = Path(__file__).resolve().parent.parent
-HOST = "twin_harness/stress/load_host.py"
+STRESSORS = "twin_harness/stress/stressors.py"
 CPU, MEMORY, DISK = (f"twin_harness/stress/{name}_stress.py" for name in ("cpu", "mem", "disk"))
 # (stressor, name): (file, what stands there, what to put instead)
 MUTATIONS = {
@@ -32,9 +32,9 @@ MUTATIONS = {
         "load.area(slot_end_s) / 2 - forgiven_s",
     ),
     ("cpu", "wrong resource"): (
-        HOST,
-        "CpuStress(load, replace(team, index=index))",
-        'MemoryStress(load, self._plan["memory_floor_bytes"])',
+        STRESSORS,
+        "return CpuStress(load, team)",
+        "return MemoryStress(load, 0)",
     ),
     ("cpu", "open loop"): (
         CPU,
@@ -48,11 +48,8 @@ MUTATIONS = {
         "wanted_bytes = _to_grain(load.level(now_s) / 2)",
     ),
     ("memory", "wrong resource"): (
-        HOST,
-        (
-            'return MemoryStress(load, self._plan["memory_floor_bytes"],'
-            ' self._plan["memory_limit_bytes"])'
-        ),
+        STRESSORS,
+        'return MemoryStress(load, floor_bytes, self._plan["memory_limit_bytes"])',
         (
             "load.scale = 0.3 / max(load.shape.extremes(load.duration_s)[1], 1); return"
             " CpuStress(load, Team())"
@@ -65,12 +62,9 @@ MUTATIONS = {
         "missing_bytes = load.area(now_s) / 2 - forgiven_bytes",
     ),
     ("disk", "wrong resource"): (
-        HOST,
-        "return DiskStress(load, event.descriptor if",
-        (
-            "load.scale = 0.3 / max(load.highest(), 1); return CpuStress(load, Team()) if True else"
-            " DiskStress(load, event.descriptor if"
-        ),
+        STRESSORS,
+        "return DiskStress(load, scratch_file, count_fsynced)",
+        "load.scale = 0.3 / max(load.highest(), 1); return CpuStress(load, Team())",
     ),
 }
 USES = {
@@ -113,7 +107,10 @@ def mutate(folder: Path, stressor: str, name: str) -> None:
 
 
 def outcomes(folder: Path, scenarios: list[str]) -> dict[str, str]:
-    """Run scenarios from the broken copy (no pythonpath: it would put the sound package first) and return their outcomes by name."""
+    """Run scenarios from the broken copy and return their outcomes by name.
+
+    Without pythonpath, which would put the sound package first.
+    """
     junit = folder / "junit.xml"
     names = [str(ROOT / "scenarios" / scenario) for scenario in scenarios]
     environment = {**os.environ, "PYTHONPATH": str(folder)}

@@ -56,7 +56,13 @@ def test_cpu_85(recording, turn): pass
 
 
 @pytest.mark.parametrize("turn", {turns})
-@pytest.mark.experiment(cpu(sine(50, 30, 3), duration_s=6), disk(10e6, duration_s=6), memory(1, duration_s=6), lead_s=0.5, tail_s=0.5)
+@pytest.mark.experiment(
+    cpu(sine(50, 30, 3), duration_s=6),
+    disk(10e6, duration_s=6),
+    memory(1, duration_s=6),
+    lead_s=0.5,
+    tail_s=0.5,
+)
 def test_mixed(recording, turn): pass
 """
 BEFORE, AFTER = (
@@ -134,7 +140,10 @@ def run_once(arguments, files):
 
 
 def windows_off(recording):
-    """Return delivered less requested CPU, in points of the machine, in whole 0.5 s windows of the first event."""
+    """Return delivered less requested CPU in whole 0.5 s windows of the first event.
+
+    In points of the machine.
+    """
     samples = recording.during(recording.rows[0].event, 0.5).samples
     off = (samples["cpu_delivered_percent"] - samples["cpu_requested_percent"]) * samples["dt_s"]
     groups = off.groupby((samples.index // 0.5).astype(int))

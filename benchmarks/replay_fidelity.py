@@ -56,7 +56,10 @@ def run(schedule, folder):
 
 
 def seconds_of(run_, columns, length_s):
-    """Return 1 s means of the sum of columns over the events of a run's one experiment, from the row values and their lengths."""
+    """Return 1 s means of the sum of columns over the events of a run's one experiment.
+
+    From the row values and their lengths.
+    """
     (recording,) = run_.recordings
     samples = recording.samples
     samples = samples[(samples.index > 0) & (samples.index <= length_s)]

@@ -29,7 +29,10 @@ GOAL_S = {1.0: 15.0, 24.0: 60.0}
 
 
 def repeat_run(source, target, hours):
-    """Make a run folder in which the experiments of another come again and again, for so many hours; return its rows."""
+    """Make a run folder of so many hours and return its rows.
+
+    The experiments of another run come in it again and again.
+    """
     heading, *lines = source.joinpath("system_metrics_dataset.csv").read_text().splitlines()
     names = heading.split(",")
     time_at, clock_at, experiment_at = (

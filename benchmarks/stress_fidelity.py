@@ -79,6 +79,9 @@ class Ours:
             "cpus": list(machine.cpus),
             "cpu_capacity": machine.cpu_capacity,
             "scratch_dir": machine.scratch_dir,
+            "is_scratch_memory": machine.backing == "memory",
+            "is_pinned": False,
+            "part": 0,
             "memory_floor_bytes": int(
                 TwinConfig().guard.memory_available.of(machine.memory_limit_bytes)
             ),
@@ -99,7 +102,7 @@ class Ours:
                 for planned in experiment.events
             ],
         }
-        link = HostLink(plan, None)
+        link = HostLink.start(plan, None)
         try:
             link.await_ready()
             zero_s = time.monotonic() + 0.5
@@ -223,7 +226,10 @@ SHAPE_S = 12.0
 
 
 def follow_shapes(ours, say):
-    """Return, for each shape on each resource, requested and delivered in short windows and the RMSE outside 0.5 s after each jump."""
+    """Return requested and delivered in short windows for each shape on each resource.
+
+    With the RMSE outside 0.5 s after each jump.
+    """
     rows = []
     for resource in ("cpu", "memory", "disk"):
         for name, shape in SHAPES.items():
@@ -235,7 +241,10 @@ def follow_shapes(ours, say):
 
 
 def follow_shape(ours, resource, shape):
-    """Run one shape; levels are percent of the machine for CPU, of 2 GiB for memory, of 40 MB/s for disk."""
+    """Run one shape.
+
+    Levels are percent of the machine for CPU, of 2 GiB for memory, of 40 MB/s for disk.
+    """
     factor = {"cpu": 1.0, "memory": 2 * GIB / 100, "disk": 40e6 / 100}[resource]
     scaled = _scaled(shape, factor)
     make = {
@@ -312,7 +321,10 @@ def _scaled(shape, factor):
 
 
 def busy_percent():
-    """Return the busy ticks of all our CPUs since boot (user, nice, system, irq, softirq), as CPU seconds."""
+    """Return the busy ticks of all our CPUs since boot, as CPU seconds.
+
+    They are user, nice, system, irq and softirq.
+    """
     total = 0
     for line in Path("/proc/stat").read_text().splitlines():
         name, *fields = line.split()
@@ -352,7 +364,10 @@ def fill_up(ours, rounds, say):
 
 
 def compare_memory(ours, rounds, say):
-    """Return fill times of a 4 GiB step beside a plain MADV_POPULATE_WRITE, error and cost of holding, and time of release."""
+    """Return fill times of a 4 GiB step beside a plain MADV_POPULATE_WRITE.
+
+    With error and cost of holding, and time of release.
+    """
     size_bytes = 4 * GIB
     fills, plain, errors, holding, releases = [], [], [], [], []
     for number in range(rounds):

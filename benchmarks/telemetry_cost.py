@@ -1,4 +1,4 @@
-"""What a sample costs and how punctual it is, ours beside a plain psutil script, collectl and sadc, in one run.
+"""Cost and punctuality of a sample, beside a psutil script, collectl and sadc, in one run.
 
     python benchmarks/telemetry_cost.py                 everything, about 12 minutes
     python benchmarks/telemetry_cost.py --only cost --rounds 5 --json cost.json --figure cost.png
@@ -108,7 +108,7 @@ def read_rows(path):
 
 
 def cost_of_program(words, out, interval_s, expected=None):
-    """Return µs of CPU a sample and samples lost of a program that appends a line a sample to ``out``."""
+    """Return µs of CPU a sample, and samples lost, of a program that appends lines to ``out``."""
     with measure.program(*words) as process:
         time.sleep(WARM_UP_S)
         pids = measure.tree(process.pid)
@@ -189,7 +189,10 @@ def sadc_path():
 
 
 def compare_cost(rounds, say):
-    """Return µs a sample of each tool at 10 Hz (sadc at its fastest, 1 Hz), and our ratios to them."""
+    """Return µs a sample of each tool at 10 Hz, and our ratios to them.
+
+    sadc at its fastest, 1 Hz.
+    """
     tools = {
         "ours": lambda folder: cost_of_ours(folder, 0.1),
         "ours, psutil source": lambda folder: cost_of_ours(folder, 0.1, "psutil"),
@@ -231,7 +234,10 @@ def compare_cost(rounds, say):
 
 
 def count_missed(scratch, say):
-    """Return the samples that ours and the psutil script lose at 10 and 100 Hz, idle and beside full load by our own stressors."""
+    """Return the samples that ours and the psutil script lose at 10 and 100 Hz.
+
+    Idle, and beside full load by our own stressors.
+    """
     found = []
     ours = Ours(scratch)
     for load in ("idle", "full load"):
@@ -276,7 +282,10 @@ def count_missed(scratch, say):
 
 
 def measure_lateness(rounds, say):
-    """Return lateness of samples at 10 Hz under 8 CPU, 2 memory and 1 disk hogs, in rows with steal below 1 %, with and without SCHED_FIFO."""
+    """Return lateness of samples at 10 Hz under load, with and without SCHED_FIFO.
+
+    The load is 8 CPU, 2 memory and 1 disk hogs; rows with steal of 1 % or more are left out.
+    """
     found = {}
     if not measure.version_of("stress-ng"):
         return found

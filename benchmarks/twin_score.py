@@ -18,8 +18,10 @@ from pathlib import Path
 
 from measure import machine_line
 
-from twin_harness.predict.evaluate import WARM, check_held_out, evaluate, evaluate_splits
+from twin_harness.predict.evaluate import WARM, evaluate
 from twin_harness.predict.gathering import gather
+from twin_harness.predict.held_out import check_held_out
+from twin_harness.predict.split_evaluation import evaluate_splits
 from twin_harness.predict.splits import HEADLINE, SPLITS
 from twin_harness.predict.twin import Twin
 from twin_harness.runs.run import load
@@ -117,8 +119,8 @@ def show(found):
             else ""
         )
         print(
-            f"  {column:<24} RMSE {scale * ours.rmse:.3g}{floor}, NRMSE {ours.nrmse:.2f} (as found"
-            f" {warm.nrmse:.2f}{other}){extra}: {verdict(ours)}"
+            f"  {column:<24} RMSE {scale * ours.rmse:.3g}{floor}, NRMSE {ours.nrmse:.2f}"
+            f" (warm start {warm.nrmse:.2f}{other}){extra}: {verdict(ours)}"
         )
     for baseline, columns in found.skills.items():
         parts = [
@@ -195,8 +197,10 @@ def main():
             if arguments.test
             else [one for one in observations if one.role == "test"]
         )
-        check_held_out(twin, test)
-        found.append(evaluate(twin, [one for one in observations if one.plan in known], test))
+        check_held_out(twin.file_, test)
+        found.append(
+            evaluate(twin.model_, [one for one in observations if one.plan in known], test)
+        )
     if arguments.splits:
         by_split, missing = evaluate_splits(observations, arguments.splits.split(","))
         found += by_split

@@ -102,10 +102,10 @@ def main():
     line("twin, one at a time", found["one at a time"], " (goal 100)")
     found["in batches"] = per_second(lambda: twin.predict_many(plans), BATCH)
     line("twin, in batches", found["in batches"], " (goal 1,000)")
-    demands = [demand_of(plan, twin.capacity_) for plan in plans]
+    demands = [demand_of(plan, twin.model_.capacity) for plan in plans]
     cold = np.full((len(demands), len(COLUMNS)), np.nan)
     for baseline in all_baselines():
-        baseline.fit(observations, twin.capacity_)
+        baseline.fit(observations, twin.model_.capacity)
         found[baseline.name] = per_second(
             lambda predictor=baseline: predictor.predict(demands, cold), BATCH
         )

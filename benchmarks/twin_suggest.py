@@ -22,13 +22,14 @@ from measure import machine_line
 from twin_harness.control.campaign import draw_campaign, role_of
 from twin_harness.control.campaign_bounds import CampaignBounds
 from twin_harness.predict.demand import demand_of, stacked
+from twin_harness.predict.free_run import FreeRun, noise_regimes
 from twin_harness.predict.gathering import gather
 from twin_harness.predict.observation import COLUMNS, Observation
 from twin_harness.predict.parameters import NAMES
+from twin_harness.predict.scale import in_units, on_error_scale
 from twin_harness.predict.simulate import simulate
 from twin_harness.predict.suggest import suggest
-from twin_harness.predict.twin import Twin, in_units
-from twin_harness.predict.uncertainty import FreeRun, on_scale, regimes
+from twin_harness.predict.twin import Twin
 from twin_harness.runs.run import load
 
 FIRST, MORE, CANDIDATES, TEST = 6, 5, 40, 20
@@ -43,17 +44,17 @@ class Machine:
     A parameter set, and the noise that was found on the real one.
     """
 
-    def __init__(self, twin, parameters):
-        self.twin, self.parameters = twin, parameters
+    def __init__(self, model, parameters):
+        self.model, self.parameters = model, parameters
 
     def truth(self, experiments):
         """Return each plan's columns without noise, on the scale of errors, and its regimes."""
         columns = simulate(
             self.parameters[np.newaxis],
-            stacked([demand_of(one, self.twin.capacity_) for one in experiments]),
-            self.twin.capacity_,
+            stacked([demand_of(one, self.model.capacity) for one in experiments]),
+            self.model.capacity,
         )
-        return on_scale(columns)[:, 0], regimes(columns)
+        return on_error_scale(columns)[:, 0], noise_regimes(columns)
 
     def run(self, experiments, seed):
         """Return what would be recorded of each plan."""
@@ -69,20 +70,20 @@ class Machine:
         )
         found = []
         for number, experiment in enumerate(experiments):
-            demand = demand_of(experiment, self.twin.capacity_)
+            demand = demand_of(experiment, self.model.capacity)
             part = slice(number, number + 1)
             free = FreeRun(
                 centre[part, :, : demand.seconds],
                 centre[part, np.newaxis, :, : demand.seconds],
                 regime[part, : demand.seconds],
             )
-            values = in_units(self.twin.spread_.members(free, count=2, seed=1_000 * seed + number))[
+            values = in_units(self.model.spread.members(free, count=2, seed=1_000 * seed + number))[
                 0
             ]
             stressors = frozenset(event.stressor for event in experiment.events)
             facts = {
-                "capacity": self.twin.capacity_,
-                "fingerprint": self.twin.file_.fingerprint,
+                "capacity": self.model.capacity,
+                "fingerprint": self.model.fingerprint,
                 "run": f"simulated-{seed}",
                 "began": "",
             }
@@ -103,10 +104,10 @@ class Machine:
         return found
 
 
-def error(twin, machine, experiments):
-    """Return the mean over columns of the free run's error on plans, each column's in deviations of the truth."""
-    demands = [demand_of(one, twin.capacity_) for one in experiments]
-    centre, (truth, _) = twin.simulated(demands).centre, machine.truth(experiments)
+def error(model, machine, experiments):
+    """Return the mean over columns of the free run's error, in deviations of the truth."""
+    demands = [demand_of(one, model.capacity) for one in experiments]
+    centre, (truth, _) = model.free_run(demands).centre, machine.truth(experiments)
     inside = np.arange(truth.shape[2]) < np.array([one.seconds for one in demands])[:, np.newaxis]
     pairs = [(centre[:, index][inside], truth[:, index][inside]) for index in range(len(COLUMNS))]
     sizes = [np.sqrt(((ours - real) ** 2).mean()) / max(real.std(), 1e-9) for ours, real in pairs]
@@ -114,9 +115,9 @@ def error(twin, machine, experiments):
 
 
 def repeat(number, known):
-    """Return the error with the first six plans, with five suggested ones more, and with five random ones more."""
+    """Return the error with the first six plans, and with five more: suggested, and random."""
     machine = Machine(
-        known, known.spread_.parameters[1 + number % (len(known.spread_.parameters) - 1)]
+        known, known.spread.parameter_sets[1 + number % (len(known.spread.parameter_sets) - 1)]
     )
     drawn = [
         one
@@ -136,14 +137,15 @@ def repeat(number, known):
     begin = machine.run(first, number)
     twin = Twin(starts=1).fit_observations(begin)
     chosen = [
-        one for one, _ in suggest(twin, candidates, mixed[FIRST + CANDIDATES // 2 : -TEST], MORE)
+        one
+        for one, _ in suggest(twin.model_, candidates, mixed[FIRST + CANDIDATES // 2 : -TEST], MORE)
     ]
     picked = random.Random(number).sample(candidates, MORE)
     taught = [
         Twin(starts=1).fit_observations([*begin, *machine.run(more, 100 + number)])
         for more in (chosen, picked)
     ]
-    return [error(one, machine, test) for one in (twin, *taught)]
+    return [error(one.model_, machine, test) for one in (twin, *taught)]
 
 
 def main():
@@ -165,9 +167,9 @@ def main():
         str(path) for path in Path("data/sample/campaign").glob("*Z-*")
     )
     print(machine_line())
-    known = Twin(starts=1).fit_observations(
-        [one for one in gather([load(folder) for folder in folders]) if one.role == "train"]
-    )
+    observations = gather([load(folder) for folder in folders])
+    train = [one for one in observations if one.role == "train"]
+    known = Twin(starts=1).fit_observations(train).model_
     rows = []
     for number in range(arguments.repeats):
         rows.append(repeat(number, known))

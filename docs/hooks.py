@@ -14,3 +14,8 @@ def on_pre_build(config):
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+
+
+def on_page_markdown(markdown, **_):
+    """Fill in the tables that stand in other pages."""
+    return reference.fill_markers(markdown)

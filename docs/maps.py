@@ -71,7 +71,7 @@ def public_names():
 
 
 def api_page():
-    """Return the page of the public Python names, which mkdocstrings fills from their docstrings."""
+    """Return the page of the public Python names, which mkdocstrings fills from docstrings."""
     parts = [
         (
             "# Python API\n\n"

@@ -7,6 +7,7 @@ from twin_harness import metrics
 from twin_harness.cli.parser import build_parser
 from twin_harness.dataset.package import _ABOUT, _annotation_field
 from twin_harness.plugin import fixtures, markers
+from twin_harness.predict.parameters import PARAMETERS
 from twin_harness.runs.records import ANNOTATION_COLUMNS
 from twin_harness.session.options import OPTIONS
 from twin_harness.shapes import shape as shapes
@@ -36,6 +37,28 @@ def pages():
         "shapes.md": _shapes(),
         "command.md": _command(),
     }
+
+
+def fill_markers(markdown):
+    """Return a page with each marker replaced by what the code says there."""
+    for name, make in {"parameters": _parameters}.items():
+        markdown = markdown.replace(f"<!-- made from the code: {name} -->", make())
+    return markdown
+
+
+def _parameters():
+    """Return the table of the grey box's parameters."""
+    rows = [
+        (
+            f"`{parameter.name}`",
+            parameter.unit,
+            f"{parameter.low:g} to {parameter.high:g}{', log' if parameter.is_log else ''}",
+            f"{parameter.start:g}",
+            parameter.meaning,
+        )
+        for parameter in PARAMETERS
+    ]
+    return _table(("parameter", "unit", "bounds", "start", ""), rows)
 
 
 def _table(headings, rows):

@@ -16,7 +16,7 @@ def level_at(percent):
 
 @pytest.mark.parametrize("percent", [level_at(20), level_at(50), level_at(80)])
 def test_cpu_plateau_is_what_was_asked(recording, limits, percent):
-    """A plateau is delivered within 2 points, on every CPU, and the whole machine is at least that busy."""
+    """A plateau is delivered within 2 points on every CPU, and the machine is that busy."""
     plateau = recording.during("cpu-0", skip_s=1)
     assert plateau.mean("cpu_delivered_percent") == pytest.approx(percent, abs=limits.cpu_points)
     assert (
@@ -52,7 +52,7 @@ def test_cpu_follows_ramp_and_wave(recording, limits):
 
 
 def test_busy_neighbour_is_seen(busy_neighbour, annotations, limits):
-    """A load that runs while a block does is ended with it, and is labelled and delivered like a planned one."""
+    """A load that runs while a block does ends with it, and is recorded like a planned one."""
     with busy_neighbour() as load, annotations.phase("neighbour at work"):
         _wait(4)
     load.recording.require_room("cpu-0")

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.mark.experiment(lead_s=4, tail_s=4)
 def test_idle_machine_shows_no_load_of_ours(recording, limits):
-    """Nothing asked for is nothing delivered, and logger, probe and controller stay below their budget."""
+    """Nothing is delivered where nothing is asked for, and the harness stays below its budget."""
     assert recording.max("cpu_delivered_percent") == 0
     assert recording.max("memory_delivered_bytes") == 0
     assert recording.max("disk_delivered_bytes_per_s") == 0

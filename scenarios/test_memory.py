@@ -14,7 +14,10 @@ HOLD_S = 5
     memory(steps(STAIRCASE), duration_s=HOLD_S * len(STAIRCASE), unit="bytes"), lead_s=2, tail_s=2
 )
 def test_memory_follows_a_staircase(recording, limits):
-    """At the end of each step the resident bytes are the plan's within 2 %, and the machine's used memory has grown by about as much."""
+    """At the end of each step the resident bytes are the plan's within 2 %.
+
+    The machine's used memory has grown by about as much.
+    """
     samples = recording.samples
     before = samples.loc[:0, "memory_used_bytes"].mean()
     drift = samples.loc[HOLD_S * len(STAIRCASE) + 1.0 :, "memory_used_bytes"].mean() - before

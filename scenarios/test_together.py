@@ -17,7 +17,7 @@ MOST_MEMORY_ERROR = 0.02
     tail_s=2,
 )
 def test_three_loads_overlap(recording, limits):
-    """While all three run, each is delivered as if it were alone, and the rows say that all are active."""
+    """While all three run, each is delivered as if it were alone, and rows name all as active."""
     together = recording.during("disk-0", skip_s=1)
     recording.require_room("cpu-0")
     assert together.mean("cpu_delivered_percent") == pytest.approx(40, abs=limits.cpu_points)

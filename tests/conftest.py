@@ -1,8 +1,9 @@
 """What every test of the harness itself lives by.
 
-The same hypothesis examples in every run, on every machine.
+The same hypothesis examples in every run, on every machine; and who of several workers runs what.
 """
 
+import fcntl
 import os
 
 # Before numpy is loaded: threads of small matrix products wait for each other, and each worker
@@ -10,13 +11,47 @@ import os
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-from hypothesis import settings  # noqa: E402 - after the environment that numpy reads once
+import pytest  # noqa: E402 - after the environment that numpy reads once
+from hypothesis import settings  # noqa: E402 - as above
 
 settings.register_profile(
     "harness", derandomize=True, database=None, deadline=None, max_examples=60
 )
 settings.load_profile("harness")
 
-pytest_plugins = [
-    "pytester"
-]  # here, not in tests/plugin: a deeper conftest may not name plugins when all tests are run at once
+# Here, not in tests/plugin: a deeper conftest may not name plugins when all tests are run at once.
+pytest_plugins = ["pytester"]
+# Of the plugin tests' fixtures, those that run pytest in a process of its own.
+ON_THE_MACHINE = {"run", "start"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Group the tests for ``--dist loadgroup``.
+
+    Sessions take turns on the machine, so one worker runs them all, and none waits for another.
+    Of any other module a worker runs everything, and makes what its tests share once.
+    """
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        is_on_machine = ON_THE_MACHINE.intersection(getattr(item, "fixturenames", ()))
+        group = "machine" if is_on_machine else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory, request):
+    """A twin fitted to a made-up campaign of ten minutes: its file, made once for all workers."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent
+    path = folder / "twin.json"
+    with (folder / "twin.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            from tests.support.simulated_machine import campaign, observed
+            from twin_harness.predict.twin import Twin
+
+            Twin(starts=1).fit_observations(observed(campaign("10m"))).save(path)
+    return path

@@ -1,4 +1,4 @@
-"""Build the wheel, install it into a fresh environment, and use it from a project that knows nothing of this checkout.
+"""Build the wheel, install it into a fresh environment, and use it from a foreign project.
 
 Run by ``tox run -e wheel-smoke``; ends with an AssertionError or CalledProcessError that names what
 is wrong.

@@ -78,7 +78,7 @@ class InvalidInput(TwinError, ValueError):
 
 
 class UnreadableRun(TwinError):
-    """The reader of a run folder must point at another one, or accept that this one holds nothing yet."""
+    """The reader of a run folder must name another one, or wait until this one holds something."""
 
 
 class HarnessFailure(TwinError, RuntimeError):

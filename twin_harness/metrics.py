@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +253,7 @@ def by_name(name: str) -> Metric | None:
 _OF_THE_QUOTA = ("cpu_percent", "cpu_user_percent", "cpu_system_percent")
 
 
-def is_within_quota(machine: dict[str, Any]) -> bool:
+def is_within_quota(machine: Mapping[str, object]) -> bool:
     """Return whether 100 percent is a control group's CPU quota, not the CPUs.
 
     ``machine`` is the content of ``machine.json``.

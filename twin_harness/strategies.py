@@ -166,6 +166,11 @@ def experiments(draw: DrawFn, bounds: Bounds | None = None, name: str = "random"
     """Draw an experiment of ``min_events`` to ``max_events`` events, as far as they fit.
 
     Events of one resource do not overlap.
+
+    Args:
+        draw: given by hypothesis.
+        bounds: what events stay within; ``Bounds()`` unless given.
+        name: of the experiment.
     """
     bounds = bounds or Bounds()
     count = draw(st.integers(bounds.min_events, bounds.max_events))

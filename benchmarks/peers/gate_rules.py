@@ -11,7 +11,10 @@ from scipy import stats
 
 
 def pytest_benchmark(base, candidate):
-    """``--benchmark-compare-fail=mean:5%`` (pytest-benchmark 5, ``utils.PercentageRegressionCheck``): one run of each, its mean 5 % higher."""
+    """``--benchmark-compare-fail=mean:5%``: one run of each, its mean 5 % higher.
+
+    pytest-benchmark 5, ``utils.PercentageRegressionCheck``.
+    """
     return (candidate[0] / base[0] - 1.0) / 0.05
 
 

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from chaos.faults import slot_of
-from chaos.table import ROW, table_lines
-from chaos.victim import LOADED, Victim
+from tests.chaos.faults import slot_of
+from tests.chaos.table import ROW, table_lines
+from tests.chaos.victim import LOADED, Victim
 
 SEED = pytest.StashKey[int]()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from chaos.victim import BOARDS, STRESSORS, gone_after_s, sleep_until, tracebacks
+from tests.chaos.victim import BOARDS, STRESSORS, gone_after_s, sleep_until, tracebacks
 from twin_harness import load
 from twin_harness.errors import TwinError
 from twin_harness.system import reaper
@@ -83,7 +83,7 @@ class Fault:
 
     @property
     def may_leave_files(self):
-        """Whether the fault is the death of the one process that would remove board and registry."""
+        """Whether the fault is the death of the one process that removes board and registry."""
         return self.role == "controller" and (self.signal == "SIGKILL" or self.times > 1)
 
 

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from chaos.victim import BOARDS, TOKEN, hearing_signals, processes_with
+from tests.chaos.victim import BOARDS, TOKEN, hearing_signals, processes_with
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="boards on tmpfs, processes in /proc"

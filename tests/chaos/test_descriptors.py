@@ -1,9 +1,9 @@
-"""No descriptors: an experiment that finds none fails with a sentence, wherever it finds none, and leaves nothing."""
+"""Without descriptors an experiment fails with a sentence, wherever they end."""
 
 import pytest
 
-from chaos.faults import ALL_GONE_S, MARGIN_S
-from chaos.victim import gone_after_s, tracebacks
+from tests.chaos.faults import ALL_GONE_S, MARGIN_S
+from tests.chaos.victim import gone_after_s, tracebacks
 from twin_harness import load
 
 # In each test a few descriptors are left, from none on: so every place of the start of an
@@ -60,7 +60,10 @@ def check_end(victim):
 
 
 def test_experiment_without_descriptors_fails_in_a_sentence_wherever_it_finds_none(make_victim):
-    """With room for none, one, two … descriptors each experiment fails with a sentence or runs, and the one after them runs."""
+    """With room for none, one, two … descriptors each experiment fails with a sentence or runs.
+
+    The one after them runs.
+    """
     victim = make_victim(tests=TIGHT).start()
     _, text = check_end(victim)
     run = load(victim.run_folder())
@@ -83,7 +86,7 @@ def test_experiment_without_descriptors_fails_in_a_sentence_wherever_it_finds_no
 
 @pytest.mark.parametrize("limit", [16, 24, 32, 40, 48])
 def test_session_with_few_descriptors_ends_by_itself(make_victim, limit):
-    """With ``ulimit -n`` small for the controller the session ends, with one sentence or with success, and leaves nothing."""
+    """With a small ``ulimit -n`` the session ends in one sentence or success and leaves nothing."""
     victim = make_victim(limit=f"ulimit -n {limit}").start()
     code, text = check_end(victim)
     if "test session starts" in text and "collected 2 items" in text:

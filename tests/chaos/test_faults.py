@@ -7,8 +7,8 @@ import json
 import os
 import signal
 
-from chaos.faults import inflict, judge_dataset, slot_of
-from chaos.table import ROW
+from tests.chaos.faults import inflict, judge_dataset, slot_of
+from tests.chaos.table import ROW
 from twin_harness import load
 
 NO_TAIL = """
@@ -22,7 +22,10 @@ def test_load(recording):
 
 
 def test_no_fault_leaves_anything(make_victim, chance, chaos_round, record_property, request):
-    """After a signal to one process the load ends in time, nothing is left, the run says what became of it, and the next one passes."""
+    """After a signal to one process the load ends in time, and nothing is left.
+
+    The run says what became of it, and the next one passes.
+    """
     fault = slot_of(chaos_round)
     victim = make_victim(*(["-n", str(fault.workers)] if fault.workers else []))
     seen = inflict(victim, fault, chance)

@@ -5,14 +5,17 @@ import time
 
 import pytest
 
-from chaos.faults import ALL_GONE_S, MARGIN_S
-from chaos.victim import gone_after_s, tracebacks
+from tests.chaos.faults import ALL_GONE_S, MARGIN_S
+from tests.chaos.victim import gone_after_s, tracebacks
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["run-folder", "data-folder"])
 @pytest.mark.parametrize("workers", [0, 2], ids=["plain", "n2"])
 def test_deleted_folder_ends_the_session_in_a_sentence(make_victim, chance, workers, whole):
-    """When the run folder, or the whole data folder, is deleted under load the session ends with a sentence, and no load is left."""
+    """A session whose run or data folder is deleted under load ends with a sentence.
+
+    No load is left.
+    """
     victim = make_victim(*(["-n", str(workers)] if workers else [])).start()
     window = victim.wait_for_load()
     time.sleep(chance.uniform(0.0, 3.0))

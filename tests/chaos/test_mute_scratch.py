@@ -13,10 +13,10 @@ import time
 
 import pytest
 
-from chaos.faults import judge_dataset
-from chaos.mounts import require_root
-from chaos.mute_filesystem import mute_filesystem
-from chaos.victim import tracebacks
+from tests.chaos.faults import judge_dataset
+from tests.chaos.mounts import require_root
+from tests.chaos.mute_filesystem import mute_filesystem
+from tests.chaos.victim import tracebacks
 from twin_harness import load
 from twin_harness.system.available_memory import AvailableMemory
 
@@ -101,7 +101,10 @@ def end_of(victim):
 
 @pytest.mark.parametrize("how", ["hang", "deaf"])
 def test_guard_ends_the_load_and_names_the_folder(loaded, mute, how):
-    """Rows go on to the end with one empty column, the note says since when, and the event says why it was ended."""
+    """Rows go on to the end with one empty column.
+
+    The note says since when, and the event says why it was ended.
+    """
     victim = loaded(["cpu"], CPU)
     mute.hang(how)
     code, _, rows, run = end_of(victim)
@@ -143,7 +146,10 @@ def test_memory_trips_the_guard_while_the_disk_is_silent(loaded, mute):
 
 @pytest.mark.parametrize("guard", ["disk_free=1MiB", "off"])
 def test_disk_load_on_it_is_given_up(loaded, mute, guard):
-    """With and without a guard the session ends, holds no lock and no output, and says which folder does not answer."""
+    """With and without a guard the session ends and says which folder does not answer.
+
+    It holds no lock and no output.
+    """
     tests = DISK if guard != "off" else DISK.replace("duration_s=20", "duration_s=4")
     victim = loaded(["cpu", "disk"], tests, f"--twin-guard={guard}")
     mute.hang()
@@ -172,7 +178,7 @@ def test_session_that_begins_on_it_is_refused_in_a_sentence(make_victim, mute, t
     ).start()
     assert victim.wait(ENDS_S) == 1
     assert f"{mute.path}: its filesystem has not answered for 5 s" in victim.text()
-    assert "name a folder on another one with --twin-scratch-dir" in victim.text()
+    assert "name a folder on another filesystem with --twin-scratch-dir" in victim.text()
     assert not tracebacks(victim.text()), victim.text()[-4000:]
 
 
@@ -188,14 +194,15 @@ def test_session_whose_data_would_be_there_is_refused_in_a_sentence(mute, tmp_pa
     assert (
         text
         == f"{mute.path}: its filesystem has not answered for 5 s (a lost network server, or a FUSE"
-        " program that hangs); name a folder on another one with --twin-data-dir, or have it"
-        " answer\n"
+        " program that hangs); name a folder on another filesystem with --twin-data-dir, or"
+        " repair this"
+        " one\n"
     )
 
 
 @pytest.mark.parametrize("mode", [(), ("-n", "2")], ids=["plain", "n2"])
 def test_pytest_whose_data_would_be_there_ends_with_the_sentence(mute, tmp_path, mode):
-    """Nothing of the plugin waits for the folder, neither the status line nor the end of the session."""
+    """Neither the status line nor the end of the session waits for the folder."""
     project = tmp_path / "project"
     project.mkdir()
     (project / "pytest.ini").write_text("[pytest]\n")
@@ -224,4 +231,4 @@ def test_pytest_whose_data_would_be_there_ends_with_the_sentence(mute, tmp_path,
         process.kill()
     assert process.returncode == 1, text
     assert f"{mute.path}: its filesystem has not answered for 5 s" in text
-    assert "name a folder on another one with --twin-data-dir" in text
+    assert "name a folder on another filesystem with --twin-data-dir" in text

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chaos.victim import BOARDS
+from tests.chaos.victim import BOARDS
 from twin_harness.errors import HarnessFailure
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat
@@ -32,7 +32,10 @@ def orphan(tmp_path):
 
 
 def test_session_is_not_made_for_a_controller_that_is_gone(orphan):
-    """A worker that would make the session of a dead controller gets a sentence, and no board stands that nobody would ever remove."""
+    """A worker that would make the session of a dead controller gets a sentence.
+
+    No board is left that nobody would ever remove.
+    """
     config, seat = orphan
     with pytest.raises(HarnessFailure, match="controller"):
         Session.open(config, seat)

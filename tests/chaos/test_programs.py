@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.support.processes import command_words
 from twin_harness.system.load_tree import marked_processes
 
 # Its parent ends at once; it leads a session of its own, ignores SIGTERM, and clears its
@@ -34,7 +35,9 @@ import sys
 import pytest
 from twin_harness import command
 
-@pytest.mark.experiment(command([sys.executable, {program!r}], duration_s=8), lead_s=0.3, tail_s=0.3)
+@pytest.mark.experiment(
+    command([sys.executable, {program!r}], duration_s=8), lead_s=0.3, tail_s=0.3
+)
 def test_load(recording):
     pass
 """
@@ -42,17 +45,8 @@ def test_load(recording):
 
 def running(program):
     """Return the processes that run a program of that path, after it has left its parents."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            try:
-                with open(f"/proc/{name}/cmdline", "rb") as file:
-                    words = file.read().split(b"\0")
-            except OSError:
-                continue
-            if str(program).encode() in words and b"on" in words:
-                found.append(int(name))
-    return found
+    wanted = {str(program).encode(), b"on"}
+    return [pid for pid, words in command_words().items() if wanted <= set(words)]
 
 
 def gone_within(program, seconds_s):
@@ -95,7 +89,10 @@ def test_daemon_dies_with_what_watches_it(make_victim, tmp_path, role, is_cleare
 
 
 def test_planned_end_stops_a_daemon_without_a_mark(make_victim, tmp_path):
-    """At the event's end the supervisor stops everything below it, also what cleared its environment and ignores SIGTERM."""
+    """At the event's end the supervisor stops everything below it.
+
+    Also what cleared its environment and ignores SIGTERM.
+    """
     program = tmp_path / "leaves.py"
     program.write_text(PROGRAM.format(is_cleared=True))
     victim = make_victim(

@@ -7,16 +7,18 @@ import json
 
 import pytest
 
-from chaos.mounts import disk_in_memory, overlay_in_memory, small_disk
-from chaos.test_space import end_of
-from chaos.victim import tracebacks
+from tests.chaos.mounts import disk_in_memory, overlay_in_memory, small_disk
+from tests.chaos.test_space import end_of
+from tests.chaos.victim import tracebacks
 
 MIB = 2**20
 DISK = """
 import pytest
 from twin_harness import disk
 
-@pytest.mark.parametrize("options", [{}, {"direct": False, "fsync_every_bytes": 2**20}], ids=["direct", "buffered"])
+@pytest.mark.parametrize(
+    "options", [{}, {"direct": False, "fsync_every_bytes": 2**20}], ids=["direct", "buffered"]
+)
 def test_load(disk_stress, options):
     disk_stress(4e6, duration_s=2, file_bytes=16 * 2**20, **options)
 """

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from chaos.faults import ALL_GONE_S, LOAD_GONE_S, MARGIN_S, judge_dataset
-from chaos.mounts import fill, read_only, small_disk, small_filesystem
-from chaos.victim import gone_after_s, tracebacks
+from tests.chaos.faults import ALL_GONE_S, LOAD_GONE_S, MARGIN_S, judge_dataset
+from tests.chaos.mounts import fill, read_only, small_disk, small_filesystem
+from tests.chaos.victim import gone_after_s, tracebacks
 from twin_harness import load
 
 MIB = 2**20
@@ -25,7 +25,13 @@ DISK = """
 import pytest
 from twin_harness import cpu, disk
 
-@pytest.mark.experiment(cpu(20, duration_s=5), disk(2e6, duration_s=5, file_bytes=16 * 2**20), name="test_load", lead_s=0.5, tail_s=0.5)
+@pytest.mark.experiment(
+    cpu(20, duration_s=5),
+    disk(2e6, duration_s=5, file_bytes=16 * 2**20),
+    name="test_load",
+    lead_s=0.5,
+    tail_s=0.5,
+)
 def test_load(recording):
     pass
 """
@@ -41,7 +47,8 @@ def tenant(monkeypatch, request):
         warnings = check(*arguments, **more)
         folder = request.config.getoption("--twin-scratch-dir")
         with open(f"{folder}/tenant", "wb", buffering=0) as file:
-            os.posix_fallocate(file.fileno(), 0, os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize)
+            state = os.statvfs(folder)
+            os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_frsize)
         return warnings
     monkeypatch.setattr(preflight, "check", check_then_fill)
 """
@@ -71,7 +78,10 @@ def rows_of(run):
 
 @pytest.mark.parametrize("workers", [0, 2], ids=["plain", "n2"])
 def test_logger_without_space_says_so_once_and_keeps_its_rows(make_victim, tmp_path, workers):
-    """With the data folder full the logger says one clear line, rows so far are whole, and the experiment fails with a sentence."""
+    """With the data folder full the logger says one clear line, and the experiment fails.
+
+    Rows so far are whole.
+    """
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     with small_filesystem(tmp_path / "small", 4 * MIB) as small:
@@ -109,7 +119,7 @@ def test_logger_without_space_says_so_once_and_keeps_its_rows(make_victim, tmp_p
 
 
 def test_scratch_that_filled_up_meanwhile_fails_the_event_with_the_reason(make_victim, tmp_path):
-    """Where the space for a disk event's file has gone since the check, the event has failed with the reason, and no load is left."""
+    """An event whose space has gone since the check fails with the reason, and no load is left."""
     with small_filesystem(tmp_path / "small", 64 * MIB) as small:
         victim = make_victim(
             f"--twin-scratch-dir={small}", "--twin-guard=off", tests=DISK + FILLED_MEANWHILE

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from chaos.victim import PATIENCE_S
+from tests.chaos.victim import PATIENCE_S
 from twin_harness import load
 
 COUNT = 4
@@ -20,7 +20,10 @@ def test_it(recording, number):
 
 
 def windows(victims):
-    """Return (begin, end, session, experiment) of every experiment, lead and tail included, in order of time."""
+    """Return (begin, end, session, experiment) of every experiment, in order of time.
+
+    Lead and tail are included.
+    """
     found = []
     for number, victim in enumerate(victims):
         run = load(victim.run_folder())
@@ -33,7 +36,7 @@ def windows(victims):
 
 
 def events(victims):
-    """Return (start, end, session, experiment, event, worker) of every annotation, in order of time."""
+    """Return (start, end, session, experiment, event, worker) of every annotation, by time."""
     rows = [
         (number, row)
         for number, victim in enumerate(victims)

@@ -16,8 +16,9 @@ from twin_harness.runs.dataset_file import DatasetFile
 from twin_harness.system.board import Board
 from twin_harness.system.clock import FakeClock
 from twin_harness.system.machine import inspect_machine
-from twin_harness.telemetry.procfs_source import ProcfsSource, Sample
+from twin_harness.telemetry.procfs_source import ProcfsSource
 from twin_harness.telemetry.psutil_logger import Logger
+from twin_harness.telemetry.sample import Sample
 
 INTERVAL_S = 0.1
 START_S = 1000.0

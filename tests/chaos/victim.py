@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.processes import pids_with
 from twin_harness import load
 from twin_harness.errors import TwinError
 from twin_harness.system.board import Board
@@ -57,7 +58,11 @@ import pytest
 from twin_harness import cpu, disk, memory
 
 @pytest.mark.experiment(
-    cpu(20, duration_s=6), memory(64 * 2**20, unit="bytes", duration_s=6), disk(2e6, duration_s=6, file_bytes=16 * 2**20), lead_s=0.5, tail_s=0.5
+    cpu(20, duration_s=6),
+    memory(64 * 2**20, unit="bytes", duration_s=6),
+    disk(2e6, duration_s=6, file_bytes=16 * 2**20),
+    lead_s=0.5,
+    tail_s=0.5,
 )
 def test_load(recording):
     pass
@@ -119,22 +124,13 @@ def processes_with(token):
 
     Zombies have none any more.
     """
-    wanted, found = f"{TOKEN}={token}\0".encode(), {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdecimal():
-            continue
-        try:
-            environment = Path(f"/proc/{entry}/environ").read_bytes()
-        except OSError:
-            continue
-        if wanted in environment + b"\0" and (process := look_at(int(entry))) is not None:
-            found[process.pid] = process
-    return found
+    looks = [look_at(pid) for pid in pids_with(TOKEN, token)]
+    return {process.pid: process for process in looks if process is not None}
 
 
 @dataclass(frozen=True)
 class Window:
-    """When the load of a running experiment is planned to run, on CLOCK_MONOTONIC, and the pid of its runner."""
+    """When a running experiment's load is planned, on CLOCK_MONOTONIC, and its runner's pid."""
 
     zero_s: float
     end_s: float
@@ -347,7 +343,7 @@ class Victim:
     # -- what is left of it ------------------------------------------------------------------------
 
     def files_on_tmpfs(self):
-        """Return the names of its boards, side files, registries and plan lines that still stand on tmpfs."""
+        """Return the names of its boards, side files, registries and plan lines still on tmpfs."""
         boards = self.project / "boards.txt"
         stems = (
             [line.removesuffix(".board") for line in boards.read_text().split()]
@@ -387,7 +383,7 @@ def hearing_signals():
 
 
 def gone_after_s(processes, patience_s):
-    """Return after how many seconds none of the processes is alive any more, and how many still are at the end."""
+    """Return after how many seconds no process is alive any more, and how many still are."""
     begin_s = time.monotonic()
     while True:
         left = [process for process in processes if process.is_alive()]

@@ -2,6 +2,14 @@
 
 import pytest
 
+# What collecting loads, in one process with the tests: pytester takes out of ``sys.modules``
+# what a run there has added, and libraries made of C do not stand being loaded twice.
+import twin_harness.control.campaign
+import twin_harness.predict.twin
+import twin_harness.strategies  # noqa: F401 - as above
+
+QUIET = ("-p", "no:cacheprovider")
+
 
 @pytest.fixture
 def project(pytester, monkeypatch):
@@ -21,6 +29,16 @@ def run(project):
 
     def run(*arguments, report=False):
         extra = () if report else ("--twin-no-report",)
-        return project.runpytest_subprocess("-p", "no:cacheprovider", *extra, *arguments)
+        return project.runpytest_subprocess(*QUIET, *extra, *arguments)
 
     return run
+
+
+@pytest.fixture
+def run_here(project):
+    """Run pytest on the project in this process: for what ends before a session begins."""
+
+    def run_here(*arguments):
+        return project.runpytest_inprocess(*QUIET, *arguments)
+
+    return run_here

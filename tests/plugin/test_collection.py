@@ -63,29 +63,32 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_wrong_marker_is_a_collection_error_of_one_sentence(project, run, case):
-    """A wrong marker ends collection with exit code 2 and a sentence, without a traceback of ours, and nothing is written."""
+def test_wrong_marker_is_a_collection_error_of_one_sentence(project, run_here, case):
+    """A wrong marker ends collection with exit code 2 and a sentence, and nothing is written.
+
+    There is no traceback of ours.
+    """
     mark, fixture, sentence = REFUSED[case]
     project.makepyfile(f"{HEAD}{mark}\ndef test_it({fixture}): pass\n")
-    result = run()
+    result = run_here()
     assert result.ret == 2
     assert sentence in result.stdout.str()
     assert "twin_harness/plugin" not in result.stdout.str()
     assert not (project.path / "data").exists()
 
 
-def test_parametrized_marker_is_checked_too(project, run):
+def test_parametrized_marker_is_checked_too(project, run_here):
     """A marker on one parameter is refused like one on the function."""
     project.makepyfile(
         HEAD + "@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.experiment(cpu(20,"
         " duration_s=1), name='-'))])\ndef test_it(recording, x): pass\n"
     )
-    result = run()
+    result = run_here()
     assert result.ret == 2
     assert "name: '-' is not a valid name" in result.stdout.str()
 
 
-def test_random_schedules_are_items_of_their_own(project, run):
+def test_random_schedules_are_items_of_their_own(project, run_here):
     """random_schedules(n) makes n items; --twin-random overrides n.
 
     One seed gives the same schedules every time.
@@ -94,11 +97,13 @@ def test_random_schedules_are_items_of_their_own(project, run):
         HEAD + "@pytest.mark.random_schedules(n=3)\ndef test_it(experiment_plan): print('PLAN',"
         " experiment_plan.hash())\n"
     )
-    listed = run("--collect-only", "-q").stdout
+    listed = run_here("--collect-only", "-q").stdout
     listed.fnmatch_lines(["*test_it[[]random-0]", "*test_it[[]random-1]", "*test_it[[]random-2]"])
-    run("--collect-only", "-q", "--twin-random=5").stdout.fnmatch_lines(["*test_it[[]random-4]"])
+    run_here("--collect-only", "-q", "--twin-random=5").stdout.fnmatch_lines(
+        ["*test_it[[]random-4]"]
+    )
     plans = [
-        [line for line in run("-s", *seed).stdout.lines if "PLAN" in line]
+        [line for line in run_here("-s", *seed).stdout.lines if "PLAN" in line]
         for seed in ((), (), ("--twin-seed=1",))
     ]
     assert len(plans[0]) == 3
@@ -106,13 +111,13 @@ def test_random_schedules_are_items_of_their_own(project, run):
     assert plans[0] != plans[2]
 
 
-def test_repeat_makes_items(project, run):
+def test_repeat_makes_items(project, run_here):
     """--twin-repeat N collects every experiment N times."""
     project.makepyfile(
         HEAD + "@pytest.mark.experiment(cpu(20, duration_s=1))\ndef test_it(recording): pass\ndef"
         " test_other(): pass\n"
     )
-    listed = run("--collect-only", "-q", "--twin-repeat=2").stdout
+    listed = run_here("--collect-only", "-q", "--twin-repeat=2").stdout
     listed.fnmatch_lines(
         ["*test_it[[]repeat-0]", "*test_it[[]repeat-1]", "*test_other", "3 tests collected*"]
     )
@@ -130,14 +135,14 @@ def schedule(tmp_path, **changes):
 
 
 def test_schedule_file_is_replayed_alone(project, run, tmp_path):
-    """--twin-schedule runs the experiments of a file as tests, and no others when no paths are named."""
+    """--twin-schedule runs a file's experiments as tests, and no others unless paths are named."""
     project.makepyfile(HEAD + "def test_other(): pass\n")
     result = run(f"--twin-schedule={schedule(tmp_path)}", "-v")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*a b PASSED*", "*1 passed*"])
 
 
-def test_schedule_file_that_is_none_is_refused(project, run, tmp_path):
+def test_schedule_file_that_is_none_is_refused(project, run_here, tmp_path):
     """A broken schedule file is a collection error that names path and value."""
     path = schedule(
         tmp_path,
@@ -153,20 +158,20 @@ def test_schedule_file_that_is_none_is_refused(project, run, tmp_path):
             }
         ],
     )
-    result = run(f"--twin-schedule={path}")
+    result = run_here(f"--twin-schedule={path}")
     assert result.ret == 2
     assert "experiments[0].events[0].shape.to: 130 is above 100 percent" in result.stdout.str()
     assert not (project.path / "data").exists()
 
 
-def test_plan_is_told_before_any_load(project, run):
-    """The lines after collection say how many experiments, how long, how high, the guard, and where data goes."""
+def test_plan_is_told_before_any_load(project, run_here):
+    """The plan names experiments, duration, peaks, the guard, and where data goes."""
     project.makepyfile(
         HEAD
         + "@pytest.mark.experiment(cpu(ramp(0, 60), duration_s=3), memory(1, duration_s=2))\ndef"
         " test_it(recording): pass\n"
     )
-    result = run("--collect-only", "--twin-guard=off")
+    result = run_here("--collect-only", "--twin-guard=off")
     result.stdout.fnmatch_lines(
         [
             "twin: 1 experiments planned, 5.0 s of load and quiet",
@@ -177,7 +182,7 @@ def test_plan_is_told_before_any_load(project, run):
     )
 
 
-def test_highest_level_is_of_all_events_together(project, run):
+def test_highest_level_is_of_all_events_together(project, run_here):
     """What overlaps is added up, what follows is not, one row of many counts.
 
     Units are told apart.
@@ -195,7 +200,7 @@ def test_highest_level_is_of_all_events_together(project, run):
         "memory(1, duration_s=5))\n"
         "def test_other(recording): pass\n"
     )
-    run("--collect-only").stdout.fnmatch_lines(
+    run_here("--collect-only").stdout.fnmatch_lines(
         ["twin: highest level asked for: cpu 95.0 %, memory 2.00 % and 128 MiB"]
     )
 
@@ -216,14 +221,16 @@ def test_real_server_never_runs_inside_given(project, run):
     )
 
 
-def test_collect_only_says_how_long_each_test_takes(project, run):
+def test_collect_only_says_how_long_each_test_takes(project, run_here):
     """--collect-only lists the planned seconds of every test that has an experiment."""
     project.makepyfile(
         HEAD + "@pytest.mark.experiment(cpu(20, duration_s=7), lead_s=1, tail_s=2)\ndef"
         " test_a(recording): pass\n@pytest.mark.random_schedules(n=1)\ndef test_b(recording):"
         " pass\ndef test_c(): pass\n"
     )
-    text = run("--collect-only").stdout
+    text = run_here("--collect-only").stdout
     text.fnmatch_lines(["twin:    10.0 s  *::test_a", "twin: *.? s  *::test_b[[]random-0[]]"])
     assert "s  test_collect_only_says_how_long_each_test_takes.py::test_c" not in text.str()
-    assert "10.0 s" not in run().stdout.str()
+    planned = run_here("--setup-plan").stdout
+    planned.fnmatch_lines(["twin: 2 experiments planned, *"])
+    assert "10.0 s" not in planned.str()

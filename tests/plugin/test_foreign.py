@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import command_words, pids_with
+
 TOKEN = "TWIN_FOREIGN_TOKEN"
 TEN_LINES = """
 import pytest
@@ -49,9 +51,12 @@ def ours():
     found = []
     for entry in filter(str.isdecimal, os.listdir("/proc")):
         try:
-            with open(f"/proc/{entry}/environ", "rb") as file, open(f"/proc/{entry}/cmdline", "rb") as command:
-                if os.environ["TWIN_FOREIGN_TOKEN"].encode() in file.read() and b"-m\\0twin_harness." in command.read():
-                    found.append(entry)
+            with open(f"/proc/{entry}/environ", "rb") as file:
+                is_below = os.environ["TWIN_FOREIGN_TOKEN"].encode() in file.read()
+            with open(f"/proc/{entry}/cmdline", "rb") as file:
+                is_ours = b"-m\\0twin_harness." in file.read()
+            if is_below and is_ours:
+                found.append(entry)
         except OSError:
             continue
     return found
@@ -72,7 +77,8 @@ import pytest
 def pytest_configure(config):
     from twin_harness.plugin.state import state_of
     if not hasattr(config, "workerinput"):
-        pathlib.Path(config.invocation_params.dir, "board.txt").write_text(state_of(config).seat.board)
+        path = pathlib.Path(config.invocation_params.dir, "board.txt")
+        path.write_text(state_of(config).seat.board)
 """
 PROGRAM = [str(Path(sys.executable).with_name("pytest"))]
 MODULE = [sys.executable, "-m", "pytest"]
@@ -85,6 +91,8 @@ MODES = {
     "module": (MODULE, []),
     "importlib": (PROGRAM, ["--import-mode=importlib"]),
 }
+# Drawing a report takes longer than all the rest; the controller draws it, alone or with workers.
+WITH_REPORT = {"plain", "n2"}
 WHOLE_RUN = {
     "system_metrics_dataset.csv",
     "system_metrics_dataset.parquet",
@@ -118,7 +126,10 @@ def session_rows(project):
 
 
 def names_in(project):
-    """Return what stands in a project, but for what pytester, Python, and libraries in the home folder (which pytester puts there) write."""
+    """Return what stands in a project, but for what others write.
+
+    Others are pytester, Python, and libraries in the home folder that pytester puts there.
+    """
     return {
         path.name
         for path in project.path.iterdir()
@@ -128,15 +139,8 @@ def names_in(project):
 
 def left_processes():
     """Return the processes that bear this test's token, but for this one."""
-    found = []
-    for entry in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            environment = Path(f"/proc/{entry}/environ").read_bytes()
-        except OSError:
-            continue
-        if os.environ[TOKEN].encode() in environment and int(entry) != os.getpid():
-            found.append(Path(f"/proc/{entry}/cmdline").read_bytes())
-    return found
+    words = command_words()
+    return [words.get(pid) for pid in pids_with(TOKEN, os.environ[TOKEN]) if pid != os.getpid()]
 
 
 def check_disjoint(rows):
@@ -151,11 +155,14 @@ def check_disjoint(rows):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_ten_lines_work_in_every_mode(project, start, mode):
-    """A ten-line test records, writes data and report under its own rootdir, which git ignores.
+    """A ten-line test records, and writes under its own rootdir, which git ignores.
 
     The project's own fixtures are its own.
     """
     command, arguments = MODES[mode]
+    has_report = mode in WITH_REPORT
+    if not has_report:
+        project.makeini("[pytest]\ntwin_tolerance = none\ntwin_no_report = true\n")
     project.makeconftest(OWN_FIXTURES)
     project.makepyfile(test_ten_lines=TEN_LINES, test_own=OWN_TEST)
     before = names_in(project)
@@ -169,18 +176,20 @@ def test_ten_lines_work_in_every_mode(project, start, mode):
         ("test_direct", "cpu-0", "completed"),
     ]
     check_disjoint(rows)
-    assert (project.path / "reports" / "latest" / "index.html").exists()
-    for folder in ("data", "reports"):
+    folders = {"data", "reports"} if has_report else {"data"}
+    for folder in folders:
         assert "*" in (project.path / folder / ".gitignore").read_text().splitlines()
-    assert names_in(project) - before == {"data", "reports"}
+    assert names_in(project) - before == folders
     assert left_processes() == []
-    result.stdout.fnmatch_lines(
-        ["*= twin harness =*", "COMPLETE: 2 experiments*", "data    data/*", "report  reports/*"]
-    )
+    lines = ["*= twin harness =*", "COMPLETE: 2 experiments*", "data    data/*"]
+    if has_report:
+        assert (project.path / "reports" / "latest" / "index.html").exists()
+        lines.append("report  reports/*")
+    result.stdout.fnmatch_lines(lines)
 
 
 def without_times(lines):
-    """Return an output without what differs from run to run, and without the line that lists plugins."""
+    """Return an output without what differs from run to run, and without the list of plugins."""
     kept = [line for line in lines if not line.startswith(("plugins:", "created:"))]
     return [re.sub(r"\d+\.\d+s|\[gw\d\]", "", line) for line in kept if line.strip()]
 
@@ -189,7 +198,7 @@ def without_times(lines):
     "arguments", [[], ["-n2"], ["-p", "no:xdist"]], ids=["plain", "n2", "without-xdist"]
 )
 def test_project_that_uses_nothing_sees_nothing(project, start, arguments):
-    """Output and files are the same as with the plugin switched off, and no process of ours lives meanwhile or afterwards."""
+    """Output and files are the same as without the plugin, and no process of ours ever lives."""
     project.makeini("[pytest]\n")  # a key of ours would be unknown without us
     project.makeconftest(NAMES_BOARD)
     project.makepyfile(NOTHING_OF_OURS)
@@ -211,14 +220,22 @@ import pytest
 from twin_harness import cpu, memory
 
 @pytest.mark.parametrize("number", range(6))
-@pytest.mark.experiment(cpu(20, duration_s=0.5), memory(32 * 2**20, unit="bytes", duration_s=0.4, start_s=0.1), lead_s=0.4, tail_s=0.1)
+@pytest.mark.experiment(
+    cpu(20, duration_s=0.5),
+    memory(32 * 2**20, unit="bytes", duration_s=0.4, start_s=0.1),
+    lead_s=0.4,
+    tail_s=0.1,
+)
 def test_it(recording, number):
     assert recording.annotation("cpu-0").status == "completed"
 """
 
 
 def test_two_workers_annotate_every_event_once(project, start):
-    """Under -n 2 every planned event stands once in annotations.csv, both workers did some, and no two experiments overlap."""
+    """Under -n 2 every planned event stands once in annotations.csv, and none overlap.
+
+    Both workers ran some.
+    """
     project.makepyfile(MANY)
     result = start(PROGRAM, "-n2", "--twin-no-report")
     result.assert_outcomes(passed=6)
@@ -253,7 +270,7 @@ workers.write_lines = write_late
 
 
 def test_plan_is_told_once_however_slow_a_worker_is(project, start):
-    """Under -n 2 the controller prints what is planned once, and the file by which it learns it is gone, also when gw0 writes it late."""
+    """Under -n 2 the plan is printed once, also where gw0 writes its file late; the file goes."""
     project.makeconftest(NAMES_BOARD + SLOW_LINES)
     project.makepyfile(TEN_LINES)
     result = start(PROGRAM, "-n2", "--twin-no-report")
@@ -344,7 +361,7 @@ def test_fine():
 
 
 def undecided_lines(result):
-    """Return the summary's lines about UNDECIDED tests, in order of the alphabet, and the last line without its time."""
+    """Return the summary's UNDECIDED lines, sorted, and the last line without its time."""
     lines = result.stdout.lines
     begin = next(index for index, line in enumerate(lines) if line.startswith("undecided:"))
     reasons = []
@@ -357,7 +374,7 @@ def undecided_lines(result):
 
 @pytest.mark.parametrize("more", [[], ["--twin-undecided=fail"]], ids=["ignored", "failing"])
 def test_undecided_is_told_alike_plain_and_by_workers(project, start, more):
-    """Count, reasons, letters, exit code, JUnit and Allure say the same of UNDECIDED tests under -n 2 as without workers."""
+    """Count, reasons, letters, exit code, JUnit and Allure are the same under -n 2 and without."""
     project.makepyfile(UNDECIDED)
     told = {}
     for mode in ("n0", "n2"):

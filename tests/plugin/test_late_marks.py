@@ -102,9 +102,12 @@ def test_late_mark_works_or_costs_its_item(project, run, mode):
     result.stdout.fnmatch_lines(["twin: 4 experiments planned, 1.5 s of load and quiet"])
 
 
-def test_test_that_plans_nothing_is_refused_at_collection_where_nobody_marks(project, run):
-    """Without a hook of the project that could still mark it, a test that plans nothing stops the session before any load."""
+def test_test_that_plans_nothing_is_refused_at_collection_where_nobody_marks(project, run_here):
+    """A test that plans nothing stops the session before any load.
+
+    Unless a hook of the project could still mark it.
+    """
     project.makepyfile("def test_it(recording): pass")
-    result = run()
+    result = run_here()
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*requests recording or experiment_plan but plans nothing*"])

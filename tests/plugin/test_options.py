@@ -43,10 +43,10 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("argument", "sentence"), WRONG, ids=[argument for argument, _ in WRONG])
-def test_wrong_value_is_a_usage_error_of_one_line(project, run, argument, sentence):
+def test_wrong_value_is_a_usage_error_of_one_line(project, run_here, argument, sentence):
     """A wrong value ends pytest with exit code 4 and one sentence, before anything is written."""
     project.makepyfile(IDLE)
-    result = run(argument)
+    result = run_here(argument)
     assert result.ret == 4
     lines = [line for line in result.stderr.lines if line.strip()]
     assert len(lines) == 1
@@ -68,11 +68,11 @@ WRONG_BY_INI = {
 
 
 @pytest.mark.parametrize("name", WRONG_BY_INI)
-def test_ini_key_reaches_the_option(project, run, name):
+def test_ini_key_reaches_the_option(project, run_here, name):
     """A wrong value in an ini file is refused with the option's name: the key is read."""
     project.makeini(f"[pytest]\ntwin_{name.replace('-', '_')} = {WRONG_BY_INI[name]}\n")
     project.makepyfile(IDLE)
-    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    result = run_here()
     assert result.ret == 4
     result.stderr.fnmatch_lines([f"*--twin-{name}:*"] if name != "guard" else ["*--twin-guard*"])
 
@@ -93,21 +93,21 @@ def test_folders_of_the_ini_file_are_used(project, run):
     assert (project.path / "my-data" / ".gitignore").exists()
 
 
-def test_command_line_wins_over_the_ini_file(project, run):
+def test_command_line_wins_over_the_ini_file(project, run_here):
     """An option on the command line is stronger than its ini key."""
     project.makeini("[pytest]\ntwin_interval = 0.2\n")
     project.makepyfile(IDLE)
-    result = run("--twin-interval=0.05", "--collect-only")
+    result = run_here("--twin-interval=0.05", "--collect-only")
     result.stdout.fnmatch_lines(["*a sample every 0.05 s*"])
 
 
-def test_help_teaches_every_option(run):
+def test_help_teaches_every_option(run_here):
     """--help lists every option with its default, and --markers every marker with its arguments."""
-    text = run("--help").stdout.str()
+    text = run_here("--help").stdout.str()
     for option in OPTIONS:
         assert option.flag in text
         assert (option.ini_key in text) is option.has_ini
-    markers = run("--markers").stdout
+    markers = run_here("--markers").stdout
     markers.fnmatch_lines(
         [
             "@pytest.mark.experiment(*events, name=None, lead_s=1, tail_s=1*",
@@ -116,12 +116,14 @@ def test_help_teaches_every_option(run):
     )
 
 
-def test_random_seed_is_drawn_and_told(project, run):
+def test_random_seed_is_drawn_and_told(project, run_here):
     """--twin-seed=random draws a number and prints it, so that the run can be repeated."""
     project.makepyfile(
         "import pytest\n@pytest.mark.random_schedules(n=1)\ndef test_it(recording): pass\n"
     )
-    first, second = (run("--collect-only", "--twin-seed=random").stdout.str() for _ in range(2))
+    first, second = (
+        run_here("--collect-only", "--twin-seed=random").stdout.str() for _ in range(2)
+    )
     seed_of = [text.partition("seed ")[2].partition(";")[0] for text in (first, second)]
     assert all(seed.isdecimal() for seed in seed_of)
     assert seed_of[0] != seed_of[1]
@@ -160,16 +162,16 @@ def test_leave_for_commands_counts_on_the_command_line_alone(project, run):
 
 
 @pytest.mark.parametrize("arguments", [[], ["-n0"], ["-n1"], ["-n4096"]])
-def test_parts_need_as_many_workers(project, run, arguments):
-    """--twin-partition without two workers or more, or with more workers than CPUs, is refused in one sentence."""
+def test_parts_need_as_many_workers(project, run_here, arguments):
+    """--twin-partition without two workers, or with more than CPUs, is refused in one sentence."""
     project.makepyfile(IDLE)
-    result = run("--twin-partition", *arguments)
+    result = run_here("--twin-partition", *arguments)
     assert result.ret == 4
     result.stderr.fnmatch_lines(
         [
             (
-                "*--twin-partition: expected -n N with N from 2 to *, a CPU or more a part, but got *"
-                " workers; write e.g. -n 2*"
+                "*--twin-partition: expected -n N with N from 2 to *, a CPU or more a part, but got"
+                " * workers; write e.g. -n 2*"
             )
         ]
     )

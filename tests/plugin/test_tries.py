@@ -207,7 +207,10 @@ has_subtests = pytest.mark.skipif(
 @has_subtests
 @pytest.mark.parametrize("mode", ["-n0", "-n2"])
 def test_subtests_are_part_of_their_test(project, run, mode):
-    """Steps, attachments, metrics, trials and verdicts are there once a test, a figure may come after subtests, and a bad subtest fails."""
+    """Whatever is kept of a test with subtests is kept once, and a bad subtest fails it.
+
+    Steps, attachments, metrics, trials and verdicts; a figure may come after subtests.
+    """
     project.makepyfile(SUBTESTED)
     result = run(
         mode,
@@ -247,14 +250,14 @@ def test_subtests_are_part_of_their_test(project, run, mode):
 @has_subtests
 @pytest.mark.parametrize("mode", ["-n0", "-n2"])
 def test_guard_that_stops_subtests_in_a_row_ends_the_session(project, run, mode):
-    """Three experiments that the guard stopped count as three, whatever their tests' other subtests did."""
+    """Three experiments that the guard stopped count as three, whatever other subtests did."""
     project.makepyfile(TRIPPED)
     result = run(mode, "--dist=loadfile")
     result.stdout.fnmatch_lines(["*the guard stopped 3 experiments in a row*"])
 
 
 def test_undecided_teardown_is_told_as_undecided(project, run):
-    """An UNDECIDED raised while a test is torn down has the letter U, as everywhere, and is counted once."""
+    """An UNDECIDED raised in a teardown has the letter U, and is counted once."""
     project.makepyfile("""
         import pytest
         from twin_harness.errors import Undecided

@@ -6,11 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "unit"))
-from foretold import campaign, observed
-
 from twin_harness.predict.gathering import gather
-from twin_harness.predict.twin import Twin
 from twin_harness.runs.run import load
 
 SCENARIO = """
@@ -45,15 +41,14 @@ SCENARIO = """
 
     def test_stress(cpu_stress, machine):
         assert machine.cpu_capacity == 2
-        assert cpu_stress(30, duration_s=3).during("cpu-0").mean("cpu_delivered_percent") == pytest.approx(30, abs=1)
+        delivered = cpu_stress(30, duration_s=3).during("cpu-0").mean("cpu_delivered_percent")
+        assert delivered == pytest.approx(30, abs=1)
 """
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "twin.json"
-    Twin(starts=1).fit_observations(observed(campaign("10m"))).save(path)
-    return path
+@pytest.fixture
+def model(model_file):
+    return model_file
 
 
 @pytest.mark.parametrize("workers", [[], ["-n0"], ["-n2"]])
@@ -79,7 +74,7 @@ def test_scenarios_run_on_the_twin(pytester, model, workers):
     assert len(run.recordings) == 4
     assert list(run.samples["monotonic_s"]) == sorted(run.samples["monotonic_s"])
     assert {row.status for recording in run.recordings for row in recording.rows} == {"completed"}
-    assert json.loads((run.path / "machine.json").read_text())["foretold_by"] == str(model)
+    assert json.loads((run.path / "machine.json").read_text())["predicted_by"] == str(model)
     assert gather([run]) == []
 
 
@@ -136,7 +131,7 @@ def test_what_lies_beyond_the_twin_is_undecided(pytester, model):
 def test_wrong_options_are_a_usage_error(pytester, arguments, told):
     """Exit 4, one sentence with what to do."""
     pytester.makepyfile(SCENARIO)
-    result = pytester.runpytest_subprocess(*arguments)
+    result = pytester.runpytest_inprocess(*arguments)
     assert result.ret == 4
     assert told in result.stderr.str()
 
@@ -147,7 +142,7 @@ def test_a_damaged_model_is_a_usage_error(pytester, model):
     data["parameters"]["fill_cpu"] = 1e9
     Path("damaged.json").write_text(json.dumps(data))
     pytester.makepyfile(SCENARIO)
-    result = pytester.runpytest_subprocess("--twin-on=twin", "--twin-model=damaged.json")
+    result = pytester.runpytest_inprocess("--twin-on=twin", "--twin-model=damaged.json")
     assert result.ret == 4
     assert "parameters.fill_cpu: 1e+09 is outside of" in result.stderr.str()
 
@@ -155,7 +150,7 @@ def test_a_damaged_model_is_a_usage_error(pytester, model):
 def test_the_gate_needs_the_real_machine(pytester, model):
     """Pairs on a model would compare it with itself."""
     pytester.makepyfile(SCENARIO)
-    result = pytester.runpytest_subprocess(
+    result = pytester.runpytest_inprocess(
         "--twin-on=twin", f"--twin-model={model}", "--twin-variant", "a:", "--twin-variant", "b:"
     )
     assert result.ret == 4
@@ -178,7 +173,7 @@ def test_a_campaign_makes_an_item_of_each_run_under_its_own_name(pytester, model
     first = pytester.runpytest_subprocess(*options, "-k", "train")
     first.assert_outcomes(passed=6, deselected=4)
     assert load(pytester.path / "data" / "latest").recordings[1].name == "train 01 cpu staircase"
-    again = pytester.runpytest_subprocess("--twin-campaign=10m", "--collect-only", "-q")
+    again = pytester.runpytest_inprocess("--twin-campaign=10m", "--collect-only", "-q")
     assert "test_campaign[train 00 rest]" in again.stdout.str()
     assert "10 experiments planned" in again.stdout.str()
 
@@ -186,7 +181,7 @@ def test_a_campaign_makes_an_item_of_each_run_under_its_own_name(pytester, model
 def test_without_the_option_a_campaign_collects_nothing(pytester):
     """Whoever runs all tests does not load the machine for an hour."""
     pytester.makepyfile(CAMPAIGN)
-    result = pytester.runpytest_subprocess("--collect-only")
+    result = pytester.runpytest_inprocess("--collect-only")
     assert "train" not in result.stdout.str()
     assert result.ret == 0
 
@@ -200,7 +195,7 @@ def test_a_marker_of_that_name_of_a_project_s_own_is_left_alone(pytester):
         def test_mine():
             pass
     """)
-    pytester.runpytest_subprocess("--twin-campaign=10m").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("--twin-campaign=10m").assert_outcomes(passed=1)
 
 
 def test_a_test_asks_the_model_itself(pytester, model):
@@ -209,8 +204,9 @@ def test_a_test_asks_the_model_itself(pytester, model):
         from twin_harness import cpu, plan
 
         def test_ahead(twin_model):
-            assert twin_model.predict(plan(cpu(60, duration_s=10))).overload("cpu_percent > 50 for 3 s").probability > 0.9
+            prediction = twin_model.predict(plan(cpu(60, duration_s=10)))
+            assert prediction.overload("cpu_percent > 50 for 3 s").probability > 0.9
     """)
-    pytester.runpytest_subprocess(f"--twin-model={model}").assert_outcomes(passed=1)
-    without = pytester.runpytest_subprocess()
+    pytester.runpytest_inprocess(f"--twin-model={model}").assert_outcomes(passed=1)
+    without = pytester.runpytest_inprocess()
     assert "twin_model: there is no model; name one with --twin-model FILE" in without.stdout.str()

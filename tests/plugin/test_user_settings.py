@@ -45,7 +45,10 @@ def results_in(project):
 
 
 def test_session_draws_whatever_matplotlib_is_set_to(project, run, monkeypatch):
-    """LaTeX in matplotlibrc and Jupyter's backend in the environment change neither report nor attachments nor the session."""
+    """LaTeX in matplotlibrc and Jupyter's backend change neither report nor attachments.
+
+    Nor do they change the session.
+    """
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     (project.path / "matplotlibrc").write_text("text.usetex: True\n")
     project.makepyfile(ONE)
@@ -73,8 +76,8 @@ def test_session_whose_figures_cannot_be_drawn_goes_on(project, run, mode):
     result.stderr.fnmatch_lines(
         [
             (
-                "twin: not all of test_it is in Allure: RuntimeError: the font cache is broken and a"
-                " log of it"
+                "twin: not all of test_it is in Allure: RuntimeError: the font cache is broken and"
+                " a log of it"
             )
         ]
     )
@@ -132,8 +135,8 @@ def test_files_in_the_results_folder_are_added_to(project, run):
     result.stdout.fnmatch_lines(
         [
             (
-                "note    results/categories.json is no JSON (*); it is left as it is, and nothing of"
-                " ours is added: mend it, or remove it"
+                "note    results/categories.json is not valid JSON (*); it is left as it is, and"
+                " nothing of ours is added: repair it, or remove it"
             )
         ]
     )

@@ -1,11 +1,11 @@
-"""Programs as load: run from start to end, accounted with everything they start, and never left behind."""
+"""Programs as load: run from start to end, accounted with all they start, never left behind."""
 
 import json
 import sys
 
 import pytest
-from quick import plan
 
+from tests.support.quick_plans import plan
 from twin_harness import command, custom
 from twin_harness.errors import ExperimentFailed
 from twin_harness.schedule import event_options
@@ -39,7 +39,7 @@ def account_of(recording):
 
 @pytest.mark.parametrize("program", [BUSY, DAEMON], ids=["plain", "daemon"])
 def test_command_is_accounted_and_stopped(session, program):
-    """Its CPU time, also that of a daemon that it left behind, stands in the row and in the side column; afterwards nothing of it runs."""
+    """CPU time, also of a daemon left behind, stands in row and side column; nothing runs on."""
     recording = session.runner.run(plan(command([sys.executable, "-c", program], duration_s=2.0)))
     row, account = account_of(recording)
     assert (row.status, row.shape, row.unit, row.requested_mean) == ("completed", "", "", None)
@@ -131,7 +131,10 @@ class Sockets:
 
 
 def test_project_s_own_stressor_runs(session, tmp_path, monkeypatch):
-    """It is imported in the load host alone, led through its life like ours, and its CPU time is side load."""
+    """A custom stressor is imported in the load host alone, and its CPU time is side load.
+
+    It is led through its life like ours.
+    """
     (tmp_path / "lab_sockets.py").write_text(CUSTOM)
     folder = tmp_path / "lab_sockets-1.0.dist-info"
     folder.mkdir()

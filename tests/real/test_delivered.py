@@ -8,8 +8,8 @@ import time
 
 import psutil
 import pytest
-from quick import plan
 
+from tests.support.quick_plans import plan
 from twin_harness import cpu, disk, memory, steps
 from twin_harness.errors import Undecided
 from twin_harness.system.board_layout import LIVE
@@ -54,7 +54,10 @@ def watched(session):
 
 
 def test_cpu_time_agrees_with_an_outside_reading(watched, session):
-    """Delivered CPU is within 1 point of what psutil reads of the same processes, and within 2 of requested where there was room."""
+    """Delivered CPU is within 1 point of what psutil reads of the same processes.
+
+    And within 2 of requested where there was room.
+    """
     recording, outside = watched(
         plan(cpu(40, duration_s=4)), lambda process: sum(process.cpu_times()[:2])
     )
@@ -72,7 +75,10 @@ def test_cpu_time_agrees_with_an_outside_reading(watched, session):
 
 
 def test_memory_agrees_with_an_outside_reading(watched):
-    """Delivered memory is within 1 % of what psutil reads of the same process, and within 2 % of requested at the end of each step."""
+    """Delivered memory is within 1 % of what psutil reads of the same process.
+
+    And within 2 % of requested at the end of each step.
+    """
     levels = [128 * MIB, 384 * MIB, 192 * MIB]
     recording, outside = watched(
         plan(memory(steps(levels), duration_s=9, unit="bytes")),
@@ -104,7 +110,7 @@ def test_memory_agrees_with_an_outside_reading(watched):
     ids=str,
 )
 def test_disk_bytes_reach_the_device(session, options):
-    """Delivered disk bytes are those asked for within 5 %, and the device's own counter has moved by at least as many."""
+    """Delivered disk bytes are those asked for within 5 %, and the device counted as many."""
     rate = 16 * MIB
     before = psutil.disk_io_counters()
     recording = session.runner.run(plan(disk(rate, duration_s=4, **options)))
@@ -131,7 +137,10 @@ def test_events_overlap_and_are_told_apart(session):
 
 @pytest.mark.parametrize("fsync_s", [0.0, 0.15])
 def test_rows_are_labelled_and_none_is_missing(session, monkeypatch, fsync_s):
-    """The clock rises strictly, every row of the experiment bears its name, also where the plan reaches the disk slowly, and no sample is missed."""
+    """The clock rises strictly, each row bears its experiment's name, and no sample is missed.
+
+    Also where the plan reaches the disk slowly.
+    """
     append = session.folder.append_plan
     monkeypatch.setattr(
         session.folder, "append_plan", lambda planned: (time.sleep(fsync_s), append(planned))
@@ -196,7 +205,10 @@ def hogs():
 
 
 def test_what_was_not_delivered_is_not_reported(watched, session, hogs):
-    """Beside competitors that fill the CPUs the rows show what the processes really got, which is far from what was asked."""
+    """Beside competitors that fill the CPUs the rows show what the processes really got.
+
+    That is far from what was asked.
+    """
     hogs(session.machine.cpus)
     recording, outside = watched(
         plan(cpu(90, duration_s=4)), lambda process: sum(process.cpu_times()[:2])
@@ -224,7 +236,7 @@ def test_memory_heavy_work_is_as_exact(session):
 
 
 def test_total_of_the_machine_falls_to_nothing(session, hogs):
-    """With target system nothing is added where others exceed the target, and what they leave is filled where they do not."""
+    """With target system, only what others leave of the target is filled."""
     hogs(session.machine.cpus)
     recording = session.runner.run(plan(cpu(50, duration_s=4, target="system")))
     assert recording.during("cpu-0", skip_s=2).mean("cpu_delivered_percent") < 2.0

@@ -60,7 +60,10 @@ def quota():
 )
 @pytest.mark.parametrize("source", ["procfs", "psutil"])
 def test_neighbours_outside_a_quota_are_not_its_figures(tmp_path, quota, source):
-    """While they keep every CPU busy, the group's own CPU is what the harness costs, and its background next to nothing."""
+    """While stressors keep every CPU busy, the group's own CPU is what the harness costs.
+
+    Its background is next to nothing.
+    """
     out = tmp_path / "metrics.csv"
     command = [
         sys.executable,

@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
-from processes import our_processes
 
+from tests.support.processes import our_processes
 from twin_harness import cpu, load, memory, plan
 
 
@@ -111,7 +111,10 @@ def test_load_runs_beside_thousands_of_descriptors(session):
 
 
 def test_load_runs_where_clocks_are_frozen(session, monkeypatch):
-    """time.monotonic, time.time and time.sleep of the test's process stand still, the experiment does not; rows bear the real time."""
+    """With frozen clocks in the test's process the experiment goes on, and rows bear real time.
+
+    They are time.monotonic, time.time and time.sleep.
+    """
     for name in ("monotonic", "time"):
         monkeypatch.setattr(time, name, lambda: 1_577_836_800.0)
     monkeypatch.setattr(time, "sleep", lambda _: None)
@@ -124,12 +127,14 @@ def test_load_runs_where_clocks_are_frozen(session, monkeypatch):
 
 REFUSE_PIDFD = """
 import ctypes, os, struct, sys
-lines = ((0x20, 0, 0, 0), (0x15, 0, 1, 434), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000))  # pidfd_open: EPERM; all others: allowed
+# pidfd_open: EPERM; all others: allowed
+lines = ((0x20, 0, 0, 0), (0x15, 0, 1, 434), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000))
 data = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
 class Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 libc = ctypes.CDLL(None)
-if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(Program(4, ctypes.addressof(data))), 0, 0):
+program = Program(4, ctypes.addressof(data))
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program), 0, 0):
     sys.exit(77)
 os.execv(sys.executable, [sys.executable, "-m", "twin_harness.cli", *sys.argv[1:]])
 """
@@ -137,7 +142,7 @@ os.execv(sys.executable, [sys.executable, "-m", "twin_harness.cli", *sys.argv[1:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="seccomp(2) is Linux's")
 def test_load_runs_and_ends_where_the_kernel_refuses_process_descriptors(tmp_path):
-    """Under a seccomp filter that answers EPERM to pidfd_open the load runs, is recorded, and no process is left."""
+    """Where seccomp answers EPERM to pidfd_open, the load runs, is recorded, and none is left."""
     words = [
         sys.executable,
         "-c",

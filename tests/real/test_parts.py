@@ -25,7 +25,13 @@ from twin_harness.system.machine_lock import MACHINE, open_lock
 
 
 @pytest.mark.parametrize("level", [20, 40, 60, 80])
-@pytest.mark.experiment(cpu(50, duration_s=3), memory(1, duration_s=2), disk(2e6, duration_s=2), lead_s=0.5, tail_s=0.3)
+@pytest.mark.experiment(
+    cpu(50, duration_s=3),
+    memory(1, duration_s=2),
+    disk(2e6, duration_s=2),
+    lead_s=0.5,
+    tail_s=0.3,
+)
 def test_part(recording, machine, level):
     samples = recording.samples
     assert set(samples["partition"]) == {machine.partition}

@@ -12,8 +12,8 @@ import time
 
 import psutil
 import pytest
-from processes import our_processes
 
+from tests.support.processes import our_processes
 from twin_harness import cpu, load, memory, plan
 from twin_harness.control import preflight
 from twin_harness.errors import ExperimentAborted, ExperimentFailed, HarnessFailure, InvalidInput
@@ -61,7 +61,10 @@ def test_child_processes_are_small(module):
 
 
 def test_guard_stops_all_load(open_session, monkeypatch):
-    """When a floor is crossed the load is dead within 200 ms, the event says why, and the session goes on."""
+    """When a floor is crossed the load is dead within 200 ms, and the event says why.
+
+    The session goes on.
+    """
     session = open_session(guard="memory_available=99.9%")
     monkeypatch.setattr(preflight, "check", lambda *_, **__: [])
     with pytest.raises(
@@ -80,7 +83,7 @@ def test_guard_stops_all_load(open_session, monkeypatch):
 
 
 def test_preflight_refuses_what_the_guard_would_stop(open_session):
-    """More memory than is available above the floor is refused by path and figure, before anything starts."""
+    """More memory than there is above the floor is refused by path and figure beforehand."""
     session = open_session(guard="memory_available=50%")
     with pytest.raises(
         InvalidInput,
@@ -94,7 +97,10 @@ def test_preflight_refuses_what_the_guard_would_stop(open_session):
 
 
 def test_killed_stressor_fails_its_experiment_and_keeps_the_recording(session):
-    """A load process that is killed makes the event failed, with the signal's name, and what was recorded until then is kept."""
+    """A load process that is killed makes the event failed, with the signal's name.
+
+    What was recorded until then is kept.
+    """
     victims = []
 
     def kill_one(*_):
@@ -183,7 +189,10 @@ def test_stopped_guard_ends_the_load(session):
 
 
 def test_killed_logger_makes_the_run_partial(session):
-    """A logger that died is replaced once, the run says PARTIAL, and the next experiment has all its samples."""
+    """A logger that died is replaced once, and the run says PARTIAL.
+
+    The next experiment has all its samples.
+    """
     session.runner.run(plan(lead_s=0.3, tail_s=0.3))
     os.kill(session.board.logger_pid, signal.SIGKILL)
     time.sleep(0.2)
@@ -196,7 +205,10 @@ def test_killed_logger_makes_the_run_partial(session):
 
 
 def test_interrupt_leaves_a_usable_run(tmp_path):
-    """Ctrl-C stops the load at once, everything is written, the status is ABORTED, and no process is left."""
+    """Ctrl-C stops the load at once, and everything is written.
+
+    The status is ABORTED, and no process is left.
+    """
     (tmp_path / "test_it.py").write_text(
         "import pytest\nfrom twin_harness import cpu\n@pytest.mark.experiment(cpu(20,"
         " duration_s=60))\ndef test_it(recording): pass\n"
@@ -225,7 +237,10 @@ def test_interrupt_leaves_a_usable_run(tmp_path):
 
 
 def test_twin_run_repeats_a_schedule_and_leaves_the_same_files(tmp_path, session):
-    """`twin run data/latest/schedule.json` repeats a run without pytest, with the same experiments and the same files."""
+    """`twin run data/latest/schedule.json` repeats a run without pytest.
+
+    With the same experiments and the same files.
+    """
     session.runner.run(plan(cpu(20, duration_s=1), name="a b", lead_s=0.4, tail_s=0.3))
     session.close()
     twin = [sys.executable, "-m", "twin_harness.cli"]

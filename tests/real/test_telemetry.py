@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
-from quick import plan
 
+from tests.support.quick_plans import plan
 from twin_harness import cpu, load
 
 

@@ -20,7 +20,8 @@ from twin_harness import memory
 
 def work(seconds):
     # One busy process a CPU, however many there are.
-    words = [sys.executable, "-c", f"import time; end = time.monotonic() + {seconds}\\nwhile time.monotonic() < end: pass"]
+    code = f"import time; end = time.monotonic() + {seconds}\\nwhile time.monotonic() < end: pass"
+    words = [sys.executable, "-c", code]
     for process in [subprocess.Popen(words) for _ in os.sched_getaffinity(0)]:
         process.wait()
 
@@ -87,7 +88,7 @@ def test_a_load_without_room_is_never_green(project, mode):
 
 
 def test_a_session_may_judge_nothing(project):
-    """What the whole session's tolerance switches off is off for markers, fixtures and background loads alike."""
+    """A session's tolerance of none holds for markers, fixtures and background loads alike."""
     assert "4 passed" in pytest_on(project, "--twin-tolerance=none").stdout
 
 

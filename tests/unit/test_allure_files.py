@@ -10,18 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from runs import annotate, make_folder, planned
 
+from tests.support.runs import annotate, make_folder, planned
 from twin_harness.cli import main
-from twin_harness.plugin.allure_files import (
-    CATEGORIES,
-    MOST_BYTES,
-    environment,
-    executor,
-    samples_csv,
-    write_metrics,
-)
-from twin_harness.plugin.results_folder import escaped
+from twin_harness.plugin.allure_files import MOST_BYTES, samples_csv, write_metrics
+from twin_harness.plugin.allure_session import CATEGORIES, environment, executor
+from twin_harness.plugin.properties_file import escaped
 from twin_harness.runs.recording import Recording
 from twin_harness.schedule.builders import cpu, plan
 

@@ -6,9 +6,9 @@ A long trace is told by its extent, its points stand in schedule.json.
 import csv
 import json
 
-from twin_harness.control.annotations import LONGEST_CELL, AnnotationRecorder, within_a_cell
+from tests.support.runs import make_folder
+from twin_harness.control.annotations import LONGEST_CELL, AnnotationRecorder, fit_in_cell
 from twin_harness.shapes.shape import steps, to_json, trace
-from unit.runs import make_folder
 
 LONG = trace([(k / 10, float(k % 91)) for k in range(20_000)])
 
@@ -67,14 +67,14 @@ def test_a_long_staircase_fits_too():
 
     Parameters of a mark that are long by themselves stay what they are.
     """
-    data = json.loads(within_a_cell(json.dumps({"shape": to_json(steps([1.25, 99.5] * 5_000))})))
+    data = json.loads(fit_in_cell(json.dumps({"shape": to_json(steps([1.25, 99.5] * 5_000))})))
     assert data["shape"]["levels_in_schedule_json"] == {
         "count": 10_000,
         "lowest": 1.25,
         "highest": 99.5,
     }
     for mark in (json.dumps({"text": "x" * 40_000}), json.dumps(["x" * 40_000])):
-        assert within_a_cell(mark) == mark
+        assert fit_in_cell(mark) == mark
 
 
 def test_a_long_cell_of_an_older_run_is_read(tmp_path):

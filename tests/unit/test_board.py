@@ -1,4 +1,4 @@
-"""The load board: what one process writes, another reads through its own mapping of the same file."""
+"""The load board: what one process writes, another reads through a mapping of its own."""
 
 import json
 import math
@@ -240,7 +240,7 @@ def publish(board, figures_ms, seen):
 
 
 def test_probe_figures_are_taken_once(board, other):
-    """A reading takes what the probe published since the reading before, and then there is nothing until it publishes again."""
+    """A reading takes what the probe published since the one before, or nothing."""
     publish(board, (1.5, 2.5, 3.5), board.probe_acknowledged())
     taken = other.take_probe()
     assert taken[:3] == (1.5, 2.5, 3.5)
@@ -262,7 +262,7 @@ def test_each_figure_has_its_own_pace(board):
 
 
 def test_figures_from_before_a_reading_are_not_taken(board):
-    """A probe that has not seen the last reading would repeat figures of the time before, so they are left out."""
+    """A probe that has not seen the last reading would repeat old figures: they are left out."""
     seen = board.probe_acknowledged()
     publish(board, (1.0, 1.0, 1.0, 1.0), seen)
     board.take_probe()
@@ -300,7 +300,10 @@ def test_a_plan_is_read_as_it_was_published(board, other, plan):
 
 @pytest.mark.parametrize("extra", [-1, 0, 1, 100_000])
 def test_a_plan_of_any_length_is_read(board, other, extra):
-    """A plan that fills the slot to the last byte stands in it, a longer one in a private file beside the board, which goes with it."""
+    """A plan longer than the slot stands in a private file beside the board, which goes with it.
+
+    A plan that fills the slot to the last byte still stands in it.
+    """
     plan = {"text": ""}
     plan["text"] = "x" * (PLAN_BYTES - 8 - len(json.dumps(plan)) + extra)
     slot = board.publish_plan(plan)
@@ -374,7 +377,10 @@ def test_a_reader_waits_for_a_writer(board, other, monkeypatch):
 
 
 def test_plan_slots_are_claimed_once(board, other):
-    """64 plans from two mappings stand in 64 slots, the 65th is refused, and a freed slot is given again."""
+    """64 plans of two mappings stand in 64 slots, and the 65th is refused.
+
+    A freed slot is given again.
+    """
     slots = [(board, other)[count % 2].publish_plan({"n": count}) for count in range(PLAN_SLOTS)]
     assert sorted(slots) == list(range(PLAN_SLOTS))
     assert [other.read_plan(slot) for slot in slots] == [
@@ -430,7 +436,10 @@ def test_an_ended_process_keeps_its_last_account(board, other):
 
 
 def test_a_slot_is_claimed_before_its_process_exists(board, other):
-    """A slot claimed with pid 0 is the fork's as soon as the host names it, and a reader is told to look again."""
+    """A slot claimed with pid 0 is the fork's as soon as the host names it.
+
+    A reader is told to look again.
+    """
     slot = board.claim_process(0, "cpu", plan=2, event=3)
     before = other.generation
     board.set_pid(slot, 77)
@@ -502,7 +511,10 @@ def test_a_full_board_refuses_another_process(board, monkeypatch):
 
 
 def test_abandoned_slots_are_taken_when_none_is_free(board, monkeypatch):
-    """On a full board the account that nobody read for 60 s, and the slot of a process that was killed with its host, are taken; others stay."""
+    """On a full board, slots that nobody needs any more are taken; others stay.
+
+    An account that nobody read for 60 s, and the slot of a process killed with its host.
+    """
     monkeypatch.setattr(board_processes, "PROCESS_SLOTS", 4)
     now_ns = 10**12
     monkeypatch.setattr(board_processes, "monotonic_s", lambda: now_ns / 1e9)

@@ -9,7 +9,10 @@ from twin_harness.system.others import busiest, read_clocks
 
 
 def test_busiest_are_others_that_used_most():
-    """Our own are left out, those that began meanwhile count from 0, a pid that another process has now starts anew; three at most."""
+    """At most three are named, our own left out.
+
+    Those that began meanwhile count from 0; a pid that another process has now starts anew.
+    """
     before = {
         (1, 5): ("init", 1.0),
         (2, 5): ("ours", 0.0),

@@ -150,7 +150,7 @@ def test_what_was_recorded_on_this_machine_is_not_run_again(tmp_path):
     recorded(tmp_path, runs[:3])
     recorded(tmp_path, runs[3:4], status="aborted")
     recorded(tmp_path, runs[4:5], fingerprint="0" * 16)
-    recorded(tmp_path, runs[5:6], foretold_by="twin.json")
+    recorded(tmp_path, runs[5:6], predicted_by="twin.json")
     now = recorded(tmp_path, runs[6:7])
     (tmp_path / "20260101T000000Z-000000").mkdir()
     found = recorded_hashes(tmp_path, {"fingerprint": "f" * 16}, skip=now.run_id)

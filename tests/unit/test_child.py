@@ -20,7 +20,7 @@ ECHO = (  # a module of the standard library that reads JSON to the end of stdin
 
 
 def test_a_child_s_environment_finds_the_package(monkeypatch):
-    """PYTHONPATH is the standard library, then the package's home alone, whatever the caller had."""
+    """PYTHONPATH is the standard library and the package's home, whatever the caller had."""
     monkeypatch.setenv("PYTHONPATH", "/somewhere/else")
     *before, home = child.child_environment()["PYTHONPATH"].split(os.pathsep)
     assert home == PACKAGE_HOME
@@ -53,7 +53,7 @@ def test_a_child_does_not_inherit_what_belongs_to_the_session(monkeypatch):
 
 
 def test_a_child_is_handed_its_message_as_one_line():
-    """The message arrives whole on stdin, in a session of the child's own, and closing stdin ends it."""
+    """The message arrives whole on stdin, in a session of its own; closing stdin ends it."""
     process = child.start_child(ECHO, {"plan": ["ü", "x" * 5000]})
     assert os.getsid(process.pid) == process.pid
     process.stdin.close()

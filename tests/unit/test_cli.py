@@ -41,7 +41,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("line", REFUSED)
 def test_wrong_use_is_one_sentence(line, capsys, tmp_path, monkeypatch):
-    """Exit code 2, one line on stderr with what was expected, nothing on stdout, nothing written."""
+    """Exit code 2, one line on stderr with what was expected, nothing on stdout or written."""
     monkeypatch.chdir(tmp_path)
     assert main(line.split()) == 2
     written = capsys.readouterr()
@@ -159,7 +159,7 @@ def test_runs_are_listed(capsys, tmp_path):
 
 @has_sample
 def test_validate_says_every_fault_and_fails(capsys, tmp_path):
-    """Exit code 0 without a fault, 1 with one, which is named with place, value and what cleaning does."""
+    """Exit code 0 without a fault, 1 with one, named with place, value and what cleaning does."""
     run = tmp_path / "20261124T232459Z-44f5cd"
     shutil.copytree(SAMPLE / run.name, run)
     assert main(["validate", str(run)]) == 0

@@ -242,7 +242,7 @@ def test_a_negative_seed_is_refused_for_being_negative():
 @pytest.mark.parametrize("name", [option.name for option in OPTIONS])
 @given(value=st.text(max_size=30))
 def test_any_text_is_parsed_or_refused_in_one_line(name, value):
-    """No text makes another exception than InvalidInput, and its message is one line that names flag or limit."""
+    """Any text is valid or raises InvalidInput, in one line that names flag or limit."""
     message = "expected"
     try:
         parse_value(OPTION[name], value)

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from runs import NAMES, ZERO_S, csv_row, make_folder, planned
 
+from tests.support.runs import NAMES, ZERO_S, csv_row, make_folder, planned
 from twin_harness import cpu, plan
 from twin_harness.dataset import rows
 from twin_harness.dataset.cleaning import clean
@@ -177,7 +177,7 @@ def test_bursts_of_a_quota_are_no_damage(lines, run_of, capacity, is_valid):
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_damage_is_found_named_and_cleaned(damage, lines, run_of):
-    """Validation names it, cleaning says what it did, and what is left is in order, in range and unique."""
+    """Validation names it, cleaning says what it did, and the rest is ordered, in range, unique."""
     kind, action, rows = DAMAGES[damage]
     run = run_of(damage(lines))
     found, (frame, faults) = validate(run), clean(run)
@@ -211,7 +211,10 @@ def test_gap_is_flagged_at_the_row_after_it(lines, run_of):
 
 @pytest.mark.parametrize("part_bytes", [3_000, 40_000])
 def test_parts_make_no_difference(lines, run_of, part_bytes, monkeypatch):
-    """Cleaning gives the same rows and faults however the file is cut into parts, also where damages lie at their borders."""
+    """Cleaning gives the same rows and faults however the file is cut into parts.
+
+    Also where damages lie at their borders.
+    """
     damaged = [
         *lines[:300],
         lines[299],

@@ -57,7 +57,10 @@ INSTANTS = st.lists(st.integers(0, 400), min_size=0, max_size=40).map(
 @given(INSTANTS, st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 def test_bisection_finds_what_a_linear_search_finds(tmp_path, instants_s, data):
-    """For rows of any length and times that may repeat, every moment on, between and beyond the rows is found at the same offset."""
+    """Every moment on, between and beyond rows is found at the offset that a full search gives.
+
+    Rows may have any length, and times may repeat.
+    """
     fillers = data.draw(
         st.lists(
             st.one_of(st.integers(0, 30), st.integers(0, 5000)),
@@ -145,7 +148,7 @@ def test_a_valid_length_beyond_the_file_is_the_file(tmp_path):
 
 @pytest.mark.parametrize("rows", [60_000, 10_000], ids=["11 MB", "2 MB"])
 def test_a_slice_reads_less_than_the_file(tmp_path, monkeypatch, rows):
-    """A second out of a run costs fewer bytes than the whole run, at the beginning, in the middle and at the end."""
+    """A second out of a run costs fewer bytes than the whole run, wherever it lies."""
     path = write(tmp_path / "d.csv", [k / 10 for k in range(rows)], [150] * rows)
     read_bytes = []
     real_pread = os.pread

@@ -214,8 +214,8 @@ def test_question_that_is_never_answered_is_given_up(tmp_path):
     assert (
         str(raised.value)
         == f"{fifo}: its filesystem has not answered for 0.2 s (a lost network server, or a FUSE"
-        " program that hangs); name a folder on another one with --twin-scratch-dir, or have it"
-        " answer"
+        " program that hangs); name a folder on another filesystem with --twin-scratch-dir, or"
+        " repair this one"
     )
 
 

@@ -11,6 +11,7 @@ from twin_harness.system import interfaces
 from twin_harness.system.disks import counted_disks
 from twin_harness.system.interfaces import InterfaceWatch, counted_interfaces, unlisted_interfaces
 from twin_harness.system.power_zones import power_zones
+from twin_harness.system.sysfs import is_virtual, link_target
 
 # -- disks -----------------------------------------------------------------------------------------
 
@@ -416,3 +417,28 @@ def test_a_package_s_power_counts_once(tmp_path, zones, counted):
 def test_without_powercap_there_is_no_power(tmp_path):
     """A virtual machine shows none."""
     assert power_zones(str(tmp_path / "none")) == ()
+
+
+# -- links of sysfs --------------------------------------------------------------------------------
+
+
+def test_a_link_of_sysfs_leads_somewhere_or_nowhere(tmp_path):
+    """A link gives its target, a folder (of old kernels) its path, what is not there nothing."""
+    (tmp_path / "link").symlink_to("../../devices/virtual/net/lo")
+    (tmp_path / "folder").mkdir()
+    assert link_target(str(tmp_path / "link")) == "../../devices/virtual/net/lo"
+    assert link_target(str(tmp_path / "folder")) == str(tmp_path / "folder")
+    assert link_target(str(tmp_path / "no")) == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "verdict"),
+    [
+        ("../../devices/virtual/net/lo", True),
+        ("../../devices/pci0000:00/net/eth0", False),
+        ("", False),
+    ],
+)
+def test_a_virtual_device_stands_below_virtual(target, verdict):
+    """What software alone makes has its folder below devices/virtual."""
+    assert is_virtual(target) == verdict

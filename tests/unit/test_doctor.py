@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.control_groups import Tree
+from tests.support.machines import GIB, MACHINE
 from twin_harness.control import device_findings, machine_findings
 from twin_harness.system.power_zones import PowerZone
-from unit.test_machine import GIB, MACHINE
-from unit.test_procfs import Tree
 
 DISKSTATS = "   8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n   8 1 sda1 1 2 3 4 5 6 7 8 9 10 11\n"
 NET = "Inter-| Receive\n face |bytes\n    lo: 1 2\n  eth0: 1 2\n bond0: 1 2\n"

@@ -1,4 +1,7 @@
-"""On Windows and macOS the plugin and the command load, scenarios are written and collected, and an experiment is refused in one sentence."""
+"""On Windows and macOS everything loads, and an experiment is refused in one sentence.
+
+The plugin and the command load, and scenarios are written and collected.
+"""
 
 import os
 import subprocess
@@ -39,7 +42,8 @@ import sys
 from twin_harness import Schedule, cpu, memory, plan, ramp
 from twin_harness.cli import main
 
-Schedule.of(plan(cpu(ramp(0, 50), duration_s=4), memory(5, duration_s=2), name="written")).write("plan.json")
+written = plan(cpu(ramp(0, 50), duration_s=4), memory(5, duration_s=2), name="written")
+Schedule.of(written).write("plan.json")
 assert Schedule.read("plan.json").experiments[0].name == "written"
 assert main(["schedule", "show", "plan.json"]) == 0
 for words in (["stress", "cpu", "--level", "20"], ["run", "plan.json"], ["doctor"]):
@@ -48,7 +52,7 @@ for words in (["stress", "cpu", "--level", "20"], ["run", "plan.json"], ["doctor
 
 
 def start(system, code, folder):
-    script = Path(__file__).with_name("elsewhere.py")
+    script = Path(__file__).parents[1] / "support" / "elsewhere.py"
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTEST")
     }
@@ -64,9 +68,8 @@ def start(system, code, folder):
 
 
 def run_pytest(*arguments):
-    return f"raise SystemExit(pytest.main(['-p', 'no:cacheprovider', '-q', *{list(arguments)!r}]))".replace(
-        "pytest.main", "__import__('pytest').main"
-    )
+    words = ["-p", "no:cacheprovider", "-q", *arguments]
+    return f"raise SystemExit(__import__('pytest').main({words!r}))"
 
 
 @pytest.mark.parametrize("system", LACKS)

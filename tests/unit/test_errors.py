@@ -55,7 +55,7 @@ def test_undecided_is_neither_failure_nor_experiment_error():
     "error", [errors.ExperimentFailed, errors.ExperimentAborted, errors.FidelityMissed]
 )
 def test_an_experiment_error_keeps_the_recording(error):
-    """What was recorded until then travels on the exception, and the message stays as it was given."""
+    """What was recorded until then travels on the exception, whose message stays as given."""
     recording = object()
     raised = error("event 'cpu-0' died", recording)
     assert raised.recording is recording

@@ -2,10 +2,10 @@
 
 from types import SimpleNamespace
 
+from tests.support.machines import GIB, MACHINE
 from twin_harness.control.event_rows import EventRows
 from twin_harness.runs.records import AnnotationRow, PlannedExperiment
 from twin_harness.schedule.builders import command, cpu, memory, plan
-from unit.test_machine import GIB, MACHINE
 
 
 def under_way(*events):

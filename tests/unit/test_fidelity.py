@@ -16,7 +16,7 @@ MIB = 1024**2
 
 
 def series(requested, delivered, *, interval_s=0.1, resource="cpu", duration_s=None, jumps_s=()):
-    """Measure two lists of equally spaced rows, the first of which ends one interval after the start."""
+    """Measure two lists of equally spaced rows; the first ends one interval after the start."""
     count = len(requested)
     ends_s = interval_s * np.arange(1, count + 1)
     return measure(
@@ -38,7 +38,7 @@ def test_a_perfect_load_has_no_error():
 
 
 def test_bias_and_error_are_of_the_means():
-    """Two points too much of 50 are a bias of 2 and an error of 4 percent, however they are spread."""
+    """Two points too much of 50 are a bias of 2 and an error of 4 percent, however spread."""
     found = series([50] * 4, [50, 52, 54, 52])
     assert (
         found.bias,
@@ -83,7 +83,7 @@ def test_less_than_requested_is_a_negative_bias():
 
 
 def test_a_load_settles_when_its_last_bad_window_is_over():
-    """With 0.1 s rows of which the first ten are wrong, the first window that is right begins after them."""
+    """With 0.1 s rows, the first ten of them wrong, the first right window begins after them."""
     found = series([50] * 30, [0] * 10 + [50] * 20)
     assert found.settled_s == pytest.approx(1.0)
 
@@ -163,7 +163,10 @@ def test_too_little_is_no_overshoot():
 
 
 def test_half_a_second_after_a_jump_does_not_count():
-    """A load that lags 0.4 s behind a step is settled throughout, because windows that begin within 0.5 s after the jump are left out."""
+    """A load that lags 0.4 s behind a step is settled throughout.
+
+    Windows that begin within 0.5 s after the jump are left out.
+    """
     requested = [20] * 20 + [60] * 20
     delivered = [20] * 24 + [60] * 16
     assert series(requested, delivered, jumps_s=(2.0,)).settled_s == 0.0
@@ -215,7 +218,7 @@ def test_only_whole_rows_within_the_event_count():
 
 
 def test_rows_on_the_edges_count():
-    """A row from exactly the start and one to exactly the end are within, a microsecond of rounding included."""
+    """Rows from exactly the start and to exactly the end are within, rounding included."""
     ends_s = np.array([1.0 - 5e-7, 2.0 + 5e-7])
     assert (
         measure("cpu", ends_s, np.array([1.0, 1.0]), np.full(2, 5.0), np.full(2, 5.0), 2.0).rows
@@ -244,7 +247,7 @@ def test_an_event_between_two_rows_gives_none():
 
 
 def test_a_row_of_no_length_is_no_row():
-    """The very first row of a dataset stands for no time, so alone it gives None, and among others it changes nothing."""
+    """The first row of a dataset stands for no time: alone it gives None, and else nothing."""
     assert (
         measure("cpu", np.array([0.5]), np.array([0.0]), np.array([50.0]), np.array([50.0]), 1.0)
         is None
@@ -261,7 +264,7 @@ def test_a_row_of_no_length_is_no_row():
 
 
 def test_memory_is_the_mean_of_both_ends_of_a_row():
-    """Resident bytes are read at a row's end, so a steady fill is compared with the mean over the row."""
+    """Resident bytes are read at a row's end, and compared with the mean over the row."""
     filled = np.arange(0, 11) * 100.0 * MIB
     found = measure(
         "memory",
@@ -283,7 +286,10 @@ def test_memory_is_the_mean_of_both_ends_of_a_row():
     st.sampled_from(["cpu", "disk"]),
 )
 def test_the_figures_agree_with_each_other(drawn, resource):
-    """For any rows: rmse is at least the bias, delivered is requested and bias, and settled lies within the event."""
+    """For any rows: rmse is at least the bias, and delivered is requested plus bias.
+
+    Settled lies within the event.
+    """
     lengths_s, requested, delivered = (
         np.array(column, dtype=float) for column in zip(*drawn, strict=True)
     )
@@ -320,7 +326,10 @@ def test_from_settled_on_every_window_is_within(drawn):
 
 
 def test_memory_of_an_event_that_begins_within_a_row_is_counted_from_what_was_held():
-    """The row that straddles the start gives the level before the first whole row, not that level and a share of the plan."""
+    """The row that straddles the start gives the level before the first whole row.
+
+    Not that level and a share of the plan.
+    """
     event = memory(1000, duration_s=2.0, unit="bytes", id="m")
     ends_s = np.arange(0.01, 2.1, 0.1)  # the first row began nine tenths before the event
     held = np.minimum(1000.0, 1000.0 * ends_s)

@@ -62,7 +62,10 @@ def is_free(path):
 
 
 def test_a_fork_keeps_no_lock_of_the_machine(tmp_path, fork):
-    """A process forked while the machine is taken holds none of its files, and the machine is free once we let go."""
+    """A process forked while the machine is taken holds none of its files.
+
+    The machine is free once we let go.
+    """
     lock = MachineLock([str(tmp_path)])
     lock.take(shared_resources=["cpu", "memory"])
     assert not [name for name in fork() if str(tmp_path) in name]
@@ -146,7 +149,10 @@ def test_what_a_c_library_forks_keeps_the_lock_only_while_load_may_have_it(tmp_p
 def test_the_machine_is_taken_from_all_copies_only_when_all_load_ended_by_itself(
     tmp_path, monkeypatch, ends, is_let_go
 ):
-    """A load host that was killed, or that still runs in a thread, may have left processes that hold the machine, rightly."""
+    """Processes that a load host left behind hold the machine rightly.
+
+    The host was killed, or still runs in a thread.
+    """
     seen = []
     monkeypatch.setattr(
         MachineLock, "release", lambda self, *, is_load_gone=False: seen.append(is_load_gone)

@@ -71,7 +71,7 @@ def test_total_is_what_was_asked(monkeypatch, others):
 
 
 def test_total_is_kept_beside_a_neighbour_that_changes(monkeypatch):
-    """What was too much while a neighbour was noticed is taken back, what was too little is made up: the mean over 5 s is the level."""
+    """What was too much or too little is made up for: the mean over 5 s is the level."""
     machine = Machine(monkeypatch, 60.0)
     machine.run(2.0, (0.0, 0.0))
     for _ in range(5):
@@ -123,7 +123,7 @@ def test_within_a_quota_the_total_is_what_the_group_used(tmp_path, monkeypatch):
 
 
 def test_busy_time_of_few_cpus_among_many(tmp_path):
-    """A reading that ends within the line of a CPU that is not asked for is as good as a whole one."""
+    """A reading that ends within the line of an unused CPU is as good as a whole one."""
     lines = "".join(f"cpu{number} 1{number} 0 5 900 1 0 0 0 0 0\n" for number in range(64))
     path = tmp_path / "stat"
     for cut in range(200):

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
+from tests.support.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness.metrics import by_name
 from twin_harness.report import dataset_rows, evidence
 from twin_harness.report.facts import EventFacts
@@ -39,7 +39,7 @@ def course(level_of, machine_of, *, more=()):
 
 
 def test_rise_overshoot_and_recovery_are_measured():
-    """A ramp of one second to 50, a peak of 55, and a machine that needs two seconds to be idle again."""
+    """A ramp of 1 s to 50, a peak of 55, and a machine that needs 2 s to be idle again."""
 
     def level(t):
         if t <= 0 or t > 10:

@@ -4,8 +4,8 @@ A row a part and moment, read part by part or put together again.
 """
 
 import pytest
-from runs import ZERO_S, csv_row, make_folder, write_dataset
 
+from tests.support.runs import ZERO_S, csv_row, make_folder, write_dataset
 from twin_harness.runs.frames import read_frame, whole_machine
 
 
@@ -42,7 +42,10 @@ def test_interval_is_that_of_the_part(folder, partition):
 
 
 def test_parts_make_the_machine_again(folder):
-    """A row a moment: percents of equal parts are averaged, bytes added up, names joined, the machine's own columns kept."""
+    """One row per moment: percents are averaged over parts, bytes added up, names joined.
+
+    The machine's own columns are kept.
+    """
     with folder.open_dataset() as dataset:
         frame = whole_machine(read_frame(dataset))
     assert len(frame) == 3

@@ -18,9 +18,12 @@ from twin_harness.system.run_id import draw_run_id
 PACKAGE = Path(twin_harness.__file__).parent
 # Processes of our own, which no test of a user's can reach into.
 OWN_PROCESSES = (
-    "control/guard.py", "stress/command_stress.py", "stress/cpu_stress.py", "stress/disk_stress.py", "stress/load.py", "stress/load_host.py",
-    "stress/mem_stress.py", "telemetry/probe.py", "telemetry/psutil_logger.py",
-)  # fmt: skip
+    *("control/guard.py", "control/watched_limits.py", "stress/children.py"),
+    *("stress/command_stress.py", "stress/cpu_stress.py", "stress/disk_stress.py"),
+    *("stress/hosted_event.py", "stress/load.py", "stress/load_host.py", "stress/mem_stress.py"),
+    *("telemetry/logger_account.py", "telemetry/probe.py", "telemetry/psutil_logger.py"),
+    "telemetry/wake_up.py",
+)
 REPLACEABLE = {
     "time": {
         "monotonic",
@@ -76,7 +79,10 @@ def replaceable_names(source):
 
 @pytest.mark.parametrize("name", session_side())
 def test_session_side_modules_take_time_from_the_clock_module_alone(name):
-    """What runs in the user's process and asks time.monotonic, or sleeps by time.sleep, hangs under a frozen clock."""
+    """What runs in the user's process asks no clock and no sleep that a test may freeze.
+
+    With time.monotonic or time.sleep it would hang.
+    """
     assert replaceable_names((PACKAGE / name).read_text(encoding="utf-8")) == []
 
 

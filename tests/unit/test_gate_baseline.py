@@ -7,8 +7,10 @@ import pytest
 
 from twin_harness.errors import InvalidInput
 from twin_harness.gate import trend
-from twin_harness.gate.baseline import Baseline, SessionFigures, added
-from twin_harness.gate.measures import declare
+from twin_harness.gate.baseline import Baseline
+from twin_harness.gate.baseline_verdict import add_session, judge_run
+from twin_harness.gate.declaration import declare
+from twin_harness.gate.session_figures import SessionFigures
 
 MEASURE = declare("test_a", "latency_ms", better="lower", unit="ms")
 NAME = MEASURE.name
@@ -41,8 +43,8 @@ def baseline(count=10, spread=0.005, level=100.0):
     [(100.0, "PASSED"), (90.0, "PASSED"), (110.0, "REGRESSED"), (102.8, "UNDECIDED")],
 )
 def test_one_new_session_is_judged_by_the_spread_between_sessions(value, status):
-    """What is surely worse by the threshold regresses, what is surely not passes, what is between is open."""
-    assert baseline().judge(session(99, value), [MEASURE]).status == status
+    """Surely worse by the threshold regresses, surely not passes, and between is open."""
+    assert judge_run(baseline(), session(99, value), [MEASURE]).status == status
 
 
 def test_a_session_of_the_same_machine_by_another_fingerprint_is_judged_and_kept():
@@ -51,7 +53,7 @@ def test_a_session_of_the_same_machine_by_another_fingerprint_is_judged_and_kept
     Other names are kept in no file.
     """
     new = session(99, 100.0, fingerprint="new", known_as=("f",))
-    assert baseline().judge(new, [MEASURE]).status == "PASSED"
+    assert judge_run(baseline(), new, [MEASURE]).status == "PASSED"
     after = baseline().with_session(new, [MEASURE])
     assert after.fingerprint == "new"
     assert "known_as" not in after.sessions[-1].to_json()
@@ -61,7 +63,7 @@ def test_a_session_of_the_same_machine_by_another_fingerprint_is_judged_and_kept
 
 def test_seven_sessions_judge_nothing():
     """Below eight sessions every measure is UNDECIDED, and the sentence says how many there are."""
-    judgement = baseline(7).judge(session(99, 300.0), [MEASURE])
+    judgement = judge_run(baseline(7), session(99, 300.0), [MEASURE])
     assert judgement.status == "UNDECIDED"
     assert "has 7 sessions of it; expected 8 or more" in judgement.verdicts[0].reason
 
@@ -82,7 +84,7 @@ def test_seven_sessions_judge_nothing():
 )
 def test_what_is_not_the_same_is_never_compared(new, reason):
     """Another machine, another experiment, no figure: UNDECIDED, with the reason."""
-    judgement = baseline().judge(new, [MEASURE])
+    judgement = judge_run(baseline(), new, [MEASURE])
     assert judgement.status == "UNDECIDED"
     assert reason in judgement.verdicts[0].reason
 
@@ -93,15 +95,15 @@ def test_a_measure_that_the_baseline_lacks_is_undecided():
     What is declared no longer is missed, too.
     """
     new = declare("test_a", "rps", better="higher")
-    judgement = baseline().judge(session(99, 100.0), [MEASURE, new])
+    judgement = judge_run(baseline(), session(99, 100.0), [MEASURE, new])
     assert [verdict.status for verdict in judgement.verdicts] == ["PASSED", "UNDECIDED"]
-    gone = baseline().judge(SessionFigures("run-99", "", "f", schedules={"test_a": "s"}), [])
+    gone = judge_run(baseline(), SessionFigures("run-99", "", "f", schedules={"test_a": "s"}), [])
     assert gone.status == "UNDECIDED"
 
 
 def test_constant_sessions_judge_nothing():
     """A figure that never varied has no spread to judge by."""
-    judgement = baseline(10, 0.0).judge(session(99, 100.0), [MEASURE])
+    judgement = judge_run(baseline(10, 0.0), session(99, 100.0), [MEASURE])
     assert judgement.status == "UNDECIDED"
     assert "same value" in judgement.verdicts[0].reason
 
@@ -110,7 +112,7 @@ def test_other_versions_are_doubts():
     """A library that changed is said, and stops nothing."""
     new = session(99, 100.0)
     new.versions["psutil"] = "8"
-    judgement = baseline().judge(new, [MEASURE])
+    judgement = judge_run(baseline(), new, [MEASURE])
     assert judgement.status == "PASSED"
     assert judgement.doubts == ("psutil is 8, was 7 in the baseline's last session",)
 
@@ -124,19 +126,23 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
     data["sessions"][0]["values"][NAME] *= 2
     for text, sentence in (
         (json.dumps(data), "was edited or damaged"),
-        ("{", "is no JSON"),
+        ("{", "JSON .*; expected the file that pytest --twin-gate-save wrote"),
+        ('{"format": 1, "format": 2}', "key 'format' stands twice"),
+        ('{"fingerprint": 1e999}', "finite"),
         ("[]", "format is None"),
         (
             '{"format": "twin-baseline/2"}',
             "format is 'twin-baseline/2'; expected 'twin-baseline/1'",
         ),
-        ("[" * 100_000, "is no JSON"),
+        ("[" * 100_000, "nested too deeply"),
     ):
         path.write_text(text)
         with pytest.raises(InvalidInput, match=sentence):
             Baseline.read(path)
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    with pytest.raises(InvalidInput, match=r"cannot be read .* make one with pytest --twin-gate-s"):
         Baseline.read(tmp_path / "none.json")
+    with pytest.raises(InvalidInput, match=r"cannot be read .* expected the file that pytest"):
+        Baseline.read(tmp_path)
 
 
 def test_sessions_are_added_once_and_from_one_machine():
@@ -156,19 +162,19 @@ def test_the_level_moves_by_accept_alone():
     """
     for value in (150.0, 60.0):
         with pytest.raises(InvalidInput, match="twin gate accept"):
-            added(baseline(), session(99, value), [MEASURE], "b.json")
+            add_session(baseline(), session(99, value), [MEASURE], "b.json")
     moved = baseline().with_session(
         session(99, 150.0), [MEASURE], note="new codec", is_new_level=True
     )
     assert moved.level == 1
-    assert moved.judge(session(100, 150.5), [MEASURE]).status == "PASSED"
-    assert moved.judge(session(100, 170.0), [MEASURE]).status == "REGRESSED"
+    assert judge_run(moved, session(100, 150.5), [MEASURE]).status == "PASSED"
+    assert judge_run(moved, session(100, 170.0), [MEASURE]).status == "REGRESSED"
     assert moved.notes == ("new codec",)
 
 
 def test_while_it_is_collected_everything_is_kept():
     """Before eight sessions there is nothing to judge by: a far value is a session like others."""
-    after, lines = added(baseline(3), session(99, 150.0), [MEASURE], "b.json")
+    after, lines = add_session(baseline(3), session(99, 150.0), [MEASURE], "b.json")
     assert len(after.sessions) == 4
     assert lines == ["added to b.json: session 4, 1 measures, 4 more until it can judge"]
 
@@ -186,7 +192,7 @@ def test_trend_finds_a_step_and_nothing_else():
     assert [(point.index, point.run) for point in points] == [(20, "run-20")]
     assert points[0].after / points[0].before == pytest.approx(1.05, abs=0.01)
     rng = np.random.default_rng(1)
-    assert sum(bool(trend.split(rng.normal(0, 1, 30))) for _ in range(200)) <= 1
+    assert sum(bool(trend.segment(rng.normal(0, 1, 30))) for _ in range(200)) <= 1
 
 
 def test_history_is_a_table_with_a_row_a_session():
@@ -212,9 +218,9 @@ def test_todays_declaration_counts_and_another_direction_is_no_comparison():
     found = Baseline("f")
     for number, noise in enumerate(np.random.default_rng(1).normal(0, 0.005, 10)):
         found = found.with_session(session(number, 100.0 * float(np.exp(noise))), [wide])
-    assert found.judge(session(99, 130.0), [MEASURE]).status == "REGRESSED"
+    assert judge_run(found, session(99, 130.0), [MEASURE]).status == "REGRESSED"
     turned = declare("test_a", "latency_ms", better="higher", unit="ms")
-    judgement = found.judge(session(99, 50.0), [turned])
+    judgement = judge_run(found, session(99, 50.0), [turned])
     assert judgement.status == "UNDECIDED"
     assert "another scale, in another direction" in judgement.verdicts[0].reason
 
@@ -231,7 +237,7 @@ def test_a_new_level_of_some_measures_leaves_the_others_theirs():
     moved = found.with_session(session(99, 150.0), [MEASURE], is_new_level=True)
     new = session(100, 150.0)
     new.values[other.name], new.schedules["test_b"] = 100.0, "s"
-    assert moved.judge(new, [MEASURE, other]).status == "PASSED"
+    assert judge_run(moved, new, [MEASURE, other]).status == "PASSED"
     assert [measure.test for measure in moved.without("test_b").measures] == ["test_a"]
-    with pytest.raises(InvalidInput, match="no measure of the baseline holds 'nothing'"):
+    with pytest.raises(InvalidInput, match="no measure of the baseline has 'nothing'"):
         moved.without("nothing")

@@ -1,11 +1,11 @@
 """How a recording becomes a measure's value: windows, plateaus, times."""
 
 import pytest
-from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
+from tests.support.runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness import cpu, plan, ramp
 from twin_harness.errors import InvalidInput, Undecided
-from twin_harness.gate.measures import declare
+from twin_harness.gate.declaration import declare
 from twin_harness.runs.recording import Recording
 
 EXPERIMENT = plan(cpu(50, duration_s=10), lead_s=5, tail_s=10, name="a")
@@ -32,7 +32,7 @@ def recording(tmp_path):
 
 
 def test_a_plateau_is_trimmed_by_the_schedule(recording):
-    """The first second of a plateau is its transient, however long the load took to settle in this run."""
+    """The first second of a plateau is its transient, however long the load took to settle."""
     made = recording(lambda t: 90.0 if 0 <= t < 1 else 50.0 if 1 <= t <= 10 else 5.0, settled_s=5.0)
     assert declare("t", "cpu_percent", "max", "cpu-0").value(made) == 50.0
     assert declare("t", "cpu_percent", "max").value(made) == 90.0

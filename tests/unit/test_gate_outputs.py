@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from twin_harness.gate import outputs
-from twin_harness.gate.measures import declare
-from twin_harness.gate.verdict import Evidence, Judgement, judge_pairs
+from twin_harness.gate.advice import all_doubts
+from twin_harness.gate.declaration import declare
+from twin_harness.gate.judging import Evidence, judge_pairs
+from twin_harness.gate.terminal import terminal_lines
+from twin_harness.gate.verdict import Judgement
 
 HOSTILE = "<img src=x onerror=alert(1)>|`rm`\n::error::[a](javascript:x)\x1b[31m\u202e @user"
 
@@ -38,7 +41,7 @@ def judgement(
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_terminal_lines_are_no_wider_than_the_terminal(width):
     """Verdict first, then the table, then the next command, and no line is too wide."""
-    lines = outputs.terminal_lines(judgement(1.2, 1.0, 0.8, doubts=("x " * 100,)), width)
+    lines = terminal_lines(judgement(1.2, 1.0, 0.8, doubts=("x " * 100,)), width)
     assert "".join(lines[:2]).startswith(
         "REGRESSED: candidate against base, 3 measures: 1 REGRESSED,"
     )
@@ -64,7 +67,7 @@ def hostile():
 
 def test_names_cannot_leave_their_place():
     """Hostile names stay text in terminal, Markdown and workflow commands."""
-    terminal = "\n".join(outputs.terminal_lines(hostile(), 200))
+    terminal = "\n".join(terminal_lines(hostile(), 200))
     assert "\x1b" not in terminal
     assert "\u202e" not in terminal
     text = outputs.markdown(hostile())
@@ -114,7 +117,7 @@ def test_junit_and_json_have_a_sentence_a_measure():
 
 
 def test_doubts_warn_of_what_moved():
-    """A measure that surely moved for the worse, by less than the threshold, is a warning and no verdict."""
+    """A measure that surely worsened, by less than the threshold, is a warning and no verdict."""
     found = judgement(1.01, spread=0.001)
     assert found.status == "PASSED"
-    assert "moved for the worse" in outputs.all_doubts(found)[0]
+    assert "moved for the worse" in all_doubts(found)[0]

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from runs import make_folder
 
-from twin_harness.gate.measures import declare
-from twin_harness.gate.verdict import Evidence, Judgement, judge_pairs
+from tests.support.runs import make_folder
+from twin_harness.gate.declaration import declare
+from twin_harness.gate.judging import Evidence, judge_pairs
+from twin_harness.gate.verdict import Judgement
 from twin_harness.report.sections import verdicts
 
 
@@ -58,7 +59,7 @@ def test_recorded_figures_are_no_verdict(sections):
 
 
 def test_every_measure_has_a_line_and_a_row(sections):
-    """The worst first; what was not measured has a row with its reason, and no line in the picture."""
+    """The worst first; what was not measured has a row with its reason, and is not drawn."""
     (section,) = sections(judged(1.2, 1.0))
     table, picture = section.blocks[-1], section.blocks[-2]
     assert [row[1].text for row in table.rows] == ["REGRESSED", "UNDECIDED", "PASSED"]

@@ -27,13 +27,13 @@ def brute_p(effects):
 
 @given(EFFECTS)
 def test_sign_flip_is_exact(effects):
-    """The p-value is the share of sign flips that are at least as large, ties and zeros included."""
+    """The p-value is the share of sign flips at least as large, ties and zeros included."""
     assert statistics.sign_flip_p(effects) == pytest.approx(brute_p(effects))
 
 
 @given(EFFECTS, st.sampled_from([0.5, 0.75, 0.9]))
 def test_bound_is_where_the_test_turns(effects, confidence):
-    """A shift beyond the upper bound is refused by the test at that confidence, one before it is not."""
+    """The test refuses a shift beyond its upper bound at that confidence, and none before it."""
     bound = statistics.upper_bound(effects, confidence)
     if bound == inf:
         assert 2 ** -len(effects) > 1 - confidence - 1e-12
@@ -52,7 +52,10 @@ def test_lower_bound_mirrors_the_upper_one(effects):
 
 
 def test_false_alarms_are_as_rare_as_promised():
-    """Of 2,000 experiments without effect no more than the level are called, at any level that n pairs can have."""
+    """Of 2,000 experiments without effect no more than the level are called.
+
+    At any level that n pairs can have.
+    """
     noise = np.random.default_rng(1).standard_t(3, (2000, 8))
     p = np.array([statistics.sign_flip_p(row) for row in noise])
     for level in (1 / 256, 0.01, 0.05, 0.25):
@@ -122,7 +125,10 @@ def test_too_few_pairs_see_nothing():
 
 @pytest.mark.parametrize(("sessions", "spreads"), [(5, 9.4), (10, 5.0), (20, 4.0)])
 def test_one_new_session_sees_from(sessions, spreads):
-    """The size of an effect that is called over a family of 20 is the design note's, in spreads between sessions."""
+    """The effect that is called over a family of 20 is the design note's.
+
+    In spreads between sessions.
+    """
     predicted = statistics.Predicted(0.0, 1.0, sessions, sessions - 1)
     assert predicted.p_value(spreads + 0.06) < 0.01 / 20 < predicted.p_value(spreads - 0.06)
 
@@ -142,7 +148,7 @@ def test_spread_is_pooled_within_levels():
 
 
 def test_new_sessions_are_called_as_rarely_as_promised():
-    """A new session without effect is called at the level of the test, whatever the number of sessions."""
+    """A session without effect is called at the test's level, whatever their number."""
     rng = np.random.default_rng(4)
     called = 0
     for _ in range(2000):

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin_harness.errors import InvalidInput
-from twin_harness.gate import trials as t
+from twin_harness.gate.declaration import declare
 from twin_harness.gate.environment import Environment, unfit_pairs
-from twin_harness.gate.measures import declare
+from twin_harness.gate.paired import is_wanted, judge_all, stopped_at
+from twin_harness.gate.pairs import SPARES, check_pairs, order_of
+from twin_harness.gate.trials import Trial, family_of
 
 NAMES = ("base", "candidate")
 MEASURE = declare("test_a", "latency_ms", better="lower")
@@ -19,7 +21,7 @@ QUIET = Environment(0.0, 5.0, 1.0)
 
 def trial(pair, variant, value=100.0, environment=QUIET, **more):
     """One run that gave a value."""
-    return t.Trial(
+    return Trial(
         "test_a",
         variant,
         pair,
@@ -50,23 +52,23 @@ def test_order_is_balanced_and_drawn_by_seed(seed, pairs):
 
     The same seed and test give the same order, and spares have one, too.
     """
-    order = t.order_of(seed, "test_a", pairs)
+    order = order_of(seed, "test_a", pairs)
     assert sum(order[:pairs]) == pairs // 2
-    assert len(order) == pairs + t.SPARES
-    assert order == t.order_of(seed, "test_a", pairs)
+    assert len(order) == pairs + SPARES
+    assert order == order_of(seed, "test_a", pairs)
 
 
 def test_order_differs_between_tests_and_seeds():
     """No order is everybody's: drift over a session hits tests differently."""
     assert (
-        len({tuple(t.order_of(seed, name, 12)) for seed in (0, 1) for name in ("a", "b", "c")}) == 6
+        len({tuple(order_of(seed, name, 12)) for seed in (0, 1) for name in ("a", "b", "c")}) == 6
     )
 
 
 def test_trials_survive_a_file():
     """A trial is the same after JSON; what is none is refused in one sentence."""
     one = trial(3, "base", begin_s=1.5, faults={"x": "why"}, schedule="ab")
-    assert t.Trial.from_json(json.loads(json.dumps(one.to_json()))) == one
+    assert Trial.from_json(json.loads(json.dumps(one.to_json()))) == one
     for broken in (
         {},
         {"test": "a"},
@@ -74,7 +76,7 @@ def test_trials_survive_a_file():
         {**one.to_json(), "values": None},
     ):
         with pytest.raises(InvalidInput, match="gate record cannot be read"):
-            t.Trial.from_json(broken)
+            Trial.from_json(broken)
 
 
 def test_a_shift_that_all_pairs_share_is_no_fault_of_the_environment():
@@ -96,7 +98,10 @@ def test_a_shift_that_all_pairs_share_is_no_fault_of_the_environment():
     [("steal_percent", 0.9, 1.2), ("background_percent", 1.9, 2.2), ("calibration_ms", 1.04, 1.06)],
 )
 def test_floors_of_the_environment(name, below, above):
-    """Where pairs do not differ at all, a difference counts from a point of steal, two of background, five percent of calibration."""
+    """Where pairs do not differ, a difference counts from a floor on.
+
+    A point of steal, two of background, five percent of calibration.
+    """
     base = 1.0 if name == "calibration_ms" else 0.0
     for value, is_unfit in ((below, False), (above, True)):
         pairs = [(Environment(**{name: base}), Environment(**{name: base}))] * 11 + [
@@ -111,7 +116,7 @@ def test_unknown_environment_is_no_verdict_on_it():
 
 
 def wanted(found, number, planned=12):
-    return t.is_wanted(found, NAMES, "test_a", number, planned)
+    return is_wanted(found, NAMES, "test_a", number, planned)
 
 
 def test_done_pairs_are_not_run_again():
@@ -153,16 +158,16 @@ def test_a_test_that_never_gives_a_pair_is_given_up():
 
 def test_stops_after_six_pairs_when_nothing_is_open():
     """Six quiet pairs without effect stop; five do not, and a real regression never does."""
-    assert t.stopped_at(pairs_of(range(6)), NAMES, [MEASURE]) == 6
-    assert t.stopped_at(pairs_of(range(5)), NAMES, [MEASURE]) is None
-    assert t.stopped_at(pairs_of(range(12), change=1.1), NAMES, [MEASURE]) is None
+    assert stopped_at(pairs_of(range(6)), NAMES, [MEASURE]) == 6
+    assert stopped_at(pairs_of(range(5)), NAMES, [MEASURE]) is None
+    assert stopped_at(pairs_of(range(12), change=1.1), NAMES, [MEASURE]) is None
     other = declare("test_b", "latency_ms", better="lower")
-    assert t.stopped_at(pairs_of(range(6)), NAMES, [MEASURE, other]) is None
+    assert stopped_at(pairs_of(range(6)), NAMES, [MEASURE, other]) is None
 
 
 def test_a_stopped_session_is_judged_by_what_stopped_it():
     """Pairs that were under way at the stop change nothing."""
-    judgement = t.judge_all(
+    judgement = judge_all(
         [*pairs_of(range(6)), *pairs_of([6], change=3.0)], NAMES, [MEASURE], planned=12, seed=0
     )
     assert judgement.status == "PASSED"
@@ -171,7 +176,7 @@ def test_a_stopped_session_is_judged_by_what_stopped_it():
 
 def test_too_few_pairs_are_undecided_with_the_reason():
     """A session that was cut short says how many pairs it had, and how many a verdict needs."""
-    judgement = t.judge_all(pairs_of(range(4), change=1.5), NAMES, [MEASURE], planned=12, seed=0)
+    judgement = judge_all(pairs_of(range(4), change=1.5), NAMES, [MEASURE], planned=12, seed=0)
     assert judgement.status == "UNDECIDED"
     assert "only 4 pairs could be used, a verdict needs 7" in judgement.verdicts[0].reason
 
@@ -179,25 +184,25 @@ def test_too_few_pairs_are_undecided_with_the_reason():
 def test_runs_of_different_experiments_are_never_compared():
     """Another schedule hash in one run makes the measure UNDECIDED."""
     found = [*pairs_of(range(11), spread=0.05, schedule="a"), *pairs_of([11], schedule="b")]
-    judgement = t.judge_all(found, NAMES, [MEASURE], planned=12, seed=0)
+    judgement = judge_all(found, NAMES, [MEASURE], planned=12, seed=0)
     assert judgement.status == "UNDECIDED"
     assert "not have the same experiment" in judgement.verdicts[0].reason
 
 
 def test_nothing_measured_is_undecided():
     """Without a single trial nothing passes."""
-    assert t.judge_all([], NAMES, [MEASURE], planned=12, seed=0).status == "UNDECIDED"
-    assert t.judge_all([], NAMES, [], planned=12, seed=0).status == "UNDECIDED"
+    assert judge_all([], NAMES, [MEASURE], planned=12, seed=0).status == "UNDECIDED"
+    assert judge_all([], NAMES, [], planned=12, seed=0).status == "UNDECIDED"
 
 
 def test_pairs_that_cannot_decide_are_refused_with_the_number_needed():
     """Before anything runs: too few pairs for the family."""
-    t.check_pairs(11, 20)
+    check_pairs(11, 20)
     with pytest.raises(
         InvalidInput,
-        match=r"10 pairs can never tell a regression over a family of 20 .* expected 11 or more",
+        match=r"10 pairs can never show a regression over a family of 20 .* expected 11 or more",
     ):
-        t.check_pairs(10, 20)
+        check_pairs(10, 20)
 
 
 def test_missing_figures_withhold_the_verdict():
@@ -208,7 +213,7 @@ def test_missing_figures_withhold_the_verdict():
     found = pairs_of(range(12), spread=0.02)
     for number in (1, 4, 7):
         found.append(
-            t.Trial(
+            Trial(
                 "test_a",
                 "candidate",
                 number,
@@ -219,14 +224,14 @@ def test_missing_figures_withhold_the_verdict():
                 environment=QUIET,
             )
         )
-    judgement = t.judge_all(found, NAMES, [MEASURE], planned=12, seed=0)
+    judgement = judge_all(found, NAMES, [MEASURE], planned=12, seed=0)
     assert judgement.status == "UNDECIDED"
     assert "latency_ms is nan (in 3 of 12 pairs)" in judgement.verdicts[0].reason
 
 
 def test_an_environment_that_nobody_knows_is_not_fit():
     """Where not one figure of steal, others' work or the probe is known, nothing is said."""
-    judgement = t.judge_all(
+    judgement = judge_all(
         pairs_of(range(12), change=1.5, environment=Environment()),
         NAMES,
         [MEASURE],
@@ -243,11 +248,11 @@ def test_a_gated_test_that_gave_nothing_is_not_passed_over():
     It counts in the family, and is UNDECIDED.
     """
     silent = [
-        t.Trial("test_silent", name, number, 0, faults={"": "its test skipped: no"})
+        Trial("test_silent", name, number, 0, faults={"": "its test skipped: no"})
         for number in range(12)
         for name in NAMES
     ]
-    judgement = t.judge_all([*pairs_of(range(12)), *silent], NAMES, [MEASURE], planned=12, seed=0)
+    judgement = judge_all([*pairs_of(range(12)), *silent], NAMES, [MEASURE], planned=12, seed=0)
     assert [verdict.status for verdict in judgement.verdicts] == ["PASSED", "UNDECIDED"]
     assert judgement.status == "UNDECIDED"
     assert "its test skipped: no" in judgement.verdicts[1].reason
@@ -256,4 +261,4 @@ def test_a_gated_test_that_gave_nothing_is_not_passed_over():
 def test_the_later_declaration_of_a_name_counts():
     """Today's threshold, not that of a run that is resumed or of a baseline."""
     strict = declare("test_a", "latency_ms", better="lower", threshold="1%")
-    assert t.family_of([MEASURE, strict]) == [strict]
+    assert family_of([MEASURE, strict]) == [strict]

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin_harness.errors import InvalidInput, Undecided
-from twin_harness.gate.measures import declare
-from twin_harness.gate.verdict import PASSED, REGRESSED, UNDECIDED, Evidence, judge_pairs, may_stop
+from twin_harness.gate.declaration import declare
+from twin_harness.gate.judging import Evidence, judge_pairs, may_stop
+from twin_harness.gate.verdict import PASSED, REGRESSED, UNDECIDED
 
 LATENCY = declare("t", "latency_ms", better="lower")
 RATE = declare("t", "requests_per_s", better="higher")
@@ -55,7 +56,7 @@ def test_surely_worse_by_less_than_the_threshold_is_no_regression():
 
 
 def test_noise_is_undecided_and_says_what_it_could_have_seen():
-    """Pairs that scatter by 20 % decide nothing, and the sentence says from which change on they would."""
+    """Pairs that scatter by 20 % decide nothing, and the sentence says which change they would."""
     (verdict,) = judge_pairs([pairs(LATENCY, 1.0, 0.2)])
     assert verdict.status == UNDECIDED
     assert verdict.visible > 0.1
@@ -74,7 +75,7 @@ def test_the_family_is_what_was_declared():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0, -1.0])
 def test_a_value_that_is_none_is_never_passed(value):
-    """NaN, infinity, zero and less on a ratio scale are UNDECIDED, with the value in the sentence."""
+    """NaN, infinity, zero and less on a ratio scale are UNDECIDED, with the value named."""
     good = pairs(LATENCY, 1.0)
     (verdict,) = judge_pairs([Evidence(LATENCY, good.base, (*good.candidate[:-1], value))])
     assert verdict.status == UNDECIDED
@@ -195,7 +196,7 @@ WRONG = [
     ("arguments", "sentence"), WRONG, ids=[sentence[:40] for _, sentence in WRONG]
 )
 def test_a_wrong_declaration_is_one_sentence(arguments, sentence):
-    """What a measure cannot be is refused with the argument's name, its value and what was expected."""
+    """An impossible measure is refused with the argument's name, its value and the expected one."""
     with pytest.raises(InvalidInput) as caught:
         declare("t", **arguments)
     assert sentence in str(caught.value)

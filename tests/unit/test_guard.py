@@ -11,15 +11,15 @@ import subprocess
 
 import pytest
 
-from twin_harness.control import guard
-from twin_harness.control.guard import (
+from twin_harness.control import guard, watched_limits
+from twin_harness.control.watched_limits import (
     DiskFloor,
     MemoryFloor,
     PressureCeiling,
     Seen,
     SwapCeiling,
     TemperatureCeiling,
-    watched_limits,
+    limits_to_watch,
 )
 from twin_harness.system import space_watch
 from twin_harness.system.load_tree import await_dead
@@ -88,12 +88,12 @@ BLIND = {
     "memory_available": (
         lambda path: MemoryFloor(1.0, None),
         "meminfo",
-        "/proc/meminfo does not tell MemAvailable",
+        "/proc/meminfo does not show MemAvailable",
     ),
     "swap": (
         lambda path: SwapCeiling(50.0, str(path)),
         "meminfo",
-        "/proc/meminfo does not tell SwapTotal and SwapFree",
+        "/proc/meminfo does not show SwapTotal and SwapFree",
     ),
     "pressure_memory": (
         lambda path: PressureCeiling(50.0, str(path)),
@@ -193,7 +193,7 @@ def test_floors_of_memory_and_disk(tmp_path):
 
 def test_only_what_was_asked_for_is_watched():
     """Temperature always, where a sensor is; the rest by name."""
-    assert [limit.name for limit in watched_limits(LIMITS)] == ["temperature"]
+    assert [limit.name for limit in limits_to_watch(LIMITS)] == ["temperature"]
     everything = {
         **LIMITS,
         "memory_floor_bytes": 1,
@@ -201,7 +201,7 @@ def test_only_what_was_asked_for_is_watched():
         "pressure_memory_percent": 5.0,
         "swap_percent": 5.0,
     }
-    assert [limit.name for limit in watched_limits(everything)] == [
+    assert [limit.name for limit in limits_to_watch(everything)] == [
         "memory_available",
         "disk_free",
         "temperature",
@@ -253,14 +253,14 @@ def test_disk_floor_says_which_folder_does_not_answer(mute, tmp_path):
 
 def test_memory_is_watched_whatever_the_disk_does(mute, tmp_path, monkeypatch):
     """With a scratch that never answers each look at all limits still sees memory fall."""
-    monkeypatch.setattr(guard, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(watched_limits, "PATIENCE_S", 0.01)
     limits = {
         **LIMITS,
         "memory_floor_bytes": 1 << 30,
         "disk_floor_bytes": 1,
         "scratch_dir": str(tmp_path),
     }
-    memory, disk = watched_limits(limits)[:2]
+    memory, disk = limits_to_watch(limits)[:2]
     assert (memory.name, disk.name) == ("memory_available", "disk_free")
     monkeypatch.setattr(memory._available, "read_bytes", lambda: 1 << 20)
     assert disk.crossing() == ""
@@ -317,6 +317,6 @@ def test_scratch_that_nobody_can_watch_is_never_unwatched(tmp_path, monkeypatch)
 def test_trip_tells_whether_the_disk_is_mute(monkeypatch, is_mute):
     """In a field: a sentence is for people, and its words may change."""
     told = []
-    monkeypatch.setattr(guard, "_tell", told.append)
+    monkeypatch.setattr(guard, "_answer", told.append)
     guard._trip("a reason", 1.0, 0, "", is_mute=is_mute)
     assert (told[0]["state"], told[0]["is_mute"]) == ("tripped", is_mute)

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.support.machines import MACHINE
 from twin_harness.control import health, idle
 from twin_harness.control.health import DataHealth, GuardHealth
 from twin_harness.errors import HarnessFailure
-from unit.test_machine import MACHINE
 
 
 @pytest.fixture

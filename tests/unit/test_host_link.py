@@ -20,11 +20,7 @@ def link_to():
         )
         guard.wait()
         started.append(guard)
-        made = object.__new__(HostLink)
-        made._guard = made._host = guard
-        made._buffers = {guard.stdout.fileno(): b""}
-        made.is_over, made.tripped = False, None
-        return made
+        return HostLink(guard, guard)
 
     yield make
     for guard in started:
@@ -64,3 +60,9 @@ def test_silence_of_a_guard_that_has_ended_is_not_waited_for(link_to):
     link.tripped = dict(TRIPPED)
     link.await_dead_load(60.0)
     assert "dead_s" not in link.tripped
+
+
+def test_host_that_is_ready_after_the_guard_has_tripped_says_nothing_of_events(link_to):
+    """The guard may trip while the host prepares, and the host's line be read only then."""
+    started = {"state": "started", "event": "a", "start_s": 1.0}
+    assert link_to({"state": "ready"}, started).poll(5.0) == [started]

@@ -24,8 +24,8 @@ from twin_harness.session import opening
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.seat import Seat
 from twin_harness.session.session import Session
-from twin_harness.stress import load_host
-from twin_harness.stress.load_host import _cause_of
+from twin_harness.stress import children
+from twin_harness.stress.children import cause_of_end
 from twin_harness.system import child
 from twin_harness.system.board import Board
 from twin_harness.system.board_layout import PLAN_SLOTS
@@ -93,7 +93,10 @@ def test_threads_of_one_process_write_one_shard(tmp_path, quick_switches):
 
 @pytest.mark.parametrize("name", ["enum", "typing", "select", "json", "signal"])
 def test_no_backport_takes_the_place_of_the_standard_library(tmp_path, monkeypatch, name):
-    """A module of that name beside a library of ours, as backports and students' files have, is not what a child imports."""
+    """A user's module with the name of a library is not what a child imports.
+
+    Backports and students' files bear such names.
+    """
     (tmp_path / f"{name}.py").write_text("raise AttributeError('a backport')\n")
     (tmp_path / "beside").mkdir()
     (tmp_path / "beside" / "__init__.py").write_text("")
@@ -134,13 +137,19 @@ def test_children_keep_to_the_standard_library_and_leave_interactive_settings_be
             -signal.SIGKILL,
             (-1, -1),
             5.0,
-            "a load process died of SIGKILL (the kernel ran out of memory, or somebody sent it)",
+            (
+                "a load process died of SIGKILL"
+                " (the kernel ran out of memory, or another process sent it)"
+            ),
         ),
         (
             -signal.SIGKILL,
             (3, 3),
             0.5,
-            "a load process died of SIGKILL (the kernel ran out of memory, or somebody sent it)",
+            (
+                "a load process died of SIGKILL"
+                " (the kernel ran out of memory, or another process sent it)"
+            ),
         ),
         (
             -signal.SIGKILL,
@@ -173,14 +182,14 @@ def test_children_keep_to_the_standard_library_and_leave_interactive_settings_be
             -signal.SIGSEGV,
             (-1, -1),
             0.0,
-            "a load process died of SIGSEGV (it was killed, or somebody sent it)",
+            "a load process died of SIGSEGV (it was killed, or another process sent it)",
         ),
     ],
 )
 def test_why_a_load_process_died_names_the_limit(monkeypatch, code, limits, cpu_s, sentence):
     """CPU time and file length are limits of the process, not a want of memory."""
-    monkeypatch.setattr(load_host.resource, "getrlimit", lambda _: limits)
-    assert _cause_of(code, cpu_s) == sentence
+    monkeypatch.setattr(children.resource, "getrlimit", lambda _: limits)
+    assert cause_of_end(code, cpu_s) == sentence
 
 
 @pytest.mark.parametrize(
@@ -292,7 +301,7 @@ def test_doctor_says_what_a_session_would_run_into(monkeypatch):
 
 @pytest.mark.parametrize("stream", [0, 1, 2])
 def test_closed_standard_stream_changes_no_exit_code(tmp_path, stream):
-    """A complaint that nobody can read is not an error of its own, and no file of ours gets the number of the stream."""
+    """A complaint that nobody can read is no error, and no file gets the stream's number."""
     code = (
         f"import os, sys; os.close({stream}); import twin_harness.cli as cli;"
         " sys.exit(cli.main(['validate', 'nowhere']))"

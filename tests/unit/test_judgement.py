@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
+from tests.support.runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness import command, cpu, disk, memory, plan, sine, steps
 from twin_harness.control.outcome import judge_tolerance
 from twin_harness.errors import FidelityMissed, InvalidInput, Undecided
@@ -95,7 +95,7 @@ def verdict(recording, event="cpu-0", session="5%"):
     ],
 )
 def test_an_experiment_s_own_tolerance_comes_before_the_session_s(tmp_path, own, session, found):
-    """20 % short of the plan is held against the experiment's tolerance, else against the session's, else against nothing."""
+    """20 % short of the plan is judged by the experiment's tolerance, else by the session's."""
     recording = recorded(tmp_path, cpu(50, duration_s=4), lambda _: 40.0, tolerance=own)
     assert verdict(recording, session=session) == found
 
@@ -180,7 +180,7 @@ def test_a_load_that_was_not_delivered_is_missed(tmp_path):
 
 
 def test_a_load_that_had_no_room_is_undecided(tmp_path):
-    """The reason that the machine gives stands behind the error, and the recording is on the exception."""
+    """The machine's reason stands behind the error, and the exception has the recording."""
     recording = recorded(
         tmp_path, cpu(50, duration_s=4), lambda _: 25.0, starved_s=2.0, others=75.0
     )
@@ -425,7 +425,7 @@ def test_what_a_twin_predicts_waits_for_nothing(tmp_path):
         "cpus": [0, 1],
         "cpu_capacity": 2.0,
         "memory_limit_bytes": 1000,
-        "foretold_by": "twin",
+        "predicted_by": "twin",
     }
     recording = of_memory(tmp_path, 8000 * MIB, filled(500 * MIB), duration_s=4, machine=machine)
     assert verdict(recording, "mem-0") == "UNDECIDED"
@@ -441,7 +441,7 @@ def test_a_pace_of_nothing_takes_for_ever():
 
 
 def beside(tmp_path, delivered_at, starved_s):
-    """A steady load of 10 % for 5 s and a spike of 85 % for 3 s in it, of which the spike alone waits."""
+    """A steady load of 10 % for 5 s, and in it a spike of 85 % for 3 s, which alone waits."""
     experiment = plan(
         cpu(10, duration_s=5, id="steady"), cpu(85, start_s=1, duration_s=3, id="spike"), name="two"
     )

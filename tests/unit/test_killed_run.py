@@ -32,7 +32,10 @@ def test_a_run_of_a_living_session_is_running(folder):
     ids=["gone", "another process has its pid"],
 )
 def test_a_run_of_a_killed_session_is_partial(folder, change):
-    """When the controller is gone, or its pid is another process's, the run is PARTIAL and says why, with the notes of its workers."""
+    """When the controller is gone, or its pid another's, the run is PARTIAL and says why.
+
+    With the notes of its workers.
+    """
     folder.write_state(
         {
             "status": "RUNNING",

@@ -10,7 +10,7 @@ import pytest
 
 from twin_harness.shapes.shape import constant, to_json
 from twin_harness.system.board import Board
-from twin_harness.telemetry import load_account
+from twin_harness.telemetry import process_account
 from twin_harness.telemetry.load_account import LoadAccount
 
 BURN = """
@@ -80,7 +80,7 @@ def test_plan_without_processes_delivers_nothing(board):
     ],
 )
 def test_cpu_time_of_a_process_is_its_clock(board, kind, field):
-    """What a process burned between two samples is delivered, side or harness CPU, to the nanosecond of its clock."""
+    """What a process burned between two samples is delivered, side or harness CPU, to the ns."""
     account = LoadAccount(board, 1.0)
     board.claim_process(os.getpid(), kind, base=time.process_time_ns())
     account.sample(0.0, 1.0)
@@ -100,7 +100,7 @@ def test_without_an_account_of_io_nothing_is_known_of_direct_disk_load(board, mo
 
     Without disk load it stays 0.
     """
-    monkeypatch.setattr(load_account, "process_io_bytes", lambda _: None)
+    monkeypatch.setattr(process_account, "process_io_bytes", lambda _: None)
     account = LoadAccount(board, 1.0)
     assert account.sample(0.0, 1.0)[0].disk_delivered == 0.0
     board.claim_process(os.getpid(), "disk", base=0)
@@ -149,7 +149,7 @@ def test_parts_have_accounts_of_their_own(board):
 
 
 def test_part_of_a_process_outlives_its_plan(board):
-    """The last account of a load process still counts for its part when the plan has left the board already."""
+    """The last account of a load process counts for its part even when its plan has gone."""
     slot = board.publish_plan({**planned(("cpu", 50.0)), "partition": "p1"})
     account = LoadAccount(board, 1.0, ("p0", "p1"))
     account.sample(0.0, 1.0)
@@ -175,12 +175,12 @@ def test_harness_of_a_part_is_charged_to_it(board):
 
 
 def test_part_that_is_learned_later_counts_from_then_on(board):
-    """A process whose plan has not been read yet belongs to its plan's part as soon as that is known."""
+    """A process whose plan is read late belongs to the plan's part as soon as that is known."""
     account = LoadAccount(board, 1.0, ("p0", "p1"))
     account.sample(0.0, 1.0)
     slot = board.publish_plan({**planned(("cpu", 50.0)), "partition": "p1"})
     board.claim_process(os.getpid(), "cpu", plan=slot)
-    account._refresh_processes()  # before the plan
+    account._processes.refresh()  # before the plan
     first, second = account.sample(1.0, 2.0)
     assert (first.cpu_delivered, second.cpu_delivered > 0.0) == (0.0, True)
 
@@ -226,7 +226,7 @@ def test_reading_again_counts_once(board, monkeypatch):
     The row holds the last reading alone, and nothing of it is counted twice.
     """
     clock_ns = iter([1_000_000_000, 1_010_000_000, 1_300_000_000, 1_350_000_000])
-    monkeypatch.setattr(load_account, "process_cpu_ns", lambda _pid: next(clock_ns))
+    monkeypatch.setattr(process_account, "process_cpu_ns", lambda _pid: next(clock_ns))
     account = LoadAccount(board, 1.0)
     board.claim_process(os.getpid(), "cpu", base=0)
     account.sample(0.0, 1.0)

@@ -1,4 +1,4 @@
-"""The machine: a fingerprint that is stable and sensitive, and capacities that 100 percent refers to."""
+"""The machine: a fingerprint stable and sensitive, and the capacities of 100 percent."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.machines import GIB, MACHINE
 from twin_harness.errors import InvalidInput
 from twin_harness.system import cpu_topology, hypervisor
 from twin_harness.system import machine as machine_module
@@ -23,24 +24,7 @@ from twin_harness.system.machine import (
 )
 from twin_harness.system.machine_parts import cut_machine
 
-GIB = 1024**3
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
-MACHINE = Machine(
-    host="h",
-    cpu_model="Some CPU @ 2 GHz",
-    virtualisation="qemu",
-    kernel="6.18.3-generic",
-    governor="performance",
-    cpus=(0, 1),
-    possible_cpus=(0, 1, 2, 3),
-    cpu_capacity=2.0,
-    memory_total_bytes=16 * GIB,
-    memory_limit_bytes=8 * GIB,
-    swap_bytes=0,
-    scratch_dir="/data/scratch",
-    scratch_filesystem="ext4",
-    scratch_device="vda",
-)
 
 
 def test_the_fingerprint_holds_for_ever():
@@ -115,7 +99,7 @@ SAME = {
 
 @pytest.mark.parametrize(("one", "other"), SAME.values(), ids=list(SAME))
 def test_a_machine_keeps_its_key(one, other):
-    """What changes from job to job and from update to update leaves a machine the one that it was."""
+    """What changes from job to job and from update to update leaves the machine's identity."""
     assert is_same_machine(facts(**one), facts(**other))
     assert is_same_machine(facts(**other), facts(**one))
 
@@ -124,7 +108,7 @@ def test_a_machine_keeps_its_key(one, other):
     "change", [{"cpus": (2, 3)}, {"cpus": (1, 2), "cpu_kinds": "2x512:1"}], ids=str
 )
 def test_a_fingerprint_of_before_is_known(change):
-    """A run, baseline or model that has the id of the numbers of its CPUs is still that machine's."""
+    """A run, baseline or model with the id of the CPUs' numbers is still that machine's."""
     old = before(**change)
     assert old not in (MACHINE.fingerprint, replace(MACHINE, **change).fingerprint)
     assert old in replace(MACHINE, **change).fingerprints
@@ -144,7 +128,8 @@ def test_an_old_machine_file_needs_no_new_fields():
 @pytest.mark.parametrize(
     "change",
     [
-        {"foretold_by": "twin.json"},
+        {"predicted_by": "twin.json"},
+        {"foretold_by": "twin.json"},  # as it was written once
         {"cpus": None},
         {"kernel": None},
         {"cpu_model": None},
@@ -249,7 +234,7 @@ def test_any_set_of_cpus_survives_the_kernel_s_format(cpus):
 
 
 def test_this_machine_is_inspected(tmp_path):
-    """The real machine's figures are those that the kernel gives this process, and two looks agree."""
+    """The real machine's figures are what the kernel gives this process, and two looks agree."""
     found = inspect_machine(tmp_path)
     assert found == inspect_machine(tmp_path)
     assert found.cpus == tuple(sorted(os.sched_getaffinity(0)))

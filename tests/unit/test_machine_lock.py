@@ -5,6 +5,7 @@ Taken in turn, shared by resource, let go by any death, and never found by follo
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -133,7 +134,10 @@ def test_four_waiters_are_served_in_the_order_in_which_they_came(takers, lock):
 
 
 def test_releaser_that_wants_it_again_stands_behind_those_who_wait(takers):
-    """A holder that lets go and takes anew at once, again and again, overtakes none of four waiters and starves none."""
+    """A holder that retakes at once, again and again, starves none of four waiters.
+
+    It overtakes none, either.
+    """
     holder = takers.start("holder", again=50, hold_s="stdin")
     takers.wait_for(lambda: takers.said("takes") == ["holder"])
     names = ["first", "second", "third", "fourth"]
@@ -196,7 +200,7 @@ def test_lock_is_held_while_a_process_that_inherited_it_lives(takers, lock):
 
 
 def test_sharers_of_other_resources_run_at_once(takers):
-    """Two that share take the machine together when they use different resources, and in turn when they use the same."""
+    """Two that share hold together where resources differ, and take turns where not."""
     takers.start("cpu", hold_s="stdin", resources=["cpu"])
     takers.wait_for(lambda: takers.said("takes") == ["cpu"])
     takers.start("disk", hold_s="stdin", resources=["disk"])
@@ -348,7 +352,7 @@ def test_the_folder_is_one_that_every_user_comes_to(machine_folders, modes, plac
 
 
 def test_a_folder_of_one_s_own_is_the_last_choice_and_said(machine_folders, tmp_path, monkeypatch):
-    """Where no folder is everybody's, one takes what one may write to, and knows that others do not come there."""
+    """Without a folder of everybody's, one's own serves, and one knows that it is apart."""
     own = tmp_path / "own"
     own.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(own))
@@ -360,7 +364,7 @@ def test_a_folder_of_one_s_own_is_the_last_choice_and_said(machine_folders, tmp_
 
 
 def test_a_strict_umask_keeps_nobody_out(tmp_path):
-    """A lock file is readable by all whatever the umask of who made it, else others would come to another one."""
+    """A lock file is readable by all whatever the maker's umask; else others made another one."""
     before = os.umask(0o077)
     try:
         lock = open_lock(MACHINE, [str(tmp_path)])
@@ -401,15 +405,13 @@ def test_a_lock_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
 
     real = os.open
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(
-        HarnessFailure,
-        match=r"belongs to another user and cannot be read; have its owner or root run: chmod a\+r ",
-    ):
+    wanted = "belongs to another user and cannot be read; have its owner or root run: chmod a+r "
+    with pytest.raises(HarnessFailure, match=re.escape(wanted)):
         open_lock(MACHINE, [str(bad), str(good)])
 
 
 def test_who_waits_is_told_who_has_the_machine(takers, tmp_path):
-    """Pid and command of the holder, also of one who waits at the turnstile, and again every so often."""
+    """Pid and command of the holder, also of a waiter at the turnstile, now and again."""
     holder = takers.start("holder", hold_s="stdin")
     takers.wait_for(lambda: takers.said("takes") == ["holder"])
     said = []
@@ -432,7 +434,7 @@ def test_who_waits_is_told_who_has_the_machine(takers, tmp_path):
 
 
 def test_nobody_waits_for_himself(tmp_path, monkeypatch):
-    """A process that holds the machine in another session of its own is told so, and does not wait for ever."""
+    """A process that itself holds the machine in another session is told so, and never waits."""
     monkeypatch.setattr(lock_holders, "_FORK_PATIENCE_S", 0.0)
     first, second = (MachineLock([str(tmp_path)]) for _ in range(2))
     first.take()

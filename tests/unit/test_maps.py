@@ -1,4 +1,4 @@
-"""The documentation's maps are made from the code, and nothing that people use is missing from them."""
+"""The documentation's maps are made from the code, and nothing is missing from them."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Figures are the same bytes whatever the user's matplotlib is set to, and his matplotlib is as it was afterwards."""
+"""Figures are the same whatever the user's matplotlib is set to, which stays as it was."""
 
 import hashlib
 import os
@@ -21,18 +21,21 @@ SCHEDULE = Schedule.of(plan(cpu(40, duration_s=2), memory(5, duration_s=2), name
 DRAW = """
 import hashlib, sys
 from twin_harness import cpu, memory, plan, Schedule
-from twin_harness.report import relations
+from twin_harness.report.drawing import charts
 from twin_harness.report.drawing.plan_picture import plan_png
 import numpy as np
 import pandas as pd
-picture = plan_png(Schedule.of(plan(cpu(40, duration_s=2), memory(5, duration_s=2), name="a figure")))
+planned = plan(cpu(40, duration_s=2), memory(5, duration_s=2), name="a figure")
+picture = plan_png(Schedule.of(planned))
 numbers = pd.DataFrame(np.eye(3), columns=["a", "b", "c"], index=["a", "b", "c"])
-steps = pd.DataFrame({"stressor": "cpu", "level": ["10 %", "20 %"] * 6, "order": [1, 2] * 6, "answer": np.linspace(0.5, 1234.5, 12)})
-for more in (relations.heatmap_png(numbers), relations.level_png(steps, {"cpu": "lateness (ms)"})):
+levels = {"stressor": "cpu", "level": ["10 %", "20 %"] * 6, "order": [1, 2] * 6}
+steps = pd.DataFrame({**levels, "answer": np.linspace(0.5, 1234.5, 12)})
+for more in (charts.heatmap_png(numbers), charts.level_png(steps, {"cpu": "lateness (ms)"})):
     picture += more
 import matplotlib
 backend = dict.__getitem__(matplotlib.rcParams, "backend")
-print(hashlib.sha256(picture).hexdigest(), backend if isinstance(backend, str) else "auto", matplotlib.rcParams["figure.dpi"])
+name = backend if isinstance(backend, str) else "auto"
+print(hashlib.sha256(picture).hexdigest(), name, matplotlib.rcParams["figure.dpi"])
 """
 SETTINGS = {
     "LaTeX": "text.usetex: True",
@@ -108,7 +111,7 @@ def test_backend_of_the_environment_is_neither_needed_nor_lost(tmp_path, usual, 
 
 
 def test_state_of_the_process_is_as_it_was():
-    """Settings, open figures, interactive mode and backend of the tests that share our process are not touched."""
+    """Settings, figures, interactive mode and backend of tests in our process are not touched."""
     usual = hashlib.sha256(plan_png(SCHEDULE)).hexdigest()
     with mpl.rc_context(
         {
@@ -155,7 +158,7 @@ def test_figure_that_fails_puts_the_settings_back():
 
 
 def test_report_that_cannot_be_drawn_is_one_sentence(tmp_path, monkeypatch):
-    """Whatever a library raises while a report is drawn becomes one sentence with the beginning of its text."""
+    """Whatever a library raises in a drawing becomes one sentence with its text's beginning."""
     monkeypatch.setattr(
         html,
         "gather",

@@ -11,16 +11,23 @@ from twin_harness import metrics
 
 COLUMN_TEXT = """
 time monotonic_s host partition experiment active_events
-cpu_requested_percent cpu_delivered_percent memory_requested_bytes memory_delivered_bytes disk_requested_bytes_per_s disk_delivered_bytes_per_s
+cpu_requested_percent cpu_delivered_percent memory_requested_bytes memory_delivered_bytes
+disk_requested_bytes_per_s disk_delivered_bytes_per_s
 cpu_side_percent cpu_background_percent harness_cpu_percent
-cpu_percent cpu_user_percent cpu_system_percent cpu_iowait_percent cpu_steal_percent cpu_irq_percent
+cpu_percent cpu_user_percent cpu_system_percent cpu_iowait_percent cpu_steal_percent
+cpu_irq_percent
 cpu0_percent cpu1_percent
-cpu_frequency_hz context_switches_per_s interrupts_per_s processes_created_per_s processes_running processes_blocked processes_total load1 load5 load15
-memory_percent memory_used_bytes memory_available_bytes memory_cached_bytes memory_dirty_bytes memory_writeback_bytes
+cpu_frequency_hz context_switches_per_s interrupts_per_s processes_created_per_s processes_running
+processes_blocked processes_total load1 load5 load15
+memory_percent memory_used_bytes memory_available_bytes memory_cached_bytes memory_dirty_bytes
+memory_writeback_bytes
 swap_percent swap_in_bytes_per_s swap_out_bytes_per_s page_faults_per_s major_page_faults_per_s
-disk_read_bytes_per_s disk_write_bytes_per_s disk_reads_per_s disk_writes_per_s disk_busy_percent disk_queue_depth disk_used_percent
-network_sent_bytes_per_s network_received_bytes_per_s network_errors_per_s network_drops_per_s network_loopback_bytes_per_s
-pressure_cpu_percent pressure_memory_percent pressure_io_percent pressure_memory_full_percent pressure_io_full_percent
+disk_read_bytes_per_s disk_write_bytes_per_s disk_reads_per_s disk_writes_per_s disk_busy_percent
+disk_queue_depth disk_used_percent
+network_sent_bytes_per_s network_received_bytes_per_s network_errors_per_s network_drops_per_s
+network_loopback_bytes_per_s
+pressure_cpu_percent pressure_memory_percent pressure_io_percent pressure_memory_full_percent
+pressure_io_full_percent
 temperature_celsius power_watts
 probe_wakeup_ms probe_cpu_ms probe_disk_ms probe_service_ms
 lateness_ms missed_samples sample_cost_us
@@ -41,11 +48,13 @@ SUFFIX_OF_UNIT = {
 }
 WITHOUT_UNIT = {
     "time", "host", "partition", "experiment", "active_events",
-    "processes_running", "processes_blocked", "processes_total", "load1", "load5", "load15", "disk_queue_depth", "missed_samples",
+    "processes_running", "processes_blocked", "processes_total", "load1", "load5", "load15",
+    "disk_queue_depth", "missed_samples",
 }  # fmt: skip
 SLOW = {
-    "cpu_frequency_hz", "processes_total", "swap_in_bytes_per_s", "swap_out_bytes_per_s", "page_faults_per_s", "major_page_faults_per_s",
-    "disk_used_percent", "temperature_celsius", "power_watts",
+    "cpu_frequency_hz", "processes_total", "swap_in_bytes_per_s", "swap_out_bytes_per_s",
+    "page_faults_per_s", "major_page_faults_per_s", "disk_used_percent",
+    "temperature_celsius", "power_watts",
 }  # fmt: skip
 EVERY = metrics.columns((0, 1))
 
@@ -62,7 +71,7 @@ def test_names_are_unique():
 
 
 def test_cpu_columns_follow_the_machine():
-    """Only the possible CPUs have columns, in the order given, between cpu_irq_percent and cpu_frequency_hz."""
+    """Only possible CPUs have columns, in order, between cpu_irq_percent and cpu_frequency_hz."""
     names = [metric.name for metric in metrics.columns((0, 2, 17))]
     first = names.index("cpu_irq_percent")
     assert names[first : first + 5] == [

@@ -11,14 +11,24 @@ import twin_harness
 
 HOME = Path(twin_harness.__file__).resolve().parent
 STANDARD_LIBRARY_ONLY = [
-    *["errors", "metrics", "quantity", "session.config", "shapes.shape", "runs.dataset_file"],
-    *["system.clock", "system.procfs", "system.machine", "system.child", "system.board"],
+    *["errors", "metrics", "quantity", "session.config", "runs.dataset_file"],
+    *[
+        f"{room}.{path.stem}"
+        for room in ("shapes", "system")
+        for path in sorted((HOME / room).glob("[a-z]*.py"))
+    ],
     *[
         "stress.load_host",
         "stress.cpu_stress",
         "stress.mem_stress",
         "stress.disk_stress",
         "control.guard",
+        "control.watched_limits",
+        "stress.stressors",
+        "system.guard_messages",
+        "system.load_messages",
+        "system.telemetry_messages",
+        "telemetry.psutil_logger",
         "telemetry.probe",
         "telemetry.load_account",
     ],

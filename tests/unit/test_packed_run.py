@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness import load
 from twin_harness.cli import main
 from twin_harness.control.replay import replay
@@ -19,7 +20,6 @@ from twin_harness.dataset.validation import validate
 from twin_harness.errors import UnreadableRun
 from twin_harness.runs.run import Run
 from twin_harness.schedule.builders import cpu, plan
-from unit.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = next((REPOSITORY / "data" / "sample").glob("2026*"))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.drawn import DURATIONS_S, any_shape, grid
 from twin_harness.schedule import lines as lines_module
 from twin_harness.schedule import peaks
 from twin_harness.schedule.builders import cpu, disk
@@ -16,7 +17,6 @@ from twin_harness.schedule.peaks import highest, peak
 from twin_harness.shapes import shape as shapes
 from twin_harness.shapes.shape import constant, leak, ramp, sine, spikes, square, steps, trace
 from twin_harness.shapes.spikes import draw, draws
-from unit.drawn import DURATIONS_S, any_shape, grid
 
 WEEK_S = 604_800
 

@@ -1,4 +1,4 @@
-"""A schedule drawn: a bar an event over the whole time, and a figure that holds up to twelve experiments."""
+"""A schedule drawn: one bar per event, and up to twelve experiments in one figure."""
 
 import pytest
 

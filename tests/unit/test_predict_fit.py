@@ -1,46 +1,58 @@
-"""The fit: it finds the machine that is the model, says what it cannot tell, and refuses what no model can be fitted to."""
+"""The fit finds the machine that is the model, and says what it cannot identify.
+
+It refuses what no model can be fitted to.
+"""
 
 import dataclasses
 
 import numpy as np
 import pytest
-from foretold import CAPACITY, FINGERPRINT, TRUTH, campaign, observed, true_parameters, without
 
+from tests.support.simulated_machine import (
+    CAPACITY,
+    FINGERPRINT,
+    TRUTH,
+    campaign,
+    observed,
+    true_parameters,
+    without,
+)
 from twin_harness.errors import InvalidInput
-from twin_harness.predict.evaluate import evaluate, evaluate_splits
+from twin_harness.predict.evaluate import evaluate
 from twin_harness.predict.fit import fit
 from twin_harness.predict.gathering import check_fit
 from twin_harness.predict.model_file import read_model
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES
+from twin_harness.predict.split_evaluation import evaluate_splits
 from twin_harness.predict.twin import Twin
 from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.shapes.shape import constant
 
 
-@pytest.fixture(scope="module")
-def runs():
-    return observed(campaign("1h", max_disk_bytes_per_s=350_000_000))
+@pytest.fixture
+def runs(campaign_runs):
+    return campaign_runs
 
 
-@pytest.fixture(scope="module")
-def twin(runs):
-    return Twin(starts=1).fit_observations([one for one in runs if one.role != "test"])
+@pytest.fixture
+def twin(campaign_twin):
+    return campaign_twin
 
 
 def test_the_fit_finds_the_machine(twin):
     """Rates, bandwidth and background come out within a few percent of what made the data."""
-    found = dict(zip(NAMES, twin.parameters_, strict=True))
+    found = dict(zip(NAMES, twin.model_.parameters, strict=True))
     for name, value in TRUTH.items():
         assert found[name] == pytest.approx(value, rel=0.1), name
 
 
-def test_held_out_runs_are_foretold_as_well_as_noise_permits(twin, runs):
-    """On plans it has not seen, a model of the right form has the noise as its error, and is better than every baseline."""
+def test_held_out_runs_are_predicted_as_well_as_noise_permits(twin, runs):
+    """On unseen plans a model of the right form errs by the noise, and beats every baseline."""
     training, test = (
         [one for one in runs if (one.role == "test") == is_test] for is_test in (False, True)
     )
-    found = evaluate(twin, training, test)
+    found = evaluate(twin.model_, training, test)
     for column in ("cpu_percent", "memory_percent", "disk_write_bytes_per_s"):
         ours, best = found.score_of(column), found.best_baseline(column)
         assert ours.rmse < best.rmse, column
@@ -55,14 +67,14 @@ def test_bands_hold_what_they_promise(twin, runs):
     Twenty runs to calibrate by make them cautious.
     """
     test = observed(campaign("4h", seed=5, max_disk_bytes_per_s=350_000_000)[60:110], seed=9)
-    found = {one.column: one for one in evaluate(twin, [], test).coverage}
+    found = {one.column: one for one in evaluate(twin.model_, [], test).coverage}
     for column in ("cpu_percent", "memory_percent", "pressure_io_percent"):
         assert 0.86 <= found[column].pointwise <= 0.99, column
         assert found[column].simultaneous >= 0.75, column
 
 
 def test_a_model_survives_its_file(twin, tmp_path):
-    """What was written and read foretells the same."""
+    """What was written and read predicts the same."""
     twin.save(tmp_path / "twin.json")
     again = Twin.load(tmp_path / "twin.json")
     experiment = plan(cpu(constant(60), duration_s=20))
@@ -90,7 +102,7 @@ def test_a_column_that_was_never_measured_does_no_harm():
     ]
     found = Twin(starts=1).fit_observations(runs)
     assert "io_wait_direct" in found.file_.unidentified
-    assert found.parameters_[NAMES.index("background_cpu")] == pytest.approx(
+    assert found.model_.parameters[NAMES.index("background_cpu")] == pytest.approx(
         TRUTH["background_cpu"], rel=0.2
     )
 
@@ -171,7 +183,7 @@ def test_overload_is_told_with_its_time_and_what_binds(twin):
 
 
 def test_a_plan_beyond_the_domain_says_so(twin):
-    """A level that was never recorded, a stressor that is not modelled and a combination that is new are told."""
+    """An unseen level, an unmodelled stressor and a new combination are named."""
     assert twin.predict(plan(cpu(50, duration_s=5))).extrapolating == ()
     stirred = plan(memory(5, duration_s=5, pattern="stir"))
     assert twin.predict(stirred).extrapolating == ("memory that is stirred is not modelled",)

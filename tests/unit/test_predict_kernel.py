@@ -1,4 +1,4 @@
-"""The kernel's running averages.
+"""The kernel's load averages.
 
 What /proc showed for seven minutes of this and that, told again from what it is made of.
 """
@@ -9,14 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twin_harness.errors import InvalidInput
-from twin_harness.predict.kernel import (
-    FIXED_POINT,
-    LOAD_DECAYS,
-    PRESSURE_DECAYS,
-    keep_of,
-    pressure_average,
-)
+from twin_harness.predict.kernel import FIXED_POINT, LOAD_DECAYS, keep_of
 
 RECORDED = pd.read_csv(Path(__file__).with_name("proc_averages.csv"))
 ROUNDING = 0.005  # /proc/loadavg has two decimals
@@ -50,45 +43,6 @@ def test_load_averages_of_five_and_fifteen_minutes_follow_from_that_of_one():
         assert np.abs(told - rows[name].to_numpy()[1:]).max() <= 2 * ROUNDING + 0.003, name
 
 
-@pytest.mark.parametrize("resource", ["cpu", "io"])
-@pytest.mark.parametrize("window", PRESSURE_DECAYS)
-def test_pressure_averages_follow_from_the_time_that_was_stalled(resource, window):
-    """Within a tenth of their range.
-
-    /proc is read every second, the kernel averages every two, and nobody sees when.
-    """
-    stalled_us, moments_s = (
-        RECORDED[f"{resource}_total_us"].to_numpy(),
-        RECORDED["monotonic_s"].to_numpy(),
-    )
-    shares = np.diff(stalled_us) / np.diff(moments_s) / 1e4
-    shown = RECORDED[f"{resource}_{window}"].to_numpy()
-    told = pressure_average(shares, window, float(shown[0]))
-    errors = told[:-1] - shown[2:]  # an update is seen a second later on average
-    assert np.sqrt(np.mean(errors**2)) <= 0.05 * np.ptp(shown)
-    assert np.abs(errors).max() <= 0.1 * np.ptp(shown) + 0.1
-
-
-def test_a_wrong_constant_is_told_by_the_recording():
-    """The check above has teeth: an average of half the length misses by more than it allows."""
-    shares = (
-        np.diff(RECORDED["cpu_total_us"].to_numpy())
-        / np.diff(RECORDED["monotonic_s"].to_numpy())
-        / 1e4
-    )
-    shown = RECORDED["cpu_avg60"].to_numpy()
-    errors = pressure_average(shares, "avg60", float(shown[0]), step_s=2.0)[:-1] - shown[2:]
-    assert np.abs(errors).max() > 0.1 * np.ptp(shown) + 0.1
-
-
 def test_what_remains_after_a_step_is_a_power_of_the_decay():
     """Two steps of half a period are one of a whole."""
     assert keep_of(1677.0, 2.0, 1.0) ** 2 == pytest.approx(1677.0 / 2048.0)
-
-
-def test_an_unknown_window_is_refused():
-    """The kernel has three."""
-    with pytest.raises(
-        InvalidInput, match=r"expected one of avg10, avg60, avg300 but got window='avg20'"
-    ):
-        pressure_average(np.zeros(3), "avg20")

@@ -1,19 +1,19 @@
 """The model's file: whatever is wrong with it is one sentence that names the field."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
-from foretold import campaign, observed
 
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.twin import Twin
+from twin_harness.schedule.builders import cpu, plan
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "twin.json"
-    Twin(starts=1).fit_observations(observed(campaign("10m"))).save(path)
-    return json.loads(path.read_text())
+def whole(model_file):
+    return json.loads(model_file.read_text())
 
 
 def damaged(data, keys, value):
@@ -35,10 +35,10 @@ def damaged(data, keys, value):
         (["parameters", "evil"], 1.0, "parameters: 'evil' is unknown"),
         (["parameters", "fill_cpu"], 1e9, "parameters.fill_cpu: 1e+09 is outside of 0.2 to 2"),
         (["parameters", "fill_cpu"], "1", "parameters.fill_cpu: '1' is not valid"),
-        (["format"], "twin-model/3", "format 'twin-model/3' is not one this version reads"),
+        (["format"], "twin-model/4", "format 'twin-model/4' is not one this version reads"),
         (["fingerprint"], "../../etc", "fingerprint"),
-        (["sets"], [], "sets"),
-        (["sets", 0], [1.0], "sets[0]: 1 numbers; expected"),
+        (["parameter_sets"], [], "parameter_sets"),
+        (["parameter_sets", 0], [1.0], "parameter_sets[0]: 1 numbers; expected"),
         (["capacity", "cpus"], 0, "capacity.cpus"),
         (["capacity", "memory_bytes"], -1, "capacity.memory_bytes"),
         (["spread", "still_load", "cpu_percent"], -1.0, "spread.still_load.cpu_percent"),
@@ -96,3 +96,33 @@ def test_a_model_that_is_missing_or_too_large_is_refused(tmp_path):
         file.truncate(5 * 1024**2)
     with pytest.raises(InvalidInput, match="expected at most"):
         Twin.load(large)
+
+
+def test_a_model_is_replaced_whole(whole, tmp_path, monkeypatch):
+    """When writing fails half-way the old file is still there, complete."""
+    path = tmp_path / "twin.json"
+    path.write_text(json.dumps(whole))
+    twin = Twin.load(path)
+
+    def torn(self, text, **_):
+        with self.open("w") as file:
+            file.write(text[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", torn)
+    with pytest.raises(OSError, match="No space left"):
+        twin.save(path)
+    assert json.loads(path.read_text()) == whole
+
+
+def test_a_model_of_the_format_before_is_read(whole, tmp_path):
+    """It called the parameter sets ``sets``; what it predicts is the same."""
+    new, old = tmp_path / "new.json", tmp_path / "old.json"
+    new.write_text(json.dumps(whole))
+    former = {"sets" if key == "parameter_sets" else key: value for key, value in whole.items()}
+    old.write_text(json.dumps(former | {"format": "twin-model/2"}))
+    experiment = plan(cpu(50, duration_s=5))
+    ours, theirs = (Twin.load(path).predict(experiment) for path in (new, old))
+    assert np.array_equal(ours.members, theirs.members)
+    Twin.load(old).save(old)
+    assert json.loads(old.read_text()) == whole

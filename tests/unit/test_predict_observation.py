@@ -7,15 +7,15 @@ import dataclasses
 
 import numpy as np
 import pytest
-from runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
+from tests.support.machines import MACHINE
+from tests.support.runs import ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.gathering import check_machines, gather
 from twin_harness.predict.observation import _held_before, observe, start_of
 from twin_harness.runs.run import load
 from twin_harness.schedule.builders import cpu, disk, memory, plan
-from unit.test_machine import MACHINE
 
 FACTS = {"fingerprint": "f" * 16, "cpus": [0, 1], "cpu_capacity": 2.0, "memory_limit_bytes": 2**30}
 EXPERIMENT = plan(cpu(50, duration_s=10), name="plateau", lead_s=2, tail_s=3)
@@ -125,7 +125,7 @@ def test_a_machine_that_is_not_told_is_refused_in_one_sentence(tmp_path, machine
     run = recorded(tmp_path, machine=machine)
     with pytest.raises(
         InvalidInput,
-        match=r"machine.json does not tell fingerprint, CPUs and memory; record it anew",
+        match=r"machine.json does not hold fingerprint, CPUs and memory; record it anew",
     ):
         observe(run.recordings[0])
 

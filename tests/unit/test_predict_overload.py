@@ -47,20 +47,20 @@ def test_what_is_none_is_refused_with_an_example(text):
 
 
 def test_a_column_that_does_not_exist_is_refused():
-    """The columns that the twin foretells stand in the sentence."""
+    """The columns that the twin predicts stand in the sentence."""
     with pytest.raises(
         InvalidInput,
-        match="'memory_percnt' is no column of the dataset; the twin foretells cpu_percent",
+        match="'memory_percnt' is not a column of the dataset; the twin predicts cpu_percent",
     ):
         Overload.parse("memory_percnt > 80")
 
 
-def test_a_column_that_is_not_foretold_is_undecided():
+def test_a_column_that_is_not_predicted_is_undecided():
     """A column of the dataset that no model is for can be asked about, and the answer is.
 
     Can't tell.
     """
-    with pytest.raises(Undecided, match="does not foretell swap_percent"):
+    with pytest.raises(Undecided, match="does not predict swap_percent"):
         Overload.parse("swap_percent > 1").index()
 
 

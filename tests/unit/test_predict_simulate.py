@@ -2,14 +2,22 @@
 
 import numpy as np
 import pytest
-from foretold import CAPACITY, campaign, true_parameters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.simulated_machine import CAPACITY, campaign, true_parameters
 from twin_harness.predict.demand import CHANNELS, demand_of, stacked
 from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, keep_of
 from twin_harness.predict.observation import COLUMNS
-from twin_harness.predict.parameters import HIGH, LOW, NAMES, PARAMETERS, START, inward, outward
+from twin_harness.predict.parameters import (
+    HIGH,
+    LOW,
+    NAMES,
+    PARAMETERS,
+    START,
+    from_fit_scale,
+    to_fit_scale,
+)
 from twin_harness.predict.simulate import Start, simulate
 from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.shapes.shape import constant, ramp, steps
@@ -37,7 +45,9 @@ def test_no_run_leaves_what_is_physical(shares, cpu_level, bytes_, rate, seed):
 
     Every value is finite, percents lie within 0 and 100, nothing is negative.
     """
-    parameters = outward(inward(LOW) + np.array(shares) * (inward(HIGH) - inward(LOW)))
+    parameters = from_fit_scale(
+        to_fit_scale(LOW) + np.array(shares) * (to_fit_scale(HIGH) - to_fit_scale(LOW))
+    )
     levels = np.zeros((1, len(CHANNELS), 40))
     where = np.random.default_rng(seed).random((len(CHANNELS), 40)) < 0.5
     for index, name in enumerate(CHANNELS):
@@ -78,7 +88,7 @@ def test_cpu_load_is_background_and_what_was_asked():
 
 
 def test_more_than_the_machine_has_is_not_delivered():
-    """At 100 percent asked, everybody else's share is missing from what is delivered, and the machine is full."""
+    """At 100 percent asked, the others' share is missing from the delivered, the machine full."""
     found = run(plan(cpu(100, duration_s=10), lead_s=2, tail_s=2), background_cpu=10.0)
     assert found["cpu_percent"][5] == 100
     assert found["cpu_delivered_percent"][5] == pytest.approx(
@@ -129,7 +139,7 @@ def test_memory_that_was_freed_before_the_run_fills_faster_until_it_is_given_bac
 
 
 def test_a_free_run_begins_with_the_load_that_runs_found_unless_it_is_told_another():
-    """The state before the first second is a parameter of its own, not what the machine would settle at."""
+    """The state before the first second is a parameter, not what the machine would settle at."""
     demand = demand_of(plan(lead_s=1, tail_s=2), CAPACITY)
     cold = simulate(true_parameters(load_start=0.8)[np.newaxis], stacked([demand]), CAPACITY)[
         "load1"
@@ -161,7 +171,10 @@ def test_a_wake_up_waits_where_load_pauses_and_not_where_it_never_does():
 
 
 def test_filling_memory_costs_cpu_time_and_pressure_beside_load():
-    """A gigabyte a second of filling keeps one CPU busy, which is half of this machine, and CPU load beside it has to wait."""
+    """A gigabyte a second of filling keeps one CPU busy, and CPU load beside it has to wait.
+
+    That is half of this machine.
+    """
     alone = run(plan(memory(6e9, unit="bytes", duration_s=20), lead_s=2, tail_s=3), warm_idle=1e6)
     beside = run(
         plan(memory(6e9, unit="bytes", duration_s=20), cpu(60, duration_s=20), lead_s=2, tail_s=3),
@@ -172,7 +185,7 @@ def test_filling_memory_costs_cpu_time_and_pressure_beside_load():
 
 
 def test_a_device_gives_its_bandwidth_and_io_waits():
-    """Asked for ten times its bandwidth, the device gives it once, and somebody waits all the time."""
+    """Asked for ten times its bandwidth, the device gives it once, and somebody always waits."""
     found = run(plan(disk(4e9, duration_s=10), lead_s=2, tail_s=2))
     assert found["disk_write_bytes_per_s"][5] == pytest.approx(4e8, rel=0.01)
     assert found["pressure_io_percent"][5] == pytest.approx(80, abs=1)
@@ -202,7 +215,10 @@ def test_members_and_plans_are_independent():
 
 
 def test_load_follows_the_kernels_recursion():
-    """Averages are those of kernel/sched/loadavg.c in fixed point, to its rounding, for a task that runs for two minutes."""
+    """Averages are those of kernel/sched/loadavg.c in fixed point, to its rounding.
+
+    For a task that runs for two minutes.
+    """
     expected, active, fixed = [], 1 << 11, 0
     for _ in range(24):
         fixed = (fixed * 1884 + active * (2048 - 1884) + (2047 if active >= fixed else 0)) // 2048
@@ -222,4 +238,4 @@ def test_parameters_are_described():
         assert parameter.meaning
         assert parameter.low <= parameter.start <= parameter.high
         assert parameter.low > 0 or not parameter.is_log
-    assert outward(inward(START)) == pytest.approx(START)
+    assert from_fit_scale(to_fit_scale(START)) == pytest.approx(START)

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from foretold import CAPACITY, campaign, observed
 
+from tests.support.simulated_machine import CAPACITY, campaign, observed
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.baselines import all_baselines
 from twin_harness.predict.observation import COLUMNS, padded
@@ -67,7 +67,7 @@ def test_a_split_that_the_runs_do_not_allow_is_refused(runs):
         divide("S9", runs)
 
 
-def test_every_baseline_foretells_every_column_of_every_run(runs):
+def test_every_baseline_predicts_every_column_of_every_run(runs):
     """Finite values on every second, whatever the lengths; none sees the run that it predicts."""
     train, test = runs[:40], runs[60:70]
     cold = np.full((len(test), len(COLUMNS)), np.nan)

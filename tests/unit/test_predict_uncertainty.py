@@ -4,26 +4,25 @@ import dataclasses
 
 import numpy as np
 import pytest
-from foretold import CAPACITY, campaign, observed, true_parameters
 
+from tests.support.simulated_machine import CAPACITY, campaign, observed, true_parameters
 from twin_harness.predict.calibration import calibrate, ratios_of
 from twin_harness.predict.drift import mean_errors, watch
 from twin_harness.predict.evaluate import evaluate
-from twin_harness.predict.fit import Problem
-from twin_harness.predict.gathering import without_tests
+from twin_harness.predict.free_run import FreeRun
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES
+from twin_harness.predict.problem import Problem
+from twin_harness.predict.spread import Spread
 from twin_harness.predict.suggest import suggest
 from twin_harness.predict.twin import Twin
-from twin_harness.predict.uncertainty import FreeRun, Spread, _noise_of, _resampled
+from twin_harness.predict.uncertainty import _noise_of, _resampled
 from twin_harness.schedule.builders import cpu, plan
 
 
-@pytest.fixture(scope="module")
-def twin():
-    return Twin(starts=1).fit_observations(
-        without_tests(observed(campaign("1h", max_disk_bytes_per_s=350_000_000)))
-    )
+@pytest.fixture
+def twin(campaign_twin):
+    return campaign_twin
 
 
 def errors_of(runs, seed=0, seconds=50):
@@ -57,7 +56,7 @@ def test_the_pointwise_rule_takes_the_least_multiplier_that_holds():
 
 
 def test_a_column_that_is_always_right_has_a_band_all_the_same():
-    """A device that nobody reads from is foretold exactly.
+    """A device that nobody reads from is predicted exactly.
 
     Its multiplier is tiny, not 0, which no model file takes.
     """
@@ -66,8 +65,11 @@ def test_a_column_that_is_always_right_has_a_band_all_the_same():
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
-def test_bands_cover_new_runs_whatever_the_spread_that_was_foretold(scale):
-    """Calibrated on fifty runs, nine tenths of the seconds of a thousand others lie inside, and nine tenths of them as a whole."""
+def test_bands_cover_new_runs_whatever_the_spread_that_was_predicted(scale):
+    """Calibrated on fifty runs, bands hold nine tenths of a thousand others.
+
+    Of their seconds, and of them as a whole.
+    """
     known, new = errors_of(50, 1), errors_of(1000, 2)
     found = calibrate(np.abs(known) / scale)
     assert (np.abs(new) <= found.pointwise[:, np.newaxis] * scale).mean() == pytest.approx(
@@ -79,7 +81,10 @@ def test_bands_cover_new_runs_whatever_the_spread_that_was_foretold(scale):
 
 
 def spread_made_of(noise, regime):
-    """Return the spread of runs that were foretold as 0 and came as noise, (runs, seconds), the same in every column."""
+    """Return the spread of runs predicted as 0 that came as noise, the same in every column.
+
+    Of shape (runs, seconds).
+    """
     every = np.ones(len(COLUMNS))
     still, moving, unit = _noise_of(-noise, np.zeros(noise.shape), regime)
     errors = np.repeat(-unit[:, np.newaxis], len(COLUMNS), axis=1)
@@ -141,16 +146,12 @@ def test_members_of_a_regime_that_was_never_recorded_take_their_errors_from_the_
     assert spread.members(free).std() == pytest.approx(2.0, rel=0.1)
 
 
-def test_resampled_parameters_scatter_about_the_optimum(twin):
+def test_resampled_parameters_scatter_about_the_optimum(twin, campaign_runs):
     """They are plausible.
 
     Near the optimum where the data tells much, and as wide as their error says.
     """
-    runs = [
-        one
-        for one in observed(campaign("1h", max_disk_bytes_per_s=350_000_000))
-        if one.role == "train"
-    ]
+    runs = [one for one in campaign_runs if one.role == "train"]
     problem = Problem(runs, CAPACITY, twin.fit_.scales)
     sets = _resampled(problem, twin.fit_, np.random.default_rng(0))
     for name in ("background_cpu", "fill_fresh"):
@@ -167,7 +168,7 @@ def test_what_everybody_else_writes_is_identified_on_a_campaign(twin):
     assert "write_bandwidth" not in twin.file_.unidentified
 
 
-def test_batches_foretell_what_each_foretells_alone(twin):
+def test_batches_predict_what_each_predicts_alone(twin):
     """A short plan beside a long one has the same band."""
     plans = [plan(cpu(80, duration_s=10), lead_s=1, tail_s=0), *campaign("10m")[:3]]
     for alone, together in zip(
@@ -181,7 +182,8 @@ def test_an_unchanged_machine_does_not_drift(twin):
     """New runs of new plans of the same machine raise no alarm."""
     assert (
         watch(
-            twin, observed(campaign("4h", seed=7, max_disk_bytes_per_s=350_000_000)[60:110], seed=3)
+            twin.model_,
+            observed(campaign("4h", seed=7, max_disk_bytes_per_s=350_000_000)[60:110], seed=3),
         )
         == []
     )
@@ -192,10 +194,10 @@ def test_a_neighbour_that_takes_half_a_cpu_is_found(twin):
     runs = observed(
         campaign("4h", seed=7)[60:70], seed=4, parameters=true_parameters(background_cpu=26.5)
     )
-    found = {drift.column: drift for drift in watch(twin, runs)}
+    found = {drift.column: drift for drift in watch(twin.model_, runs)}
     assert found["cpu_percent"].runs <= 4
     assert found["cpu_percent"].shift == pytest.approx(22, abs=8)
-    assert "cpu_percent has left what was foretold" in found["cpu_percent"].sentence
+    assert "cpu_percent has drifted from its predictions" in found["cpu_percent"].sentence
 
 
 def test_one_plan_run_again_and_again_adds_nothing_up(twin):
@@ -205,23 +207,28 @@ def test_one_plan_run_again_and_again_adds_nothing_up(twin):
         dataclasses.replace(run, began=f"2026-11-0{1 + n // 5} 00:00:0{n % 5}+00:00")
         for n, run in enumerate(observed([one] * 20, seed=5))
     ]
-    assert watch(twin, again) == []
+    assert watch(twin.model_, again) == []
 
 
-def test_mean_errors_are_measured_less_foretold(twin):
-    """More than was foretold is above 0."""
+def test_mean_errors_are_measured_less_predicted(twin):
+    """More than was predicted is above 0."""
     runs = observed(campaign("10m")[:3], parameters=true_parameters(background_cpu=11.5))
-    assert mean_errors(twin, runs)[:, COLUMNS.index("cpu_percent")] == pytest.approx(10, abs=1.5)
+    assert mean_errors(twin.model_, runs)[:, COLUMNS.index("cpu_percent")] == pytest.approx(
+        10, abs=1.5
+    )
 
 
 def test_suggestions_are_about_what_is_not_known():
-    """A twin that has seen CPU load alone is told to load memory and disk, and every step leaves less open."""
+    """Memory and disk are suggested to a twin that has seen CPU load alone.
+
+    Every step leaves less open.
+    """
     runs = observed(
         [one for one in campaign("4h") if all(event.stressor == "cpu" for event in one.events)][:10]
     )
     twin = Twin(starts=1).fit_observations(runs)
     candidates = campaign("4h", seed=3)[:40]
-    chosen = suggest(twin, candidates, campaign("4h")[60:80], 4)
+    chosen = suggest(twin.model_, candidates, campaign("4h")[60:80], 4)
     used = {event.stressor for experiment, _ in chosen for event in experiment.events}
     left = [share for _, share in chosen]
     assert {"memory", "disk"} <= used
@@ -230,9 +237,9 @@ def test_suggestions_are_about_what_is_not_known():
 
 
 def test_after_many_runs_one_more_tells_little(twin):
-    """A twin of a whole campaign is not promised that one run of the usual kind halves what is left open."""
+    """A twin of a whole campaign is not promised that one more usual run halves the rest."""
     _, left = suggest(
-        twin,
+        twin.model_,
         campaign("4h", seed=3, max_disk_bytes_per_s=350_000_000)[60:70],
         campaign("4h", max_disk_bytes_per_s=350_000_000)[60:80],
         1,
@@ -248,8 +255,8 @@ def test_columns_that_a_machine_does_not_measure_are_told_of_nowhere():
     for one in runs:
         one.values[COLUMNS.index("pressure_io_percent")] = np.nan
     twin = Twin(starts=1).fit_observations(runs)
-    assert "pressure_io_percent" not in twin.domain_.measured
+    assert "pressure_io_percent" not in twin.model_.domain.measured
     assert np.isnan(twin.predict(campaign("1h")[5]).column("pressure_io_percent")).all()
-    found = evaluate(twin, runs[:20], runs[20:])
+    found = evaluate(twin.model_, runs[:20], runs[20:])
     assert found.score_of("pressure_io_percent") is None
     assert found.best_baseline("cpu_percent") is not None

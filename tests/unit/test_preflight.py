@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.machines import MACHINE
 from twin_harness.control import headroom, preflight, preflight_cpu
 from twin_harness.control.limits import parse_guard
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.builders import command, cpu, disk, memory, plan
 from twin_harness.shapes.shape import ramp, square, trace
-from unit.test_machine import MACHINE
 
 MIB, GIB = 2**20, 2**30
 OFF = parse_guard("off")

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema.validators import validator_for
-from runs import NAMES, ZERO_S, csv_row, make_folder, planned, write_dataset
 
+from tests.support.runs import NAMES, ZERO_S, csv_row, make_folder, planned, write_dataset
 from twin_harness import load
 from twin_harness.dataset.cleaning import clean
 from twin_harness.dataset.merge import merge

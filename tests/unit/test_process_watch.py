@@ -1,4 +1,7 @@
-"""The end of a process is noticed with and without a descriptor of the kernel's, also by a number that select(2) does not know."""
+"""A process's end is noticed with and without a pidfd.
+
+Also by a number that select(2) does not know.
+"""
 
 import errno
 import os
@@ -60,7 +63,7 @@ def test_a_process_that_is_gone_already_has_ended(kernel):
 
 
 def test_another_process_of_that_number_is_not_the_one(kernel, monkeypatch):
-    """Where the kernel gives no descriptor a number that was given again is told by the time of its birth."""
+    """Without a pidfd, a number that was given again is known by the time of its birth."""
     if kernel is None:
         pytest.skip("the descriptor is of the process, not of its number")
     watch = ProcessWatch([os.getpid()])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.control_groups import Tree
 from twin_harness.system import available_memory, cpu_temperature, procfs
 from twin_harness.system.control_group import ControlGroup
 from twin_harness.system.procfs import KeptFile, keep
@@ -142,7 +143,7 @@ def test_a_file_that_cannot_be_read_is_closed_again(tmp_path):
 
 
 def test_a_small_text_is_read_without_its_margins(tmp_path):
-    """White space around goes, bytes that are no UTF-8 are replaced, and a missing file is empty."""
+    """White space around goes, invalid UTF-8 is replaced, and a missing file is empty."""
     (tmp_path / "a").write_bytes(b" \xff42\n")
     assert procfs.read_text(tmp_path / "a") == "\ufffd42"
     assert procfs.read_text(tmp_path / "no") == ""
@@ -215,7 +216,7 @@ def test_a_process_that_is_gone_has_no_account(gone):
 
 
 def test_resident_bytes_are_those_of_the_kernel():
-    """Resident pages less file pages are RssAnon of /proc/self/status, give or take what runs meanwhile."""
+    """Resident pages less file pages are RssAnon of /proc/self/status, about."""
     status = dict(
         line.split(":\t", 1)
         for line in Path("/proc/self/status").read_text().splitlines()
@@ -226,7 +227,7 @@ def test_resident_bytes_are_those_of_the_kernel():
 
 
 def test_the_io_account_is_that_of_the_kernel(monkeypatch, tmp_path):
-    """Read and written are the fifth and sixth lines of /proc/pid/io, the bytes at the block devices."""
+    """Read and written are the fifth and sixth lines of /proc/pid/io, bytes at block devices."""
     account = tmp_path / "io"
     account.write_text(
         "rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 4096\nwrite_bytes:"
@@ -243,7 +244,7 @@ def test_the_io_account_is_that_of_the_kernel(monkeypatch, tmp_path):
 
 
 def test_the_start_of_a_process_does_not_change():
-    """Two readings name the same process, and another process has another start or another number."""
+    """Two readings name the same process; another process has another start or number."""
     assert procfs.start_ticks(os.getpid()) == procfs.start_ticks(os.getpid())
     assert procfs.start_ticks(os.getppid()) <= procfs.start_ticks(os.getpid())
 
@@ -267,26 +268,6 @@ def test_a_name_with_brackets_does_not_hide_the_start(monkeypatch, tmp_path):
 # -- devices ---------------------------------------------------------------------------------------
 
 # -- control groups --------------------------------------------------------------------------------
-
-
-class Tree:
-    """A fake cgroup mount and the membership of a process in it."""
-
-    def __init__(self, folder):
-        self.root = folder / "cgroup"
-        self.root.mkdir()
-        self.membership = folder / "membership"
-        self.membership.write_text("")
-
-    def put(self, path, content):
-        file = self.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{content}\n")
-        return file
-
-    def member(self, *lines):
-        self.membership.write_text("".join(f"{line}\n" for line in lines))
-        return ControlGroup(str(self.root), str(self.membership))
 
 
 @pytest.fixture
@@ -525,7 +506,7 @@ def test_v2_where_the_kernel_throttles_is_a_limit(v2, maximum, high, above, expe
 
 
 def test_what_siblings_have_filled_above_is_not_left(v2):
-    """A wide limit above that is nearly used up leaves less than the own one, of which nothing is used."""
+    """A wide limit above that is nearly used up leaves less than an unused one of its own."""
     for path, limit, usage, cached in (("pod", 1000, 950, 20), ("pod/app", 500, 10, 0)):
         v2.put(f"{path}/memory.max", limit * MIB)
         v2.put(f"{path}/memory.current", usage * MIB)

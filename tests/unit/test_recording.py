@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.support.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness import load
 from twin_harness.errors import InvalidInput, Undecided, UnreadableRun
 from twin_harness.runs.folder import RunFolder
@@ -23,7 +24,6 @@ from twin_harness.runs.run import Run
 from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.system.board import Board
 from twin_harness.system.board_layout import SIZE
-from unit.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
 
 EXPERIMENT = plan(cpu(50, start_s=1, duration_s=4), name="steady", lead_s=1, tail_s=1)
 
@@ -54,7 +54,7 @@ def steady(interval_s=0.5, **values):
 
 
 def test_samples_are_indexed_on_the_events_clock(folder):
-    """The index is seconds from zero, negative in the lead, and covers lead to tail, both ends included."""
+    """The index is seconds from zero, negative in the lead, from lead to tail, ends included."""
     samples = record(folder, steady()).samples
     assert samples.index.name == "t_s"
     assert list(samples.index) == [k / 2 for k in range(-2, 13)]
@@ -77,7 +77,7 @@ def test_the_first_row_of_a_dataset_stands_for_no_known_time(folder):
 
 
 def test_labels_are_text_and_empty_cells_are_missing(folder):
-    """Names that look like numbers or like missing values stay text, and commas in names survive."""
+    """Names that look like numbers or missing values stay text, and commas in them survive."""
     samples = record(
         folder,
         [
@@ -442,7 +442,7 @@ def test_fidelity_compares_plan_and_account(folder):
 
 
 def test_fidelity_of_overlapping_events_is_each_event_s_own(folder):
-    """Of two events on one resource each is compared with its own plan, and lacks its part of what is missing."""
+    """Of two events on one resource, each is compared with its plan and lacks its part."""
     experiment = plan(
         cpu(20, start_s=0, duration_s=4), cpu(30, start_s=0, duration_s=4), name="two"
     )
@@ -459,7 +459,10 @@ def test_fidelity_of_overlapping_events_is_each_event_s_own(folder):
 
 
 def test_fidelity_is_in_the_unit_of_the_columns(folder):
-    """Percent of memory becomes bytes of the limit, operations become bytes, and one of two CPUs is half the machine."""
+    """Levels become the units of samples, as one of two CPUs is half the machine.
+
+    Percent of memory becomes bytes of the limit, operations become bytes.
+    """
     experiment = plan(
         memory(10, duration_s=4),
         disk(100, duration_s=4, unit="operations_per_s", block_bytes=4096),
@@ -509,7 +512,7 @@ def test_fidelity_of_the_first_row_alone_is_undecided(folder):
 
 
 def short(folder, starved_s=0.0, experiment=EXPERIMENT, **values):
-    """A recording of an event that asked for 50 %, whose load processes stood so long in run queues."""
+    """A recording of an event of 50 % whose processes stood so long in run queues."""
     lines = steady(
         **{
             "cpu_requested_percent": 50,
@@ -528,7 +531,7 @@ def short(folder, starved_s=0.0, experiment=EXPERIMENT, **values):
 
 
 def test_a_load_that_stood_in_run_queues_is_excused(folder):
-    """What the kernel made the load wait is told beside what is missing, with the count of samples."""
+    """What the kernel made the load wait stands beside what is missing, with its samples."""
     recording = short(folder, starved_s=0.5)
     reason = recording.lack_of_room("cpu-0")
     assert reason.startswith("the machine had no room: 10.0 points short, that is 0.")
@@ -648,7 +651,7 @@ def test_an_unknown_recording_is_refused(folder):
 
 
 def test_a_run_of_nothing_but_a_dataset_is_read(tmp_path):
-    """A run that was killed in its first moments has an unknown status, samples, and no recordings."""
+    """A run killed in its first moments has an unknown status, samples, and no recordings."""
     folder = RunFolder(tmp_path)
     write_dataset(folder, steady(cpu_percent=5))
     run = load(tmp_path)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from tests.support.rows import rows
 from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow, PlannedExperiment, cell
 from twin_harness.schedule.builders import cpu, plan
-from unit.rows import rows
 
 COLUMN_LINE = (
     "run, experiment, event, stressor, shape, unit, planned_start_s, planned_end_s, actual_start_s,"

@@ -114,24 +114,35 @@ class SyntheticRun:
                         event.level(own_s[index]) * FACTOR[event.stressor]
                     )
                     active[index] = "+".join(filter(None, [active[index], event.id]))
-        noise = lambda scale: self.random.normal(0.0, scale, rows)  # noqa: E731 - one line, used below only
+
+        def noise(scale):
+            return self.random.normal(0.0, scale, rows)
+
         got = {name: values * (1 + noise(0.01)) for name, values in level.items()}
         wall = pd.to_datetime(1_760_000_000.0 + at_s, unit="s", utc=True).strftime(
             "%Y-%m-%dT%H:%M:%S.%fZ"
         )
         used_bytes = 1.5 * GIB + got["memory"] + noise(4 * MIB)
         values = {
-            "time": wall, "monotonic_s": at_s, "host": "server-1", "partition": "", "experiment": names, "active_events": active,
+            "time": wall, "monotonic_s": at_s, "host": "server-1", "partition": "",
+            "experiment": names, "active_events": active,
             **{column: level[name] for name, (column, _) in RESOURCE_COLUMNS.items()},
             **{column: got[name] for name, (_, column) in RESOURCE_COLUMNS.items()},
-            "cpu_background_percent": 2 + noise(0.5), "harness_cpu_percent": 0.6 + np.abs(noise(0.1)),
+            "cpu_background_percent": 2 + noise(0.5),
+            "harness_cpu_percent": 0.6 + np.abs(noise(0.1)),
             "cpu_percent": np.clip(3 + got["cpu"] + noise(1.0), 0, 100),
-            "cpu_steal_percent": np.abs(noise(0.4)), "cpu_user_percent": got["cpu"] + 1, "load1": np.convolve(got["cpu"] / 50, np.full(20, 0.05))[:rows],
-            "memory_percent": used_bytes / LIMIT_BYTES * 100, "memory_used_bytes": used_bytes, "memory_available_bytes": LIMIT_BYTES - used_bytes,
-            "disk_read_bytes_per_s": np.abs(noise(1e4)), "disk_write_bytes_per_s": got["disk"] + np.abs(noise(2e5)),
-            "pressure_cpu_percent": np.clip(got["cpu"] * 0.2 + noise(0.5), 0, None), "pressure_io_percent": np.clip(got["disk"] / 1e6 + noise(0.5), 0, None),
-            "probe_wakeup_ms": 0.06 + np.abs(noise(0.02)) + got["cpu"] * 0.01, "lateness_ms": self.random.exponential(0.2, rows),
-            "missed_samples": 0, "sample_cost_us": self.random.normal(420, 30, rows), "cpu_frequency_hz": 2.4e9,
+            "cpu_steal_percent": np.abs(noise(0.4)), "cpu_user_percent": got["cpu"] + 1,
+            "load1": np.convolve(got["cpu"] / 50, np.full(20, 0.05))[:rows],
+            "memory_percent": used_bytes / LIMIT_BYTES * 100, "memory_used_bytes": used_bytes,
+            "memory_available_bytes": LIMIT_BYTES - used_bytes,
+            "disk_read_bytes_per_s": np.abs(noise(1e4)),
+            "disk_write_bytes_per_s": got["disk"] + np.abs(noise(2e5)),
+            "pressure_cpu_percent": np.clip(got["cpu"] * 0.2 + noise(0.5), 0, None),
+            "pressure_io_percent": np.clip(got["disk"] / 1e6 + noise(0.5), 0, None),
+            "probe_wakeup_ms": 0.06 + np.abs(noise(0.02)) + got["cpu"] * 0.01,
+            "lateness_ms": self.random.exponential(0.2, rows),
+            "missed_samples": 0, "sample_cost_us": self.random.normal(420, 30, rows),
+            "cpu_frequency_hz": 2.4e9,
         }  # fmt: skip
         for name, column in values.items():
             frame[name] = column
@@ -141,9 +152,11 @@ class SyntheticRun:
         """Return the annotation row of an event, as the runner would write it."""
         start_s, end_s = event.start_s + 0.0004, event.end_s + 0.0011
         row = AnnotationRow(
-            self.folder.run_id, planned.experiment.name, event.id, event.stressor, event.shape.kind, event.unit,
-            event.start_s, event.end_s, start_s, end_s, "2025-10-09T08:53:20Z", "2025-10-09T08:53:26Z",
-            planned.zero_s + start_s, planned.zero_s + end_s, 0.4, 1.1, release_s=0.01, host="server-1", worker=planned.worker,
+            self.folder.run_id, planned.experiment.name, event.id, event.stressor, event.shape.kind,
+            event.unit, event.start_s, event.end_s, start_s, end_s,
+            "2025-10-09T08:53:20Z", "2025-10-09T08:53:26Z",
+            planned.zero_s + start_s, planned.zero_s + end_s, 0.4, 1.1,
+            release_s=0.01, host="server-1", worker=planned.worker,
         )  # fmt: skip
         inside = self.frame["monotonic_s"].between(
             row.start_monotonic_s + INTERVAL_S * 0.9, row.end_monotonic_s
@@ -242,8 +255,15 @@ PIXEL = bytes.fromhex(
 @pytest.fixture
 def pixels(monkeypatch):
     """Draw nothing: for tests of sentences and tables."""
-    for module, name in ((overview, "overview_png"), (experiments, "timeline_png"), (agreement, "fidelity_png"), (correlation, "heatmap_png"),
-                         (response, "scatter_png"), (quality, "distribution_png")):  # fmt: skip
+    drawn = {
+        overview: "overview_png",
+        experiments: "timeline_png",
+        agreement: "fidelity_png",
+        correlation: "heatmap_png",
+        response: "scatter_png",
+        quality: "distribution_png",
+    }
+    for module, name in drawn.items():
         monkeypatch.setattr(module, name, lambda *_: PIXEL)
 
 
@@ -294,7 +314,10 @@ def test_page_refers_to_nothing_outside_itself(page):
 
 
 def test_page_can_be_read_without_seeing_it(page):
-    """The page has a language, one h1, headings without a gap, scoped table headings, and regions that the keyboard reaches."""
+    """The page has a language, one h1, headings without a gap and scoped table headings.
+
+    The keyboard reaches its regions.
+    """
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     regions = [attributes for attributes in page.all("div") if attributes.get("class") == "scroll"]
     assert page.all("html") == [{"lang": "en"}]
@@ -312,7 +335,7 @@ def test_page_can_be_read_without_seeing_it(page):
 
 
 def test_every_figure_tells_its_numbers(page):
-    """The alternative text of each picture holds numbers, and its caption leads to the table behind it."""
+    """Each picture's alternative text holds numbers, and its caption leads to the table."""
     pictures = page.all("img")
     assert len(pictures) == len(page.all("figure")) == len(page.all("figcaption")) == 4 + 7
     for attributes in pictures:
@@ -343,7 +366,7 @@ def test_bytes_are_shown_in_binary_units(page):
 
 
 def test_every_column_is_described(page):
-    """The data description names each column of the dataset, and each empty one is named as such."""
+    """The data description names each column of the dataset, and each empty one as such."""
     for metric in columns((0, 1)):
         assert metric.name in page.text
     empty = re.search(
@@ -356,7 +379,7 @@ def test_every_column_is_described(page):
 
 
 def test_heatmap_includes_requested_and_delivered_load(complete, pixels, monkeypatch, tmp_path):
-    """The correlation heatmap is drawn of all columns that vary, and the six of requested and delivered load are its first."""
+    """The correlation heatmap holds all columns that vary, requested and delivered load first."""
     drawn = []
     monkeypatch.setattr(correlation, "heatmap_png", lambda matrix: drawn.append(matrix) or PIXEL)
     write_report(complete.run, tmp_path)
@@ -396,7 +419,7 @@ def test_timeline_without_samples_is_drawn_too(tmp_path):
 
 
 def test_run_without_anything_says_so(tmp_path):
-    """A run that left only its run.json yields a report without figures that names what is missing."""
+    """A run that left only its run.json yields a report that names what is missing."""
     folder = RunFolder.create(tmp_path / "data")
     folder.write_state({"status": "RUNNING"})
     page = Page(write_report(load(folder.path), tmp_path / "report"))
@@ -440,7 +463,7 @@ def test_killed_run_is_told_as_it_is(tmp_path):
 
 
 def test_status_that_is_not_complete_is_loud(tmp_path):
-    """A PARTIAL run has a notice with its reasons above all else, and every note of run and logger is told."""
+    """A PARTIAL run has a notice with its reasons above all, and every note is shown."""
     synthetic = SyntheticRun(tmp_path, []).write_plans()
     synthetic.write_state(
         "PARTIAL",
@@ -461,7 +484,7 @@ def test_status_that_is_not_complete_is_loud(tmp_path):
 
 
 def test_bad_events_and_misses_are_named_among_the_doubts(tmp_path, pixels):
-    """An aborted event is named with the guard's reason, a missed one with its error and what was allowed."""
+    """An aborted event is named with the guard's reason, a missed one with error and tolerance."""
     events = (cpu(50, duration_s=2), memory(10, duration_s=2), disk(1e6, start_s=1, duration_s=1))
     synthetic = (
         SyntheticRun(tmp_path, [plan(*events, name="bad day", tolerance="2%")])
@@ -515,7 +538,7 @@ HOSTILE = (
 
 
 def test_hostile_names_are_inert(tmp_path):
-    """Names, messages, hosts and commands are text on the page and in figures, whatever they hold."""
+    """Names, messages, hosts and commands are text on page and figures, whatever they hold."""
     synthetic = SyntheticRun(tmp_path, [plan(cpu(50, duration_s=2), name="hostile")])
     synthetic.frame["host"] = HOSTILE[0]
     synthetic.write_dataset().write_plans()
@@ -582,7 +605,7 @@ def test_experiment_without_events_and_power_are_shown(tmp_path, pixels):
 
 
 def test_what_was_cleaned_is_counted_and_named(tmp_path, pixels):
-    """Lines that do not parse, cells that hold no number, gaps and missed samples are told, never dropped in silence."""
+    """Unreadable lines and cells, gaps and missed samples are reported, never dropped silently."""
     synthetic = SyntheticRun(tmp_path, some_experiments(1))
     synthetic.frame = synthetic.frame.drop(index=range(40, 50)).reset_index(drop=True)
     synthetic.frame.loc[40, "missed_samples"] = 10
@@ -604,7 +627,10 @@ def test_what_was_cleaned_is_counted_and_named(tmp_path, pixels):
 
 
 def test_many_experiments_are_drawn_with_trouble_first(tmp_path, monkeypatch, pixels):
-    """Beyond the most timelines a report holds, an experiment keeps its table, and one with trouble keeps its figure."""
+    """Beyond the most timelines of a report, an experiment keeps its table.
+
+    One with trouble keeps its figure.
+    """
     monkeypatch.setattr(experiments, "MOST_TIMELINES", 1)
     synthetic = (
         SyntheticRun(tmp_path, some_experiments(3)).write_dataset().write_plans().write_state()
@@ -624,7 +650,7 @@ def test_many_experiments_are_drawn_with_trouble_first(tmp_path, monkeypatch, pi
 
 
 def test_files_that_were_edited_by_hand_are_named_not_fatal(tmp_path, pixels):
-    """A schedule that is none takes the experiments away, says so, and leaves the rest of the report."""
+    """An invalid schedule takes the experiments away, says so, and leaves the rest."""
     synthetic = SyntheticRun(tmp_path, some_experiments(1)).write()
     synthetic.folder.schedule.write_text("{")
     page = Page(write_report(synthetic.run, tmp_path / "report"))
@@ -652,9 +678,12 @@ def test_template_lies_inside_the_package():
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
-        (None, "percent", "–"), (float("nan"), "s", "–"), (49.84, "percent", "49.8 %"), (0.0031, "percent", "0.00 %"), (9.999, "percent", "10.0 %"),
-        (0.1, "s", "0.100 s"), (0.000031, "ms", "0.000031 ms"), (1536.0, "bytes", "1.50 KiB"), (20e6, "bytes/s", "19.1 MiB/s"), (12.0, "bytes", "12 B"),
-        (2.4e9, "Hz", "2.40 GHz"), (12345.6, "1/s", "12,346 /s"), (576.9, "us", "576.9 µs"), (0.0, "1", "0"), (45.0, "Cel", "45.0 °C"),
+        (None, "percent", "–"), (float("nan"), "s", "–"), (49.84, "percent", "49.8 %"),
+        (0.0031, "percent", "0.00 %"), (9.999, "percent", "10.0 %"),
+        (0.1, "s", "0.100 s"), (0.000031, "ms", "0.000031 ms"), (1536.0, "bytes", "1.50 KiB"),
+        (20e6, "bytes/s", "19.1 MiB/s"), (12.0, "bytes", "12 B"),
+        (2.4e9, "Hz", "2.40 GHz"), (12345.6, "1/s", "12,346 /s"), (576.9, "us", "576.9 µs"),
+        (0.0, "1", "0"), (45.0, "Cel", "45.0 °C"),
     ],
 )  # fmt: skip
 def test_numbers_are_told_with_their_unit(value, unit, text):

@@ -14,13 +14,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from runs import annotate, csv_row, make_folder, planned, write_dataset
 
 import twin_harness
+from tests.support.runs import annotate, csv_row, make_folder, planned, write_dataset
 from twin_harness import Twin, cpu, disk, load, memory, plan
-from twin_harness.gate.measures import declare
-from twin_harness.gate.verdict import Evidence as GateEvidence
-from twin_harness.gate.verdict import Judgement, judge_pairs
+from twin_harness.gate.declaration import declare
+from twin_harness.gate.judging import Evidence as GateEvidence
+from twin_harness.gate.judging import judge_pairs
+from twin_harness.gate.verdict import Judgement
 from twin_harness.predict.gathering import gather
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.report import dataset_rows, evidence
@@ -50,7 +51,10 @@ from twin_harness.report.sections import prediction as prediction_section
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample" / "20261124T232459Z-44f5cd"
 MODEL = ROOT / "data" / "sample" / "campaign" / "twin.json"
-PIXEL = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
+PIXEL = (
+    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
+    b"\x1f\x15\xc4\x89"
+)
 SIZES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "k": 1e3, "M": 1e6, "G": 1e9}
 needs_sample = pytest.mark.skipif(
     not SAMPLE.exists(), reason="the sample stands in the repository, not in the package"
@@ -139,7 +143,7 @@ def annotations():
 
 
 def one_second_means(rows, name):
-    """Return means over 1 s from the first interval on, by adding up each row's share of each second."""
+    """Return means over 1 s from the first interval on, adding each row's share of a second."""
     known = rows[rows["length_s"].notna()]
     begin_s = float(known["monotonic_s"].iloc[0] - known["length_s"].iloc[0])
     sums, weights = Counter(), Counter()
@@ -178,7 +182,7 @@ def weighed(rows, name):
 
 @needs_sample
 def test_first_screen_counts_and_medians(sample, rows, annotations):
-    """Samples, events within 1 %, the median of the errors' sizes, and what a process felt, idle and under load."""
+    """Samples, events within 1 %, the median absolute error, and the felt, idle and loaded."""
     text = words_of(summary.section(sample))
     sizes = [
         abs(float(row["delivered_error_percent"]))
@@ -286,7 +290,7 @@ def test_experiments_are_told_by_their_own_rows(sample, rows):
 
 @needs_sample
 def test_events_are_told_as_annotated(sample, annotations):
-    """Requested, delivered, error, RMSE and settling of every event are those of annotations.csv."""
+    """Requested, delivered, error, RMSE and settling of every event are annotations.csv's."""
     section = experiments.sections(sample)
     by_key = {(row["experiment"], row["event"]): row for row in annotations}
     told = 0
@@ -308,7 +312,7 @@ def test_events_are_told_as_annotated(sample, annotations):
 
 @needs_sample
 def test_errors_by_resource_are_those_of_the_rows(sample, rows):
-    """Mean, SD, least, median and largest error of each resource's events, each from whole rows of the dataset."""
+    """Mean, SD, least, median and largest error of a resource's events, from whole rows."""
     errors, by_event = {}, {}
     for facts in sample.experiments:
         for item in facts.events:
@@ -413,7 +417,10 @@ def test_quality_is_of_the_rows(sample, rows):
 
 @needs_sample
 def test_rank_correlations(sample, rows):
-    """Spearman's coefficient of each column with what was asked and delivered, over the rows of each regime, by ranks of each pair."""
+    """Spearman's coefficient of each column with asked and delivered load, in each regime.
+
+    By ranks of each pair.
+    """
     nothing = (
         rows[["cpu_requested_percent", "memory_requested_bytes", "disk_requested_bytes_per_s"]] == 0
     ).all(axis=1)
@@ -443,7 +450,7 @@ def test_rank_correlations(sample, rows):
 
 @needs_sample
 def test_lags_are_correlations_of_seconds(sample, rows):
-    """The largest correlation over lags of 0 to 30 s, where it is, and over how many pairs of seconds."""
+    """The largest correlation over lags of 0 to 30 s, its lag, and its pairs of seconds."""
     for cause, effect, lag, r, r0, pairs in rows_of(lags.section(sample), "table-lags"):
         first, second = (one_second_means(rows, name) for name in (cause, effect))
         if effect.startswith("probe"):  # of the probes, the worst of a second
@@ -471,7 +478,10 @@ def test_lags_are_correlations_of_seconds(sample, rows):
 
 @needs_sample
 def test_levels_are_those_that_were_asked(sample, rows):
-    """Each row's label is true of its members, none reaches beyond what can be asked, and quartiles are the members'."""
+    """Each cluster's label is true of its members, within what can be asked.
+
+    Quartiles are the members'.
+    """
     alone = {
         "cpu": ("cpu_requested_percent", 1, "cpu_percent", 100.0),
         "memory": ("memory_requested_bytes", 2**30, "memory_percent", None),
@@ -507,7 +517,10 @@ def test_levels_are_those_that_were_asked(sample, rows):
 
 @needs_sample
 def test_steps_of_saturation(sample, rows):
-    """Median and 95 % of lateness and pressure in each step of CPU use, over rows with CPU load alone or none."""
+    """Median and 95 % of lateness and pressure in each step of CPU use.
+
+    Over rows with CPU load alone or none.
+    """
     asked_nothing = (rows["active_events"] != "") & (rows["cpu_requested_percent"] == 0)
     plain = rows[
         ~asked_nothing
@@ -875,7 +888,7 @@ def test_a_line_that_never_falls_lies_nearest():
 
 
 def test_a_program_is_not_idle():
-    """A row in which an event was active that asks for no level is not counted among the idle ones, in no section."""
+    """No section counts a row idle in which an event without a level was active."""
     frame = rows_at([0.0] * 4 + [30.0]).assign(active_events=["", "cmd-0", "cmd-0", "", "cpu-0"])
     assert response.active_loads(frame).tolist() == ["idle", "other", "other", "idle", "cpu"]
 
@@ -1001,7 +1014,10 @@ def experiment_of(number, *events, has_trouble=False):
 
 
 def test_the_various_are_drawn_before_the_alike(monkeypatch):
-    """Thirty runs of one plan do not take the figures of the others, and of plans those with most kinds of load come first."""
+    """Thirty runs of one plan do not take the figures of the others.
+
+    Of plans, those with most kinds of load come first.
+    """
     alike = [experiment_of(number, cpu(50, duration_s=2)) for number in range(1, 31)]
     mixed = [
         experiment_of(

@@ -1,4 +1,7 @@
-"""What people write into Allure's results folder is kept, and ours is added once, however often sessions follow each other."""
+"""What people write into Allure's results folder is kept, and ours is added once.
+
+However often sessions follow each other.
+"""
 
 import json
 
@@ -6,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_harness.plugin.allure_files import CATEGORIES
-from twin_harness.plugin.results_folder import ResultsFolder, escaped, escaped_key, keys_of
+from twin_harness.plugin.allure_session import CATEGORIES
+from twin_harness.plugin.properties_file import escaped, escaped_key, keys_of
+from twin_harness.plugin.results_folder import ResultsFolder
 
 FACTS = {"host": "vm", "run": "R1", "a key": "x=y"}
 GITHUB = {"name": "GitHub Actions", "type": "github", "buildName": "b #1", "buildUrl": "https://x"}
@@ -48,7 +52,7 @@ def test_empty_folder_gets_ours(tmp_path):
     ],
 )
 def test_their_environment_stands_byte_for_byte_and_wins(tmp_path, text):
-    """Their file is a beginning of ours, their keys keep their values, ours are added, and sessions after it replace ours alone."""
+    """Their file comes first, their keys keep their values, and sessions replace ours alone."""
     (tmp_path / "environment.properties").write_bytes(text.encode("latin-1"))
     assert add(tmp_path) == []
     first = (tmp_path / "environment.properties").read_bytes().decode("latin-1")
@@ -108,7 +112,7 @@ def test_environment_of_an_older_version_of_ours_is_replaced(tmp_path):
         (
             "categories.json",
             '[{"name": ',
-            "is no JSON (Expecting value: line 1 column 11 (char 10))",
+            "is not valid JSON (Expecting value: line 1 column 11 (char 10))",
         ),
         ("categories.json", '{"name": "mine"}', "holds no list"),
         ("executor.json", "[]", "holds no object"),
@@ -119,8 +123,8 @@ def test_damaged_file_of_theirs_is_left_and_told(tmp_path, name, text, fault):
     (tmp_path / name).write_text(text)
     assert add(tmp_path) == [
         (
-            f"{tmp_path / name} {fault}; it is left as it is, and nothing of ours is added: mend it, or"
-            " remove it"
+            f"{tmp_path / name} {fault}; it is left as it is, and nothing of ours is added: repair"
+            " it, or remove it"
         )
     ]
     assert (tmp_path / name).read_text() == text

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.rows import rows
 from twin_harness.errors import InvalidInput, UnreadableRun
 from twin_harness.runs import documents
 from twin_harness.runs import folder as run_folder
@@ -21,7 +22,6 @@ from twin_harness.schedule.builders import cpu, disk, plan
 from twin_harness.schedule.model import Schedule
 from twin_harness.shapes.shape import trace
 from twin_harness.system.run_id import RUN_ID, draw_run_id
-from unit.rows import rows
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_a_name_that_was_claimed_with_a_number_is_taken(folder):
 )
 @settings(max_examples=25)
 def test_claims_are_unique_and_stay_names(names):
-    """Whatever is claimed in whatever order, no two are equal and none grows beyond 120 characters."""
+    """In any order of claims no two are equal, and none is longer than 120 characters."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as path:
@@ -416,7 +416,10 @@ def test_merging_twice_changes_nothing(folder):
 
 @pytest.mark.parametrize("crash_at", range(8))
 def test_a_merge_that_was_cut_short_is_finished_by_the_next(folder, monkeypatch, crash_at):
-    """Wherever a merge dies, between writing files and deleting shards, reading and merging again give every row once."""
+    """Wherever a merge dies, reading and merging again give every row once.
+
+    It may die between writing files and deleting shards.
+    """
     fill(folder)
     expected = folder.read_annotations(), folder.read_plans()
     steps = iter(range(100))
@@ -457,7 +460,7 @@ def test_shards_after_a_merge_are_merged_too(folder):
 
 
 def test_the_merged_schedule_repeats_the_run(folder):
-    """schedule.json is a schedule of the session, in the order of time, with each generated experiment's generator."""
+    """schedule.json holds the session's schedule in order of time, with each generator."""
     fill(folder)
     folder.merge(7)
     schedule = Schedule.read(folder.schedule)
@@ -487,7 +490,7 @@ def test_merging_nothing_leaves_empty_annotations(folder):
 
 
 def test_notes_of_all_workers_are_read_once(folder):
-    """A sentence that several workers say stands once, kinds are told apart, and merging leaves notes alone."""
+    """A sentence of several workers stands once, kinds are kept apart, merging keeps notes."""
     folder.append_note("gw0", "note", "the logger was replaced")
     folder.append_note("gw1", "note", "the logger was replaced")
     folder.append_note("gw1", "partial", "worker gw0 was lost\nwith its samples")

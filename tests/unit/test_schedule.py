@@ -6,14 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from twin_harness.errors import InvalidInput
-from twin_harness.schedule.builders import cpu, disk, memory, plan
-from twin_harness.schedule.event import Event
-from twin_harness.schedule.event_options import UNITS
-from twin_harness.schedule.model import Experiment, Schedule
-from twin_harness.shapes import shape as shapes
-from unit.drawn import DURATIONS_S, any_shape, grid
-from unit.plans import (
+from tests.support.drawn import DURATIONS_S, any_shape, grid
+from tests.support.plans import (
     DISK_OPTIONS,
     at,
     look_hard_at,
@@ -25,6 +19,12 @@ from unit.plans import (
     refusal,
     whole_file,
 )
+from twin_harness.errors import InvalidInput
+from twin_harness.schedule.builders import cpu, disk, memory, plan
+from twin_harness.schedule.event import Event
+from twin_harness.schedule.event_options import UNITS
+from twin_harness.schedule.model import Experiment, Schedule
+from twin_harness.shapes import shape as shapes
 
 
 @st.composite

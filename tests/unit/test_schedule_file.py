@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.plans import one_event, read, refusal
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule import file as schedule_file
 from twin_harness.schedule.model import Schedule
-from unit.plans import one_event, read, refusal
 
 # -- JSON ------------------------------------------------------------------------------------------
 

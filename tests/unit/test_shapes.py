@@ -7,14 +7,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from tests.support.drawn import DURATIONS_S, any_shape, grid
 from twin_harness.shapes import shape as shapes
 from twin_harness.shapes.formulas import Constant, Leak, Ramp, Sine, Square, Steps
 from twin_harness.shapes.spikes import Spikes
 from twin_harness.shapes.trace import Trace
-from unit.drawn import DURATIONS_S, any_shape, grid
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(6)
 
@@ -71,7 +71,7 @@ def test_the_area_begins_at_nothing(shape, duration_s):
 
 @given(any_shape(), DURATIONS_S, st.floats(0, 1), st.floats(0, 1))
 def test_the_mean_of_any_piece_lies_within_the_extremes(shape, duration_s, one, other):
-    """What the logger asks for, the mean between two samples, is a level that the shape can have."""
+    """The mean between two samples, the logger's question, is a level the shape can have."""
     start_s, end_s = sorted((one * duration_s, other * duration_s))
     assume(end_s - start_s > 1e-3)
     mean = (shape.area(end_s, duration_s) - shape.area(start_s, duration_s)) / (end_s - start_s)
@@ -94,8 +94,9 @@ def test_the_json_has_the_kind_s_parameters(shape):
 
 
 @given(any_shape(), DURATIONS_S)
+@example(Trace(((0.0, 0.0), (1.0, 5.0)), None, "previous", 1.0, 0.0), 10.0)
 def test_discontinuities_are_real_jumps(shape, duration_s):
-    """At each instant told the level just before and just after differ, the instants rise, and all lie within the event."""
+    """At each discontinuity the level before and after differ; they rise within the event."""
     jumps_s = shape.discontinuities(duration_s)
     assert list(jumps_s) == sorted(set(jumps_s))
     for t_s in jumps_s:
@@ -126,8 +127,9 @@ def test_without_a_duration_time_is_a_fraction_of_the_event(shape):
 def test_shapes_are_frozen_and_hashable(kind):
     """A shape can stand in a set, and nobody changes one that is planned."""
     shape = {
-        "constant": Constant(1), "ramp": Ramp(0, 1), "steps": Steps((1, 2)), "sine": Sine(5, 1, 2), "square": Square(0, 1, 2),
-        "spikes": Spikes(0, 1, 1, 6), "leak": Leak(0, 1), "trace": Trace(((0, 1),)),
+        "constant": Constant(1), "ramp": Ramp(0, 1), "steps": Steps((1, 2)),
+        "sine": Sine(5, 1, 2), "square": Square(0, 1, 2), "spikes": Spikes(0, 1, 1, 6),
+        "leak": Leak(0, 1), "trace": Trace(((0, 1),)),
     }[kind]  # fmt: skip
     assert shape.kind == kind
     assert len({shape, shape}) == 1

@@ -11,8 +11,8 @@ import pytest
 
 from twin_harness.system.machine import inspect_machine
 from twin_harness.system.power_zones import power_zones
-from twin_harness.telemetry import slow_metrics
-from twin_harness.telemetry.rates import Notes
+from twin_harness.telemetry import cpu_sensors, power_meter, slow_metrics
+from twin_harness.telemetry.notes import Notes
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
 VMSTAT = "nr_free_pages 1\npswpin {0}\npswpout {0}\npgfault {0}\npgmajfault {0}\n"
@@ -36,14 +36,15 @@ class Sensors:
             ("temp2", "40000"),
         ):
             (folder / name).write_text(f"{text}\n")
-        monkeypatch.setattr(slow_metrics, "keep", self.keep)
+        for module in (slow_metrics, cpu_sensors):
+            monkeypatch.setattr(module, "keep", self.keep)
         monkeypatch.setattr(
-            slow_metrics, "power_zones", lambda: power_zones(str(folder / "powercap"))
+            power_meter, "power_zones", lambda: power_zones(str(folder / "powercap"))
         )
         monkeypatch.setattr(
-            slow_metrics, "cpu_temperature_files", lambda: [("temp", math.nan), ("temp2", math.nan)]
+            cpu_sensors, "cpu_temperature_files", lambda: [("temp", math.nan), ("temp2", math.nan)]
         )
-        monkeypatch.setattr(slow_metrics, "_FREQUENCY", "cpu{}")
+        monkeypatch.setattr(cpu_sensors, "_FREQUENCY", "cpu{}")
         self.notes = Notes()
 
     def keep(self, path, size_bytes, *, has_records=False):
@@ -233,7 +234,7 @@ def test_a_line_that_vmstat_lacks_is_an_empty_cell(sensors, name):
         )
     )
     assert [key for key, value in rates.items() if math.isnan(value)] == [name]
-    assert sensors.notes == [f"/proc/vmstat does not tell {name}: the columns made of it are empty"]
+    assert sensors.notes == [f"/proc/vmstat does not show {name}: the columns made of it are empty"]
 
 
 def test_a_second_without_vmstat_is_empty_and_so_is_the_one_after(sensors):

@@ -19,25 +19,32 @@ import psutil
 import pytest
 
 from twin_harness.metrics import columns
-from twin_harness.system import available_memory, space_watch
+from twin_harness.system import available_memory, procfs, space_watch
 from twin_harness.system.board import Board
 from twin_harness.system.clock import FakeClock
 from twin_harness.system.control_group import ControlGroup
 from twin_harness.system.interfaces import InterfaceWatch
 from twin_harness.system.machine import inspect_machine
-from twin_harness.telemetry import procfs_source, psutil_source, slow_metrics
-from twin_harness.telemetry.procfs_source import Counters, ProcfsSource
-from twin_harness.telemetry.psutil_logger import (
-    DatasetUnwritable,
-    Logger,
-    _bounded,
-    make_source,
-    replace_json,
+from twin_harness.telemetry import (
+    cpu_shares,
+    procfs_disks,
+    procfs_memory,
+    procfs_network,
+    procfs_pressure,
+    procfs_source,
+    psutil_source,
+    slow_metrics,
 )
+from twin_harness.telemetry.logger_account import bounded, replace_json
+from twin_harness.telemetry.metric_source import make_source
+from twin_harness.telemetry.notes import Notes
+from twin_harness.telemetry.procfs_source import ProcfsSource
+from twin_harness.telemetry.psutil_logger import DatasetUnwritable, Logger
 from twin_harness.telemetry.psutil_source import PsutilSource
-from twin_harness.telemetry.rates import Notes
+from twin_harness.telemetry.sample import Counters, Sample
 
 MIB = 2**20
+READERS = (procfs_source, procfs_disks, procfs_memory, procfs_network, procfs_pressure)
 OTHERS = 22  # columns that no source fills: identity, contract, probes and the logger's own
 
 
@@ -102,7 +109,7 @@ def disks_of(source, now):
 
 
 def test_proc_lies_between_two_readings_of_psutil(machine):
-    """What /proc says is never before what psutil said just before, and never after what it says just after."""
+    """What /proc says is never before the psutil reading before it, nor after the one after."""
     procfs, reference = ProcfsSource(machine.to_json()), PsutilSource(machine.to_json())
     procfs.start(0.0)
     reference.start(0.0)
@@ -214,7 +221,7 @@ class Machine:
             file.write(text)
 
 
-class Faulty(procfs_source.KeptFile):
+class Faulty(procfs.KeptFile):
     """A kept file of such a /proc that may refuse to be read."""
 
     unreadable: set[str]
@@ -255,14 +262,15 @@ def fake_proc(tmp_path, monkeypatch, machine):
     )  # devices are looked for each second
     folder.mkdir()
     proc = Machine(folder)
-    monkeypatch.setattr(procfs_source, "keep", keep_of(proc))
-    monkeypatch.setattr(procfs_source, "counted_disks", lambda _: frozenset({"sda", "sdb"}))
+    for module in READERS:
+        monkeypatch.setattr(module, "keep", keep_of(proc))
+    monkeypatch.setattr(procfs_disks, "counted_disks", lambda _: frozenset({"sda", "sdb"}))
     for name in ("eth0", "eth1"):
         (tmp_path / "net" / name).mkdir(parents=True)
     monkeypatch.setattr(
-        procfs_source, "InterfaceWatch", lambda: InterfaceWatch(str(tmp_path / "net"))
+        procfs_network, "InterfaceWatch", lambda: InterfaceWatch(str(tmp_path / "net"))
     )
-    monkeypatch.setattr(procfs_source, "_names_in", lambda folder: next(new_names))
+    monkeypatch.setattr(procfs_disks, "_names_in", lambda folder: next(new_names))
     two = replace(
         machine,
         cpus=(0, 1),
@@ -314,11 +322,11 @@ def test_made_up_rates_are_right(made_up):
 
 
 def test_pressure_is_of_the_time_between_its_own_readings(fake_proc, monkeypatch):
-    """A row that comes late by the clock of its other figures has its pressure over the time that passed for it: saturation is 100."""
+    """The pressure of a late row is over the time that passed for it: saturation is 100."""
     proc, make = fake_proc
     at_second(proc, 0)
     read_s = iter([10.0, 11.2, 12.0])
-    monkeypatch.setattr(procfs_source, "monotonic_s", lambda: next(read_s))
+    monkeypatch.setattr(procfs_pressure, "monotonic_s", lambda: next(read_s))
     source, sample = make()
     for total_us in (0, 1_200_000, 2_000_000):
         proc.put(
@@ -343,7 +351,7 @@ def test_every_device_counts_where_the_kernel_hands_out_a_page_a_read(fake_proc,
         return data[: data.rfind(b"\n") + 1]
 
     monkeypatch.setattr(os, "pread", pread)
-    monkeypatch.setattr(procfs_source, "counted_disks", lambda listed: listed & {*disks})
+    monkeypatch.setattr(procfs_disks, "counted_disks", lambda listed: listed & {*disks})
     rows = []
     for second in range(2):
         proc.write(
@@ -634,7 +642,7 @@ def test_a_line_that_meminfo_lacks_is_an_empty_cell(made_up, line, lost):
     assert [
         text
         for text in source.resets
-        if text.startswith("/proc/meminfo does not tell") and line in text
+        if text.startswith("/proc/meminfo does not show") and line in text
     ]
 
 
@@ -643,7 +651,7 @@ def test_a_disk_is_read_from_its_own_file_where_diskstats_shows_none(fake_proc, 
     proc, make = fake_proc
     files = {b"sda": [10, 20], b"sdb": [5, 6]}
     monkeypatch.setattr(
-        procfs_source,
+        procfs_disks,
         "keep",
         keep_of(proc, {f"/sys/block/{name.decode()}/stat": name for name in files}),
     )
@@ -769,7 +777,7 @@ class Group:
         self.put("cgroup.controllers", "cpu memory")
         for name, content in files.items():
             self.put(name.replace("_", ".", 1), content)
-        for module in (available_memory, procfs_source):
+        for module in (available_memory, cpu_shares):
             monkeypatch.setattr(
                 module,
                 "ControlGroup",
@@ -791,7 +799,7 @@ class Group:
 @pytest.fixture
 def ticking(monkeypatch):
     """CPUs whose clocks move between any two readings: steal 4 %, I/O wait 3 %, interrupts 2 %."""
-    for module in (procfs_source, psutil_source):
+    for module in (cpu_shares, procfs_source, psutil_source):
         monkeypatch.setattr(module, "cpu_percents", lambda *_: (50.0, 25.0, 16.0, 3.0, 4.0, 2.0))
 
 
@@ -912,7 +920,7 @@ class Constant:
         pass
 
     def sample(self, now_s):
-        return procfs_source.Sample(1.0, 0.0, 1.0, 1.0, (1.0,) * self._cells)
+        return Sample(1.0, 0.0, 1.0, 1.0, (1.0,) * self._cells)
 
 
 @pytest.fixture
@@ -946,7 +954,7 @@ def test_suspend_is_a_gap_that_is_marked(logger):
 
 
 class Held:
-    """A source of a counter that grows by all of the time, and which is held up while it is read."""
+    """A source of a counter that grows by all of the time, and is held up while it is read."""
 
     def __init__(self, cells, clock, held_s):
         self.resets, self._cells, self._clock, self._held_s = [], cells, clock, list(held_s)
@@ -961,7 +969,7 @@ class Held:
     def sample(self, now_s):
         percent = 100.0 * (self._counter - self._before[1]) / (now_s - self._before[0])
         self._before = now_s, self._counter
-        return procfs_source.Sample(percent, 0.0, 1.0, 1.0, (percent,) * self._cells)
+        return Sample(percent, 0.0, 1.0, 1.0, (percent,) * self._cells)
 
 
 @pytest.mark.parametrize(
@@ -1030,8 +1038,8 @@ def test_a_source_that_fails_as_a_whole_costs_rows_not_the_logger(logger, error)
 def test_notes_that_are_not_shown_are_counted():
     """run.json holds the first twenty, and how many more there were."""
     notes = [f"note {number}" for number in range(25)]
-    assert _bounded(notes[:20]) == notes[:20]
-    assert _bounded(notes) == [*notes[:20], "and 5 more notes of the logger"]
+    assert bounded(notes[:20]) == notes[:20]
+    assert bounded(notes) == [*notes[:20], "and 5 more notes of the logger"]
 
 
 def test_only_writing_the_dataset_is_called_so(logger):
@@ -1139,8 +1147,8 @@ def test_only_sigterm_ends_the_wait(number, goes_on):
     """
     code = (
         "import os, signal, sys, threading, time\nfrom twin_harness.system.board import"
-        " Board\nfrom twin_harness.telemetry.psutil_logger import _Watch\nboard ="
-        " Board.create()\nwatch = _Watch(board, os.getppid())\nsignal.signal(signal.SIGXCPU,"
+        " Board\nfrom twin_harness.telemetry.wake_up import WakeUp\nboard ="
+        " Board.create()\nwatch = WakeUp(board, os.getppid())\nsignal.signal(signal.SIGXCPU,"
         " lambda *_: None)\nthreading.Timer(0.1, os.kill, (os.getpid(),"
         f" {int(number)})).start()\ngoes_on = watch.wait_until(time.monotonic() +"
         " 0.3)\nboard.close(unlink=True)\nprint(goes_on)\n"
@@ -1154,7 +1162,10 @@ def test_only_sigterm_ends_the_wait(number, goes_on):
 
 
 def test_scratch_that_does_not_answer_empties_its_column_alone(machine, monkeypatch, tmp_path):
-    """The other slow figures go on, the column is empty after two seconds, and one note says since when and where."""
+    """Other slow figures go on where one is stuck: its column is empty after two seconds.
+
+    One note says since when and where.
+    """
     monkeypatch.setattr(slow_metrics, "_FIRST_ANSWER_S", 0.0)
     monkeypatch.setattr(space_watch.os, "statvfs", lambda _: signal.pause())
     monkeypatch.setattr(slow_metrics, "monotonic_s", lambda: 10.0)
@@ -1186,8 +1197,8 @@ def test_scratch_that_cannot_be_read_for_a_moment_is_noted_once(machine, monkeyp
     assert slow.disk_used_percent > 0
     assert [note for note in notes if "space" in note] == [
         (
-            f"the space of {folder} could not be read (No such file or directory): disk_used_percent is"
-            " empty until it can be"
+            f"the space of {folder} could not be read (No such file or directory):"
+            " disk_used_percent is empty until it can be"
         )
     ]
 

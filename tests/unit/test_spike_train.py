@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.drawn import spike_trains
 from twin_harness.shapes.spikes import Spikes
-from unit.drawn import spike_trains
 
 draw = sys.modules[Spikes.__module__].draw
 

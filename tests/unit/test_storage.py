@@ -154,7 +154,7 @@ def test_memory_is_no_disk(on, kind):
 
 @pytest.mark.parametrize("kind", NETWORK_BACKED)
 def test_filesystems_of_other_machines_are_no_disk(on, kind):
-    """Network filesystems, cluster filesystems and folders of a hypervisor, each by its kernel or FUSE name."""
+    """Network and cluster filesystems and folders of a hypervisor, by kernel or FUSE name."""
     assert (on(kind).backing, on(kind).device) == ("network", "")
 
 

@@ -88,9 +88,8 @@ def _clean_old(arguments: argparse.Namespace) -> int:
         done.append(removal)
         if not arguments.json:
             say(removal.line)
-    if not arguments.dry_run and newest.latest_name(report_dir) in {
-        removal.run for removal in done
-    }:
+    removed = {removal.run for removal in done}
+    if not arguments.dry_run and newest.latest_name(report_dir) in removed:
         newest.remove_latest(report_dir)
     if arguments.json:
         write_json(_data(selection, done, is_dry=arguments.dry_run))

@@ -48,7 +48,7 @@ def fit(arguments: argparse.Namespace) -> int:
 
 def _data(twin: Twin) -> dict[str, Any]:
     file = twin.file_
-    data = file.model_dump(mode="json", exclude={"sets", "training"})
+    data = file.model_dump(mode="json", exclude={"parameter_sets", "training"})
     return data | {"runs": file.training.runs, "plans": len(file.training.plans)}
 
 
@@ -61,7 +61,7 @@ def _lines(twin: Twin, out: str) -> list[str]:
     lines = [f"{out}: twin of machine {file.fingerprint}, {fitted}, {_calibration_text(twin)}"]
     if estimate is not None:
         lines += [
-            f"  {name:<16} {estimate.known(name)}"
+            f"  {name:<16} {estimate.describe(name)}"
             for name in NAMES
             if name not in estimate.unidentified
         ]

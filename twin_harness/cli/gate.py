@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import argparse
 
     from twin_harness.cli.commands import Commands
-    from twin_harness.gate.baseline import Baseline, SessionFigures
+    from twin_harness.gate.baseline import Baseline
     from twin_harness.gate.measures import Measure
+    from twin_harness.gate.session_figures import SessionFigures
     from twin_harness.gate.statistics import Predicted
 
 
@@ -83,7 +84,7 @@ def _figures(run: str) -> tuple[SessionFigures, list[Measure]]:
     Raises:
         InvalidInput: the run has no gated test, or is one of pairs.
     """
-    from twin_harness.gate.baseline import figures_of
+    from twin_harness.gate.session_figures import figures_of
     from twin_harness.gate.trials import Trial, family_of
     from twin_harness.runs.folder import RunFolder
 
@@ -110,12 +111,13 @@ def _figures(run: str) -> tuple[SessionFigures, list[Measure]]:
 def compare(arguments: argparse.Namespace) -> int:
     """Judge a run against a baseline."""
     from twin_harness.gate.baseline import Baseline
-    from twin_harness.gate.outputs import terminal_lines
+    from twin_harness.gate.baseline_verdict import judge_run
+    from twin_harness.gate.terminal import terminal_lines
     from twin_harness.gate.verdict import REGRESSED, UNDECIDED
 
     baseline = Baseline.read(Path(arguments.baseline))
     figures, measures = _figures(arguments.run)
-    judgement = baseline.judge(figures, measures)
+    judgement = judge_run(baseline, figures, measures)
     if arguments.json:
         write_json(judgement.to_json())
     else:

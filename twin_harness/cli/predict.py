@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from twin_harness.cli.commands import Commands
     from twin_harness.predict.overload import OverloadCall
+    from twin_harness.predict.prediction import Prediction
     from twin_harness.predict.simulate import Start
-    from twin_harness.predict.twin import Prediction, Twin
+    from twin_harness.predict.twin import Twin
 
 # Trajectories in which a condition comes true, below which the interval of when is not shown.
 _FEWEST_TIMES = 20

@@ -11,6 +11,7 @@ from twin_harness.cli.table import Column, table_lines
 from twin_harness.errors import UnreadableRun
 from twin_harness.quantity import DASH
 from twin_harness.system import newest
+from twin_harness.system.provenance import is_predicted
 
 if TYPE_CHECKING:
     import argparse
@@ -98,7 +99,7 @@ def _run_data(run: Run) -> dict[str, Any]:
         "bytes": size,
         "host": run.machine.get("host"),
         "fingerprint": run.machine.get("fingerprint"),
-        "predicted": bool(run.machine.get("predicted_by") or run.machine.get("foretold_by")),
+        "predicted": is_predicted(run.machine),
         "path": str(run.path),
     }
 

@@ -52,7 +52,7 @@ def suggest(arguments: argparse.Namespace) -> int:
     if arguments.candidates:
         candidates = Schedule.read(arguments.candidates).experiments
     horizon = [experiment for experiment in campaign if role_of(experiment.name) == "calibrate"]
-    chosen = choose(twin, candidates, horizon, arguments.n)
+    chosen = choose(twin.model_, candidates, horizon, arguments.n)
     if not arguments.candidates:  # the campaign's names would say which part of it a run belongs to
         chosen = [
             (_renamed(experiment, number), left)

@@ -38,7 +38,7 @@ def add_score(commands: Commands) -> None:
 
 def score(arguments: argparse.Namespace) -> int:
     """Judge a model, or its design."""
-    from twin_harness.predict.evaluate import evaluate_splits
+    from twin_harness.predict.split_evaluation import evaluate_splits
     from twin_harness.predict.twin import Twin
 
     twin, observations = Twin.load(arguments.model), read_observations(arguments.run)
@@ -61,9 +61,10 @@ def score(arguments: argparse.Namespace) -> int:
 
 def _judge(twin: Twin, observations: list[Observation], train: list[str]) -> Evaluation:
     """Judge a model by runs that it was not fitted to."""
-    from twin_harness.predict.evaluate import check_held_out, evaluate
+    from twin_harness.predict.evaluate import evaluate
+    from twin_harness.predict.held_out import check_held_out
 
-    check_held_out(twin, observations)
+    check_held_out(twin.file_, observations)
     plans = twin.file_.training.plans
     training = [
         observation for observation in read_observations(train) if observation.plan in plans
@@ -73,4 +74,4 @@ def _judge(twin: Twin, observations: list[Observation], train: list[str]) -> Eva
             "without --train DIR… (the runs that the model was fitted to) there are no simple"
             " predictors beside it"
         )
-    return evaluate(twin, training, observations)
+    return evaluate(twin.model_, training, observations)

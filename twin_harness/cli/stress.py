@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from twin_harness.cli.commands import Commands
-    from twin_harness.schedule.model import Event
+    from twin_harness.schedule.event import Event
 
 _EXAMPLES = """examples:
   twin stress cpu --level 50 --duration 10

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     from twin_harness.runs.folder import RunFolder
 
-LONGEST_CELL = (
-    32_000  # characters; spreadsheets cut cells off at 32,767, and Python's csv stops at 131,072
-)
+# Characters: spreadsheets cut cells off at 32,767, and Python's csv stops at 131,072.
+LONGEST_CELL = 32_000
 
 
 def utc_text(monotonic_s: float) -> str:
@@ -32,7 +31,9 @@ class AnnotationRecorder:
 
     Args:
         folder: the run.
-        host, worker, partition: who writes, and from which part of the machine.
+        host: the machine's name, as it stands in the rows.
+        worker: name of the worker that writes.
+        partition: the part of the machine that it has; empty for the whole.
     """
 
     def __init__(
@@ -44,12 +45,11 @@ class AnnotationRecorder:
         self._partition = partition
         self._rows: list[AnnotationRow] = []
         self._experiments: list[tuple[str, float]] = []
-        self._writing = (
-            threading.Lock()
-        )  # loads of one test may end in threads, and a shard has one heading
+        # Loads of one test may end in threads, and a shard has one heading.
+        self._writing = threading.Lock()
 
     def new_row(self, experiment: str, event: str, stressor: str) -> AnnotationRow:
-        """Return a row with this run's own fields filled in."""
+        """Return a row with the run, the host, the worker and its part filled in."""
         row = AnnotationRow(
             run=self._folder.run_id,
             experiment=experiment,
@@ -62,7 +62,7 @@ class AnnotationRecorder:
 
     def record(self, row: AnnotationRow) -> None:
         """Write a row; it survives a crash from here on."""
-        row.parameters = within_a_cell(row.parameters)
+        row.parameters = fit_in_cell(row.parameters)
         if row.start_monotonic_s is not None:
             row.start_time = utc_text(row.start_monotonic_s)
         if row.end_monotonic_s is not None:
@@ -77,7 +77,7 @@ class AnnotationRecorder:
             self._experiments.append((name, zero_s))
 
     def end_experiment(self, name: str) -> None:
-        """Say that it is over."""
+        """Say that an experiment is over."""
         with self._writing:
             self._experiments = [entry for entry in self._experiments if entry[0] != name]
 
@@ -112,10 +112,7 @@ class AnnotationRecorder:
         self, name: str, begin_s: float, end_s: float, parameters: dict[str, Any]
     ) -> None:
         _check_name(name)
-        if self._experiments:
-            experiment, zero_s = self._experiments[-1]
-        else:
-            experiment, zero_s = ("", None)
+        experiment, zero_s = self._experiments[-1] if self._experiments else ("", None)
         row = self.new_row(experiment, name, "mark")
         row.start_monotonic_s, row.end_monotonic_s = begin_s, end_s
         if zero_s is not None:
@@ -131,20 +128,16 @@ class AnnotationRecorder:
         self.record(row)
 
 
-def within_a_cell(parameters: str) -> str:
+def fit_in_cell(parameters: str) -> str:
     """Return parameters as they fit into a cell of a spreadsheet.
 
-    Of a long trace the number of points and what they span.
-
-    The points themselves stand in ``schedule.json``.
+    A long trace is summarised by its number of points and their range; the points themselves are in
+    ``schedule.json``.
     """
     if len(parameters) <= LONGEST_CELL:
         return parameters
     data = json.loads(parameters)
-    if isinstance(data, dict):
-        shape = data.get("shape")
-    else:
-        shape = None
+    shape = data.get("shape") if isinstance(data, dict) else None
     if not isinstance(shape, dict):
         return parameters
     for name in ("points", "levels"):

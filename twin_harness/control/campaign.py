@@ -27,6 +27,7 @@ from twin_harness.runs.folder import RunFolder
 from twin_harness.schedule.builders import plan
 from twin_harness.schedule.tolerance import NO_TOLERANCE
 from twin_harness.system.machine import is_same_machine
+from twin_harness.system.provenance import is_predicted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -106,7 +107,7 @@ def recorded_hashes(
         folder = RunFolder(path)
         try:
             machine = folder.read_machine()
-            if is_same_machine(machine, here) and "foretold_by" not in machine:
+            if is_same_machine(machine, here) and not is_predicted(machine):
                 recorded.update(
                     (planned.experiment.name, planned.experiment.hash())
                     for planned in folder.read_plans()

@@ -15,7 +15,7 @@ import numpy as np
 from twin_harness.control.csv_times import seconds_of
 from twin_harness.control.series import Series
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule.csv_rows import decoded, has_empty_ends, misfit, rows_of
+from twin_harness.schedule.csv_rows import decode, describe_misfit, has_trailing_commas, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,12 +113,12 @@ def _read_csv(path: Path, wanted: Sequence[str], notes: list[str]) -> pd.DataFra
     if rows and len(rows[-1].cells) < len(names) and not text.endswith(("\n", "\r")):
         notes.append(f"{path.name}: its last row, {rows[-1].line}, was cut short and is left out")
         rows = rows[:-1]
-    if has_empty_ends(rows, len(names)):
+    if has_trailing_commas(rows, len(names)):
         notes.append(
             f"{path.name}: all rows end in a comma, which the heading does not; read as if they"
             " did not"
         )
-    elif fault := misfit(rows, len(names)):
+    elif fault := describe_misfit(rows, len(names)):
         msg = (
             f"replay: {path.name}: {fault}; expected as many in each, quote cells that hold a"
             " comma, write decimals with a point, or repair the rows"
@@ -148,7 +148,7 @@ def _text_of(path: Path) -> str:
             f" {LARGEST_CSV_BYTES}; cut the file"
         )
         raise InvalidInput(msg)
-    return decoded(data)
+    return decode(data)
 
 
 def _numbers(column: pd.Series[str], path: Path, name: str) -> Array:

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.metrics import RESOURCE_COLUMNS
-from twin_harness.runs.delivery import compare, fill_delivery
+from twin_harness.runs.delivered_cells import fill_delivery
+from twin_harness.runs.delivery import compare
 from twin_harness.runs.recording import Recording
 from twin_harness.shapes import shape as shapes
 from twin_harness.system.clock import monotonic_s
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from twin_harness.control.site import Site
     from twin_harness.runs.records import AnnotationRow, PlannedExperiment
     from twin_harness.schedule.event import Event
+    from twin_harness.system.load_messages import EndedAnswer, EventAnswer
 
 _POLL_S = 0.05
 _END_PATIENCE_S = 3.0
@@ -73,7 +75,7 @@ class EventRows:
             return _END_PATIENCE_S + held_bytes / 2**30
         return _END_PATIENCE_S
 
-    def hear(self, planned: PlannedExperiment, message: dict[str, Any]) -> None:
+    def hear(self, planned: PlannedExperiment, message: EventAnswer) -> None:
         """Take what the load host says: that an event has started, or how it has ended."""
         event = self.waiting[message["event"]]
         if message["state"] == "started":
@@ -85,13 +87,18 @@ class EventRows:
     def hear_ends(
         self, planned: PlannedExperiment, link: HostLink, *, is_planned: bool = False
     ) -> None:
-        """Hear how events end that were asked to; ``is_planned`` counts stopped as completed."""
+        """Hear how events end that were asked to stop.
+
+        Args:
+            planned: the experiment.
+            link: to its load host.
+            is_planned: count those that were stopped as completed.
+        """
         deadline_s = monotonic_s() + _END_PATIENCE_S
         while self.waiting and not link.is_over and monotonic_s() < deadline_s:
             for message in link.poll(_POLL_S):
-                is_stopped = message["state"] == "ended" and message["status"] == "stopped"
-                if is_planned and is_stopped:
-                    message.update(status="completed", message="")
+                if is_planned and message["state"] == "ended" and message["status"] == "stopped":
+                    message["status"], message["message"] = "completed", ""
                 self.hear(planned, message)
 
     def end_waiting(
@@ -115,7 +122,7 @@ class EventRows:
         for event in list(self.waiting.values()):
             start_s = self.starts_s.get(event.id)
             was_to_run = start_s is not None or not self.starts_s
-            message = {
+            message: EndedAnswer = {
                 "event": event.id,
                 "state": "ended",
                 "start_s": start_s,
@@ -155,9 +162,7 @@ class EventRows:
             events.append(shorter)
         return tuple(events)
 
-    def _row(
-        self, planned: PlannedExperiment, event: Event, message: dict[str, Any]
-    ) -> AnnotationRow:
+    def _row(self, planned: PlannedExperiment, event: Event, message: EndedAnswer) -> AnnotationRow:
         row = self._site.recorder.new_row(planned.experiment.name, event.id, event.stressor)
         row.unit = event.unit
         row.planned_start_s, row.planned_end_s = event.start_s, event.end_s

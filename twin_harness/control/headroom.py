@@ -63,7 +63,7 @@ def _filesystem_bytes(folder: str) -> int:
     return space_from(*look_at_folder(folder)["space"]).total_bytes
 
 
-def scaled(events: Iterable[Event], machine: Machine) -> list[tuple[Event, float]]:
+def with_scales(events: Iterable[Event], machine: Machine) -> list[tuple[Event, float]]:
     """Return events, each with what one unit of its level is in its resource's column."""
     return [
         (event, event.scale(machine.cpu_capacity, machine.memory_limit_bytes)) for event in events
@@ -78,7 +78,7 @@ def needs_of(experiment: Experiment, machine: Machine) -> dict[str, float]:
 
     def highest(stressor: str) -> float:
         events = [event for event in experiment.events if event.stressor == stressor]
-        return peak(scaled(events, machine))[0]
+        return peak(with_scales(events, machine))[0]
 
     space = sum(
         int(event.option("file_bytes")) for event in experiment.events if event.stressor == "disk"

@@ -9,11 +9,27 @@ import json
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from twin_harness.errors import HarnessFailure
 from twin_harness.system.child import close_pipes, end_child, readable_of, send_line, start_child
 from twin_harness.system.clock import monotonic_s, sleep_s
+from twin_harness.system.guard_messages import (
+    DeadAnswer,
+    GroupLine,
+    GuardAnswer,
+    GuardPlan,
+    GuardStart,
+    TrippedAnswer,
+)
+from twin_harness.system.load_messages import (
+    EventAnswer,
+    HostAnswer,
+    HostPlan,
+    HostStart,
+    StopLine,
+    ZeroLine,
+)
 from twin_harness.system.load_tree import end_load, kill_marked
 from twin_harness.system.procfs import process_state
 from twin_harness.system.registry import register
@@ -23,54 +39,90 @@ if TYPE_CHECKING:
 
 READY_PATIENCE_S = 120.0
 _STOP_PATIENCE_S = 2.0
+_Answer: TypeAlias = HostAnswer | GuardAnswer
 
 
 class HostLink:
-    """A load host and its guard.
+    """A load host and its guard, both started; ``HostLink.start`` starts them.
 
     Args:
-        plan: what the host is told; ``watch_pids`` is completed by the guard's pid.
-        limits: what the guard is told; None runs without one.
-        locks: descriptors of the machine's locks, which the load inherits.
+        host: the load host.
+        guard: its guard; None where nothing is watched.
+        mark: the beginning of the mark of every program that the host runs; empty where it runs
+            none.
+
+    Attributes:
+        is_over: the host has said that all is done, or has closed its end of the line.
+        tripped: what the guard said when a limit was crossed.
     """
 
     def __init__(
-        self, plan: dict[str, Any], limits: dict[str, Any] | None, locks: tuple[int, ...] = ()
+        self,
+        host: subprocess.Popen[bytes],
+        guard: subprocess.Popen[bytes] | None,
+        mark: str = "",
     ) -> None:
-        board = Path(plan["board"])
-        self._stem, self._has_commands = board.stem, bool(plan["environments"])
+        self._host = host
+        self._guard = guard
+        self._mark = mark
+        self._buffers: dict[int, bytes] = {_output(process): b"" for process in self._processes}
+        self.is_over = self._is_done = False
+        self.tripped: TrippedAnswer | None = None
+
+    @classmethod
+    def start(
+        cls, plan: HostPlan, limits: GuardPlan | None, locks: tuple[int, ...] = ()
+    ) -> HostLink:
+        """Start a load host and its guard.
+
+        Args:
+            plan: the host's; ``watch_pids`` is completed by the guard's pid.
+            limits: the guard's; None starts none.
+            locks: descriptors of the machine's locks, which the load inherits.
+
+        Raises:
+            OSError: the kernel refuses a process.
+        """
         # The kernel's death signal follows the thread that starts a process. One of a pool may end
         # while the load is meant to go on; our own end, and the controller's, both are watched in
         # any case.
-        tie = {"dies_with_starter": threading.current_thread() is threading.main_thread()}
-        if limits:
-            self._guard = start_child(
-                "twin_harness.control.guard", {**limits, **tie, "starter_pid": os.getpid()}
-            )
-        else:
-            self._guard = None
-        plan = {
+        dies_with_starter = threading.current_thread() is threading.main_thread()
+        watch_pids, guard = plan["watch_pids"], None
+        if limits is not None:
+            guard_start: GuardStart = {
+                **limits,
+                "dies_with_starter": dies_with_starter,
+                "starter_pid": os.getpid(),
+            }
+            guard = start_child("twin_harness.control.guard", guard_start)
+            watch_pids = [*watch_pids, guard.pid]
+        host_start: HostStart = {
             **plan,
-            "watch_pids": [*plan["watch_pids"], *([self._guard.pid] if self._guard else [])],
-            **tie,
+            "watch_pids": watch_pids,
+            "dies_with_starter": dies_with_starter,
+            "locks": list(locks),
         }
         try:
-            self._host = start_child(
-                "twin_harness.stress", {**plan, "locks": locks}, pass_fds=locks
-            )
+            host = start_child("twin_harness.stress", host_start, pass_fds=locks)
         except OSError:
-            if self._guard:
-                end_child(self._guard, _STOP_PATIENCE_S)
+            if guard is not None:
+                end_child(guard, _STOP_PATIENCE_S)
             raise
-        register(board, self._host.pid, "host", plan["scratch_dir"])
-        if self._guard:
-            register(board, self._guard.pid, "guard")
-            send_line(self._guard, {"group": self._host.pid})
-        self._buffers: dict[int, bytes] = {
-            _output(process): b"" for process in (self._host, self._guard) if process
-        }
-        self.is_over = self._is_done = False
-        self.tripped: dict[str, Any] | None = None
+        board, mark = Path(plan["board"]), ""
+        register(board, host.pid, "host", plan["scratch_dir"])
+        if guard is not None:
+            register(board, guard.pid, "guard")
+            group: GroupLine = {"group": host.pid}
+            send_line(guard, group)
+        if plan["environments"]:
+            mark = f"{board.stem}.{host.pid}."
+        return cls(host, guard, mark)
+
+    @property
+    def _processes(self) -> tuple[subprocess.Popen[bytes], ...]:
+        if self._guard is None:
+            return (self._host,)
+        return (self._host, self._guard)
 
     def await_ready(self) -> None:
         """Wait until host and guard are prepared, or the guard has stopped it all.
@@ -78,13 +130,13 @@ class HostLink:
         Raises:
             HarnessFailure: one of them did not come up.
         """
-        missing = {_output(process) for process in (self._host, self._guard) if process}
+        missing = {_output(process) for process in self._processes}
         deadline_s = monotonic_s() + READY_PATIENCE_S
         while missing:
             for descriptor, message in self._read(max(0.0, deadline_s - monotonic_s())):
                 if message["state"] == "ready":
                     missing.discard(descriptor)
-                else:
+                elif message["state"] in ("tripped", "dead"):
                     self._hear_guard(message)
             if self.tripped is not None:
                 return
@@ -99,27 +151,29 @@ class HostLink:
 
     def begin(self, zero_s: float, plan_slot: int) -> None:
         """Give the events' clock its zero on CLOCK_MONOTONIC."""
-        send_line(self._host, {"zero_s": zero_s, "plan_slot": plan_slot})
+        line: ZeroLine = {"zero_s": zero_s, "plan_slot": plan_slot}
+        send_line(self._host, line)
 
-    def poll(self, timeout_s: float) -> list[dict[str, Any]]:
-        """Return what host and guard said within ``timeout_s``.
+    def poll(self, timeout_s: float) -> list[EventAnswer]:
+        """Return what the host said of events within ``timeout_s``.
 
         ``is_over`` and ``tripped`` are up to date afterwards.
         """
-        messages = []
+        answers: list[EventAnswer] = []
         for _, message in self._read(timeout_s):
-            if message["state"] in ("tripped", "dead"):
+            if message["state"] in ("started", "ended"):
+                answers.append(message)
+            elif message["state"] in ("tripped", "dead"):
                 self._hear_guard(message)
             elif message["state"] == "done":
                 self.is_over = self._is_done = True
-            else:
-                messages.append(message)
-        return messages
+            # What is left is "ready", read late where the guard tripped before.
+        return answers
 
-    def _hear_guard(self, message: dict[str, Any]) -> None:
+    def _hear_guard(self, message: TrippedAnswer | DeadAnswer) -> None:
         if message["state"] == "tripped":
             self.tripped = message
-        elif message["state"] == "dead" and self.tripped is not None:
+        elif self.tripped is not None:
             self.tripped["dead_s"] = message["dead_s"]
 
     def await_dead_load(self, patience_s: float) -> None:
@@ -127,18 +181,17 @@ class HostLink:
         deadline_s = monotonic_s() + patience_s
         while self.tripped is not None and "dead_s" not in self.tripped:
             left_s = deadline_s - monotonic_s()
-            is_last_look = (
-                self.has_guard_died or left_s <= 0
-            )  # it says so, and ends: what it said may still be unread
+            # A guard that says so ends: its last line may still be unread.
+            is_last_look = self.has_guard_died or left_s <= 0
             self.poll(0.0 if is_last_look else left_s)
             if is_last_look:
                 return
 
-    def _read(self, timeout_s: float) -> list[tuple[int, dict[str, Any]]]:
+    def _read(self, timeout_s: float) -> list[tuple[int, _Answer]]:
         if not self._buffers:
             sleep_s(timeout_s)
             return []
-        found = []
+        messages: list[tuple[int, _Answer]] = []
         for descriptor in readable_of(self._buffers, timeout_s):
             data = os.read(descriptor, 1 << 16)
             if not data:
@@ -146,13 +199,13 @@ class HostLink:
                 self.is_over = self.is_over or descriptor == _output(self._host)
                 continue
             *lines, self._buffers[descriptor] = (self._buffers[descriptor] + data).split(b"\n")
-            found += [(descriptor, json.loads(line)) for line in lines]
-        return found
+            messages += [(descriptor, json.loads(line)) for line in lines]
+        return messages
 
     @property
     def pids(self) -> tuple[int, ...]:
         """The processes that were started: the load host, and the guard where there is one."""
-        return (self._host.pid, *([self._guard.pid] if self._guard else []))
+        return tuple(process.pid for process in self._processes)
 
     @property
     def host_pid(self) -> int:
@@ -161,7 +214,7 @@ class HostLink:
 
     @property
     def is_clean(self) -> bool:
-        """Whether the host has said that all is done, and ended by itself, after all that it had started; known once the link is closed.
+        """Whether the host said that all is done, and ended by itself; known once it is closed.
 
         Its exit code alone does not tell: where SIGCHLD is ignored every child seems to have ended
         well.
@@ -190,7 +243,8 @@ class HostLink:
 
     def ask_to_stop(self, why: str) -> None:
         """Ask the host to end all load; it says how each event ended."""
-        send_line(self._host, {"stop": True, "why": why})
+        line: StopLine = {"stop": True, "why": why}
+        send_line(self._host, line)
 
     def close(self) -> None:
         """End host and guard, whatever state they are in, and reap them.
@@ -198,16 +252,12 @@ class HostLink:
         No load is left afterwards.
         """
         if self._host.poll() is None and not self.is_over:
-            end_load(
-                self._host.pid, f"{self._stem}.{self._host.pid}." if self._has_commands else ""
-            )
-        elif self._has_commands:
-            kill_marked(f"{self._stem}.{self._host.pid}.")
-        end_child(self._host, _STOP_PATIENCE_S)
-        close_pipes(self._host)
-        if self._guard:
-            end_child(self._guard, _STOP_PATIENCE_S)
-            close_pipes(self._guard)
+            end_load(self._host.pid, self._mark)
+        elif self._mark:
+            kill_marked(self._mark)
+        for process in self._processes:
+            end_child(process, _STOP_PATIENCE_S)
+            close_pipes(process)
 
 
 def _output(process: subprocess.Popen[bytes]) -> int:

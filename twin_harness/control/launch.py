@@ -32,7 +32,7 @@ def _open(site: Site, experiment: Experiment) -> HostLink:
     site.admission.note_load()
     try:
         limits = site.guard_limits(experiment) if experiment.events else None
-        return HostLink(site.host_plan(experiment), limits, site.admission.descriptors)
+        return HostLink.start(site.host_plan(experiment), limits, site.admission.descriptors)
     except BaseException:
         site.admission.note_load_gone(is_clean=False)
         raise

@@ -50,11 +50,12 @@ class GuardLimits:
     """What the guard watches; None leaves a quantity unwatched, but for temperature.
 
     Attributes:
-        memory_available, disk_free: floors.
+        memory_available: floor of the memory that new work can have.
+        disk_free: floor of the space that the scratch filesystem has left.
         temperature: ceiling in °C of the hottest CPU sensor; None is 5 °C below each sensor's own
             critical value, infinity unwatched.
         pressure_memory: ceiling in percent of a second in which some task waited for memory (PSI).
-            swap: ceiling in percent of swap.
+        swap: ceiling in percent of swap.
     """
 
     memory_available: Limit | None = None
@@ -80,17 +81,21 @@ class GuardLimits:
     def __str__(self) -> str:
         if not self.is_on:
             return "off"
-        parts = {"memory_available": self.memory_available, "disk_free": self.disk_free}
-        if self.temperature is not None:
-            # type: ignore[assignment]  # for text alone
-            if self.temperature == inf:
-                parts["temperature"] = "off"
-            else:
-                parts["temperature"] = f"{_plain(self.temperature)}C"
-        for name in ("pressure_memory", "swap"):
-            if (ceiling := getattr(self, name)) is not None:
-                parts[name] = f"{_plain(ceiling)}%"  # type: ignore[assignment]  # as above
-        return ",".join(f"{name}={limit}" for name, limit in parts.items() if limit)
+        texts = {}
+        for name, floor in (
+            ("memory_available", self.memory_available),
+            ("disk_free", self.disk_free),
+        ):
+            if floor is not None:
+                texts[name] = str(floor)
+        if self.temperature == inf:
+            texts["temperature"] = "off"
+        elif self.temperature is not None:
+            texts["temperature"] = f"{_plain(self.temperature)}C"
+        for name, ceiling in (("pressure_memory", self.pressure_memory), ("swap", self.swap)):
+            if ceiling is not None:
+                texts[name] = f"{_plain(ceiling)}%"
+        return ",".join(f"{name}={text}" for name, text in texts.items())
 
 
 def _plain(number: float) -> str:
@@ -111,17 +116,15 @@ def parse_size(text: str, *, argument: str) -> Limit:
     """Read ``10%``, ``1GiB`` or ``500MB``.
 
     Raises:
-        InvalidInput: the text is no amount, is negative, or is above 100 percent.
+        InvalidInput: the text is not a valid size, is negative, or is above 100 percent.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(%|[A-Za-z]*)", text.strip())
     if match:
-        unit = match.group(2).upper()
-    else:
-        unit = None
-    if match and unit == "%" and float(match.group(1)) <= 100:
-        return Limit(float(match.group(1)), "percent")
-    if match and unit in _SIZES and float(match.group(1)) * _SIZES[unit] < _LARGEST_SIZE_BYTES:
-        return Limit(float(match.group(1)) * _SIZES[unit], "bytes")
+        amount, unit = float(match.group(1)), match.group(2).upper()
+        if unit == "%" and amount <= 100:
+            return Limit(amount, "percent")
+        if unit in _SIZES and amount * _SIZES[unit] < _LARGEST_SIZE_BYTES:
+            return Limit(amount * _SIZES[unit], "bytes")
     msg = (
         f"{argument}: expected a percent up to 100 or a size such as 10% or 1GiB but got {text!r};"
         f" write e.g. {argument}=10%"
@@ -133,7 +136,7 @@ def parse_guard(text: str) -> GuardLimits:
     """Read the guard's limits from ``name=amount,…`` or ``off``.
 
     Raises:
-        InvalidInput: an unknown name, a name twice, or an amount that is none.
+        InvalidInput: an unknown name, a name twice, or an invalid amount.
     """
     if text.strip().lower() == "off":
         return GuardLimits()
@@ -170,11 +173,8 @@ def _parse_ceiling(name: str, text: str) -> float:
         if name == "temperature" or ceiling <= 100:
             return ceiling
     if name == "temperature":
-        wanted = "a temperature such as 85C, or off"
+        wanted, example = "a temperature such as 85C, or off", "85C"
     else:
-        wanted = "a percent above 0 such as 20%"
-    msg = (
-        f"{name}: expected {wanted} but got {text!r}; write e.g."
-        f" {name}={'85C' if name == 'temperature' else '20%'}"
-    )
+        wanted, example = "a percent above 0 such as 20%", "20%"
+    msg = f"{name}: expected {wanted} but got {text!r}; write e.g. {name}={example}"
     raise InvalidInput(msg)

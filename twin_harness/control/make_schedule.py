@@ -1,6 +1,4 @@
-"""Makes experiment plans.
-
-``random`` ones drawn by a seed, and the ``grid`` of all combinations of levels.
+"""Experiment plans made by rule: ``random`` ones by a seed, and the ``grid`` of all level pairs.
 
 A plan records generator, version, arguments and seed; the same seed gives the same plans on every
 worker and in every run.
@@ -26,9 +24,15 @@ MOST_EXPERIMENTS = 10_000
 def draw_experiments(
     n: int, seed: int, name: str = "random", **bounds: Any
 ) -> tuple[Experiment, ...]:
-    """Draw ``n`` experiments; see ``strategies.Bounds`` for the bounds.
+    """Draw ``n`` experiments; the same seed and bounds give the same ones.
 
     Hypothesis always begins with the minimal example, so one more is drawn and the first dropped.
+
+    Args:
+        n: how many.
+        seed: 0 or more.
+        name: they are called ``name-0``, ``name-1`` and so on.
+        bounds: see ``strategies.Bounds``.
 
     Raises:
         InvalidInput: ``n`` or a bound is out of range.
@@ -72,8 +76,11 @@ def draw_experiments(
     finally:
         _random.setstate(state)
     chosen = drawn[1 : n + 1]
+    if not chosen:
+        chosen.append(drawn[0])
+    different = max(1, len(drawn) - 1)
     while len(chosen) < n:  # bounds so narrow that there are fewer different ones
-        chosen.append(chosen[len(chosen) % max(1, len(drawn) - 1)] if chosen else drawn[0])
+        chosen.append(chosen[len(chosen) % different])
     return tuple(
         experiment.model_copy(update={"name": f"{name}-{index}"})
         for index, experiment in enumerate(chosen)
@@ -101,7 +108,13 @@ def grid(
 ) -> Schedule:
     """Return a schedule of every combination of the levels given.
 
-    A level of 0 leaves the resource out.
+    Args:
+        cpu_percent: levels of CPU load; a level of 0 leaves the resource out.
+        memory_percent: levels of memory load.
+        disk_bytes_per_s: levels of disk load.
+        duration_s: how long each experiment's events last.
+        lead_s: quiet time before them.
+        tail_s: quiet time after them.
 
     Raises:
         InvalidInput: no levels, or one out of range.
@@ -125,11 +138,8 @@ def grid(
         name = " ".join(
             f"{name} {_level_text(level)}" for name, level in zip(used, combination, strict=True)
         )
-        experiments.append(
-            plan(
-                *events, name=name, lead_s=lead_s, tail_s=tail_s if events else tail_s + duration_s
-            )
-        )
+        quiet_s = tail_s if events else tail_s + duration_s
+        experiments.append(plan(*events, name=name, lead_s=lead_s, tail_s=quiet_s))
     arguments = {
         "cpu_percent": list(cpu_percent),
         "memory_percent": list(memory_percent),

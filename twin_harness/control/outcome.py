@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twin_harness.errors import FidelityMissed, Undecided
 from twin_harness.runs.judgement import KEPT, MISSED, UNDECIDED, judge
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twin_harness.runs.recording import Recording
+    from twin_harness.system.guard_messages import TrippedAnswer
 
 
 def describe_outcome(recording: Recording, status: str) -> str:
@@ -23,16 +24,17 @@ def describe_outcome(recording: Recording, status: str) -> str:
     )
 
 
-def describe_trip(tripped: dict[str, Any]) -> str:
+def describe_trip(tripped: TrippedAnswer) -> str:
     """Say why the guard stopped a load, and how long the load outlived the crossing at most.
 
     That is measured from the last check that found the limit respected.
     """
-    if tripped.get("dead_s") is None:
+    dead_s = tripped.get("dead_s")
+    if dead_s is None:
         return (
             f"guard: {tripped['reason']}; killed at once, but not all load was gone a second later"
         )
-    outlived_ms = (tripped["dead_s"] - tripped["clean_s"]) * 1e3
+    outlived_ms = (dead_s - tripped["clean_s"]) * 1e3
     return f"guard: {tripped['reason']}; no load {outlived_ms:.0f} ms after it at most"
 
 

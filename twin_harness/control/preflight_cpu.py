@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.control.headroom import scaled
+from twin_harness.control.headroom import with_scales
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.peaks import peak
 from twin_harness.system.control_group import ControlGroup
@@ -21,13 +21,18 @@ _MOST_LOAD_PROCESSES = 512
 def check_cpu(experiment: Experiment, events: list[Event], machine: Machine) -> None:
     """Check an experiment's CPU events: their CPUs, their sum, and the processes they need.
 
+    Args:
+        experiment: all of it; only CPU events may name CPUs.
+        events: its CPU events.
+        machine: what they are asked of.
+
     Raises:
         InvalidInput: a CPU is not allowed, or the events ask for more than the machine or one of
             its CPUs has.
     """
     _check_allowed(experiment, machine)
     _check_system_target(experiment, events, machine)
-    loads = scaled(events, machine)
+    loads = with_scales(events, machine)
     total, at_s = peak(loads)
     if total > _MOST_PERCENT:
         msg = (

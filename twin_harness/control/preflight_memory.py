@@ -26,12 +26,18 @@ def check_memory(
 ) -> list[str]:
     """Check that memory events fit, and return a warning for each that may fill too slowly.
 
+    Args:
+        experiment: for the messages.
+        events: its memory events.
+        machine: what they are asked of.
+        guard: what must stay available.
+
     Raises:
         InvalidInput: the events ask for more than is available above the guard's floor.
     """
     if not events:
         return []
-    loads = headroom.scaled(events, machine)
+    loads = headroom.with_scales(events, machine)
     total, at_s = peak(loads)
     floor = headroom.memory_floor_bytes(guard, machine) / machine.parts
     available = headroom.available_memory_bytes(machine)

@@ -143,10 +143,9 @@ def _event(
     first_s: float,
 ) -> Event:
     starts_s, means = series.means(step_s)
-    # Means of a clean series are never below 0; what rounding leaves there is none.
-    means = np.where(
-        (means < 0) & (means > -1e-6 * max(1.0, float(np.abs(means).max()))), 0.0, means
-    )
+    # Means of a clean series are never below 0 but by rounding.
+    rounding = 1e-6 * max(1.0, float(np.abs(means).max()))
+    means = np.where((means < 0) & (means > -rounding), 0.0, means)
     points = [
         (round(float(at_s), 6), round(float(level), 6))
         for at_s, level in zip(starts_s, means, strict=True)

@@ -56,7 +56,7 @@ def series_of_run(path: Path, experiment: str | None) -> dict[str, Series]:
         loads = _totals(samples)
     series = {}
     for resource, values in loads.items():
-        clean = values.ffill().fillna(0.0).clip(lower=0.0).to_numpy(dtype=np.float64)
+        clean = np.asarray(values.ffill().fillna(0.0).clip(lower=0.0), dtype=np.float64)
         if clean.max() >= _LEAST_LOAD[resource]:
             series[resource] = Series(edges_s, clean)
     return series

@@ -1,4 +1,4 @@
-"""Where a runner works, and what it tells the processes that it starts there."""
+"""Where a runner works, and the plans of the processes that it starts there."""
 
 from __future__ import annotations
 
@@ -23,28 +23,36 @@ if TYPE_CHECKING:
     from twin_harness.control.runner_parallel import Admission
     from twin_harness.runs.folder import RunFolder
     from twin_harness.runs.records import PlannedExperiment
+    from twin_harness.schedule.event import Event
     from twin_harness.schedule.model import Experiment
     from twin_harness.system.board import Board
+    from twin_harness.system.guard_messages import GuardPlan
+    from twin_harness.system.load_messages import BoardPlan, EventPlan, HostPlan
     from twin_harness.system.machine import Machine
 
 
-def _absolute(options: dict[str, Any]) -> dict[str, Any]:
-    """Return a command's options with program and folder as preflight found them.
+def _options(event: Event) -> dict[str, Any]:
+    """Return an event's options, of a command with program and folder as preflight found them.
 
     Load hosts run elsewhere.
     """
+    options = event.resolved_options()
+    if event.stressor != "command":
+        return options
     if options["cwd"]:
         folder = str(Path(options["cwd"]).resolve())
     else:
         folder = None
     program, *words = options["argv"]
-    found = shutil.which(str(Path(folder or "", program)) if "/" in program else program)
-    return {
-        **options,
-        "cwd": folder,
-        "argv": [program, *words],
-        "program": str(Path(found).absolute()) if found else program,
-    }
+    path = program
+    if "/" in program:
+        path = str(Path(folder or "", program))
+    executable = shutil.which(path)
+    if executable:
+        program_path = str(Path(executable).absolute())
+    else:
+        program_path = program
+    return {**options, "cwd": folder, "argv": [program, *words], "program": program_path}
 
 
 def _import_path(custom: dict[str, str]) -> list[str]:
@@ -52,18 +60,20 @@ def _import_path(custom: dict[str, str]) -> list[str]:
 
     An editable install is found by a hook that the host does not have.
     """
-    found = []
+    if not custom:
+        return []
+    folders = []
     for reference in custom.values():
         spec = find_spec(reference.partition(":")[0].partition(".")[0])
         if spec is not None and spec.origin is not None:
             folder = Path(spec.origin).resolve().parent
-            found.append(str(folder.parent if spec.submodule_search_locations else folder))
-    if custom:
-        return [*found, *(str(Path(folder).resolve()) for folder in sys.path)]
-    return []
+            if spec.submodule_search_locations:
+                folder = folder.parent
+            folders.append(str(folder))
+    return [*folders, *(str(Path(folder).resolve()) for folder in sys.path)]
 
 
-def _given(names: list[str]) -> dict[str, str]:
+def _variables(names: list[str]) -> dict[str, str]:
     """Return the caller's variables of these names.
 
     They go to the load host alone, and are written nowhere.
@@ -76,14 +86,17 @@ class Site:
     """Where a runner works: everything of the session that it needs.
 
     Attributes:
-        folder, board, machine, guard, recorder: of this session and worker.
+        folder: the run folder.
+        board: the load board.
+        machine: this machine, or the worker's part of it.
+        guard: the session's limits.
+        recorder: writes this worker's annotations.
         interval_s: between two samples.
         controller_pid: the process that load must not outlive.
         ensure_logger: makes sure that samples are taken.
+        warn: called with each sentence that the user should read.
         admission: who may load the machine now.
-        warn: told what the user should know, a sentence each.
-        tolerance: the session's, which events of experiments without one of their own are held
-            against.
+        tolerance: the session's, for experiments without one of their own.
         worker: name of the worker.
         is_scratch_named: the user chose the scratch folder.
         may_run_commands: programs may be run as load.
@@ -106,8 +119,8 @@ class Site:
     may_run_commands: bool = False
     all_cpus: tuple[int, ...] = ()
 
-    def event_plans(self, experiment: Experiment) -> list[dict[str, Any]]:
-        """Return an experiment's events as load host and logger are told of them."""
+    def event_plans(self, experiment: Experiment) -> list[EventPlan]:
+        """Return an experiment's events as load host and logger read them."""
         machine = self.machine
         return [
             {
@@ -117,17 +130,13 @@ class Site:
                 "duration_s": event.duration_s,
                 "shape": shapes.to_json(event.shape),
                 "scale": event.scale(machine.cpu_capacity, machine.memory_limit_bytes),
-                "options": (
-                    _absolute(event.resolved_options())
-                    if event.stressor == "command"
-                    else event.resolved_options()
-                ),
+                "options": _options(event),
             }
             for event in experiment.events
         ]
 
-    def host_plan(self, experiment: Experiment) -> dict[str, Any]:
-        """Return the first line that a load host reads."""
+    def host_plan(self, experiment: Experiment) -> HostPlan:
+        """Return the plan of an experiment's load host."""
         machine = self.machine
         custom = {
             event.stressor: custom_stressors()[event.stressor]
@@ -148,15 +157,15 @@ class Site:
             "custom": custom,
             "custom_path": _import_path(custom),
             "environments": {
-                event.id: _given(event.option("env"))
+                event.id: _variables(event.option("env"))
                 for event in experiment.events
                 if event.stressor == "command"
             },
             "events": self.event_plans(experiment),
         }
 
-    def guard_limits(self, experiment: Experiment) -> dict[str, Any] | None:
-        """Return the first line that a guard reads; None when the guard is off."""
+    def guard_limits(self, experiment: Experiment) -> GuardPlan | None:
+        """Return the limits that an experiment's guard watches; None when the guard is off."""
         if not self.guard.is_on:
             return None
         machine = self.machine
@@ -175,8 +184,8 @@ class Site:
             "scratch_dir": machine.scratch_dir,
         }
 
-    def board_plan(self, planned: PlannedExperiment) -> dict[str, Any]:
-        """Return what the board says of a running experiment."""
+    def board_plan(self, planned: PlannedExperiment) -> BoardPlan:
+        """Return a running experiment as the load board holds it."""
         return {
             "experiment": planned.experiment.name,
             "partition": planned.partition,

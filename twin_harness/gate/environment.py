@@ -1,6 +1,4 @@
-"""Whether the two runs of a pair had the same machine.
-
-Steal, others' work and the speed of a fixed piece of work.
+"""Whether the two runs of a pair had the same machine: steal, others' work, a fixed work's speed.
 
 A difference that all pairs share (a candidate that needs more CPU is "others' work", too) is no
 fault of the environment; a pair is unfit where it lies far from the other pairs: more than 4 ×
@@ -14,12 +12,13 @@ from math import exp, isfinite, log
 from statistics import median
 from typing import TYPE_CHECKING
 
+from twin_harness.gate.spread import robust_spread
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-_TO_SD = 1.4826  # MAD of a normal distribution times this is its SD
 _SPREADS = 4.0
 _FLOORS = {
     "steal_percent": (1.0, "points of steal"),
@@ -38,8 +37,9 @@ class Environment:
     """What else the machine did during a run; None where it is not known.
 
     Attributes:
-        steal_percent, background_percent: means, in percent of the machine. calibration_ms: median
-            of the probe's fixed work.
+        steal_percent: mean CPU time that the hypervisor kept, in percent of the machine.
+        background_percent: mean CPU time of others, in percent of the machine.
+        calibration_ms: median time of the probe's fixed work.
     """
 
     steal_percent: float | None = None
@@ -57,15 +57,15 @@ class Environment:
     @classmethod
     def of(cls, samples: pd.DataFrame) -> Environment:
         """Return the environment in a window of the dataset."""
-        found = {}
+        figures = {}
         for name, column in _COLUMNS.items():
-            if column in samples:
-                values = samples[column].dropna()
+            if column not in samples or not len(values := samples[column].dropna()):
+                continue
+            if name == "calibration_ms":
+                figures[name] = float(values.median())
             else:
-                values = None
-            if values is not None and len(values):
-                found[name] = float(values.median() if name == "calibration_ms" else values.mean())
-        return cls(**found)
+                figures[name] = float(values.mean())
+        return cls(**figures)
 
 
 def unfit_pairs(pairs: Sequence[tuple[Environment, Environment]]) -> dict[int, str]:
@@ -84,13 +84,12 @@ def unfit_pairs(pairs: Sequence[tuple[Environment, Environment]]) -> dict[int, s
         if not gaps:
             continue
         middle = median(gaps.values())
-        limit = max(least, _SPREADS * _TO_SD * median(abs(gap - middle) for gap in gaps.values()))
+        limit = max(least, _SPREADS * robust_spread(gaps.values()))
         for index, gap in gaps.items():
             if abs(gap - middle) > limit and index not in reasons:
-                shown = (
-                    100.0 * (exp(value / 100.0) - 1.0) if name == "calibration_ms" else value
-                    for value in (gap, middle, limit)
-                )
+                shown = [gap, middle, limit]
+                if name == "calibration_ms":
+                    shown = [100.0 * (exp(value / 100.0) - 1.0) for value in shown]
                 by, usual, most = (f"{value:+.1f}" for value in shown)
                 reasons[index] = (
                     f"base and candidate differ by {by} {unit} (usual here {usual}, at most {most}"

@@ -30,9 +30,9 @@ _BLOCK = 2**22
 
 @lru_cache(maxsize=8)
 def _subsets(count: int) -> NDArray[np.bool_]:
-    """Return every non-empty subset of ``count`` pairs, a row each.
+    """Return every non-empty subset of ``count`` pairs, one per row.
 
-    Of more than 16 pairs 65,535 subsets drawn by a fixed seed.
+    Of more than 16 pairs it is 65,535 subsets drawn by a fixed seed.
     """
     if count <= MOST_EXACT:
         numbers = np.arange(1, 2**count, dtype=np.uint32)
@@ -42,7 +42,9 @@ def _subsets(count: int) -> NDArray[np.bool_]:
 
 
 def sign_flip_p(effects: Sequence[float] | NDArray[np.float64]) -> float:
-    """Return the one-sided p-value of "the mean effect is at most 0", by flipping the signs of all pairs in every way.
+    """Return the one-sided p-value of "the mean effect is at most 0", by the sign-flip test.
+
+    The signs of all pairs are flipped in every way.
 
     Args:
         effects: one number a pair, shape (n,), positive is worse.
@@ -89,7 +91,10 @@ def lower_bound(effects: Sequence[float] | NDArray[np.float64], confidence: floa
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted so that calling those ≤ α makes any false call with probability ≤ α, over the whole family."""
+    """Return p-values adjusted by Holm.
+
+    Calling those ≤ α makes any false call with probability ≤ α, over the whole family.
+    """
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     adjusted, largest = [1.0] * len(p_values), 0.0
     for rank, index in enumerate(order):
@@ -99,9 +104,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted so that of those ≤ q a share of at most q is false, on average.
+    """Return p-values adjusted by Benjamini and Hochberg, for warnings, never for a verdict.
 
-    For warnings, never for a verdict.
+    Of those ≤ q a share of at most q is false, on average.
     """
     order = sorted(range(len(p_values)), key=p_values.__getitem__, reverse=True)
     adjusted, smallest = [1.0] * len(p_values), 1.0
@@ -112,7 +117,10 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
 
 def pairs_needed(family: int, alpha: float) -> int:
-    """Return how many pairs it takes at least for the smallest p-value there is, 2^−n, to pass Holm's first step over a family."""
+    """Return how many pairs it takes for the smallest p-value, 2^−n, to pass Holm over a family.
+
+    Holm's first step compares it with alpha / family.
+    """
     return ceil(log2(max(1, family) / alpha) - _ROUNDING)
 
 
@@ -145,7 +153,7 @@ def smallest_visible(
 
 @lru_cache(maxsize=64)
 def _simulated(pairs: int, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return for 1,000 sets of standard normal pairs the lower bound at a rank of the subset means, and the mean."""
+    """Return the subset mean at a rank, and the mean, of 1,000 sets of standard normal pairs."""
     noise = np.random.default_rng(pairs).normal(0.0, 1.0, (_REPEATS, pairs))
     chosen = _subsets(pairs)
     sizes, lows, each = chosen.sum(axis=1), [], max(1, _BLOCK // len(chosen))
@@ -162,8 +170,10 @@ class Predicted:
     Its mean is a draw from between them.
 
     Attributes:
-        centre: mean of the sessions. spread: SD between sessions. sessions: how many of the present
-            level. degrees: of freedom of the spread.
+        centre: mean of the sessions of the present level.
+        spread: standard deviation between sessions.
+        sessions: how many of the present level.
+        degrees: of freedom of the spread.
     """
 
     centre: float

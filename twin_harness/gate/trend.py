@@ -1,15 +1,16 @@
-"""The trend of a measure over sessions.
+"""The trend of a measure over sessions: where its level changed, and a history for apache-otava.
 
-A history that apache-otava reads, and where its level changed. Reported, never blocking.
+It is reported, never blocking.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,8 +33,12 @@ class ChangePoint:
     """Where the level of a series changed.
 
     Attributes:
-        index: the first session of the new level. before, after: means. p: of Welch's t-test,
-            adjusted over all measures.
+        name: of the measure.
+        run: id of the first session of the new level.
+        index: of that session in the series.
+        before: mean of the level before.
+        after: mean of the new level.
+        p: of Welch's t-test, corrected for the places that were looked at.
     """
 
     name: str
@@ -44,13 +49,13 @@ class ChangePoint:
     p: float
 
 
-def split(series: Sequence[float] | NDArray[np.float64], begin: int = 0) -> list[tuple[int, float]]:
-    """Return the change points of a series by binary segmentation.
+def segment(
+    series: Sequence[float] | NDArray[np.float64], begin: int = 0
+) -> list[tuple[int, float]]:
+    """Return the change points of a series by binary segmentation, as (index, p).
 
-    (index, p), p corrected for the places that were looked at.
-
-    At each step the place with the smallest p of Welch's t-test is taken (B. L. Welch, Biometrika
-    34, 1947), sides of 4 or more.
+    p is corrected for the places that were looked at. At each step the place with the
+    smallest p of Welch's t-test is taken (B. L. Welch, Biometrika 34, 1947), sides of 4 or more.
     """
     from scipy.stats import ttest_ind
 
@@ -67,32 +72,32 @@ def split(series: Sequence[float] | NDArray[np.float64], begin: int = 0) -> list
     if p * len(places) > _LIMIT:
         return []
     return [
-        *split(values[:at], begin),
+        *segment(values[:at], begin),
         (begin + at, p * len(places)),
-        *split(values[at:], begin + at),
+        *segment(values[at:], begin + at),
     ]
 
 
 def change_points(baseline: Baseline) -> list[ChangePoint]:
-    """Return the change points of all measures of a baseline, with a false share of at most 1 %, on average."""
-    found = []
+    """Return the change points of all measures, at most 1 % of them false on average."""
+    points = []
     for measure in baseline.measures:
         sessions = [session for session in baseline.sessions if measure.name in session.values]
         values = [session.values[measure.name] for session in sessions]
-        cuts = split(values)
+        cuts = segment(values)
         edges = [0, *(at for at, _ in cuts), len(values)]
         for number, (at, p) in enumerate(cuts):
             before, after = (
                 float(np.mean(values[edges[number + side] : edges[number + side + 1]]))
                 for side in (0, 1)
             )
-            found.append(ChangePoint(measure.name, sessions[at].run, at, before, after, p))
-    adjusted = benjamini_hochberg([point.p for point in found])
-    return [point for point, p in zip(found, adjusted, strict=True) if p <= _Q]
+            points.append(ChangePoint(measure.name, sessions[at].run, at, before, after, p))
+    adjusted = benjamini_hochberg([point.p for point in points])
+    return [point for point, p in zip(points, adjusted, strict=True) if p <= _Q]
 
 
 def history_csv(baseline: Baseline) -> str:
-    """Return the sessions as CSV with the columns time, run, level and one a measure, as apache-otava's CSV importer reads it."""
+    """Return the sessions as apache-otava's CSV importer reads them: time, run, level, measures."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
@@ -100,30 +105,22 @@ def history_csv(baseline: Baseline) -> str:
     )
     for session in sorted(baseline.sessions, key=lambda session: session.start):
         moment = datetime.fromisoformat(session.start).strftime("%Y-%m-%d %H:%M:%S %z")
-        cells = [session.values.get(measure.name) for measure in baseline.measures]
-        writer.writerow(
-            [
-                moment,
-                session.run,
-                session.level,
-                *("" if cell is None else f"{cell:.9g}" for cell in cells),
-            ]
-        )
+        cells = [
+            f"{session.values[measure.name]:.9g}" if measure.name in session.values else ""
+            for measure in baseline.measures
+        ]
+        writer.writerow([moment, session.run, session.level, *cells])
     return text.getvalue()
 
 
 def otava_yaml(baseline: Baseline, csv_name: str) -> str:
-    """Return the test definition with which apache-otava reads ``history_csv``.
-
-    JSON, which is YAML.
-    """
-    import json
-
-    names = {
-        column_of(measure.name): {"direction": -1 if measure.better == "lower" else 1, "scale": 1}
-        for measure in baseline.measures
-    }
-    columns = {name: {"column": name, **one} for name, one in names.items()}
+    """Return the definition by which apache-otava reads ``history_csv``: JSON, which is YAML."""
+    columns: dict[str, dict[str, Any]] = {}
+    for measure in baseline.measures:
+        name = column_of(measure.name)
+        columns[name] = {"column": name, "direction": 1, "scale": 1}
+        if measure.better == "lower":
+            columns[name]["direction"] = -1
     test = {
         "type": "csv",
         "file": csv_name,

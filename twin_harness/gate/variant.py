@@ -1,7 +1,4 @@
-"""The two things that the gate compares, each a name and environment variables.
-
-Their values are never stored.
-"""
+"""Variants: the two things that the gate compares, each a name and environment variables."""
 
 from __future__ import annotations
 
@@ -22,19 +19,17 @@ _COMMA = re.compile(r"(?<!\\),")
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the two things that the gate compares.
-
-    A name and the environment variables that make it.
+    """One of the two things that the gate compares: a name, and the variables that make it.
 
     Attributes:
-        name: as it stands in results. environment: variables beside those of this process, in
-            order.
+        name: as it stands in results.
+        environment: variables beside those of this process, in order; their values are never
+            stored.
     """
 
     name: str = ""
-    environment: tuple[tuple[str, str], ...] = field(
-        default=(), repr=False
-    )  # tracebacks are stored, and show arguments
+    # no repr: tracebacks are stored, and show arguments
+    environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -42,10 +37,7 @@ class Variant:
         return dict(self.environment)
 
     def to_record(self) -> dict[str, Any]:
-        """Return what may be stored.
-
-        Names of variables, and of each value the first digits of its SHA-256.
-        """
+        """Return what may be stored: of each variable's value a part of its SHA-256."""
         return {
             "name": self.name,
             "environment": {
@@ -65,57 +57,62 @@ def parse_variants(texts: Sequence[str]) -> tuple[Variant, ...]:
             environments are an A/A run.
     """
     example = "write e.g. --twin-variant base: --twin-variant candidate:SERVICE_WORK=110"
-    found: list[Variant] = []
+    variants: list[Variant] = []
     for text in filter(None, (text.strip() for text in texts)):
         match = _VARIANT.fullmatch(text)
+        pieces: list[str] = []
         if match:
             pieces = [piece.replace("\\,", ",") for piece in _COMMA.split(match.group(2)) if piece]
-        else:
-            pieces = []
         variables = [_VARIABLE.fullmatch(piece) for piece in pieces]
         if match is None or not all(variables):
+            hidden = ""
             if "=" in text:
                 hidden = " (values are not shown)"
-            else:
-                hidden = ""
             msg = (
                 "--twin-variant: expected NAME:KEY=VALUE,… but got"
                 f" {text.partition('=')[0]!r}{hidden}; {example}"
             )
             raise InvalidInput(msg)
-        environment = tuple((one.group(1), one.group(2)) for one in variables if one)
+        environment = tuple(
+            (variable.group(1), variable.group(2)) for variable in variables if variable
+        )
         if len(dict(environment)) < len(environment):
             msg = f"--twin-variant: a variable of {match.group(1)!r} is given twice; give it once"
             raise InvalidInput(msg)
-        found.append(Variant(match.group(1), environment))
-    if found and len(found) != 2:
+        variants.append(Variant(match.group(1), environment))
+    if variants and len(variants) != 2:
         msg = (
-            f"--twin-variant: expected two variants, base and candidate, but got {len(found)};"
+            f"--twin-variant: expected two variants, base and candidate, but got {len(variants)};"
             f" {example}"
         )
         raise InvalidInput(msg)
-    if found and found[0].name == found[1].name:
-        msg = f"--twin-variant: both variants are called {found[0].name!r}; name them apart"
+    if variants and variants[0].name == variants[1].name:
+        name = variants[0].name
+        msg = f"--twin-variant: both variants are called {name!r}; give them different names"
         raise InvalidInput(msg)
-    return tuple(found)
+    return tuple(variants)
 
 
 def hide_variants(arguments: Sequence[str]) -> list[str]:
     """Return a command line with the values of variants' variables cut out."""
-    hidden, is_variant = [], False
+    flag = "--twin-variant"
+    hidden, follows_flag = [], False
     for word in arguments:
         if "twin_variant" in word:  # -o twin_variant=…: any number of lines
             hidden.append(f"{word.partition('twin_variant')[0]}twin_variant=***")
             continue
-        if word.startswith("--twin-variant="):
-            head, text = ("--twin-variant=", word.removeprefix("--twin-variant="))
+        if word.startswith(f"{flag}="):
+            hidden.append(f"{flag}={_without_values(word.removeprefix(f'{flag}='))}")
+        elif follows_flag:
+            hidden.append(_without_values(word))
         else:
-            head, text = ("", word)
-        is_one = is_variant or bool(head)
-        name, colon, variables = text.partition(":")
-        keys = [piece.partition("=")[0] for piece in _COMMA.split(variables) if piece]
-        hidden.append(
-            f"{head}{name}{colon}{','.join(f'{key}=***' for key in keys)}" if is_one else word
-        )
-        is_variant = word == "--twin-variant"
+            hidden.append(word)
+        follows_flag = word == flag
     return hidden
+
+
+def _without_values(text: str) -> str:
+    """Return ``NAME:KEY=VALUE,…`` with the values cut out."""
+    name, colon, variables = text.partition(":")
+    keys = [piece.partition("=")[0] for piece in _COMMA.split(variables) if piece]
+    return f"{name}{colon}{','.join(f'{key}=***' for key in keys)}"

@@ -6,16 +6,11 @@ markers and options sees nothing.
 
 from __future__ import annotations
 
-import pytest
-
-pytest.register_assert_rewrite("twin_harness.plugin.fixtures")
-
-from twin_harness.plugin.collection import (  # noqa: E402 - rewriting must be registered first
-    pytest_collect_file,
+from twin_harness.plugin.collection import (
     pytest_generate_tests,
     pytest_make_collect_report,
 )
-from twin_harness.plugin.fixtures import (  # noqa: E402 - as above
+from twin_harness.plugin.fixtures import (
     _twin_drawn,
     _twin_experiment_plan,
     _twin_pair,
@@ -35,7 +30,7 @@ from twin_harness.plugin.fixtures import (  # noqa: E402 - as above
     fixture_twin_model,
     fixture_variant,
 )
-from twin_harness.plugin.hooks import (  # noqa: E402 - as above
+from twin_harness.plugin.hooks import (
     pytest_addoption,
     pytest_collection_finish,
     pytest_collection_modifyitems,
@@ -50,6 +45,7 @@ from twin_harness.plugin.hooks import (  # noqa: E402 - as above
     pytest_terminal_summary,
     pytest_unconfigure,
 )
+from twin_harness.plugin.schedule_items import pytest_collect_file
 
 __all__ = [
     "_twin_drawn",

@@ -1,17 +1,14 @@
-"""Allure: a test's experiments in its result.
-
-Events as steps with their real times, parameters, attachments and metrics.
-"""
+"""Allure: a test's experiments in its result, as steps, parameters, attachments and metrics."""
 
 from __future__ import annotations
 
 import hashlib
 import uuid
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import in_a_line
 from twin_harness.plugin import allure_files
+from twin_harness.plugin.allure_files import milliseconds
 from twin_harness.plugin.state import state_of
 from twin_harness.quantity import event_quantity
 from twin_harness.system.clock import monotonic_s, utc_s
@@ -53,26 +50,17 @@ def attach(config: pytest.Config, test: TestState) -> str:
     result = listener.allure_logger.get_test(None)
     if result is None:
         return ""
-    result.start = min(
-        [
-            result.start,
-            *(
-                _milliseconds(row.start_time)
-                for recording in test.recordings
-                for row in recording.rows
-                if row.start_time
-            ),
-        ]
-    )
+    rows = [row for recording in test.recordings for row in recording.rows]
+    starts = [milliseconds(row.start_time) for row in rows if row.start_time]
+    result.start = min([result.start, *starts])
     steps = [_waiting_step(*wait) for wait in test.waits if wait[1] - wait[0] >= _LEAST_WAIT_S]
-    for recording in test.recordings:
-        steps += [step_of(row) for row in recording.rows if row.start_time and row.end_time]
-    for step in steps if test.variant.name else ():
-        step.name = f"{test.variant.name}: {step.name}"
+    steps += [step_of(row) for row in rows if row.start_time and row.end_time]
+    if test.variant.name:
+        for step in steps:
+            step.name = f"{test.variant.name}: {step.name}"
     result.steps.extend(sorted(steps, key=lambda step: step.start))
-    known = {
-        parameter.name for parameter in result.parameters
-    }  # the other run of a pair has told them
+    # The first run of a pair has added its parameters already.
+    known = {parameter.name for parameter in result.parameters}
     result.parameters.extend(
         parameter
         for parameter in _parameters(test.recordings[0], state_of(config))
@@ -83,7 +71,7 @@ def attach(config: pytest.Config, test: TestState) -> str:
             for body, name, kind, ending in allure_files.attachments(recording):
                 listener.attach_data(body, f"{name} of {recording.name}", kind, ending)
             allure_files.write_metrics(config.option.allure_report_dir, result.uuid, recording)
-        except Exception as error:  # noqa: BLE001 - whatever drawing raises: the test's own outcome stands, and the session goes on
+        except Exception as error:  # noqa: BLE001 - drawing may raise anything
             return f"not all of {recording.name} is in Allure: {in_a_line(error)}"
     return ""
 
@@ -161,24 +149,18 @@ def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:
 
 
 def step_of(row: AnnotationRow) -> Any:
-    """Return an event as an Allure step.
-
-    Real start and end, what was asked for and what was delivered.
-    """
+    """Return an event as an Allure step: its real times, and requested and delivered means."""
     from allure_commons.model2 import Parameter, StatusDetails, TestStepResult
 
+    name = f"{row.event}: {row.shape or row.stressor}"
     if row.requested_mean is not None:
-        asked = f" {event_quantity(row.requested_mean, row.unit)}"
-    else:
-        asked = ""
+        name += f" {event_quantity(row.requested_mean, row.unit)}"
     if row.delivered_mean is not None:
-        got = f", delivered {event_quantity(row.delivered_mean, row.unit)}"
-    else:
-        got = ""
+        name += f", delivered {event_quantity(row.delivered_mean, row.unit)}"
     step = TestStepResult(
-        name=f"{row.event}: {row.shape or row.stressor}{asked}{got}",
-        start=_milliseconds(row.start_time),
-        stop=_milliseconds(row.end_time),
+        name=name,
+        start=milliseconds(row.start_time),
+        stop=milliseconds(row.end_time),
         status=_STATUS.get(row.status, "passed"),
     )
     if row.message:
@@ -196,7 +178,3 @@ def step_of(row: AnnotationRow) -> Any:
         if value is not None
     ]
     return step
-
-
-def _milliseconds(utc_text: str) -> int:
-    return int(datetime.fromisoformat(utc_text).timestamp() * 1000)

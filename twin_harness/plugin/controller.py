@@ -1,24 +1,19 @@
-"""What the controller alone does.
-
-Gather what reports say, stop all load on an interrupt, and close the session.
-"""
+"""What the controller alone does: gather reports, stop load on an interrupt, close the session."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from twin_harness.errors import HarnessFailure, TwinError
-from twin_harness.plugin import allure_files, gate_verdict, terminal, tries, undecided, workers
+from twin_harness.plugin import allure_session, gate_verdict, terminal, tries, undecided, workers
 from twin_harness.plugin.state import state_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from twin_harness.plugin.state import PluginState
 
 
@@ -49,12 +44,11 @@ class ControllerHooks:
             self._state.undecided.append((report.nodeid, reason))
         if report.when == "call":
             if undecided.has_tripped(report):
-                self._state.trips = self._state.trips + 1
+                self._state.trips += 1
             else:
                 self._state.trips = 0
-            if self._state.trips == _MOST_TRIPS * max(
-                1, self._state.config.parts
-            ):  # one crossing stops the load of every part
+            # One crossing stops the load of every part.
+            if self._state.trips == _MOST_TRIPS * max(1, self._state.config.parts):
                 self._stop(
                     f"the guard stopped {self._state.trips} experiments in a row; ask for less, or"
                     " look at what else the machine does"
@@ -100,10 +94,7 @@ class ControllerHooks:
 
 
 class GateHooks:
-    """Judges before others write what they have of the session.
-
-    JUnit takes properties until then.
-    """
+    """Judges before others write what they have of the session; JUnit takes no more then."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -113,40 +104,33 @@ class GateHooks:
         if state.session is not None and state.session.is_mute:
             close_session(session.config, state)  # what gated tests gave cannot be read
             return
-        if not (
-            state.is_interrupted and gate_verdict.is_distributed(session.config)
-        ):  # else workers are still at it
+        # Where it was interrupted, workers are still at it.
+        if not (state.is_interrupted and gate_verdict.is_distributed(session.config)):
             gate_verdict.finish(session, state)
 
 
 def _join(state: PluginState) -> None:
     """Join the session that workers have made; nothing when no test used it."""
-    if (
-        state.session is None
-        and state.may_touch_run()
-        and (state.seat.run_dir / "run.json").exists()
-    ):
+    if state.session is not None or not state.may_touch_run():
+        return
+    if (state.seat.run_dir / "run.json").exists():
         from twin_harness.session.session import Session
 
         state.session = Session.open(state.config, state.seat, state.status.say)
 
 
 def _clear_lost(state: PluginState) -> None:
-    """End what workers began in a session whose run folder is not there any more.
-
-    Nobody else would.
-    """
-    if not os.path.exists(f"/dev/shm/{state.seat.board}"):  # noqa: PTH110 - no session, as in most projects: import nothing
-        return
+    """End what workers began in a session whose run folder is not there any more."""
+    if not Path("/dev/shm", state.seat.board).exists():
+        return  # there was no session, as in most projects: nothing is imported
     from twin_harness.system import reaper
 
     reaper.reap(ended_board=state.seat.board)
-    state.closing_lines = [
-        (
-            f"PARTIAL: the run folder {state.seat.run_dir} was lost under way; nothing of this session"
-            " is left running"
-        )
-    ]
+    sentence = (
+        f"PARTIAL: the run folder {state.seat.run_dir} was lost under way; nothing of this session"
+        " is left running"
+    )
+    state.closing_lines = [sentence]
 
 
 def stop_load(state: PluginState) -> None:
@@ -157,9 +141,8 @@ def stop_load(state: PluginState) -> None:
     if not state.may_touch_run():
         return
     try:
-        path = json.loads((state.seat.run_dir / "run.json").read_text(encoding="utf-8")).get(
-            "board"
-        )
+        text = (state.seat.run_dir / "run.json").read_text(encoding="utf-8")
+        path = json.loads(text).get("board")
     except (OSError, ValueError):
         return  # there is no session
     if not path:
@@ -189,11 +172,11 @@ def close_session(config: pytest.Config, state: PluginState) -> None:
         for sentence in state.lost:
             session.lose(sentence)
         state.report = session.close(is_interrupted=state.is_interrupted)
-        faults = allure_files.write_session(config, session.folder, state.report)
-        told = terminal.closing_lines(
+        faults = allure_session.write_session(config, session.folder, state.report)
+        lines = terminal.closing_lines(
             session.folder.path, session.folder.read_state(), state.report
         )
-        state.closing_lines = [*told, *(f"note    {fault}" for fault in faults)]
+        state.closing_lines = [*lines, *(f"note    {fault}" for fault in faults)]
     except (OSError, ValueError, TwinError) as error:
         state.closing_lines = [_not_closed(session.folder.path, error)]
 

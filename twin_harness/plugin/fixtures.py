@@ -1,6 +1,4 @@
-"""The fixtures that every project has.
-
-The running logger, annotations, stressors, experiments and recordings.
+"""The fixtures: the running logger, annotations, stressors, experiments, recordings, the gate.
 
 Public names are thin: they request each other only under ``_twin_…`` names, so that a project's own
 fixture called ``machine`` harms nobody.
@@ -8,75 +6,33 @@ fixture called ``machine`` harms nobody.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from numbers import Real
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from twin_harness.errors import ExperimentError, InvalidInput, TwinError, Undecided
-from twin_harness.gate.measures import declare
-from twin_harness.plugin.collection import drawing_mark, drawn_experiments, planned_of
-from twin_harness.plugin.gate import measures_of, test_name
+from twin_harness.errors import InvalidInput, TwinError, Undecided
+from twin_harness.plugin.drawing import drawing_mark, drawn_experiments
+from twin_harness.plugin.gate_items import measures_of, test_name
+from twin_harness.plugin.gate_recorder import GateRecorder
 from twin_harness.plugin.markers import name_of
+from twin_harness.plugin.planned import planned_of
+from twin_harness.plugin.running import ExperimentRunner, open_session, run_for
 from twin_harness.plugin.state import TestState, state_of, test_state
-from twin_harness.system.support import lack_of_support
+from twin_harness.plugin.stress_fixture import StressFixture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from twin_harness.control.annotations import AnnotationRecorder
-    from twin_harness.gate.measures import Measure
     from twin_harness.gate.variant import Variant
     from twin_harness.predict.twin import Twin
     from twin_harness.runs.recording import Recording
     from twin_harness.schedule.model import Experiment
     from twin_harness.session.config import TwinConfig
     from twin_harness.session.session import Session
-    from twin_harness.shapes.shape import Shape
     from twin_harness.system.machine import Machine
-
-
-def open_session(config: pytest.Config) -> Session:
-    """Return the session; the first call makes its run folder.
-
-    Raises:
-        Undecided: this system is one that cannot be loaded and recorded.
-    """
-    state = state_of(config)
-    if state.session is None:
-        if reason := lack_of_support("an experiment"):
-            raise Undecided(reason)
-        from twin_harness.session.session import Session as _Session
-
-        state.session = _Session.open(state.config, state.seat, state.status.say)
-    return state.session
-
-
-def run_for(
-    test: TestState,
-    session: Session,
-    experiment: Experiment,
-    generator: dict[str, Any] | None = None,
-) -> Recording:
-    """Run an experiment for a test and keep what was recorded, also when it failed.
-
-    Raises:
-        as ``ServerRunner.run``.
-    """
-    test.planned.append(experiment)
-    try:
-        recording = session.runner.run(experiment, generator)
-    except (ExperimentError, Undecided) as error:
-        if error.recording is not None:
-            test.recordings.append(error.recording)
-        raise
-    finally:
-        test.note_waits(session.admission.take_waits())
-    test.recordings.append(recording)
-    return recording
 
 
 @dataclass(frozen=True)
@@ -84,7 +40,8 @@ class RunningLogger:
     """The running telemetry logger, as a test sees it.
 
     Attributes:
-        dataset: the CSV that it appends to. interval_s: seconds between two samples.
+        dataset: the CSV that it appends to.
+        interval_s: seconds between two samples.
     """
 
     dataset: Path
@@ -100,214 +57,6 @@ class RunningLogger:
     def pid(self) -> int:
         """The logger's process."""
         return self._session.board.logger_pid
-
-
-class ExperimentRunner:
-    """The ``experiment`` fixture: runs experiments that a test makes itself."""
-
-    def __init__(self, test: TestState, session: Session) -> None:
-        self._test = test
-        self._session = session
-
-    def run(self, experiment: Experiment) -> Recording:
-        """Run an experiment and return its recording.
-
-        Raises:
-            InvalidInput: ``experiment`` is none, or the machine cannot carry it.
-            ExperimentFailed, ExperimentAborted, FidelityMissed, Undecided: as it went.
-        """
-        from twin_harness.schedule.model import Experiment as _Experiment
-
-        if not isinstance(experiment, _Experiment):
-            msg = (
-                "experiment.run(): expected an Experiment made by plan() but got"
-                f" experiment={experiment!r} (type={type(experiment).__name__})"
-            )
-            raise InvalidInput(msg)
-        return run_for(self._test, self._session, experiment)
-
-
-class BackgroundLoad:
-    """A load that runs while a block does; ``recording`` is there once the block is left."""
-
-    def __init__(self) -> None:
-        self._recordings: list[Recording] = []
-
-    @property
-    def recording(self) -> Recording:
-        """What was recorded.
-
-        Raises:
-            InvalidInput: the block has not been left yet.
-        """
-        if not self._recordings:
-            msg = "background load: recording is there once the with block is left; leave it first"
-            raise InvalidInput(msg)
-        return self._recordings[0]
-
-
-class StressFixture:
-    """``cpu_stress``, ``mem_stress``, ``disk_stress``.
-
-    One load on one resource, from within a test.
-
-    ``cpu_stress(ramp(0, 80), duration_s=10)`` runs it and returns its Recording;
-    ``with cpu_stress.background(50, at_most_s=600):`` keeps it up while the block runs.
-    """
-
-    def __init__(self, stressor: str, test: TestState, session: Session, name: str) -> None:
-        self._stressor = stressor
-        self._test = test
-        self._session = session
-        self._name = name
-
-    def _plan(
-        self,
-        shape: Shape | float,
-        duration_s: float,
-        lead_s: float,
-        tail_s: float,
-        tolerance: str | None,
-        options: dict[str, Any],
-    ) -> Experiment:
-        from twin_harness.schedule import builders
-
-        make = {"cpu": builders.cpu, "memory": builders.memory, "disk": builders.disk}[
-            self._stressor
-        ]
-        event = make(shape, duration_s=duration_s, **options)
-        return builders.plan(
-            event, name=self._name, lead_s=lead_s, tail_s=tail_s, tolerance=tolerance
-        )
-
-    def __call__(
-        self,
-        shape: Shape | float,
-        *,
-        duration_s: float,
-        lead_s: float = 1,
-        tail_s: float = 1,
-        tolerance: str | None = None,
-        **options: Any,
-    ) -> Recording:
-        """Run the load for ``duration_s`` seconds and return its recording.
-
-        Args:
-            shape: a level, or a shape of levels.
-            duration_s: how long.
-            lead_s: quiet seconds before.
-            tail_s: quiet seconds after.
-            tolerance: how far the load may be from its plan, ``"5%"``; the session's unless given,
-                ``"none"`` judges nothing.
-            options: of the stressor.
-
-        Raises:
-            InvalidInput: an argument is out of range, or the machine cannot carry it.
-            ExperimentFailed, ExperimentAborted, FidelityMissed, Undecided: as it went.
-        """
-        planned = self._plan(shape, duration_s, lead_s, tail_s, tolerance, options)
-        return run_for(self._test, self._session, planned)
-
-    @contextmanager
-    def background(
-        self,
-        shape: Shape | float,
-        *,
-        at_most_s: float,
-        lead_s: float = 0,
-        tail_s: float = 0,
-        tolerance: str | None = None,
-        **options: Any,
-    ) -> Iterator[BackgroundLoad]:
-        """Keep the load up while a block runs, ``at_most_s`` seconds at the longest.
-
-        Leaving the block ends it as completed.
-
-        Args:
-            shape: a level, or a shape of levels.
-            at_most_s: the longest it may last.
-            lead_s: quiet seconds before.
-            tail_s: quiet seconds after.
-            tolerance: as for calling it.
-            options: of the stressor.
-
-        Raises:
-            as calling it does, when the block is left.
-        """
-        load, planned = (
-            BackgroundLoad(),
-            self._plan(shape, at_most_s, lead_s, tail_s, tolerance, options),
-        )
-        self._test.planned.append(planned)
-        try:
-            with self._session.runner.background(planned, load._recordings):  # noqa: SLF001 - its maker
-                yield load
-        except (ExperimentError, Undecided) as error:
-            if error.recording is not None:
-                load._recordings.append(error.recording)  # noqa: SLF001 - its maker
-                self._test.recordings.append(error.recording)
-            raise
-        finally:
-            self._test.note_waits(self._session.admission.take_waits())
-        self._test.recordings += load._recordings  # noqa: SLF001 - its maker
-
-
-class GateRecorder:
-    """The ``gate`` fixture: takes what a test measures of its own service."""
-
-    def __init__(self, test: TestState, name: str, declared: Sequence[Measure]) -> None:
-        self._test = test
-        self._name = name
-        self._declared = {measure.metric: measure for measure in declared if not measure.statistic}
-
-    def record(
-        self,
-        name: str,
-        value: float,
-        *,
-        unit: str = "",
-        better: str | None = None,
-        threshold: str = "3%",
-        floor: float | None = None,
-    ) -> None:
-        """Record a value for the gate, once a test and name.
-
-        A marker ``gate(name, …)`` on the test declares direction and threshold; without one they
-        are given here.
-
-        Args:
-            name: what people call it, with its unit: ``requests_per_s``.
-            value: the figure. One that is no number (NaN) makes the measure UNDECIDED.
-            unit: for display.
-            better: ``lower`` or ``higher``.
-            threshold: the least change that matters, a percent.
-            floor: the same in the figure's unit, for figures that can be 0.
-
-        Raises:
-            InvalidInput: an argument is not what it has to be, or the name was recorded already.
-        """
-        if isinstance(value, bool) or not isinstance(value, Real):
-            msg = (
-                f"gate.record({name!r}): expected a number but got value={value!r}"
-                f" (type={type(value).__name__})"
-            )
-            raise InvalidInput(msg)
-        if name in self._test.recorded:
-            msg = (
-                f"gate.record({name!r}): it was recorded already in this test; record one figure,"
-                " such as the median of many"
-            )
-            raise InvalidInput(msg)
-        measure = self._declared.get(name)
-        if measure is None:
-            measure = declare(self._name, name, None, None, better, threshold, floor, unit)
-            if measure.statistic:
-                msg = (
-                    f"gate.record({name!r}): is a column of the dataset, which the gate measures"
-                    f" itself: mark the test gate({name!r})"
-                )
-                raise InvalidInput(msg)
-        self._test.recorded[name] = (replace(measure, unit=unit or measure.unit), float(value))
 
 
 # -- what ours request of each other ---------------------------------------------------------------
@@ -334,9 +83,8 @@ def _twin_test(
 ) -> Iterator[TestState]:
     test = test_state(request.node)
     yield test
-    if (
-        _twin_pair < 0 or test.position
-    ):  # between the two runs of a pair nobody else has the machine
+    # Between the two runs of a pair nobody else has the machine.
+    if _twin_pair < 0 or test.position:
         _twin_session.admission.release()
 
 

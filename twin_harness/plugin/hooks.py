@@ -11,9 +11,11 @@ import pytest
 from twin_harness.errors import InvalidInput, TwinError
 from twin_harness.plugin import (
     allure,
-    allure_files,
+    allure_session,
     controller,
-    gate,
+    gate_items,
+    gate_pairs,
+    gate_trials,
     gate_verdict,
     options,
     terminal,
@@ -21,8 +23,11 @@ from twin_harness.plugin import (
     undecided,
     workers,
 )
-from twin_harness.plugin.collection import ExperimentItem, campaign_alone, fault_of, replay_alone
 from twin_harness.plugin.markers import marker_lines
+from twin_harness.plugin.plan_lines import plan_lines
+from twin_harness.plugin.planned import fault_of
+from twin_harness.plugin.requested import PAIR, parameters_of, requests
+from twin_harness.plugin.schedule_items import ExperimentItem, campaign_alone, replay_alone
 from twin_harness.plugin.state import STATE, TEST, PluginState, state_of
 from twin_harness.session.status import StatusLine
 
@@ -38,11 +43,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options once, and keep a way to the terminal before output is captured."""
-    allure_files.clean_once(config, is_worker=workers.is_worker(config))
+    allure_session.clean_once(config, is_worker=workers.is_worker(config))
     settings, seat = workers.read_place(config)
-    terminal_descriptor = os.dup(sys.__stderr__.fileno() if sys.__stderr__ else 2)
-    config.add_cleanup(lambda: os.close(terminal_descriptor))
-    config.stash[STATE] = PluginState(settings, seat, StatusLine.on(terminal_descriptor))
+    config.stash[STATE] = PluginState(settings, seat, StatusLine.on(_terminal_descriptor(config)))
     config.pluginmanager.register(tries.TryHooks(), "twin_harness_tries")
     for line in marker_lines():
         config.addinivalue_line("markers", line)
@@ -58,20 +61,27 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(workers.WorkerHooks(config), "twin_harness_workers")
 
 
+def _terminal_descriptor(config: pytest.Config) -> int:
+    """Return a descriptor of the terminal that capturing leaves alone, closed with the session."""
+    descriptor = os.dup(sys.__stderr__.fileno() if sys.__stderr__ else 2)
+    config.add_cleanup(lambda: os.close(descriptor))
+    return descriptor
+
+
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Say what is planned, before any load."""
-    return terminal.plan_lines(config, items)
+    return plan_lines(config, items)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin the status line; on gw0, leave the plan's lines for the controller, which has no items.
+    """Begin the status line; gw0 leaves the plan's lines for the controller, which has no items.
 
-    Before xdist tells it that we have.
+    It does so before xdist reports that it has collected.
     """
     state = state_of(session.config)
     is_used = any(
-        "_twin_session" in getattr(item, "fixturenames", ()) or isinstance(item, ExperimentItem)
+        requests(item, "_twin_session") or isinstance(item, ExperimentItem)
         for item in session.items
     )
     is_distributed = bool(getattr(session.config.option, "dist", "no") != "no")
@@ -82,35 +92,31 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     ):
         state.status.follow(state.seat.run_dir / "run.json", state.may_touch_run)
     elif state.seat.worker == "gw0":
+        lines = plan_lines(session.config, session.items)
         if state.refusal:
-            refusal = [f"{workers.REFUSAL}{state.refusal}"]
-        else:
-            refusal = []
-        workers.write_lines(
-            state.seat, [*refusal, *terminal.plan_lines(session.config, session.items)]
-        )
+            lines = [f"{workers.REFUSAL}{state.refusal}", *lines]
+        workers.write_lines(state.seat, lines)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where variants are compared, keep the gated tests alone, pair by pair."""
-    gate.choose_items(config, items)
+    gate_items.choose_items(config, items)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Run a whole pair where an item is one."""
-    is_pair = gate.PAIR in getattr(getattr(item, "callspec", None), "params", ())
-    if is_pair:
-        return gate.run_pair(item, nextitem)
+    if PAIR in parameters_of(item):
+        return gate_pairs.run_pair(item, nextitem)
     return None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse an item that was marked wrongly after its collection, and take the machine for a gated one before its service starts."""
+    """Refuse an item whose late mark is wrong; take the machine before a gated one's service."""
     if fault := fault_of(item):
         raise InvalidInput(fault)
-    gate.take_machine(item)
+    gate_pairs.take_machine(item)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -119,7 +125,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     try:
         return (yield)
     finally:
-        gate.give_machine_back(item)
+        gate_pairs.give_machine_back(item)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -134,14 +140,13 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell UNDECIDED and one-sentence failures, and hand experiments to Allure.
+    """Phrase UNDECIDED and one-sentence failures, and hand experiments to Allure.
 
     Innermost, so that others see the result.
     """
     report = yield
-    if call.excinfo is None:
-        error = None
-    else:
+    error = None
+    if call.excinfo is not None:
         error = call.excinfo.value
     if isinstance(error, TwinError):
         undecided.phrase(report, error, state_of(item.config).config)
@@ -154,7 +159,7 @@ def pytest_runtest_makereport(
         report.duration, test.waited_s = max(0.0, report.duration - test.waited_s), 0.0
         if call.when == "call" and (fault := allure.attach(item.config, test)):
             state_of(item.config).status.say(fault)
-    gate.note_trial(item, report)
+    gate_trials.note_trial(item, report)
     return report
 
 

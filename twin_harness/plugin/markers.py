@@ -1,7 +1,4 @@
-"""The markers, and the experiments that they plan.
-
-The functions here are the markers' signatures and their help.
-"""
+"""The markers, and the experiments that they plan: each function is a signature, and its help."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import InvalidInput
+from twin_harness.plugin.requested import requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +48,10 @@ def experiment(
 
 
 def random_schedules(n: int = 3, **bounds: Any) -> tuple[Experiment, ...]:
-    """Run this test on n random experiments, a test item each, drawn by --twin-seed within bounds (see strategies.Bounds)."""
+    """Run this test on n random experiments, a test item each.
+
+    They are drawn by --twin-seed within bounds (see strategies.Bounds).
+    """
     from twin_harness.control.make_schedule import draw_experiments
 
     return draw_experiments(n, **bounds)
@@ -61,7 +62,10 @@ def campaign(
     max_memory_percent: int = 80,
     max_disk_bytes_per_s: int = 1_000_000_000,
 ) -> dict[str, int]:
-    """Run this test on each experiment of the training campaign that --twin-campaign asks for and that was not recorded yet, a test item each."""
+    """Run this test on each experiment of the training campaign, a test item each.
+
+    The campaign is the one that --twin-campaign asks for, without what was recorded already.
+    """
     return {
         "max_cpu_percent": max_cpu_percent,
         "max_memory_percent": max_memory_percent,
@@ -82,7 +86,7 @@ def gate(
 
     A column of its recording, or what it passes to gate.record(metric, …).
     """
-    from twin_harness.gate.measures import declare
+    from twin_harness.gate.declaration import declare
 
     return declare("", metric, statistic, window, better, threshold, floor, trips=trips)
 
@@ -93,10 +97,8 @@ MARKERS: dict[str, Callable[..., Any]] = {
     "campaign": campaign,
     "gate": gate,
 }
-DRAWING = (
-    "random_schedules",
-    "campaign",
-)  # those that make an item of each experiment that they draw
+# Those that make an item of each experiment that they draw.
+DRAWING = ("random_schedules", "campaign")
 
 
 def marker_lines() -> list[str]:
@@ -107,7 +109,8 @@ def marker_lines() -> list[str]:
         arguments = ", ".join(
             str(parameter.replace(annotation=inspect.Parameter.empty)) for parameter in parameters
         )
-        lines.append(f"{name}({arguments}): {inspect.getdoc(function)}")
+        text = " ".join((inspect.getdoc(function) or "").split())
+        lines.append(f"{name}({arguments}): {text}")
     return lines
 
 
@@ -139,7 +142,9 @@ def name_of(node_name: str) -> str:
 
 
 def planned_experiment(item: pytest.Item) -> Experiment | None:
-    """Return the experiment that an item's marker plans, named after the test unless the marker names it; None without a marker.
+    """Return the experiment that an item's marker plans; None without a marker.
+
+    It is named after the test unless the marker names it.
 
     Raises:
         InvalidInput: the marker's arguments are wrong, or nothing in the test runs the experiment.
@@ -147,8 +152,7 @@ def planned_experiment(item: pytest.Item) -> Experiment | None:
     mark = item.get_closest_marker("experiment")
     if mark is None:
         return None
-    names = set(getattr(item, "fixturenames", ()))
-    if not names & USERS:
+    if not any(requests(item, name) for name in USERS):
         msg = (
             f"marker experiment: nothing runs the experiment of {item.name}; expected the test to"
             " request recording (or experiment_plan)"

@@ -1,8 +1,9 @@
-"""The options: one table makes command line, ini keys and the configuration, read once on the controller."""
+"""The options: command line and ini keys from one table, read once, on the controller."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,11 +23,9 @@ def add_options(parser: pytest.Parser) -> None:
     """Register every option, and its ini key, under a heading of its own."""
     group = parser.getgroup("twin", "twin harness: stress this machine, record it, label it")
     for option in OPTIONS:
-        if option.kind == "flag" or option.default in (None, "", ()):
-            shown = ""
-        else:
-            shown = f" (default: {option.default})".replace("%", "%%")
-        text = f"{option.help}{shown}"
+        text = option.help
+        if option.kind != "flag" and option.default not in (None, "", ()):
+            text += f" (default: {option.default})".replace("%", "%%")
         if option.kind == "flag":
             group.addoption(option.flag, action="store_true", default=None, help=text)
         elif option.kind == "variant":
@@ -52,10 +51,8 @@ def _value(config: pytest.Config, option: Option) -> Any:
             " it, but it stands in addopts; take it out there"
         )
         raise InvalidInput(msg)
-    if given == "" and option.kind not in (
-        "str",
-        "url",
-    ):  # an unset variable of a shell is no wish for the default
+    if given == "" and option.kind not in ("str", "url"):
+        # An unset variable of a shell does not ask for the default.
         return parse_value(option, given)
     if given is None and option.has_ini:
         given = config.getini(option.ini_key)
@@ -71,10 +68,10 @@ def _parts(config: pytest.Config) -> int:
         InvalidInput: there are no workers, or fewer CPUs than workers.
     """
     specs = [str(spec) for spec in getattr(config.option, "tx", None) or ()]
-    workers = sum(
-        int(count) if star and count.isdecimal() else 1
-        for count, star, _ in (spec.partition("*") for spec in specs)
-    )
+    workers = 0
+    for spec in specs:
+        count, star, _ = spec.partition("*")
+        workers += int(count) if star and count.isdecimal() else 1
     if hasattr(os, "sched_getaffinity"):
         cpus = len(os.sched_getaffinity(0))
     else:
@@ -115,11 +112,10 @@ def _model(config: pytest.Config, values: dict[str, Any]) -> str:
     path = _path(config, values["model"])
     if values["on"] == "server":
         return path
-    if not path or not os.path.isfile(path):  # noqa: PTH113 - a string in, a string out
+    if not path or not Path(path).is_file():
+        has = "no --twin-model"
         if path:
             has = f"no file {values['model']!r}"
-        else:
-            has = "no --twin-model"
         msg = (
             f"--twin-on={values['on']}: expected a fitted model but there is {has}; make one with:"
             " twin fit data/2026* -o twin.json"
@@ -128,8 +124,8 @@ def _model(config: pytest.Config, values: dict[str, Any]) -> str:
     from twin_harness.predict.model_file import read_model
 
     read_model(path)
-    for name in ("gate", "gate-save", "variant", "partition") if values["on"] == "twin" else ():
-        if values[name]:
+    for name in ("gate", "gate-save", "variant", "partition"):
+        if values["on"] == "twin" and values[name]:
             msg = (
                 f"--twin-{name}: needs the real machine but got --twin-on=twin; leave one of"
                 " them out"
@@ -154,9 +150,8 @@ def _variants(config: pytest.Config, values: dict[str, Any]) -> tuple[Variant, .
         raise InvalidInput(msg)
     if not variants:
         for name in ("gate-pairs", "gate-resume"):
-            if (
-                config.getoption(f"--twin-{name}") is not None
-            ):  # in an ini file it is for those sessions that compare variants
+            # In an ini file it is for those sessions that compare variants.
+            if config.getoption(f"--twin-{name}") is not None:
                 msg = (
                     f"--twin-{name}: pairs need two variants but there are none; add --twin-variant"
                     " base: --twin-variant candidate:KEY=VALUE"

@@ -30,15 +30,16 @@ class TestState:
     """What one test has to do with experiments.
 
     Attributes:
-        recordings: what was recorded in it, in order. planned: its experiments as they were to run,
-            also those that ended early.
+        recordings: what was recorded in it, in order.
+        planned: its experiments as they were to run, also those that ended early.
         fault: what its experiment ran into during set-up; raised in the call phase.
         waits: from when to when it waited for the machine, on CLOCK_MONOTONIC.
         waited_s: how long since the last report; no part of the test's time.
-        variant: which of two variants it runs under, and pair, position: of which pair, as its
-            first or second run.
-        recorded: values for the gate, by name, each with its measure. begin_s: when it began, on
-            CLOCK_MONOTONIC.
+        variant: which of two variants it runs under.
+        pair: the number of its pair; −1 without pairs.
+        position: 0 as the first run of the pair, 1 as the second.
+        recorded: values for the gate, by name, each with its measure.
+        begin_s: when it began, on CLOCK_MONOTONIC.
         is_begun: it was set up; what is set up again is another try, with a state of its own.
         tries: how often the test was run, this time included.
         replaced: when the earlier tries that left a trial began; this one counts in their place.
@@ -69,10 +70,9 @@ class TestState:
 
     def next_try(self) -> TestState:
         """Return the state of the next try of the same test: nothing of this one is left in it."""
+        replaced = self.replaced
         if self.has_trial:
-            replaced = (*self.replaced, self.begin_s)
-        else:
-            replaced = self.replaced
+            replaced = (*replaced, self.begin_s)
         return TestState(
             variant=self.variant,
             pair=self.pair,
@@ -93,6 +93,8 @@ class PluginState:
 
     Attributes:
         config: the options, checked.
+        seat: the identity of the session, and of this process in it.
+        status: the status line.
         session: open from the first use of a fixture on.
         drawn: random experiments by marker arguments, drawn once at collection.
         campaign_line: what is recorded already of the campaign that is asked for.
@@ -102,8 +104,9 @@ class PluginState:
         lost: a sentence for each worker that was lost.
         is_interrupted: Ctrl-C was pressed.
         closing_lines: what the summary says.
-        declared: the measures of all gated tests that are to run. gate_lines: what the gate says,
-            and refusal: why it does not begin.
+        declared: the measures of all gated tests that are to run.
+        gate_lines: what the gate says.
+        refusal: why the gate does not begin.
         pairs_begun: when each pair began, on CLOCK_MONOTONIC.
     """
 
@@ -127,19 +130,12 @@ class PluginState:
     def may_touch_run(self) -> bool:
         """Tell whether the run folder may be looked into.
 
-        A session was made there, or its filesystem is one that answers.
-
-        What touches a folder of a lost server waits for it, and cannot be ended.
+        A session was made there, or its filesystem is one that answers: what touches a folder of a
+        lost server waits for it, and cannot be ended.
         """
-        folders = (
-            "/dev/shm",
-            os.environ.get("XDG_RUNTIME_DIR") or "/run",
-            "/tmp",
-        )
-        return (
-            any(Path(folder, self.seat.board).exists() for folder in folders)
-            or not self._may_fall_silent
-        )
+        folders = ("/dev/shm", os.environ.get("XDG_RUNTIME_DIR") or "/run", "/tmp")
+        has_board = any(Path(folder, self.seat.board).exists() for folder in folders)
+        return has_board or not self._may_fall_silent
 
     @cached_property
     def _may_fall_silent(self) -> bool:

@@ -1,147 +1,26 @@
-"""What pytest's terminal says about experiments: the plan before, where everything is after.
-
-Functions return lines; one writes.
-"""
+"""The closing section of pytest's terminal: where everything is, and what was undecided."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.plugin import gate
-from twin_harness.plugin.collection import fault_of, planned_of
-from twin_harness.plugin.state import state_of
-from twin_harness.quantity import duration, event_quantity
+from twin_harness.quantity import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pytest
 
     from twin_harness.plugin.state import PluginState
-    from twin_harness.schedule.event import Event
-    from twin_harness.schedule.model import Experiment
 
 _MOST_SHOWN = 10
-
-
-def plan_lines(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    """Return what is planned: experiments, seconds, peak load, guard, folders.
-
-    Nothing when nothing is.
-    """
-    items = [
-        item for item in items if not fault_of(item)
-    ]  # the others fail in their set-up, which says why
-    planned = [
-        experiment
-        for item in items
-        for _ in range(gate.runs_of(item))
-        if (experiment := planned_of(item)) is not None
-    ]
-    others = sum(
-        1
-        for item in items
-        if "_twin_session" in getattr(item, "fixturenames", ()) and planned_of(item) is None
-    )
-    if not planned and not others:
-        return []
-    settings = state_of(config).config
-    total_s = sum(experiment.duration_s for experiment in planned)
-    if others:
-        more = f", and {others} tests that plan their own load"
-    else:
-        more = ""
-    peaks = [
-        f"{name} {level}" for name in ("cpu", "memory", "disk") if (level := _peak(planned, name))
-    ]
-    where = {
-        "server": "",
-        "twin": f", on the twin {settings.model}",
-        "both": f", each beside what the twin {settings.model} foretells",
-    }[settings.on]
-    told = state_of(config).campaign_line
-    return [
-        (
-            f"twin: {len(planned)} experiments planned, {duration(total_s)} of"
-            f" {'virtual time' if settings.on == 'twin' else 'load and quiet'}{more}{where}"
-        ),
-        *([f"twin: {told}"] if told else []),
-        f"twin: highest level asked for: {', '.join(peaks) or 'none'}",
-        (
-            f"twin: guard {settings.guard}; tolerance {settings.tolerance}; seed {settings.seed}; a"
-            f" sample every {settings.interval_s:g} s"
-        ),
-        *(
-            [
-                (
-                    f"twin: {settings.parts} experiments at once, each with 1/{settings.parts} of CPUs,"
-                    " memory and guard"
-                )
-            ]
-            if settings.parts
-            else []
-        ),
-        *gate.plan_line(state_of(config), items, total_s),
-        (
-            f"twin: data goes to {settings.data_dir}/,"
-            f" {f'report to {settings.report_dir}/' if settings.has_report else 'no report'}"
-        ),
-        *(_seconds_lines(items) if config.option.collectonly else []),
-    ]
-
-
-def _seconds_lines(items: list[pytest.Item]) -> list[str]:
-    """Return the planned seconds of each test that has an experiment."""
-    planned = [
-        (item.nodeid, experiment) for item in items if (experiment := planned_of(item)) is not None
-    ]
-    return [f"twin: {experiment.duration_s:7.1f} s  {nodeid}" for nodeid, experiment in planned]
-
-
-def _peak(planned: list[Experiment], stressor: str) -> str:
-    """Return the highest sum of levels over time in any experiment, in each unit that is used.
-
-    Empty without such events.
-    """
-    from twin_harness.schedule.peaks import peak
-
-    experiments = {
-        id(experiment): [event for event in experiment.events if event.stressor == stressor]
-        for experiment in planned
-    }
-    units = dict.fromkeys(event.unit for events in experiments.values() for event in events)
-    share = _share_of_machine([event for events in experiments.values() for event in events])
-    levels = {
-        unit: max(
-            peak([(event, share(event)) for event in events if event.unit == unit])[0]
-            for events in experiments.values()
-        )
-        for unit in units
-    }
-    return " and ".join(event_quantity(level, unit) for unit, level in levels.items())
-
-
-def _share_of_machine(events: list[Event]) -> Callable[[Event], float]:
-    """Return what one percent of a CPU event is of the machine.
-
-    The machine is looked at only where CPUs are named.
-    """
-    if not any(event.options.get("cpus") for event in events):
-        return lambda _: 1.0
-    from twin_harness.system.machine import inspect_machine
-
-    capacity = inspect_machine(Path.cwd()).cpu_capacity
-    return lambda event: event.scale(capacity, 0.0)
 
 
 def closing_lines(folder: Path, run: dict[str, Any], report: Path | None) -> list[str]:
     """Return what became of a run, given the content of its ``run.json``."""
     experiments, account = run.get("experiments", []), run.get("logger") or {}
     load_s = sum(entry["end_s"] - entry["begin_s"] for entry in experiments)
-    is_foretold = (run.get("settings") or {}).get("on") == "twin"
-    if is_foretold:
-        samples = "foretold, nothing was loaded"
+    if (run.get("settings") or {}).get("on") == "twin":
+        samples = "predicted, nothing was loaded"
     else:
         samples = f"{account.get('rows', 0)} samples, {account.get('missed_samples', 0)} missed"
     return [
@@ -156,7 +35,7 @@ def closing_lines(folder: Path, run: dict[str, Any], report: Path | None) -> lis
 def _report_line(folder: Path, report: Path | None) -> str:
     if report:
         return f"report  {_relative(report)}"
-    return f"report  none of this run; `twin report {_relative(folder)}` draws it"
+    return f"report  not made for this run; `twin report {_relative(folder)}` makes it"
 
 
 def _relative(path: Path) -> str:

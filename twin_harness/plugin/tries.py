@@ -1,7 +1,4 @@
-"""The tries of a test: each begins anew, whoever runs it again.
-
-And a report made in the middle of one is a subtest's.
-"""
+"""The tries of a test: each begins anew, whoever runs it again, and subtests are a part of it."""
 
 from __future__ import annotations
 
@@ -65,7 +62,7 @@ def _phase(item: pytest.Item) -> Iterator[None]:
 
 
 def note_subtest(item: pytest.Item, report: pytest.TestReport, error: BaseException | None) -> bool:
-    """Tell whether a report is a subtest's, and keep for the report of its test what that has to say.
+    """Tell whether a report is a subtest's, and keep what it says for the report of its test.
 
     pytest copies a report with all its attributes, also from worker to controller, so that ours is
     known there.

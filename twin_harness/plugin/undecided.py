@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from twin_harness.session.config import TwinConfig
 
 PROPERTY = "twin_verdict"
+_UNDECIDED = "UNDECIDED: "
 TRIPPED = "the guard stopped it"
 
 
@@ -24,11 +25,9 @@ def phrase(report: pytest.TestReport, error: TwinError, settings: TwinConfig) ->
     if isinstance(error, ExperimentAborted):
         note_trip(report)
     if not isinstance(error, Undecided):
+        report.longrepr = f"{type(error).__name__}: {error}"
         if isinstance(error, FidelityMissed):
-            kind = ""
-        else:
-            kind = f"{type(error).__name__}: "
-        report.longrepr = f"{kind}{error}"
+            report.longrepr = str(error)
         return
     report.user_properties.append((PROPERTY, f"UNDECIDED: {error}"))
     if settings.undecided == "fail":
@@ -40,18 +39,11 @@ def phrase(report: pytest.TestReport, error: TwinError, settings: TwinConfig) ->
 
 
 def reason_of(report: pytest.TestReport) -> str:
-    """Return why a test is UNDECIDED, from a report that may come from a worker.
-
-    Empty when it is not.
-    """
-    return next(
-        (
-            verdict.removeprefix("UNDECIDED: ")
-            for verdict in _verdicts(report)
-            if verdict.startswith("UNDECIDED: ")
-        ),
-        "",
-    )
+    """Return why a test is UNDECIDED, also on a worker's report; empty when it is not."""
+    for verdict in _verdicts(report):
+        if verdict.startswith(_UNDECIDED):
+            return verdict.removeprefix(_UNDECIDED)
+    return ""
 
 
 def note_trip(report: pytest.TestReport) -> None:

@@ -1,4 +1,4 @@
-"""Under pytest-xdist: the controller names the session, workers join it, and lost workers are told.
+"""Under pytest-xdist: the controller names the session, workers join it, lost ones are named.
 
 Everything crosses as plain strings and numbers: the seat in ``workerinput``, facts of tests in
 ``user_properties``, the rest in shards.
@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.gate.variant import hide_variants
@@ -44,11 +45,10 @@ def read_place(config: pytest.Config) -> tuple[TwinConfig, Seat]:
         workers).
     """
     if is_worker(config):
-        given = json.loads(config.workerinput[_KEY])  # type: ignore[attr-defined]  # is_worker
-        seat = Seat(**given["seat"])
-        return TwinConfig.from_json(given["config"]), replace(
-            seat, worker=config.workerinput["workerid"]
-        )  # type: ignore[attr-defined]  # as above
+        workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]  # is_worker
+        place = json.loads(workerinput[_KEY])
+        seat = replace(Seat(**place["seat"]), worker=workerinput["workerid"])
+        return TwinConfig.from_json(place["config"]), seat
     settings = options.read_config(config)
     command = " ".join(
         ["pytest", *hide_variants([str(word) for word in config.invocation_params.args])]
@@ -56,19 +56,16 @@ def read_place(config: pytest.Config) -> tuple[TwinConfig, Seat]:
     return settings, Seat.draw(settings, config.rootpath, command)
 
 
-def lines_file(seat: Seat) -> str:
+def lines_file(seat: Seat) -> Path:
     """Return where gw0 leaves the plan's lines for the controller."""
-    folder = "/dev/shm"
-    if not os.path.isdir(folder):  # noqa: PTH112 - a string for os.open
-        folder = tempfile.gettempdir()
-    return os.path.join(folder, f"{seat.board.removesuffix('.board')}.lines")  # noqa: PTH118 - a string for os.open
+    folder = Path("/dev/shm")
+    if not folder.is_dir():
+        folder = Path(tempfile.gettempdir())
+    return folder / f"{seat.board.removesuffix('.board')}.lines"
 
 
 def write_lines(seat: Seat, lines: list[str]) -> None:
-    """Leave lines for the controller; the file is made for us alone.
-
-    Without any, and without a place for them, nothing is left.
-    """
+    """Leave lines for the controller, if there are any, in a file that is made for us alone."""
     if not lines:
         return
     try:
@@ -96,7 +93,7 @@ def take_lines(seat: Seat) -> list[str]:
 def remove_lines(seat: Seat) -> None:
     """Remove the file, if it is there."""
     with contextlib.suppress(OSError):
-        os.unlink(lines_file(seat))  # noqa: PTH108 - as it was opened
+        lines_file(seat).unlink()
 
 
 class WorkerHooks:
@@ -116,11 +113,10 @@ class WorkerHooks:
         )
 
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:  # xdist's WorkerController
-        """Print what is planned, from the file that gw0 wrote before it told that it had collected."""
+        """Print what is planned, from the file that gw0 wrote before it reported its collection."""
+        lines: list[str] = []
         if node.gateway.id == "gw0":
             lines = take_lines(self._state.seat)
-        else:
-            lines = []
         if lines and lines[0].startswith(REFUSAL):
             self._state.refusal = lines.pop(0).removeprefix(REFUSAL)
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")

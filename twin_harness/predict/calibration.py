@@ -19,10 +19,12 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Calibration:
-    """How much further bands reach than the spread says, from runs that the fit has not seen.
+    """Multipliers of the spread's reach, from runs that the fit has not seen.
 
     Attributes:
-        pointwise, simultaneous: (columns,) multipliers; NaN where too few runs were there to tell.
+        pointwise: (columns,) of the band that holds 90 percent of all seconds; NaN where there were
+            too few runs.
+        simultaneous: (columns,) of the band that holds all seconds of 90 percent of runs.
         runs: how many there were.
     """
 
@@ -31,15 +33,27 @@ class Calibration:
     runs: int
 
 
+def uncalibrated(columns: int) -> Calibration:
+    """Return the calibration of a model without calibration runs: no band is known."""
+    unknown = np.full(columns, np.nan)
+    return Calibration(unknown, unknown, 0)
+
+
 def ratios_of(measured: np.ndarray, centre: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """Return how far what was measured lies from the centre, as a share of the band's reach on that side; NaN where nothing was measured."""
-    beyond = measured - centre
-    found: np.ndarray = np.where(beyond < 0, -beyond / reach[0], beyond / reach[1])
-    return found
+    """Return residuals as shares of the band's reach on that side.
+
+    Args:
+        measured: (…, seconds), NaN where nothing was measured, which stays NaN.
+        centre: (…, seconds) what was predicted.
+        reach: (2, …, seconds) as ``Spread.reach`` returns it.
+    """
+    residuals = measured - centre
+    ratios: np.ndarray = np.where(residuals < 0, -residuals / reach[0], residuals / reach[1])
+    return ratios
 
 
 def calibrate(ratios: np.ndarray) -> Calibration:
-    """Return multipliers from runs that were kept apart, given their (runs, columns, seconds) ``ratios_of``."""
+    """Return multipliers from the ``ratios_of`` runs kept apart, (runs, columns, seconds)."""
     runs = len(ratios)
     return Calibration(
         np.array([_pointwise(ratios[:, index]) for index in range(ratios.shape[1])]),
@@ -49,7 +63,10 @@ def calibrate(ratios: np.ndarray) -> Calibration:
 
 
 def _pointwise(ratios: np.ndarray) -> float:
-    """Return the least multiplier at which the share of seconds outside, its mean over runs with one more that is all outside, is 10 percent."""
+    """Return the least multiplier that leaves at most 10 percent of seconds outside.
+
+    The mean over runs, with one more run that is all outside.
+    """
     known = [np.sort(run[~np.isnan(run)]) for run in ratios]
     known = [run for run in known if len(run)]
     if (len(known) + 1) * _OUTSIDE < 1.0 - _ROUNDING:

@@ -34,7 +34,8 @@ class Capacity:
     """What 100 percent of the machine is.
 
     Attributes:
-        cpus: CPUs that are 100 percent. memory_bytes: the memory that is.
+        cpus: CPUs that are 100 percent.
+        memory_bytes: memory that is 100 percent.
     """
 
     cpus: float
@@ -47,11 +48,11 @@ class Demand:
 
     Attributes:
         levels: (channels, seconds), in the order of ``CHANNELS``; each the mean over its second,
-            but for ``memory_end_bytes`` (at the second's end) and the counts ``host_starts``,
+            except for ``memory_end_bytes`` (at the second's end) and the counts ``host_starts``,
             ``host_ends`` and ``filled_bytes``, which are sums.
         begin_s: of the first second on the events' clock; the lead is negative.
-        unmodelled: what the plan asks for that the model knows nothing of, in words.
-        step_s: how long a step is; a second, but where a finer recording is made up.
+        unmodelled: what the plan asks for that is not modelled, in words.
+        step_s: how long a step is; a second, except in a virtual recording.
     """
 
     levels: np.ndarray

@@ -1,4 +1,4 @@
-"""What a model was fitted to, and in which ways a plan lies beyond it."""
+"""The domain of a model: what it was fitted to, and how a plan extrapolates beyond it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RESOURCES = {
 }
 
 
-def of(observations: Sequence[Observation]) -> DomainPart:
+def domain_of(observations: Sequence[Observation]) -> DomainPart:
     """Return the domain of some runs.
 
     The highest level of each channel, what was loaded together, the longest run, and what was
@@ -50,8 +50,8 @@ def of(observations: Sequence[Observation]) -> DomainPart:
     )
 
 
-def beyond(demand: Demand, domain: DomainPart) -> tuple[str, ...]:
-    """Return in which ways a plan lies beyond a domain, a phrase each; nothing within it."""
+def extrapolations(demand: Demand, domain: DomainPart) -> tuple[str, ...]:
+    """Return in which ways a plan extrapolates beyond a domain, a phrase each; none within it."""
     reasons = [f"{what} is not modelled" for what in demand.unmodelled]
     for name in (channel for channels in _RESOURCES.values() for channel in channels):
         level = float(demand.channel(name).max())

@@ -1,9 +1,10 @@
 """Drift: is this still the machine that was fitted?
 
-A CUSUM over runs of how far each column's mean lies from what was foretold.
+A CUSUM over runs of each column's mean prediction error.
 
-The unit is the run: its mean error less the usual one, in usual deviations between runs (both from
-calibration runs). The two-sided tabular CUSUM (Page, 1954; Montgomery, Statistical Quality Control,
+The unit is the run: its mean error less the reference, in the reference deviation between runs
+(both from calibration runs).
+The two-sided tabular CUSUM (Page, 1954; Montgomery, Statistical Quality Control,
 9.1) with reference 0.5 and limit 8 has a false alarm once in some ten thousand runs of a column,
 and finds a change of four deviations within three runs.
 """
@@ -15,14 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.predict.fit import LOG_COLUMNS, scored
 from twin_harness.predict.observation import COLUMNS, padded
+from twin_harness.predict.scale import LOG_COLUMNS, to_error_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from twin_harness.predict.fitted_model import FittedModel
     from twin_harness.predict.observation import Observation
-    from twin_harness.predict.twin import Twin
 
 REFERENCE, LIMIT = 0.5, 8.0
 _LARGEST = 4.0  # one run may not count for more: it takes three to be sure
@@ -38,12 +39,15 @@ WATCHED = (
 
 @dataclass(frozen=True)
 class Drift:
-    """A column that has left what was foretold.
+    """A column that has drifted from its predictions.
 
     Attributes:
-        column: which. since: name of the run from which on it leans that way. at: name of the run
-            at which that was sure. runs: how many from one to the other. shift: by how much the
-            means of these runs are off, in the column's unit; of latencies in percent.
+        column: which.
+        since: name of the first run that leans that way.
+        at: name of the run at which that was sure.
+        runs: how many from one to the other.
+        shift: by how much the means of these runs are off, in the column's unit; of latencies in
+            percent.
     """
 
     column: str
@@ -64,54 +68,30 @@ class Drift:
         else:
             count = f"{self.runs} runs"
         return (
-            f"{self.column} has left what was foretold: {size} on average since {self.since!r}"
+            f"{self.column} has drifted from its predictions:"
+            f" {size} on average since {self.since!r}"
             f" (sure after {count}, at {self.at!r})"
         )
 
 
-def mean_errors(twin: Twin, observations: Sequence[Observation]) -> np.ndarray:
-    """Return measured less foretold, the mean over each run, (runs, columns), on the scale of ``fit.scored``; NaN where nothing is known."""
+def mean_errors(model: FittedModel, observations: Sequence[Observation]) -> np.ndarray:
+    """Return measured less predicted, the mean over each run, (runs, columns).
+
+    On the error scale; NaN where nothing is known.
+    """
     if not observations:
         return np.empty((0, len(COLUMNS)))
-    centre = twin.simulated([one.demand for one in observations]).centre
+    centre = model.free_run([one.demand for one in observations]).centre
     measured = padded(observations)
-    errors = (
-        np.stack([scored(name, measured[:, index]) for index, name in enumerate(COLUMNS)], axis=1)
-        - centre
-    )
+    scaled = [to_error_scale(name, measured[:, index]) for index, name in enumerate(COLUMNS)]
+    errors = np.stack(scaled, axis=1) - centre
     counts = (~np.isnan(errors)).sum(axis=2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: np.ndarray = np.where(counts > 0, np.nansum(errors, axis=2) / counts, np.nan)
-    return found
+        means: np.ndarray = np.where(counts > 0, np.nansum(errors, axis=2) / counts, np.nan)
+    return means
 
 
-def usual(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return centre and deviation of the runs' mean errors, (columns,) each.
-
-    The median, and the root mean square about it.
-
-    Plans differ in how well they are foretold, so a few far ones belong to what is usual: a robust
-    deviation would take them for drift.
-    """
-    centre = np.array([_median(errors[:, index]) for index in range(len(COLUMNS))])
-    squares = [(errors[:, index] - centre[index]) ** 2 for index in range(len(COLUMNS))]
-    deviation = np.sqrt(
-        [
-            float(np.mean(square[~np.isnan(square)])) if (~np.isnan(square)).any() else np.nan
-            for square in squares
-        ]
-    )
-    return centre, deviation
-
-
-def _median(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    if len(known):
-        return float(np.median(known))
-    return float("nan")
-
-
-def watch(twin: Twin, observations: Sequence[Observation]) -> list[Drift]:
+def watch(model: FittedModel, observations: Sequence[Observation]) -> list[Drift]:
     """Return the columns that have drifted over some runs, in the order of time.
 
     None where the machine is the one that was fitted.
@@ -119,12 +99,12 @@ def watch(twin: Twin, observations: Sequence[Observation]) -> list[Drift]:
     if not observations:
         return []
     ordered = sorted(observations, key=lambda one: one.began)
-    errors = mean_errors(twin, ordered)
-    centre, deviation = twin.usual_
+    errors = mean_errors(model, ordered)
+    centre, deviation = model.reference_errors.centre, model.reference_errors.deviation
     # The model is off by something of its own on each plan: plans that are run again and again must
     # not add that up.
     ordered, errors = _once_a_plan(ordered, errors)
-    found = []
+    drifts = []
     for column in WATCHED:
         index = COLUMNS.index(column)
         if not np.isfinite(centre[index]) or not deviation[index] > 0:
@@ -140,16 +120,16 @@ def watch(twin: Twin, observations: Sequence[Observation]) -> list[Drift]:
                 shift = 100.0 * float(np.expm1(mean))
             else:
                 shift = mean
-            found.append(
+            drifts.append(
                 Drift(column, ordered[begin].name, ordered[end].name, end - begin + 1, shift)
             )
-    return found
+    return drifts
 
 
 def _once_a_plan(
     ordered: Sequence[Observation], errors: np.ndarray
 ) -> tuple[list[Observation], np.ndarray]:
-    """Return the last run of each plan with the mean of the errors of all its runs, in the order of time."""
+    """Return the last run of each plan, in order of time, with its runs' mean errors."""
     places: dict[str, list[int]] = {}
     for number, one in enumerate(ordered):
         places.setdefault(one.plan, []).append(number)

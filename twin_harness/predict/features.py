@@ -1,7 +1,4 @@
-"""What the simple predictors see of a plan.
-
-Its levels and those of the seconds before, and a column's own past.
-"""
+"""The features of the baselines: a plan's levels and their lags, and a column's own past."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.predict.demand import Demand
+    from twin_harness.predict.observation import Observation
 
 INPUTS = [
     index
@@ -26,6 +24,28 @@ _RIDGE = 1e-3
 _GRID_S = 60
 
 
+def longest_s(demands: Sequence[Demand]) -> int:
+    """Return the seconds of the longest plan."""
+    return max(demand.seconds for demand in demands)
+
+
+def usual_before(observations: Sequence[Observation]) -> np.ndarray:
+    """Return the usual values before a run, (columns,); 0 for what was never measured."""
+    before = np.stack([observation.before for observation in observations])
+    usual = np.zeros(before.shape[1])
+    for index, column in enumerate(before.T):
+        known = column[~np.isnan(column)]
+        if known.size:
+            usual[index] = np.median(known)
+    return usual
+
+
+def input_scales(levels: np.ndarray) -> np.ndarray:
+    """Return the largest level of each input, (inputs,), over (plans, channels, seconds)."""
+    scales: np.ndarray = np.maximum(np.abs(levels[:, INPUTS]).max(axis=(0, 2)), 1e-9)
+    return scales
+
+
 def outlines(demands: Sequence[Demand]) -> np.ndarray:
     """Return the plans' inputs on a grid of the same length, (plans, inputs, seconds)."""
     levels = stacked(demands)[:, INPUTS]
@@ -35,7 +55,12 @@ def outlines(demands: Sequence[Demand]) -> np.ndarray:
 
 
 def lagged(levels: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Return a one and the inputs of this second and the ones before, (plans, seconds, features)."""
+    """Return a constant and the inputs with their lags, (plans, seconds, features).
+
+    Args:
+        levels: (plans, channels, seconds).
+        scales: (inputs,) as ``input_scales`` returns them.
+    """
     inputs = levels[:, INPUTS] / scales[:, np.newaxis]
     features = [np.ones((len(levels), levels.shape[2]))]
     for lag in range(_LAGS):
@@ -48,7 +73,10 @@ def lagged(levels: np.ndarray, scales: np.ndarray) -> np.ndarray:
 def own_past(values: np.ndarray, before: np.ndarray, order: int) -> np.ndarray:
     """Return a column's own values of the seconds before, (runs, seconds, order).
 
-    Those before the run are the last one known.
+    Args:
+        values: (runs, seconds) of the column.
+        before: (runs,) the last value before each run, which stands for all earlier ones.
+        order: how many seconds back.
     """
     padded_values = np.concatenate(
         [np.repeat(before[:, np.newaxis], order, axis=1), values], axis=1

@@ -1,8 +1,4 @@
-"""Which recorded runs a model is made of.
-
-Gathered from folders, checked, and divided into those that fit it and those that calibrate its
-bands.
-"""
+"""Gathering: observations from run folders, checked, and divided to fit and to calibrate."""
 
 from __future__ import annotations
 
@@ -11,6 +7,7 @@ from typing import TYPE_CHECKING
 from twin_harness.dataset.preparation import assign
 from twin_harness.errors import InvalidInput, UnreadableRun
 from twin_harness.predict.observation import observe
+from twin_harness.system.provenance import is_predicted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,24 +17,27 @@ if TYPE_CHECKING:
     from twin_harness.runs.run import Run
 
 FEWEST_RUNS, FEWEST_PLANS = 6, 3
-CALIBRATED_FROM = (
-    30  # different plans: three tenths of them are nine, the fewest that tell where nine tenths lie
-)
+# Different plans: three tenths of them are nine, the fewest that show where nine tenths lie.
+CALIBRATED_FROM = 30
 _CALIBRATION_SHARE = 0.3
 
 
-def gather(runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> list[Observation]:
+def gather(
+    runs: Sequence[Run], report: Callable[[str], None] = lambda _: None
+) -> list[Observation]:
     """Return every experiment of some runs on a grid of seconds, each once.
 
-    Those that cannot be used are told and left out.
+    Args:
+        runs: run folders, as ``load`` returns them.
+        report: called with a sentence for each that cannot be used and is left out.
     """
-    found: list[Observation] = []
+    observations: list[Observation] = []
     seen: set[tuple[str, str]] = set()
     for run in runs:
         earlier: Recording | None = None
-        if run.machine.get("foretold_by"):
-            say(
-                f"{run.path.name} was foretold by a twin and is left out: a model learns from the"
+        if is_predicted(run.machine):
+            report(
+                f"{run.path.name} was predicted by a twin and is left out: a model learns from the"
                 " machine alone"
             )
             continue
@@ -45,29 +45,29 @@ def gather(runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> 
             before, earlier = earlier, recording
             key = (run.path.name, recording.name)
             if key in seen:
-                say(f"{recording.name} of {run.path.name} was given twice and counts once")
+                report(f"{recording.name} of {run.path.name} was given twice and counts once")
                 continue
             seen.add(key)
             if recording.planned.partition:
-                say(
+                report(
                     f"{recording.name} of {run.path.name} ran in a part of the machine and is"
                     " left out"
                 )
                 continue
             try:
-                found.append(observe(recording, before))
+                observations.append(observe(recording, before))
             except (InvalidInput, UnreadableRun) as error:
-                say(f"left out: {error}")
-    return found
+                report(f"left out: {error}")
+    return observations
 
 
 def without_tests(
-    observations: Sequence[Observation], say: Callable[[str], None] = lambda _: None
+    observations: Sequence[Observation], report: Callable[[str], None] = lambda _: None
 ) -> list[Observation]:
     """Return runs without those that a campaign has set aside to judge by."""
     kept = [one for one in observations if one.role != "test"]
     if len(kept) < len(observations):
-        say(
+        report(
             f"{len(observations) - len(kept)} runs of the campaign's test are left out of the fit:"
             " a twin is judged by what it has not seen"
         )

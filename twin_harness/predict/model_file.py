@@ -14,15 +14,18 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.demand import CHANNELS, LONGEST_S
+from twin_harness.predict.free_run import REGIMES
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES
-from twin_harness.predict.uncertainty import REGIMES
 from twin_harness.schedule.file import read_json
 from twin_harness.schedule.refusal import checked, refuse, short
 
-# History: 1: parameters, sets, spread, calibration, domain, training. 2: other parameters; the
-# errors of runs.
-FORMAT = "twin-model/2"
+# History:
+#   1: parameters, sets, spread, calibration, domain, training (no longer read: other parameters)
+#   2: other parameters; the errors of runs
+#   3: ``sets`` is ``parameter_sets``
+FORMAT = "twin-model/3"
+_FORMAT_2 = "twin-model/2"
 LARGEST_BYTES = 4 * 1024**2
 _MOST_SETS, _MOST_PLANS, _MOST_CELLS = 1_000, 100_000, 200_000
 
@@ -47,9 +50,11 @@ class CapacityPart(_Part):
 
 
 class RunPart(_Part):
-    """Errors of one run of the fit, in deviations, second by second.
+    """Residuals of one run of the fit, in deviations, second by second.
 
-    Null where nothing was measured. ``regimes`` has a digit a second.
+    Attributes:
+        regimes: the noise regime of each second, a digit each.
+        errors: by column; null where nothing was measured.
     """
 
     regimes: Annotated[
@@ -59,7 +64,7 @@ class RunPart(_Part):
 
 
 class SpreadPart(_Part):
-    """See ``uncertainty.Spread``; one number a column, and the errors of runs."""
+    """See ``spread.Spread``; one number per column, and the residuals of runs."""
 
     still_rest: dict[str, Positive]
     still_load: dict[str, Positive]
@@ -69,7 +74,7 @@ class SpreadPart(_Part):
 
 
 class CalibrationPart(_Part):
-    """See ``calibration.Calibration``; null where too few runs were there."""
+    """See ``calibration.Calibration``; null where there were too few runs."""
 
     pointwise: dict[str, Multiplier | None]
     simultaneous: dict[str, Multiplier | None]
@@ -77,7 +82,7 @@ class CalibrationPart(_Part):
 
 
 class DriftPart(_Part):
-    """Centre and deviation of runs' mean errors, see ``drift.usual``.
+    """Centre and deviation of runs' mean errors, see ``reference_errors``.
 
     Null where nothing was measured.
     """
@@ -87,12 +92,18 @@ class DriftPart(_Part):
 
 
 class DomainPart(_Part):
-    """What the training runs asked for at most, what together, and which columns their machine measures."""
+    """What the training runs asked for, and which columns their machine measures.
+
+    Attributes:
+        highest: the highest level of each channel.
+        together: which resources were loaded together.
+        longest_s: the longest run.
+        measured: the columns that there is a model of on this machine.
+    """
 
     highest: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     together: list[list[Annotated[str, Field(max_length=40)]]]
     longest_s: Positive
-    # the columns that there is a model of on this machine
     measured: list[Literal[COLUMNS]]  # type: ignore[valid-type]
 
 
@@ -110,9 +121,9 @@ class TrainingPart(_Part):
 
 
 class ModelFile(_Part):
-    """Everything a twin knows."""
+    """Everything that a model file holds."""
 
-    format: Literal["twin-model/2"] = "twin-model/2"
+    format: Literal["twin-model/3"] = "twin-model/3"
     created: Text
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     host: Text = ""
@@ -122,7 +133,7 @@ class ModelFile(_Part):
     units: dict[str, Text] = {}
     unidentified: Parameters = []
     at_bound: Parameters = []
-    sets: Annotated[list[list[Finite]], Field(min_length=2, max_length=_MOST_SETS)]
+    parameter_sets: Annotated[list[list[Finite]], Field(min_length=2, max_length=_MOST_SETS)]
     spread: SpreadPart
     calibration: CalibrationPart
     drift: DriftPart
@@ -140,40 +151,44 @@ class ModelFile(_Part):
         ):
             for name in names:
                 _same_names(f"{part}.{name}", getattr(getattr(self, part), name), COLUMNS)
-        if (
-            cells := len(self.spread.runs)
-            * max((len(run.regimes) for run in self.spread.runs), default=0)
-        ) > _MOST_CELLS:
-            refuse(
-                "spread.runs",
-                f"{cells} seconds, were all as long as the longest; expected at most {_MOST_CELLS}",
-            )
-        for index, run in enumerate(self.spread.runs):
-            _same_names(f"spread.runs[{index}].errors", run.errors, COLUMNS)
-            if odd := [name for name, row in run.errors.items() if len(row) != len(run.regimes)]:
-                refuse(
-                    f"spread.runs[{index}].errors.{odd[0]}",
-                    f"{len(run.errors[odd[0]])} numbers; expected one for each of"
-                    f" {len(run.regimes)} regimes",
-                )
+        _check_runs(self.spread.runs)
         _same_names("domain.highest", self.domain.highest, CHANNELS)
-        for index, row in enumerate([[self.parameters[name] for name in NAMES], *self.sets]):
-            if index == 0:
-                where = "parameters"
-            else:
-                where = f"sets[{index - 1}]"
-            if len(row) != len(NAMES):
-                refuse(where, f"{len(row)} numbers; expected {len(NAMES)}")
-            outside = np.flatnonzero(
-                (np.array(row) < LOW - 1e-9 * np.abs(LOW)) | (np.array(row) > HIGH * (1 + 1e-9))
-            )
-            if len(outside):
-                first = int(outside[0])
-                refuse(
-                    f"{where}.{NAMES[first]}",
-                    f"{row[first]:g} is outside of {LOW[first]:g} to {HIGH[first]:g}",
-                )
+        _check_bounds("parameters", [self.parameters[name] for name in NAMES])
+        for index, row in enumerate(self.parameter_sets):
+            _check_bounds(f"parameter_sets[{index}]", row)
         return self
+
+
+def _check_runs(runs: list[RunPart]) -> None:
+    """Refuse residuals that do not fit their regimes, or that fill memory once padded."""
+    cells = len(runs) * max((len(run.regimes) for run in runs), default=0)
+    if cells > _MOST_CELLS:
+        refuse(
+            "spread.runs",
+            f"{cells} seconds, were all as long as the longest; expected at most {_MOST_CELLS}",
+        )
+    for index, run in enumerate(runs):
+        _same_names(f"spread.runs[{index}].errors", run.errors, COLUMNS)
+        for name, row in run.errors.items():
+            if len(row) != len(run.regimes):
+                refuse(
+                    f"spread.runs[{index}].errors.{name}",
+                    f"{len(row)} numbers; expected one for each of {len(run.regimes)} regimes",
+                )
+
+
+def _check_bounds(where: str, row: list[float]) -> None:
+    """Refuse a parameter set of another size, or beyond the parameters' bounds."""
+    if len(row) != len(NAMES):
+        refuse(where, f"{len(row)} numbers; expected {len(NAMES)}")
+    values = np.array(row)
+    is_outside = (values < LOW - 1e-9 * np.abs(LOW)) | (values > HIGH * (1 + 1e-9))
+    if is_outside.any():
+        first = int(np.flatnonzero(is_outside)[0])
+        refuse(
+            f"{where}.{NAMES[first]}",
+            f"{row[first]:g} is outside of {LOW[first]:g} to {HIGH[first]:g}",
+        )
 
 
 def _check_created(text: str) -> None:
@@ -182,13 +197,23 @@ def _check_created(text: str) -> None:
     except ValueError:
         has_zone = False
     if not has_zone:
-        refuse("created", f"{short(text)} is no moment; expected e.g. '2026-11-25T12:00:00+00:00'")
+        refuse("created", f"{short(text)} is not a time; expected e.g. '2026-11-25T12:00:00+00:00'")
 
 
 def _same_names(path: str, table: dict[str, Any], names: tuple[str, ...]) -> None:
     if set(table) != set(names):
         odd = min(set(table) ^ set(names))
-        refuse(path, f"{short(odd)} is {'unknown' if odd in table else 'missing'}")
+        problem = "unknown" if odd in table else "missing"
+        refuse(path, f"{short(odd)} is {problem}")
+
+
+def _renamed(data: Any) -> Any:
+    """Return the content of a file of format 2 as format 3 has it; anything else as it is."""
+    if not isinstance(data, dict) or data.get("format") != _FORMAT_2 or "parameter_sets" in data:
+        return data
+    names = {"sets": "parameter_sets"}
+    renamed = {names.get(key, key): value for key, value in data.items()}
+    return renamed | {"format": FORMAT}
 
 
 def read_model(path: str | Path) -> ModelFile:
@@ -205,7 +230,7 @@ def read_model(path: str | Path) -> ModelFile:
             " a model has some hundred kilobytes"
         )
         raise InvalidInput(msg)
-    data = read_json(source, "a model that twin fit has made")
+    data = _renamed(read_json(source, "a model that twin fit has made"))
     if isinstance(data, dict) and data.get("format") != FORMAT:
         if str(data.get("format")).startswith("twin-schedule"):
             msg = (

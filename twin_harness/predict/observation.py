@@ -1,7 +1,4 @@
-"""What was recorded of one run, on the seconds of its demand.
-
-What a model is fitted to and judged by.
-"""
+"""Observations: recorded runs on the seconds of their demand, to fit a model to and judge it by."""
 
 from __future__ import annotations
 
@@ -47,8 +44,12 @@ class Observation:
     """One run of one experiment.
 
     Attributes:
-        name, run: of the experiment, and the run that it stands in. began: when, UTC, ISO 8601.
-        plan: the experiment's hash: replicates share it. fingerprint: of the machine.
+        name: of the experiment.
+        run: id of the run folder that it stands in.
+        began: when, UTC, ISO 8601.
+        plan: the experiment's hash: replicates share it.
+        fingerprint: of the machine.
+        capacity: of the machine.
         demand: what was asked for, on the seconds that were recorded.
         values: (columns, seconds) means over each second from the counters, of probes the worst;
             NaN where nothing is known. In the order of ``COLUMNS``.
@@ -56,8 +57,9 @@ class Observation:
             as it was found. NaN where unknown.
         held_bytes: (seconds,) memory that stressors held in the seconds before the first, as the
             experiment before recorded it; the latest last.
-        stressors, shapes: what the plan uses, by kind; a recorded series counts as ``holds`` where
-            it jumps, as ``trace`` where it is a line.
+        stressors: that the plan uses, by kind.
+        shapes: that the plan uses, by kind; a recorded series counts as ``holds`` where it jumps,
+            as ``trace`` where it is a line.
         ended_early: the run was stopped or aborted; what came after is not in ``values`` (a
             censored observation).
         known_as: other fingerprints of the same machine.
@@ -104,11 +106,12 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
 
     Args:
         recording: a run of an experiment.
-        earlier: the experiment before it in the same session, which tells what was held a moment
+        earlier: the experiment before it in the same session, which shows what was held a moment
             ago.
 
     Raises:
-        InvalidInput: it holds fewer than three seconds of samples, or tells no machine.
+        InvalidInput: it holds fewer than three seconds of samples, or does not describe its
+            machine.
     """
     where = (
         f"recording {recording.name!r} of {recording.folder.path if recording.folder else 'a twin'}"
@@ -158,7 +161,12 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
 
 
 def _held_before(earlier: Recording | None, begin_s: float) -> np.ndarray:
-    """Return the stressors' memory in each second before ``begin_s`` on the recordings' clock, from the experiment before; none if it is long ago."""
+    """Return the memory that stressors held in each second before a time; none if long ago.
+
+    Args:
+        earlier: the experiment before.
+        begin_s: the time on the recordings' clock.
+    """
     if earlier is None or _HELD not in earlier.samples.columns:
         return np.zeros(0)
     samples = earlier.samples[["monotonic_s", _HELD]].dropna()
@@ -177,19 +185,19 @@ def _capacity_of(machine: dict[str, Any], where: str) -> Capacity:
     """Return what 100 percent of the machine is.
 
     Raises:
-        InvalidInput: ``machine.json`` does not tell.
+        InvalidInput: ``machine.json`` does not say.
     """
     try:
         capacity = Capacity(float(machine["cpu_capacity"]), float(machine["memory_limit_bytes"]))
-        is_told = (
+        is_valid = (
             capacity.cpus > 0
             and capacity.memory_bytes > 0
             and bool(FINGERPRINT.fullmatch(str(machine["fingerprint"])))
         )
     except (KeyError, TypeError, ValueError):
-        is_told = False
-    if not is_told:
-        msg = f"{where}: machine.json does not tell fingerprint, CPUs and memory; record it anew"
+        is_valid = False
+    if not is_valid:
+        msg = f"{where}: machine.json does not hold fingerprint, CPUs and memory; record it anew"
         raise InvalidInput(msg)
     return capacity
 
@@ -208,7 +216,7 @@ def _kind(event: Event) -> str:
 
 
 def _end_of(recording: Recording) -> tuple[float, bool]:
-    """Return until when the run went as planned, on the events' clock, and whether it ended early."""
+    """Return until when a run went as planned, on the events' clock, and if it ended early."""
     broken = [
         row.actual_end_s
         for row in recording.rows
@@ -221,7 +229,10 @@ def _end_of(recording: Recording) -> tuple[float, bool]:
 
 
 def padded(observations: Sequence[Observation]) -> np.ndarray:
-    """Return the values of several runs as one array (runs, columns, seconds of the longest), NaN beyond the end of a run."""
+    """Return the values of several runs as one array, (runs, columns, seconds of the longest).
+
+    NaN beyond the end of a run.
+    """
     longest = max(observation.demand.seconds for observation in observations)
     values = np.full((len(observations), len(COLUMNS), longest), np.nan)
     for row, observation in zip(values, observations, strict=True):

@@ -26,7 +26,8 @@ _WINDOW_S = 5.0
 _LONGEST_S = 86_400.0
 _EXPRESSION = re.compile(
     r"\s*(?P<column>[a-z0-9_]{1,64})(?:\s+(?P<statistic>mean|p50|p95|p99))?\s*(?P<sign>[<>])\s*"
-    r"(?P<limit>-?[0-9]{1,18}(?:\.[0-9]{1,9})?(?:e[+-]?[0-9]{1,2})?)(?:\s+for\s+(?P<seconds>[0-9]{1,6}(?:\.[0-9]{1,3})?)\s*s)?\s*"
+    r"(?P<limit>-?[0-9]{1,18}(?:\.[0-9]{1,9})?(?:e[+-]?[0-9]{1,2})?)"
+    r"(?:\s+for\s+(?P<seconds>[0-9]{1,6}(?:\.[0-9]{1,3})?)\s*s)?\s*"
 )
 _EXAMPLE = 'e.g. "memory_percent > 90 for 5 s" or "probe_wakeup_ms p95 > 20"'
 MOST_CHARACTERS = 200
@@ -37,10 +38,12 @@ class Overload:
     """One condition.
 
     Attributes:
-        column: of the dataset. statistic: ``mean``, ``p50``, ``p95``, ``p99`` over the window;
-            empty compares each second.
-        is_above: whether it holds above the limit, or below. limit: in the column's unit. seconds:
-            the window, or for how long on end.
+        column: of the dataset.
+        statistic: ``mean``, ``p50``, ``p95`` or ``p99`` over the window; empty compares each
+            second.
+        is_above: whether it holds above the limit, or below.
+        limit: in the column's unit.
+        seconds: the window, or for how long on end.
     """
 
     column: str
@@ -54,7 +57,7 @@ class Overload:
         """Read an expression.
 
         Raises:
-            InvalidInput: it is none, or its column is none of the dataset.
+            InvalidInput: the text is not a valid condition, or the dataset has no such column.
         """
         if len(text) <= MOST_CHARACTERS:
             match = _EXPRESSION.fullmatch(text)
@@ -68,7 +71,7 @@ class Overload:
             raise InvalidInput(msg)
         if by_name(match["column"]) is None:
             msg = (
-                f"overload: {match['column']!r} is no column of the dataset; the twin foretells"
+                f"overload: {match['column']!r} is not a column of the dataset; the twin predicts"
                 f" {', '.join(COLUMNS)}"
             )
             raise InvalidInput(msg)
@@ -109,7 +112,7 @@ class Overload:
         NaN where it never does.
 
         Args:
-            values: (…, seconds) means over each second; a second that nobody knows (NaN) meets no
+            values: (…, seconds) means over each second; an unknown second (NaN) meets no
                 condition.
         """
         if values.shape[-1] < self.seconds:
@@ -137,11 +140,11 @@ class Overload:
         """Return which modelled column it is about.
 
         Raises:
-            Undecided: the model does not foretell that column.
+            Undecided: the model does not predict that column.
         """
         if self.column not in COLUMNS:
             msg = (
-                f"overload: the twin does not foretell {self.column}; it foretells"
+                f"overload: the twin does not predict {self.column}; it predicts"
                 f" {', '.join(COLUMNS)}"
             )
             raise Undecided(msg)
@@ -150,15 +153,17 @@ class Overload:
 
 @dataclass(frozen=True)
 class OverloadCall:
-    """What the twin says of a condition.
+    """What the twin predicts of a condition.
 
     Attributes:
-        condition: what was asked. probability: share of members in which it comes true. members:
-            how many.
-        time_s: median time to it over those, on the events' clock; None when none has it. low_s,
-            high_s: between which 90 percent of them lie.
+        condition: what was asked.
+        probability: share of simulated trajectories in which it occurs.
+        members: how many trajectories.
+        time_s: median time to it over those, on the events' clock; None when it never occurs.
+        low_s: lower end of the interval that holds 90 percent of these times.
+        high_s: its upper end.
         binding: the resource that is used most at that time: cpu, memory or disk; empty when it
-            does not come true.
+            never occurs.
         is_extrapolating: the plan lies beyond what the model was fitted to.
     """
 

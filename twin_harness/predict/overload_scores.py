@@ -1,7 +1,4 @@
-"""How good the twin's calls of overload are.
-
-Probability, time and what it missed, over runs that it has not seen.
-"""
+"""Scores of overload predictions: probability, time and misses over runs not seen by the fit."""
 
 from __future__ import annotations
 
@@ -33,12 +30,13 @@ class OverloadScore:
     """The calls of one condition.
 
     Attributes:
-        condition: which. events, others: runs in which it came true, and in which it did not; runs
-            that ended early before it did count as neither.
-        brier: mean square of probability less outcome; skill: 1 − it over that of the share of
-            events; NaN where only one of both happened.
-        time_error_s: median distance of the told median time from the real one, over events called
-            as such.
+        condition: which.
+        events: runs in which it occurred.
+        others: runs in which it did not; runs that ended early before it did count as neither.
+        brier: mean square of probability less outcome (Brier score).
+        skill: 1 − it over that of the share of events; NaN where only one of both happened.
+        time_error_s: median distance of the predicted median time from the real one, over events
+            called as such.
         time_limit_s: median over the same events of max(2 s, 5 percent of the real time), which the
             error should not exceed.
         false_safe: share of events that were called safe (probability below a half).
@@ -72,43 +70,57 @@ def score_overload(
     members: Sequence[np.ndarray],
     conditions: Sequence[str] = CONDITIONS,
 ) -> list[OverloadScore]:
-    """Score the calls of each condition over some runs, given ways in which each may go, (members, columns, seconds)."""
-    found = []
-    for text in conditions:
-        condition = Overload.parse(text)
-        index = condition.index()
-        told, outcomes, errors_s, limits_s = [], [], [], []
-        for one, ways in zip(test, members, strict=True):
-            real_s = float(condition.first(one.column(COLUMNS[index])))
-            if np.isnan(one.column(COLUMNS[index])).all() or (np.isnan(real_s) and one.ended_early):
-                continue
-            times_s = condition.first(ways[:, index, : one.demand.seconds])
-            probability = float(np.mean(~np.isnan(times_s)))
-            told.append(probability)
-            outcomes.append(not np.isnan(real_s))
-            if outcomes[-1] and probability >= _CALLED:
-                errors_s.append(abs(float(np.nanmedian(times_s)) - real_s))
-                limits_s.append(max(2.0, 0.05 * real_s))
-        happened, said = np.array(outcomes, dtype=float), np.array(told)
-        if len(said):
-            brier = float(np.mean((said - happened) ** 2))
-        else:
-            brier = float("nan")
-        if len(said):
-            usual = float(happened.mean() * (1.0 - happened.mean()))
-        else:
-            usual = 0.0
-        events = int(happened.sum())
-        found.append(
-            OverloadScore(
-                str(condition),
-                events,
-                len(said) - events,
-                brier,
-                1.0 - brier / usual if usual > 0 else float("nan"),
-                float(np.median(errors_s)) if errors_s else float("nan"),
-                float(np.median(limits_s)) if limits_s else float("nan"),
-                float(np.mean(said[happened == 1] < _CALLED)) if events else float("nan"),
-            )
-        )
-    return found
+    """Score the predictions of each condition over some runs.
+
+    Args:
+        test: the runs.
+        members: of each its simulated trajectories, (members, columns, seconds), in units.
+        conditions: to be scored.
+    """
+    return [_score(Overload.parse(text), test, members) for text in conditions]
+
+
+def _score(
+    condition: Overload, test: Sequence[Observation], members: Sequence[np.ndarray]
+) -> OverloadScore:
+    index = condition.index()
+    column = COLUMNS[index]
+    probabilities, outcomes, errors_s, limits_s = [], [], [], []
+    for observation, trajectories in zip(test, members, strict=True):
+        measured = observation.column(column)
+        real_s = float(condition.first(measured))
+        if np.isnan(measured).all() or (np.isnan(real_s) and observation.ended_early):
+            continue
+        times_s = condition.first(trajectories[:, index, : observation.demand.seconds])
+        probability = float(np.mean(~np.isnan(times_s)))
+        probabilities.append(probability)
+        outcomes.append(not np.isnan(real_s))
+        if outcomes[-1] and probability >= _CALLED:
+            errors_s.append(abs(float(np.nanmedian(times_s)) - real_s))
+            limits_s.append(max(2.0, 0.05 * real_s))
+    happened, predicted = np.array(outcomes, dtype=float), np.array(probabilities)
+    events = int(happened.sum())
+    brier = skill = false_safe = float("nan")
+    if len(predicted):
+        brier = float(np.mean((predicted - happened) ** 2))
+        uninformed = float(happened.mean() * (1.0 - happened.mean()))
+        if uninformed > 0:
+            skill = 1.0 - brier / uninformed
+    if events:
+        false_safe = float(np.mean(predicted[happened == 1] < _CALLED))
+    return OverloadScore(
+        condition=str(condition),
+        events=events,
+        others=len(predicted) - events,
+        brier=brier,
+        skill=skill,
+        time_error_s=_median(errors_s),
+        time_limit_s=_median(limits_s),
+        false_safe=false_safe,
+    )
+
+
+def _median(values: Sequence[float]) -> float:
+    if len(values):
+        return float(np.median(values))
+    return float("nan")

@@ -12,10 +12,13 @@ class Parameter:
     """One parameter.
 
     Attributes:
-        name: as the model file has it. unit: of its value.
-        low, high: physical bounds; the fit stays within. start: where it begins.
+        name: as the model file has it.
+        unit: of its value.
+        low: lower physical bound; the fit stays within.
+        high: upper physical bound.
+        start: where the fit begins; the weak prior is centred on it.
         meaning: what it is of the machine, in words.
-        is_log: it is a scale, and the fit goes by its logarithm.
+        is_log: it is fitted by its logarithm, and its standard error is relative.
     """
 
     name: str
@@ -196,11 +199,11 @@ START = np.array([parameter.start for parameter in PARAMETERS])
 _IS_LOG = np.array([parameter.is_log for parameter in PARAMETERS])
 
 
-def inward(values: np.ndarray) -> np.ndarray:
-    """Return parameter sets (…, parameters) on the scales that the fit goes by."""
+def to_fit_scale(values: np.ndarray) -> np.ndarray:
+    """Return parameter sets (…, parameters) on the fitting scale: scales by their logarithm."""
     return np.where(_IS_LOG, np.log(np.where(_IS_LOG, values, 1.0)), values)
 
 
-def outward(values: np.ndarray) -> np.ndarray:
-    """Return what ``inward`` took, within the bounds."""
+def from_fit_scale(values: np.ndarray) -> np.ndarray:
+    """Return parameter sets on the fitting scale, (…, parameters), in units, within the bounds."""
     return np.clip(np.where(_IS_LOG, np.exp(np.where(_IS_LOG, values, 0.0)), values), LOW, HIGH)

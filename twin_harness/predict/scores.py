@@ -1,6 +1,6 @@
-"""How good predictions of held-out runs are.
+"""Scores of predictions by column: errors beside the noise floor, and skill over a baseline.
 
-Errors beside the noise floor and the baselines, coverage of bands. Runs weigh equally.
+Runs weigh equally.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twin_harness.predict.fit import LOG_COLUMNS, scored
 from twin_harness.predict.observation import COLUMNS, padded
+from twin_harness.predict.scale import LOG_COLUMNS, to_error_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,14 +28,19 @@ class ColumnScore:
     """One column of one predictor over the runs of a split.
 
     Attributes:
-        column, predictor: which. runs, seconds: how many were judged.
-        rmse, bias: in the column's unit. nrmse: rmse over the standard deviation of the column in
-            the test; NaN where it is flat.
-        floor: what a perfect model would reach, from replicates; NaN without any. to_floor: rmse
-            over it.
+        column: which.
+        predictor: whose.
+        runs: how many were judged.
+        seconds: how many of them.
+        rmse: root mean square error in the column's unit.
+        bias: mean of predicted less measured, in the column's unit.
+        nrmse: rmse over the standard deviation of the column in the test; NaN where it is flat.
+        floor: the rmse that a perfect model would reach, from replicates; NaN without any.
+        to_floor: rmse over it.
         log_ratio: of latencies, the median over runs of |log(predicted p95 / measured p95)|; NaN
-            for others. log_ratio_floor: what a perfect model would reach, from replicates.
-        total_percent: of the disk, by how much the bytes of all runs are off.
+            for others.
+        log_ratio_floor: what a perfect model would reach, from replicates.
+        total_percent: of the disk, by how much the bytes of all runs are off; NaN for others.
     """
 
     column: str
@@ -60,10 +65,7 @@ class ColumnScore:
 
 
 def smoothed(values: np.ndarray, column: str) -> np.ndarray:
-    """Return values (…, seconds) as they are judged.
-
-    Of the disk means over five seconds, others as they are.
-    """
+    """Return values (…, seconds) as they are judged: of the disk means over five seconds."""
     width = _SMOOTHED_S.get(column, 1)
     count = values.shape[-1] // width
     if width == 1 or count == 0:
@@ -84,10 +86,7 @@ def square_errors(predicted: np.ndarray, measured: np.ndarray, column: str) -> n
 
 
 def floor_of(observations: Sequence[Observation], column: str) -> tuple[float, int]:
-    """Return what a perfect model would reach, and over how many pairs of replicates.
-
-    Their RMSE over √2.
-    """
+    """Return the noise floor (the RMSE of replicates over √2), and how many pairs it is of."""
     values, pairs = padded(observations)[:, COLUMNS.index(column)], _pairs(observations)
     if not pairs:
         return float("nan"), 0
@@ -95,7 +94,9 @@ def floor_of(observations: Sequence[Observation], column: str) -> tuple[float, i
         [square_errors(values[i : i + 1], values[j : j + 1], column)[0] for i, j in pairs]
     )
     known = errors[~np.isnan(errors)]
-    return float(np.sqrt(known.mean() / 2.0)) if len(known) else float("nan"), len(known)
+    if not len(known):
+        return float("nan"), 0
+    return float(np.sqrt(known.mean() / 2.0)), len(known)
 
 
 def _pairs(observations: Sequence[Observation]) -> list[tuple[int, int]]:
@@ -111,25 +112,23 @@ def tail_floor_of(observations: Sequence[Observation], column: str) -> float:
 
     The median over pairs of replicates over √2.
     """
-    tails = np.array(
-        [
-            (
-                np.log(max(float(np.nanquantile(one.column(column), 0.95)), 1e-4))
-                if _is_known(one, column)
-                else np.nan
-            )
-            for one in observations
-        ]
-    )
-    found = [abs(tails[i] - tails[j]) for i, j in _pairs(observations)]
-    known = [value for value in found if not np.isnan(value)]
+    tails = np.full(len(observations), np.nan)
+    for number, observation in enumerate(observations):
+        values = observation.column(column)
+        if not np.isnan(values).all():
+            tails[number] = np.log(max(float(np.nanquantile(values, 0.95)), 1e-4))
+    distances = [abs(tails[i] - tails[j]) for i, j in _pairs(observations)]
+    known = [distance for distance in distances if not np.isnan(distance)]
     if known:
         return float(np.median(known) / np.sqrt(2.0))
     return float("nan")
 
 
 def replicate_width(observations: Sequence[Observation], column: str) -> float:
-    """Return how wide a band that holds 90 percent of seconds would be around a perfect prediction, in the column's unit, from replicates."""
+    """Return the width of a band with 90 percent of seconds around a perfect prediction.
+
+    In the column's unit, from replicates.
+    """
     gaps = [
         np.abs(observations[i].column(column)[:n] - observations[j].column(column)[:n])
         for i, j, n in _overlaps(observations)
@@ -150,13 +149,13 @@ def _overlaps(observations: Sequence[Observation]) -> list[tuple[int, int, int]]
     ]
 
 
-def _is_known(one: Observation, column: str) -> bool:
-    return not np.isnan(one.column(column)).all()
-
-
 def tails_of(members: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the 95th percentile of each run, (runs, columns), given ways in which each may go, (members, columns, seconds): the median over them."""
-    return np.array([np.median(np.quantile(ways, 0.95, axis=2), axis=0) for ways in members])
+    """Return the predicted 95th percentile of each run, (runs, columns): the members' median.
+
+    Args:
+        members: of each run its simulated trajectories, (members, columns, seconds).
+    """
+    return np.array([np.median(np.quantile(run, 0.95, axis=2), axis=0) for run in members])
 
 
 def score(
@@ -171,64 +170,64 @@ def score(
 
     Args:
         predictor: whose.
-        predicted: the centre.
-        observations: what came.
+        predicted: the centre, in units.
+        observations: what was measured.
         floors: of each column.
-        tails: (runs, columns) the 95th percentile that is foretold of each run; that of the centre
-            unless given.
-        floors_from: runs whose replicates tell how far two 95th percentiles of one plan differ;
+        tails: (runs, columns) the predicted 95th percentile of each run; that of the centre unless
+            given.
+        floors_from: runs whose replicates give how far two 95th percentiles of one plan differ;
             these unless given.
     """
     measured = padded(observations)
-    found = []
+    scores = []
     for index, column in enumerate(COLUMNS):
         truth, guess = measured[:, index], predicted[:, index, : measured.shape[2]]
-        squares = square_errors(guess, truth, column)
         known = ~np.isnan(truth)
         if not known.any():
             continue
-        rmse = float(np.sqrt(np.nanmean(squares)))
-        spread = float(np.nanstd(smoothed(truth, column)))
+        squares = square_errors(guess, truth, column)
         errors = np.where(known, guess - truth, np.nan)
+        rmse = float(np.sqrt(np.nanmean(squares)))
         floor = floors.get(column, float("nan"))
-        found.append(
+        log_ratio = log_ratio_floor = total_percent = float("nan")
+        if column in LOG_COLUMNS:
+            log_ratio = _log_ratio(guess, truth, None if tails is None else tails[:, index])
+            log_ratio_floor = tail_floor_of(floors_from or observations, column)
+        if column.startswith("disk_") and np.nansum(truth) > 0:
+            total_percent = 100.0 * float(np.nansum(errors) / np.nansum(truth))
+        scores.append(
             ColumnScore(
-                column,
-                predictor,
-                int((~np.isnan(squares)).sum()),
-                int(known.sum()),
-                rmse,
-                float(np.nanmean(np.nanmean(errors, axis=1))),
-                rmse / spread if spread > _FLAT else float("nan"),
-                floor,
-                rmse / floor if floor > 0 else float("nan"),
-                (
-                    _log_ratio(guess, truth, None if tails is None else tails[:, index])
-                    if column in LOG_COLUMNS
-                    else float("nan")
-                ),
-                (
-                    tail_floor_of(floors_from or observations, column)
-                    if column in LOG_COLUMNS
-                    else float("nan")
-                ),
-                (
-                    100.0 * float(np.nansum(errors) / np.nansum(truth))
-                    if column.startswith("disk_") and np.nansum(truth) > 0
-                    else float("nan")
-                ),
+                column=column,
+                predictor=predictor,
+                runs=int((~np.isnan(squares)).sum()),
+                seconds=int(known.sum()),
+                rmse=rmse,
+                bias=float(np.nanmean(np.nanmean(errors, axis=1))),
+                nrmse=_ratio(rmse, float(np.nanstd(smoothed(truth, column))), _FLAT),
+                floor=floor,
+                to_floor=_ratio(rmse, floor),
+                log_ratio=log_ratio,
+                log_ratio_floor=log_ratio_floor,
+                total_percent=total_percent,
             )
         )
-    return found
+    return scores
+
+
+def _ratio(value: float, divisor: float, least: float = 0.0) -> float:
+    """Return a ratio; NaN unless the divisor is above ``least``."""
+    if divisor > least:
+        return value / divisor
+    return float("nan")
 
 
 def _log_ratio(guess: np.ndarray, truth: np.ndarray, tails: np.ndarray | None) -> float:
     if tails is None:
-        told = np.nanquantile(np.where(np.isnan(truth), np.nan, guess), 0.95, axis=1)
-    else:
-        told = tails
-    came = np.nanquantile(truth, 0.95, axis=1)
-    return float(np.nanmedian(np.abs(scored(LOG_COLUMNS[0], told) - scored(LOG_COLUMNS[0], came))))
+        tails = np.nanquantile(np.where(np.isnan(truth), np.nan, guess), 0.95, axis=1)
+    measured = np.nanquantile(truth, 0.95, axis=1)
+    column = LOG_COLUMNS[0]
+    distances = np.abs(to_error_scale(column, tails) - to_error_scale(column, measured))
+    return float(np.nanmedian(distances))
 
 
 def skill(
@@ -236,10 +235,10 @@ def skill(
 ) -> tuple[float, float, float]:
     """Return 1 − RMSE / RMSE of the baseline, with a 95 % interval from resampling plans.
 
-    Replicates of one are no independent runs.
+    Replicates of a plan are not independent runs.
 
     Args:
-        model: (runs,) mean square errors, as ``square_errors`` gives them.
+        model: (runs,) mean square errors, as ``square_errors`` returns them.
         baseline: the same of what it is compared with.
         plans: (runs,) the plan of each; every run is one of its own unless given.
         seed: of the resampling.

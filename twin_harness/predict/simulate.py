@@ -1,9 +1,8 @@
-"""The grey box in free run.
+"""The grey box in free run: from demand alone to every modelled column.
 
-From what is asked for alone to every modelled column, for many plans and many parameter sets at
-once.
+For many plans and many parameter sets at once.
 
-Steps of one second, unless told otherwise. Only memory and its backing are carried from step to
+Steps of one second unless given. Only memory and its backing are carried from step to
 step in a loop; everything else follows from them and the plan by array, load by the kernel's own
 recursion. Bounds are physical: CPU time within the machine, memory within its limit, the device
 within its bandwidth, so no run can diverge.
@@ -34,7 +33,8 @@ class Start:
     """The state a free run begins from; each of shape (plans,), NaN for the idle state of the fit.
 
     Attributes:
-        load1: average before the first second. memory_percent: in use before it.
+        load1: average before the first second.
+        memory_percent: in use before it.
         held_bytes: (plans, seconds) memory that stressors held in the seconds before the first, the
             latest last; what they freed may still be backed by the hypervisor. None where nothing
             is known.
@@ -176,7 +176,10 @@ def simulate(
 
 
 def _backed(p: dict[str, np.ndarray], start: Start, shape: tuple[int, int]) -> np.ndarray:
-    """Return the free memory that the hypervisor still backs before the first second, (plans, members)."""
+    """Return the free memory that the hypervisor backs before the first second.
+
+    (plans, members), in bytes.
+    """
     idle, keep = p["warm_idle"][..., 0], np.exp(-1.0 / p["warm_for"][..., 0])
     warm = np.broadcast_to(idle, shape)
     if start.held_bytes is None:
@@ -195,9 +198,7 @@ def _fill(
     warm: np.ndarray,
     step_s: float,
 ) -> dict[str, np.ndarray]:
-    """Follow the memory that is asked for as fast as it can be filled.
-
-    What is backed already fast, what is not slowly.
+    """Follow the memory that is asked for as fast as it can be filled: fast where it is backed.
 
     Memory that is freed stays backed until the guest reports it (mm/page_reporting.c), a part of
     the free lists every two seconds. The blocks that are taken first are the small ones, which were

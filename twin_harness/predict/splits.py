@@ -1,6 +1,6 @@
-"""Which runs a model is fitted to and which it is judged by.
+"""Splits: which runs a model is fitted to and which it is judged by.
 
-No plan stands on both sides, but for the split that measures the noise floor.
+No plan stands on both sides, except for the split that measures the noise floor.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Split:
     """One way to divide runs.
 
     Attributes:
-        name: ``S1`` to ``S6``. train, test: the runs on each side.
+        name: ``S1`` to ``S6``.
+        train: the runs to fit.
+        test: the runs to judge by.
     """
 
     name: str
@@ -81,7 +83,7 @@ def _by_replicate(observations: Sequence[Observation]) -> _Sides:
 
 
 def _by_plan(observations: Sequence[Observation]) -> _Sides:
-    """Take what the campaign set aside as its test, or divide by the hash where there is no such."""
+    """Take what the campaign set aside as its test, or divide by the hash without such runs."""
     tests = [observation for observation in observations if observation.role == "test"]
     if tests:
         return [observation for observation in observations if observation.role == "train"], tests

@@ -1,9 +1,7 @@
-"""Which experiments would tell most.
-
-Those after which predictions of the usual plans are expected to be surest.
+"""Experiment design: which runs would reduce the variance of usual predictions most.
 
 Bayesian linear design (Chaloner & Verdinelli, 1995, "Bayesian experimental design: a review"),
-I-optimal: what is known of the parameters is the ensemble's covariance Σ; a run adds its Fisher
+I-optimal: the parameters' covariance Σ is that of the ensemble; a run adds its Fisher
 information F; the loss is the mean variance of predictions over usual plans, trace(W (Σ⁻¹ + F)⁻¹).
 Candidates are taken greedily.
 """
@@ -15,136 +13,160 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.predict.demand import demand_of, stacked
-from twin_harness.predict.fit import least_noise
+from twin_harness.predict.jacobian import jacobian
 from twin_harness.predict.observation import COLUMNS
-from twin_harness.predict.parameters import HIGH, LOW, NAMES, inward, outward
+from twin_harness.predict.parameters import HIGH, LOW, NAMES, to_fit_scale
+from twin_harness.predict.scale import least_noise, on_error_scale
 from twin_harness.predict.simulate import simulate
-from twin_harness.predict.uncertainty import on_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twin_harness.predict.twin import Twin
+    from twin_harness.predict.fitted_model import FittedModel
     from twin_harness.schedule.model import Experiment
 
-_STEP = 1e-4
-_SPANS = inward(HIGH) - inward(LOW)
-_WIDE = 0.25  # of what a parameter may be: nothing is known of it
+_SPANS = to_fit_scale(HIGH) - to_fit_scale(LOW)
+_WIDE = 0.25  # of a parameter's range: the prior standard deviation of one not identified
 _BISECTIONS = 40
-# parameter sets beside the centre, over which what a run would tell is averaged: slopes at one
-# point are as wrong as it is
+# Parameter sets beside the centre, over which a run's information is averaged: slopes at one point
+# are as wrong as it is.
 _POINTS = 6
-_LEAST_SHARE, _MOST_SHARE = (
-    1e-8,
-    1.0,
-)  # of the information that independent seconds of the right model would bear
+# Of the information that independent seconds of the right model would bear.
+_LEAST_SHARE, _MOST_SHARE = 1e-8, 1.0
 
 
 def suggest(
-    twin: Twin, candidates: Sequence[Experiment], usual: Sequence[Experiment], count: int
+    model: FittedModel,
+    candidates: Sequence[Experiment],
+    usual: Sequence[Experiment],
+    count: int,
 ) -> list[tuple[Experiment, float]]:
-    """Return the experiments to run next, the most telling first, each with the loss that is expected to remain after it, as a share of today's.
+    """Return the experiments to run next, the most informative first.
+
+    Each with the loss that is expected to remain after it, as a share of today's.
 
     Args:
-        twin: what is known today.
+        model: the fitted model.
         candidates: what might be run.
-        usual: plans whose predictions are to be sure.
+        usual: plans whose predictions are to be precise.
         count: how many to choose.
     """
-    known = _covariance(twin)
-    points = [twin.parameters_, *twin.spread_.parameters[1 : _POINTS + 1]]
-    spreads = _slopes(twin, usual, twin.parameters_)[1]
-    noise = np.maximum(twin.spread_.still[1], [least_noise(name) for name in COLUMNS])
-    # Predictions are judged by their errors in deviations of each column; what a run tells is
+    covariance = _covariance(model)
+    points = [model.parameters, *model.spread.parameter_sets[1 : _POINTS + 1]]
+    spreads = _column_spreads(model, usual)
+    noise = np.maximum(model.spread.still[1], [least_noise(name) for name in COLUMNS])
+    # Predictions are judged by their errors in deviations of each column; a run's information is
     # measured in its noise.
-    found = [_slopes(twin, usual, point)[0] for point in points]
+    slopes = [_slopes(model, usual, point) for point in points]
     weights = np.mean(
-        [_squared(part, np.maximum(spreads, noise)).mean(axis=0) for part in found], axis=0
+        [_squared(part, np.maximum(spreads, noise)).mean(axis=0) for part in slopes], axis=0
     )
     weights /= max(float(np.trace(weights)), 1e-300)
-    share = _worth(
-        known,
-        weights,
-        np.mean([_squared(part, noise).mean(axis=0) for part in found], axis=0),
-        len(twin.file_.training.plans),
-    )
+    ordinary = np.mean([_squared(part, noise).mean(axis=0) for part in slopes], axis=0)
+    share = _information_share(covariance, weights, ordinary, model.plans)
     informations = share * np.mean(
-        [_squared(_slopes(twin, candidates, point)[0], noise) for point in points], axis=0
+        [_squared(_slopes(model, candidates, point), noise) for point in points], axis=0
     )
-    first = float(np.trace(weights @ known))
+    today = float(np.trace(weights @ covariance))
     chosen: list[tuple[Experiment, float]] = []
-    left = list(range(len(candidates)))
+    remaining = list(range(len(candidates)))
     for _ in range(min(count, len(candidates))):
-        losses = [float(np.trace(weights @ _with(known, informations[number]))) for number in left]
-        best = left.pop(int(np.argmin(losses)))
-        known = _with(known, informations[best])
-        chosen.append((candidates[best], float(np.trace(weights @ known)) / max(first, 1e-300)))
+        losses = [
+            float(np.trace(weights @ _with_information(covariance, informations[number])))
+            for number in remaining
+        ]
+        best = remaining.pop(int(np.argmin(losses)))
+        covariance = _with_information(covariance, informations[best])
+        left = float(np.trace(weights @ covariance)) / max(today, 1e-300)
+        chosen.append((candidates[best], left))
     return chosen
 
 
-def _covariance(twin: Twin) -> np.ndarray:
-    """Return what is known of the parameters, as shares of what each may be.
+def _covariance(model: FittedModel) -> np.ndarray:
+    """Return the parameters' covariance, as shares of their ranges.
 
-    What the data does not tell is as wide as its bounds.
+    One that is not identified is as wide as its bounds.
     """
-    found = np.cov((inward(twin.spread_.parameters) / _SPANS).T) + 1e-12 * np.eye(len(NAMES))
-    for name in twin.file_.unidentified:
+    sets = to_fit_scale(model.spread.parameter_sets) / _SPANS
+    covariance = np.cov(sets.T) + 1e-12 * np.eye(len(NAMES))
+    for name in model.unidentified:
         index = NAMES.index(name)
-        found[index, :] = found[:, index] = 0.0
-        found[index, index] = _WIDE**2
-    return found
+        covariance[index, :] = covariance[:, index] = 0.0
+        covariance[index, index] = _WIDE**2
+    return covariance
 
 
-def _worth(known: np.ndarray, weights: np.ndarray, ordinary: np.ndarray, plans: int) -> float:
-    """Return which share of its information a run is really worth.
+def _information_share(
+    covariance: np.ndarray, weights: np.ndarray, ordinary: np.ndarray, plans: int
+) -> float:
+    """Return which share of its Fisher information a run is really worth.
 
-    So much that the runs of the fit explain how sure the twin is today.
+    Such that the training runs explain today's loss. Seconds of a run are not independent, and no
+    model is right: counted as if they were, eight runs would leave nothing open.
 
-    Seconds of a run are not independent, and no model is right: counted as if they were, eight runs
-    would leave nothing open.
+    Args:
+        covariance: of the parameters today.
+        weights: of the loss.
+        ordinary: the information of a usual plan.
+        plans: how many the model was fitted to.
     """
     wide = _WIDE**2 * np.eye(len(NAMES))
-    today = float(np.trace(weights @ known))
+    today = float(np.trace(weights @ covariance))
     low, high = np.log(_LEAST_SHARE), np.log(_MOST_SHARE)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2.0
-        explained = float(np.trace(weights @ _with(wide, np.exp(middle) * plans * ordinary)))
-        if explained > today:
+        posterior = _with_information(wide, np.exp(middle) * plans * ordinary)
+        if float(np.trace(weights @ posterior)) > today:
             low = middle
         else:
             high = middle
     return float(np.exp((low + high) / 2.0))
 
 
-def _with(known: np.ndarray, information: np.ndarray) -> np.ndarray:
-    """Return (Σ⁻¹ + F)⁻¹ as Σ − Σ (F⁻¹ + Σ)⁻¹ Σ would have it, by a form that needs no inverse of either."""
-    size = len(known)
-    found: np.ndarray = np.linalg.solve(np.eye(size) + known @ information, known)
-    even: np.ndarray = (found + found.T) / 2.0
-    return even
+def _with_information(covariance: np.ndarray, information: np.ndarray) -> np.ndarray:
+    """Return (Σ⁻¹ + F)⁻¹ as (I + Σ F)⁻¹ Σ, which needs no inverse of either."""
+    size = len(covariance)
+    posterior: np.ndarray = np.linalg.solve(np.eye(size) + covariance @ information, covariance)
+    symmetric: np.ndarray = (posterior + posterior.T) / 2.0
+    return symmetric
 
 
 def _slopes(
-    twin: Twin, experiments: Sequence[Experiment], at: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return how predictions change by each parameter's range, (plans, parameters, columns, seconds), and how each column varies, (columns,)."""
-    demands = [demand_of(experiment, twin.capacity_) for experiment in experiments]
-    point = inward(at)
-    steps = _STEP * np.maximum(1.0, np.abs(point))
-    moved = point + np.diag(np.where(point + steps > inward(HIGH), -steps, steps))
-    free = on_scale(simulate(outward(np.vstack([point, moved])), stacked(demands), twin.capacity_))
-    taken = np.diagonal(inward(outward(moved))) - point
-    slopes = (free[:, 1:] - free[:, :1]) * (_SPANS / np.where(taken == 0, 1.0, taken))[
-        np.newaxis, :, np.newaxis, np.newaxis
-    ]
-    slopes[:, :, [name not in twin.domain_.measured for name in COLUMNS]] = 0.0
+    model: FittedModel, experiments: Sequence[Experiment], parameters: np.ndarray
+) -> np.ndarray:
+    """Return how predictions change over each parameter's range.
+
+    (plans, parameters, columns, seconds), on the error scale.
+
+    Args:
+        model: the fitted model.
+        experiments: the plans.
+        parameters: (parameters,) at which the derivatives are taken, in units.
+    """
+    demands = [demand_of(experiment, model.capacity) for experiment in experiments]
+    levels = stacked(demands)
+
+    def predicted(sets: np.ndarray) -> np.ndarray:
+        return np.moveaxis(on_error_scale(simulate(sets, levels, model.capacity)), 1, 0)
+
+    derivatives = jacobian(predicted, to_fit_scale(parameters))
+    slopes: np.ndarray = np.moveaxis(derivatives, 0, 1) * _SPANS[:, np.newaxis, np.newaxis]
+    slopes[:, :, ~np.isin(COLUMNS, model.domain.measured)] = 0.0
     for row, demand in zip(slopes, demands, strict=True):
         row[..., demand.seconds :] = 0.0
-    return slopes, free[:, 0].std(axis=(0, 2))
+    return slopes
+
+
+def _column_spreads(model: FittedModel, experiments: Sequence[Experiment]) -> np.ndarray:
+    """Return the standard deviation of each column over plans, (columns,), on the error scale."""
+    levels = stacked([demand_of(experiment, model.capacity) for experiment in experiments])
+    columns = simulate(model.parameters[np.newaxis], levels, model.capacity)
+    spreads: np.ndarray = on_error_scale(columns)[:, 0].std(axis=(0, 2))
+    return spreads
 
 
 def _squared(slopes: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Return the sums of squares and products of slopes in scales, (plans, parameters, parameters)."""
+    """Return sums of squares and products of scaled slopes, (plans, parameters, parameters)."""
     scaled = slopes / scales[np.newaxis, np.newaxis, :, np.newaxis]
-    found: np.ndarray = np.einsum("picx,pjcx->pij", scaled, scaled, optimize=True)
-    return found
+    squared: np.ndarray = np.einsum("picx,pjcx->pij", scaled, scaled, optimize=True)
+    return squared

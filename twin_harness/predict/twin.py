@@ -1,19 +1,18 @@
-"""The twin: fitted from runs, asked what would happen, written to a file and read from it."""
+"""The twin: fit it to runs, predict experiments, run them in virtual time, save and load it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from twin_harness.errors import InvalidInput, Undecided
-from twin_harness.predict import domain, drift
-from twin_harness.predict.calibration import Calibration, calibrate, ratios_of
-from twin_harness.predict.demand import LONGEST_S, Capacity, demand_of, stacked
-from twin_harness.predict.fit import LOG_COLUMNS, Fit, Problem, at_rest, fit, rest_of
+from twin_harness.predict.calibration import calibrate, ratios_of, uncalibrated
+from twin_harness.predict.domain import domain_of
+from twin_harness.predict.drift import mean_errors
+from twin_harness.predict.fit import Fit, fit
+from twin_harness.predict.fitted_model import FittedModel
 from twin_harness.predict.gathering import (
     check_fit,
     check_machines,
@@ -21,220 +20,106 @@ from twin_harness.predict.gathering import (
     sides_of,
     without_tests,
 )
-from twin_harness.predict.model_file import DomainPart, ModelFile, read_model
-from twin_harness.predict.model_parts import (
-    calibration_of_file,
-    described,
-    spread_of_file,
-    usual_of_file,
-)
+from twin_harness.predict.model_file import ModelFile, read_model
+from twin_harness.predict.model_parts import from_model_file, to_model_file
 from twin_harness.predict.observation import COLUMNS, Observation
-from twin_harness.predict.overload import Overload, OverloadCall
-from twin_harness.predict.parameters import NAMES
-from twin_harness.predict.simulate import Start, simulate
-from twin_harness.predict.uncertainty import FreeRun, Spread, held, on_scale, regimes, spread_of
+from twin_harness.predict.prediction import Prediction, predict_plans
+from twin_harness.predict.problem import Problem
+from twin_harness.predict.reference_errors import reference_errors
+from twin_harness.predict.rest_state import rest_states, with_median_rest
+from twin_harness.predict.uncertainty import estimate_spread
+from twin_harness.predict.virtual_recording import virtual_recording
+from twin_harness.system.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from twin_harness.predict.calibration import Calibration
     from twin_harness.predict.demand import Demand
+    from twin_harness.predict.simulate import Start
     from twin_harness.runs.recording import Recording
     from twin_harness.runs.run import Run
     from twin_harness.schedule.model import Experiment
 
-_WATCHED_FROM = 10
-_RESOURCE_OF = {
-    "cpu_percent": "cpu",
-    "memory_percent": "memory",
-    "disk_write_bytes_per_s": "disk",
-    "disk_read_bytes_per_s": "disk",
-    "pressure_io_percent": "disk",
-}
-_CHUNK_VALUES = 130_000  # simulated values a column at once: what a CPU's cache holds
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the twin foretells of one experiment.
-
-    Attributes:
-        experiment: the plan. ends_s: (seconds,) the end of each second on the events' clock.
-        centre, low, high: (columns, seconds) in the columns' units, in the order of ``COLUMNS``;
-            the band holds 90 percent of all seconds. NaN for columns that the machine does not
-            measure.
-        joint_low, joint_high: the band that holds all seconds of 90 percent of runs. Bands are NaN
-            where the model was not calibrated.
-        extrapolating: why the plan lies beyond what the model was fitted to, a phrase each; empty
-            within.
-        columns: every simulated column by name, (seconds,), those of the contract as well.
-    """
-
-    experiment: Experiment
-    ends_s: np.ndarray
-    centre: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    joint_low: np.ndarray
-    joint_high: np.ndarray
-    extrapolating: tuple[str, ...]
-    columns: dict[str, np.ndarray]
-    _twin: Twin
-    _free: FreeRun
-    _used: dict[str, np.ndarray]
-
-    def column(self, name: str) -> np.ndarray:
-        """Return the centre of one column, (seconds,)."""
-        row: np.ndarray = self.centre[COLUMNS.index(name)]
-        return row
-
-    @cached_property
-    def members(self) -> np.ndarray:
-        """Ways in which it may go, (members, columns, seconds), in the columns' units."""
-        return in_units(self._twin.spread_.members(self._free))
-
-    def overload(self, condition: str) -> OverloadCall:
-        """Tell how likely a condition comes true, when, and which resource binds.
-
-        Raises:
-            InvalidInput: the condition is none.
-            Undecided: its column is one that the twin does not foretell, or that its machine does
-                not measure.
-        """
-        parsed = Overload.parse(condition)
-        index = parsed.index()
-        if parsed.column not in self._twin.domain_.measured:
-            msg = (
-                f"overload: {parsed.column} was empty in the runs that the twin was fitted to, so"
-                " it foretells nothing of it"
-            )
-            raise Undecided(msg)
-        times_s = parsed.first(self.members[:, index]) + self.ends_s[0] - 1.0
-        came = times_s[~np.isnan(times_s)]
-        binding = ""
-        if len(came):
-            second = int(
-                np.clip(np.searchsorted(self.ends_s, np.median(came)), 0, len(self.ends_s) - 1)
-            )
-            busiest = max(
-                self._used,
-                key=lambda name: float(
-                    self._used[name][max(0, second - parsed.seconds + 1) : second + 1].mean()
-                ),
-            )
-            binding = _RESOURCE_OF.get(parsed.column, busiest)
-        if len(came):
-            low_s, middle_s, high_s = np.quantile(came, (0.05, 0.5, 0.95))
-        else:
-            low_s, middle_s, high_s = (None, None, None)
-        return OverloadCall(
-            str(parsed),
-            len(came) / len(times_s),
-            len(times_s),
-            None if middle_s is None else float(middle_s),
-            None if low_s is None else float(low_s),
-            None if high_s is None else float(high_s),
-            binding,
-            bool(self.extrapolating),
-        )
+_WATCHED_FROM = 10  # runs, below which nobody knows what mean errors are usual
 
 
 class Twin:
     """A model of one machine.
 
     ``Twin().fit([run, …])``, ``twin.predict(experiment)``, ``twin.save("twin.json")``,
-    ``Twin.load("twin.json")``.
+    ``Twin.load("twin.json")``. Fitted state ends in an underscore.
 
     Args:
-        starts: from how many points the fit begins; the best end counts.
+        starts: from how many points the fit begins; the best optimum counts.
 
-    Fitted state ends in an underscore: ``fit_`` (parameters and how well they are known; None when
-    read from a file), ``parameters_``, ``spread_``, ``calibration_``, ``usual_`` (centre and
-    deviation of runs' mean errors), ``domain_``, ``capacity_``, ``file_`` (what stands in the
-    file).
+    Attributes:
+        model_: the fitted model.
+        file_: the same as its file holds it, with its training runs.
+        fit_: parameters with their standard errors; None when read from a file.
     """
 
+    model_: FittedModel
     file_: ModelFile
-    capacity_: Capacity
-    parameters_: np.ndarray
-    spread_: Spread
-    calibration_: Calibration
-    usual_: tuple[np.ndarray, np.ndarray]
-    domain_: DomainPart
     fit_: Fit | None = None
 
     def __init__(self, starts: int = 3) -> None:
         self.starts = starts
 
-    def fit(self, runs: Sequence[Run], say: Callable[[str], None] = lambda _: None) -> Self:
+    def fit(self, runs: Sequence[Run], progress: Callable[[str], None] = lambda _: None) -> Self:
         """Fit the model to every experiment of some runs of one machine.
 
         Runs that a campaign has set aside for calibration calibrate; without such, three in ten
         plans do, where there are thirty or more.
 
         Args:
-            runs: run folders, as ``load`` gives them.
-            say: told what was left out and how far it is, a sentence each.
+            runs: run folders, as ``load`` returns them.
+            progress: called with a sentence for each run left out and each start of the fit.
 
         Raises:
             InvalidInput: there are too few runs or plans, or they are of different machines.
         """
-        return self.fit_observations(without_tests(gather(runs, say), say), say)
+        observations = without_tests(gather(runs, progress), progress)
+        return self.fit_observations(observations, progress)
 
     def fit_observations(
-        self, observations: Sequence[Observation], say: Callable[[str], None] = lambda _: None
+        self, observations: Sequence[Observation], progress: Callable[[str], None] = lambda _: None
     ) -> Self:
         """Fit the model to runs that were read already; raises as ``fit``."""
         check_machines(observations)
         training, kept = sides_of(observations)
         check_fit(training)
-        self.capacity_ = training[0].capacity
-        found = fit(training, self.capacity_, self.starts, say)
-        rest = rest_of(training)
-        problem, cold = (
-            Problem(training, self.capacity_, found.scales, is_cold=is_cold)
+        capacity = training[0].capacity
+        optimum = fit(training, capacity, self.starts, progress)
+        states = rest_states(training)
+        warm, cold = (
+            Problem(training, capacity, optimum.scales, is_cold=is_cold)
             for is_cold in (False, True)
         )
-        self.parameters_ = at_rest(found.parameters, rest)
-        self.fit_ = replace(found, parameters=self.parameters_)
-        self.spread_ = spread_of(problem, cold, found, rest, self.capacity_)
-        self.calibration_ = self._calibrated(kept)
-        self.usual_ = drift.usual(
-            drift.mean_errors(self, kept if len(kept) >= _WATCHED_FROM else [])
+        self.fit_ = replace(optimum, parameters=with_median_rest(optimum.parameters, states))
+        model = FittedModel(
+            fingerprint=training[0].fingerprint,
+            capacity=capacity,
+            parameters=self.fit_.parameters,
+            unidentified=self.fit_.unidentified,
+            plans=len({observation.plan for observation in training}),
+            spread=estimate_spread(warm, cold, optimum, states, capacity),
+            calibration=uncalibrated(len(COLUMNS)),
+            reference_errors=reference_errors(np.empty((0, len(COLUMNS)))),
+            domain=domain_of(training),
         )
-        self.domain_ = domain.of(training)
-        self.file_ = described(self, training, kept)
+        model = replace(model, calibration=_calibration_of(model, kept))
+        if len(kept) >= _WATCHED_FROM:
+            usual = reference_errors(mean_errors(model, kept))
+            model = replace(model, reference_errors=usual)
+        self.model_ = model
+        self.file_ = to_model_file(model, self.fit_, training, kept)
         return self
-
-    def _calibrated(self, kept: Sequence[Observation]) -> Calibration:
-        unknown = np.full(len(COLUMNS), np.nan)
-        if not kept:
-            return Calibration(unknown, unknown, 0)
-        kept = list({one.plan: one for one in reversed(kept)}.values())[
-            ::-1
-        ]  # replicates of a plan are no independent runs
-        free = self.simulated([one.demand for one in kept])
-        problem = Problem(kept, self.capacity_, np.ones(len(COLUMNS)))
-        return calibrate(ratios_of(problem.measured, free.centre, self.spread_.reach(free)))
-
-    def simulated(self, demands: Sequence[Demand], start: Start | None = None) -> FreeRun:
-        """Return the prediction, and the same under each plausible parameter set.
-
-        Beyond the end of a plan its last value stands.
-        """
-        lengths = np.array([demand.seconds for demand in demands])
-        columns = simulate(
-            np.vstack([self.parameters_, self.spread_.parameters]),
-            stacked(demands),
-            self.capacity_,
-            start,
-        )
-        free = held(on_scale(columns), lengths)
-        return FreeRun(free[:, 0], free[:, 1:], regimes(columns))
 
     def predict(
         self, experiment: Experiment, start: Start | None = None, demand: Demand | None = None
     ) -> Prediction:
-        """Foretell one experiment, from rest or from a given start.
+        """Predict one experiment, from a cold start unless one is given.
 
         Args:
             experiment: the plan.
@@ -244,7 +129,9 @@ class Twin:
         Raises:
             InvalidInput: it lasts longer than six hours.
         """
-        return self.predict_many([experiment], start, None if demand is None else [demand])[0]
+        if demand is None:
+            return self.predict_many([experiment], start)[0]
+        return self.predict_many([experiment], start, [demand])[0]
 
     def predict_many(
         self,
@@ -252,7 +139,7 @@ class Twin:
         start: Start | None = None,
         demands: Sequence[Demand] | None = None,
     ) -> list[Prediction]:
-        """Foretell many experiments at once, each by itself: as ``predict``, faster.
+        """Predict many experiments at once, each independently: as ``predict``, faster.
 
         Args:
             experiments: the plans.
@@ -263,86 +150,7 @@ class Twin:
         Raises:
             InvalidInput: one lasts longer than six hours.
         """
-        for experiment in experiments:
-            if experiment.duration_s > LONGEST_S:
-                msg = (
-                    f"experiment {experiment.name!r}: {experiment.duration_s:.0f} s; the twin"
-                    f" foretells up to {LONGEST_S} s, expected a shorter plan"
-                )
-                raise InvalidInput(msg)
-        if demands is None:
-            demands = [demand_of(experiment, self.capacity_) for experiment in experiments]
-        parameters = np.vstack([self.parameters_, self.spread_.parameters])
-        longest = max((demand.seconds for demand in demands), default=1)
-        size = max(1, _CHUNK_VALUES // (len(parameters) * longest))
-        found: list[Prediction] = []
-        for first in range(0, len(demands), size):
-            part = demands[first : first + size]
-            columns = simulate(parameters, stacked(part), self.capacity_, start)
-            scaled = held(on_scale(columns), np.array([demand.seconds for demand in part]))
-            free = FreeRun(scaled[:, 0], scaled[:, 1:], regimes(columns))
-            reach = self.spread_.reach(free)
-            for number, demand in enumerate(part):
-                shape = scaled.shape[:2] + scaled.shape[3:]
-                told = {name: values for name, values in columns.items() if name != "load_share"}
-                own = {
-                    name: np.broadcast_to(values, shape)[number, 0, : demand.seconds]
-                    for name, values in told.items()
-                }
-                alone = free.of(number, demand.seconds)
-                found.append(
-                    self._prediction(
-                        experiments[first + number],
-                        demand,
-                        alone,
-                        reach[:, number, :, : demand.seconds],
-                        own,
-                    )
-                )
-        return found
-
-    def _prediction(
-        self,
-        experiment: Experiment,
-        demand: Demand,
-        free: FreeRun,
-        reach: np.ndarray,
-        own: dict[str, np.ndarray],
-    ) -> Prediction:
-        """Return one prediction from its free run and how far its bands reach, (2, columns, seconds)."""
-        centre = free.centre[0]
-        point, joint = (
-            multipliers[:, np.newaxis] * reach
-            for multipliers in (self.calibration_.pointwise, self.calibration_.simultaneous)
-        )
-        middle, low, high, joint_low, joint_high = in_units(
-            np.stack(
-                [centre, centre - point[0], centre + point[1], centre - joint[0], centre + joint[1]]
-            )
-        )
-        unknown = [index for index, name in enumerate(COLUMNS) if name not in self.domain_.measured]
-        for values in (middle, low, high, joint_low, joint_high):
-            values[unknown] = np.nan
-        used = {
-            "cpu": own["cpu_percent"],
-            "memory": own["memory_percent"],
-            "disk": own["disk_busy_percent"],
-        }
-        beyond = domain.beyond(demand, self.domain_)
-        return Prediction(
-            experiment,
-            demand.ends_s,
-            middle,
-            low,
-            high,
-            joint_low,
-            joint_high,
-            beyond,
-            own,
-            self,
-            free,
-            used,
-        )
+        return predict_plans(self.model_, experiments, start, demands)
 
     def run(self, experiment: Experiment, interval_s: float = 0.1) -> Recording:
         """Run one experiment in virtual time and return what would be recorded.
@@ -354,50 +162,39 @@ class Twin:
             interval_s: between two samples.
 
         Raises:
-            Undecided: the plan asks for what the model knows nothing of.
+            Undecided: the plan asks for what is not modelled.
         """
-        from twin_harness.predict.virtual_recording import virtual_recording
-
-        return virtual_recording(self, experiment, interval_s)
+        return virtual_recording(self.model_, experiment, interval_s)
 
     def save(self, path: str | Path) -> None:
-        """Write the model as JSON."""
-        Path(path).write_text(self.file_.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        """Write the model as JSON; a reader sees the old file or the new one, never half of it."""
+        write_whole(Path(path), self.file_.model_dump_json(indent=1) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Twin:
         """Read a model.
 
         Raises:
-            InvalidInput: the file is none; one sentence that names file and field.
+            InvalidInput: the file is not a valid model; one sentence that names file and field.
         """
-        return cls.of(read_model(path))
+        return cls.from_file(read_model(path))
 
     @classmethod
-    def of(cls, file: ModelFile) -> Twin:
-        """Make a twin of what stands in a file."""
+    def from_file(cls, file: ModelFile) -> Twin:
+        """Return the twin that a model file describes."""
         twin = cls()
-        twin.file_, twin.domain_ = file, file.domain
-        twin.capacity_ = Capacity(file.capacity.cpus, file.capacity.memory_bytes)
-        twin.parameters_ = np.array([file.parameters[name] for name in NAMES])
-        twin.spread_ = spread_of_file(file)
-        twin.calibration_, twin.usual_ = calibration_of_file(file), usual_of_file(file)
+        twin.file_, twin.model_ = file, from_model_file(file)
         return twin
 
 
-def ways_of(twin: Twin, free: FreeRun, plan: int) -> np.ndarray:
-    """Return ways in which one of the plans may go, (members, columns, seconds), in the columns' units."""
-    return in_units(twin.spread_.members(free.of(plan)))
-
-
-def in_units(values: np.ndarray) -> np.ndarray:
-    """Return values (…, columns, seconds) of the scale of ``scored`` in the columns' units, within what is physical."""
-    found = values.copy()
-    for index, name in enumerate(COLUMNS):
-        if name in LOG_COLUMNS:
-            found[..., index, :] = np.exp(np.minimum(found[..., index, :], 20.0))
-        else:
-            found[..., index, :] = np.clip(
-                found[..., index, :], 0.0, 100.0 if name.endswith("_percent") else None
-            )
-    return found
+def _calibration_of(model: FittedModel, kept: Sequence[Observation]) -> Calibration:
+    """Return the calibration of a model by runs kept apart, the first of each plan."""
+    if not kept:
+        return model.calibration
+    # Replicates of a plan are not independent runs.
+    independent = list({observation.plan: observation for observation in reversed(kept)}.values())[
+        ::-1
+    ]
+    free = model.free_run([observation.demand for observation in independent])
+    problem = Problem(independent, model.capacity, np.ones(len(COLUMNS)))
+    return calibrate(ratios_of(problem.measured, free.centre, model.spread.reach(free)))

@@ -1,7 +1,4 @@
-"""A recording that never was.
-
-The rows of a dataset as the twin foretells them, on the grid that a logger would have sampled.
-"""
+"""Virtual recordings: the rows that a logger would have sampled, as the model predicts them."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import numpy as np
 from twin_harness.errors import Undecided
 from twin_harness.metrics import RESOURCE_COLUMNS, columns
 from twin_harness.predict.demand import LONGEST_S, demand_of, stacked
-from twin_harness.predict.domain import beyond
+from twin_harness.predict.domain import extrapolations
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.simulate import simulate
 from twin_harness.runs.delivery import compare
@@ -21,11 +18,13 @@ from twin_harness.runs.frames import LABELS
 from twin_harness.runs.recording import Recording
 from twin_harness.runs.records import AnnotationRow, PlannedExperiment
 from twin_harness.shapes import shape as shapes
+from twin_harness.system.provenance import PREDICTED_BY
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from twin_harness.predict.twin import Twin
+    from twin_harness.predict.demand import Demand
+    from twin_harness.predict.fitted_model import FittedModel
     from twin_harness.schedule.event import Event
     from twin_harness.schedule.model import Experiment
 
@@ -33,60 +32,43 @@ _SHORTEST_STEP_S, _LONGEST_STEP_S = 0.05, 1.0
 
 
 def virtual_columns(
-    twin: Twin, experiment: Experiment, interval_s: float
+    model: FittedModel, experiment: Experiment, interval_s: float
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return when each row would be taken, on the events' clock, and the columns that the twin foretells, (rows,) each.
+    """Return the time of each row on the events' clock, and its predicted columns, (rows,) each.
 
-    Requested comes from the plan, everything else from the model; columns that it knows nothing of
-    are not there.
+    Requested comes from the plan, everything else from the model; columns that are not modelled are
+    absent.
 
     Args:
-        twin: fitted.
+        model: the fitted model.
         experiment: the plan.
         interval_s: between two rows; the model steps by it, within 0.05 and 1 s.
 
     Raises:
-        Undecided: the plan asks for what the model knows nothing of, lies beyond what it was fitted
-            to, or lasts longer than six hours.
+        Undecided: the plan asks for what is not modelled, lies beyond what the model was fitted to,
+            or lasts longer than six hours.
     """
-    if experiment.duration_s > LONGEST_S:
-        msg = (
-            f"experiment {experiment.name!r}: {experiment.duration_s:.0f} s; the twin foretells up"
-            f" to {LONGEST_S} s, run it on the server"
-        )
-        raise Undecided(msg)
     step_s = float(np.clip(interval_s, _SHORTEST_STEP_S, _LONGEST_STEP_S))
-    demand = demand_of(experiment, twin.capacity_, step_s=step_s)
-    if demand.unmodelled:
-        msg = (
-            f"experiment {experiment.name!r}: the twin knows nothing of"
-            f" {', '.join(demand.unmodelled)}; run it on the server"
-        )
-        raise Undecided(msg)
-    if reasons := beyond(demand_of(experiment, twin.capacity_), twin.domain_):
-        msg = (
-            f"experiment {experiment.name!r} lies beyond what the twin was fitted to:"
-            f" {'; '.join(reasons)}; run it on the server, or record such loads"
-        )
-        raise Undecided(msg)
-    found = {
+    demand = _checked_demand(model, experiment, step_s)
+    simulated = simulate(
+        model.parameters[np.newaxis], stacked([demand]), model.capacity, step_s=step_s
+    )
+    predicted = {
         name: np.broadcast_to(values, (1, 1, demand.seconds))[0, 0]
-        for name, values in simulate(
-            twin.parameters_[np.newaxis], stacked([demand]), twin.capacity_, step_s=step_s
-        ).items()
+        for name, values in simulated.items()
         if name != "load_share"
     }
-    for name in set(COLUMNS) - set(twin.domain_.measured):
-        found[name] = np.full(demand.seconds, np.nan)
-    limit_bytes = twin.capacity_.memory_bytes
-    used_bytes = found["memory_percent"] / 100.0 * limit_bytes
+    for name in set(COLUMNS) - set(model.domain.measured):
+        predicted[name] = np.full(demand.seconds, np.nan)
+    limit_bytes = model.capacity.memory_bytes
+    used_bytes = predicted["memory_percent"] / 100.0 * limit_bytes
     others = (
-        found["cpu_percent"]
-        - found["cpu_delivered_percent"]
-        - found["cpu_side_percent"]
-        - found["harness_cpu_percent"]
+        predicted["cpu_percent"]
+        - predicted["cpu_delivered_percent"]
+        - predicted["cpu_side_percent"]
+        - predicted["harness_cpu_percent"]
     )
-    found |= {
+    predicted |= {
         "cpu_requested_percent": (
             demand.channel("cpu_percent") + demand.channel("cpu_total_percent")
         ),
@@ -103,7 +85,35 @@ def virtual_columns(
         "lateness_ms": np.zeros(demand.seconds),
         "missed_samples": np.zeros(demand.seconds),
     }
-    return demand.ends_s, found
+    return demand.ends_s, predicted
+
+
+def _checked_demand(model: FittedModel, experiment: Experiment, step_s: float) -> Demand:
+    """Return what a plan asks for in each step.
+
+    Raises:
+        Undecided: as ``virtual_columns``.
+    """
+    where = f"experiment {experiment.name!r}"
+    if experiment.duration_s > LONGEST_S:
+        msg = (
+            f"{where}: {experiment.duration_s:.0f} s; the twin predicts up to {LONGEST_S} s, run it"
+            " on the server"
+        )
+        raise Undecided(msg)
+    demand = demand_of(experiment, model.capacity, step_s=step_s)
+    if demand.unmodelled:
+        msg = (
+            f"{where}: the twin does not model {', '.join(demand.unmodelled)}; run it on the server"
+        )
+        raise Undecided(msg)
+    if reasons := extrapolations(demand_of(experiment, model.capacity), model.domain):
+        msg = (
+            f"{where} lies beyond what the twin was fitted to:"
+            f" {'; '.join(reasons)}; run it on the server, or record such loads"
+        )
+        raise Undecided(msg)
+    return demand
 
 
 def annotate(
@@ -120,8 +130,7 @@ def annotate(
         planned: the experiment on the virtual clock.
         event: of it.
         scale: what one unit of its level is in the unit of its columns.
-        samples: the rows that were foretold, indexed by seconds on the events' clock, with
-            ``dt_s``.
+        samples: the predicted rows, indexed by seconds on the events' clock, with ``dt_s``.
     """
     row.shape, row.unit, row.status = event.shape.kind, event.unit, "completed"
     row.planned_start_s, row.planned_end_s = event.start_s, event.end_s
@@ -132,7 +141,7 @@ def annotate(
     )
     row.start_error_ms, row.end_error_ms = 0.0, 0.0
     row.parameters = json.dumps(
-        {"shape": shapes.to_json(event.shape), "options": event.options, "foretold": True}
+        {"shape": shapes.to_json(event.shape), "options": event.options, "predicted": True}
     )
     row.overlapped = any(
         other.id != event.id and other.start_s < event.end_s and other.end_s > event.start_s
@@ -154,20 +163,26 @@ def annotate(
     return row
 
 
-def virtual_recording(twin: Twin, experiment: Experiment, interval_s: float) -> Recording:
-    """Return what would be recorded of one experiment, in a session of its own that leaves no files.
+def virtual_recording(model: FittedModel, experiment: Experiment, interval_s: float) -> Recording:
+    """Return what would be recorded of one experiment, in a session of its own without files.
+
+    Args:
+        model: the fitted model.
+        experiment: the plan.
+        interval_s: between two samples.
 
     Raises:
-        Undecided: the plan asks for what the model knows nothing of.
+        Undecided: the plan asks for what is not modelled.
     """
     import pandas as pd
 
-    offsets_s, found = virtual_columns(twin, experiment, interval_s)
+    offsets_s, predicted = virtual_columns(model, experiment, interval_s)
     planned = PlannedExperiment(
         experiment, 0.0, experiment.lead_s, experiment.duration_s, "twin", "completed"
     )
     samples = pd.DataFrame(
-        {"monotonic_s": planned.zero_s + offsets_s, **found}, index=pd.Index(offsets_s, name="t_s")
+        {"monotonic_s": planned.zero_s + offsets_s, **predicted},
+        index=pd.Index(offsets_s, name="t_s"),
     )
     for name in (metric.name for metric in columns(()) if metric.name not in samples.columns):
         if name in LABELS:
@@ -175,13 +190,12 @@ def virtual_recording(twin: Twin, experiment: Experiment, interval_s: float) -> 
         else:
             samples[name] = np.nan
     samples["experiment"] = experiment.name
-    samples["dt_s"] = np.diff(
-        offsets_s,
-        prepend=(
-            2 * offsets_s[0] - offsets_s[1] if len(offsets_s) > 1 else offsets_s[0] - interval_s
-        ),
-    )
-    capacity = twin.capacity_
+    if len(offsets_s) > 1:
+        before_s = 2 * offsets_s[0] - offsets_s[1]
+    else:
+        before_s = offsets_s[0] - interval_s
+    samples["dt_s"] = np.diff(offsets_s, prepend=before_s)
+    capacity = model.capacity
     rows = tuple(
         annotate(
             AnnotationRow(
@@ -199,9 +213,9 @@ def virtual_recording(twin: Twin, experiment: Experiment, interval_s: float) -> 
         for event in experiment.events
     )
     machine = {
-        "fingerprint": twin.file_.fingerprint,
+        "fingerprint": model.fingerprint,
         "cpu_capacity": capacity.cpus,
         "memory_limit_bytes": capacity.memory_bytes,
-        "foretold_by": "twin",
+        PREDICTED_BY: "twin",
     }
     return Recording.of_rows(planned, rows, samples, machine=machine)

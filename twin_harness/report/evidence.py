@@ -78,7 +78,7 @@ class Evidence:
 
     @cached_property
     def interval_s(self) -> float:
-        """The time between two samples: as the logger was told, else the median.
+        """The time between two samples: as configured, else the median.
 
         NaN without two rows.
         """

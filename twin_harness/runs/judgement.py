@@ -15,6 +15,7 @@ from twin_harness.errors import Undecided
 from twin_harness.metrics import RESOURCE_COLUMNS
 from twin_harness.runs.settling import window_s
 from twin_harness.schedule.tolerance import DEFAULT_TOLERANCE, NO_TOLERANCE, percent_of
+from twin_harness.system.provenance import is_predicted
 
 if TYPE_CHECKING:
     from twin_harness.runs.fidelity import Fidelity
@@ -176,12 +177,12 @@ def _judge_memory(
         return Judgement(event.id, UNDECIDED, str(error), None, limit)
     plateau, filling = measured.plateau, measured.filling
     starved_s = float(json.loads(row.parameters or "{}").get("starved_s", 0.0))
-    is_predicted = bool(recording.machine.get("foretold_by"))
+    is_virtual = is_predicted(recording.machine)
     if filling:
         filling_s = filling.seconds
     else:
         filling_s = 0.0
-    has_waited = is_predicted or starved_s >= _LEAST_EXPLAINED * filling_s
+    has_waited = is_virtual or starved_s >= _LEAST_EXPLAINED * filling_s
     is_plateau_short = plateau is None or plateau.seconds < window_s("memory")
     if filling is not None and has_waited and (filling.is_unfinished or is_plateau_short):
         return Judgement(event.id, UNDECIDED, _never_full(event, measured), None, limit)

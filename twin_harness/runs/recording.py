@@ -11,6 +11,7 @@ from twin_harness.runs.column import column_of
 from twin_harness.runs.delivery import fidelity_of
 from twin_harness.runs.frames import annotation_frame, read_samples
 from twin_harness.runs.room import lack_of_room
+from twin_harness.system.provenance import is_predicted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -235,8 +236,8 @@ class Recording:
             return column
         if self.samples.empty:
             reason = "the window holds no samples"
-        elif self.machine.get("foretold_by"):
-            reason = "the twin does not foretell it"
+        elif is_predicted(self.machine):
+            reason = "the twin does not predict it"
         else:
             reason = "it is empty: this machine or session does not measure it"
         msg = f"column {name!r} of {self.name!r} cannot be judged: {reason}"

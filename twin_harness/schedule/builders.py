@@ -68,7 +68,12 @@ def cpu(
 ) -> Event:
     """Plan CPU load in percent of the machine; a number is a constant level.
 
-    Options: see ``CpuOptions``.
+    Args:
+        shape: levels over the event; a number is a constant.
+        start_s: on the events' clock.
+        duration_s: how long it lasts.
+        id: of the event; ``cpu-0``, ``cpu-1`` … unless given.
+        options: see ``CpuOptions``.
 
     Raises:
         InvalidInput: a value is out of range, or an option unknown.
@@ -87,7 +92,13 @@ def memory(
 ) -> Event:
     """Plan memory load in percent of the machine's limit, or in bytes with ``unit="bytes"``.
 
-    Options: see ``MemoryOptions``.
+    Args:
+        shape: levels over the event; a number is a constant.
+        start_s: on the events' clock.
+        duration_s: how long it lasts.
+        id: of the event; ``mem-0``, ``mem-1`` … unless given.
+        unit: ``percent`` or ``bytes``.
+        options: see ``MemoryOptions``.
 
     Raises:
         InvalidInput: a value is out of range, or an option unknown.
@@ -106,7 +117,13 @@ def disk(
 ) -> Event:
     """Plan disk load in bytes per second, or in operations with ``unit="operations_per_s"``.
 
-    Options: see ``DiskOptions``.
+    Args:
+        shape: levels over the event; a number is a constant.
+        start_s: on the events' clock.
+        duration_s: how long it lasts.
+        id: of the event; ``disk-0``, ``disk-1`` … unless given.
+        unit: ``bytes_per_s`` or ``operations_per_s``.
+        options: see ``DiskOptions``.
 
     Raises:
         InvalidInput: a value is out of range, or an option unknown.
@@ -174,6 +191,15 @@ def custom(
 
     The entry-point group of such stressors is ``twin_harness.stressors``.
 
+    Args:
+        stressor: its name in that group.
+        shape: levels over the event; a number is a constant.
+        start_s: on the events' clock.
+        duration_s: how long it lasts.
+        id: of the event; the stressor's name and a number unless given.
+        unit: of the levels, for people.
+        options: plain data, which the stressor itself checks.
+
     Raises:
         InvalidInput: there is no such stressor, or a value is out of range.
     """
@@ -190,6 +216,16 @@ def plan(
     tolerance: str | None = None,
 ) -> Experiment:
     """Make an experiment of events.
+
+    Args:
+        events: made by ``cpu()``, ``memory()``, ``disk()``, ``command()`` or ``custom()``.
+        name: of the experiment.
+        lead_s: quiet time that is recorded before the events.
+        tail_s: quiet time that is recorded after them.
+        share: run beside experiments that use other resources.
+        settle_s: the longest wait for an idle machine before the lead.
+        tolerance: how far an event's mean load may be from the plan (``"5%"``), or ``"none"``; the
+            session's unless given.
 
     Raises:
         InvalidInput: a value is out of range, or two events have one id.

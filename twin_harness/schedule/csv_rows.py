@@ -1,4 +1,4 @@
-"""Rows of CSV as they stand in a file.
+"""Rows of CSV with the lines of the file on which they begin.
 
 A row that has not as many cells as the heading is named by its line, never shifted, filled or
 skipped.
@@ -31,10 +31,10 @@ class Row:
     cells: list[str]
 
 
-def decoded(data: bytes) -> str:
+def decode(data: bytes) -> str:
     """Return bytes as text: UTF-8, or what their byte order mark says.
 
-    What is no text becomes U+FFFD.
+    Bytes that are not text become U+FFFD.
     """
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     return data.decode(encoding, "replace")
@@ -47,12 +47,9 @@ def rows_of(text: str) -> Iterator[Row]:
         csv.Error: it is no CSV, or a quote is opened and never closed, which would make one cell of
         all that follows.
     """
-    allow_cells_of(len(text))
+    allow_cells_up_to(len(text))
     reader = csv.reader(io.StringIO(text, newline=""))
-    if '"' in text:
-        lines = io.StringIO(text, newline="").readlines()
-    else:
-        lines = []
+    lines = io.StringIO(text, newline="").readlines() if '"' in text else []
     line = 1
     for cells in reader:
         if (
@@ -66,7 +63,7 @@ def rows_of(text: str) -> Iterator[Row]:
         line = reader.line_num + 1
 
 
-def allow_cells_of(length: int) -> None:
+def allow_cells_up_to(length: int) -> None:
     """Let Python's csv read cells of so many characters: a whole trace may stand in one.
 
     Its own limit is 131,072.
@@ -74,7 +71,7 @@ def allow_cells_of(length: int) -> None:
     csv.field_size_limit(max(csv.field_size_limit(), length))
 
 
-def has_empty_ends(rows: list[Row], width: int) -> bool:
+def has_trailing_commas(rows: list[Row], width: int) -> bool:
     """Tell whether every row ends in a comma that the heading has not.
 
     One empty cell more, in all of them.
@@ -84,7 +81,7 @@ def has_empty_ends(rows: list[Row], width: int) -> bool:
     )
 
 
-def misfit(rows: list[Row], width: int) -> str:
+def describe_misfit(rows: list[Row], width: int) -> str:
     """Return what to say of the first row that has not ``width`` cells; empty when all have.
 
     Args:
@@ -111,7 +108,7 @@ def count_cells(line: bytes) -> int:
     """
     if b'"' not in line:
         return line.count(b",") + 1
-    allow_cells_of(len(line))
+    allow_cells_up_to(len(line))
     try:
         return len(next(csv.reader([line.decode("utf-8", "replace")], strict=True), []))
     except csv.Error:

@@ -11,11 +11,11 @@ from twin_harness.schedule.event_options import (
     UNITS,
     is_stressor,
     known_stressors,
-    options_of,
-    resolved,
+    options_model,
+    resolve_options,
 )
 from twin_harness.schedule.refusal import describe, refuse
-from twin_harness.schedule.shape_models import FrozenModel, ShapeField, witnesses
+from twin_harness.schedule.shape_models import FrozenModel, ShapeField, bounding_levels
 from twin_harness.shapes import shape as shapes
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:/#\[\]-]{0,119}")
@@ -26,13 +26,19 @@ NotNegative = Annotated[float, Strict(), Field(ge=0, le=LONGEST_EVENT_S, allow_i
 
 
 class Event(FrozenModel):
-    """One load on one resource.
+    """One load on one resource: a shape of levels over a time.
 
-    A shape of level over ``duration_s`` seconds, from ``start_s`` on the events' clock.
+    A command has no shape: it runs, and is stopped at the end.
 
-    Levels are in ``unit``: percent of the machine for cpu, percent or bytes for memory, bytes_per_s
-    or operations_per_s for disk, its own for a stressor that a project brings. A command has no
-    shape: it runs, and is stopped at the end.
+    Attributes:
+        id: name of the event, unique within its experiment.
+        stressor: ``cpu``, ``memory``, ``disk``, ``command``, or one that a project brings.
+        start_s: when it starts, on the events' clock.
+        duration_s: how long it lasts.
+        shape: its levels over that time.
+        unit: of the levels: percent of the machine for cpu, percent or bytes for memory,
+            bytes_per_s or operations_per_s for disk, its own for a stressor that a project brings.
+        options: of the stressor, as they were given.
     """
 
     id: str = ""
@@ -93,9 +99,9 @@ class Event(FrozenModel):
 
     def _check_options(self) -> None:
         try:
-            options_of(self.stressor).model_validate(self.options)
+            options_model(self.stressor).model_validate(self.options)
         except ValidationError as error:
-            path, message = describe(error, options_of(self.stressor))
+            path, message = describe(error, options_model(self.stressor))
             refuse(f"options.{path}" if path else "options", message)
 
     def _check_levels(self) -> None:
@@ -103,7 +109,7 @@ class Event(FrozenModel):
             highest = 100.0
         else:
             highest = float("inf")
-        for path, level in witnesses(self.shape, self.duration_s):
+        for path, level in bounding_levels(self.shape, self.duration_s):
             if level < 0:
                 refuse(f"shape.{path}", f"{level:g} is below 0 {self.unit}")
             if level > highest:
@@ -146,11 +152,11 @@ class Event(FrozenModel):
 
     def resolved_options(self) -> dict[str, Any]:
         """Return every option with its default filled in."""
-        return resolved(self.stressor, self.options)
+        return resolve_options(self.stressor, self.options)
 
     def option(self, name: str) -> Any:
         """Return an option, its default unless given."""
-        return getattr(options_of(self.stressor).model_validate(self.options), name)
+        return getattr(options_model(self.stressor).model_validate(self.options), name)
 
     @property
     def is_of_system(self) -> bool:

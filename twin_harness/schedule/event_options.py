@@ -19,10 +19,12 @@ Argument = Annotated[str, Strict(), Field(min_length=0, max_length=16_384, patte
 class CpuOptions(FrozenModel):
     """Options of CPU load.
 
-    ``cpus``: the CPUs to load (all allowed ones unless given; levels are percent of these).
-    ``target``: ``own`` is the load's own CPU time, ``system`` a total of the machine that everybody
-    else's work counts towards. ``method``: ``integer`` counts in registers, ``memory`` copies
-    blocks larger than a CPU's share of the caches.
+    Attributes:
+        cpus: the CPUs to load, all allowed ones unless given; levels are percent of these.
+        target: ``own`` is the load's own CPU time, ``system`` a total of the machine that everybody
+            else's work counts towards.
+        method: ``integer`` counts in registers, ``memory`` copies blocks larger than a CPU's share
+            of the caches.
     """
 
     cpus: (
@@ -45,14 +47,24 @@ class CpuOptions(FrozenModel):
 class MemoryOptions(FrozenModel):
     """Options of memory load.
 
-    ``hold`` leaves filled pages alone, ``stir`` writes to each of them once a second.
+    Attributes:
+        pattern: ``hold`` leaves filled pages alone, ``stir`` writes to each of them once a second.
     """
 
     pattern: Literal["hold", "stir"] = "hold"
 
 
 class DiskOptions(FrozenModel):
-    """Options of disk load; direct I/O in 256 KiB blocks, sequential, unless said otherwise."""
+    """Options of disk load; direct I/O in 256 KiB blocks, sequential, unless set otherwise.
+
+    Attributes:
+        operation: ``write``, ``read``, or ``mixed`` for both by turns.
+        pattern: in which order blocks are used.
+        block_bytes: size of one operation.
+        direct: bypass the page cache (O_DIRECT of open(2)).
+        fsync_every_bytes: how much is written between two fsync(2), where it is not direct.
+        file_bytes: size of the scratch file.
+    """
 
     operation: Literal["write", "read", "mixed"] = "write"
     pattern: Literal["sequential", "random"] = "sequential"
@@ -81,8 +93,10 @@ class DiskOptions(FrozenModel):
 class CommandOptions(FrozenModel):
     """Options of a command.
 
-    Its words, the folder it runs in (scratch unless given), and which of the caller's variables it
-    gets.
+    Attributes:
+        argv: the program and its arguments.
+        cwd: the folder it runs in; the scratch folder unless given.
+        env: names of the caller's variables that it gets.
     """
 
     argv: Annotated[list[Argument], Field(min_length=1, max_length=1_000)]
@@ -134,7 +148,7 @@ def custom_stressors() -> dict[str, str]:
     }
 
 
-def options_of(stressor: str) -> type[FrozenModel]:
+def options_model(stressor: str) -> type[FrozenModel]:
     """Return the model of a stressor's options."""
     return OPTIONS.get(stressor, CustomOptions)
 
@@ -149,6 +163,6 @@ def known_stressors() -> list[str]:
     return [*OPTIONS, *sorted(custom_stressors())]
 
 
-def resolved(stressor: str, options: dict[str, Any]) -> dict[str, Any]:
+def resolve_options(stressor: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return every option of an event with its default filled in."""
-    return options_of(stressor).model_validate(options).model_dump()
+    return options_model(stressor).model_validate(options).model_dump()

@@ -1,7 +1,4 @@
-"""Reading what a schedule consists of from files that nobody has checked yet.
-
-JSON with unique keys, and traces.
-"""
+"""Reading unchecked files of a schedule: JSON with unique keys, and traces as CSV."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twin_harness.errors import InvalidInput
-from twin_harness.schedule.csv_rows import decoded, has_empty_ends, rows_of
+from twin_harness.schedule.csv_rows import decode, has_trailing_commas, rows_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,27 +71,20 @@ def read_json(path: Path, expected: str = "a schedule.json") -> object:
 def inline_traces(data: object, folder: Path, source: str) -> None:
     """Replace the ``file`` of every trace by its points.
 
-    The file must be a regular one within ``folder`` after resolving links.
+    Args:
+        data: an unchecked schedule.
+        folder: the file must be a regular one within it, after resolving links.
+        source: what messages begin with.
+
+    Raises:
+        InvalidInput: a file lies elsewhere, or is not a trace.
     """
-    if isinstance(data, dict):
-        experiments = data.get("experiments")
-    else:
-        experiments = None
-    for i, experiment in enumerate(experiments if isinstance(experiments, list) else []):
-        if isinstance(experiment, dict):
-            events = experiment.get("events")
-        else:
-            events = None
-        for k, event in enumerate(events if isinstance(events, list) else []):
-            if isinstance(event, dict):
-                shape = event.get("shape")
-            else:
-                shape = None
-            if (
-                isinstance(shape, dict)
-                and shape.get("kind") == "trace"
-                and isinstance(shape.get("file"), str)
-            ):
+    for i, experiment in enumerate(_list_in(data, "experiments")):
+        for k, event in enumerate(_list_in(experiment, "events")):
+            shape = event.get("shape") if isinstance(event, dict) else None
+            if not isinstance(shape, dict) or shape.get("kind") != "trace":
+                continue
+            if isinstance(shape.get("file"), str):
                 where = f"{source}: experiments[{i}].events[{k}].shape.file"
                 path = _resolve(folder, shape["file"], where)
                 if not path.is_relative_to(folder):
@@ -104,20 +94,23 @@ def inline_traces(data: object, folder: Path, source: str) -> None:
                     )
                     raise InvalidInput(msg)
                 shape["points"] = read_trace(path, where)
-                _begins_within(shape, event, where)
+                _check_begins_within(shape, event, where)
                 del shape["file"]
 
 
-def _begins_within(shape: dict[str, Any], event: dict[str, Any], where: str) -> None:
+def _list_in(data: object, key: str) -> list[Any]:
+    """Return the list under a key of unchecked data; an empty one where there is none."""
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, list) else []
+
+
+def _check_begins_within(shape: dict[str, Any], event: dict[str, Any], where: str) -> None:
     """Refuse times of which the event sees the first level only.
 
     Those since 1970, or in another unit.
     """
-    scale, duration_s, points = (
-        shape.get("time_scale", 1.0),
-        event.get("duration_s"),
-        shape["points"],
-    )
+    scale, duration_s = shape.get("time_scale", 1.0), event.get("duration_s")
+    points = shape["points"]
     if (
         len(points) > 1
         and isinstance(scale, int | float)
@@ -139,8 +132,8 @@ def read_trace(path: Path, where: str) -> list[list[float]]:
     A heading line is allowed, which may name further columns.
 
     Raises:
-        InvalidInput: it is no regular file, too large, or a line is not two numbers, or has not the
-            heading's cells.
+        InvalidInput: it is not a regular file, too large, or a line is not two numbers, or does not
+            have the heading's cells.
     """
     try:
         if not path.is_file():
@@ -154,7 +147,7 @@ def read_trace(path: Path, where: str) -> list[list[float]]:
                 f" {LARGEST_TRACE_BYTES}"
             )
             raise InvalidInput(msg)
-        text = decoded(path.read_bytes())
+        text = decode(path.read_bytes())
     except OSError as error:
         msg = (
             f"{where}: {path.name!r} cannot be read ({error.strerror}); expected CSV lines of"
@@ -175,16 +168,11 @@ def _points(text: str, name: str, where: str) -> list[list[float]]:
         msg = f"{where}: {name!r} is not valid CSV ({error}); expected CSV lines of seconds,level"
         raise InvalidInput(msg) from None
     has_heading = bool(rows) and _point(rows[0].cells) is None
+    width = 2
     if has_heading:
         width = max(2, len(rows[0].cells))
-    else:
-        width = 2
-    if has_heading:
         rows = rows[1:]
-    if has_empty_ends(rows, width):
-        ends = width + 1
-    else:
-        ends = width
+    ends = width + 1 if has_trailing_commas(rows, width) else width
     points = []
     for row in rows:
         point = _point(row.cells)
@@ -195,10 +183,7 @@ def _points(text: str, name: str, where: str) -> list[list[float]]:
             )
             raise InvalidInput(msg)
         if len(row.cells) != ends:
-            if has_heading:
-                expected = f"{width} as in its heading"
-            else:
-                expected = "2, seconds,level"
+            expected = f"{width} as in its heading" if has_heading else "2, seconds,level"
             msg = (
                 f"{where}: line {row.line} of {name!r} has {len(row.cells)} cells; expected"
                 f" {expected}, and a point in decimals"

@@ -74,9 +74,14 @@ class Lines:
         return Lines(np.append(self.at_s[:-1][starts], self.at_s[-1]), held, held)
 
     def placed(self, start_s: float, end_s: float, factor: float) -> Lines:
-        """Return it between two instants of the events' clock, its levels times ``factor``.
+        """Return it on the events' clock, its levels scaled.
 
-        Of lines shorter than that the highest level counts where they begin.
+        Lines too short for that clock count with their highest level where they begin.
+
+        Args:
+            start_s: when the event begins.
+            end_s: when it ends.
+            factor: what one unit of level counts.
         """
         at_s = np.clip(np.round(self.at_s + start_s, DECIMALS), start_s, end_s)
         at_s[0], at_s[-1] = start_s, end_s
@@ -96,7 +101,7 @@ class Lines:
         return Lines(at_s, first, last)
 
 
-def count_of(shape: Shape, duration_s: float) -> float:
+def line_count(shape: Shape, duration_s: float) -> float:
     """Return about how many lines an event's shape takes: of a sine its turns."""
     if isinstance(shape, Trace):
         return len(shape.points) + 2
@@ -110,12 +115,17 @@ def count_of(shape: Shape, duration_s: float) -> float:
 
 
 def lines_of(shape: Shape, duration_s: float, most: int = MOST_LINES) -> Lines:
-    """Return a shape as straight lines over an event, ``most`` at most.
+    """Return a shape as straight lines over an event.
 
-    Of what is finer the highest levels; of a sine a polygon.
+    Args:
+        shape: of the event; a sine becomes a polygon.
+        duration_s: of the event.
+        most: lines, at most; of what is finer the highest levels count.
     """
     make = _MAKERS.get(type(shape))
-    if make is None or (isinstance(shape, Square | Spikes) and count_of(shape, duration_s) > most):
+    if make is None or (
+        isinstance(shape, Square | Spikes) and line_count(shape, duration_s) > most
+    ):
         return hold(shape.extremes(duration_s)[1], duration_s)
     return make(shape, duration_s).coarser(most)
 

@@ -17,7 +17,7 @@ from pydantic import Field, Strict, model_validator
 
 from twin_harness.errors import InvalidInput
 from twin_harness.schedule.event import NAME_PATTERN, Event, NotNegative
-from twin_harness.schedule.event_options import options_of
+from twin_harness.schedule.event_options import options_model
 from twin_harness.schedule.file import inline_traces, read_json
 from twin_harness.schedule.refusal import checked, refuse
 from twin_harness.schedule.shape_models import FrozenModel
@@ -37,10 +37,15 @@ _SHORT = {"cpu": "cpu", "memory": "mem", "disk": "disk"}
 class Experiment(FrozenModel):
     """A named set of events with quiet time around them.
 
-    ``lead_s`` and ``tail_s`` are recorded before and after; ``settle_s`` is the longest wait before
-    the lead for the machine to fall idle; ``tolerance`` (``"5%"``) fails the experiment when any
-    event's mean delivered load is further from the plan. None is held against the session's
-    tolerance, ``"none"`` against nothing.
+    Attributes:
+        name: of the experiment.
+        lead_s: quiet time that is recorded before the events.
+        tail_s: quiet time that is recorded after them.
+        share: whether it runs beside experiments that use other resources.
+        settle_s: the longest wait before the lead for the machine to fall idle.
+        tolerance: (``"5%"``) fails the experiment when any event's mean delivered load is further
+            from the plan; None takes the session's tolerance, ``"none"`` judges nothing.
+        events: the loads, which may overlap.
     """
 
     name: str = "experiment"
@@ -125,7 +130,7 @@ class Experiment(FrozenModel):
             # The load is the same, so experiments recorded before there was "none" keep their hash.
             data["tolerance"] = None
         for event, plain in zip(self.events, data["events"], strict=True):
-            options = options_of(event.stressor).model_validate(event.options)
+            options = options_model(event.stressor).model_validate(event.options)
             plain["options"] = options.model_dump(exclude_defaults=True)
             if not plain["options"]:
                 del plain["options"]
@@ -155,7 +160,14 @@ def _with_ids(events: tuple[Event, ...]) -> tuple[Event, ...]:
 
 
 class Schedule(FrozenModel):
-    """The content of a ``schedule.json``."""
+    """The content of a ``schedule.json``.
+
+    Attributes:
+        format: version of the format.
+        seed: what random plans were drawn by; None where there are none.
+        generator: what made the plans: name, version and arguments.
+        experiments: the plans, in order.
+    """
 
     format: Literal["twin-schedule/1"] = "twin-schedule/1"
     seed: Annotated[int, Strict(), Field(ge=0)] | None = None
@@ -181,7 +193,12 @@ class Schedule(FrozenModel):
     def from_json(
         cls, data: object, *, folder: Path | None = None, source: str = "schedule"
     ) -> Schedule:
-        """Check plain data; trace files are read from within ``folder``.
+        """Check plain data.
+
+        Args:
+            data: what JSON gave.
+            folder: trace files are read from within it; None takes them as they are.
+            source: what messages begin with.
 
         Raises:
             InvalidInput: one sentence that names the path within the data and the value.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.schedule.lines import DECIMALS, MOST_LINES, count_of, hold, lines_of
+from twin_harness.schedule.lines import DECIMALS, MOST_LINES, hold, line_count, lines_of
 from twin_harness.shapes.formulas import Sine
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def peak(loads: Iterable[tuple[Event, float]]) -> tuple[float, float]:
     Args:
         loads: each event with what one unit of its level counts.
     """
-    placed = [(event, factor, count_of(event.shape, event.duration_s)) for event, factor in loads]
+    placed = [(event, factor, line_count(event.shape, event.duration_s)) for event, factor in loads]
     most = MOST_LINES
     while most > 1 and sum(min(count, most) for *_, count in placed) > MOST_OF_ALL:
         most //= 2

@@ -1,7 +1,4 @@
-"""How the faults that pydantic finds become one sentence.
-
-The path within the data, the value, what was expected.
-"""
+"""Turn a pydantic ValidationError into one sentence: path, value, and what was expected."""
 
 from __future__ import annotations
 
@@ -31,6 +28,11 @@ def refuse(path: str, message: str) -> NoReturn:
 def checked(model: type[Model], data: object, source: str) -> Model:
     """Check data against a model and return its instance.
 
+    Args:
+        model: of the schedule file.
+        data: unchecked, or made of instances.
+        source: what messages begin with.
+
     Raises:
         InvalidInput: one sentence that names ``source``, the path within the data and the value.
     """
@@ -40,14 +42,9 @@ def checked(model: type[Model], data: object, source: str) -> Model:
         path, message = describe(error, model)
         # A list whose items were refused also counts as too short: that is no fault of its own.
         others = sum(fault["type"] != "too_short" for fault in error.errors(include_url=False)) - 1
-        if others > 0:
-            more = f" (and {others} more)"
-        else:
-            more = ""
-        if path:
-            msg = f"{source}: {path}: {message}{more}"
-        else:
-            msg = f"{source}: {message}{more}"
+        more = f" (and {others} more)" if others > 0 else ""
+        place = f"{source}: {path}" if path else source
+        msg = f"{place}: {message}{more}"
         raise InvalidInput(msg) from None
 
 
@@ -57,10 +54,8 @@ def describe(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
     path, value, context = _path(fault["loc"]), fault.get("input"), fault.get("ctx", {})
     if fault["type"] == "twin":
         inner = context["path"]
-        if not path or not inner or inner.startswith("["):
-            joint = ""
-        else:
-            joint = "."
+        has_joint = path and inner and not inner.startswith("[")
+        joint = "." if has_joint else ""
         return f"{path}{joint}{inner}", context["message"]
     if fault["type"].startswith("union_tag"):
         if isinstance(value, dict) and "kind" in value:
@@ -70,19 +65,12 @@ def describe(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
         return f"{path}.kind", f"{found}; expected one of {', '.join(shapes.SHAPES)}"
     if fault["type"] == "extra_forbidden":
         known = ", ".join(_known_keys(model, fault["loc"]))
-    else:
-        known = ""
-    messages = {
-        "missing": "is missing; add it",
-        "extra_forbidden": f"is not a known key; expected one of {known}",
-        **dict.fromkeys(
-            ("model_type", "model_attributes_type", "dict_type"),
-            f"{short(value)} is not an object; expected keys and values",
-        ),
-    }
-    return path, messages.get(
-        fault["type"], f"{short(value)} is not valid: {fault['msg'][0].lower()}{fault['msg'][1:]}"
-    )
+        return path, f"is not a known key; expected one of {known}"
+    if fault["type"] == "missing":
+        return path, "is missing; add it"
+    if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return path, f"{short(value)} is not an object; expected keys and values"
+    return path, f"{short(value)} is not valid: {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
 
 def _path(location: tuple[int | str, ...]) -> str:
@@ -97,10 +85,7 @@ def _path(location: tuple[int | str, ...]) -> str:
         ):
             # The tag of a union stands in the location, not in the file.
             path += f".{part if part.isprintable() else ascii(part)}"
-        if before != "shape":
-            before = part
-        else:
-            before = None
+        before = part if before != "shape" else None
     return path.lstrip(".")
 
 

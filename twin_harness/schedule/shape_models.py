@@ -1,7 +1,4 @@
-"""The shapes as they stand in a file.
-
-Checked by pydantic, turned into the dataclasses of ``shapes``.
-"""
+"""Shapes as they are in a file: checked by pydantic, turned into the dataclasses of ``shapes``."""
 
 from __future__ import annotations
 
@@ -143,7 +140,7 @@ else:
     ]
 
 
-def witnesses(shape: shapes.Shape, duration_s: float) -> list[tuple[str, float]]:
+def bounding_levels(shape: shapes.Shape, duration_s: float) -> list[tuple[str, float]]:
     """Return the levels that bound a shape, each with the parameter to blame."""
     direct = {
         "constant": {"level": "level_"},

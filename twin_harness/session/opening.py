@@ -26,6 +26,7 @@ from twin_harness.system.machine import Machine, inspect_machine, look_at_folder
 from twin_harness.system.machine_parts import cut_machine
 from twin_harness.system.mounts import may_fall_silent
 from twin_harness.system.procfs import start_ticks
+from twin_harness.system.provenance import PREDICTED_BY
 from twin_harness.system.support import lack_of_support
 
 if TYPE_CHECKING:
@@ -234,9 +235,9 @@ def _as_fitted(
     if file.fingerprint not in machine.fingerprints:
         warn(
             f"the twin is of machine {file.fingerprint}, this one is"
-            f" {machine.fingerprint}: what follows is foretold for the other"
+            f" {machine.fingerprint}: what follows is predicted for the other"
         )
-    return fitted, {"fingerprint": file.fingerprint, "foretold_by": model}
+    return fitted, {"fingerprint": file.fingerprint, PREDICTED_BY: model}
 
 
 def _versions() -> dict[str, str]:

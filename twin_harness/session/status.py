@@ -33,8 +33,8 @@ _BELOW, _BACK = "\x1bD\x1bM\x1b7\x1b[1B\r\x1b[2K", "\x1b8"
 class StatusLine:
     """Writes to a duplicate of stderr, from a thread that reads the board of the session.
 
-    Nobody ever waits for who reads it: a line of the moment is left out when it would not go out
-    now, a sentence that is to stay waits.
+    Nothing ever waits for the reader of the output: a line of the moment is left out when it would
+    not go out now, a sentence that is to stay waits.
 
     Args:
         descriptor: where to write.
@@ -47,37 +47,35 @@ class StatusLine:
         self._board: Board | None = None
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
-        self._told: dict[str, float] = {}
+        self._shown_s: dict[str, float] = {}
         self._is_drawn = False
         self._drawing = threading.Lock()
 
     @classmethod
     def on(cls, descriptor: int) -> StatusLine:
         """Return a status line on a descriptor that was kept before output was captured."""
-        return cls(
-            descriptor,
-            is_terminal=os.isatty(descriptor) and os.environ.get("TERM", "dumb") != "dumb",
-        )
+        is_terminal = os.isatty(descriptor) and os.environ.get("TERM", "dumb") != "dumb"
+        return cls(descriptor, is_terminal=is_terminal)
 
     def say(self, sentence: str) -> None:
         """Write a sentence that is to stay."""
-        self._write(
-            f"\ntwin: {sentence}\n" if not self._is_terminal else f"\r\n\x1b[2Ktwin: {sentence}\r\n"
-        )
+        if self._is_terminal:
+            self._write(f"\r\n\x1b[2Ktwin: {sentence}\r\n")
+        else:
+            self._write(f"\ntwin: {sentence}\n")
 
     def follow(self, state_file: Path, may_look: Callable[[], bool] = lambda: True) -> None:
         """Begin to show what runs, once the session's ``run.json`` names its board.
 
         Args:
             state_file: ``run.json``.
-            may_look: tells whether its folder may be touched.
+            may_look: returns whether its folder may be touched.
         """
         thread = threading.Thread(
             target=self._run, args=(state_file, may_look), name="twin-status", daemon=True
         )
-        with contextlib.suppress(
-            RuntimeError
-        ):  # no further thread is permitted (pids.max): then nothing is shown
+        # Where no further thread is permitted (pids.max), nothing is shown.
+        with contextlib.suppress(RuntimeError):
             thread.start()
             self._thread = thread
 
@@ -109,25 +107,20 @@ class StatusLine:
         self._write("")  # what waits
         if not self._outlet.is_ready:
             return
-        plans = [plan for slot in range(board.plan_slots) if (plan := board.read_plan(slot))]
-        if not plans:
+        plan = next(filter(None, map(board.read_plan, range(board.plan_slots))), None)
+        if plan is None:
             self._clear()
             return
         _, _, _, figures = board.dataset_state()
-        for plan in plans[:1]:
-            line = status_text(
-                plan["experiment"],
-                now_s - plan["begin_s"],
-                plan["end_s"] - plan["begin_s"],
-                figures,
-            )
-            if self._is_terminal:
-                columns = shutil.get_terminal_size().columns
-                self._write(_BELOW + line[: columns - 1] + _BACK)
-                self._is_drawn = True
-            elif now_s - self._told.get(plan["experiment"], -_PLAIN_EVERY_S) >= _PLAIN_EVERY_S:
-                self._told[plan["experiment"]] = now_s
-                self._write(f"\ntwin: {line}\n")
+        name, planned_s = plan["experiment"], plan["end_s"] - plan["begin_s"]
+        line = status_text(name, now_s - plan["begin_s"], planned_s, figures)
+        if self._is_terminal:
+            columns = shutil.get_terminal_size().columns
+            self._write(_BELOW + line[: columns - 1] + _BACK)
+            self._is_drawn = True
+        elif now_s - self._shown_s.get(name, -_PLAIN_EVERY_S) >= _PLAIN_EVERY_S:
+            self._shown_s[name] = now_s
+            self._write(f"\ntwin: {line}\n")
 
     def _clear(self) -> None:
         if self._is_drawn:
@@ -159,14 +152,19 @@ def _find_board(state_file: Path) -> Board | None:
 def status_text(
     name: str, elapsed_s: float, planned_s: float, figures: tuple[float, float, float]
 ) -> str:
-    """Return one line, what matters most first: it is cut at the terminal's width."""
+    """Return one line, what matters most first: it is cut at the terminal's width.
+
+    Args:
+        name: of the experiment.
+        elapsed_s: since its recording began.
+        planned_s: how long its recording lasts.
+        figures: CPU %, memory %, disk bytes/s of the last sample.
+    """
     cpu_percent, memory_percent, disk_bytes_per_s = figures
-    if len(name) <= 30:
-        shown = name
-    else:
-        shown = f"{name[:29]}…"
+    if len(name) > 30:
+        name = f"{name[:29]}…"
     return (
-        f"{shown}  {max(0.0, min(elapsed_s, planned_s)):.0f} of {planned_s:.0f} s  "
+        f"{name}  {max(0.0, min(elapsed_s, planned_s)):.0f} of {planned_s:.0f} s  "
         f"cpu {_figure(cpu_percent, 3, 0)} %  mem {_figure(memory_percent, 3, 0)} %  "
         f"disk {_figure(disk_bytes_per_s / 2**20, 5, 1)} MiB/s"
     )

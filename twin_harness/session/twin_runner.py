@@ -80,11 +80,11 @@ class TwinRunner:
         """Predict one experiment and return what would have been recorded.
 
         Raises:
-            Undecided: the plan asks for what the model knows nothing of, lies beyond what it was
+            Undecided: the plan asks for what is not modelled, lies beyond what it was
                 fitted to, or its tolerance cannot be judged.
             FidelityMissed: ``tolerance`` would be missed.
         """
-        offsets_s, predicted = virtual_columns(self._twin, experiment, self._interval_s)
+        offsets_s, predicted = virtual_columns(self._twin.model_, experiment, self._interval_s)
         experiment = experiment.model_copy(
             update={"name": self._folder.claim_name(experiment.name)}
         )

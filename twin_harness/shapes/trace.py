@@ -82,7 +82,7 @@ class Trace:
 
     def discontinuities(self, duration_s: float = 1.0) -> tuple[float, ...]:
         """Return the points at which a ``previous`` trace jumps."""
-        if self.interpolation != "previous":
+        if self.interpolation != "previous" or not self.level_scale:
             return ()
         jumps = [t * self.time_scale for (_, a), (t, b) in pairwise(self.points) if a != b]
         return tuple(t for t in jumps[:_MOST_JUMPS] if 0 < t < duration_s)

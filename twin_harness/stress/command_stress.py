@@ -52,7 +52,7 @@ class CommandStress:
     Args:
         load: what to follow; its options hold argv, cwd and env.
         environment: all variables that the program gets.
-        publish: told the CPU time of the whole tree, in ns, as it grows.
+        publish: called with the CPU time of the whole tree, in ns, as it grows.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class CommandStress:
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def follow(self, report_start: Callable[[], None]) -> None:
-        """Run the program until the end of the event, or until it and all that it started have ended.
+        """Run the program until the event's end, or until it and all that it started have ended.
 
         Raises:
             LoadFailed: it could not be started, or ended with an error.
@@ -97,15 +97,14 @@ class CommandStress:
                 break
         if self._exit_code not in (None, 0):
             self._read_output(0.0)
-            said = self._tail.decode("utf-8", "replace").strip().splitlines()
             if self._exit_code > 0:
                 how = f"ended with code {self._exit_code}"
             else:
                 how = f"died of {signal.Signals(-self._exit_code).name}"
-            msg = (
-                f"the command {self._load.options['argv'][0]!r}"
-                f" {how}{f': {said[-1][:200]}' if said else ''}"
-            )
+            msg = f"the command {self._load.options['argv'][0]!r} {how}"
+            output = self._tail.decode("utf-8", "replace").strip().splitlines()
+            if output:
+                msg += f": {output[-1][:200]}"
             raise LoadFailed(msg)
 
     def _start(self) -> None:
@@ -134,7 +133,7 @@ class CommandStress:
             os.dup2(output, 2)
             os.closerange(3, min(1 << 16, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
             os.chdir(options["cwd"])
-            os.execve(options["program"], options["argv"], self._environment)  # noqa: S606 - what the user allowed; no shell
+            os.execve(options["program"], options["argv"], self._environment)  # noqa: S606 - no shell
         except OSError as error:
             os.write(2, f"{error.filename or options['argv'][0]}: {error.strerror}\n".encode())
         finally:
@@ -231,7 +230,10 @@ class CommandStress:
 
 
 def _waited_for_ns(pid: int) -> int:
-    """Return the CPU time of children that a process has waited for (cutime and cstime, fields 16 and 17 of /proc/pid/stat)."""
+    """Return the CPU time of children that a process has waited for.
+
+    cutime and cstime, fields 16 and 17 of /proc/pid/stat.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             fields = file.read(1024).rpartition(b")")[2].split()

@@ -33,15 +33,12 @@ SLOT_S = 0.5 / 21
 CATCH_UP_S = 0.100
 _SPIN_S = 40e-6
 _RUNNABLE_SHARE = 0.8
-_BLOCK_BYTES, _HALF_BYTES = (
-    64 * 1024,
-    8 * 1024**2,
-)  # a copy takes some µs; twice the half is above a CPU's share of common caches
+# A copy takes some µs; twice the half is above a CPU's share of common caches.
+_BLOCK_BYTES, _HALF_BYTES = 64 * 1024, 8 * 1024**2
 _ESTIMATE_S = 0.25
 _REPAY_S = 0.25
-_LOOK_S = (
-    3.5 * SLOT_S
-)  # at every fourth slot: a look costs more than a slot in which nothing is to be done
+# At every fourth slot: a look costs more than a slot in which nothing is to be done.
+_LOOK_S = 3.5 * SLOT_S
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 
 
@@ -87,10 +84,9 @@ class CpuStress:
         self._turns = 1
         self._schedstat: int | None = None
         self._short_before: tuple[float, float, float] | None = None
+        self._filler: _Filler | None = None
         if load.options.get("target") == "system":
             self._filler = _Filler(load, team)
-        else:
-            self._filler = None
 
     def prepare(self) -> None:
         """Go to the CPU, and learn how many turns of the work take 40 µs here."""
@@ -145,11 +141,11 @@ class CpuStress:
             own_s = time.process_time()
 
     def _note_short_slot(self, own_s: float) -> None:
-        """Count the time waited for a CPU since the short slot before, if the process was running or waiting all the while.
+        """Count the time waited for a CPU since the short slot before.
 
-        /proc/<pid>/schedstat: time on a CPU, time waiting in a run queue, both in ns
-        (Documentation/scheduler/sched-stats.rst). A stressor that does too little sleeps, so it
-        never counts as starved.
+        It counts if the process was running or waiting all the while: a stressor that does too
+        little sleeps, so it never counts as starved. /proc/<pid>/schedstat holds the time on a CPU
+        and the time waiting in a run queue, both in ns (Documentation/scheduler/sched-stats.rst).
         """
         if self._schedstat is None:
             return
@@ -201,23 +197,27 @@ class _Filler:
         """Return the seconds that each CPU of the team has been busy since boot."""
         if self._group is not None:
             used = self._group.read_us()
-            if (
-                used is not None
-            ):  # else what was read last: the CPUs' own counts are another quantity
+            # Else what was read last: the CPUs' own counts are another quantity.
+            if used is not None:
                 self._used_us = used[0]
             return [self._used_us / 1e6 / len(self._team.cpus)] * len(self._team.cpus)
-        found: dict[bytes, float] = {}
+        busy_s: dict[bytes, float] = {}
         for line in os.pread(self._stat, self._size_bytes, 0).rpartition(b"\n")[0].split(b"\n"):
             if not line.startswith(b"cpu"):
                 break
             name, user, nice, system, _, _, irq, softirq, *_ = line.split()
-            found[name] = (int(user) + int(nice) + int(system) + int(irq) + int(softirq)) * _TICK_S
+            busy_s[name] = (int(user) + int(nice) + int(system) + int(irq) + int(softirq)) * _TICK_S
         return [
-            found.get(b"cpu%d" % cpu if cpu is not None else b"cpu", 0.0) for cpu in self._team.cpus
+            busy_s.get(b"cpu" if cpu is None else b"cpu%d" % cpu, 0.0) for cpu in self._team.cpus
         ]
 
     def work_s(self, slot_end_s: float, own_s: float) -> float:
-        """Return the CPU seconds to spend from now to the end of a slot, given what this process has spent since the start."""
+        """Return the CPU seconds to spend from now to the end of a slot.
+
+        Args:
+            slot_end_s: the slot's end on CLOCK_MONOTONIC.
+            own_s: what this process has spent since the start.
+        """
         team, load, spent = self._team, self._load, self._team.spent_s
         if spent is None:
             return 0.0
@@ -244,10 +244,9 @@ class _Filler:
         level = load.level(slot_end_s) * count
         # What was too little is made up for as far as for any load; what was too much is paid back,
         # unless others alone exceed the level.
-        most_s, least_s = (
-            2.0 * CATCH_UP_S * count,
-            (-CATCH_UP_S * count if sum(others) >= level else -4.0 * CATCH_UP_S * count),
-        )
+        most_s, least_s = 2.0 * CATCH_UP_S * count, -4.0 * CATCH_UP_S * count
+        if sum(others) >= level:
+            least_s = -CATCH_UP_S * count
         beyond_s = missing_s - min(max(missing_s, least_s), most_s)
         self._forgiven_s += beyond_s
         wanted = max(0.0, level + (missing_s - beyond_s) / _REPAY_S - sum(others))
@@ -279,15 +278,11 @@ class _Copying:
         area = memoryview(mmap.mmap(-1, 2 * _HALF_BYTES))
         starts = range(0, _HALF_BYTES, _BLOCK_BYTES)
         area[:_HALF_BYTES] = bytes([1]) * _HALF_BYTES
-        self._pairs = cycle(
-            [
-                (
-                    area[_HALF_BYTES + start : _HALF_BYTES + start + _BLOCK_BYTES],
-                    area[start : start + _BLOCK_BYTES],
-                )
-                for start in starts
-            ]
-        )
+        blocks = [area[start : start + _BLOCK_BYTES] for start in starts]
+        targets = [
+            area[_HALF_BYTES + start : _HALF_BYTES + start + _BLOCK_BYTES] for start in starts
+        ]
+        self._pairs = cycle(list(zip(targets, blocks, strict=True)))
 
     def __call__(self, turns: int) -> None:
         """Copy so many blocks."""

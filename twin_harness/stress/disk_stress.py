@@ -31,7 +31,9 @@ _CANNOT_ALLOCATE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM)  # the last is 
 def open_scratch_file(
     folder: str, options: dict[str, object], look: Callable[[], object] = lambda: None
 ) -> int:
-    """Make the nameless file of a disk event, filled where it will be read, and return its descriptor.
+    """Make the nameless file of a disk event and return its descriptor.
+
+    It is filled where it will be read.
 
     Args:
         folder: where it goes.
@@ -43,11 +45,9 @@ def open_scratch_file(
             which.
     """
     size_bytes = int(str(options["file_bytes"]))
-    flags = (
-        os.O_RDWR
-        | os.O_CLOEXEC
-        | (os.O_DIRECT if options["direct"] and hasattr(os, "O_DIRECT") else 0)
-    )
+    flags = os.O_RDWR | os.O_CLOEXEC
+    if options["direct"] and hasattr(os, "O_DIRECT"):
+        flags |= os.O_DIRECT
     descriptor = _open_nameless(folder, flags)
     try:
         is_allocated = _allocate(descriptor, size_bytes)
@@ -85,7 +85,7 @@ def _allocate(descriptor: int, size_bytes: int) -> bool:
 
 
 def sync_filesystem(descriptor: int) -> None:
-    """Write out what others left dirty on the file's filesystem (syncfs(2)), lest it be taken for our load."""
+    """Write out what others left dirty on a file's filesystem, lest it be taken for our load."""
     if sys.platform == "linux":
         ctypes.CDLL(None).syncfs(descriptor)
 
@@ -118,7 +118,7 @@ class DiskStress:
     Args:
         load: what to follow.
         descriptor: the file from ``open_scratch_file``.
-        count_fsynced: told the bytes that have reached the device, in buffered mode.
+        count_fsynced: called with the bytes that have reached the device, in buffered mode.
     """
 
     def __init__(self, load: Load, descriptor: int, count_fsynced: Callable[[int], None]) -> None:
@@ -141,10 +141,8 @@ class DiskStress:
             OSError: the device refused, or moved less than a block.
         """
         load, block_bytes = self._load, self._block_bytes
-        is_buffered, fsync_every_bytes = (
-            not load.options["direct"],
-            int(load.options["fsync_every_bytes"]),
-        )
+        is_buffered = not load.options["direct"]
+        fsync_every_bytes = int(load.options["fsync_every_bytes"])
         done_bytes = synced_bytes = 0
         forgiven_bytes = 0.0
         report_start()
@@ -168,9 +166,7 @@ class DiskStress:
             took_s = time.monotonic() - now_s
             if missing_bytes >= 2 * block_bytes:  # still behind: the time went to the device
                 load.starved_s += took_s
-            elif (
-                level > 0
-            ):  # on time, and the device held the block for longer than the plan gives it
+            elif level > 0:  # on time, but the device held the block longer than planned
                 load.starved_s += max(0.0, took_s - block_bytes / level)
         if is_buffered and synced_bytes < done_bytes:
             self._sync(done_bytes)

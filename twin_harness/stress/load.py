@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twin_harness.shapes.shape import Shape
+    from twin_harness.system.load_messages import ProcessLine, ReleasedLine
 
 _PATIENCE_S = 0.02
 
@@ -32,8 +33,9 @@ class Load:
     """The part of one event that one process carries.
 
     Attributes:
-        shape: level over time; start_s: absolute start on CLOCK_MONOTONIC; duration_s: planned
-            length.
+        shape: level over time.
+        start_s: absolute start on CLOCK_MONOTONIC.
+        duration_s: planned length.
         scale: what one unit of level is in the stressor's own unit (CPU seconds per second, bytes,
             bytes per second).
         options: the event's options, defaults filled in.
@@ -61,33 +63,27 @@ class Load:
 
     def level(self, now_s: float) -> float:
         """Return the level asked for at an instant on CLOCK_MONOTONIC, in the stressor's unit."""
-        return (
-            self.shape.level(min(max(now_s - self.start_s, 0.0), self.duration_s), self.duration_s)
-            * self.scale
-        )
+        since_s = min(max(now_s - self.start_s, 0.0), self.duration_s)
+        return self.shape.level(since_s, self.duration_s) * self.scale
 
     def area(self, now_s: float) -> float:
-        """Return what was asked for from the start to an instant, in the stressor's unit × seconds."""
-        return (
-            self.shape.area(min(max(now_s - self.start_s, 0.0), self.duration_s), self.duration_s)
-            * self.scale
-        )
+        """Return what was asked for up to an instant, in the stressor's unit × seconds."""
+        since_s = min(max(now_s - self.start_s, 0.0), self.duration_s)
+        return self.shape.area(since_s, self.duration_s) * self.scale
 
     def highest(self) -> float:
         """Return the highest level of the event, in the stressor's unit."""
         return self.shape.extremes(self.duration_s)[1] * self.scale
 
     def wait_for_start(self) -> bool:
-        """Sleep until the start; return False when told to stop before it."""
+        """Sleep until the start; return False when asked to stop before it."""
         while not self.is_stopping:
             remaining_s = self.start_s - time.monotonic()
             if remaining_s <= 0:
                 return True
-            time.sleep(
-                remaining_s
-                if remaining_s < 2 * _PATIENCE_S
-                else min(remaining_s - _PATIENCE_S, _PATIENCE_S)
-            )
+            if remaining_s >= 2 * _PATIENCE_S:
+                remaining_s = min(remaining_s - _PATIENCE_S, _PATIENCE_S)
+            time.sleep(remaining_s)
         return False
 
 
@@ -120,8 +116,10 @@ class Stressor(Protocol):
 
 def _describe(error: Exception) -> tuple[str, str]:
     """Return what becomes of an event whose load raised, and why."""
-    if isinstance(error, (LoadAborted, LoadFailed)):
-        return ("aborted" if isinstance(error, LoadAborted) else "failed"), str(error)
+    if isinstance(error, LoadAborted):
+        return "aborted", str(error)
+    if isinstance(error, LoadFailed):
+        return "failed", str(error)
     if isinstance(error, MemoryError):
         return (
             "failed",
@@ -132,30 +130,36 @@ def _describe(error: Exception) -> tuple[str, str]:
     return "failed", f"{type(error).__name__}: {error}"
 
 
-def follow(make: Callable[[], Stressor], load: Load, pipe: int) -> int:
-    """Lead one load through its life and report each step; return an exit code."""
-    begun = False
+def _send(pipe: int, line: ProcessLine) -> None:
+    os.write(pipe, json.dumps(line).encode() + b"\n")
 
-    def say(state: str, **more: Any) -> None:
-        with contextlib.suppress(
-            BrokenPipeError
-        ):  # a host that is gone hears nothing, and the release is still to come
-            os.write(
-                pipe,
-                json.dumps({"state": state, "at_s": time.monotonic(), **more}).encode() + b"\n",
-            )
+
+def _send_if_heard(pipe: int, line: ProcessLine) -> None:
+    """Send a line; a host that is gone hears nothing, and the release is still to come."""
+    with contextlib.suppress(BrokenPipeError):
+        _send(pipe, line)
+
+
+def follow(make: Callable[[], Stressor], load: Load, pipe: int) -> int:
+    """Lead one load through its life, report each step to the host, and return an exit code.
+
+    Args:
+        make: makes its stressor.
+        load: what the stressor follows.
+        pipe: the host's, for a JSON line a step.
+    """
+    has_begun = False
 
     def report_start() -> None:
-        nonlocal begun
-        begun = True
-        start_s = time.monotonic()
-        os.write(pipe, json.dumps({"state": "started", "at_s": start_s}).encode() + b"\n")
+        nonlocal has_begun
+        has_begun = True
+        _send(pipe, {"state": "started", "at_s": time.monotonic()})
 
-    code, stressor = 0, None
+    stressor = None
     try:
         stressor = make()
         stressor.prepare()
-        say("prepared")
+        _send_if_heard(pipe, {"state": "prepared", "at_s": time.monotonic()})
         is_real_time = run_in_real_time()
         is_time = load.wait_for_start()
         if is_real_time:
@@ -163,13 +167,20 @@ def follow(make: Callable[[], Stressor], load: Load, pipe: int) -> int:
         if is_time:
             stressor.follow(report_start)
     except Exception as error:  # noqa: BLE001 - a project's own stressor may raise anything
-        status, why = _describe(error)
-        say("fault", status=status, why=why)
+        now_s, (status, why) = time.monotonic(), _describe(error)
+        _send_if_heard(pipe, {"state": "fault", "at_s": now_s, "status": status, "why": why})
     finally:
-        if begun:
-            say("ended")
+        if has_begun:
+            _send_if_heard(pipe, {"state": "ended", "at_s": time.monotonic()})
         if stressor is not None:
             stressor.release()
-        if begun:
-            say("released", starved_s=load.starved_s, note=load.note, account=load.account)
-    return code
+        if has_begun:
+            released: ReleasedLine = {
+                "state": "released",
+                "at_s": time.monotonic(),
+                "starved_s": load.starved_s,
+                "note": load.note,
+                "account": load.account,
+            }
+            _send_if_heard(pipe, released)
+    return 0

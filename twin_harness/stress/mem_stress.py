@@ -68,11 +68,9 @@ class MemoryStress:
     def prepare(self) -> None:
         """Reserve addresses; no page is taken yet."""
         size_bytes = max(GRAIN_BYTES, _to_grain(self._load.highest()))
-        flags = (
-            mmap.MAP_PRIVATE
-            | mmap.MAP_ANONYMOUS
-            | (_MAP_NORESERVE if sys.platform == "linux" else 0)
-        )
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        if sys.platform == "linux":
+            flags |= _MAP_NORESERVE
         self._area = mmap.mmap(-1, size_bytes, flags=flags)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             self._area.madvise(mmap.MADV_HUGEPAGE)
@@ -95,9 +93,8 @@ class MemoryStress:
             wanted_bytes = _to_grain(load.level(now_s))
             if wanted_bytes > self._resident_bytes:
                 self._grow(min(wanted_bytes, self._resident_bytes + self._chunk_bytes))
-                if (
-                    self._resident_bytes < wanted_bytes
-                ):  # it is the filling that the level waits for
+                if self._resident_bytes < wanted_bytes:
+                    # It is the filling that the level waits for.
                     load.starved_s += time.monotonic() - now_s
                     continue
             elif wanted_bytes < self._resident_bytes:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from twin_harness.errors import HarnessFailure
 from twin_harness.system.board_file import BoardFile
 from twin_harness.system.board_layout import HEAD, PLAN, PLAN_BYTES, PLAN_SLOTS, plan_at
 from twin_harness.system.clock import sleep_s
+
+if TYPE_CHECKING:
+    from twin_harness.system.load_messages import BoardPlan
 
 _GENERATION = HEAD["plans_generation"]
 _SEQUENCE, _LENGTH = PLAN["sequence"], PLAN["length"]
@@ -39,7 +42,7 @@ class PlanSlots(BoardFile):
                 self._side_file(slot).unlink(missing_ok=True)
         super().close(unlink=unlink)
 
-    def publish_plan(self, plan: dict[str, Any], slot: int | None = None) -> int:
+    def publish_plan(self, plan: BoardPlan, slot: int | None = None) -> int:
         """Write a running experiment's plan into a slot, a free one unless given; return the slot.
 
         A plan longer than a slot goes to a file beside the board, and the slot holds its path.
@@ -106,7 +109,7 @@ class PlanSlots(BoardFile):
         """Return the sequence counter of every slot: one that changed has a new content."""
         return tuple(_SEQUENCE.read(self._map, plan_at(slot)) for slot in range(PLAN_SLOTS))
 
-    def read_plan(self, slot: int) -> dict[str, Any] | None:
+    def read_plan(self, slot: int) -> BoardPlan | None:
         """Return a slot's plan; None when it is free, or its writer died while writing."""
         start = plan_at(slot)
         content = start + PLAN.size
@@ -119,13 +122,14 @@ class PlanSlots(BoardFile):
         return None
 
 
-def _parse_plan(data: bytes) -> dict[str, Any] | None:
+def _parse_plan(data: bytes) -> BoardPlan | None:
     if not data:
         return None
-    plan: dict[str, Any] = json.loads(data)
-    if set(plan) == {"file"}:
+    content = json.loads(data)
+    if set(content) == {"file"}:
         try:
-            plan = json.loads(Path(plan["file"]).read_bytes())
+            content = json.loads(Path(content["file"]).read_bytes())
         except (OSError, ValueError):
             return None
+    plan: BoardPlan = content
     return plan

@@ -17,14 +17,14 @@ import select
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twin_harness.system.clock import monotonic_s, sleep_s
 from twin_harness.system.forks import close_in_forks
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_TO_KILL = "1000"
@@ -91,7 +91,7 @@ def _find(library: str) -> str:
 
 def start_child(
     module: str,
-    message: dict[str, Any],
+    message: Mapping[str, object],
     *,
     title: str = "",
     libraries: tuple[str, ...] = (),
@@ -141,7 +141,7 @@ def read_line(descriptor: int) -> bytes:
     return bytes(line)
 
 
-def send_line(process: subprocess.Popen[bytes], message: dict[str, Any]) -> bool:
+def send_line(process: subprocess.Popen[bytes], message: Mapping[str, object]) -> bool:
     """Send one JSON line; return False when the process is gone."""
     try:
         # started with a pipe

@@ -82,6 +82,11 @@ def await_dead(group: int, others: Sequence[int] = (), patience_s: float = _PATI
 
     Return whether none does. What is left are zombies at most. A process becomes a zombie after it
     has given its memory back (do_exit in kernel/exit.c: exit_mm comes before exit_notify).
+
+    Args:
+        group: a process group.
+        others: processes that may not be of it.
+        patience_s: how long to wait.
     """
     deadline_s = monotonic_s() + patience_s
     while any(_is_alive(Path(f"/proc/{pid}")) for pid in others) or any(

@@ -20,6 +20,7 @@ from twin_harness.system.cpu_topology import allowed_cpus, cpu_kinds_of, parse_c
 from twin_harness.system.hypervisor import hypervisor
 from twin_harness.system.mounts import MEMORY_BACKED, NETWORK_BACKED
 from twin_harness.system.procfs import read_meminfo, read_text
+from twin_harness.system.provenance import is_predicted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,15 +188,15 @@ def known_fingerprints(facts: dict[str, Any]) -> tuple[str, ...]:
     """Return all that the machine of a ``machine.json`` is known by, the present fingerprint first.
 
     Whoever compares two machines asks whether the fingerprint of one is among these of the other.
-    What a twin foretold is of the twin's machine, whatever it was computed on, and a file that does
-    not tell enough has the fingerprint that stands in it.
+    What a twin predicted is of the twin's machine, whatever it was computed on, and a file that
+    does not hold enough has the fingerprint that stands in it.
     """
     stated = str(facts.get("fingerprint", ""))
     try:
         found = Machine.from_json(facts).fingerprints
     except (KeyError, TypeError, ValueError, AttributeError):
         return (stated,)
-    if stated in found and "foretold_by" not in facts:
+    if stated in found and not is_predicted(facts):
         return found
     return (stated,)
 

@@ -5,6 +5,7 @@ Scenarios are written, planned and collected anywhere.
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 
@@ -16,7 +17,7 @@ def missing_parts() -> list[str]:
     """Return what this system lacks to be loaded and recorded; nothing on Linux."""
     missing = []
     try:
-        import fcntl  # noqa: F401 - Windows has none
+        importlib.import_module("fcntl")  # Windows has none
     except ImportError:
         missing.append("module fcntl")
     missing += [f"os.{name}" for name in _NAMES if not hasattr(os, name)]
@@ -28,7 +29,7 @@ def lack_of_support(what: str) -> str:
     """Return a sentence on why something cannot be done on this system; empty where it can.
 
     Args:
-        what: what is to be done, as the sentence's subject.
+        what: is to be done, as the subject of the sentence.
     """
     missing = missing_parts()
     if not missing:

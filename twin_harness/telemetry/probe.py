@@ -16,8 +16,8 @@ import signal
 import sys
 import time
 from itertools import repeat
-from math import nan
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from math import isnan, nan
+from typing import IO, TYPE_CHECKING, NoReturn
 
 from twin_harness.system.board import Board
 from twin_harness.system.board_layout import CPU_PROBE, DISK_PROBE, SERVICE_PROBE, WAKEUP_PROBE
@@ -26,6 +26,8 @@ from twin_harness.system.process_watch import ProcessWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from twin_harness.system.telemetry_messages import ProbeSettings, TelemetryReady
 
 PERIOD_S = 0.020
 WORK_EVERY = 10
@@ -37,7 +39,12 @@ _WRITE_BYTES, _FILE_BYTES = 4096, 1024**2
 
 
 class _Worst:
-    """The worst of one figure since the logger's last reading, on the board."""
+    """The worst of one figure since the logger's last reading, on the board.
+
+    Args:
+        board: the load board.
+        index: which of its figures.
+    """
 
     def __init__(self, board: Board, index: int) -> None:
         self._board = board
@@ -45,12 +52,12 @@ class _Worst:
         self._seen = board.probe_acknowledged()
         self._worst_ms = nan
 
-    def tell(self, value_ms: float) -> None:
+    def take(self, value_ms: float) -> None:
         """Take up one more value."""
         acknowledged = self._board.probe_acknowledged()
         if acknowledged != self._seen:
             self._seen, self._worst_ms = acknowledged, nan
-        if self._worst_ms != self._worst_ms:
+        if isnan(self._worst_ms):
             self._worst_ms = value_ms
         else:
             self._worst_ms = max(self._worst_ms, value_ms)
@@ -58,27 +65,28 @@ class _Worst:
 
 
 def main() -> int:
-    """Read the settings from stdin and probe until told to stop, or the controller is gone."""
+    """Read the settings from stdin and probe until asked to stop, or the controller is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings = json.loads(sys.stdin.buffer.readline())
+    settings: ProbeSettings = json.loads(sys.stdin.buffer.readline())
     if settings["leaves_parent"]:
         leave_parent()
     board = Board.open(settings["board"])
     run_on(settings["machine"]["cpus"])
     controller = ProcessWatch([settings["controller_pid"]])
-    if not settings.get("outlives_starter"):
+    if not settings["outlives_starter"]:
         die_with_parent()
-    helpers = [_fork(board, run, argument) for run, argument in _wanted(settings)]
+    helpers = [_fork(board, run, argument) for run, argument in _further_probes(settings)]
     slot = board.claim_process(os.getpid(), "harness")
     wakeup, work = _Worst(board, WAKEUP_PROBE), _Worst(board, CPU_PROBE)
-    os.write(1, json.dumps({"state": "ready", "pid": os.getpid()}).encode() + b"\n")
+    ready: TelemetryReady = {"state": "ready", "pid": os.getpid()}
+    os.write(1, json.dumps(ready).encode() + b"\n")
     turn, next_s = 0, time.monotonic()
     while not board.is_stopping and not _is_gone(controller, turn):
         next_s = max(next_s + PERIOD_S, time.monotonic())
         time.sleep(max(0.0, next_s - time.monotonic()))
-        wakeup.tell((time.monotonic() - next_s) * 1e3)
+        wakeup.take((time.monotonic() - next_s) * 1e3)
         if turn % WORK_EVERY == 0:
-            work.tell(_work_ms())
+            work.take(_work_ms())
             _pass_on(helpers)
         turn += 1
     for pid, _ in helpers:
@@ -88,14 +96,14 @@ def main() -> int:
     return 0
 
 
-def _wanted(settings: dict[str, Any]) -> list[tuple[Callable[[Board, str], None], str]]:
+def _further_probes(settings: ProbeSettings) -> list[tuple[Callable[[Board, str], None], str]]:
     """Return what else is to be probed, and where."""
-    found: list[tuple[Callable[[Board, str], None], str]] = []
-    if settings.get("probe_disk"):
-        found.append((_probe_disk, settings["machine"]["scratch_dir"]))
-    if settings.get("probe_service"):
-        found.append((_probe_service, settings["probe_service"]))
-    return found
+    probes: list[tuple[Callable[[Board, str], None], str]] = []
+    if settings["probe_disk"]:
+        probes.append((_probe_disk, settings["machine"]["scratch_dir"]))
+    if settings["probe_service"]:
+        probes.append((_probe_service, settings["probe_service"]))
+    return probes
 
 
 def _fork(board: Board, run: Callable[[Board, str], None], argument: str) -> tuple[int, int]:
@@ -103,10 +111,8 @@ def _fork(board: Board, run: Callable[[Board, str], None], argument: str) -> tup
 
     Return its pid and where its complaints are read.
     """
-    parent, slot = (
-        os.getpid(),
-        board.claim_process(0, "harness"),
-    )  # a fork would share the lock that claims are made under
+    # A fork would share the lock that claims are made under.
+    parent, slot = os.getpid(), board.claim_process(0, "harness")
     complaints, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -148,7 +154,7 @@ def _be_helper(
         die_with_parent()
         if os.getppid() == parent:
             run(board, argument)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told: the column stays empty from here on
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is said
         os.write(
             2,
             f"twin-harness probe: {argument}: {type(error).__name__}: {error}; its column stays"
@@ -178,7 +184,7 @@ def _probe_disk(board: Board, folder: str) -> None:
         begin_s = time.monotonic()
         os.pwrite(descriptor, data, at_byte)
         os.fsync(descriptor)
-        worst.tell((time.monotonic() - begin_s) * 1e3)
+        worst.take((time.monotonic() - begin_s) * 1e3)
         at_byte = (at_byte + _WRITE_BYTES) % _FILE_BYTES
         time.sleep(max(0.0, begin_s + WRITE_PERIOD_S - time.monotonic()))
 
@@ -198,10 +204,10 @@ def _open_nameless(folder: str) -> int:
 
 
 def _probe_service(board: Board, url: str) -> None:
-    """Ask the service for a page ten times a second, never a second time before the first answer or 5 s of waiting.
+    """Ask the service for a page ten times a second.
 
-    An answer of any status counts; a service that refuses or breaks the connection has no latency,
-    so the figure stays empty.
+    Never a second time before the first answer or 5 s of waiting. An answer of any status counts; a
+    service that refuses or breaks the connection has no latency, so the figure stays empty.
     """
     from http.client import HTTPException
     from urllib.error import HTTPError
@@ -226,12 +232,12 @@ def _probe_service(board: Board, url: str) -> None:
                     _read(answer, begin_s + SERVICE_PATIENCE_S)
             except HTTPError as error:
                 _read(error, begin_s + SERVICE_PATIENCE_S)
-            worst.tell((time.monotonic() - begin_s) * 1e3)
+            worst.take((time.monotonic() - begin_s) * 1e3)
         except TimeoutError:
-            worst.tell((time.monotonic() - begin_s) * 1e3)
+            worst.take((time.monotonic() - begin_s) * 1e3)
         except (OSError, HTTPException) as error:
             if isinstance(getattr(error, "reason", None), TimeoutError):
-                worst.tell((time.monotonic() - begin_s) * 1e3)
+                worst.take((time.monotonic() - begin_s) * 1e3)
         time.sleep(max(0.0, begin_s + REQUEST_PERIOD_S - time.monotonic()))
 
 
@@ -246,5 +252,5 @@ def _read(answer: IO[bytes], until_s: float) -> None:
 
 
 def _is_gone(controller: ProcessWatch, turn: int) -> bool:
-    """Tell whether the controller has ended; asked five times a second."""
+    """Return whether the controller has ended; asked five times a second."""
     return turn % WORK_EVERY == 0 and controller.has_ended(readable_of(controller.descriptors, 0.0))

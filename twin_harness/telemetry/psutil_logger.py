@@ -3,55 +3,46 @@
 One process a run, which samples on an absolute grid and appends whole rows to the dataset, live.
 
 It starts nothing but the small process that asks the scratch filesystem for its space, allocates
-little, and is told to stop by the board, by SIGTERM or by the end of the controller. Where
-permitted it runs as SCHED_FIFO 1, never on a machine of one CPU, and goes back to the normal class
-when it has burned half a second without a pause (RLIMIT_RTTIME) or has been 3 s late.
+little, and ends when the board, SIGTERM or the end of the controller says so. Where permitted it
+runs as SCHED_FIFO 1, never on a machine of one CPU, and goes back to the normal class when it has
+burned half a second without a pause (RLIMIT_RTTIME) or has been 3 s late.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import gc
 import json
 import math
 import os
-import select
-import signal
 import sys
 import time
 from bisect import bisect_left
 from math import nan
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from twin_harness.errors import advise
-from twin_harness.metrics import IDENTITY, columns
 from twin_harness.system.board import Board
-from twin_harness.system.child import leave_parent, run_as_ordinary, run_in_real_time, run_on
+from twin_harness.system.child import leave_parent, run_as_ordinary, run_on
 from twin_harness.system.clock import Clock, SystemClock
-from twin_harness.system.process_watch import ProcessWatch
 from twin_harness.telemetry.load_account import LoadAccount
+from twin_harness.telemetry.logger_account import LATENESS_EDGES_MS, AccountFile
+from twin_harness.telemetry.metric_source import make_source
+from twin_harness.telemetry.row_format import RowFormat
+from twin_harness.telemetry.sample import Sample
+from twin_harness.telemetry.wake_up import WakeUp, be_punctual, lock_memory
 
 if TYPE_CHECKING:
-    from twin_harness.telemetry.load_account import Account
-    from twin_harness.telemetry.procfs_source import Sample
+    from twin_harness.system.telemetry_messages import LoggerSettings, TelemetryReady
+    from twin_harness.telemetry.metric_source import MetricSource
 
 _CPU_CELLS = 6  # of the machine or a part, before those of each CPU
-_NOT_OF_SOURCE = ("identity", "contract", "probe", "self")
-_WHOLE_UNITS = ("bytes", "bytes/s", "Hz")
-LATENESS_EDGES_MS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
-_SLICE_S = 0.5
 _ACCOUNT_EVERY_S = 5.0
 _LATE_S = 3.0
-_RUNAWAY_US = 500_000
-_MOST_NOTES = 20
-_MCL_CURRENT = 1
 _SHORTEST_SUSPEND_S = 0.05
 # A reading is torn that took this much longer than twice the shortest: its clock is not its
 # counters'.
 _TORN_S, _MOST_READINGS = 0.001, 3
-
-
 # What a source may raise that has met something nobody thought of: it costs a row, and not the
 # logger.
 _ROW_LOST = (
@@ -69,44 +60,28 @@ class DatasetUnwritable(OSError):
     """The dataset cannot be appended to."""
 
 
-class MetricSource(Protocol):
-    """Where samples come from: /proc, psutil, or a fake one."""
-
-    @property
-    def resets(self) -> list[str]:
-        """Notes on what could not be measured, and on counters that went back."""
-        ...
-
-    def start(self, now_s: float) -> None:
-        """Take the first reading, so that the first row has rates."""
-        ...
-
-    def read(self, now_s: float) -> None:
-        """Read where the counters of the next row stand.
-
-        Called again, what was read before is forgotten.
-        """
-        ...
-
-    def sample(self, now_s: float) -> Sample:
-        """Return the figures of one row, in the order of the registry, as ``read`` found them at ``now_s``."""
-        ...
-
-
 class Logger:
     """Samples, labels and writes rows.
 
     Args:
-        settings: what the session handed over; see ``telemetry/start.py``.
+        settings: as ``telemetry.start`` hands them over.
         board: the load board.
         source: where samples come from.
         descriptor: the dataset, open for appending.
         clock: the time.
+
+    Attributes:
+        rows: samples taken.
+        missed: moments of the grid without one.
+        cpu_s: CPU time of all samples.
+        latest_s: lateness of the latest one.
+        last_late_s: lateness of the last one.
+        histogram: how many were how late, by ``LATENESS_EDGES_MS``.
     """
 
     def __init__(
         self,
-        settings: dict[str, Any],
+        settings: LoggerSettings,
         board: Board,
         source: MetricSource,
         descriptor: int,
@@ -116,27 +91,16 @@ class Logger:
         self._source = source
         self._descriptor = descriptor
         self._clock = clock
-        self._interval_s: float = settings["interval_s"]
-        parts = settings["machine"].get("parts_of", ())
+        self._interval_s = settings["interval_s"]
+        machine = settings["machine"]
+        parts, capacity = machine.get("parts_of", ()), machine["cpu_capacity"]
+        if parts:
+            capacity = parts[0]["cpu_capacity"]
         self._parts = tuple(part["name"] for part in parts) or ("",)
-        self._account = LoadAccount(
-            board,
-            parts[0]["cpu_capacity"] if parts else settings["machine"]["cpu_capacity"],
-            self._parts,
-        )
-        metrics = columns(tuple(settings["machine"]["possible_cpus"]))
-        self._heading = ",".join(metric.name for metric in metrics) + "\n"
-        # One format for all numbers: bytes, bytes/s and Hz whole, everything else to three
-        # decimals.
-        self._format = "".join(
-            "%.0f," if metric.unit in _WHOLE_UNITS else "%.3f,"
-            for metric in metrics[len(IDENTITY) :]
-        )
-        self._second, self._second_text = -1, ""
-        self._possible_cpus = len(settings["machine"]["possible_cpus"])
+        self._account = LoadAccount(board, capacity, self._parts)
+        self._format = RowFormat(machine)
+        self._possible_cpus = len(machine["possible_cpus"])
         self._own_parts = len(parts)
-        self._cells = sum(metric.group not in _NOT_OF_SOURCE for metric in metrics)
-        self._host = _quoted(settings["machine"]["host"])
         self._length_bytes = os.fstat(descriptor).st_size
         self._cost_us = nan
         self._asleep_s = clock.suspended_s()
@@ -153,7 +117,7 @@ class Logger:
         The grid begins now.
         """
         if self._length_bytes == 0:
-            self._write(self._heading.encode())
+            self._write(self._format.heading.encode())
         self._begin_s = self._before_s = self._clock.monotonic_s()
         self._source.start(self._begin_s)
         self._account.sample(self._begin_s - self._interval_s, self._begin_s)
@@ -182,11 +146,11 @@ class Logger:
         missed = max(0, passed - self._slot - 1) + self._slots_asleep()
         self._slot = max(passed, self._slot + 1)
         tail = (*self._board.take_probe(), late_s * 1e3, missed, self._cost_us)
-        stamp = f"{self._utc_text(utc_s)},{now_s:.6f},{self._host}"
+        stamp, line = self._format.stamp(now_s, utc_s), self._format.line
         cells = figures.parts or (figures.cells,)
         self._write(
             "".join(
-                self._line(stamp, *part, figures.cells, tail)
+                line(stamp, *part, figures.cells, tail)
                 for part in zip(self._parts, accounts, cells, strict=True)
             ).encode()
         )
@@ -232,67 +196,19 @@ class Logger:
         try:
             return self._source.sample(now_s)
         except _ROW_LOST as error:
-            from twin_harness.telemetry.procfs_source import Sample
-
             reason = f"{type(error).__name__}: {error!s:.120}"
             sentence = f"a sample failed ({reason}): its row has no figures of the machine"
             if sentence not in self._source.resets:
                 self._source.resets.append(sentence)
-            own = (nan,) * (_CPU_CELLS + self._possible_cpus)
-            return Sample(nan, nan, nan, nan, (nan,) * self._cells, (own,) * self._own_parts)
-
-    def _line(
-        self,
-        stamp: str,
-        partition: str,
-        account: Account,
-        own: tuple[float, ...],
-        cells: tuple[float, ...],
-        tail: tuple[float, ...],
-    ) -> str:
-        """Return a row: of the machine, or of a part, whose own CPUs stand in place of the machine's."""
-        busy_percent, steal_percent = own[0], own[4]
-        background = (
-            busy_percent
-            - steal_percent
-            - account.cpu_delivered
-            - account.cpu_side
-            - account.harness_cpu
-        )
-        numbers = (
-            account.cpu_requested,
-            account.cpu_delivered,
-            account.memory_requested,
-            account.memory_delivered,
-            account.disk_requested,
-            account.disk_delivered,
-            account.cpu_side,
-            background,
-            account.harness_cpu,
-            *own,
-            *cells[len(own) :],
-            *tail,
-        )
-        # NaN is an empty cell, and a whole number has no decimals.
-        text = (
-            f",{self._format % numbers}".replace(".000,", ",")
-            .replace("nan", "")
-            .replace(",-0,", ",0,")
-        )
-        return f"{stamp},{partition},{_quoted(account.experiment)},{_quoted(account.active_events)}{text[:-1]}\n"
-
-    def _utc_text(self, utc_s: float) -> str:
-        """Return ISO 8601 with microseconds, in UTC; the second is put into words once."""
-        whole = int(utc_s // 1)
-        if whole != self._second:
-            self._second, self._second_text = (
-                whole,
-                time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)),
-            )
-        return f"{self._second_text}.{min(999_999, int((utc_s - whole) * 1e6)):06d}Z"
+            cells = (nan,) * self._format.cells_of_source
+            cells_of_part = (nan,) * (_CPU_CELLS + self._possible_cpus)
+            return Sample(nan, nan, nan, nan, cells, (cells_of_part,) * self._own_parts)
 
     def _slots_asleep(self) -> int:
-        """Return how many slots passed while the machine was suspended since the row before, and note it: no clock of the rows shows it."""
+        """Return how many slots passed while the machine was suspended since the row before.
+
+        They are noted, for no clock of the rows shows them.
+        """
         asleep_s = self._clock.suspended_s()
         gap_s, self._asleep_s = asleep_s - self._asleep_s, asleep_s
         if gap_s < max(self._interval_s, _SHORTEST_SUSPEND_S):
@@ -320,109 +236,9 @@ class Logger:
         self._length_bytes += written
 
 
-def _quoted(text: str) -> str:
-    """Return a label as a CSV cell."""
-    if any(sign in text for sign in ',"\n'):
-        return '"' + text.replace('"', '""') + '"'
-    return text
-
-
-class _Watch:
-    """Waits for the next sample, and notices what ends the logger."""
-
-    def __init__(self, board: Board, controller_pid: int) -> None:
-        self._board = board
-        self._controller = ProcessWatch([controller_pid])
-        self._wake_up, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        os.set_blocking(write_end, False)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: None)  # the wake-up pipe ends the wait
-        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        self._watched = [self._wake_up, *self._controller.descriptors]
-
-    def wait_until(self, instant_s: float) -> bool:
-        """Sleep until an instant; return False when the logger is to end before it.
-
-        One call waits for all of it.
-        """
-        while not self._board.is_stopping:
-            remaining_s = instant_s - time.monotonic()
-            readable = select.select(self._watched, [], [], min(max(remaining_s, 0.0), _SLICE_S))[0]
-            # SIGXCPU, which ends the real-time class alone, comes by the same pipe.
-            # Where the kernel has no descriptor that would say that the controller has ended,
-            # looking costs 20 µs.
-            if self._controller.has_ended(readable) or (
-                readable and signal.SIGTERM in os.read(self._wake_up, 512)
-            ):
-                return False
-            if readable:
-                continue
-            if remaining_s <= _SLICE_S:
-                return True
-        return False
-
-
-def _be_punctual(cpus: int) -> str:
-    """Enter the best scheduling class that is permitted, and return its name."""
-    import resource
-
-    if cpus > 1 and hasattr(resource, "RLIMIT_RTTIME") and run_in_real_time():
-        signal.signal(signal.SIGXCPU, lambda *_: run_as_ordinary())
-        resource.setrlimit(resource.RLIMIT_RTTIME, (_RUNAWAY_US, resource.RLIM_INFINITY))
-        return "SCHED_FIFO"
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, -10)
-    except OSError:
-        return "SCHED_OTHER"
-    return "SCHED_OTHER nice -10"
-
-
-def _lock_memory() -> None:
-    """Have what is in memory stay there, where that is permitted.
-
-    A page that must be read back makes a sample late (mlockall(2)).
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).mlockall(_MCL_CURRENT)
-
-
-def _bounded(notes: list[str]) -> list[str]:
-    """Return the first notes, and how many more there are."""
-    more = len(notes) - _MOST_NOTES
-    if more <= 0:
-        return notes
-    return [*notes[:_MOST_NOTES], f"and {more} more notes of the logger"]
-
-
-def replace_json(path: str, data: dict[str, Any]) -> None:
-    """Write a file so that readers see the old content or the new one.
-
-    By json.dumps: json.dump writes piece by piece through functions that refer to each other, and
-    nobody collects cycles here.
-    """
-    draft = f"{path}.draft"
-    with open(draft, "w", encoding="utf-8") as file:
-        file.write(json.dumps(data))
-    os.replace(draft, path)
-
-
-def make_source(name: str, machine: dict[str, Any]) -> MetricSource:
-    """Return the source of that name.
-
-    Procfs, psutil, or auto, which is /proc where there is one.
-    """
-    if name == "psutil" or (name == "auto" and sys.platform != "linux"):
-        from twin_harness.telemetry.psutil_source import PsutilSource
-
-        return PsutilSource(machine)
-    from twin_harness.telemetry.procfs_source import ProcfsSource
-
-    return ProcfsSource(machine)
-
-
 def main() -> int:
-    """Read the settings from stdin and log until told to stop."""
-    settings = json.loads(sys.stdin.buffer.readline())
+    """Read the settings from stdin and log until asked to stop."""
+    settings: LoggerSettings = json.loads(sys.stdin.buffer.readline())
     if settings["leaves_parent"]:
         leave_parent()
     board = Board.open(settings["board"])
@@ -434,65 +250,48 @@ def main() -> int:
     )
     # First of all that stays open: select(2) wakes to the microsecond, but knows no descriptor
     # above 1,023, and a source keeps many.
-    watch = _Watch(board, settings["controller_pid"])
+    wake_up = WakeUp(board, settings["controller_pid"])
     source = make_source(settings["source"], settings["machine"])
     logger = Logger(settings, board, source, descriptor, SystemClock())
     run_on(settings["machine"]["cpus"])  # whoever started it may be confined to a part
-    scheduling = _be_punctual(len(settings["machine"]["cpus"]))
-    began_s, began_cpu_s, told_s, error = time.monotonic(), time.process_time(), 0.0, ""
-
-    def write_account() -> None:
-        account = {
-            "scheduling": scheduling,
-            "rows": logger.rows,
-            "missed_samples": logger.missed,
-            "cpu_seconds": round(time.process_time() - began_cpu_s, 6),
-            "wall_seconds": round(time.monotonic() - began_s, 6),
-            "mean_sample_cost_us": (
-                round(logger.cpu_s / logger.rows * 1e6, 1) if logger.rows else None
-            ),
-            "worst_lateness_ms": round(logger.latest_s * 1e3, 3),
-            "lateness_histogram": {"edges_ms": list(LATENESS_EDGES_MS), "counts": logger.histogram},
-            "notes": _bounded(source.resets),
-            "error": error,
-        }
-        replace_json(settings["account"], account)
-
-    _lock_memory()
+    scheduling = be_punctual(len(settings["machine"]["cpus"]))
+    account, written_s, error = AccountFile(settings["account"]), 0.0, ""
+    lock_memory()
     gc.collect()
     gc.freeze()
     gc.disable()  # nothing here makes cycles
     try:
         logger.open()
         board.logger_pid = os.getpid()
-        os.write(
-            1,
-            json.dumps({"state": "ready", "pid": os.getpid(), "scheduling": scheduling}).encode()
-            + b"\n",
-        )
-        while watch.wait_until(logger.next_s):
+        _say_ready(scheduling)
+        while wake_up.wait_until(logger.next_s):
             logger.sample()
             now_s = time.monotonic()
             if scheduling == "SCHED_FIFO" and logger.last_late_s > _LATE_S:
                 run_as_ordinary()
                 scheduling = "SCHED_OTHER after 3 s of lateness"
-            if now_s - told_s > _ACCOUNT_EVERY_S and logger.next_s - now_s > 0.01:
-                told_s = now_s
-                write_account()
+            if now_s - written_s > _ACCOUNT_EVERY_S and logger.next_s - now_s > 0.01:
+                written_s = now_s
+                account.write(logger, scheduling, source.resets, error)
     except DatasetUnwritable as failure:
         error = f"the dataset cannot be written: {failure.strerror}"
-        os.write(
-            2, f"twin-harness logger: {error}; {advise(failure)}; rows so far are intact\n".encode()
-        )
+        _complain(f"{error}; {advise(failure)}")
     except OSError as failure:  # of the load board or of a clock: nothing that space would mend
         error = f"sampling ended: {failure}"
-        os.write(2, f"twin-harness logger: {error}; rows so far are intact\n".encode())
+        _complain(error)
     try:
-        write_account()
+        account.write(logger, scheduling, source.resets, error)
     except OSError:
         error = error or "the account cannot be written"
     board.free_process(slot)
     board.close()
-    if error:
-        return 1
-    return 0
+    return 1 if error else 0
+
+
+def _say_ready(scheduling: str) -> None:
+    ready: TelemetryReady = {"state": "ready", "pid": os.getpid(), "scheduling": scheduling}
+    os.write(1, json.dumps(ready).encode() + b"\n")
+
+
+def _complain(sentence: str) -> None:
+    os.write(2, f"twin-harness logger: {sentence}; rows so far are intact\n".encode())

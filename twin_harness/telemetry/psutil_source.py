@@ -16,31 +16,29 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from twin_harness.metrics import is_within_quota
-from twin_harness.system.available_memory import GroupMemory
 from twin_harness.system.disks import counted_disks
 from twin_harness.system.interfaces import LOOPBACKS, counted_interfaces
-from twin_harness.telemetry.procfs_source import (
-    Counters,
+from twin_harness.telemetry.cpu_shares import (
+    CPU_FIELDS,
     Parts,
     QuotaCpu,
-    Sample,
     common_times,
     cpu_percents,
-    group_pages,
-    left_in,
-    network_cells,
     per_cpu_percents,
-    within_percent,
 )
-from twin_harness.telemetry.rates import UNREADABLE, DeviceRates, Notes, Rates
+from twin_harness.telemetry.group_memory import bounding_group, group_pages, left_in
+from twin_harness.telemetry.notes import UNREADABLE, Notes
+from twin_harness.telemetry.rates import DeviceRates, Rates, network_cells, within_percent
+from twin_harness.telemetry.sample import Counters, Sample
 from twin_harness.telemetry.slow_metrics import SlowMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from twin_harness.system.telemetry_messages import MachineFacts
+
 _PER_S = 1_000_000  # CPU times are turned into whole microseconds, so that differences are exact
 _LOOK_S = 10.0
-_CPU_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
 class PsutilSource:
@@ -50,8 +48,8 @@ class PsutilSource:
         machine: ``machine.json``'s content: CPUs, capacity, memory limit, scratch.
     """
 
-    def __init__(self, machine: dict[str, Any]) -> None:
-        self._machine = machine
+    def __init__(self, machine: MachineFacts) -> None:
+        self._limit_bytes = machine["memory_limit_bytes"]
         self._allowed = frozenset(machine["cpus"])
         self._possible: tuple[int, ...] = tuple(machine["possible_cpus"])
         self._to_capacity = len(self._allowed) / machine["cpu_capacity"]
@@ -66,15 +64,10 @@ class PsutilSource:
         self._disks: frozenset[str] = frozenset()
         self._interfaces: frozenset[str] = frozenset()
         self._look_due_s = 0.0
-        is_bounded = machine["memory_limit_bytes"] < machine["memory_total_bytes"]
-        if is_bounded:
-            self._group = GroupMemory(limit_bytes=machine["memory_limit_bytes"])
-        else:
-            self._group = None
+        self._group = bounding_group(machine)
+        self._quota: QuotaCpu | None = None
         if is_within_quota(machine):
             self._quota = QuotaCpu(machine, self.resets)
-        else:
-            self._quota = None
         self._slow = SlowMetrics(machine, self.resets, has_vmstat=False)
         self._parts = Parts(machine)
         self._before = Counters()
@@ -105,13 +98,8 @@ class PsutilSource:
         before, dt_s = self._before, max(now_s - self._before_s, 1e-6)
         self._slow.refresh(now_s)
         self._before, self._before_s = now, now_s
-        start, end = before.cpu, now.cpu
-        if before.times.keys() != now.times.keys():
-            start, end = common_times(before, now, self._allowed)
-        cpu = cpu_percents(start, end, self._to_capacity)
-        if self._quota is not None:
-            cpu = self._quota.percents((start, end), before, now, dt_s, self._rates)
-        memory, memory_percent = self._memory()
+        cpu = self._cpu_percents(before, now, dt_s)
+        memory = self._memory()
         disk = self._disk_rates.of(before.disk, now.disk, dt_s)
         busy = nan
         if before.device and now.device and now.device[0] >= before.device[0]:
@@ -124,13 +112,12 @@ class PsutilSource:
             *self._rates.of("stat", before.events[:2], now.events[:2], dt_s),
             *(nan, nan, nan),  # forks, running and blocked: psutil has none of them
             slow.processes,
-            *(
-                self._asked(
-                    "the load averages", psutil.getloadavg, "load1, load5 and load15 are empty"
-                )
-                or (nan, nan, nan)
-            ),
+            *self._load_averages(),
             *memory,
+            slow.swap_in,
+            slow.swap_out,
+            nan,
+            nan,
             *disk,
             busy,
             nan,
@@ -141,17 +128,34 @@ class PsutilSource:
             slow.temperature_celsius,
             slow.power_watts,
         )
-        return Sample(
-            cpu[0],
-            cpu[4],
-            memory_percent,
-            disk[0] + disk[1],
-            cells,
-            self._parts.cells(before, now) if self._parts else (),
-        )
+        parts: tuple[tuple[float, ...], ...] = ()
+        if self._parts:
+            parts = self._parts.cells(before, now)
+        return Sample(cpu[0], cpu[4], memory[0], disk[0] + disk[1], cells, parts)
 
-    def _asked(self, what: str, ask: Callable[[], Any], cells: str) -> Any:
-        """Return what psutil answers; None, and a note, where it cannot."""
+    def _cpu_percents(self, before: Counters, now: Counters, dt_s: float) -> tuple[float, ...]:
+        start, end = before.cpu, now.cpu
+        if before.times.keys() != now.times.keys():
+            start, end = common_times(before, now, self._allowed)
+        if self._quota is not None:
+            return self._quota.percents((start, end), before, now, dt_s, self._rates)
+        return cpu_percents(start, end, self._to_capacity)
+
+    def _load_averages(self) -> tuple[float, float, float]:
+        empty = "load1, load5 and load15 are empty"
+        averages: tuple[float, float, float] | None = self._ask(
+            "the load averages", psutil.getloadavg, empty
+        )
+        return averages or (nan, nan, nan)
+
+    def _ask(self, what: str, ask: Callable[[], Any], cells: str) -> Any:
+        """Return what psutil answers; None, and a note, where it cannot.
+
+        Args:
+            what: what is asked, for the note.
+            ask: psutil's function.
+            cells: which cells are empty without an answer, for the note.
+        """
         try:
             return ask()
         except UNREADABLE as error:
@@ -159,20 +163,20 @@ class PsutilSource:
             return None
 
     def _read(self, now_s: float) -> Counters:
-        now = Counters(cpu=[0] * len(_CPU_FIELDS))
-        listed = self._asked(
+        now = Counters(cpu=[0] * len(CPU_FIELDS))
+        listed = self._ask(
             "the CPU times",
             lambda: [*zip(self._numbers(), psutil.cpu_times(percpu=True), strict=False)],
             "the CPU columns are empty",
         )
         for number, times in listed or ():
-            parts = [round(getattr(times, name, 0.0) * _PER_S) for name in _CPU_FIELDS]
+            parts = [round(getattr(times, name, 0.0) * _PER_S) for name in CPU_FIELDS]
             total = sum(parts)
             now.times[number] = parts
             now.per_cpu[number] = (total - parts[3] - parts[4], total)
             if number in self._allowed:
                 now.cpu = [a + b for a, b in zip(now.cpu, parts, strict=True)]
-        stats = self._asked("the CPU's events", psutil.cpu_stats, "they are empty")
+        stats = self._ask("the CPU's events", psutil.cpu_stats, "they are empty")
         if stats is not None:
             now.events = (stats.ctx_switches, stats.interrupts, nan)
         is_due = now_s >= self._look_due_s
@@ -198,38 +202,38 @@ class PsutilSource:
         ]
 
     def _read_disk(self, now: Counters, *, is_due: bool) -> None:
-        found = self._asked(
+        disks = self._ask(
             "the disks' counters",
             lambda: psutil.disk_io_counters(perdisk=True, nowrap=False),
             "the disk rates are empty",
         )
-        if found is None:
+        if disks is None:
             return
-        if is_due or found.keys() != self._disk_names:
-            self._disk_names = frozenset(found)
+        if is_due or disks.keys() != self._disk_names:
+            self._disk_names = frozenset(disks)
             if sys.platform == "linux":
                 self._disks = counted_disks(self._disk_names)
             else:
                 self._disks = self._disk_names
         now.disk = {
             name: (entry.read_bytes, entry.write_bytes, entry.read_count, entry.write_count)
-            for name, entry in found.items()
+            for name, entry in disks.items()
             if name in self._disks
         }
-        scratch = found.get(self._scratch_device)
+        scratch = disks.get(self._scratch_device)
         if scratch is not None and hasattr(scratch, "busy_time"):
             now.device = (scratch.busy_time, 0)
 
     def _read_network(self, now: Counters, *, is_due: bool) -> None:
-        found = self._asked(
+        interfaces = self._ask(
             "the network's counters",
             lambda: psutil.net_io_counters(pernic=True, nowrap=False),
             "network_* are empty",
         )
-        if found is None:
+        if interfaces is None:
             return
-        if is_due or found.keys() != self._interface_names:
-            self._interface_names = frozenset(found)
+        if is_due or interfaces.keys() != self._interface_names:
+            self._interface_names = frozenset(interfaces)
             self._interfaces = counted_interfaces(self._interface_names)
         now.network = {
             name: (
@@ -240,42 +244,40 @@ class PsutilSource:
                 entry.errout,
                 entry.dropout,
             )
-            for name, entry in found.items()
+            for name, entry in interfaces.items()
             if name in self._interfaces
         }
-        loopbacks = [entry.bytes_recv for name, entry in found.items() if name in LOOPBACKS]
+        loopbacks = [entry.bytes_recv for name, entry in interfaces.items() if name in LOOPBACKS]
         if loopbacks:
             now.loopback = sum(loopbacks)
-        else:
-            now.loopback = nan
 
-    def _memory(self) -> tuple[tuple[float, ...], float]:
-        total, slow = self._machine["memory_limit_bytes"], self._slow
-        found = self._asked("memory", psutil.virtual_memory, "the memory columns are empty")
-        available: float = min(found.available, total) if found is not None else nan
-        # Control groups are none of psutil's: where one bounds, what it leaves is asked of it.
-        if "cached" not in self._zero_filled:
-            cached = getattr(found, "cached", nan)
-        else:
-            cached = nan
+    def _memory(self) -> tuple[float, ...]:
+        """Return percent, used, available, cached, dirty and written-back bytes, swap percent."""
+        total = self._limit_bytes
+        figures = self._ask("memory", psutil.virtual_memory, "the memory columns are empty")
+        available = cached = nan
+        if figures is not None:
+            available = min(figures.available, total)
+            if "cached" not in self._zero_filled:
+                cached = getattr(figures, "cached", nan)
         pages: tuple[float, ...] = (cached, nan, nan)
+        # Control groups are none of psutil's: where one bounds, what it leaves is asked of it.
         left = left_in(self._group, self.resets)
-        if left is not None and self._group is not None and found is not None:
+        if left is not None and self._group is not None and figures is not None:
             available = max(0, min(available, left))
             pages = group_pages(self._group.stat, pages)
         percent = within_percent(100.0 * (total - available) / total)
-        gauges = (percent, total - available, available, *pages, slow.swap_percent)
-        return (*gauges, slow.swap_in, slow.swap_out, nan, nan), percent
+        return percent, total - available, available, *pages, self._slow.swap_percent
 
 
 def _zero_filled_memory() -> frozenset[str]:
     """Return the memory figures that psutil fills with 0, which it warns of, for it finds none."""
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             psutil.virtual_memory()
         except UNREADABLE:
             return frozenset()
     return frozenset(
-        name for name in ("cached", "buffers") for warning in heard if name in str(warning.message)
+        name for name in ("cached", "buffers") for warning in caught if name in str(warning.message)
     )

@@ -1,44 +1,17 @@
-"""Rates from counters, and the notes on what could not be measured."""
+"""Rates from counters, also summed over devices, and the shares made of them."""
 
 from __future__ import annotations
 
-from math import nan
+from math import isnan, nan
 from operator import add
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_MOST_CAUSES = 200
-# What a file or psutil raises where it is not there, is not let read, or holds something else than
-# ever before; psutil raises the last two for what is not there.
-UNREADABLE = (OSError, ValueError, LookupError, RuntimeError, AttributeError)
+    from twin_harness.telemetry.notes import Notes
+
 Device = TypeVar("Device", bytes, str)
-
-
-class Notes(list[str]):
-    """What a run's notes will say, each cause once.
-
-    A sensor that fails with every sample is one sentence.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._causes: set[str] = set()
-
-    def once(self, cause: str, sentence: str) -> None:
-        """Add a sentence unless its cause has one.
-
-        Causes are bounded, so that a long run does not grow.
-        """
-        if cause not in self._causes and len(self._causes) < _MOST_CAUSES:
-            self._causes.add(cause)
-            self.append(sentence)
-
-    def failed(self, what: str, error: Exception, consequence: str) -> None:
-        """Note that a reading failed, and what is empty or left out therefore."""
-        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        self.once(f"failed {what}", f"{what} could not be read ({reason:.120}): {consequence}")
 
 
 class Rates:
@@ -54,9 +27,13 @@ class Rates:
     def of(
         self, group: str, before: Sequence[float], now: Sequence[float], dt_s: float
     ) -> list[float]:
-        """Return the rate of each counter.
+        """Return the rate of each counter, NaN of one that is NaN.
 
-        NaN of one that is NaN, which is how a missing one is handed over.
+        Args:
+            group: what the counters are of, for the notes.
+            before: where they stood; NaN for a missing one.
+            now: the same, later.
+            dt_s: between the two.
         """
         rates = []
         for start, end in zip(before, now, strict=True):
@@ -117,7 +94,7 @@ class DeviceRates:
                     int(later) - int(earlier) for earlier, later in zip(start, end, strict=True)
                 ]
             except ValueError:
-                self._note(device, f"answered what is no number ({end!r:.80})")
+                self._note(device, f"has counters that are not numbers ({end!r:.80})")
                 left_out += 1
                 continue
             if min(moved) < 0:
@@ -145,3 +122,19 @@ class DeviceRates:
             f"{self._kind} {name} {cause}",
             f"{self._kind} {name} {what}: left out of the sums in such an interval",
         )
+
+
+def within_percent(value: float) -> float:
+    """Return the value between 0 and 100; NaN stays NaN, which ``max`` would make 0."""
+    if isnan(value):
+        return value
+    return min(100.0, max(0.0, value))
+
+
+def network_cells(rates: Sequence[float]) -> tuple[float, float, float, float]:
+    """Return sent, received, errors and drops, of rates in the order of /proc/net/dev.
+
+    Bytes, errors, drops received, then sent.
+    """
+    received, errors_in, drops_in, sent, errors_out, drops_out = rates
+    return sent, received, errors_in + errors_out, drops_in + drops_out

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twin_harness.errors import HarnessFailure
 from twin_harness.system.child import close_pipes, kill_group, readable_of, start_child
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twin_harness.system.board import Board
+    from twin_harness.system.telemetry_messages import (
+        LoggerSettings,
+        MachineFacts,
+        ProbeSettings,
+        TelemetryReady,
+        TelemetrySettings,
+    )
 
 _MODULE = "twin_harness.telemetry"
 START_PATIENCE_S = 20.0
@@ -32,15 +39,20 @@ _POLL_S = 0.005
 
 @dataclass(frozen=True)
 class Telemetry:
-    """What the logger of a run is told.
+    """The settings of a run's logger and probe, and what starts the two.
 
     Attributes:
-        dataset, account, lock: files of the run folder. board: path of the load board.
-        interval_s: between two samples. controller_pid: the process that it ends with. machine:
-            content of ``machine.json``.
-        source: where samples come from: auto, procfs or psutil. probe_disk: probe the scratch
-            folder. probe_service: its address, if any.
-        on_start: told pid and role of each process that is started.
+        dataset: file of the run folder that the logger appends to.
+        account: file for its account of itself.
+        lock: file that is locked while a logger lives.
+        board: path of the load board.
+        interval_s: between two samples.
+        controller_pid: the process that both end with.
+        machine: content of ``machine.json``.
+        source: where samples come from: auto, procfs or psutil.
+        probe_disk: probe the scratch folder.
+        probe_service: address of the service to probe, if any.
+        on_start: called with pid and role of each process that is started.
         leaves_parent: have both processes be nobody's children, for a starter whose children others
             may kill.
         before_start: called before the logger is started, by one worker at a time; the descriptors
@@ -61,19 +73,31 @@ class Telemetry:
     leaves_parent: bool = False
     before_start: Callable[[], tuple[int, ...]] = tuple
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> TelemetrySettings:
         return {
+            "board": str(self.board),
+            "controller_pid": self.controller_pid,
+            "machine": cast("MachineFacts", self.machine),  # JSON turns its tuples into lists
+            "leaves_parent": self.leaves_parent,
+        }
+
+    def logger_settings(self) -> LoggerSettings:
+        """Return the first line of the logger."""
+        return {
+            **self._settings(),
             "dataset": str(self.dataset),
             "account": str(self.account),
-            "board": str(self.board),
             "interval_s": self.interval_s,
-            "controller_pid": self.controller_pid,
-            "machine": self.machine,
             "source": self.source,
+        }
+
+    def probe_settings(self) -> ProbeSettings:
+        """Return the first line of the probe."""
+        return {
+            **self._settings(),
             "probe_disk": self.probe_disk,
             "probe_service": self.probe_service,
             "outlives_starter": True,
-            "leaves_parent": self.leaves_parent,
         }
 
     def ensure_logger(self) -> TelemetryProcess | None:
@@ -97,7 +121,7 @@ class Telemetry:
             descriptors = (lock.descriptor, *self.before_start())
             starter = start_child(
                 _MODULE,
-                self._settings(),
+                self.logger_settings(),
                 title="logger",
                 libraries=("psutil",),
                 pass_fds=descriptors,
@@ -107,7 +131,7 @@ class Telemetry:
         return self._await_ready(starter, "logger")
 
     def has_logger(self) -> bool:
-        """Tell whether a logger lives, whoever started it."""
+        """Return whether a logger lives, whoever started it."""
         try:
             descriptor = os.open(self.lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
@@ -125,7 +149,8 @@ class Telemetry:
         Raises:
             HarnessFailure: it does not come up.
         """
-        return self._await_ready(start_child(_MODULE, self._settings(), title="probe"), "probe")
+        starter = start_child(_MODULE, self.probe_settings(), title="probe")
+        return self._await_ready(starter, "probe")
 
     def _await_ready(self, starter: subprocess.Popen[bytes], role: str) -> TelemetryProcess:
         """Wait for the first line of a process, register it, and return it.
@@ -134,28 +159,20 @@ class Telemetry:
             HarnessFailure: it ended, or says nothing for 20 s.
         """
         output = starter.stdout
-        is_telling = output is not None and bool(readable_of([output.fileno()], START_PATIENCE_S))
-        if is_telling and output is not None:
+        line = b""
+        if output is not None and readable_of([output.fileno()], START_PATIENCE_S):
             line = output.readline()
-        else:
-            line = b""
-        if line:
-            message = json.loads(line)
-        else:
-            message = {}
-        if message.get("state") != "ready":
+        if not line:
             kill_group(starter.pid)
             code = starter.wait()
             close_pipes(starter)
-            if code:
-                how = f" (exit code {code})"
-            else:
-                how = ""
+            how = f" (exit code {code})" if code else ""
             msg = (
                 f"the telemetry {role} did not start{how}; its own message stands above, on stderr"
             )
             raise HarnessFailure(msg)
-        process = TelemetryProcess(starter, message["pid"])
+        ready: TelemetryReady = json.loads(line)
+        process = TelemetryProcess(starter, ready["pid"])
         self.on_start(process.pid, role)
         return process
 
@@ -187,7 +204,7 @@ class TelemetryProcess:
 
     @property
     def returncode(self) -> int | None:
-        """Its exit code as far as we are told: nobody's child counts as having ended well."""
+        """Its exit code as far as it is known: nobody's child counts as having ended well."""
         return self._starter.returncode
 
     def poll(self) -> int | None:

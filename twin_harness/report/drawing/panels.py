@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# What was active in a row, always in the same colour and sign: told apart without colour too.
+# What was active in a row, always in the same colour and sign: distinct without colour, too.
 ACTIVE_LOADS: dict[str, tuple[str, str]] = {
     "idle": (QUIET, "o"),
     "other": (canvas.YELLOW, "p"),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from twin_harness.predict.observation import Observation
-    from twin_harness.predict.twin import Prediction
+    from twin_harness.predict.prediction import Prediction
 
 DRAWN = (
     "cpu_percent",

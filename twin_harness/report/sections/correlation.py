@@ -109,16 +109,16 @@ def section(evidence: Evidence) -> Section:
 
 
 def _alt(rho: pd.DataFrame, asked: list[str]) -> str:
-    told = []
+    sentences = []
     for name in asked:
         others = rho[name].drop(labels=asked, errors="ignore").dropna()
         if len(others):
             best = str(others.abs().idxmax())
-            told.append(
+            sentences.append(
                 f"{name} goes most with {best} (rank correlation {_rho(float(others[best]))})"
             )
     return f"Heatmap of {len(rho)} by {len(rho)} rank correlations. " + (
-        "; ".join(told) + "." if told else "No requested or delivered column varies."
+        "; ".join(sentences) + "." if sentences else "No requested or delivered column varies."
     )
 
 
@@ -135,7 +135,10 @@ def _table(
     rows = []
     for name in names:
         # one cell
-        cells = [number(_rho(float(by_regime[regime].loc[name, load]))) for load, regime in pairs]  # type: ignore[arg-type]
+        cells = [
+            number(_rho(float(by_regime[regime].loc[name, load])))  # type: ignore[arg-type]
+            for load, regime in pairs
+        ]
         rows.append((Cell(name), *cells, number(f"{int(samples[name].notna().sum()):,}")))
     caption = (
         "Rank correlation of every varying column with what was requested and delivered, by regime;"

@@ -151,7 +151,7 @@ def _of_file(evidence: Evidence) -> Iterator[str]:
         yield f"The dataset was damaged: {'; '.join(fault.sentence for fault in damages)}."
     empty = [name for name in column_kinds(samples)["empty"] if name in _MAIN_COLUMNS]
     if empty:
-        yield f"Main columns hold no value, so what they would tell is unknown: {', '.join(empty)}."
+        yield f"Main columns hold no value, so what they would show is unknown: {', '.join(empty)}."
 
 
 def _notes(evidence: Evidence) -> Iterator[str]:

@@ -30,7 +30,7 @@ _TEXT = (
 
 @dataclass(frozen=True)
 class Dynamics:
-    """One event's course; None is what cannot be told."""
+    """One event's course; None is what is not known."""
 
     rise_s: float | None
     overshoot_percent: float
@@ -121,7 +121,9 @@ def section(evidence: Evidence) -> Section:
     title = "How load rises, settles and goes"
     if not found:
         return Section(
-            "dynamics", title, (Paragraph("No event of a constant level has enough rows to tell."),)
+            "dynamics",
+            title,
+            (Paragraph("No event of a constant level has enough rows to judge."),),
         )
     rows = tuple(
         (

@@ -76,7 +76,7 @@ def _point(item: EventFacts, fidelity: Fidelity) -> dict[str, object]:
 
 
 def _alt(points: pd.DataFrame, present: list[str]) -> str:
-    told = []
+    sentences = []
     for resource in present:
         errors = points.loc[points["resource"] == resource, "error_percent"].dropna()
         if len(errors):
@@ -84,11 +84,11 @@ def _alt(points: pd.DataFrame, present: list[str]) -> str:
                 signed(float(figure), "percent")
                 for figure in (errors.min(), errors.median(), errors.max())
             )
-            told.append(
+            sentences.append(
                 f"{resource}: median error {middle}, range {low} to {high}, n = {len(errors)}"
                 " events"
             )
-    return "Delivered against requested mean of each event. " + "; ".join(told) + "."
+    return "Delivered against requested mean of each event. " + "; ".join(sentences) + "."
 
 
 def _resource_table(points: pd.DataFrame, present: list[str]) -> Table:

@@ -74,7 +74,7 @@ def section(evidence: Evidence) -> Section:
         ("load", "answer", "lag of the largest", "r there", "r at lag 0", "pairs there"),
         rows,
     )
-    told = "; ".join(
+    description = "; ".join(
         f"{effect} follows {cause} most after {row[2].text}, r {row[3].text}"
         for (cause, effect), row in zip(curves, rows, strict=True)
     )
@@ -82,7 +82,7 @@ def section(evidence: Evidence) -> Section:
     picture = Picture(
         "figure-lags",
         lag_png({_short(*pair): curve for pair, curve in curves.items()}),
-        f"{told}.",
+        f"{description}.",
         caption,
         table.id,
     )

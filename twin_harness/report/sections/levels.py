@@ -159,7 +159,9 @@ def section(evidence: Evidence) -> Section:
         headings,
         tuple(cells),
     )
-    told = "; ".join(f"{row[0].text}: median {row[3].text} ({row[1].text} rows)" for row in cells)
+    description = "; ".join(
+        f"{row[0].text}: median {row[3].text} ({row[1].text} rows)" for row in cells
+    )
     labels = {
         stressor: panel.label
         for stressor, panel in _PANELS.items()
@@ -170,7 +172,7 @@ def section(evidence: Evidence) -> Section:
         " the box; rows beyond are dots."
     )
     picture = Picture(
-        "figure-levels", level_png(rows, labels), f"Box plots. {told}.", caption, table.id
+        "figure-levels", level_png(rows, labels), f"Box plots. {description}.", caption, table.id
     )
     left_out = int(active_loads(evidence.samples).isin(_PANELS).sum()) - len(rows)
     text = f"{_TEXT}: {count(left_out, 'row') if left_out else 'none'}."

@@ -5,6 +5,7 @@ Background, steal and the harness's own cost in each experiment, and the process
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.quantity import quantity
@@ -35,7 +36,7 @@ def section(evidence: Evidence) -> Section:
     """Return the section on neighbours."""
     title = "Who else was busy"
     if not evidence.experiments:
-        return Section("neighbours", title, (Paragraph("There is no experiment to tell of."),))
+        return Section("neighbours", title, (Paragraph("There is no experiment to show."),))
     rows = tuple(_row(facts) for facts in evidence.experiments[:_MOST_ROWS])
     if len(evidence.experiments) > _MOST_ROWS:
         more = f"; the first {_MOST_ROWS} of {len(evidence.experiments)}"
@@ -62,7 +63,7 @@ def _row(facts: ExperimentFacts) -> tuple[Cell, ...]:
     cells = [Cell(f"{facts.number}. {facts.name}", href=facts.anchor)]
     for column in _COLUMNS:
         # bound now
-        figure, reason = ask(lambda column=column: statistic(facts.recording, column))  # type: ignore[misc]
+        figure, reason = ask(partial(statistic, facts.recording, column))
         if figure is None:
             cells.append(dash(reason))
             continue

@@ -123,7 +123,7 @@ def section(evidence: Evidence) -> Section:
 
 
 def _alt(evidence: Evidence) -> str:
-    told = []
+    sentences = []
     for column, name, unit in (
         ("cpu_percent", "CPU", "percent"),
         ("memory_percent", "memory", "percent"),
@@ -131,11 +131,11 @@ def _alt(evidence: Evidence) -> str:
     ):
         figure = evidence.statistic(column)
         if figure:
-            told.append(
+            sentences.append(
                 f"{name} had a mean of {spread(figure, unit)} and a maximum of"
                 f" {quantity(figure.high, unit)}"
             )
     span = duration(evidence.span_s)
     return f"Timeline of {span} with {count(len(evidence.experiments), 'experiment')}. " + (
-        "; ".join(told) + "." if told else "No main column holds a value."
+        "; ".join(sentences) + "." if sentences else "No main column holds a value."
     )

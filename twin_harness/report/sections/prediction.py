@@ -19,12 +19,14 @@ from twin_harness.report.document import (
     dash,
     number,
 )
+from twin_harness.system.provenance import is_predicted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.predict.observation import Observation
-    from twin_harness.predict.twin import Prediction, Twin
+    from twin_harness.predict.prediction import Prediction
+    from twin_harness.predict.twin import Twin
     from twin_harness.report.evidence import Evidence
 
 _MOST_DRAWN = 12
@@ -49,9 +51,9 @@ def sections(evidence: Evidence) -> tuple[Section, ...]:
 
     Of a run of the twin, that it is one.
     """
-    machine, settings = evidence.run.machine, evidence.run.state.get("settings")
+    settings = evidence.run.state.get("settings")
     model = settings.get("model") if isinstance(settings, dict) else None
-    if machine.get("predicted_by") or machine.get("foretold_by"):
+    if is_predicted(evidence.run.machine):
         text = (
             "No machine ran: a twin predicted every value of this run from its plans. Columns that"
             " it does not model are empty."
@@ -92,7 +94,7 @@ def _section(
         for one in observations
         if one.name in experiments
     ]
-    told = _drift(twin, observations)
+    drift_block = _drift(twin, observations)
     table = Table(
         "twin-table",
         _table_caption(compared),
@@ -113,7 +115,9 @@ def _section(
         for number_, (one, prediction) in enumerate(compared[:_MOST_DRAWN])
     )
     return Section(
-        "twin", "What the twin predicted", (*notices, Paragraph(text), told, *pictures, table)
+        "twin",
+        "What the twin predicted",
+        (*notices, Paragraph(text), drift_block, *pictures, table),
     )
 
 
@@ -135,12 +139,12 @@ def _heading(compared: Sequence[tuple[Observation, Prediction]], name: str) -> s
 def _drift(twin: Twin, observations: list[Observation]) -> Bullets | Paragraph:
     from twin_harness.predict.drift import watch
 
-    if not np.isfinite(twin.usual_[1]).any():
+    if not twin.model_.reference_errors.is_known:
         return Paragraph(
             "Whether this is still the machine that was fitted is not known: that needs ten or more"
             " runs to calibrate by."
         )
-    drifted = watch(twin, observations)
+    drifted = watch(twin.model_, observations)
     if drifted:
         return Bullets(tuple(drift.sentence for drift in drifted))
     return Paragraph(

@@ -86,12 +86,12 @@ def _row(frame: pd.DataFrame, column: str, unit: str, label: str) -> tuple[Cell,
 
 
 def _alt(frame: pd.DataFrame, present: list[tuple[str, str, str]]) -> str:
-    told = []
+    sentences = []
     for column, unit, label in present:
         values = frame[column].dropna()
         name = label.rpartition(" (")[0]
-        told.append(
+        sentences.append(
             f"{name}: median {quantity(float(values.median()), unit)}, 99 % below"
             f" {quantity(float(values.quantile(0.99)), unit)}, n = {len(values):,}"
         )
-    return "Histograms. " + "; ".join(told) + "."
+    return "Histograms. " + "; ".join(sentences) + "."

@@ -105,7 +105,7 @@ def section(evidence: Evidence) -> Section:
                 " counts all."
             )
         caption = (
-            f"Each point is one row ({quantity(evidence.row_s, 's')}); its colour and sign tell"
+            f"Each point is one row ({quantity(evidence.row_s, 's')}); its colour and marker show"
             " which loads were asked for in that row; idle means none, also between experiments;"
             f" other, an event that asks for none of the three, such as a program.{sample}"
         )
@@ -124,15 +124,15 @@ def section(evidence: Evidence) -> Section:
 
 
 def _regime_alt(samples: pd.DataFrame, regime: pd.Series[str]) -> str:
-    told = []
+    sentences = []
     for name in ACTIVE_LOADS:
         values = samples.loc[regime == name, "cpu_percent"].dropna()
         if len(values):
-            told.append(
+            sentences.append(
                 f"{name}: mean CPU {quantity(float(values.mean()), 'percent')} (SD"
                 f" {quantity(float(values.std()), 'percent')}, n = {len(values):,})"
             )
-    return "; ".join(told) + "."
+    return "; ".join(sentences) + "."
 
 
 def _regime_table(samples: pd.DataFrame) -> Table:

@@ -38,7 +38,7 @@ _TEXT = (
     " line is judged for itself, as the rising line that fits it best (isotonic regression; Barlow"
     " and others 1972). The knee is where that bends away most from the straight line between its"
     " ends (Satopää and others 2011, Finding a Kneedle in a Haystack); it is named only where it"
-    " bends by at least a quarter of its range and at least doubles after it, and cannot be told"
+    " bends by at least a quarter of its range and at least doubles after it, and cannot be found"
     f" where rising with CPU use accounts for less than {100 * _LEAST_SHARE:.0f} % of the variance"
     " between steps."
 )
@@ -70,7 +70,7 @@ def of_cpu_alone(samples: pd.DataFrame) -> pd.Series[bool]:
 
 
 def steps_of(samples: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return each step with enough rows: ``cpu`` (middle), ``median``, ``high`` (95 %) and ``n``."""
+    """Return ``cpu`` (middle), ``median``, ``high`` (95 %) and ``n`` of steps with enough rows."""
     known = samples[["cpu_percent", column]].dropna()
     step = (known["cpu_percent"].clip(0, 99.999) // STEP_PERCENT).astype(int)
     grouped = known.groupby(step)[column]
@@ -143,11 +143,7 @@ def section(evidence: Evidence) -> Section:
         return Section(
             "saturation",
             title,
-            (
-                Paragraph(
-                    "Too few rows at different CPU use, with CPU load alone or none, to tell."
-                ),
-            ),
+            (Paragraph("Too few rows at different CPU use, with CPU load alone or none, to say."),),
         )
     knees = {
         column: {line: knee_of(steps, line) for line, _ in _LINES}
@@ -155,7 +151,7 @@ def section(evidence: Evidence) -> Section:
     }
     shown = [(column, unit, label) for column, unit, label in _RESPONSES if column in found]
     names = {column: label.rpartition(" (")[0] for column, _, label in shown}
-    told = " ".join(_sentence(names[column], knees[column]) for column, _, _ in shown)
+    description = " ".join(_sentence(names[column], knees[column]) for column, _, _ in shown)
     alt = " ".join(_range(names[column], unit, found[column]) for column, unit, _ in shown)
     rows = tuple(
         _row(step, found)
@@ -182,8 +178,10 @@ def section(evidence: Evidence) -> Section:
         rest = f" {count(left_out, 'row')} of {len(evidence.samples):,} were left out."
     else:
         rest = ""
-    picture = Picture("figure-saturation", png, f"{told} {alt}", caption, table.id)
-    return Section("saturation", title, (Paragraph(_TEXT + rest), Paragraph(told), picture, table))
+    picture = Picture("figure-saturation", png, f"{description} {alt}", caption, table.id)
+    return Section(
+        "saturation", title, (Paragraph(_TEXT + rest), Paragraph(description), picture, table)
+    )
 
 
 def _sentence(name: str, knees: dict[str, Knee]) -> str:
@@ -192,7 +190,7 @@ def _sentence(name: str, knees: dict[str, Knee]) -> str:
     for line, label in _LINES:
         knee = knees[line]
         if knee.reason:
-            parts.append(f"whether its {label} bends cannot be told: {knee.reason}")
+            parts.append(f"whether its {label} bends is not known: {knee.reason}")
         elif knee.cpu_percent is not None:
             parts.append(f"its {label} bends at {knee.cpu_percent:.0f} % of CPU")
         elif knee.flat_percent is not None:
@@ -208,11 +206,11 @@ def _sentence(name: str, knees: dict[str, Knee]) -> str:
 def _range(name: str, unit: str, steps: pd.DataFrame) -> str:
     """Say the median at the lowest and at the highest step of CPU use."""
     ends = [steps.iloc[at].to_numpy(dtype=float) for at in (0, -1)]
-    told = [
+    ends_text = [
         f"{quantity(float(median), unit)} at {cpu:.0f} % of CPU ({int(n):,} rows)"
         for median, _, n, cpu in ends
     ]
-    return f"{name}: median {told[0]}, {told[1]}."
+    return f"{name}: median {ends_text[0]}, {ends_text[1]}."
 
 
 def _row(step: int, found: dict[str, pd.DataFrame]) -> tuple[Cell, ...]:

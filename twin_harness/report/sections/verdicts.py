@@ -72,7 +72,7 @@ def _rank(entry: tuple[dict[str, Any], Measure]) -> tuple[int, str]:
 
 def _section(data: dict[str, Any], rows: list[tuple[dict[str, Any], Measure]]) -> Section:
     base, candidate = (str(name) for name in data["names"])
-    told = "; ".join(
+    description = "; ".join(
         str(verdict["sentence"]) for verdict, _ in rows if verdict["status"] != "PASSED"
     )
     headline = f"{data['status']}: {candidate} against {base}, {len(rows)} measures."
@@ -92,7 +92,7 @@ def _section(data: dict[str, Any], rows: list[tuple[dict[str, Any], Measure]]) -
         tuple(_row(verdict, measure) for verdict, measure in rows),
     )
     shown = [entry for entry in rows if _bounds(*entry) is not None][:_MOST_ROWS]
-    blocks: list[Any] = [Paragraph(f"{headline} {told}".strip()), Paragraph(_TEXT)]
+    blocks: list[Any] = [Paragraph(f"{headline} {description}".strip()), Paragraph(_TEXT)]
     if shown:
         alt = " ".join(
             f"{measure.name}: {verdict['word']}, {_change(verdict, 'effect')}."

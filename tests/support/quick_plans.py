@@ -1,7 +1,4 @@
-"""Plans with a short lead and tail.
-
-The tests here have a machine to themselves, and many of them wait for nothing.
-"""
+"""Plans with a short lead and tail, for tests that have a machine to themselves."""
 
 from functools import partial
 

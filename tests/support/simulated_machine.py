@@ -1,7 +1,4 @@
-"""A machine that is the model itself.
-
-Runs of a campaign as a grey box with known parameters would record them, with noise.
-"""
+"""A simulated machine: the grey box with known parameters, recorded with noise."""
 
 import dataclasses
 
@@ -10,9 +7,9 @@ import numpy as np
 from twin_harness.control.campaign import draw_campaign
 from twin_harness.control.campaign_bounds import CampaignBounds
 from twin_harness.predict.demand import Capacity, demand_of, stacked
-from twin_harness.predict.fit import LOG_COLUMNS
 from twin_harness.predict.observation import COLUMNS, Observation
 from twin_harness.predict.parameters import NAMES, START
+from twin_harness.predict.scale import LOG_COLUMNS
 from twin_harness.predict.simulate import Start, simulate
 
 CAPACITY = Capacity(cpus=2.0, memory_bytes=24 * 2.0**30)

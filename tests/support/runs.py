@@ -1,4 +1,4 @@
-"""Made-up runs: a dataset, plans and annotations as the harness writes them, without a second of load."""
+"""Made-up runs: dataset, plans and annotations as the harness writes them, without load."""
 
 import math
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Make an interpreter lack what Windows or macOS lack, as far as modules and names go, and run code in it.
+"""Run code in an interpreter that lacks the modules and names that Windows or macOS lack.
 
     python elsewhere.py windows|macos CODE
 

@@ -1,0 +1,1 @@
+"""Tests of the plugin, by pytest on a small foreign project."""

@@ -1,0 +1,1 @@
+"""What tests share: schedules, runs, rows and machines made up, and a look at processes."""

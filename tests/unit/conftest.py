@@ -1,0 +1,20 @@
+"""What several unit tests share: a twin that takes seconds to fit."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def campaign_runs():
+    """The runs of a made-up campaign of an hour."""
+    from tests.support.simulated_machine import campaign, observed
+
+    return observed(campaign("1h", max_disk_bytes_per_s=350_000_000))
+
+
+@pytest.fixture(scope="session")
+def campaign_twin(campaign_runs):
+    """A twin fitted to that campaign, but for its tests."""
+    from twin_harness.predict.gathering import without_tests
+    from twin_harness.predict.twin import Twin
+
+    return Twin(starts=1).fit_observations(without_tests(campaign_runs))

@@ -1,0 +1,80 @@
+"""What a judgement leaves to say in words: its doubts, and what to do next."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from twin_harness.gate.verdict import PASSED, REGRESSED
+
+if TYPE_CHECKING:
+    from twin_harness.gate.verdict import Judgement
+
+
+_MOST_WARNINGS = 5
+
+_MOST_DOUBTS = 10
+
+_WARNING_Q = 0.05
+
+
+def all_doubts(judgement: Judgement) -> list[str]:
+    """Return what differs, and measures called worse if a false share of 5 % were accepted."""
+    near = [
+        verdict
+        for verdict in judgement.verdicts
+        if verdict.status != REGRESSED
+        and verdict.warning_p <= _WARNING_Q
+        and isfinite(verdict.effect)
+        and verdict.effect > 0
+        and not verdict.is_improved
+    ]
+    warnings = [
+        f"{verdict.measure.name} moved for the worse ({verdict.change(verdict.effect)}, q ="
+        f" {verdict.warning_p:.2g}): a warning, no verdict"
+        for verdict in sorted(near, key=lambda verdict: verdict.warning_p)[:_MOST_WARNINGS]
+    ]
+    doubts = [*judgement.doubts, *warnings]
+    if len(doubts) > _MOST_DOUBTS:
+        return [*doubts[:_MOST_DOUBTS], f"and {len(doubts) - _MOST_DOUBTS} more, in gate.json"]
+    return doubts
+
+
+def next_command(judgement: Judgement) -> str:
+    """Return what to do now."""
+    if judgement.status == PASSED:
+        return "merge"
+    if judgement.mode == "baseline":
+        return _after_a_baseline(judgement)
+    return _after_pairs(judgement)
+
+
+def _after_a_baseline(judgement: Judgement) -> str:
+    name = judgement.facts.get("baseline") or "BASELINE.json"
+    run = judgement.facts.get("run") or "data/latest"
+    if judgement.status == REGRESSED:
+        return (
+            f"find the change; if it is meant, `twin gate accept {name} {run}` moves the baseline"
+        )
+    return f"`twin gate show {name}` shows what more sessions would let it see"
+
+
+def _after_pairs(judgement: Judgement) -> str:
+    facts = judgement.facts
+    if judgement.status == REGRESSED:
+        where = ""
+        if facts.get("has_report"):
+            where = "the EDA report shows them; "
+        return (
+            f"look at what changed for the measures above; {where}the same pairs again would not"
+            " make it go away"
+        )
+    if judgement.verdicts and not any(verdict.n for verdict in judgement.verdicts):
+        return "mend the tests that are named above; nothing could be compared"
+    planned, done = int(facts.get("pairs_planned", 12)), facts.get("pairs_done", {}).values()
+    if facts.get("run") and not facts.get("stopped_at") and min(done, default=0) < planned:
+        return f"go on where it ended: the same command with --twin-gate-resume {facts['run']}"
+    return (
+        f"a quieter machine, or more pairs: --twin-gate-pairs {min(64, 2 * planned)}; `visible`"
+        " says what this run could have seen"
+    )

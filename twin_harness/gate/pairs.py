@@ -1,0 +1,105 @@
+"""The pairs of a gated test: their order, which are whole, broken or unfit, how many it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from twin_harness.errors import InvalidInput
+from twin_harness.gate.environment import unfit_pairs
+from twin_harness.gate.statistics import pairs_needed
+from twin_harness.gate.verdict import ALPHA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from twin_harness.gate.trials import Trial
+
+
+SPARES = 3
+
+
+def order_of(seed: int, test: str, pairs: int) -> list[bool]:
+    """Return for each pair, and each spare, whether the candidate comes first.
+
+    Of the pairs it is half, drawn by seed and test; spares continue the draw.
+    """
+    random = Random(f"{seed} {test}")  # noqa: S311 - an order, no secret
+    order = [index % 2 == 1 for index in range(pairs)]
+    random.shuffle(order)
+    return order + [random.random() < 0.5 for _ in range(SPARES)]
+
+
+def check_pairs(pairs: int, family: int) -> None:
+    """Refuse fewer pairs than could ever say REGRESSED.
+
+    Raises:
+        InvalidInput: the smallest p-value there is would not pass the correction over the family.
+    """
+    needed = pairs_needed(family, ALPHA)
+    if pairs < needed:
+        msg = (
+            f"--twin-gate-pairs: {pairs} pairs can never show a regression over a family of"
+            f" {family} measures (the smallest p is 2^-{pairs}, Holm's first step asks for"
+            f" {ALPHA:g}/{family}); expected {needed} or more"
+        )
+        raise InvalidInput(msg)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The pairs of one test.
+
+    Attributes:
+        by_number: both trials of each whole pair, base first.
+        broken: the numbers of pairs that broke off, with the reason.
+        begun: the numbers of pairs of which one run is there.
+    """
+
+    by_number: dict[int, tuple[Trial, Trial]]
+    broken: dict[int, str]
+    begun: frozenset[int]
+
+    @classmethod
+    def of(cls, trials: Iterable[Trial], test: str, names: tuple[str, str]) -> Pairs:
+        """Gather the pairs of a test.
+
+        A pair of which a run gave nothing is broken; one of which a run is missing may be under
+        way.
+        """
+        halves: dict[int, dict[str, Trial]] = {}
+        for trial in trials:
+            if trial.test == test and trial.pair >= 0:
+                halves.setdefault(trial.pair, {})[trial.variant] = trial
+        whole, broken, begun = {}, {}, set()
+        for number, by_name in sorted(halves.items()):
+            faults = [by_name[name].faults.get("") for name in names if name in by_name]
+            reason = next(filter(None, faults), "")
+            if reason:
+                broken[number] = reason
+            elif set(names) <= set(by_name):
+                whole[number] = (by_name[names[0]], by_name[names[1]])
+            else:
+                begun.add(number)
+        return cls(whole, broken, frozenset(begun))
+
+    def unfit(self) -> dict[int, str]:
+        """Return the numbers of pairs whose two runs had different machines, with the reason."""
+        numbers = list(self.by_number)
+        reasons = unfit_pairs(
+            [
+                (base.environment, candidate.environment)
+                for base, candidate in self.by_number.values()
+            ]
+        )
+        return {numbers[position]: reason for position, reason in reasons.items()}
+
+    def fit(self, below: int | None = None) -> list[tuple[Trial, Trial]]:
+        """Return the fit pairs, those with numbers below a limit alone if one is given."""
+        unfit = self.unfit()
+        return [
+            pair
+            for number, pair in self.by_number.items()
+            if number not in unfit and (below is None or number < below)
+        ]

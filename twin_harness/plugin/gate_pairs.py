@@ -1,0 +1,143 @@
+"""One item, one pair: both runs of it, under each variant, with the machine to themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from twin_harness.plugin.gate_items import is_gated, pair_of, test_name
+from twin_harness.plugin.gate_trials import family, known_trials
+from twin_harness.plugin.markers import name_of
+from twin_harness.plugin.running import open_session
+from twin_harness.plugin.state import TEST, TestState, state_of, test_state
+from twin_harness.system.clock import monotonic_s
+
+if TYPE_CHECKING:
+    from twin_harness.plugin.state import PluginState
+
+_QUIET_S = 10.0
+
+
+def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """Run both halves of a pair: set-up, call and teardown under each variant, in the drawn order.
+
+    One set of reports for pytest.
+
+    A pair that is not wanted (done before, stopped for good, a spare that nothing needs) leaves no
+    trace.
+    """
+    from twin_harness.gate.pairs import order_of
+
+    state, number, name = state_of(item.config), pair_of(item), test_name(item)
+    if not _is_wanted(state, item, name, number):
+        _tear_down(item, nextitem)
+        return True
+    _show_progress(state, number)
+    is_candidate_first = order_of(state.config.seed, name, state.config.gate_pairs)[number]
+    if is_candidate_first:
+        variants = state.config.variants[::-1]
+    else:
+        variants = state.config.variants
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    kept: list[pytest.TestReport] = []
+    for position, variant in enumerate(variants):
+        item.stash[TEST] = TestState(
+            variant=variant, pair=number, position=position, is_begun=False
+        )
+        if position:
+            getattr(item, "_initrequest")()  # noqa: B009 - private: fixtures anew
+        is_last = position == len(variants) - 1
+        # After the first half the item alone is torn down: the chain of its parent stays.
+        following: Any = nextitem if is_last else item.parent
+        kept = runtestprotocol(item, log=False, nextitem=following)
+        if not all(report.passed for report in kept):
+            if not is_last:
+                _tear_down(item, nextitem)
+            break
+    _give_machine_back(state)
+    for report in kept:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _tear_down(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Tear down what the next item does not need, as pytest's own protocol ends.
+
+    Reported only when it fails.
+
+    Not by the teardown hook: other plugins expect an item there that has been set up.
+    """
+    state = item.session._setupstate  # noqa: SLF001 - pytest has no public way to tear down early
+    call = pytest.CallInfo.from_call(lambda: state.teardown_exact(nextitem), when="teardown")
+    report = pytest.TestReport.from_item_and_call(item, call)
+    if report.failed:
+        item.ihook.pytest_runtest_logreport(report=report)
+
+
+def take_machine(item: pytest.Item) -> None:
+    """Before a gated test is set up.
+
+    Have the logger run and the machine to ourselves, so that a service starts and warms up alone.
+
+    Raises:
+        TwinError: there is no session, no logger or no machine to be had.
+    """
+    if not is_gated(item):
+        return
+    session, test = open_session(item.config), test_state(item)
+    session.ensure_logger()
+    session.admission.hold(name_of(item.name))
+    test.note_waits(session.admission.take_waits())
+    test.begin_s = monotonic_s()
+
+
+def give_machine_back(item: pytest.Item) -> None:
+    """After a gated test is torn down.
+
+    Between the two runs of a pair nobody else has the machine.
+    """
+    test = item.stash.get(TEST, None)
+    if is_gated(item) and test is not None and (test.pair < 0 or test.position):
+        _give_machine_back(state_of(item.config))
+
+
+def _give_machine_back(state: PluginState) -> None:
+    if state.session is not None:
+        state.session.admission.release()
+
+
+def _show_progress(state: PluginState, number: int) -> None:
+    """Say how many pairs are done and how long the rest may take, when a new one begins.
+
+    One worker alone does.
+    """
+    now_s = monotonic_s()
+    if state.seat.worker not in ("main", "gw0") or number in state.pairs_begun:
+        return
+    state.pairs_begun.setdefault(number, now_s)
+    first, first_s = next(iter(state.pairs_begun.items()))
+    done, pairs = number - first, state.config.gate_pairs
+    if done > 0 and now_s - first_s > _QUIET_S and number < pairs:
+        left_s = (now_s - first_s) / done * (pairs - number)
+        state.status.say(
+            f"gate: {number} of {pairs} pairs done, about {round(left_s / 60.0, 1):g} min left,"
+            " waiting aside"
+        )
+
+
+def _is_wanted(state: PluginState, item: pytest.Item, name: str, number: int) -> bool:
+    from twin_harness.gate.paired import is_wanted, stopped_at
+
+    if number >= state.config.gate_pairs and state.session is not None:
+        # a spare is decided on when no pair is under way any more
+        state.session.admission.hold(name_of(item.name))
+        state.session.admission.release()
+    trials = known_trials(state)
+    names = (state.config.variants[0].name, state.config.variants[1].name)
+    return (
+        is_wanted(trials, names, name, number, state.config.gate_pairs)
+        and stopped_at(trials, names, family(state, trials)) is None
+    )

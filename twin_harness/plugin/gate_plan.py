@@ -1,0 +1,70 @@
+"""What the gate is going to do, said before anything runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twin_harness.plugin.gate_items import is_gated, test_name
+from twin_harness.plugin.requested import PAIR, parameters_of
+from twin_harness.plugin.state import state_of
+
+if TYPE_CHECKING:
+    import pytest
+
+    from twin_harness.plugin.state import PluginState
+
+
+def runs_of(item: pytest.Item) -> int:
+    """Return how often an item is run.
+
+    Twice where it is a pair, and as a spare not at all as far as planned.
+    """
+    parameters = parameters_of(item)
+    if PAIR not in parameters:
+        return 1
+    if parameters[PAIR] < state_of(item.config).config.gate_pairs:
+        return 2
+    return 0
+
+
+def gate_line(state: PluginState, items: list[pytest.Item], seconds_s: float) -> list[str]:
+    """Return what the gate is going to do, before anything runs."""
+    settings = state.config
+    gated = sum(1 for item in items if is_gated(item))
+    if settings.variants and gated:
+        from twin_harness.gate.pairs import SPARES
+
+        pairs = settings.gate_pairs
+        names = " and ".join(variant.name for variant in settings.variants)
+        if seconds_s:
+            load = f", {seconds_s / 60.0:.1f} min of planned load"
+        else:
+            load = ""
+        return [
+            (
+                f"twin: gate: {pairs} pairs of {names}{load}, up to {SPARES} more in place of unfit"
+                f" ones; {_counts(state, items)}"
+            )
+        ]
+    if gated and (settings.gate or settings.gate_save):
+        if settings.gate:
+            purpose = f"against {settings.gate}"
+        else:
+            purpose = f"for {settings.gate_save}"
+        return [f"twin: gate: {purpose}; {_counts(state, items)}"]
+    return []
+
+
+def _counts(state: PluginState, items: list[pytest.Item]) -> str:
+    """Return how many tests are gated, and by what."""
+    tests = {test_name(item) for item in items if is_gated(item)}
+    unmarked = {
+        test_name(item)
+        for item in items
+        if is_gated(item) and item.get_closest_marker("gate") is None
+    }
+    if unmarked:
+        more = f", and what {len(unmarked)} of them record without a marker"
+    else:
+        more = ""
+    return f"{len(tests)} tests, {len(state.declared)} declared measures{more}"

@@ -1,0 +1,64 @@
+"""Free runs of plans under the parameters and their ensemble, with each second's noise regime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Residuals differ: a machine whose CPUs are all busy has its time stolen, and everybody waits.
+REGIMES = ("rest", "load", "full")
+_LOADED = 0.005  # of a CPU, a device or the time of filling
+_FULL_PERCENT = 85.0  # of CPU time
+
+
+@dataclass(frozen=True)
+class FreeRun:
+    """Predictions of some plans on the error scale.
+
+    Attributes:
+        centre: (plans, columns, seconds) under the fitted parameters.
+        ensemble: (plans, sets, columns, seconds) under each plausible parameter set.
+        regime: (plans, seconds) which of ``REGIMES`` each second belongs to, by number.
+    """
+
+    centre: np.ndarray
+    ensemble: np.ndarray
+    regime: np.ndarray
+
+    def select(self, plan: int, seconds: int | None = None) -> FreeRun:
+        """Return one plan as a free run of its own, cut to its seconds where given."""
+        return FreeRun(
+            self.centre[plan : plan + 1, :, :seconds],
+            self.ensemble[plan : plan + 1, :, :, :seconds],
+            self.regime[plan : plan + 1, :seconds],
+        )
+
+
+def noise_regimes(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Return which of ``REGIMES`` each second belongs to, (plans, seconds), by number.
+
+    The first member decides.
+
+    Args:
+        columns: by name, as ``simulate`` returns them.
+    """
+    is_loaded = columns["load_share"][:, 0] > _LOADED
+    is_full = columns["cpu_percent"][:, 0] > _FULL_PERCENT
+    regimes: np.ndarray = np.where(is_full, 2, is_loaded.astype(int))
+    return regimes
+
+
+def hold_last(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return values, (plans, …, seconds), that hold their last value beyond the end of a plan.
+
+    Nothing jumps there.
+
+    Args:
+        values: of plans of different lengths, padded to the longest.
+        lengths: (plans,) in seconds.
+    """
+    extended = values.copy()
+    for row, length in zip(extended, lengths, strict=True):
+        row[..., length:] = row[..., length - 1 : length]
+    return extended

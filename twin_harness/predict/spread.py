@@ -1,0 +1,151 @@
+"""The spread of a fit: its parameter ensemble and residuals, and the bands they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtri
+
+from twin_harness.predict.free_run import REGIMES
+from twin_harness.predict.observation import COLUMNS
+
+if TYPE_CHECKING:
+    from twin_harness.predict.free_run import FreeRun
+
+MEMBERS = 200
+_NORMAL_90 = float(ndtri(0.95))
+_LEAST_REACH = 0.3  # deviations: no side of a band is narrower
+_LEAST_POOL = 20
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What a fit leaves open.
+
+    Attributes:
+        parameter_sets: (sets, parameters) plausible ones, from a bootstrap over plans.
+        still: (regimes, columns) residual standard deviation while the prediction is constant.
+        moving: (columns,) additional standard deviation per unit of the prediction's
+            second-to-second change.
+        errors: (runs, columns, seconds) residuals (measured less predicted) of runs of the fit, in
+            these deviations; NaN where nothing was measured.
+        regimes: (runs, seconds) which of ``REGIMES`` each second belongs to; -1 beyond the end of a
+            run.
+    """
+
+    parameter_sets: np.ndarray
+    still: np.ndarray
+    moving: np.ndarray
+    errors: np.ndarray
+    regimes: np.ndarray
+
+    @cached_property
+    def pools(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """The residuals by regime, of all regimes where one has too few.
+
+        For each regime: (seconds, columns) residuals, run after run; where each run with any begins
+        in them; and how many it has.
+        """
+        pools = []
+        for number in range(len(REGIMES)):
+            chosen = self.regimes == number
+            if chosen.sum() < _LEAST_POOL:
+                chosen = self.regimes >= 0
+            counts = chosen.sum(axis=1)
+            begins = np.cumsum(counts) - counts
+            pools.append(
+                (np.moveaxis(self.errors, 1, 2)[chosen], begins[counts > 0], counts[counts > 0])
+            )
+        return pools
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """Between which deviations 90 percent of the residuals lie, (regimes, columns, 2).
+
+        From 0 in each direction.
+        """
+        sides = np.stack([_quantiles(pool, (0.05, 0.95)) for pool, _, _ in self.pools])
+        ends: np.ndarray = np.maximum(sides * np.array([-1.0, 1.0]), _LEAST_REACH)
+        return ends
+
+    def sizes(self, centre: np.ndarray, regime: np.ndarray) -> np.ndarray:
+        """Return the residual standard deviation of each second, (plans, columns, seconds).
+
+        Args:
+            centre: (plans, columns, seconds) the prediction on the error scale.
+            regime: (plans, seconds) the noise regime of each second.
+        """
+        still = np.moveaxis(self.still[regime], 2, 1)
+        moving = self.moving[:, np.newaxis] * second_changes(centre)
+        sizes: np.ndarray = np.sqrt(still**2 + moving**2)
+        return sizes
+
+    def reach(self, free: FreeRun) -> np.ndarray:
+        """Return how far below and above the centre 90 percent of seconds lie, before calibration.
+
+        (2, plans, columns, seconds), on the error scale.
+        """
+        sizes = self.sizes(free.centre, free.regime)
+        between_sets = _NORMAL_90**2 * free.ensemble.var(axis=1)
+        noise = [np.moveaxis(self.ends[free.regime, :, side], 2, 1) * sizes for side in (0, 1)]
+        reach: np.ndarray = np.sqrt(np.stack(noise) ** 2 + between_sets)
+        return reach
+
+    def members(self, free: FreeRun, count: int = MEMBERS, seed: int = 0) -> np.ndarray:
+        """Return simulated trajectories of one plan, (members, columns, seconds).
+
+        Each combines one plausible parameter set with the residuals of one training run, regime by
+        regime in their original order: a block bootstrap with the run as the block. What the
+        seconds of a run have in common, and how residuals of one second and column go with those of
+        others, is so kept as it was recorded. Calibration scales bands, not these.
+
+        Args:
+            free: of that plan.
+            count: how many.
+            seed: of the draws.
+        """
+        regime = free.regime[0]
+        drawn = np.zeros((count, len(COLUMNS), len(regime)))
+        if len(self.regimes):
+            order = np.random.default_rng(seed).permutation(max(count, len(self.regimes)))[:count]
+            for number, (pool, begins, counts) in enumerate(self.pools):
+                seconds = np.flatnonzero(regime == number)
+                if len(seconds) and len(pool):
+                    donors = order % len(begins)
+                    rows = (
+                        begins[donors][:, np.newaxis]
+                        + np.arange(len(seconds)) % counts[donors][:, np.newaxis]
+                    )
+                    drawn[:, :, seconds] = np.moveaxis(np.nan_to_num(pool[rows]), 2, 1)
+        sizes = self.sizes(free.centre, free.regime)[0]
+        sets = free.ensemble[0][np.arange(count) % free.ensemble.shape[1]]
+        trajectories: np.ndarray = sets + sizes * drawn
+        return trajectories
+
+
+def second_changes(centre: np.ndarray) -> np.ndarray:
+    """Return how much values, (…, seconds), change from second to second.
+
+    From the second before or to the next, whichever is more: an error of timing is an error of
+    level only where the level moves.
+    """
+    change = np.abs(np.diff(centre, axis=-1, prepend=centre[..., :1]))
+    ahead = np.concatenate([change[..., 1:], change[..., -1:]], axis=-1)
+    larger: np.ndarray = np.maximum(change, ahead)
+    return larger
+
+
+def _quantiles(pool: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
+    """Return quantiles of each column of (seconds, columns), (columns, levels).
+
+    Those of a normal distribution where nothing was measured.
+    """
+    quantiles = np.tile(ndtri(np.array(levels)), (pool.shape[1], 1))
+    for row, values in zip(quantiles, pool.T, strict=True):
+        known = values[~np.isnan(values)]
+        if known.size:
+            row[:] = np.quantile(known, levels)
+    return quantiles
