@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
-from items import config_of, report_of
 
+from tests.support.items import config_of, report_of
 from twin_harness.errors import ExperimentAborted, HarnessFailure, Undecided
 from twin_harness.plugin import controller, tries, undecided
 from twin_harness.plugin.state import state_of

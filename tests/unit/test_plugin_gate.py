@@ -4,8 +4,8 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from items import Item, config_of, report_of
 
+from tests.support.items import Item, config_of, report_of
 from twin_harness.errors import InvalidInput
 from twin_harness.gate.variant import Variant
 from twin_harness.plugin import gate_items, gate_pairs, gate_plan, gate_trials, gate_verdict

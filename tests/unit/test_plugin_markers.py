@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
-from items import Item, config_of
 
+from tests.support.items import Item, config_of
 from twin_harness.errors import InvalidInput
 from twin_harness.plugin import markers
 from twin_harness.plugin.collection import pytest_generate_tests

@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
-from items import Item, config_of
 
+from tests.support.items import Item, config_of
 from twin_harness.control.limits import parse_guard
 from twin_harness.plugin import terminal
 from twin_harness.plugin.plan_lines import plan_lines

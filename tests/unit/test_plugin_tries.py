@@ -3,8 +3,8 @@
 from contextlib import contextmanager
 
 import pytest
-from items import Item, config_of, report_of
 
+from tests.support.items import Item, config_of, report_of
 from twin_harness.errors import Undecided
 from twin_harness.gate.variant import Variant
 from twin_harness.plugin import tries, undecided

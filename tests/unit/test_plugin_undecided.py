@@ -1,8 +1,8 @@
 """How our exceptions look in pytest's reports: a sentence, and the letter U for UNDECIDED."""
 
 import pytest
-from items import report_of
 
+from tests.support.items import report_of
 from twin_harness.errors import ExperimentAborted, FidelityMissed, InvalidInput, Undecided
 from twin_harness.plugin import undecided
 from twin_harness.session.config import TwinConfig

@@ -5,8 +5,8 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from items import config_of, report_of
 
+from tests.support.items import config_of, report_of
 from twin_harness.gate.variant import Variant
 from twin_harness.plugin import workers
 from twin_harness.plugin.state import state_of
