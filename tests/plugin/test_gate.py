@@ -139,7 +139,7 @@ REFUSED = [
     ),
     ((BASE, "--twin-variant=b:", "--twin-repeat=2"), "--twin-variant: pairs are the repetitions"),
     (("--twin-gate=none.json",), "none.json: cannot be read"),
-    ((BASE, "--twin-variant=b:", "--twin-gate-resume=none"), "none: is no folder"),
+    ((BASE, "--twin-variant=b:", "--twin-gate-resume=none"), "none: is not a folder"),
     (
         (BASE, "--twin-variant=b:", "--twin-gate-pairs=5"),
         "5 pairs can never show a regression over a family of 2 measures",

@@ -35,7 +35,7 @@ REFUSED = {
         "schedule grid: --cpu-percent: expected numbers such as 20,50,80 but got 'x'"
     ),
     "schedule show nowhere.json": "nowhere.json",
-    "report nowhere": "is no folder",
+    "report nowhere": "is not a folder",
 }
 
 

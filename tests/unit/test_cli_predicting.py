@@ -69,7 +69,10 @@ def test_predict_shows_trajectories_and_overload(fitted, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["fit", "nowhere", "-o", "x.json"], "nowhere: is no folder; expected the folder of a run"),
+        (
+            ["fit", "nowhere", "-o", "x.json"],
+            "nowhere: is not a folder; expected the folder of a run",
+        ),
         (
             ["predict", "{plans}", "--model", "nowhere.json"],
             "expected a model that twin fit has made",

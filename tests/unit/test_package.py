@@ -85,6 +85,22 @@ def test_load_processes_need_the_standard_library_alone():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_session_is_imported_without_pandas():
+    """Tables are made at its end; what only runs experiments does not wait for pandas."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, twin_harness.session.session; print('pandas' in sys.modules)",
+        ],
+        cwd=HOME.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "False", done.stderr
+
+
 def test_the_version_is_a_version():
     """Three numbers."""
     assert [part.isdecimal() for part in twin_harness.__version__.split(".")] == [True, True, True]

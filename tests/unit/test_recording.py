@@ -10,6 +10,7 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.support.runs import NAMES, ZERO_S, annotate, csv_row, make_folder, planned, write_dataset
@@ -701,3 +702,17 @@ def test_a_board_that_is_none_does_not_hinder_reading(folder, tmp_path, content)
     (tmp_path / "stale.board").write_bytes(content)
     folder.write_state({"status": "RUNNING", "board": str(tmp_path / "stale.board")})
     assert len(load(folder.path).samples) == 21
+
+
+def test_a_recording_of_given_rows_reads_no_folder():
+    """Samples and machine are those given, also in a window; statistics are as of a run."""
+    experiment = plan(cpu(50, duration_s=4), lead_s=1, tail_s=1, name="given")
+    at_s = pd.Index([0.0, 1.0, 2.0, 3.0], name="t_s")
+    samples = pd.DataFrame({"cpu_percent": [0.0, 10.0, 20.0, 30.0], "dt_s": 1.0}, index=at_s)
+    rows = (annotate(experiment, "cpu-0"),)
+    made = Recording.of_rows(planned(experiment), rows, samples, machine={"cpu_capacity": 2.0})
+    assert (made.folder, made.run_id, made.machine_file) == (None, "", {})
+    window = made.between(0.5, 2.0)
+    assert window.machine == {"cpu_capacity": 2.0}
+    assert window.samples.index.tolist() == [1.0, 2.0]
+    assert made.mean("cpu_percent") == pytest.approx(15.0)

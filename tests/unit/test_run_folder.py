@@ -151,7 +151,7 @@ def test_a_run_is_opened_by_latest(folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no", "is no folder; expected the folder of a run, such as data/latest"),
+        ("no", "is not a folder; expected the folder of a run, such as data/latest"),
         (
             "empty",
             (
@@ -172,7 +172,7 @@ def test_what_is_no_run_is_refused(tmp_path, name, message):
 def test_a_link_to_itself_is_refused_like_any_other(tmp_path):
     """A broken latest is no run."""
     (tmp_path / "latest").symlink_to("latest")
-    with pytest.raises(UnreadableRun, match="is no folder"):
+    with pytest.raises(UnreadableRun, match="is not a folder"):
         RunFolder.open(tmp_path / "latest")
 
 

@@ -165,7 +165,7 @@ def _parse_lines(
     for number, line in enumerate(block.split(b"\n")[:-1], first_line):
         cells = _cells(line)
         if cells is None or len(cells) != len(columns):
-            content = "bytes that are no text"
+            content = "bytes that are not text"
             if cells is not None:
                 content = f"{len(cells)} cells for {len(columns)} columns"
             faults.add("damaged line", "", f"line {number}", content, "left out")
@@ -211,7 +211,7 @@ def _to_numbers(column: pd.Series[str], faults: FaultLog) -> pd.Series[float]:
 
 
 def _cells(line: bytes) -> list[str] | None:
-    """Return the cells of a line; None where it is no text."""
+    """Return the cells of a line; None where it is not text."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
@@ -225,7 +225,7 @@ def _cells(line: bytes) -> list[str] | None:
 
 
 def _number(text: str) -> float:
-    """Return a number; NaN where the text is none."""
+    """Return a number; NaN where the text is not one."""
     try:
         return float(text)
     except ValueError:

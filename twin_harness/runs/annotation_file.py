@@ -37,7 +37,7 @@ def read_rows(path: Path, faults: list[str]) -> list[AnnotationRow]:
     try:
         lines = list(rows_of(_whole_rows(text)))
     except csv.Error as error:
-        faults.append(f"{path.name} is no CSV ({error})")
+        faults.append(f"{path.name} is not valid CSV ({error})")
         return []
     rows: list[AnnotationRow] = []
     for row in lines[1:]:

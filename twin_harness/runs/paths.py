@@ -69,7 +69,7 @@ class RunPaths:
         except (OSError, RuntimeError):  # a link to itself
             folder = Path(path, "nowhere")
         if not folder.is_dir():
-            msg = f"{path}: is no folder; expected the folder of a run, such as data/latest"
+            msg = f"{path}: is not a folder; expected the folder of a run, such as data/latest"
             raise UnreadableRun(msg)
         if not any((folder / name).exists() for name in ("run.json", DATASET, PARQUET)):
             msg = (
