@@ -113,7 +113,7 @@ def test_session_is_closed_with_what_was_lost(tmp_path):
     assert session.lost == ["worker gw1 was lost: killed"]
     assert session.is_interrupted
     assert state.session is None
-    assert state.closing_lines[0] == "COMPLETE: 0 experiments, 0 s, 0 samples, 0 missed"
+    assert state.closing_lines[0] == "COMPLETE: 0 experiments, 0.0 s, 0 samples, 0 missed"
 
 
 def test_run_that_cannot_be_closed_is_said(tmp_path):
