@@ -233,4 +233,4 @@ def test_collect_only_says_how_long_each_test_takes(project, run_here):
     assert "s  test_collect_only_says_how_long_each_test_takes.py::test_c" not in text.str()
     planned = run_here("--setup-plan").stdout
     planned.fnmatch_lines(["twin: 2 experiments planned, *"])
-    assert "10.0 s" not in planned.str()
+    assert "twin:    10.0 s" not in planned.str()
