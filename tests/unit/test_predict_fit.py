@@ -84,7 +84,7 @@ def test_a_model_survives_its_file(twin, tmp_path):
     assert read_model(tmp_path / "twin.json").training.runs == twin.file_.training.runs
 
 
-def test_what_the_data_does_not_tell_is_said():
+def test_parameters_that_are_not_identifiable_are_named():
     """Without disk load nobody knows the device, and the fit says so."""
     experiments = [
         one for one in campaign("4h") if all(event.stressor == "cpu" for event in one.events)

@@ -61,7 +61,7 @@ class Arx:
         inputs = lagged(stacked(demands), self.scales_)
         start = np.where(np.isnan(before), self.idle_, before)
         span = np.maximum(self.high_ - self.low_, 1e-9)
-        found = np.empty((len(demands), len(COLUMNS), inputs.shape[1]))
+        predicted = np.empty((len(demands), len(COLUMNS), inputs.shape[1]))
         for column, weights in enumerate(self.weights_):
             past = np.repeat(start[:, column : column + 1], self.order, axis=1)
             for second in range(inputs.shape[1]):
@@ -75,8 +75,8 @@ class Arx:
                     self.high_[column] + _WILD * span[column],
                 )
                 past = np.concatenate([value[:, np.newaxis], past[:, :-1]], axis=1)
-                found[:, column, second] = value
-        return found
+                predicted[:, column, second] = value
+        return predicted
 
 
 @dataclass
@@ -128,7 +128,7 @@ class Boosting:
         """Run freely."""
         inputs = lagged(stacked(demands), self.scales_)
         start = np.where(np.isnan(before), self.idle_, before)
-        found = np.empty((len(demands), len(COLUMNS), inputs.shape[1]))
+        predicted = np.empty((len(demands), len(COLUMNS), inputs.shape[1]))
         for column, model in enumerate(self.models_):
             past = np.repeat(start[:, column : column + 1], self.order, axis=1)
             for second in range(inputs.shape[1]):
@@ -138,5 +138,5 @@ class Boosting:
                 else:
                     value = model.predict(features)
                 past = np.concatenate([value[:, np.newaxis], past[:, :-1]], axis=1)
-                found[:, column, second] = value
-        return found
+                predicted[:, column, second] = value
+        return predicted

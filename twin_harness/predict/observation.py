@@ -142,10 +142,13 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
     before = np.array(
         [float(first[name]) if name in samples.columns else np.nan for name in COLUMNS]
     )
+    began = ""
+    if "time" in samples.columns:
+        began = str(samples["time"].iloc[0]).replace(" ", "T")
     return Observation(
         name=recording.name,
         run=recording.run_id,
-        began=str(samples["time"].iloc[0]).replace(" ", "T") if "time" in samples.columns else "",
+        began=began,
         plan=recording.experiment.hash(),
         fingerprint=names[0],
         capacity=capacity,

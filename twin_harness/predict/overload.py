@@ -118,23 +118,21 @@ class Overload:
         if values.shape[-1] < self.seconds:
             return np.full(values.shape[:-1], np.nan)
         windows = sliding_window_view(values, self.seconds, axis=-1)
-        quantile = _STATISTICS.get(self.statistic)
         with np.errstate(invalid="ignore"):
             if not self.statistic:
-                held = (windows > self.limit if self.is_above else windows < self.limit).all(
-                    axis=-1
-                )
+                holds = self._is_beyond(windows).all(axis=-1)
             else:
-                if quantile is None:
-                    found = windows.mean(axis=-1)
-                else:
-                    found = np.quantile(windows, quantile, axis=-1)
-                if self.is_above:
-                    held = found > self.limit
-                else:
-                    held = found < self.limit
-        at = held.argmax(axis=-1) + float(self.seconds)
-        return np.where(held.any(axis=-1), at, np.nan)
+                holds = self._is_beyond(_statistic(self.statistic, windows))
+        at = holds.argmax(axis=-1) + float(self.seconds)
+        return np.where(holds.any(axis=-1), at, np.nan)
+
+    def _is_beyond(self, values: np.ndarray) -> np.ndarray:
+        """Return where values are beyond the limit; not where they are unknown (NaN)."""
+        if self.is_above:
+            beyond: np.ndarray = values > self.limit
+        else:
+            beyond = values < self.limit
+        return beyond
 
     def index(self) -> int:
         """Return which modelled column it is about.
@@ -149,6 +147,15 @@ class Overload:
             )
             raise Undecided(msg)
         return COLUMNS.index(self.column)
+
+
+def _statistic(name: str, windows: np.ndarray) -> np.ndarray:
+    """Return a statistic over the last axis."""
+    quantile = _STATISTICS[name]
+    if quantile is None:
+        mean: np.ndarray = windows.mean(axis=-1)
+        return mean
+    return np.asarray(np.quantile(windows, quantile, axis=-1))
 
 
 @dataclass(frozen=True)

@@ -58,11 +58,11 @@ class OverloadScore:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what is not known is null."""
-        found = {
+        data = {
             key: None if isinstance(value, float) and not np.isfinite(value) else value
             for key, value in asdict(self).items()
         }
-        return {**found, "decided": self.is_decided}
+        return {**data, "decided": self.is_decided}
 
 
 def score_overload(

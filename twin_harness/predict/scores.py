@@ -81,8 +81,8 @@ def square_errors(predicted: np.ndarray, measured: np.ndarray, column: str) -> n
     errors = smoothed(predicted, column) - smoothed(measured, column)
     counts = (~np.isnan(errors)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: np.ndarray = np.where(counts > 0, np.nansum(errors**2, axis=1) / counts, np.nan)
-    return found
+        means: np.ndarray = np.where(counts > 0, np.nansum(errors**2, axis=1) / counts, np.nan)
+    return means
 
 
 def floor_of(observations: Sequence[Observation], column: str) -> tuple[float, int]:

@@ -218,7 +218,7 @@ def _fill(
     idle, keep = p["warm_idle"][..., 0], np.exp(-step_s / p["warm_for"][..., 0])
     shape = np.broadcast_shapes(ends.shape, warm_rate.shape)
     resident, first = np.zeros(shape[:2]), np.broadcast_to(p["fresh_first"][..., 0], shape[:2])
-    found = {name: np.empty(shape) for name in ("resident", "filling", "freed")}
+    series = {name: np.empty(shape) for name in ("resident", "filling", "freed")}
     for second in range(shape[2]):
         behind = resident < befores[..., second] - 1.0
         room_s = step_s * np.where(behind, 1.0, parts[..., second])
@@ -236,15 +236,15 @@ def _fill(
         )
         taken, taken_s = begun + fast + slow, fast_s + slow / fresh_rate[..., second]
         first = first - begun
-        found["resident"][..., second] = (
+        series["resident"][..., second] = (
             resident + taken * (room_s - taken_s / 2.0) / step_s - freed * parts[..., second]
         )
-        found["filling"][..., second] = taken_s / step_s
-        found["freed"][..., second] = freed / step_s
+        series["filling"][..., second] = taken_s / step_s
+        series["freed"][..., second] = freed / step_s
         resident = resident + taken - freed
         left = warm - fast + freed
         warm = np.maximum(left * keep, np.minimum(idle, left))
-    return {**found, "slowed": np.broadcast_to(slowed, shape)}
+    return {**series, "slowed": np.broadcast_to(slowed, shape)}
 
 
 def _move(

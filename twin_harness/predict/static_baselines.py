@@ -51,7 +51,7 @@ class Mean:
 
 @dataclass
 class Persistence:
-    """The machine stays as it was before the run: as found, or at rest."""
+    """The machine stays as it was before the run, or at rest where that is unknown."""
 
     name: str = "persistence"
 
@@ -87,13 +87,13 @@ class Nearest:
         del before
         wanted = outlines(demands)
         distances = (((wanted[:, np.newaxis] - self.plans_) / self.scales_) ** 2).sum(axis=(2, 3))
-        found = self.values_[distances.argmin(axis=1)]
+        nearest = self.values_[distances.argmin(axis=1)]
         longest = longest_s(demands)
-        if found.shape[2] < longest:
-            found = np.concatenate(
-                [found, np.full((*found.shape[:2], longest - found.shape[2]), np.nan)], axis=2
+        if nearest.shape[2] < longest:
+            nearest = np.concatenate(
+                [nearest, np.full((*nearest.shape[:2], longest - nearest.shape[2]), np.nan)], axis=2
             )
-        filled: np.ndarray = np.where(np.isnan(found), self.fallback_[:, np.newaxis], found)
+        filled: np.ndarray = np.where(np.isnan(nearest), self.fallback_[:, np.newaxis], nearest)
         return filled[:, :, :longest]
 
 
@@ -126,12 +126,12 @@ class Superposition:
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
         """Return the sum of the responses, clipped to what is physical if it is to be."""
         del before
-        found: np.ndarray = np.einsum(
+        predicted: np.ndarray = np.einsum(
             "rtf,cf->rct", lagged(stacked(demands), self.scales_), self.weights_
         )
         if self.is_clipped:
-            return clip_to_physical(found)
-        return found
+            return clip_to_physical(predicted)
+        return predicted
 
 
 @dataclass
@@ -151,7 +151,7 @@ class StraightLine:
 
     def predict(self, demands: Sequence[Demand], before: np.ndarray) -> np.ndarray:
         """Return rest plus what is asked for, where a column is asked for, and rest elsewhere."""
-        found = np.repeat(
+        predicted = np.repeat(
             np.where(np.isnan(before), self.idle_, before)[:, :, np.newaxis],
             longest_s(demands),
             axis=2,
@@ -169,8 +169,8 @@ class StraightLine:
             "disk_read_bytes_per_s": levels[:, CHANNELS.index("read_bytes_per_s")],
         }
         for name, added in asked.items():
-            found[:, COLUMNS.index(name)] += added
-        return clip_to_physical(found)
+            predicted[:, COLUMNS.index(name)] += added
+        return clip_to_physical(predicted)
 
 
 def _mean(values: Sequence[float] | np.ndarray) -> float:
