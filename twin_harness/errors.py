@@ -82,10 +82,7 @@ class UnreadableRun(TwinError):
 
 
 class HarnessFailure(TwinError, RuntimeError):
-    """The harness itself could not do its work.
-
-    The owner of the machine must look at the reason.
-    """
+    """The harness could not do its work; the owner of the machine must look at the reason."""
 
 
 class ExperimentError(TwinError):
@@ -105,10 +102,7 @@ class ExperimentFailed(ExperimentError):
 
 
 class ExperimentAborted(ExperimentError):
-    """The guard stopped the load to protect the machine.
-
-    The author of the experiment must ask for less.
-    """
+    """The guard stopped the load; the author of the experiment must ask for less."""
 
 
 class FidelityMissed(ExperimentError, AssertionError):

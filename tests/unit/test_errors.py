@@ -4,7 +4,11 @@ import pytest
 
 from twin_harness import errors
 
-CLASSES = [value for value in vars(errors).values() if isinstance(value, type)]
+CLASSES = [
+    value
+    for value in vars(errors).values()
+    if isinstance(value, type) and value.__module__ == errors.__name__
+]
 
 
 @pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.__name__)

@@ -21,7 +21,7 @@ SCHEDULE = Schedule.of(plan(cpu(40, duration_s=2), memory(5, duration_s=2), name
 DRAW = """
 import hashlib, sys
 from twin_harness import cpu, memory, plan, Schedule
-from twin_harness.report.drawing import charts
+from twin_harness.report.drawing import charts, load_charts
 from twin_harness.report.drawing.plan_picture import plan_png
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ picture = plan_png(Schedule.of(planned))
 numbers = pd.DataFrame(np.eye(3), columns=["a", "b", "c"], index=["a", "b", "c"])
 levels = {"stressor": "cpu", "level": ["10 %", "20 %"] * 6, "order": [1, 2] * 6}
 steps = pd.DataFrame({**levels, "answer": np.linspace(0.5, 1234.5, 12)})
-for more in (charts.heatmap_png(numbers), charts.level_png(steps, {"cpu": "lateness (ms)"})):
+for more in (charts.heatmap_png(numbers), load_charts.level_png(steps, {"cpu": "lateness (ms)"})):
     picture += more
 import matplotlib
 backend = dict.__getitem__(matplotlib.rcParams, "backend")
