@@ -21,23 +21,26 @@ settings.load_profile("harness")
 
 # Here, not in tests/plugin: a deeper conftest may not name plugins when all tests are run at once.
 pytest_plugins = ["pytester"]
-# Of the plugin tests' fixtures, those that run pytest in a process of its own.
-ON_THE_MACHINE = {"run", "start"}
+# Modules whose tests share what takes seconds to make: one worker makes it, and runs all of them.
+SHARED = {
+    "test_cli_predicting": "predicting",
+    "test_matplotlib_settings": "figures",
+    "test_packed_run": "packed",
+    "test_predict_fit": "campaign",
+    "test_predict_uncertainty": "campaign",
+    "test_report": "report",
+    "test_report_numbers": "numbers",
+}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Group the tests for ``--dist loadgroup``.
-
-    Sessions take turns on the machine, so one worker runs them all, and none waits for another.
-    Of any other module a worker runs everything, and makes what its tests share once.
-    """
+    """Group for ``--dist loadgroup`` the tests that share what takes seconds to make."""
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:
-        is_on_machine = ON_THE_MACHINE.intersection(getattr(item, "fixturenames", ()))
-        group = "machine" if is_on_machine else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+        if group := SHARED.get(item.path.stem):
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

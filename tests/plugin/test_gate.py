@@ -209,11 +209,12 @@ def test_a_verdict_that_cannot_be_written_stands(project, run, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/nonexistent/summary.md")
     project.makepyfile(PROJECT)
     result = run(BASE, "--twin-variant=candidate:WORK=150", "--twin-gate-pairs=8", "-k", "latency")
-    assert result.ret == 1
+    status = gate_of(project)["status"]  # UNDECIDED where others disturb this machine
+    assert status in ("REGRESSED", "UNDECIDED")
+    assert result.ret == (status == "REGRESSED")
     result.stdout.fnmatch_lines(
-        ["REGRESSED: *", "not everything about the gate could be written: *"]
+        [f"{status}: *", "not everything about the gate could be written: *"]
     )
-    assert gate_of(project)["status"] == "REGRESSED"
 
 
 def test_a_service_of_the_session_is_a_scope_mismatch(project, run):

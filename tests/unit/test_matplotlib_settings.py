@@ -161,7 +161,7 @@ def test_report_that_cannot_be_drawn_is_one_sentence(tmp_path, monkeypatch):
     """Whatever a library raises in a drawing becomes one sentence with its text's beginning."""
     monkeypatch.setattr(
         html,
-        "gather",
+        "gather_evidence",
         lambda _: (_ for _ in ()).throw(RuntimeError("latex was not found\n" + "log\n" * 500)),
     )
     folder = tmp_path / "20260101T000000Z-abcdef"
