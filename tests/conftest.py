@@ -35,12 +35,21 @@ SHARED = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Group for ``--dist loadgroup`` the tests that share what takes seconds to make."""
+    """Order and group the tests for ``--dist loadgroup``.
+
+    Sessions of pytest take turns on the machine: they are spread among the unit tests, so that
+    workers have something to do meanwhile. What shares a costly fixture stays on one worker.
+    """
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:
         if group := SHARED.get(item.path.stem):
             item.add_marker(pytest.mark.xdist_group(group))
+    sessions = [item for item in items if item.path.parent.name == "plugin"]
+    others = [item for item in items if item.path.parent.name != "plugin"]
+    places = [(index / max(1, len(sessions)), item) for index, item in enumerate(sessions)]
+    places += [(index / max(1, len(others)), item) for index, item in enumerate(others)]
+    items[:] = [item for _, item in sorted(places, key=lambda place: place[0])]
 
 
 @pytest.fixture(scope="session")
