@@ -205,13 +205,13 @@ def _fill(
     reported first.
     """
     ends = np.minimum(asked["memory_end_bytes"], capacity.memory_bytes)
-    befores = np.concatenate([np.zeros_like(ends[..., :1]), ends[..., :-1]], axis=-1)
+    previous = np.concatenate([np.zeros_like(ends[..., :1]), ends[..., :-1]], axis=-1)
     # Which part of its second a step of the plan leaves: a jump in the middle of a second has the
     # middle as its mean.
-    changes = ends - befores
+    changes = ends - previous
     with np.errstate(invalid="ignore", divide="ignore"):
         parts = np.where(
-            changes != 0, np.clip((asked["memory_bytes"] - befores) / changes, 0.0, 1.0), 1.0
+            changes != 0, np.clip((asked["memory_bytes"] - previous) / changes, 0.0, 1.0), 1.0
         )
     slowed = np.maximum(1.0 / (1.0 + p["fill_yield"] * np.minimum(used, 1.0)), _FAIR_SHARE)
     warm_rate, fresh_rate = p["fill_warm"] * slowed, p["fill_fresh"] * slowed
@@ -220,7 +220,7 @@ def _fill(
     resident, first = np.zeros(shape[:2]), np.broadcast_to(p["fresh_first"][..., 0], shape[:2])
     series = {name: np.empty(shape) for name in ("resident", "filling", "freed")}
     for second in range(shape[2]):
-        behind = resident < befores[..., second] - 1.0
+        behind = resident < previous[..., second] - 1.0
         room_s = step_s * np.where(behind, 1.0, parts[..., second])
         missing = ends[..., second] - resident
         wanted, freed = np.maximum(missing, 0.0), np.maximum(-missing, 0.0)

@@ -64,7 +64,7 @@ def suggest(
     weights /= max(float(np.trace(weights)), 1e-300)
     ordinary = np.mean([_squared(part, noise).mean(axis=0) for part in slopes], axis=0)
     share = _information_share(covariance, weights, ordinary, model.plans)
-    informations = share * np.mean(
+    information_of = share * np.mean(
         [_squared(_slopes(model, candidates, point), noise) for point in points], axis=0
     )
     today = float(np.trace(weights @ covariance))
@@ -72,11 +72,11 @@ def suggest(
     remaining = list(range(len(candidates)))
     for _ in range(min(count, len(candidates))):
         losses = [
-            float(np.trace(weights @ _with_information(covariance, informations[number])))
+            float(np.trace(weights @ _with_information(covariance, information_of[number])))
             for number in remaining
         ]
         best = remaining.pop(int(np.argmin(losses)))
-        covariance = _with_information(covariance, informations[best])
+        covariance = _with_information(covariance, information_of[best])
         left = float(np.trace(weights @ covariance)) / max(today, 1e-300)
         chosen.append((candidates[best], left))
     return chosen
