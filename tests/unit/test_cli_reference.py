@@ -21,8 +21,6 @@ TYPED = {
 @pytest.fixture(scope="module")
 def reference():
     """The text of the page about the command."""
-    if not (DOCS / "reference.py").exists():
-        pytest.skip("the documentation is not here")
     sys.path.insert(0, str(DOCS))
     try:
         import reference

@@ -87,7 +87,7 @@ def declare(
         )
         raise InvalidInput(msg)
     scale = _scale_of(known, chosen, floor)
-    unit = _unit_of(known, chosen, scale) or unit
+    unit = _unit_of(known, chosen, scale, unit)
     return Measure(
         test,
         metric,
@@ -109,12 +109,12 @@ def _scale_of(column: metrics.Metric | None, statistic: str, floor: float | None
     return column.scale
 
 
-def _unit_of(column: metrics.Metric | None, statistic: str, scale: str) -> str:
-    """Return the unit of a column's statistic; empty for a recorded value, which has its own."""
+def _unit_of(column: metrics.Metric | None, statistic: str, scale: str, given: str) -> str:
+    """Return the unit of a column's statistic; as given for a recorded value."""
     if statistic in TIMES:
         return "s"
     if column is None:
-        return ""
+        return given
     unit = column.unit
     if unit == "percent" and scale == "difference":
         unit = "points"
