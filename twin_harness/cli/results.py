@@ -102,4 +102,4 @@ def no_report(folder: Path) -> str:
     """Return the line that stands in place of a report's path."""
     from twin_harness.session.reporting import seen_from_here
 
-    return f"none of this run; `twin report {seen_from_here(folder)}` draws it"
+    return f"not made for this run; `twin report {seen_from_here(folder)}` makes it"
