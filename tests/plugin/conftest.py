@@ -25,11 +25,15 @@ def project(pytester, monkeypatch):
 
 @pytest.fixture
 def run(project):
-    """Run pytest on the project in a process of its own, without report unless asked for."""
+    """Run pytest on the project, without report unless asked for.
+
+    The session is in this process, which has its libraries loaded already; its workers, logger and
+    loads are processes of their own as ever. How pytest is begun is what ``test_foreign`` looks at.
+    """
 
     def run(*arguments, report=False):
         extra = () if report else ("--twin-no-report",)
-        return project.runpytest_subprocess(*QUIET, *extra, *arguments)
+        return project.runpytest_inprocess(*QUIET, *extra, *arguments)
 
     return run
 

@@ -219,6 +219,7 @@ def test_real_server_never_runs_inside_given(project, run):
     result.stdout.fnmatch_lines(
         ["*expected a model inside @given but got this machine*random_schedules*"]
     )
+    assert not (project.path / "data").exists()  # each example would open a session of its own
 
 
 def test_collect_only_says_how_long_each_test_takes(project, run_here):

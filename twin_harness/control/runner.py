@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from twin_harness.schedule.model import Experiment
 
 
-def _refuse_inside_given(experiment: Experiment) -> None:
+def refuse_inside_given(experiment: Experiment) -> None:
     """Go on only outside of hypothesis' @given.
 
     Raises:
@@ -108,7 +108,7 @@ class ServerRunner:
             as ``run``, before anything is started.
         """
         site = self._site
-        _refuse_inside_given(experiment)
+        refuse_inside_given(experiment)
         if self.was_mute:
             self._data.check_folder()
         for warning in preflight.check(

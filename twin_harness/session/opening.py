@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -240,6 +241,7 @@ def _as_fitted(
     return fitted, {"fingerprint": file.fingerprint, PREDICTED_BY: model}
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
     """Return the versions of the libraries that are installed."""
     versions = {}

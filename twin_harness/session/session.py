@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.control.annotations import AnnotationRecorder
-from twin_harness.control.runner import ServerRunner
+from twin_harness.control.runner import ServerRunner, refuse_inside_given
 from twin_harness.control.runner_parallel import Admission
 from twin_harness.control.site import Site
 from twin_harness.errors import as_harness_failure
@@ -231,6 +231,7 @@ def run(
         InvalidInput, ExperimentFailed, ExperimentAborted, FidelityMissed, Undecided: as
             ``ServerRunner.run``.
     """
+    refuse_inside_given(experiment)
     settings = config or TwinConfig(has_report=False)
     session = Session.open(
         settings, Seat.draw(settings, Path(root).resolve(), " ".join(sys.argv)), _log.warning
