@@ -39,6 +39,16 @@ def run(project):
 
 
 @pytest.fixture
+def run_apart(project):
+    """Run pytest on the project in a process of its own: for what stderr itself is told."""
+
+    def run_apart(*arguments):
+        return project.runpytest_subprocess(*QUIET, *arguments)
+
+    return run_apart
+
+
+@pytest.fixture
 def run_here(project):
     """Run pytest on the project in this process: for what ends before a session begins."""
 

@@ -91,8 +91,9 @@ MODES = {
     "module": (MODULE, []),
     "importlib": (PROGRAM, ["--import-mode=importlib"]),
 }
-# Drawing a report takes longer than all the rest; the controller draws it, alone or with workers.
-WITH_REPORT = {"plain", "n2"}
+# Drawing a report takes longer than all the rest, and the controller draws it: that it does so
+# alone is looked at in test_user_settings.
+WITH_REPORT = {"n2"}
 WHOLE_RUN = {
     "system_metrics_dataset.csv",
     "system_metrics_dataset.parquet",
@@ -373,17 +374,14 @@ def undecided_lines(result):
 
 
 @pytest.mark.parametrize("more", [[], ["--twin-undecided=fail"]], ids=["ignored", "failing"])
-def test_undecided_is_told_alike_plain_and_by_workers(project, start, more):
-    """Count, reasons, letters, exit code, JUnit and Allure are the same under -n 2 and without."""
+def test_undecided_is_told_alike_plain_and_by_a_worker(project, run, more):
+    """Count, reasons, letters, exit code, JUnit and Allure are the same under -n 1 and without."""
     project.makepyfile(UNDECIDED)
     told = {}
-    for mode in ("n0", "n2"):
-        command, arguments = MODES[mode]
-        result = start(
-            command,
-            *arguments,
+    for mode in ("n0", "n1"):
+        result = run(
+            f"-{mode}",
             "-rs",
-            "--twin-no-report",
             f"--junitxml={mode}.xml",
             f"--alluredir={mode}",
             *more,
@@ -401,6 +399,6 @@ def test_undecided_is_told_alike_plain_and_by_workers(project, start, more):
             ],
             sorted((entry["name"], entry["status"]) for entry in results),
         )
-    assert told["n0"] == told["n2"]
+    assert told["n0"] == told["n1"]
     assert told["n0"][0] == (1 if more else 0)
     assert told["n0"][1][0] == "undecided: 3"

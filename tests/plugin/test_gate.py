@@ -45,6 +45,15 @@ MODES = [(), ("-n0",), ("-n2",)]
 BASE = "--twin-variant=base:"
 
 
+@pytest.fixture(autouse=True)
+def steady_machine(monkeypatch):
+    """What other tests do to this machine meanwhile makes no pair unfit.
+
+    Which pairs are unfit is what tests/unit/test_gate_environment looks at.
+    """
+    monkeypatch.setattr("twin_harness.gate.pairs.unfit_pairs", lambda pairs: {})
+
+
 def gate_of(project):
     """The gate.json of the last run."""
     return json.loads((project.path / "data" / "latest" / "gate.json").read_text())

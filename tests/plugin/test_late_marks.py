@@ -86,7 +86,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("mode", [[], ["-n0"], ["-n2"]], ids=["plain", "n0", "n2"])
+@pytest.mark.parametrize("mode", [[], ["-n0"], ["-n1"]], ids=["plain", "n0", "n1"])
 def test_late_mark_works_or_costs_its_item(project, run, mode):
     """A mark that plans an item as it is works.
 

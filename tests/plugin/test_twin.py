@@ -51,14 +51,14 @@ def model(model_file):
     return model_file
 
 
-@pytest.mark.parametrize("workers", [[], ["-n0"], ["-n2"]])
+@pytest.mark.parametrize("workers", [[], ["-n0"], ["-n1"]])
 def test_scenarios_run_on_the_twin(pytester, model, workers):
     """What the model predicts is judged, what it does not know is UNDECIDED with the reason.
 
     Files are those of any run.
     """
     pytester.makepyfile(SCENARIO)
-    result = pytester.runpytest_subprocess(
+    result = pytester.runpytest_inprocess(
         "--twin-on=twin", f"--twin-model={model}", "--twin-no-report", *workers
     )
     text = result.stdout.str()
@@ -81,7 +81,7 @@ def test_scenarios_run_on_the_twin(pytester, model, workers):
 def test_a_run_on_the_twin_has_a_report(pytester, model):
     """The EDA report of what never was is rendered like any other."""
     pytester.makepyfile(SCENARIO)
-    pytester.runpytest_subprocess(
+    pytester.runpytest_inprocess(
         "--twin-on=twin", f"--twin-model={model}", "-k", "plateau or memory"
     )
     assert (
@@ -104,7 +104,7 @@ def test_what_lies_beyond_the_twin_is_undecided(pytester, model):
         def test_beyond(recording):
             assert recording.max("disk_write_bytes_per_s") < 1
     """)
-    result = pytester.runpytest_subprocess(
+    result = pytester.runpytest_inprocess(
         "--twin-on=twin", f"--twin-model={model}", "--twin-no-report"
     )
     assert "undecided: 1" in result.stdout.str()
@@ -170,7 +170,7 @@ def test_a_campaign_makes_an_item_of_each_run_under_its_own_name(pytester, model
     """Names tell the role; what the twin made up counts as recorded nowhere."""
     pytester.makepyfile(CAMPAIGN)
     options = ["--twin-campaign=10m", "--twin-on=twin", f"--twin-model={model}", "--twin-no-report"]
-    first = pytester.runpytest_subprocess(*options, "-k", "train")
+    first = pytester.runpytest_inprocess(*options, "-k", "train")
     first.assert_outcomes(passed=6, deselected=4)
     assert load(pytester.path / "data" / "latest").recordings[1].name == "train 01 cpu staircase"
     again = pytester.runpytest_inprocess("--twin-campaign=10m", "--collect-only", "-q")

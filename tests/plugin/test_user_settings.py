@@ -62,15 +62,15 @@ def test_session_draws_whatever_matplotlib_is_set_to(project, run, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("mode", ["-n0", "-n2"])
-def test_session_whose_figures_cannot_be_drawn_goes_on(project, run, mode):
+@pytest.mark.parametrize("mode", ["-n0", "-n1"])
+def test_session_whose_figures_cannot_be_drawn_goes_on(project, run_apart, mode):
     """What drawing raises is a note and a sentence.
 
     The other tests run, the data is whole, and run.json says COMPLETE and why.
     """
     project.makeconftest(UNDRAWABLE)
     project.makepyfile(f"{ONE}\ndef test_other(): pass\n")
-    result = run(mode, "--alluredir=results", report=True)
+    result = run_apart(mode, "--alluredir=results")
     result.assert_outcomes(passed=2)
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
     result.stderr.fnmatch_lines(
@@ -97,7 +97,7 @@ def test_history_follows_a_test_to_another_host(project, run):
     A lost test has the id of its class and name.
     """
     project.makepyfile(test_one=ONE, test_lost=LOST)
-    run("-n2", "--alluredir=results")
+    run("-n1", "--alluredir=results")
     found = {entry["name"]: entry for entry in results_in(project)}
     one, lost = found["test_it"], found["test_killed[a::b]"]
     assert {parameter["name"]: parameter.get("excluded") for parameter in one["parameters"]} == {

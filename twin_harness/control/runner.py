@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.control import preflight
@@ -121,6 +122,9 @@ class ServerRunner:
             site.warn(warning)
         with self._entering:
             site.admission.take(experiment, is_nested=self._under_way > 0)
+            # What reads the samples takes about a second of CPU time to load, once a process: here
+            # it is beside no load, neither this experiment's nor another's.
+            import_module("pandas")
             site.ensure_logger()
             self._under_way += 1
         try:
