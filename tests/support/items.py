@@ -15,7 +15,7 @@ class Status:
     def __init__(self):
         self.sentences = []
 
-    def say(self, sentence):
+    def write_line(self, sentence):
         self.sentences.append(sentence)
 
     def clear(self):

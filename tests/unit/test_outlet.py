@@ -155,11 +155,11 @@ def test_a_status_line_waits_for_nobody(pipe):
     read_end, write_end = pipe
     fill(write_end)
     line = StatusLine(write_end, is_terminal=False)
-    line.say("one")
+    line.write_line("one")
     line.clear()
     line.close()
     os.read(read_end, 1 << 16)
-    line.say("two")
+    line.write_line("two")
     assert os.read(read_end, 1 << 16) == b"\ntwin: one\n\ntwin: two\n"
 
 
@@ -168,7 +168,7 @@ def test_a_status_line_outlives_its_reader(pipe):
     read_end, write_end = pipe
     os.close(read_end)
     line = StatusLine(write_end, is_terminal=True)
-    line.say("one")
+    line.write_line("one")
     line.close()
 
 
@@ -225,7 +225,7 @@ def test_exit_code_says_what_became_of_the_output(
         if end == GONE:
             os.close(read_end)
         output._outlets.clear()
-        output.say("one", "two")
+        output.echo("one", "two")
         assert output.finish(code, has_work=has_work, is_for_machines=is_data) == ends_with
     told = capsys.readouterr().err
     why = {GONE: "its reader went away", FULL: "No space left on device", CLOSED: "it is closed"}[

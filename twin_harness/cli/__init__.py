@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from twin_harness.cli import output
-from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, complain
+from twin_harness.cli.output import FAILED, INTERRUPTED, OK, USAGE, echo_error
 from twin_harness.cli.parser import build_parser
 from twin_harness.errors import (
     HarnessFailure,
@@ -96,7 +96,7 @@ def _run_command(parsed: argparse.Namespace) -> int:
     """Run a command; what it raises becomes a sentence and an exit code, a warning a sentence."""
     show = warnings.showwarning
     warnings.showwarning = lambda message, category, *rest, **more: (
-        complain(str(message))
+        echo_error(str(message))
         if category is UserWarning
         else show(message, category, *rest, **more)
     )
@@ -104,13 +104,13 @@ def _run_command(parsed: argparse.Namespace) -> int:
         return _run(parsed)
     except TwinError as error:
         # The same options have longer names under pytest; what is to be typed there stays as it is.
-        complain(re.sub(r"(pytest [^;,]*)|--twin-", lambda found: found[1] or "--", str(error)))
+        echo_error(re.sub(r"(pytest [^;,]*)|--twin-", lambda found: found[1] or "--", str(error)))
         return USAGE if isinstance(error, (InvalidInput, UnreadableRun)) else FAILED
     except OSError as error:
-        complain(f"{error.filename or 'a file'}: {error.strerror or error}; {advise(error)}")
+        echo_error(f"{error.filename or 'a file'}: {error.strerror or error}; {advise(error)}")
         return USAGE if error.filename else FAILED
     except KeyboardInterrupt:
-        complain("interrupted")
+        echo_error("interrupted")
         return INTERRUPTED
     finally:
         warnings.showwarning = show

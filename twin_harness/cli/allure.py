@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.cli.output import FAILED, OK, complain, say
+from twin_harness.cli.output import FAILED, OK, echo, echo_error
 from twin_harness.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def allure(arguments: argparse.Namespace) -> int:
     version = _version_of(program)
     if program is None or not version.lstrip("v").startswith("3"):
         note = f" (found version {version})" if version else ""
-        complain(_HELP.format(results=arguments.results) + note)
+        echo_error(_HELP.format(results=arguments.results) + note)
         return FAILED
     _make_room(arguments.out)
     settings = ["--config", "allurerc.json"] if Path("allurerc.json").exists() else []
@@ -67,9 +67,9 @@ def allure(arguments: argparse.Namespace) -> int:
         [program, "generate", *settings, "--output", arguments.out, str(results)], check=False
     ).returncode
     if code != 0:
-        complain(f"allure generate ended with exit code {code}; its own message stands above")
+        echo_error(f"allure generate ended with exit code {code}; its own message stands above")
         return FAILED
-    say(f"{arguments.out}/index.html")
+    echo(f"{arguments.out}/index.html")
     if arguments.no_open:
         return OK
     return subprocess.run([program, "open", arguments.out], check=False).returncode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.cli.output import FAILED, OK, complain, say, write_json
+from twin_harness.cli.output import FAILED, OK, echo, echo_error, write_json
 from twin_harness.errors import InvalidInput
 from twin_harness.quantity import count, quantity
 from twin_harness.system import newest
@@ -69,7 +69,7 @@ def clean(arguments: argparse.Namespace) -> int:
         write_json(done)
     else:
         last = f"{count(len(done), 'thing')} removed" if done else "nothing was left behind"
-        say(*done, last)
+        echo(*done, last)
     return OK
 
 
@@ -87,19 +87,19 @@ def _clean_old(arguments: argparse.Namespace) -> int:
             continue
         done.append(removal)
         if not arguments.json:
-            say(removal.line)
+            echo(removal.line)
     removed = {removal.run for removal in done}
     if not arguments.dry_run and newest.latest_name(report_dir) in removed:
         newest.remove_latest(report_dir)
     if arguments.json:
         write_json(_data(selection, done, is_dry=arguments.dry_run))
         return code
-    say(*(f"kept {path}: {reason}" for path, reason in selection.kept.items()))
+    echo(*(f"kept {path}: {reason}" for path, reason in selection.kept.items()))
     amount = f"{count(len(done), 'run')}, {quantity(_total_bytes(done), 'bytes')}"
     if arguments.dry_run:
-        say(f"{amount} would be removed; with --dry-run nothing is")
+        echo(f"{amount} would be removed; with --dry-run nothing is")
     else:
-        say(f"{amount} removed")
+        echo(f"{amount} removed")
     return code
 
 
@@ -108,7 +108,7 @@ def _is_removed(removal: Removal) -> bool:
     try:
         removal.carry_out()
     except OSError as error:
-        complain(
+        echo_error(
             f"{error.filename or removal.folders[0]}: cannot be removed ({error.strerror});"
             " look at its rights, and clean again"
         )

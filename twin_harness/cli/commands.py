@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         if file is not None and file is sys.stderr:
-            output.complain_as_is(message)
+            output.echo_error_as_is(message)
         else:
             output.stdout().write(message)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.cli.output import OK, say, write_json
+from twin_harness.cli.output import OK, echo, write_json
 from twin_harness.errors import HarnessFailure
 from twin_harness.system.support import lack_of_support
 
@@ -31,5 +31,5 @@ def doctor(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json([finding.to_json() for finding in findings])
     else:
-        say(*(line for finding in findings for line in finding.lines()))
+        echo(*(line for finding in findings for line in finding.lines()))
     return OK

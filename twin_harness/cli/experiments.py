@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.cli.output import ABORTED, FAILED, INTERRUPTED, OK, complain, say, stdout, unread
+from twin_harness.cli.output import (
+    ABORTED,
+    FAILED,
+    INTERRUPTED,
+    OK,
+    echo,
+    echo_error,
+    stdout,
+    unread,
+)
 from twin_harness.errors import ExperimentAborted, ExperimentError, TwinError, Undecided
 from twin_harness.quantity import duration
 
@@ -44,7 +53,7 @@ def run_all(
     from twin_harness.session.status import StatusLine
 
     session = Session.open(
-        settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), complain
+        settings, Seat.draw(settings, Path.cwd(), " ".join(["twin", *sys.argv[1:]])), echo_error
     )
     recordings: list[Recording] = []
     code, is_interrupted, undecided = OK, False, 0
@@ -55,13 +64,13 @@ def run_all(
             from twin_harness.cli.parallel import run_in_parallel
 
             code, undecided = run_in_parallel(
-                session, experiments, min(at_once, len(experiments)), complain
+                session, experiments, min(at_once, len(experiments)), echo_error
             )
         else:
             code, undecided = _run_in_turn(session, experiments, recordings, is_quiet=is_quiet)
     except KeyboardInterrupt:
         is_interrupted, code = True, INTERRUPTED
-        complain("interrupted: load stopped, writing what was recorded")
+        echo_error("interrupted: load stopped, writing what was recorded")
     finally:
         line.close()
         try:
@@ -103,17 +112,17 @@ def _run_in_turn(
     for number, (experiment, generator) in enumerate(experiments, 1):
         if not is_quiet:
             length = duration(experiment.duration_s)
-            say(f"{number} of {len(experiments)}  {experiment.name}  {length}")
+            echo(f"{number} of {len(experiments)}  {experiment.name}  {length}")
         try:
             recordings.append(session.runner.run(experiment, generator))
         except ExperimentError as error:
             code = ABORTED if isinstance(error, ExperimentAborted) else max(code, FAILED)
             recordings += [error.recording] if error.recording else []
-            complain(str(error))
+            echo_error(str(error))
         except Undecided as error:
             undecided += 1
             recordings += [error.recording] if error.recording else []
-            complain(f"UNDECIDED: {error}")
+            echo_error(f"UNDECIDED: {error}")
         finally:
             session.admission.release()
     return code, undecided

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.cli.observations import read_observations
-from twin_harness.cli.output import OK, complain, say, write_json
+from twin_harness.cli.output import OK, echo, echo_error, write_json
 
 if TYPE_CHECKING:
     import argparse
@@ -36,13 +36,13 @@ def fit(arguments: argparse.Namespace) -> int:
     from twin_harness.predict.gathering import without_tests
     from twin_harness.predict.twin import Twin
 
-    observations = without_tests(read_observations(arguments.run), complain)
-    twin = Twin().fit_observations(observations, complain)
+    observations = without_tests(read_observations(arguments.run), echo_error)
+    twin = Twin().fit_observations(observations, echo_error)
     twin.save(arguments.out)
     if arguments.json:
         write_json(_data(twin))
     else:
-        say(*_lines(twin, arguments.out))
+        echo(*_lines(twin, arguments.out))
     return OK
 
 

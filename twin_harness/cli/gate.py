@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.cli.output import FAILED, OK, say, write_json
+from twin_harness.cli.output import FAILED, OK, echo, write_json
 from twin_harness.cli.table import Column, table_lines
 from twin_harness.errors import InvalidInput
 from twin_harness.quantity import DASH
@@ -122,7 +122,7 @@ def compare(arguments: argparse.Namespace) -> int:
         write_json(judgement.to_json())
     else:
         facts = {**judgement.facts, "run": arguments.run, "baseline": arguments.baseline}
-        say(*terminal_lines(replace(judgement, facts=facts), _width()))
+        echo(*terminal_lines(replace(judgement, facts=facts), _width()))
     failing = {REGRESSED, UNDECIDED} if arguments.undecided == "fail" else {REGRESSED}
     return FAILED if judgement.status in failing else OK
 
@@ -161,7 +161,7 @@ def show(arguments: argparse.Namespace) -> int:
     lack = ""
     if count < FEWEST_SESSIONS:
         lack = f"; {FEWEST_SESSIONS - count} more until it can judge"
-    say(f"{count} sessions of machine {baseline.fingerprint}, level {baseline.level}{lack}")
+    echo(f"{count} sessions of machine {baseline.fingerprint}, level {baseline.level}{lack}")
     widest = max(len(name) for name in ("measure", *(row["measure"] for row in rows)))
     columns = (
         Column("measure", widest, is_text=True),
@@ -170,15 +170,15 @@ def show(arguments: argparse.Namespace) -> int:
         Column("n", 7),
         Column("one new session sees from", is_text=True),
     )
-    say(*table_lines(columns, [list(row.values()) for row in rows]))
-    say(
+    echo(*table_lines(columns, [list(row.values()) for row in rows]))
+    echo(
         *(
             f"changed: {point.name}: {point.before:.4g} → {point.after:.4g} from run {point.run} on"
             f" (p = {point.p:.2g})"
             for point in points
         )
     )
-    say(*(f"accepted: {note}" for note in baseline.notes))
+    echo(*(f"accepted: {note}" for note in baseline.notes))
     return OK
 
 
@@ -238,7 +238,7 @@ def accept(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json({"level": moved.level, "sessions": len(moved.sessions), "run": figures.run})
     else:
-        say(
+        echo(
             f"{path}: {note}; the spread is that of all {len(moved.sessions)} sessions, each about"
             " its own level"
         )

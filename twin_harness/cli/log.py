@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.cli.output import complain, stdout
+from twin_harness.cli.output import echo_error, stdout
 from twin_harness.cli.settings import SENSOR, read_settings
 
 if TYPE_CHECKING:
@@ -39,4 +39,4 @@ def log(arguments: argparse.Namespace) -> int:
 
     settings = read_settings(arguments)
     out = Path(arguments.out) if arguments.out else None
-    return record(out, settings, arguments.duration, complain, stdout())
+    return record(out, settings, arguments.duration, echo_error, stdout())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.cli.output import complain
-
 if TYPE_CHECKING:
     from twin_harness.predict.observation import Observation
 
@@ -15,4 +13,4 @@ def read_observations(folders: list[str]) -> list[Observation]:
     from twin_harness.predict.gathering import gather
     from twin_harness.runs.run import load
 
-    return gather([load(folder) for folder in folders], complain)
+    return gather([load(folder) for folder in folders], echo_error)

@@ -53,17 +53,17 @@ def _outlet(name: str) -> Outlet:
     return _outlets[name]
 
 
-def say(*lines: str) -> None:
+def echo(*lines: str) -> None:
     """Write lines for people."""
     stdout().write("".join(f"{line}\n" for line in lines))
 
 
-def complain(text: str) -> None:
+def echo_error(text: str) -> None:
     """Write a complaint."""
     _outlet("stderr").write(f"twin: {text}\n")
 
 
-def complain_as_is(text: str) -> None:
+def echo_error_as_is(text: str) -> None:
     """Write a complaint that has its own form."""
     _outlet("stderr").write(text)
 
@@ -97,7 +97,7 @@ def finish(code: int, *, has_work: bool, is_for_machines: bool = False) -> int:
     is_cut = bool(outlet.lost_lines) or outlet.is_reader_gone
     is_product = not has_work or (is_for_machines and not outlet.is_reader_gone)
     if outlet.lost_lines and (has_work or not outlet.is_reader_gone):
-        complain(unread())
+        echo_error(unread())
     _outlet("stderr").flush(_COMPLAINTS_PATIENCE_S)
     if code != OK or not is_cut or not is_product:
         return code

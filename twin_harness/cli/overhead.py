@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.cli.output import OK, complain, say, write_json
+from twin_harness.cli.output import OK, echo, echo_error, write_json
 from twin_harness.cli.settings import SENSOR, read_settings
 from twin_harness.errors import InvalidInput
 
@@ -44,9 +44,9 @@ def overhead(arguments: argparse.Namespace) -> int:
             f" --block {arguments.block:g}"
         )
         raise InvalidInput(msg)
-    cost = measure(read_settings(arguments), arguments.rounds, arguments.block, complain)
+    cost = measure(read_settings(arguments), arguments.rounds, arguments.block, echo_error)
     if arguments.json:
         write_json(cost.to_json())
     else:
-        say(*cost.lines())
+        echo(*cost.lines())
     return OK

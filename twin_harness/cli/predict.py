@@ -6,7 +6,7 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.cli.output import OK, complain, say, write_json
+from twin_harness.cli.output import OK, echo, echo_error, write_json
 from twin_harness.cli.table import Column, table_lines
 from twin_harness.errors import InvalidInput
 
@@ -88,12 +88,12 @@ def predict(arguments: argparse.Namespace) -> int:
         write_json([_data(prediction, calls) for prediction, calls in pairs])
         return OK
     file = twin.file_
-    say(
+    echo(
         f"twin of machine {file.fingerprint} ({file.capacity.cpus:g} CPUs,"
         f" {file.capacity.memory_bytes / 2**30:.1f} GiB), fitted {file.created[:10]}"
     )
     for prediction, calls in pairs:
-        say(*_lines(prediction), *(_overload_line(call) for call in calls))
+        echo(*_lines(prediction), *(_overload_line(call) for call in calls))
     return OK
 
 
@@ -132,7 +132,7 @@ def _draw(predictions: list[Prediction], path: Path) -> None:
         if len(predictions) > 1:
             place = path.with_name(f"{path.stem}-{number}{path.suffix or '.png'}")
         place.write_bytes(prediction_png(prediction))
-        complain(f"figure {place}")
+        echo_error(f"figure {place}")
 
 
 def _lines(prediction: Prediction) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.cli.experiments import run_all
-from twin_harness.cli.output import complain, say, write_json
+from twin_harness.cli.output import echo, echo_error, write_json
 from twin_harness.cli.results import no_report, result_data, result_lines
 from twin_harness.cli.settings import LOAD, read_settings
 from twin_harness.errors import InvalidInput
@@ -50,12 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidInput(msg)
     schedule = Schedule.read(arguments.schedule)
     if isinstance(parts := schedule.generator.get("parts"), int):
-        complain(
+        echo_error(
             f"{arguments.schedule}: its experiments ran in {parts} parts of a machine; here their"
             " percents are of the whole one"
         )
     if arguments.parallel > 1 and sum(experiment.share for experiment in schedule.experiments) < 2:
-        complain(
+        echo_error(
             f"--parallel {arguments.parallel}: of {len(schedule.experiments)} experiments fewer"
             " than two have share, so they take turns"
         )
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
             }
         )
     else:
-        say(
+        echo(
             *result_lines(recordings, settings.tolerance),
             f"data    {folder}/",
             f"report  {report or no_report(folder)}",

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.cli.output import FAILED, OK, complain, say, write_json
+from twin_harness.cli.output import FAILED, OK, echo, echo_error, write_json
 from twin_harness.cli.table import Column, table_lines
 from twin_harness.errors import UnreadableRun
 from twin_harness.quantity import DASH
@@ -70,16 +70,16 @@ def runs(arguments: argparse.Namespace) -> int:
         try:
             rows.append(_run_data(Run(RunFolder(path))))
         except UnreadableRun as error:
-            complain(str(error))
+            echo_error(str(error))
     if arguments.json:
         write_json(rows)
     elif not rows:
-        say(
+        echo(
             f"no runs in {data_dir}/; name another folder with --data-dir, or make one with pytest"
             " or twin run"
         )
     else:
-        say(*table_lines(_COLUMNS, [_cells(row) for row in rows]))
+        echo(*table_lines(_COLUMNS, [_cells(row) for row in rows]))
     return OK
 
 
@@ -132,11 +132,11 @@ def validate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json(table.to_dict("records"))
     elif table.empty:
-        say(f"{arguments.run}: no fault found")
+        echo(f"{arguments.run}: no fault found")
     else:
         for row in table.to_dict("records"):
             place = f" in {row['column']}" if row["column"] else ""
-            say(
+            echo(
                 f"{row['kind']}{place}  ×{row['count']}, first at {row['where']}: {row['found']};"
                 f" {row['action']}"
             )
@@ -147,11 +147,11 @@ def merge(arguments: argparse.Namespace) -> int:
     """Write the clean rows of runs as one partitioned Parquet dataset."""
     from twin_harness.dataset.merge import merge as merge_runs
 
-    counts = merge_runs(arguments.run, Path(arguments.out), complain)
+    counts = merge_runs(arguments.run, Path(arguments.out), echo_error)
     if arguments.json:
         write_json({"out": arguments.out, "rows": counts})
     else:
-        say(
+        echo(
             f"{arguments.out}: {sum(counts.values()):,} rows of {len(counts)} runs; read it with"
             " pandas.read_parquet, or as one table with pyarrow.dataset"
         )
@@ -168,5 +168,5 @@ def report(arguments: argparse.Namespace) -> int:
     path = write_report(run, out)
     if not arguments.out and newest.latest_name(run.path.parent) == run.folder.run_id:
         newest.set_latest(path.parent)  # both name the same run again
-    say(str(path))
+    echo(str(path))
     return OK

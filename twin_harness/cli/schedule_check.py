@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.cli.output import FAILED, OK, say, write_json
+from twin_harness.cli.output import FAILED, OK, echo, write_json
 from twin_harness.cli.settings import CHECK, read_settings
 from twin_harness.cli.table import Column, table_lines
 from twin_harness.errors import InvalidInput
@@ -47,10 +47,10 @@ def show(arguments: argparse.Namespace) -> int:
     from twin_harness.schedule.model import Schedule
 
     schedule = Schedule.read(arguments.file)
-    say(*plan_lines(schedule))
+    echo(*plan_lines(schedule))
     if arguments.figure:
         Path(arguments.figure).write_bytes(plan_png(schedule))
-        say(arguments.figure)
+        echo(arguments.figure)
     return OK
 
 
@@ -91,11 +91,11 @@ def check(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json(verdict)
     else:
-        say(
+        echo(
             f"{arguments.file}: {len(schedule.experiments)} experiments, {duration(total_s)} of"
             f" load and quiet; guard {settings.guard}"
         )
-        say(*_verdict_lines(verdict))
+        echo(*_verdict_lines(verdict))
     return FAILED if refused else OK
 
 

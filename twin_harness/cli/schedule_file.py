@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.cli.output import OK, say, write_json
+from twin_harness.cli.output import OK, echo, write_json
 from twin_harness.errors import InvalidInput
 from twin_harness.quantity import duration
 
@@ -39,5 +39,5 @@ def write_schedule(schedule: Schedule, arguments: argparse.Namespace) -> int:
         raise InvalidInput(msg)
     schedule.write(arguments.out)
     total_s = sum(experiment.duration_s for experiment in schedule.experiments)
-    say(f"{arguments.out}: {len(schedule.experiments)} experiments, {duration(total_s)}")
+    echo(f"{arguments.out}: {len(schedule.experiments)} experiments, {duration(total_s)}")
     return OK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.cli.output import complain
+from twin_harness.cli.output import echo_error
 from twin_harness.cli.schedule_file import add_out, write_schedule
 from twin_harness.errors import InvalidInput
 
@@ -83,5 +83,5 @@ def replay(arguments: argparse.Namespace) -> int:
         level_scale=arguments.level_scale,
     )
     for note in schedule.generator.get("notes", ()):
-        complain(note)
+        echo_error(note)
     return write_schedule(schedule, arguments)

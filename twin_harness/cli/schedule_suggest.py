@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twin_harness import __version__
-from twin_harness.cli.output import complain
+from twin_harness.cli.output import echo_error
 from twin_harness.cli.schedule_file import add_out, write_schedule
 from twin_harness.errors import InvalidInput
 
@@ -59,7 +59,7 @@ def suggest(arguments: argparse.Namespace) -> int:
             for number, (experiment, left) in enumerate(chosen, 1)
         ]
     for experiment, left in chosen:
-        complain(
+        echo_error(
             f"{experiment.name}: after it {100 * left:.0f} % of today's variance is expected to be"
             " left"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twin_harness.cli.observations import read_observations
-from twin_harness.cli.output import OK, complain, say, write_json
+from twin_harness.cli.output import OK, echo, echo_error, write_json
 from twin_harness.cli.score_table import score_lines
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def score(arguments: argparse.Namespace) -> int:
     missing: list[str] = []
     if arguments.split:
         names = [name.strip() for name in arguments.split.split(",")]
-        evaluations, missing = evaluate_splits(observations, names, complain)
+        evaluations, missing = evaluate_splits(observations, names, echo_error)
     else:
         evaluations = [_judge(twin, observations, arguments.train)]
     if arguments.json:
@@ -53,9 +53,9 @@ def score(arguments: argparse.Namespace) -> int:
         write_json({"evaluations": evaluated, "missing": missing})
         return OK
     for evaluation in evaluations:
-        say(*score_lines(evaluation))
+        echo(*score_lines(evaluation))
     for sentence in missing:
-        complain(sentence)
+        echo_error(sentence)
     return OK
 
 
@@ -70,7 +70,7 @@ def _judge(twin: Twin, observations: list[Observation], train: list[str]) -> Eva
         observation for observation in read_observations(train) if observation.plan in plans
     ]
     if not training:
-        complain(
+        echo_error(
             "without --train DIR… (the runs that the model was fitted to) there are no simple"
             " predictors beside it"
         )

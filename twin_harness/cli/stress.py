@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.cli.experiments import run_all
-from twin_harness.cli.output import say, write_json
+from twin_harness.cli.output import echo, write_json
 from twin_harness.cli.results import no_report, result_data, result_lines
 from twin_harness.cli.settings import LOAD, read_settings
 from twin_harness.errors import InvalidInput
@@ -74,7 +74,7 @@ def stress(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json({"run": str(folder), "events": result_data(recordings, settings.tolerance)})
     else:
-        say(
+        echo(
             *result_lines(recordings, settings.tolerance),
             f"data    {folder}/",
             f"report  {no_report(folder)}",

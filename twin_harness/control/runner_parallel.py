@@ -75,18 +75,18 @@ class Admission:
     """Lets experiments in, one holder a process.
 
     Args:
-        say: told, once a wait, that another session has the machine.
+        on_wait: told, once a wait, that another session has the machine.
         folders: where lock files stand; None takes the system's.
         part: the lock of the part of the machine that is ours; None takes turns with all others.
     """
 
     def __init__(
         self,
-        say: Callable[[str], None],
+        on_wait: Callable[[str], None],
         folders: Sequence[str] | None = None,
         part: FileLock | None = None,
     ) -> None:
-        self._say = say
+        self._on_wait = on_wait
         self._part = part
         self._lock = MachineLock(folders, self._tell_waiting)
         self._waiting_for = ""
@@ -97,7 +97,7 @@ class Admission:
 
     def _tell_waiting(self, holder: str) -> None:
         if self._waiting_for:
-            self._say(
+            self._on_wait(
                 f"waiting for the machine: another experiment has it{holder}; next is"
                 f" {self._waiting_for}"
             )

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) -> dict[str, int]:
+def merge(
+    folders: Sequence[str | Path], out: Path, progress: Callable[[str], None]
+) -> dict[str, int]:
     """Write the clean rows of runs into one dataset.
 
     Tools such as pyarrow.dataset, pandas, polars and duckdb read it as one table.
@@ -27,7 +29,7 @@ def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) 
     Args:
         folders: run folders.
         out: the folder of the dataset, which must not exist.
-        say: takes lines of progress.
+        progress: takes lines of progress.
 
     Returns:
         Run id to its number of rows.
@@ -55,7 +57,7 @@ def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) 
     widest = max((tuple(run.machine.get("possible_cpus", ())) for run in runs), key=len)
     counts: dict[str, int] = {}
     for number, (run, run_id) in enumerate(zip(runs, ids, strict=True), 1):
-        say(f"{number} of {len(runs)}  {run_id}")
+        progress(f"{number} of {len(runs)}  {run_id}")
         cleaning = start_cleaning(run)
 
         def tables(
@@ -76,7 +78,7 @@ def merge(folders: Sequence[str | Path], out: Path, say: Callable[[str], None]) 
         )
         counts[run_id] = cleaning.rows_kept
         if faults := list(cleaning.faults):
-            say(
+            progress(
                 f"{run_id}: {len(faults)} kinds of fault were cleaned, see twin validate {run.path}"
             )
     return counts

@@ -116,7 +116,7 @@ def _join(state: PluginState) -> None:
     if (state.seat.run_dir / "run.json").exists():
         from twin_harness.session.session import Session
 
-        state.session = Session.open(state.config, state.seat, state.status.say)
+        state.session = Session.open(state.config, state.seat, state.status.write_line)
 
 
 def _clear_lost(state: PluginState) -> None:

@@ -122,7 +122,7 @@ def _show_progress(state: PluginState, number: int) -> None:
     done, pairs = number - first, state.config.gate_pairs
     if done > 0 and now_s - first_s > _QUIET_S and number < pairs:
         left_s = (now_s - first_s) / done * (pairs - number)
-        state.status.say(
+        state.status.write_line(
             f"gate: {number} of {pairs} pairs done, about {round(left_s / 60.0, 1):g} min left,"
             " waiting aside"
         )

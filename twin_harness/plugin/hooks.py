@@ -158,7 +158,7 @@ def pytest_runtest_makereport(
         state_of(item.config).status.clear()
         report.duration, test.waited_s = max(0.0, report.duration - test.waited_s), 0.0
         if call.when == "call" and (fault := allure.attach(item.config, test)):
-            state_of(item.config).status.say(fault)
+            state_of(item.config).status.write_line(fault)
     gate_trials.note_trial(item, report)
     return report
 

@@ -29,7 +29,7 @@ def open_session(config: pytest.Config) -> Session:
             raise Undecided(reason)
         from twin_harness.session.session import Session as _Session
 
-        state.session = _Session.open(state.config, state.seat, state.status.say)
+        state.session = _Session.open(state.config, state.seat, state.status.write_line)
     return state.session
 
 

@@ -18,7 +18,7 @@ from twin_harness.predict.free_run import REGIMES
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES
 from twin_harness.schedule.file import read_json
-from twin_harness.schedule.refusal import checked, refuse, short
+from twin_harness.schedule.validation import refuse, short, validated
 
 # History:
 #   1: parameters, sets, spread, calibration, domain, training (no longer read: other parameters)
@@ -243,4 +243,4 @@ def read_model(path: str | Path) -> ModelFile:
             f" reads; expected {FORMAT!r}, fit it anew or upgrade"
         )
         raise InvalidInput(msg)
-    return checked(ModelFile, data, f"model {str(path)!r}")
+    return validated(ModelFile, data, f"model {str(path)!r}")

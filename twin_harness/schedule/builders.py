@@ -9,7 +9,7 @@ from twin_harness.errors import InvalidInput
 from twin_harness.schedule.event import Event
 from twin_harness.schedule.file import read_trace
 from twin_harness.schedule.model import Experiment
-from twin_harness.schedule.refusal import checked, short
+from twin_harness.schedule.validation import short, validated
 from twin_harness.shapes import shape as shapes
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _event(
         "unit": unit,
         "options": options,
     }
-    event: Event = checked(Event, data, f"{stressor}()")
+    event: Event = validated(Event, data, f"{stressor}()")
     return event
 
 
@@ -173,7 +173,7 @@ def command(
         "duration_s": duration_s,
         "options": options,
     }
-    event: Event = checked(Event, data, "command()")
+    event: Event = validated(Event, data, "command()")
     return event
 
 
@@ -247,5 +247,5 @@ def plan(
         "tolerance": tolerance,
         "events": events,
     }
-    experiment: Experiment = checked(Experiment, data, "plan()")
+    experiment: Experiment = validated(Experiment, data, "plan()")
     return experiment

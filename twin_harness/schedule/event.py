@@ -14,8 +14,8 @@ from twin_harness.schedule.event_options import (
     options_model,
     resolve_options,
 )
-from twin_harness.schedule.refusal import describe, refuse
 from twin_harness.schedule.shape_models import FrozenModel, ShapeField, bounding_levels
+from twin_harness.schedule.validation import describe, refuse
 from twin_harness.shapes import shape as shapes
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:/#\[\]-]{0,119}")

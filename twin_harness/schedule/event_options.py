@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, Strict, model_validator
 
-from twin_harness.schedule.refusal import refuse
 from twin_harness.schedule.shape_models import FrozenModel
+from twin_harness.schedule.validation import refuse
 
 GROUP = "twin_harness.stressors"
 

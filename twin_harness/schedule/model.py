@@ -19,9 +19,9 @@ from twin_harness.errors import InvalidInput
 from twin_harness.schedule.event import NAME_PATTERN, Event, NotNegative
 from twin_harness.schedule.event_options import options_model
 from twin_harness.schedule.file import inline_traces, read_json
-from twin_harness.schedule.refusal import checked, refuse
 from twin_harness.schedule.shape_models import FrozenModel
 from twin_harness.schedule.tolerance import NO_TOLERANCE, percent_of
+from twin_harness.schedule.validation import refuse, validated
 from twin_harness.system import newest
 from twin_harness.system.whole_file import write_whole
 
@@ -187,7 +187,7 @@ class Schedule(FrozenModel):
     @classmethod
     def of(cls, *experiments: Experiment) -> Schedule:
         """Make a schedule of experiments."""
-        return checked(cls, {"experiments": experiments}, "Schedule.of()")
+        return validated(cls, {"experiments": experiments}, "Schedule.of()")
 
     @classmethod
     def from_json(
@@ -211,7 +211,7 @@ class Schedule(FrozenModel):
             raise InvalidInput(msg)
         if folder is not None:
             inline_traces(data, folder, source)
-        return checked(cls, data, source)
+        return validated(cls, data, source)
 
     @classmethod
     def read(cls, path: str | Path) -> Schedule:

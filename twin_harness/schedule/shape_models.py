@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from twin_harness.schedule.refusal import refuse
+from twin_harness.schedule.validation import refuse
 from twin_harness.shapes import shape as shapes
 
 # Within these bounds every level, area and mean of a shape is finite.

@@ -43,7 +43,7 @@ class Display(Protocol):
 
 
 def make_display(
-    say: Callable[[str], None], outlet: Outlet, interval_s: float, *, is_named: bool
+    progress: Callable[[str], None], outlet: Outlet, interval_s: float, *, is_named: bool
 ) -> Display:
     """Return what shows the present state.
 
@@ -51,7 +51,7 @@ def make_display(
     anyway.
 
     Args:
-        say: takes a line of progress.
+        progress: takes a line of progress.
         outlet: where table or CSV go.
         interval_s: between two samples.
         is_named: whether a file was named.
@@ -59,7 +59,7 @@ def make_display(
     if outlet.stream is not None and outlet.stream.isatty():
         return _TableDisplay(f"{platform.node()}, every {interval_s:g} s", outlet)
     if is_named:
-        return _ProgressLines(say)
+        return _ProgressLines(progress)
     return _CsvLines(outlet)
 
 
@@ -108,8 +108,8 @@ class _ProgressLines:
 
     is_over = False  # the file is what it is for
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, progress: Callable[[str], None]) -> None:
+        self._progress = progress
         self._said_s = monotonic_s()
 
     def show(self, _tail: CsvTail, board: Board, elapsed_s: float, /) -> None:
@@ -122,7 +122,7 @@ class _ProgressLines:
             self._said_s = monotonic_s()
             _, _, rows, (cpu, memory, disk) = board.dataset_state()
             figures = f"cpu {cpu:.0f} %  mem {memory:.0f} %  disk {disk / 2**20:.1f} MiB/s"
-            self._say(f"{elapsed_s:.0f} s  {rows} samples  {figures.replace('nan', '–')}")
+            self._progress(f"{elapsed_s:.0f} s  {rows} samples  {figures.replace('nan', '–')}")
 
     def finish(self, _tail: CsvTail, _board: Board, /) -> None:
         """Leave the last word to who has made the file."""

@@ -129,7 +129,7 @@ class Overhead:
 
 
 def measure(
-    config: TwinConfig, rounds: int, block_s: float, say: Callable[[str], None]
+    config: TwinConfig, rounds: int, block_s: float, progress: Callable[[str], None]
 ) -> Overhead:
     """Run the rounds and return what they say.
 
@@ -137,7 +137,7 @@ def measure(
         config: interval, source and probes of the harness that is measured.
         rounds: of three blocks each.
         block_s: length of a block.
-        say: takes lines of progress.
+        progress: takes lines of progress.
     """
     machine = inspect_machine(Path(config.scratch_dir or ".").absolute())
     costs, noises, wakeups, noise_wakeups = [], [], [], []
@@ -157,7 +157,7 @@ def measure(
         noises.append(100.0 * (1.0 - without[1][0] / without[0][0]))
         wakeups.append(beside[0][1] - statistics.fmean(late_ms for _, late_ms in without))
         noise_wakeups.append(without[1][1] - without[0][1])
-        say(
+        progress(
             f"round {number + 1} of {rounds}: {costs[-1]:+.2f} % beside the harness,"
             f" {noises[-1]:+.2f} % between two blocks without it"
         )

@@ -37,7 +37,7 @@ def record(
     out: Path | None,
     config: TwinConfig,
     duration_s: float | None,
-    say: Callable[[str], None],
+    progress: Callable[[str], None],
     outlet: Outlet,
 ) -> int:
     """Sample for ``duration_s`` seconds (None: until a KeyboardInterrupt), and return an exit code.
@@ -49,7 +49,7 @@ def record(
         out: the file to make; None shows a table on a terminal and writes CSV to stdout elsewhere.
         config: interval, source and probes.
         duration_s: how long.
-        say: takes lines of progress, where neither table nor CSV is shown.
+        progress: takes lines of progress, where neither table nor CSV is shown.
         outlet: where table or CSV go; sampling ends on time however slowly they are read, and at
             once when nobody reads any more.
 
@@ -74,7 +74,7 @@ def record(
         else:
             path = Path(workings, "metrics.csv")
         path.touch(mode=0o600)
-        return _record(path, Path(workings), config, duration_s, say, outlet)
+        return _record(path, Path(workings), config, duration_s, progress, outlet)
 
 
 def _is_folder(path: str) -> bool:
@@ -101,7 +101,7 @@ def _record(
     workings: Path,
     config: TwinConfig,
     duration_s: float | None,
-    say: Callable[[str], None],
+    progress: Callable[[str], None],
     outlet: Outlet,
 ) -> int:
     is_named = workings not in path.parents
@@ -129,7 +129,7 @@ def _record(
         )
         tail = CsvTail(path, is_kept=is_named)
         ending.callback(tail.close)
-        display = make_display(say, outlet, config.interval_s, is_named=is_named)
+        display = make_display(progress, outlet, config.interval_s, is_named=is_named)
         ending.callback(display.close)
         board.claim_process(os.getpid(), "harness", base=process_cpu_ns(os.getpid()) or 0)
         processes = []
@@ -146,9 +146,9 @@ def _record(
             display.finish(tail, board)
         rows = board.dataset_state()[2]
     if is_named:
-        say(f"{path}: {rows} samples every {config.interval_s:g} s")
+        progress(f"{path}: {rows} samples every {config.interval_s:g} s")
     for note in _notes(telemetry.account):
-        say(f"note: {note}")
+        progress(f"note: {note}")
     if processes[0].returncode == 0:
         return 0
     return 1

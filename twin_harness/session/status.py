@@ -57,7 +57,7 @@ class StatusLine:
         is_terminal = os.isatty(descriptor) and os.environ.get("TERM", "dumb") != "dumb"
         return cls(descriptor, is_terminal=is_terminal)
 
-    def say(self, sentence: str) -> None:
+    def write_line(self, sentence: str) -> None:
         """Write a sentence that is to stay."""
         if self._is_terminal:
             self._write(f"\r\n\x1b[2Ktwin: {sentence}\r\n")

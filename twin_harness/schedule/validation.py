@@ -25,7 +25,7 @@ def refuse(path: str, message: str) -> NoReturn:
     raise PydanticCustomError("twin", "{message}", {"path": path, "message": message})
 
 
-def checked(model: type[Model], data: object, source: str) -> Model:
+def validated(model: type[Model], data: object, source: str) -> Model:
     """Check data against a model and return its instance.
 
     Args:
