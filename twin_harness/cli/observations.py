@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twin_harness.cli.output import echo_error
+
 if TYPE_CHECKING:
-    from twin_harness.cli.output import echo_error
-from twin_harness.predict.observation import Observation
+    from twin_harness.predict.observation import Observation
 
 
 def read_observations(folders: list[str]) -> list[Observation]:
