@@ -93,12 +93,11 @@ USES = {
 }
 
 
-def mutate(folder: Path, stressor: str, name: str) -> None:
-    """Copy the package to ``folder`` and break one stressor in the copy."""
+def copy_and_break(folder: Path, file: str, old: str, new: str) -> None:
+    """Copy the package to ``folder`` and put other text into one file of the copy."""
     shutil.copytree(
         ROOT / "twin_harness", folder / "twin_harness", ignore=shutil.ignore_patterns("__pycache__")
     )
-    file, old, new = MUTATIONS[stressor, name]
     path = folder / file
     text = path.read_text()
     if old not in text:
@@ -168,11 +167,11 @@ def main() -> int:
     parser.add_argument("--only", help="stressor, or stressor:mutation")
     arguments = parser.parse_args()
     table = []
-    for stressor, name in MUTATIONS:
+    for (stressor, name), change in MUTATIONS.items():
         if arguments.only and arguments.only not in (stressor, f"{stressor}:{name}"):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            mutate(Path(folder), stressor, name)
+            copy_and_break(Path(folder), *change)
             for test, outcome in outcomes(Path(folder), USES[stressor]).items():
                 if not is_used(stressor, test):
                     continue
