@@ -9,6 +9,7 @@ from typing import TypeGuard
 
 from twin_harness import metrics
 from twin_harness.errors import InvalidInput
+from twin_harness.gate.covariate import CHOICES
 from twin_harness.gate.measures import STATISTICS, TIMES, Measure
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:/#\[\]-]{0,119}")
@@ -24,6 +25,7 @@ def declare(
     floor: float | None = None,
     unit: str = "",
     trips: float | None = None,
+    covariate: str = "auto",
 ) -> Measure:
     """Return a measure, checked against the registry of columns.
 
@@ -37,6 +39,7 @@ def declare(
         floor: the threshold in the metric's unit, for what can be 0 (a difference scale).
         unit: of a recorded value.
         trips: the level of ``time_to_threshold_s``.
+        covariate: what its pairs are adjusted for: auto, background, steal, probe or none.
 
     Raises:
         InvalidInput: an argument is not what it has to be; one sentence.
@@ -86,6 +89,12 @@ def declare(
             f" got trips={trips!r}"
         )
         raise InvalidInput(msg)
+    if covariate not in CHOICES:
+        msg = (
+            f"gate({metric!r}): expected covariate of {', '.join(CHOICES)} but got {covariate!r};"
+            " auto adjusts for others' CPU time where they disturb the machine"
+        )
+        raise InvalidInput(msg)
     scale = _scale_of(known, chosen, floor)
     unit = _unit_of(known, chosen, scale, unit)
     return Measure(
@@ -98,6 +107,7 @@ def declare(
         unit,
         _amount(metric, scale, threshold, floor, unit),
         trips,
+        covariate,
     )
 
 

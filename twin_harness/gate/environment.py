@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SPREADS = 4.0
-_FLOORS = {
+FLOORS = {
     "steal_percent": (1.0, "points of steal"),
     "background_percent": (2.0, "points of others' CPU time"),
     "calibration_ms": (5.0, "% of a fixed piece of work"),
@@ -75,7 +75,7 @@ def unfit_pairs(pairs: Sequence[tuple[Environment, Environment]]) -> dict[int, s
         pairs: the environments of both runs of each pair, base first.
     """
     reasons: dict[int, str] = {}
-    for name, (least, unit) in _FLOORS.items():
+    for name, (least, unit) in FLOORS.items():
         gaps = {
             index: gap
             for index, (base, candidate) in enumerate(pairs)

@@ -7,13 +7,15 @@ effect to lie below the threshold. Everything else is UNDECIDED.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import inf, isfinite, sqrt
+from dataclasses import dataclass, field
+from math import inf, isfinite
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import Undecided
 from twin_harness.gate import statistics
+from twin_harness.gate.adjusted import adjust
+from twin_harness.gate.covariate import Covariate
 from twin_harness.gate.verdict import ALPHA, CONFIDENCE, PASSED, REGRESSED, UNDECIDED, Verdict
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Evidence:
         candidate: the candidate's values, likewise.
         fault: why there are no values that could be judged; empty otherwise.
         lack: why there are too few fit pairs for a verdict; empty when there are enough.
+        covariate: what the pairs are adjusted for; without a name, nothing.
     """
 
     measure: Measure
@@ -40,6 +43,36 @@ class Evidence:
     candidate: tuple[float, ...] = ()
     fault: str = ""
     lack: str = ""
+    covariate: Covariate = field(default_factory=Covariate)
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """What the sign-flip test says of the effects of one measure's pairs, adjusted or not."""
+
+    effect: float = 0.0
+    spread: float = inf
+    p: float = 1.0
+    better_p: float = 1.0
+    lower: float = -inf
+    upper: float = inf
+
+    @classmethod
+    def of(cls, values: list[float], covariate: Covariate, confidence: float) -> _Tested:
+        if not values:
+            return cls()
+        worse, better = (
+            adjust([sign * value for value in values], covariate.signed(sign, len(values)))
+            for sign in (1.0, -1.0)
+        )
+        return cls(
+            worse.effect,
+            worse.spread,
+            worse.p,
+            better.p,
+            -better.upper_bound(confidence),
+            worse.upper_bound(confidence),
+        )
 
 
 def judge_pairs(
@@ -54,23 +87,26 @@ def judge_pairs(
     """
     # Of a measure that cannot be judged there are no effects, and p is 1.
     effects = [_effects(entry) for entry in evidence]
-    raw = [statistics.sign_flip_p(values) for values, _ in effects]
-    better = [statistics.sign_flip_p([-value for value in values]) for values, _ in effects]
+    tested = [
+        _Tested.of(values, entry.covariate, confidence)
+        for entry, (values, _) in zip(evidence, effects, strict=True)
+    ]
+    raw = [found.p for found in tested]
     adjusted, improved, warned = (
         statistics.holm(raw),
-        statistics.holm(better),
+        statistics.holm([found.better_p for found in tested]),
         statistics.benjamini_hochberg(raw),
     )
     verdicts = []
     for index, entry in enumerate(evidence):
-        values, fault = effects[index]
         numbers = {
             "p": adjusted[index],
             "raw_p": raw[index],
             "warning_p": warned[index],
             "improved_p": improved[index],
         }
-        verdicts.append(_judge(entry, values, fault, numbers, len(evidence), alpha, confidence))
+        fault = effects[index][1]
+        verdicts.append(_judge(entry, tested[index], fault, numbers, len(evidence), alpha))
     return tuple(verdicts)
 
 
@@ -99,42 +135,36 @@ def _effects(evidence: Evidence) -> tuple[list[float], str]:
 
 def _judge(
     evidence: Evidence,
-    values: list[float],
+    tested: _Tested,
     fault: str,
     numbers: dict[str, float],
     family: int,
     alpha: float,
-    confidence: float,
 ) -> Verdict:
     measure, least = evidence.measure, evidence.measure.least_effect
     if fault:
         return Verdict(measure, UNDECIDED, fault)
-    count = len(values)
-    effect = sum(values) / count
-    spread = inf
-    if count > 1:
-        spread = sqrt(sum((value - effect) ** 2 for value in values) / (count - 1))
-    upper = statistics.upper_bound(values, confidence)
-    lower = statistics.lower_bound(values, confidence)
-    visible = statistics.smallest_visible(spread, count, alpha / family, least)
+    count = len(evidence.base)
+    visible = statistics.smallest_visible(tested.spread, count, alpha / family, least)
     known: dict[str, Any] = {
         **numbers,
-        "effect": effect,
-        "lower": lower,
-        "upper": upper,
+        "effect": tested.effect,
+        "lower": tested.lower,
+        "upper": tested.upper,
         "base": median(evidence.base),
         "candidate": median(evidence.candidate),
         "n": count,
-        "spread": spread,
+        "spread": tested.spread,
         "visible": visible,
+        "covariate": evidence.covariate.name,
     }
     if evidence.lack:
         return Verdict(measure, UNDECIDED, evidence.lack, **known)
-    if numbers["p"] <= alpha and effect >= least:
+    if numbers["p"] <= alpha and tested.effect >= least:
         return Verdict(measure, REGRESSED, **known)
-    if upper < least:
+    if tested.upper < least:
         return Verdict(measure, PASSED, **known)
-    reason = _why_undecided(effect, least, numbers["p"], alpha, visible)
+    reason = _why_undecided(tested.effect, least, numbers["p"], alpha, visible)
     return Verdict(measure, UNDECIDED, reason, **known)
 
 
@@ -160,7 +190,7 @@ def may_stop(evidence: Sequence[Evidence], confidence: float = 0.975) -> bool:
         values, fault = _effects(entry)
         if fault or entry.lack:
             return False
-        if not statistics.upper_bound(values, confidence) < entry.measure.least_effect:
+        if not _Tested.of(values, entry.covariate, confidence).upper < entry.measure.least_effect:
             return False
     return bool(evidence)
 

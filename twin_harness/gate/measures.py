@@ -36,6 +36,7 @@ class Measure:
         threshold: what counts as worse: a share on the ratio scale, an amount in the unit on the
             difference scale.
         trips: for ``time_to_threshold_s``, the level that is waited for.
+        covariate: what its pairs are adjusted for: auto, background, steal, probe or none.
     """
 
     test: str
@@ -47,6 +48,7 @@ class Measure:
     unit: str = ""
     threshold: float = 0.03
     trips: float | None = None
+    covariate: str = "auto"
 
     @property
     def name(self) -> str:

@@ -36,13 +36,10 @@ def gather_evidence(
         below: only pairs with smaller numbers count; None is all.
     """
     least = pairs_needed(len(family), ALPHA)
-    pairs = {
-        test: Pairs.of(trials, test, names).fit(below)
-        for test in {measure.test for measure in family}
-    }
+    pairs = {test: Pairs.of(trials, test, names) for test in {measure.test for measure in family}}
     evidence = []
     for measure in family:
-        fit = pairs[measure.test]
+        fit, covariate = pairs[measure.test].usable(measure.covariate, below)
         reasons = [base.fault(measure) or candidate.fault(measure) for base, candidate in fit]
         usable = [pair for pair, reason in zip(fit, reasons, strict=True) if not reason]
         faults = [reason for reason in reasons if reason]
@@ -52,25 +49,28 @@ def gather_evidence(
         elif not usable and faults:
             fault = faults[0]
         elif not usable:
-            fault = _why_no_pair(Pairs.of(trials, measure.test, names))
+            fault = _why_no_pair(pairs[measure.test])
         elif faults:
             # Which pairs lack the figure may be the candidate's own doing: what is left is no fair
             # sample.
             lack = f"{faults[0]} (in {len(faults)} of {len(fit)} pairs)"
+        elif covariate.refusal and measure.covariate != "auto":
+            lack = covariate.refusal
         elif not any(trial.environment.is_known for pair in usable for trial in pair):
             lack = (
                 "environment: steal, others' work and the probe are unknown in every pair, so"
                 " whether the machine was the same is, too"
             )
         elif below is None and len(usable) < least:
-            lack = _why_too_few(Pairs.of(trials, measure.test, names), len(usable), least)
+            lack = _why_too_few(pairs[measure.test], len(usable), least)
         if fault:
             evidence.append(Evidence(measure, fault=fault))
             continue
         base_values, candidate_values = (
             tuple(pair[side].values[measure.short_name] for pair in usable) for side in (0, 1)
         )
-        evidence.append(Evidence(measure, base_values, candidate_values, lack=lack))
+        kept = covariate.of_pairs([not reason for reason in reasons])
+        evidence.append(Evidence(measure, base_values, candidate_values, lack=lack, covariate=kept))
     return evidence
 
 
@@ -126,8 +126,7 @@ def is_wanted(
         return True
     done = [done for done in (*pairs.by_number, *pairs.broken) if done != number]
     spares_used = sum(other >= planned for other in done)
-    lost = len(pairs.unfit()) + len(pairs.broken)
-    return lost > spares_used
+    return pairs.lost > spares_used
 
 
 def judge_all(
@@ -156,7 +155,7 @@ def judge_all(
         test: Pairs.of(trials, test, names)
         for test in dict.fromkeys(measure.test for measure in family)
     }
-    unfit = {test: pairs.unfit() for test, pairs in pairs_by_test.items()}
+    unfit = {test: pairs.left_out() for test, pairs in pairs_by_test.items()}
     doubts = [
         doubt for test, reasons in unfit.items() for doubt in _doubts(test, "left out", reasons)
     ]

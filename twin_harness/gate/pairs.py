@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import InvalidInput
+from twin_harness.gate.covariate import Covariate, choose_covariate
 from twin_harness.gate.environment import unfit_pairs
 from twin_harness.gate.statistics import pairs_needed
 from twin_harness.gate.verdict import ALPHA
@@ -14,6 +15,7 @@ from twin_harness.gate.verdict import ALPHA
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from twin_harness.gate.environment import Environment
     from twin_harness.gate.trials import Trial
 
 
@@ -87,13 +89,53 @@ class Pairs:
     def unfit(self) -> dict[int, str]:
         """Return the numbers of pairs whose two runs had different machines, with the reason."""
         numbers = list(self.by_number)
-        reasons = unfit_pairs(
-            [
-                (base.environment, candidate.environment)
-                for base, candidate in self.by_number.values()
-            ]
-        )
+        reasons = unfit_pairs(self.environments())
         return {numbers[position]: reason for position, reason in reasons.items()}
+
+    def environments(self, below: int | None = None) -> list[tuple[Environment, Environment]]:
+        """Return the environments of both runs of each pair, base first."""
+        return [
+            (base.environment, candidate.environment)
+            for number, (base, candidate) in self.by_number.items()
+            if below is None or number < below
+        ]
+
+    def usable(
+        self, asked: str, below: int | None = None
+    ) -> tuple[list[tuple[Trial, Trial]], Covariate]:
+        """Return the pairs that a measure is judged by, and what they are adjusted for.
+
+        Adjusted pairs are all of them; of others the unfit ones are left out.
+
+        Args:
+            asked: the measure's covariate.
+            below: only pairs with smaller numbers count; None is all.
+        """
+        covariate = choose_covariate(self.environments(below), asked)
+        if covariate.name:
+            return [
+                pair for number, pair in self.by_number.items() if below is None or number < below
+            ], covariate
+        return self.fit(below), covariate
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The covariates that the measures of this test ask for."""
+        trials = [trial for pair in self.by_number.values() for trial in pair]
+        return frozenset(
+            measure.covariate for trial in trials for measure in trial.measures
+        ) or frozenset(("auto",))
+
+    def left_out(self) -> dict[int, str]:
+        """Return the unfit pairs, with the reason; none where every measure is adjusted."""
+        if all(choose_covariate(self.environments(), asked).name for asked in self.asked):
+            return {}
+        return self.unfit()
+
+    @property
+    def lost(self) -> int:
+        """How many pairs spares are to replace."""
+        return len(self.left_out()) + len(self.broken)
 
     def fit(self, below: int | None = None) -> list[tuple[Trial, Trial]]:
         """Return the fit pairs, those with numbers below a limit alone if one is given."""

@@ -29,7 +29,7 @@ _BLOCK = 2**22
 
 
 @lru_cache(maxsize=8)
-def _subsets(count: int) -> NDArray[np.bool_]:
+def subsets(count: int) -> NDArray[np.bool_]:
     """Return every non-empty subset of ``count`` pairs, one per row.
 
     Of more than 16 pairs it is 65,535 subsets drawn by a fixed seed.
@@ -58,13 +58,13 @@ def sign_flip_p(effects: Sequence[float] | NDArray[np.float64]) -> float:
         return 1.0
     # Flipping the pairs of a subset changes the sum by −2 × the subset's sum, so a way is at least
     # as large where that sum is ≤ 0.
-    sums = _subsets(len(values)) @ values
+    sums = subsets(len(values)) @ values
     tolerance = _ROUNDING * float(np.abs(values).sum())
     return float((1 + np.count_nonzero(sums <= tolerance)) / (1 + len(sums)))
 
 
 def _subset_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    chosen = _subsets(len(values))
+    chosen = subsets(len(values))
     return np.asarray((chosen @ values) / chosen.sum(axis=1))
 
 
@@ -155,7 +155,7 @@ def smallest_visible(
 def _simulated(pairs: int, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the subset mean at a rank, and the mean, of 1,000 sets of standard normal pairs."""
     noise = np.random.default_rng(pairs).normal(0.0, 1.0, (_REPEATS, pairs))
-    chosen = _subsets(pairs)
+    chosen = subsets(pairs)
     sizes, lows, each = chosen.sum(axis=1), [], max(1, _BLOCK // len(chosen))
     for begin in range(0, _REPEATS, each):
         means = (noise[begin : begin + each] @ chosen.T) / sizes

@@ -35,6 +35,7 @@ class Verdict:
         n: pairs, or sessions of the baseline.
         spread: standard deviation of the effect over them.
         visible: the smallest effect that this run would have called in four of five cases.
+        covariate: what the pairs were adjusted for; empty where nothing was.
     """
 
     measure: Measure
@@ -52,6 +53,7 @@ class Verdict:
     n: int = 0
     spread: float = float("nan")
     visible: float = inf
+    covariate: str = ""
 
     @property
     def is_improved(self) -> bool:

@@ -81,14 +81,26 @@ def gate(
     threshold: str = "3%",
     floor: float | None = None,
     trips: float | None = None,
+    covariate: str = "auto",
 ) -> Measure:
     """Declare a measure of this test for the regression gate.
 
-    A column of its recording, or what it passes to gate.record(metric, …).
+    A column of its recording, or what it passes to gate.record(metric, …). Beside neighbours its
+    pairs are adjusted for their covariate: auto, background, steal, probe or none.
     """
     from twin_harness.gate.declaration import declare
 
-    return declare("", metric, statistic, window, better, threshold, floor, trips=trips)
+    return declare(
+        "",
+        metric,
+        statistic,
+        window,
+        better,
+        threshold,
+        floor,
+        trips=trips,
+        covariate=covariate,
+    )
 
 
 MARKERS: dict[str, Callable[..., Any]] = {

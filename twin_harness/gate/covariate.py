@@ -1,0 +1,123 @@
+"""The covariate of pairs beside neighbours: which figure of the environment explains the scatter.
+
+What a neighbour took during the two runs of a pair differs by chance; where it differs much, the
+pair is adjusted for it instead of being left out. Both choices below look at the runs of both
+variants alike, so they know nothing of which run was whose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import isfinite, log
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twin_harness.gate.environment import FLOORS
+from twin_harness.gate.statistics import sign_flip_p
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twin_harness.gate.environment import Environment
+
+CHOICES = ("auto", "background", "steal", "probe", "none")
+_FIGURES = {
+    "background": "background_percent",
+    "steal": "steal_percent",
+    "probe": "calibration_ms",
+}
+# A machine is disturbed where more than this share of the runs lie beyond the floor of a figure
+# from the middle of all: fewer are pairs that spares can replace.
+_SHARE = 0.2
+# The variants differ in the covariate for sure: it is part of what they do.
+_MOVED_P = 0.01
+
+
+@dataclass(frozen=True)
+class Covariate:
+    """What the pairs of one measure are adjusted for.
+
+    Attributes:
+        name: background, steal or probe; empty where nothing is adjusted.
+        differences: candidate − base of each pair, in percent of the machine, of the probe 100 ×
+            the log ratio.
+        refusal: why a covariate that was asked for is not used; empty otherwise.
+    """
+
+    name: str = ""
+    differences: tuple[float, ...] = ()
+    refusal: str = ""
+
+    def signed(self, sign: float, count: int) -> tuple[float, ...]:
+        """Return the differences times a sign; zeros, ``count`` of them, without a covariate."""
+        if not self.name:
+            return (0.0,) * count
+        return tuple(sign * difference for difference in self.differences)
+
+    def of_pairs(self, kept: Sequence[bool]) -> Covariate:
+        """Return the covariate of some of the pairs.
+
+        Args:
+            kept: whether each pair is one of them.
+        """
+        if not self.name:
+            return self
+        differences = [one for one, is_kept in zip(self.differences, kept, strict=True) if is_kept]
+        return replace(self, differences=tuple(differences))
+
+
+def is_disturbed(pairs: Sequence[tuple[Environment, Environment]], name: str) -> bool:
+    """Tell whether a figure of the environment scatters over the runs of both variants.
+
+    Args:
+        pairs: the environments of both runs of each pair.
+        name: background, steal or probe.
+    """
+    values = [_value(run, name) for pair in pairs for run in pair]
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) or not known:
+        return False
+    middle, floor = median(known), FLOORS[_FIGURES[name]][0]
+    return sum(abs(value - middle) > floor for value in known) > _SHARE * len(known)
+
+
+def choose_covariate(pairs: Sequence[tuple[Environment, Environment]], asked: str) -> Covariate:
+    """Return the covariate of some pairs, or none and why.
+
+    Args:
+        pairs: the environments of both runs of each pair, base first.
+        asked: one of ``CHOICES``; ``auto`` is background where the machine is disturbed.
+    """
+    if asked == "none" or (asked == "auto" and not is_disturbed(pairs, "background")):
+        return Covariate()
+    name = "background" if asked == "auto" else asked
+    values = [(_value(base, name), _value(candidate, name)) for base, candidate in pairs]
+    differences = [
+        candidate - base for base, candidate in values if base is not None and candidate is not None
+    ]
+    if len(differences) < len(values) or not values:
+        return Covariate(refusal=f"covariate {name}: it is not known of every run")
+    moved = min(sign_flip_p(differences), sign_flip_p([-value for value in differences]))
+    if 2.0 * moved <= _MOVED_P:
+        unit = "%" if name == "probe" else "points"
+        return Covariate(
+            refusal=(
+                f"covariate {name}: the candidate moves it itself (by"
+                f" {np.mean(differences):+.2g} {unit}, p = {2.0 * moved:.2g}), so it cannot tell"
+                " others' work from the candidate's"
+            )
+        )
+    return Covariate(name, tuple(differences))
+
+
+def _value(run: Environment, name: str) -> float | None:
+    value: float | None = getattr(run, _FIGURES[name])
+    if value is None or not isfinite(value):
+        return None
+    if name != "probe":
+        return value
+    if value > 0:
+        return 100.0 * log(value)
+    return None
