@@ -1,6 +1,7 @@
 """What the house must stay like: few rooms, no circles, lines and files that can be read."""
 
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,33 @@ def test_lines_and_files_are_short(house):
     assert house.long_lines(PACKAGES) == []
     assert house.long_files(PACKAGES) == []
     assert house.conditionals(PACKAGES)[1] == 0
+
+
+def test_parameters_are_described_where_they_are_many(house):
+    """From three on; where the function overrides another, that one's description holds."""
+    assert house.without_args(PACKAGES) == []
+
+
+def test_function_that_lacks_args_is_found(house, tmp_path):
+    """Also a class method and ``**more``; a protocol's method describes those that follow it."""
+    source = """
+        class Display(Protocol):
+            @property
+            def is_over(self): "Whether nobody looks."
+            def show(self, tail, board, elapsed_s): "Show."
+        class _Table:
+            def show(self, tail, board, _elapsed_s): "Draw."
+        class Other:
+            def show(self, tail, board, elapsed_s, width): "Draw."
+            @classmethod
+            def of(cls, a, b): "Two."
+        @pytest.fixture(name="gate")
+        def fixture_gate(request, session, test): "Gate."
+        def pytest_plan(config, items, session): "Plan."
+        def random(n, seed, **bounds): "Draw."
+        def _private(a, b, c): "Inside."
+    """
+    (tmp_path / "twin_harness").mkdir()
+    (tmp_path / "twin_harness" / "a.py").write_text(textwrap.dedent(source))
+    names = [line.split()[1] for line in house.without_args(tmp_path)]
+    assert names == ["show", "show", "random"]

@@ -131,7 +131,13 @@ def split(
 
 
 def assign(hashes: Sequence[str], shares: Mapping[str, float], seed: int = 0) -> dict[str, str]:
-    """Return the side of each plan, by the plans' hashes; arguments and errors as of ``split``."""
+    """Return the side of each plan, by the plans' hashes; arguments and errors as of ``split``.
+
+    Args:
+        hashes: of the experiments; equal ones are one plan.
+        shares: side to its share of the plans; they add up to 1.
+        seed: decides which plan goes where.
+    """
     if abs(sum(shares.values()) - 1.0) > 1e-9 or min(shares.values(), default=0.0) <= 0:
         msg = f"split: expected shares above 0 that add up to 1 but got {dict(shares)!r}"
         raise InvalidInput(msg)
