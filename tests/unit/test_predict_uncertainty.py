@@ -247,6 +247,7 @@ def test_after_many_runs_one_more_tells_little(twin):
     assert 0.5 < left < 1.0
 
 
+@pytest.mark.usefixtures("quick_boosting")
 def test_columns_that_a_machine_does_not_measure_are_told_of_nowhere():
     """A kernel without pressure: no prediction, no score, no band and no traceback."""
     runs = [

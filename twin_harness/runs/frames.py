@@ -199,11 +199,15 @@ def _read_parquet_frame(
         texts = pc.strftime(table["time"].cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
         table = table.set_column(table.column_names.index("time"), "time", texts)
     frame: pd.DataFrame = table.to_pandas()
-    for name in frame.columns:
-        if name in LABELS:
-            frame[name] = frame[name].astype("object").fillna("").astype("str")
-        else:
-            frame[name] = frame[name].astype("float64")
+    frame = frame.astype(
+        {
+            name: "float64"
+            for name, kind in frame.dtypes.items()
+            if name not in LABELS and kind != "float64"
+        }
+    )
+    for name in frame.columns.intersection(LABELS):
+        frame[name] = frame[name].astype("object").fillna("").astype("str")
     return frame
 
 
