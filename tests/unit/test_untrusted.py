@@ -149,9 +149,9 @@ def test_files_of_anybody_are_refused_in_a_sentence(tmp_path):
     assert CASES / 2 < refused < CASES
 
 
-# A process for each file, forked from one that has run the command on a valid file and so has loaded
-# all that it takes: it ends as any other does, with Python's own traceback and exit code. The peak
-# is that of the process's own image: ru_maxrss would count that of the one it was forked from.
+# A process for each file, forked from one that has run the command on a valid file and so has
+# loaded all that it takes: it ends as any other does, with Python's own traceback and exit code.
+# The peak is that of its own image: ru_maxrss would count that of the one it was forked from.
 SCRIPT = """
 import contextlib, os, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
