@@ -206,7 +206,7 @@ def _read_parquet_frame(
             if name not in LABELS and kind != "float64"
         }
     )
-    for name in frame.columns.intersection(LABELS):
+    for name in frame.columns.intersection(list(LABELS)):
         frame[name] = frame[name].astype("object").fillna("").astype("str")
     return frame
 
