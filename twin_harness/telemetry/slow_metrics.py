@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from twin_harness.system.clock import monotonic_s
-from twin_harness.system.procfs import PAGE_BYTES, keep
+from twin_harness.system.procfs import PAGE_BYTES, is_in_pid_namespace, keep
 from twin_harness.system.space_watch import SpaceWatch
 from twin_harness.telemetry.cpu_sensors import CpuSensors
 from twin_harness.telemetry.notes import UNREADABLE
@@ -56,6 +56,7 @@ class SlowMetrics:
         self._sensors = CpuSensors(machine["cpus"], notes)
         self._read_s = self._recount_due_s = -1.0
         self._links_beside = 0
+        self._is_in_namespace = is_in_pid_namespace()
         self._vm: list[float] | None = None
         self.swap_percent = nan
         self.swap_in = self.swap_out = self.faults = self.major_faults = nan
@@ -122,10 +123,13 @@ class SlowMetrics:
         """Return how many processes there are.
 
         The links of /proc are its fixed folders and one a process (proc_root_getattr in
-        fs/proc/root.c): counted by name every ten seconds, by links in between.
+        fs/proc/root.c): counted by name every ten seconds, by links in between. In a PID namespace
+        the links are of the whole machine and the names are not: there the names alone count.
         """
         if sys.platform != "linux":
             return len(psutil.pids())
+        if self._is_in_namespace:
+            return sum(map(str.isdigit, os.listdir("/proc")))
         links = os.stat("/proc").st_nlink
         if now_s >= self._recount_due_s:
             self._recount_due_s = now_s + _RECOUNT_S
