@@ -1,6 +1,6 @@
 """The registry of columns.
 
-The order of the format notes, spelled out once more, and names that end in their unit.
+The order of the file, spelled out once more, and names that end in their unit.
 """
 
 import pytest
@@ -59,8 +59,8 @@ SLOW = {
 EVERY = metrics.columns((0, 1))
 
 
-def test_the_columns_stand_in_the_order_of_the_format():
-    """A dataset of two CPUs has exactly the columns of the format notes, in their order."""
+def test_the_columns_stand_in_the_order_of_the_file():
+    """A dataset of two CPUs has exactly the columns spelled out above, in their order."""
     assert [metric.name for metric in EVERY] == COLUMNS_OF_TWO_CPUS
 
 
