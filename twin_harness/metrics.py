@@ -29,6 +29,7 @@ class Metric:
         scale: ``ratio`` (effects are log ratios) or ``difference`` (can be 0: effects are
             differences).
         is_slow: read once a second and repeated.
+        is_later: added once datasets had been recorded without it, which are whole as they are.
         psutil: what psutil calls it; empty when it has no such figure.
         opentelemetry: what OpenTelemetry calls it; empty when it has no such figure.
     """
@@ -42,10 +43,13 @@ class Metric:
     better: str = "lower"
     scale: str = "ratio"
     is_slow: bool = False
+    is_later: bool = False
     psutil: str = ""
     opentelemetry: str = ""
 
 
+# A column that is added keeps the version (``is_later``); one that changes its meaning, or goes,
+# needs a new one.
 DATASET_VERSION = "twin-dataset/1"
 ANNOTATIONS_VERSION = "twin-annotations/1"
 

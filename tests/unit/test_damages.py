@@ -11,13 +11,13 @@ import pytest
 
 from tests.support.runs import NAMES, ZERO_S, csv_row, make_folder, planned
 from twin_harness import cpu, plan
-from twin_harness.dataset import rows
+from twin_harness.dataset import rows, steps
 from twin_harness.dataset.cleaning import clean
 from twin_harness.dataset.package import describe, write_package
 from twin_harness.dataset.steps import FLAGS
 from twin_harness.dataset.validation import validate
 from twin_harness.errors import UnreadableRun
-from twin_harness.metrics import by_name
+from twin_harness.metrics import by_name, columns
 from twin_harness.runs.run import Run
 
 ROWS = 1200
@@ -135,6 +135,15 @@ DAMAGES = {
     missing_column: ("missing column", "left empty", ROWS),
     cut_in_the_middle: ("damaged line", "left out", None),
 }
+
+
+def test_a_dataset_from_before_a_column_is_whole(lines, run_of, monkeypatch):
+    """What was added later is left empty in older runs, and is no fault of theirs."""
+    later = tuple(replace(metric, is_later=metric.name == "load1") for metric in columns(()))
+    monkeypatch.setattr(steps, "columns", lambda _: later)
+    frame, faults = clean(run_of(missing_column(lines)))
+    assert list(faults) == []
+    assert frame["load1"].isna().all()
 
 
 def test_undamaged_dataset_has_no_fault(lines, run_of):

@@ -111,7 +111,7 @@ def test_defaults_are_those_of_the_format(tmp_path):
 
 
 def test_the_example_of_the_format_is_read(tmp_path):
-    """The example in the format notes is a schedule, memory needing its unit."""
+    """A whole example is a schedule, memory needing its unit."""
     text = """{"format": "twin-schedule/1", "seed": 7,
      "generator": {"name": "random", "version": "…", "arguments": {}},
      "experiments": [
