@@ -39,6 +39,14 @@ def modules(root: Path) -> dict[str, Path]:
     return found
 
 
+@cache
+def _nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return the imports and conditional expressions of a file, which is parsed once."""
+    kinds = (ast.Import, ast.ImportFrom, ast.IfExp)
+    tree = ast.parse(path.read_text())
+    return tuple(node for node in ast.walk(tree) if isinstance(node, kinds))
+
+
 def imports(root: Path) -> dict[str, set[str]]:
     """Return what each module imports from the package; the root, which re-exports, is left out."""
     files = modules(root)
@@ -46,7 +54,7 @@ def imports(root: Path) -> dict[str, set[str]]:
     for name, path in files.items():
         graph[name] = {
             target
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in _nodes(path)
             for target in _targets(node, files)
             if target not in (name, PACKAGE)
         }
@@ -144,7 +152,7 @@ def conditionals(root: Path) -> tuple[int, int]:
     """Return how many conditional expressions there are, and how many lie within another one."""
     count = nested = 0
     for path in modules(root).values():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in _nodes(path):
             if isinstance(node, ast.IfExp):
                 count += 1
                 inner = [below for below in ast.walk(node) if isinstance(below, ast.IfExp)]

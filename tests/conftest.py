@@ -24,6 +24,8 @@ pytest_plugins = ["pytester"]
 # Modules whose tests share what takes seconds to make: one worker makes it, and runs all of them.
 SHARED = {
     "test_cli_predicting": "predicting",
+    "test_elsewhere": "elsewhere",
+    "test_house": "house",
     "test_matplotlib_settings": "figures",
     "test_packed_run": "packed",
     "test_predict_fit": "campaign",

@@ -7,7 +7,7 @@ documentation) takes it from here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -242,11 +242,16 @@ def columns(cpus: tuple[int, ...]) -> tuple[Metric, ...]:
     return IDENTITY + CONTRACT + host + PROBES + SELF
 
 
+@cache
+def _by_name() -> dict[str, Metric]:
+    """Return the columns that every machine has; cleaning asks for each one in every part."""
+    return {metric.name: metric for metric in columns(())}
+
+
 def by_name(name: str) -> Metric | None:
     """Return the column of that name, of any number of CPUs; None when there is none."""
-    for metric in columns(()):
-        if metric.name == name:
-            return metric
+    if (known := _by_name().get(name)) is not None:
+        return known
     digits = name.removeprefix("cpu").removesuffix("_percent")
     is_number = digits.isascii() and digits.isdecimal() and len(digits) <= len("8192")
     if is_number and per_cpu(int(digits)).name == name:

@@ -20,7 +20,7 @@ from twin_harness.errors import UnreadableRun
 from twin_harness.metrics import by_name, columns
 from twin_harness.runs.run import Run
 
-ROWS = 1200
+ROWS = 300
 
 
 def line(step, **changes):
@@ -41,7 +41,7 @@ def line(step, **changes):
 
 @pytest.fixture(scope="module")
 def lines():
-    """A dataset of two minutes, undamaged: the heading, then its rows."""
+    """A dataset of half a minute, undamaged: the heading, then its rows."""
     return [",".join(NAMES) + "\n", *(line(step) for step in range(ROWS))]
 
 
@@ -71,28 +71,28 @@ def nul_block(lines):
 
 
 def duplicate_row(lines):
-    return [*lines[:500], lines[499], *lines[500:]]
+    return [*lines[:125], lines[124], *lines[125:]]
 
 
 def swapped_rows(lines):
-    return [*lines[:500], lines[501], lines[500], *lines[502:]]
+    return [*lines[:125], lines[126], lines[125], *lines[127:]]
 
 
 def wall_clock(lines):
-    set_back = [text.replace("2026-01-02T00:1", "2026-01-01T23:1", 1) for text in lines[600:]]
-    return [*lines[:600], *set_back]
+    set_back = [text.replace("2026-01-02T00:1", "2026-01-01T23:1", 1) for text in lines[150:]]
+    return [*lines[:150], *set_back]
 
 
 def counter_reset(lines):
-    return [*lines[:400], line(399, network_sent_bytes_per_s=-5e9), *lines[401:]]
+    return [*lines[:100], line(99, network_sent_bytes_per_s=-5e9), *lines[101:]]
 
 
 def gap(lines):
-    return [*lines[:400], *lines[450:]]
+    return [*lines[:100], *lines[150:]]
 
 
 def out_of_range(lines):
-    return [*lines[:400], line(399, memory_percent=250.0), *lines[401:]]
+    return [*lines[:100], line(99, memory_percent=250.0), *lines[101:]]
 
 
 def unknown_column(lines):
@@ -118,7 +118,7 @@ def cut_in_the_middle(lines):
 
 
 def two_hosts(lines):
-    return [*lines[:600], *(text.replace(",h,", ",other,", 1) for text in lines[600:])]
+    return [*lines[:150], *(text.replace(",h,", ",other,", 1) for text in lines[150:])]
 
 
 # Damage; kind as cleaning names it; what is done; rows left.
@@ -166,11 +166,11 @@ def test_bursts_of_a_quota_are_no_damage(lines, run_of, capacity, is_valid):
 
     Valid, kept, and described so; elsewhere it is impossible.
     """
-    cells = lines[500].rstrip("\n").split(",")
+    cells = lines[125].rstrip("\n").split(",")
     cpu, background = NAMES.index("cpu_percent"), NAMES.index("cpu_background_percent")
     cells[background] = str(float(cells[background]) + 150.0 - float(cells[cpu]))
     cells[cpu] = "150.0"
-    run = run_of([*lines[:500], ",".join(cells) + "\n", *lines[501:]])
+    run = run_of([*lines[:125], ",".join(cells) + "\n", *lines[126:]])
     run.folder.write_machine({"cpus": [0, 1], "cpu_capacity": capacity})
     found, (frame, faults) = validate(run), clean(run)
     assert ("impossible value" in set(found["kind"])) is not is_valid
@@ -225,14 +225,14 @@ def test_parts_make_no_difference(lines, run_of, part_bytes, monkeypatch):
     Also where damages lie at their borders.
     """
     damaged = [
-        *lines[:300],
-        lines[299],
-        *lines[300:500],
-        lines[501],
-        lines[500],
-        *lines[502:700],
+        *lines[:75],
+        lines[74],
+        *lines[75:125],
+        lines[126],
+        lines[125],
+        *lines[127:175],
         "torn\n",
-        *lines[700:],
+        *lines[175:],
     ]
     run = run_of(damaged)
     whole, faults = clean(run)
@@ -249,13 +249,13 @@ def test_background_that_does_not_add_up_is_named(lines, run_of):
 
     A row in which it is not is a fault.
     """
-    found = validate(run_of([*lines[:400], line(399, cpu_background_percent=3.0), *lines[401:]]))
+    found = validate(run_of([*lines[:100], line(99, cpu_background_percent=3.0), *lines[101:]]))
     assert found["kind"].tolist() == ["background"]
 
 
 def test_unreadable_cells_are_emptied(lines, run_of):
     """A cell that holds no number is empty afterwards; the rest of its row stays."""
-    run = run_of([*lines[:400], lines[400].replace(",0.1,", ",zero,", 1), *lines[401:]])
+    run = run_of([*lines[:100], lines[100].replace(",0.1,", ",zero,", 1), *lines[101:]])
     frame, faults = clean(run)
     (fault,) = faults
     assert (fault.kind, fault.column, fault.action) == (

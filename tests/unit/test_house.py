@@ -23,16 +23,21 @@ def house():
     return house
 
 
-def test_rooms_are_few_and_on_few_floors(house):
+@pytest.fixture(scope="module")
+def graph(house):
+    """What each module imports."""
+    return house.imports(PACKAGES)
+
+
+def test_rooms_are_few_and_on_few_floors(house, graph):
     """A newcomer meets at most 20 doors; imports climb at most ten floors."""
-    rooms = house.rooms(house.imports(PACKAGES))
+    rooms = house.rooms(graph)
     assert len(rooms) + 1 <= 20  # with the root, which re-exports
     assert house.floors(rooms) <= 10
 
 
-def test_nothing_imports_in_a_circle(house):
+def test_nothing_imports_in_a_circle(house, graph):
     """Neither rooms nor modules, annotations and imports inside functions included."""
-    graph = house.imports(PACKAGES)
     assert house.circles(house.rooms(graph)) == []
     assert house.circles(graph) == []
 

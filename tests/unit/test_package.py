@@ -84,20 +84,28 @@ def test_load_processes_need_the_standard_library_alone():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_session_is_imported_without_pandas():
-    """Tables are made at its end; what only runs experiments does not wait for pandas."""
+def test_what_needs_no_tables_and_figures_does_not_wait_for_their_libraries():
+    """A session, wrong use of ``twin report`` and ``validate``, and a schedule on the terminal.
+
+    Tables are made at a session's end, and figures where one is asked for.
+    """
+    code = (
+        "import sys, twin_harness.session.session, twin_harness.report.plan_bars\n"
+        "from twin_harness.cli import main\n"
+        "for command in ('report', 'validate'):\n"
+        "    assert main([command, 'nowhere']) == 2\n"
+        "assert main(['schedule', 'show', 'nowhere.json']) == 2\n"
+        "print({'pandas', 'matplotlib', 'scipy'} & {*sys.modules})"
+    )
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys, twin_harness.session.session; print('pandas' in sys.modules)",
-        ],
+        [sys.executable, "-c", code],
         cwd=HOME.parent,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stdout.strip() == "False", done.stderr
+    assert done.stdout.strip() == "set()", done.stderr
+    assert done.stderr.count("\n") == 3
 
 
 LOOKS_AT_ALL = """

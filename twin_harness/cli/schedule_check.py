@@ -46,12 +46,14 @@ def add_check(actions: Commands) -> None:
 
 def show(arguments: argparse.Namespace) -> int:
     """Draw a schedule."""
-    from twin_harness.report.drawing.plan_picture import plan_lines, plan_png
+    from twin_harness.report.plan_bars import plan_lines
     from twin_harness.schedule.model import Schedule
 
     schedule = Schedule.read(arguments.file)
     echo(*plan_lines(schedule))
     if arguments.figure:
+        from twin_harness.report.drawing.plan_picture import plan_png
+
         Path(arguments.figure).write_bytes(plan_png(schedule))
         echo(arguments.figure)
     return OK

@@ -80,13 +80,6 @@ def plain(text: str) -> str:
     return known.replace("$", r"\$")
 
 
-def shortened(text: str, most: int) -> str:
-    """Return text of at most ``most`` characters."""
-    if len(text) <= most:
-        return text
-    return text[: max(1, most - 1)] + "…"
-
-
 def style(axes: Axes, title: str = "", ylabel: str = "", xlabel: str = "") -> None:
     """Set axes up in the house style: two spines, a light grid, small plain labels.
 
