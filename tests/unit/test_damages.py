@@ -329,3 +329,17 @@ def test_an_event_without_a_row_is_named(lines, run_of):
     run.folder.append_plan(replace(planned(experiment), status="completed"))
     found = {(row.kind, row.where) for row in validate(Run(run.folder)).itertuples()}
     assert ("missing annotation", "experiment 'cut', event 'cpu-0'") in found
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name.startswith(("cpu_", "harness_", "probe_cpu"))]
+)
+def test_column_that_is_not_there_is_a_fault_of_its_own(run_of, lines, name):
+    """Whatever is made of it is left out, and nothing else is found."""
+    at = NAMES.index(name)
+    without = [
+        ",".join(cell for number, cell in enumerate(text.split(",")) if number != at)
+        for text in (line.rstrip("\n") for line in lines[:30])
+    ]
+    faults = validate(run_of("\n".join(without) + "\n"))
+    assert list(zip(faults["kind"], faults["column"], strict=True)) == [("missing column", name)]
