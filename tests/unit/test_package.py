@@ -85,20 +85,23 @@ def test_load_processes_need_the_standard_library_alone():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_session_is_imported_without_pandas():
-    """Tables are made at its end; what only runs experiments does not wait for pandas."""
+def test_a_session_and_a_twin_are_imported_without_pandas_and_scipy():
+    """Tables are made at a session's end, and scipy is for who fits: nobody else waits for them."""
     done = subprocess.run(
         [
             sys.executable,
             "-c",
-            "import sys, twin_harness.session.session; print('pandas' in sys.modules)",
+            (
+                "import sys, twin_harness.session.session, twin_harness.predict.twin;"
+                " print({'pandas', 'pyarrow', 'scipy'} & set(sys.modules))"
+            ),
         ],
         cwd=HOME.parent,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stdout.strip() == "False", done.stderr
+    assert done.stdout.strip() == "set()", done.stderr
 
 
 def test_the_version_is_a_version():
