@@ -203,7 +203,7 @@ def _read_parquet_frame(
         texts = pc.strftime(table["time"].cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
         table = table.set_column(table.column_names.index("time"), "time", texts)
     frame: pd.DataFrame = table.to_pandas()
-    for name in frame.columns.intersection(LABELS):
+    for name in frame.columns.intersection(list(LABELS)):
         frame[name] = frame[name].astype("object").fillna("").astype("str")
     return frame
 
