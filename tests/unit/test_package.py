@@ -108,6 +108,16 @@ def test_what_needs_no_tables_and_figures_does_not_wait_for_their_libraries():
     assert done.stderr.count("\n") == 3
 
 
+def test_a_twin_is_imported_without_pandas_and_scipy():
+    """Fitting alone takes scipy; who predicts does not wait for it."""
+    done = run_python(
+        "-c",
+        "import sys, twin_harness.predict.twin;"
+        " print({'pandas', 'pyarrow', 'scipy'} & set(sys.modules))",
+    )
+    assert done.stdout.strip() == "set()", done.stderr
+
+
 LOOKS_AT_ALL = """
 import sys
 import twin_harness.plugin

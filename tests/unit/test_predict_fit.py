@@ -165,7 +165,7 @@ def test_runs_of_two_machines_are_refused():
 def test_splits_are_judged_each_with_its_own_fit(runs):
     """Every split that the runs allow is scored, and the one that they do not is told."""
     found, missing = evaluate_splits(
-        [one for one in runs if one.role != "calibrate"], ["S3", "S6"], starts=1
+        [one for one in runs if one.role != "calibrate"][::2], ["S3", "S6"], starts=1
     )
     assert [one.split for one in found] == ["S3"]
     assert found[0].score_of("cpu_percent").nrmse < 0.2

@@ -149,22 +149,26 @@ def test_files_of_anybody_are_refused_in_a_sentence(tmp_path):
     assert CASES / 2 < refused < CASES
 
 
-# A process for each file, forked from one that has run the command on a valid file and so has
-# loaded all that it takes: it ends as any other does, with Python's own traceback and exit code.
-# The peak is that of its own image: ru_maxrss would count that of the one it was forked from.
+# A process for each file, forked from one that has run the command on a valid file and so loaded
+# all that it takes. An exception ends it as it ends any other, with Python's own traceback and exit
+# code; otherwise it ends without tidying up, which would copy every page that it shares. The peak
+# is that of the process's own image: ru_maxrss would count that of the one it was forked from.
 SCRIPT = """
-import contextlib, os, resource, sys
+import contextlib, gc, os, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 from twin_harness.cli import main
 with contextlib.redirect_stdout(sys.stderr):
-    assert main(["schedule", "check", sys.argv[1]]) in (0, 1)  # 1: this machine cannot carry it
+    assert main(["schedule", "check", sys.argv[1]]) in (0, 1)  # 1: not for this machine
+gc.freeze()
 for path in sys.argv[2:]:
     if (process := os.fork()) == 0:
         for number, ending in ((1, "out"), (2, "err")):
             os.dup2(os.open(f"{path}.{ending}", os.O_WRONLY | os.O_CREAT), number)
         code = main(["schedule", "check", path])
         print(next(line.split()[1] for line in open("/proc/self/status") if "VmHWM" in line))
-        sys.exit(code)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 """
 

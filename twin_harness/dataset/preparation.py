@@ -92,8 +92,8 @@ def window_means(samples: pd.DataFrame, window_s: float = 1.0) -> pd.DataFrame:
         part = names[begin : begin + width]
         values, of_part = rows[part].to_numpy(), means[:, begin : begin + len(part)]
         of_part[:] = _means(values, edges_s, times_s, _LEAST_COVERAGE * window_s)
-        known_as = [by_name(str(name)) for name in part]
-        is_probe = [metric is not None and metric.group == "probe" for metric in known_as]
+        metrics = [by_name(str(name)) for name in part]
+        is_probe = [metric is not None and metric.group == "probe" for metric in metrics]
         of_part[:, is_probe] = _worst(values[:, is_probe], number, len(means))
     return pd.DataFrame(means, pd.Index(edges_s[1:], name="monotonic_s"), [*names, "coverage"])
 

@@ -211,17 +211,14 @@ def _read_parquet_frame(
     table = table.drop_columns(
         [field.name for field in table.schema if pa.types.is_boolean(field.type)]
     )  # cleaning's flags
+    fields = [
+        field if field.name in LABELS else field.with_type(pa.float64()) for field in table.schema
+    ]
+    table = table.cast(pa.schema(fields), safe=False)  # here, where it is a pass over the memory
     if "time" in table.column_names:  # as the logger writes it
         texts = pc.strftime(table["time"].cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
         table = table.set_column(table.column_names.index("time"), "time", texts)
     frame: pd.DataFrame = table.to_pandas()
-    frame = frame.astype(
-        {
-            name: "float64"
-            for name, kind in frame.dtypes.items()
-            if name not in LABELS and kind != "float64"
-        }
-    )
     for name in frame.columns.intersection(list(LABELS)):
         frame[name] = frame[name].astype("object").fillna("").astype("str")
     return frame
