@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -251,3 +252,13 @@ def test_a_lost_csv_is_no_fault_beside_its_parquet(both, faults_alone):
         for resource in json.loads((both[1].path / "datapackage.json").read_text())["resources"]
     )
     assert "missing file" not in set(faults_alone["kind"])
+
+
+def test_a_parquet_with_text_for_numbers_is_refused_in_a_sentence(killed):
+    """Somebody's own writer may have made it: the file is whole, its cells are no figures."""
+    table = pq.read_table(killed.parquet)
+    at = table.column_names.index("cpu_percent")
+    text = pa.array(["much"] * len(table), type=pa.string())
+    pq.write_table(table.set_column(at, "cpu_percent", text), killed.parquet)
+    with pytest.raises(UnreadableRun, match=r"cannot be read \(.*much"):
+        _ = load(killed.path).samples

@@ -206,15 +206,16 @@ def _read_parquet_frame(
         bounds.append(("partition", "==", partition))
     try:
         table = pq.read_table(folder.parquet, columns=chosen, filters=bounds or None)
+        table = table.drop_columns(
+            [field.name for field in table.schema if pa.types.is_boolean(field.type)]
+        )  # cleaning's flags
+        fields = [
+            field if field.name in LABELS else field.with_type(pa.float64())
+            for field in table.schema
+        ]
+        table = table.cast(pa.schema(fields), safe=False)  # in Arrow it is a pass over the memory
     except (OSError, pa.ArrowException) as error:
         raise damaged_parquet(folder, error) from None
-    table = table.drop_columns(
-        [field.name for field in table.schema if pa.types.is_boolean(field.type)]
-    )  # cleaning's flags
-    fields = [
-        field if field.name in LABELS else field.with_type(pa.float64()) for field in table.schema
-    ]
-    table = table.cast(pa.schema(fields), safe=False)  # here, where it is a pass over the memory
     if "time" in table.column_names:  # as the logger writes it
         texts = pc.strftime(table["time"].cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
         table = table.set_column(table.column_names.index("time"), "time", texts)
