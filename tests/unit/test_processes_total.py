@@ -6,27 +6,15 @@ from types import SimpleNamespace
 import pytest
 
 from twin_harness.system.machine import inspect_machine
-from twin_harness.system.procfs import is_in_pid_namespace
 from twin_harness.telemetry import slow_metrics
 from twin_harness.telemetry.notes import Notes
-
-
-@pytest.mark.parametrize(
-    ("target", "is_in"), [("pid:[4026531836]", False), ("pid:[4026532561]", True), (None, False)]
-)
-def test_first_namespace_has_a_fixed_number(tmp_path, target, is_in):
-    """Any other number is a namespace of its own; a kernel without them has one."""
-    link = tmp_path / "pid"
-    if target:
-        link.symlink_to(target)
-    assert is_in_pid_namespace(str(link)) == is_in
 
 
 @pytest.mark.parametrize("is_in", [False, True])
 def test_processes_of_others_are_not_counted_in_a_namespace(tmp_path, monkeypatch, is_in):
     """Links of /proc are the whole machine's: they stand for names in the first namespace alone."""
     links, names = [300], ["1", "2", "77", "self", "meminfo"]
-    monkeypatch.setattr(slow_metrics, "is_in_pid_namespace", lambda: is_in)
+    monkeypatch.setattr(slow_metrics, "sees_every_process", lambda: not is_in)
     machine = inspect_machine(tmp_path).to_json()
     slow = slow_metrics.SlowMetrics(machine, Notes())
     monkeypatch.setattr(os, "stat", lambda path: SimpleNamespace(st_nlink=links[0]))

@@ -184,18 +184,6 @@ def stat_value(stat: bytes, *names: bytes) -> int | None:
     return None
 
 
-def is_in_pid_namespace(link: str = "/proc/self/ns/pid") -> bool:
-    """Tell whether this process is in a PID namespace other than the machine's first one.
-
-    The first has a fixed number (PROC_PID_INIT_INO, include/linux/proc_ns.h); where the kernel has
-    none there is but one.
-    """
-    try:
-        return os.readlink(link) != f"pid:[{0xEFFFFFFC}]"
-    except OSError:
-        return False
-
-
 def children_of(pid: int) -> list[int]:
     """Return the children of all threads of a process; those that were read when it ends meanwhile.
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from twin_harness.system.clock import monotonic_s
-from twin_harness.system.procfs import PAGE_BYTES, is_in_pid_namespace, keep
+from twin_harness.system.procfs import PAGE_BYTES, keep
+from twin_harness.system.registry import sees_every_process
 from twin_harness.system.space_watch import SpaceWatch
 from twin_harness.telemetry.cpu_sensors import CpuSensors
 from twin_harness.telemetry.notes import UNREADABLE
@@ -56,7 +57,7 @@ class SlowMetrics:
         self._sensors = CpuSensors(machine["cpus"], notes)
         self._read_s = self._recount_due_s = -1.0
         self._links_beside = 0
-        self._is_in_namespace = is_in_pid_namespace()
+        self._sees_all = sees_every_process()
         self._vm: list[float] | None = None
         self.swap_percent = nan
         self.swap_in = self.swap_out = self.faults = self.major_faults = nan
@@ -128,7 +129,7 @@ class SlowMetrics:
         """
         if sys.platform != "linux":
             return len(psutil.pids())
-        if self._is_in_namespace:
+        if not self._sees_all:
             return sum(map(str.isdigit, os.listdir("/proc")))
         links = os.stat("/proc").st_nlink
         if now_s >= self._recount_due_s:
