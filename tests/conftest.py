@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(config, items):
     if not config.pluginmanager.hasplugin("xdist"):
         return
     sessions = [item for item in items if item.path.parent.name in ("plugin", "real")]
-    others = [item for item in items if item not in set(sessions)]
+    others = [item for item in items if item.path.parent.name not in ("plugin", "real")]
     places = [(index / max(1, len(sessions)), item) for index, item in enumerate(sessions)]
     places += [(index / max(1, len(others)), item) for index, item in enumerate(others)]
     items[:] = [item for _, item in sorted(places, key=lambda place: place[0])]
