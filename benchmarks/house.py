@@ -18,9 +18,16 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PACKAGE = "twin_harness"
 LONGEST_LINE, LONGEST_FILE = 100, 300
+ARGS_FROM = 3  # parameters
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Owner = ast.ClassDef | None
 
 
 def modules(root: Path) -> dict[str, Path]:
@@ -32,6 +39,14 @@ def modules(root: Path) -> dict[str, Path]:
     return found
 
 
+@cache
+def _nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return the imports and conditional expressions of a file, which is parsed once."""
+    kinds = (ast.Import, ast.ImportFrom, ast.IfExp)
+    tree = ast.parse(path.read_text())
+    return tuple(node for node in ast.walk(tree) if isinstance(node, kinds))
+
+
 def imports(root: Path) -> dict[str, set[str]]:
     """Return what each module imports from the package; the root, which re-exports, is left out."""
     files = modules(root)
@@ -39,7 +54,7 @@ def imports(root: Path) -> dict[str, set[str]]:
     for name, path in files.items():
         graph[name] = {
             target
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in _nodes(path)
             for target in _targets(node, files)
             if target not in (name, PACKAGE)
         }
@@ -137,12 +152,71 @@ def conditionals(root: Path) -> tuple[int, int]:
     """Return how many conditional expressions there are, and how many lie within another one."""
     count = nested = 0
     for path in modules(root).values():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in _nodes(path):
             if isinstance(node, ast.IfExp):
                 count += 1
                 inner = [below for below in ast.walk(node) if isinstance(below, ast.IfExp)]
                 nested += len(inner) > 1
     return count, nested
+
+
+def without_args(root: Path) -> list[str]:
+    """Return the public functions of three or more parameters whose docstring has no ``Args``.
+
+    Left out are fixtures and hooks, whose parameters are pytest's and whose docstring is what it
+    shows, and methods that a base class or a protocol of the package describes.
+    """
+    trees = {path: ast.parse(path.read_text()) for path in modules(root).values()}
+    classes = [
+        node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+    ]
+    return [
+        f"{path.relative_to(root)}:{function.lineno} {function.name}"
+        for path, tree in trees.items()
+        for function, owner in _functions(tree)
+        if not function.name.startswith(("_", "pytest_"))
+        and _parameters(function, owner) >= ARGS_FROM
+        and "Args:" not in (ast.get_docstring(function) or "")
+        and not any("pytest.fixture" in ast.unparse(mark) for mark in function.decorator_list)
+        and not any(_describes(above, function, owner) for above in classes if owner)
+    ]
+
+
+def _functions(node: ast.AST, owner: Owner = None) -> Iterator[tuple[Function, Owner]]:
+    """Yield functions and methods, those inside of a function left out, with their class."""
+    for below in ast.iter_child_nodes(node):
+        if isinstance(below, Function):
+            yield below, owner
+        else:
+            yield from _functions(below, below if isinstance(below, ast.ClassDef) else owner)
+
+
+def _parameters(function: Function, owner: Owner) -> int:
+    """Return how many parameters a function takes, a method's first one left out."""
+    takes = function.args
+    named = len(takes.posonlyargs) + len(takes.args) + len(takes.kwonlyargs)
+    if owner and "staticmethod" not in map(ast.unparse, function.decorator_list):
+        named -= 1
+    return named + bool(takes.vararg) + bool(takes.kwarg)
+
+
+def _describes(above: ast.ClassDef, function: Function, owner: ast.ClassDef) -> bool:
+    """Tell whether a class is a base of a method's, or a protocol it follows, and has the method.
+
+    A method is the same by name and number of parameters; a property may be an attribute there.
+    """
+    has, asked = (
+        {
+            (method.name, _parameters(method, node))
+            for method, _ in _functions(node)
+            if "property" not in map(ast.unparse, method.decorator_list)
+        }
+        for node in (owner, above)
+    )
+    bases = set(map(ast.unparse, owner.bases))
+    is_protocol = "Protocol" in map(ast.unparse, above.bases)
+    is_above = above.name in bases or (is_protocol and above is not owner and asked <= has)
+    return is_above and (function.name, _parameters(function, owner)) in asked
 
 
 def lines_at_88(root: Path) -> int:
@@ -185,6 +259,7 @@ def figures(root: Path) -> list[str]:
         f"nested ones                             {nested}",
         f"noqa                                    {suppressions(root)}",
         f"files over {LONGEST_FILE} lines                    {len(long_files(root))}",
+        f"functions that lack Args                {len(without_args(root))}",
     ]
 
 

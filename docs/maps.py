@@ -6,6 +6,7 @@ A test holds the committed map and the code equal; the other pages are made as t
 """
 
 import ast
+import functools
 from pathlib import Path
 
 import twin_harness
@@ -15,6 +16,7 @@ ARCHITECTURE = Path(__file__).with_name("architecture.md")
 BEGIN, END = "<!-- rooms: made by docs/maps.py -->\n", "<!-- end of rooms -->"
 
 
+@functools.cache
 def first_line(path):
     """Return the first line of a module's docstring, without reading more than its syntax."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""

@@ -5,6 +5,7 @@ The same hypothesis examples in every run, on every machine; and who of several 
 
 import fcntl
 import os
+from pathlib import Path
 
 # Before numpy is loaded: threads of small matrix products wait for each other, and each worker
 # would have as many as there are CPUs.
@@ -24,6 +25,8 @@ pytest_plugins = ["pytester"]
 # Modules whose tests share what takes seconds to make: one worker makes it, and runs all of them.
 SHARED = {
     "test_cli_predicting": "predicting",
+    "test_elsewhere": "elsewhere",
+    "test_house": "house",
     "test_matplotlib_settings": "figures",
     "test_packed_run": "packed",
     "test_predict_fit": "campaign",
@@ -35,21 +38,35 @@ SHARED = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Order and group the tests for ``--dist loadgroup``.
+    """Order the tests for workers.
 
-    Sessions of pytest take turns on the machine: they are spread among the unit tests, so that
-    workers have something to do meanwhile. What shares a costly fixture stays on one worker.
+    What takes turns on the machine is spread among the unit tests, so that workers have something
+    to do meanwhile.
     """
     if not config.pluginmanager.hasplugin("xdist"):
         return
-    for item in items:
-        if group := SHARED.get(item.path.stem):
-            item.add_marker(pytest.mark.xdist_group(group))
-    sessions = [item for item in items if item.path.parent.name == "plugin"]
-    others = [item for item in items if item.path.parent.name != "plugin"]
+    sessions = [item for item in items if item.path.parent.name in ("plugin", "real")]
+    others = [item for item in items if item.path.parent.name not in ("plugin", "real")]
     places = [(index / max(1, len(sessions)), item) for index, item in enumerate(sessions)]
     places += [(index / max(1, len(others)), item) for index, item in enumerate(others)]
     items[:] = [item for _, item in sorted(places, key=lambda place: place[0])]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give one worker all tests that share a costly fixture.
+
+    Marks of ``xdist_group`` do not: xdist 3.8 writes them to ``item._nodeid``, which pytest 9.2 no
+    longer reads.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class SharedFixtures(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return SHARED.get(Path(nodeid.partition("::")[0]).stem, nodeid)
+
+    config.option.loadscopereorder = False  # the order of the collection
+    return SharedFixtures(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -79,7 +79,12 @@ if TYPE_CHECKING:  # what _HOME_OF says, for type checkers: `X as X` re-exports
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name from its module on first use (PEP 562)."""
+    """Load a public name from its module on first use (PEP 562).
+
+    There is no ``__dir__`` that names them: what looks at every attribute of every module, as
+    freezegun does, would load pandas through them, with ``datetime`` replaced; pandas 2 and 3 do
+    not survive that.
+    """
     if name not in _HOME_OF:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
@@ -88,7 +93,3 @@ def __getattr__(name: str) -> object:
     value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -7,7 +7,7 @@ documentation) takes it from here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Metric:
         scale: ``ratio`` (effects are log ratios) or ``difference`` (can be 0: effects are
             differences).
         is_slow: read once a second and repeated.
+        is_later: added once datasets had been recorded without it, which are whole as they are.
         psutil: what psutil calls it; empty when it has no such figure.
         opentelemetry: what OpenTelemetry calls it; empty when it has no such figure.
     """
@@ -42,10 +43,13 @@ class Metric:
     better: str = "lower"
     scale: str = "ratio"
     is_slow: bool = False
+    is_later: bool = False
     psutil: str = ""
     opentelemetry: str = ""
 
 
+# A column that is added keeps the version (``is_later``); one that changes its meaning, or goes,
+# needs a new one.
 DATASET_VERSION = "twin-dataset/1"
 ANNOTATIONS_VERSION = "twin-annotations/1"
 
@@ -238,11 +242,16 @@ def columns(cpus: tuple[int, ...]) -> tuple[Metric, ...]:
     return IDENTITY + CONTRACT + host + PROBES + SELF
 
 
+@cache
+def _by_name() -> dict[str, Metric]:
+    """Return the columns that every machine has; cleaning asks for each one in every part."""
+    return {metric.name: metric for metric in columns(())}
+
+
 def by_name(name: str) -> Metric | None:
     """Return the column of that name, of any number of CPUs; None when there is none."""
-    for metric in columns(()):
-        if metric.name == name:
-            return metric
+    if (known := _by_name().get(name)) is not None:
+        return known
     digits = name.removeprefix("cpu").removesuffix("_percent")
     is_number = digits.isascii() and digits.isdecimal() and len(digits) <= len("8192")
     if is_number and per_cpu(int(digits)).name == name:

@@ -133,3 +133,10 @@ def listed(names: list[str], most: int = 8) -> str:
     if len(names) > most:
         return f"{shown} and {len(names) - most} more"
     return shown
+
+
+def shortened(text: str, most: int) -> str:
+    """Return text of at most ``most`` characters."""
+    if len(text) <= most:
+        return text
+    return text[: max(1, most - 1)] + "…"

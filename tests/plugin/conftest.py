@@ -1,9 +1,12 @@
 """Fixtures of the plugin tests: a small foreign project, run by pytester."""
 
+# What a run loads, in one process with the tests: pytester takes out of ``sys.modules`` what a run
+# there has added, and libraries made of C do not stand being loaded twice.
+import pandas as pd  # noqa: F401 - as above
+import pyarrow.parquet  # noqa: F401 - as above
 import pytest
+import scipy.optimize  # noqa: F401 - as above
 
-# What collecting loads, in one process with the tests: pytester takes out of ``sys.modules``
-# what a run there has added, and libraries made of C do not stand being loaded twice.
 import twin_harness.control.campaign
 import twin_harness.predict.twin
 import twin_harness.strategies  # noqa: F401 - as above

@@ -80,6 +80,12 @@ def pytest_configure(config):
         path = pathlib.Path(config.invocation_params.dir, "board.txt")
         path.write_text(state_of(config).seat.board)
 """
+# What else is installed beside us here, and takes half of a session's time to load.
+OTHERS_AWAY = [
+    word
+    for name in ("cacheprovider", "hypothesispytest", "typeguard", "pytest_cov")
+    for word in ("-p", f"no:{name}")
+]
 PROGRAM = [str(Path(sys.executable).with_name("pytest"))]
 MODULE = [sys.executable, "-m", "pytest"]
 MODES = {
@@ -114,7 +120,7 @@ def start(project, monkeypatch):
     monkeypatch.setenv(TOKEN, f"foreign-{os.urandom(8).hex()}")
 
     def start(command, *arguments):
-        return project.run(*command, "-p", "no:cacheprovider", *arguments)
+        return project.run(*command, *OTHERS_AWAY, *arguments)
 
     return start
 

@@ -47,11 +47,13 @@ BASE = "--twin-variant=base:"
 
 @pytest.fixture(autouse=True)
 def steady_machine(monkeypatch):
-    """What other tests do to this machine meanwhile makes no pair unfit.
+    """What other tests do to this machine meanwhile makes no pair unfit, and disturbs none.
 
-    Which pairs are unfit is what tests/unit/test_gate_environment looks at.
+    Which pairs are unfit, and what others are adjusted for, is what tests/unit/test_gate_trials and
+    test_gate_covariate look at.
     """
     monkeypatch.setattr("twin_harness.gate.pairs.unfit_pairs", lambda pairs: {})
+    monkeypatch.setattr("twin_harness.gate.covariate.is_disturbed", lambda pairs, name: False)
 
 
 def gate_of(project):

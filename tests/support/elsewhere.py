@@ -1,9 +1,10 @@
 """Run code in an interpreter that lacks the modules and names that Windows or macOS lack.
 
-    python elsewhere.py windows|macos CODE
+    python elsewhere.py windows|macos FOLDER CODE [windows|macos FOLDER CODE ...]
 
-Libraries of others are loaded beforehand: they have code of their own for these systems, by
-``sys.platform``, which stays as it is.
+Each runs in a process and a folder of its own, and leaves ``.stdout``, ``.stderr`` and ``.code``
+beside it. Libraries of others are loaded beforehand, once for all: they have code of their own for
+these systems, by ``sys.platform``, which stays as it is.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import os
 import platform
 import signal
 import sys
+import traceback
 from importlib import import_module
 from unittest import mock
 
@@ -109,6 +111,29 @@ def go(system):
     platform.system = lambda: {"windows": "Windows", "macos": "Darwin"}[system]
 
 
+def run(system, folder, code, leave=os._exit):
+    """Run code in a folder, its output beside it, and end this process."""
+    os.chdir(folder)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        descriptor = os.open(f"{folder}.{name}", os.O_WRONLY | os.O_CREAT, 0o600)
+        os.dup2(descriptor, number)
+    result = os.open(f"{folder}.code", os.O_WRONLY | os.O_CREAT, 0o600)
+    ended_with = 1
+    try:
+        go(system)
+        exec(code, {"__name__": "elsewhere"})
+        ended_with = 0
+    except SystemExit as request:
+        ended_with = request.code or 0
+    except Exception:  # noqa: BLE001 - whatever it is ends this process, and is shown
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.write(result, str(int(ended_with)).encode())
+        leave(0)
+
+
 if __name__ == "__main__":
     for library in (
         "_pytest.pytester",
@@ -122,5 +147,8 @@ if __name__ == "__main__":
         with contextlib.suppress(ImportError):
             import_module(library)
     import_module("_pytest.tmpdir").get_user_id = lambda: None  # it asks sys.platform
-    go(sys.argv[1])
-    exec(sys.argv[2], {"__name__": "elsewhere"})
+    words = iter(sys.argv[1:])
+    for each in zip(words, words, words, strict=True):
+        if not os.fork():
+            run(*each)
+        os.wait()

@@ -129,10 +129,13 @@ def one_event(**changes):
 
 
 def put(data, path, value):
-    """A copy of ``data`` with the node at ``path`` replaced."""
-    data = copy.deepcopy(data)
-    at(data, path[:-1])[path[-1]] = value
-    return data
+    """``data`` with the node at ``path`` replaced; what lies beside the path is not copied."""
+    changed = node = copy.copy(data)
+    for part in path[:-1]:
+        node[part] = copy.copy(node[part])
+        node = node[part]
+    node[path[-1]] = value
+    return changed
 
 
 def at(data, path):

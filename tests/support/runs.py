@@ -31,9 +31,9 @@ def write_dataset(folder, lines):
     folder.dataset.write_text(",".join(NAMES) + "\n" + "".join(lines))
 
 
-def make_folder(path):
-    """A run folder that has begun."""
-    folder = RunFolder.create(path)
+def make_folder(data_dir):
+    """Make a run folder that has begun within a data folder, and return it."""
+    folder = RunFolder.create(data_dir)
     folder.write_state({"status": "COMPLETE"})
     folder.write_machine({"cpus": [0, 1], "cpu_capacity": 2.0, "memory_limit_bytes": 1000})
     return folder

@@ -1,6 +1,7 @@
 """A simulated machine: the grey box with known parameters, recorded with noise."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -92,6 +93,11 @@ def observed(experiments, seed=0, noise=1.0, parameters=None, fingerprint=FINGER
 
 def campaign(size="1h", seed=0, **bounds):
     """Return the plans of a campaign that this machine can carry."""
+    return list(_drawn(size, seed, **bounds))
+
+
+@functools.cache
+def _drawn(size, seed, **bounds):
     return draw_campaign(size, seed, CampaignBounds(**bounds))
 
 

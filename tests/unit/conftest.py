@@ -1,6 +1,15 @@
-"""What several unit tests share: a twin that takes seconds to fit."""
+"""What several unit tests share: a twin that takes seconds to fit, and a baseline that does not."""
 
 import pytest
+
+
+@pytest.fixture
+def quick_boosting(monkeypatch):
+    """Gradient boosting of a few trees: most of the time of an evaluation is theirs.
+
+    For tests that do not ask how good it is.
+    """
+    monkeypatch.setattr("twin_harness.predict.autoregressive._ROUNDS", 4)
 
 
 @pytest.fixture(scope="session")

@@ -51,28 +51,6 @@ def test_wrong_use_is_one_sentence(line, capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "doctor",
-        "stress",
-        "log",
-        "overhead",
-        "run",
-        "clean",
-        "report",
-        "schedule random",
-        "schedule check",
-    ],
-)
-def test_help_teaches(command, capsys):
-    """Every command explains itself."""
-    with pytest.raises(SystemExit) as caught:
-        main([*command.split(), "--help"])
-    assert caught.value.code == 0
-    assert "usage: twin" in capsys.readouterr().out
-
-
 def test_offered_settings_are_options():
     """What the commands offer are names of the one table of options."""
     assert {*SENSOR, *LOAD, *CHECK} <= {option.name for option in OPTIONS}

@@ -106,6 +106,7 @@ def test_what_is_wrong_is_one_sentence(fitted, capsys, words, told):
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("quick_boosting")
 def test_score_judges_the_design_by_splits(fitted, capsys):
     """Each split has a fit of its own, its counts, and the best simple predictor beside it."""
     assert main(["score", str(fitted / "twin.json"), str(SAMPLE), "--split", "S3"]) == 0

@@ -54,7 +54,7 @@ def refusal(option, value):
 
 
 def test_the_defaults_are_those_of_the_format():
-    """Names and defaults are those of the format notes."""
+    """Names and defaults are spelled out here once more."""
     assert {option.name: option.default for option in OPTIONS} == DEFAULTS
 
 

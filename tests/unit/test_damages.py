@@ -11,16 +11,16 @@ import pytest
 
 from tests.support.runs import NAMES, ZERO_S, csv_row, make_folder, planned
 from twin_harness import cpu, plan
-from twin_harness.dataset import rows
+from twin_harness.dataset import rows, steps
 from twin_harness.dataset.cleaning import clean
 from twin_harness.dataset.package import describe, write_package
 from twin_harness.dataset.steps import FLAGS
 from twin_harness.dataset.validation import validate
 from twin_harness.errors import UnreadableRun
-from twin_harness.metrics import by_name
+from twin_harness.metrics import by_name, columns
 from twin_harness.runs.run import Run
 
-ROWS = 1200
+ROWS = 300
 
 
 def line(step, **changes):
@@ -41,7 +41,7 @@ def line(step, **changes):
 
 @pytest.fixture(scope="module")
 def lines():
-    """A dataset of two minutes, undamaged: the heading, then its rows."""
+    """A dataset of half a minute, undamaged: the heading, then its rows."""
     return [",".join(NAMES) + "\n", *(line(step) for step in range(ROWS))]
 
 
@@ -71,28 +71,28 @@ def nul_block(lines):
 
 
 def duplicate_row(lines):
-    return [*lines[:500], lines[499], *lines[500:]]
+    return [*lines[:125], lines[124], *lines[125:]]
 
 
 def swapped_rows(lines):
-    return [*lines[:500], lines[501], lines[500], *lines[502:]]
+    return [*lines[:125], lines[126], lines[125], *lines[127:]]
 
 
 def wall_clock(lines):
-    set_back = [text.replace("2026-01-02T00:1", "2026-01-01T23:1", 1) for text in lines[600:]]
-    return [*lines[:600], *set_back]
+    set_back = [text.replace("2026-01-02T00:1", "2026-01-01T23:1", 1) for text in lines[150:]]
+    return [*lines[:150], *set_back]
 
 
 def counter_reset(lines):
-    return [*lines[:400], line(399, network_sent_bytes_per_s=-5e9), *lines[401:]]
+    return [*lines[:100], line(99, network_sent_bytes_per_s=-5e9), *lines[101:]]
 
 
 def gap(lines):
-    return [*lines[:400], *lines[450:]]
+    return [*lines[:100], *lines[150:]]
 
 
 def out_of_range(lines):
-    return [*lines[:400], line(399, memory_percent=250.0), *lines[401:]]
+    return [*lines[:100], line(99, memory_percent=250.0), *lines[101:]]
 
 
 def unknown_column(lines):
@@ -118,7 +118,7 @@ def cut_in_the_middle(lines):
 
 
 def two_hosts(lines):
-    return [*lines[:600], *(text.replace(",h,", ",other,", 1) for text in lines[600:])]
+    return [*lines[:150], *(text.replace(",h,", ",other,", 1) for text in lines[150:])]
 
 
 # Damage; kind as cleaning names it; what is done; rows left.
@@ -135,6 +135,15 @@ DAMAGES = {
     missing_column: ("missing column", "left empty", ROWS),
     cut_in_the_middle: ("damaged line", "left out", None),
 }
+
+
+def test_a_dataset_from_before_a_column_is_whole(lines, run_of, monkeypatch):
+    """What was added later is left empty in older runs, and is no fault of theirs."""
+    later = tuple(replace(metric, is_later=metric.name == "load1") for metric in columns(()))
+    monkeypatch.setattr(steps, "columns", lambda _: later)
+    frame, faults = clean(run_of(missing_column(lines)))
+    assert list(faults) == []
+    assert frame["load1"].isna().all()
 
 
 def test_undamaged_dataset_has_no_fault(lines, run_of):
@@ -157,11 +166,11 @@ def test_bursts_of_a_quota_are_no_damage(lines, run_of, capacity, is_valid):
 
     Valid, kept, and described so; elsewhere it is impossible.
     """
-    cells = lines[500].rstrip("\n").split(",")
+    cells = lines[125].rstrip("\n").split(",")
     cpu, background = NAMES.index("cpu_percent"), NAMES.index("cpu_background_percent")
     cells[background] = str(float(cells[background]) + 150.0 - float(cells[cpu]))
     cells[cpu] = "150.0"
-    run = run_of([*lines[:500], ",".join(cells) + "\n", *lines[501:]])
+    run = run_of([*lines[:125], ",".join(cells) + "\n", *lines[126:]])
     run.folder.write_machine({"cpus": [0, 1], "cpu_capacity": capacity})
     found, (frame, faults) = validate(run), clean(run)
     assert ("impossible value" in set(found["kind"])) is not is_valid
@@ -216,14 +225,14 @@ def test_parts_make_no_difference(lines, run_of, part_bytes, monkeypatch):
     Also where damages lie at their borders.
     """
     damaged = [
-        *lines[:300],
-        lines[299],
-        *lines[300:500],
-        lines[501],
-        lines[500],
-        *lines[502:700],
+        *lines[:75],
+        lines[74],
+        *lines[75:125],
+        lines[126],
+        lines[125],
+        *lines[127:175],
         "torn\n",
-        *lines[700:],
+        *lines[175:],
     ]
     run = run_of(damaged)
     whole, faults = clean(run)
@@ -240,13 +249,13 @@ def test_background_that_does_not_add_up_is_named(lines, run_of):
 
     A row in which it is not is a fault.
     """
-    found = validate(run_of([*lines[:400], line(399, cpu_background_percent=3.0), *lines[401:]]))
+    found = validate(run_of([*lines[:100], line(99, cpu_background_percent=3.0), *lines[101:]]))
     assert found["kind"].tolist() == ["background"]
 
 
 def test_unreadable_cells_are_emptied(lines, run_of):
     """A cell that holds no number is empty afterwards; the rest of its row stays."""
-    run = run_of([*lines[:400], lines[400].replace(",0.1,", ",zero,", 1), *lines[401:]])
+    run = run_of([*lines[:100], lines[100].replace(",0.1,", ",zero,", 1), *lines[101:]])
     frame, faults = clean(run)
     (fault,) = faults
     assert (fault.kind, fault.column, fault.action) == (
@@ -320,3 +329,17 @@ def test_an_event_without_a_row_is_named(lines, run_of):
     run.folder.append_plan(replace(planned(experiment), status="completed"))
     found = {(row.kind, row.where) for row in validate(Run(run.folder)).itertuples()}
     assert ("missing annotation", "experiment 'cut', event 'cpu-0'") in found
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name.startswith(("cpu_", "harness_", "probe_cpu"))]
+)
+def test_column_that_is_not_there_is_a_fault_of_its_own(run_of, lines, name):
+    """Whatever is made of it is left out, and nothing else is found."""
+    at = NAMES.index(name)
+    without = [
+        ",".join(cell for number, cell in enumerate(text.split(",")) if number != at)
+        for text in (line.rstrip("\n") for line in lines[:30])
+    ]
+    faults = validate(run_of("\n".join(without) + "\n"))
+    assert list(zip(faults["kind"], faults["column"], strict=True)) == [("missing column", name)]

@@ -51,57 +51,78 @@ for words in (["stress", "cpu", "--level", "20"], ["run", "plan.json"], ["doctor
 """
 
 
-def start(system, code, folder):
+RUN_PYTEST = "raise SystemExit(__import__('pytest').main(['-p', 'no:cacheprovider', '-q', '-rA']))"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """What became of both on each system: exit code, stdout, stderr and the folder."""
+    made = {}
+    for system in LACKS:
+        for what, code in (("tests", RUN_PYTEST), ("schedules", WRITE)):
+            made[system, what] = tmp_path_factory.mktemp(f"{system}-{what}"), code
+        (made[system, "tests"][0] / "test_it.py").write_text(TESTS)
     script = Path(__file__).parents[1] / "support" / "elsewhere.py"
+    words = [
+        word for (system, _), (folder, code) in made.items() for word in (system, str(folder), code)
+    ]
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTEST")
     }
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", str(script), system, code],
+    told = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script), *words],
         check=False,
-        cwd=folder,
+        cwd=made["windows", "tests"][0],
         env=environment,
         capture_output=True,
         text=True,
         timeout=120,
     )
+    assert told.returncode == 0, told.stdout + told.stderr
+    return {key: Done(folder) for key, (folder, _) in made.items()}
 
 
-def run_pytest(*arguments):
-    words = ["-p", "no:cacheprovider", "-q", *arguments]
-    return f"raise SystemExit(__import__('pytest').main({words!r}))"
+class Done:
+    """What a process left beside its folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.stdout, self.stderr, code = (
+            folder.with_name(f"{folder.name}.{name}").read_text(encoding="utf-8")
+            for name in ("stdout", "stderr", "code")
+        )
+        self.returncode = int(code)
 
 
 @pytest.mark.parametrize("system", LACKS)
-def test_suites_run_and_experiments_are_undecided(tmp_path, system):
+def test_suites_run_and_experiments_are_undecided(done, system):
     """A test that uses nothing of ours passes.
 
     Those that need the machine are UNDECIDED, with what the system lacks.
     """
-    (tmp_path / "test_it.py").write_text(TESTS)
-    done = start(system, run_pytest("-rA"), tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    suite = done[system, "tests"]
+    assert suite.returncode == 0, suite.stdout + suite.stderr
     reason = (
         f"an experiment needs Linux, and {LACKS[system]}; scenarios are written and collected here"
         " (pytest --collect-only) and run on a Linux server"
     )
     for name in ("recording", "stress", "gate", "logger"):
-        assert f"test_it.py::test_{name}: {reason}" in done.stdout
-    assert "1 passed" in done.stdout
-    assert "4 undecided" in done.stdout
-    assert not (tmp_path / "data").exists()
+        assert f"test_it.py::test_{name}: {reason}" in suite.stdout
+    assert "1 passed" in suite.stdout
+    assert "4 undecided" in suite.stdout
+    assert not (suite.folder / "data").exists()
 
 
 @pytest.mark.parametrize("system", LACKS)
-def test_scenarios_are_written_and_shown(tmp_path, system):
+def test_scenarios_are_written_and_shown(done, system):
     """Schedules are built, written, read and shown.
 
     What would load the machine is refused in one sentence, with exit code 1.
     """
-    done = start(system, WRITE, tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr.count(f"needs Linux, and {LACKS[system]}; ") == 3
-    assert "Traceback" not in done.stderr
+    script = done[system, "schedules"]
+    assert script.returncode == 0, script.stdout + script.stderr
+    assert script.stderr.count(f"needs Linux, and {LACKS[system]}; ") == 3
+    assert "Traceback" not in script.stderr
 
 
 def test_linux_lacks_nothing():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_harness import memory
+from twin_harness import disk, memory
 from twin_harness.runs.delivery import compare
 from twin_harness.runs.fidelity import Fidelity, measure
 from twin_harness.runs.records import AnnotationRow
@@ -347,3 +347,20 @@ def test_memory_of_an_event_that_begins_within_a_row_is_counted_from_what_was_he
         [np.minimum(1000.0, 1000.0 * np.linspace(end_s - 0.1, end_s, 50)).mean() for end_s in whole]
     )
     assert found.delivered_mean == pytest.approx(true, abs=2.0)
+
+
+def test_nothing_delivered_is_told_as_nothing():
+    """No rounding of terms that cancel is left as a figure, alone or beside another load."""
+    event = disk(4e6, duration_s=3)
+    for requested in (4e6, 4e6 + 1 / 3, 13e6):
+        times = np.arange(1, 31) / 10
+        frame = pd.DataFrame(
+            {
+                "dt_s": 0.1,
+                "disk_requested_bytes_per_s": requested,
+                "disk_delivered_bytes_per_s": 0.0,
+            },
+            index=times,
+        )
+        row = AnnotationRow("t", "e", "disk-0", "disk", actual_start_s=0.0, actual_end_s=3.0)
+        assert compare(event, 1.0, frame, row).delivered_mean == 0.0

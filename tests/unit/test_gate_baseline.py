@@ -195,6 +195,17 @@ def test_trend_finds_a_step_and_nothing_else():
     assert sum(bool(trend.segment(rng.normal(0, 1, 30))) for _ in range(200)) <= 1
 
 
+def test_trend_tests_every_place_by_welch():
+    """The p-values are scipy's, whatever the sides' lengths and spreads."""
+    from scipy.stats import ttest_ind
+
+    values = np.random.default_rng(2).normal(0, 1, 12) + np.repeat([0.0, 2.0], 6)
+    places = [4, 6, 8]
+    assert trend._welch(values, places) == pytest.approx(
+        [ttest_ind(values[:at], values[at:], equal_var=False).pvalue for at in places]
+    )
+
+
 def test_history_is_a_table_with_a_row_a_session():
     """apache-otava's CSV: a time it parses, attributes, one column a measure."""
     heading, *rows = trend.history_csv(baseline()).splitlines()

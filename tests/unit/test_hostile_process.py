@@ -304,7 +304,7 @@ def test_closed_standard_stream_changes_no_exit_code(tmp_path, stream):
     """A complaint that nobody can read is no error, and no file gets the stream's number."""
     code = (
         f"import os, sys; os.close({stream}); import twin_harness.cli as cli;"
-        " sys.exit(cli.main(['validate', 'nowhere']))"
+        " sys.exit(cli.main(['log', '--duration', '0']))"
     )
     assert (
         subprocess.run(
@@ -315,7 +315,7 @@ def test_closed_standard_stream_changes_no_exit_code(tmp_path, stream):
     words = [
         "sh",
         "-c",
-        f'exec "$0" -m twin_harness.cli validate nowhere {stream}>&-',
+        f'exec "$0" -m twin_harness.cli log --duration 0 {stream}>&-',
         sys.executable,
     ]
     assert (
@@ -324,4 +324,4 @@ def test_closed_standard_stream_changes_no_exit_code(tmp_path, stream):
         ).returncode
         == 2
     )
-    assert main(["validate", str(tmp_path / "nowhere")]) == 2
+    assert main(["log", "--duration", "0"]) == 2

@@ -1,6 +1,6 @@
 """The registry of columns.
 
-The order of the format notes, spelled out once more, and names that end in their unit.
+The order of the file, spelled out once more, and names that end in their unit.
 """
 
 import pytest
@@ -59,8 +59,8 @@ SLOW = {
 EVERY = metrics.columns((0, 1))
 
 
-def test_the_columns_stand_in_the_order_of_the_format():
-    """A dataset of two CPUs has exactly the columns of the format notes, in their order."""
+def test_the_columns_stand_in_the_order_of_the_file():
+    """A dataset of two CPUs has exactly the columns spelled out above, in their order."""
     assert [metric.name for metric in EVERY] == COLUMNS_OF_TWO_CPUS
 
 
@@ -115,7 +115,7 @@ def test_a_metric_is_described_whole(metric):
 
 
 def test_the_slow_group_is_the_format_s():
-    """Exactly the figures that the format notes read once a second are marked slow."""
+    """Exactly the figures that are read once a second are marked slow."""
     assert {metric.name for metric in EVERY if metric.is_slow} == SLOW
 
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,8 +19,10 @@ from twin_harness.dataset.package import describe
 from twin_harness.dataset.tables import write_parquet
 from twin_harness.dataset.validation import validate
 from twin_harness.errors import UnreadableRun
+from twin_harness.runs.frames import read_samples
 from twin_harness.runs.run import Run
 from twin_harness.schedule.builders import cpu, plan
+from twin_harness.schedule.model import Schedule
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = next((REPOSITORY / "data" / "sample").glob("2026*"))
@@ -49,6 +52,18 @@ def test_samples_are_the_same(both):
     )
 
 
+@pytest.mark.parametrize("at", [0, 1], ids=["CSV", "Parquet"])
+def test_a_few_columns_are_those_of_all(both, at):
+    """What is read of one column alone is what it is among all of them, rows and intervals too."""
+    recording = both[at].recordings[1]
+    bounds = [recording.planned.zero_s + edge_s for edge_s in (recording.begin_s, recording.end_s)]
+    few = read_samples(both[at].folder, None, *bounds, only=("cpu_background_percent",))
+    assert set(few.columns) == {"monotonic_s", "partition", "cpu_background_percent", "dt_s"}
+    pd.testing.assert_frame_equal(
+        few, read_samples(both[at].folder, None, *bounds)[few.columns], check_exact=True
+    )
+
+
 def test_recordings_and_their_figures_are_the_same(both):
     """Windows, means, quantiles and fidelity of every event."""
     whole, alone = both
@@ -74,13 +89,19 @@ def test_recordings_and_their_figures_are_the_same(both):
             )
 
 
-def test_clean_rows_and_faults_are_the_same(both):
+@pytest.fixture(scope="module")
+def faults_alone(both):
+    """What validation finds in the packed one."""
+    return validate(both[1])
+
+
+def test_clean_rows_and_faults_are_the_same(both, faults_alone):
     """Cleaning, validation and the merged dataset."""
     whole, alone = both
     (frame, faults), (other, other_faults) = clean(whole), clean(alone)
     pd.testing.assert_frame_equal(other, frame, check_exact=False, rtol=0, atol=0.5)
     assert list(faults) == list(other_faults) == []
-    assert validate(alone).empty
+    assert faults_alone.empty
     assert validate(whole).empty
 
 
@@ -115,13 +136,15 @@ def test_replays_are_the_same(both):
 
 @pytest.mark.parametrize("run", [CAMPAIGN], ids=["campaign"])
 def test_the_committed_campaign_is_read(run, tmp_path, capsys):
-    """Samples, replay, validation and the command line: none says that no samples were recorded."""
+    """Samples, replay and validation by the command line: none says that there are no samples."""
     assert len(load(run).samples) > 10_000
-    assert replay(run).experiments[0].events
-    assert set(validate(load(run))["kind"]) <= {"gap", "unreadable file"}
     assert main(["schedule", "replay", str(run), "-o", str(tmp_path / "plan.json")]) == 0
-    assert main(["validate", str(run)]) in (0, 1)
-    assert "no samples" not in capsys.readouterr().err
+    assert Schedule.read(tmp_path / "plan.json").experiments[0].events
+    capsys.readouterr()
+    assert main(["validate", str(run), "--json"]) in (0, 1)
+    written = capsys.readouterr()
+    assert {fault["kind"] for fault in json.loads(written.out)} <= {"gap", "unreadable file"}
+    assert "no samples" not in written.err
 
 
 # -- made-up runs ----------------------------------------------------------------------------------
@@ -222,10 +245,20 @@ def test_a_parquet_of_a_newer_version_is_refused(killed):
         _ = load(killed.path).samples
 
 
-def test_a_lost_csv_is_no_fault_beside_its_parquet(both):
+def test_a_lost_csv_is_no_fault_beside_its_parquet(both, faults_alone):
     """What the description says of the CSV is not missed where its clean rows were read."""
     assert any(
         resource["path"].endswith(".csv")
         for resource in json.loads((both[1].path / "datapackage.json").read_text())["resources"]
     )
-    assert "missing file" not in set(validate(both[1])["kind"])
+    assert "missing file" not in set(faults_alone["kind"])
+
+
+def test_a_parquet_with_text_for_numbers_is_refused_in_a_sentence(killed):
+    """Somebody's own writer may have made it: the file is whole, its cells are no figures."""
+    table = pq.read_table(killed.parquet)
+    at = table.column_names.index("cpu_percent")
+    text = pa.array(["much"] * len(table), type=pa.string())
+    pq.write_table(table.set_column(at, "cpu_percent", text), killed.parquet)
+    with pytest.raises(UnreadableRun, match=r"cannot be read \(.*much"):
+        _ = load(killed.path).samples

@@ -47,8 +47,10 @@ def test_the_fit_finds_the_machine(twin):
         assert found[name] == pytest.approx(value, rel=0.1), name
 
 
-def test_held_out_runs_are_predicted_as_well_as_noise_permits(twin, runs):
+def test_held_out_runs_are_predicted_as_well_as_noise_permits(twin, runs, monkeypatch):
     """On unseen plans a model of the right form errs by the noise, and beats every baseline."""
+    # With a third of its trees boosting is the best baseline where it is with all of them.
+    monkeypatch.setattr("twin_harness.predict.autoregressive._ROUNDS", 40)
     training, test = (
         [one for one in runs if (one.role == "test") == is_test] for is_test in (False, True)
     )
@@ -159,10 +161,11 @@ def test_runs_of_two_machines_are_refused():
             Twin(starts=1).fit_observations(runs)
 
 
+@pytest.mark.usefixtures("quick_boosting")
 def test_splits_are_judged_each_with_its_own_fit(runs):
     """Every split that the runs allow is scored, and the one that they do not is told."""
     found, missing = evaluate_splits(
-        [one for one in runs if one.role != "calibrate"], ["S3", "S6"], starts=1
+        [one for one in runs if one.role != "calibrate"][::2], ["S3", "S6"], starts=1
     )
     assert [one.split for one in found] == ["S3"]
     assert found[0].score_of("cpu_percent").nrmse < 0.2

@@ -203,10 +203,16 @@ def test_what_a_second_asks_for_is_the_mean_over_it_and_memory_has_its_end():
 def test_members_and_plans_are_independent():
     """Many plans and parameter sets at once give what each gives alone."""
     plans = [demand_of(experiment, CAPACITY) for experiment in campaign("10m")[:4]]
-    sets = np.stack([true_parameters(), true_parameters(fill_fresh=1e8, background_cpu=9.0)])
+    sets = np.stack(
+        [
+            true_parameters(),
+            true_parameters(fill_fresh=1e8, background_cpu=9.0),
+            true_parameters(background_cpu=5.0),
+        ]
+    )
     together = simulate(sets, stacked(plans), CAPACITY)
     for number, demand in enumerate(plans):
-        for member in range(2):
+        for member in range(len(sets)):
             alone = simulate(sets[member][np.newaxis], stacked([demand]), CAPACITY)
             for name in COLUMNS:
                 assert together[name][number, member, : demand.seconds] == pytest.approx(

@@ -67,6 +67,7 @@ def test_a_split_that_the_runs_do_not_allow_is_refused(runs):
         divide("S9", runs)
 
 
+@pytest.mark.usefixtures("quick_boosting")
 def test_every_baseline_predicts_every_column_of_every_run(runs):
     """Finite values on every second, whatever the lengths; none sees the run that it predicts."""
     train, test = runs[:40], runs[60:70]
@@ -77,6 +78,7 @@ def test_every_baseline_predicts_every_column_of_every_run(runs):
         assert np.isfinite(found).all(), baseline.name
 
 
+@pytest.mark.usefixtures("quick_boosting")
 def test_baselines_get_right_what_they_are_right_about(runs):
     """The nearest plan of a training run is itself; superposition knows a plateau of CPU load.
 

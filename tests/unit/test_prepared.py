@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema.validators import validator_for
 
 from tests.support.runs import NAMES, ZERO_S, csv_row, make_folder, planned, write_dataset
 from twin_harness import load
@@ -160,6 +159,7 @@ def faults_of_package(package):
         warnings.simplefilter("ignore")  # its models warn of themselves when they are imported
         from dplib import settings
         from dplib.models import Package
+        from jsonschema.validators import validator_for
     profile = json.loads(Path(settings.PROFILE_BASEDIR, "2.0", "datapackage.json").read_text())
     Package.from_dict(package)
     return [error.message for error in validator_for(profile)(profile).iter_errors(package)]

@@ -13,7 +13,7 @@ from twin_harness.system.board import Board
 from twin_harness.system.board_file import board_folders
 from twin_harness.system.registry import INITIAL_NAMESPACE, register, registry_path
 
-STEM = "twin-harness-0123456789abcdef"
+STEM = f"twin-harness-{os.getpid():016x}"  # another worker may have its board open
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 
 

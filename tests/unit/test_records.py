@@ -21,7 +21,7 @@ COLUMNS = COLUMN_LINE.split(", ")
 
 
 def test_the_columns_are_those_of_the_format():
-    """Names and order are those of the format notes."""
+    """Names and order are spelled out here once more."""
     assert list(ANNOTATION_COLUMNS) == COLUMNS
 
 

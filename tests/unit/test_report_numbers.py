@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import rankdata
 
 import twin_harness
 from tests.support.runs import annotate, csv_row, make_folder, planned, write_dataset
@@ -438,10 +439,8 @@ def test_rank_correlations(sample, rows):
             pair = of[regime][[load_, row[0].text]].dropna() if load_ != row[0].text else None
             if pair is None or cell.text == "–":
                 continue
-            assert (
-                abs(read(cell.text)[0] - pair[load_].corr(pair[row[0].text], method="spearman"))
-                <= 0.0151
-            )
+            r = np.corrcoef(rankdata(pair.to_numpy(), axis=0), rowvar=False)[0, 1]
+            assert abs(read(cell.text)[0] - r) <= 0.0151
             compared += 1
     assert compared > 100
     for name, own in of.items():

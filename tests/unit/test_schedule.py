@@ -26,32 +26,42 @@ from twin_harness.schedule.event_options import UNITS
 from twin_harness.schedule.model import Experiment, Schedule
 from twin_harness.shapes import shape as shapes
 
+# Made once, as those of tests.support.drawn are.
+OPTIONS = {"cpu": {"cpus": [0]}, "memory": {"pattern": "stir"}, "disk": DISK_OPTIONS}
+STRESSORS, STARTS_S = st.sampled_from(list(OPTIONS)), grid(0, 100)
+UNITS_OF = {stressor: st.sampled_from(UNITS[stressor]) for stressor in OPTIONS}
+OPTIONS_OF = {stressor: st.sampled_from([{}, options]) for stressor, options in OPTIONS.items()}
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 _.,:/#\[\]-]{0,119}", fullmatch=True)
+LEADS_S, TAILS_S, ARE_SHARED = grid(0.1, 10), grid(0, 10), st.booleans()
+TOLERANCES = st.sampled_from([None, "5%", "2.5 %"])
+
 
 @st.composite
 def events(draw):
-    stressor = draw(st.sampled_from(["cpu", "memory", "disk"]))
-    units = UNITS[stressor]
-    options = {"cpu": {"cpus": [0]}, "memory": {"pattern": "stir"}, "disk": DISK_OPTIONS}[stressor]
+    stressor = draw(STRESSORS)
     return Event(
         stressor=stressor,
-        start_s=draw(grid(0, 100)),
+        start_s=draw(STARTS_S),
         duration_s=draw(DURATIONS_S),
         shape=draw(any_shape()),
-        unit=draw(st.sampled_from(units)),
-        options=draw(st.sampled_from([{}, options])),
+        unit=draw(UNITS_OF[stressor]),
+        options=draw(OPTIONS_OF[stressor]),
     )
+
+
+EVENTS = st.lists(events(), max_size=4)
 
 
 @st.composite
 def experiments(draw):
     return plan(
-        *draw(st.lists(events(), max_size=4)),
-        name=draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 _.,:/#\[\]-]{0,119}", fullmatch=True)),
-        lead_s=draw(grid(0.1, 10)),
-        tail_s=draw(grid(0, 10)),
-        share=draw(st.booleans()),
-        settle_s=draw(grid(0, 10)),
-        tolerance=draw(st.sampled_from([None, "5%", "2.5 %"])),
+        *draw(EVENTS),
+        name=draw(NAMES),
+        lead_s=draw(LEADS_S),
+        tail_s=draw(TAILS_S),
+        share=draw(ARE_SHARED),
+        settle_s=draw(TAILS_S),
+        tolerance=draw(TOLERANCES),
     )
 
 
@@ -111,7 +121,7 @@ def test_defaults_are_those_of_the_format(tmp_path):
 
 
 def test_the_example_of_the_format_is_read(tmp_path):
-    """The example in the format notes is a schedule, memory needing its unit."""
+    """A whole example is a schedule, memory needing its unit."""
     text = """{"format": "twin-schedule/1", "seed": 7,
      "generator": {"name": "random", "version": "…", "arguments": {}},
      "experiments": [
@@ -712,11 +722,12 @@ BAD_OF_TYPE = {
     list: [5, "x", True, {}, None],
     dict: [5, "x", True, None, [5]],
 }
+WHOLE = whole_file()
 CASES = [
     (path, value)
-    for path in paths(whole_file())
+    for path in paths(WHOLE)
     if "generator" not in path or path == ("generator",)
-    for value in BAD_OF_TYPE[type(at(whole_file(), path))]
+    for value in BAD_OF_TYPE[type(at(WHOLE, path))]
 ]
 
 
@@ -739,7 +750,7 @@ def is_fine(path, value):
 def test_every_single_corruption_is_refused(tmp_path, path):
     """Any one value of the wrong type or range is refused in one line that names the place."""
     for value in [value for place, value in CASES if place == path and not is_fine(place, value)]:
-        message = refusal(tmp_path, put(whole_file(), path, value))
+        message = refusal(tmp_path, put(WHOLE, path, value))
         assert message.count(": ") >= 1
         assert str(path[0]) in message
 
@@ -781,17 +792,18 @@ JSON_VALUES = st.recursive(
 )
 
 
-@given(st.data())
+PATHS, ACTIONS = st.sampled_from(list(paths(WHOLE))), ["replace", "remove", "add"]
+
+
+@given(st.data(), PATHS, st.sampled_from(ACTIONS))
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_mutated_file_is_read_or_refused_in_one_line(tmp_path, data):
+def test_a_mutated_file_is_read_or_refused_in_one_line(tmp_path, data, path, action):
     """Whatever single node is replaced, removed or added, the file is read or refused.
 
     It is a schedule that can be asked everything, or InvalidInput says why in one line.
     """
     mutated = whole_file()
-    path = data.draw(st.sampled_from(list(paths(mutated))))
     node = at(mutated, path[:-1])
-    action = data.draw(st.sampled_from(["replace", "remove", "add"]))
     if action == "replace":
         node[path[-1]] = data.draw(JSON_VALUES)
     elif action == "remove":
@@ -808,7 +820,7 @@ def test_a_mutated_file_is_read_or_refused_in_one_line(tmp_path, data):
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damaged_bytes_are_read_or_refused_in_one_line(tmp_path, offset, cut, put_in):
     """Bytes lost, changed or added anywhere make a schedule or an InvalidInput of one line."""
-    data = json.dumps(whole_file()).encode()
+    data = json.dumps(WHOLE).encode()
     offset %= len(data)
     (tmp_path / "schedule.json").write_bytes(data[:offset] + put_in + data[offset + cut :])
     read_or_refuse(tmp_path)

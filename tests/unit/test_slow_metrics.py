@@ -24,8 +24,8 @@ class Sensors:
     A file that is made anew leaves its old descriptor dead.
     """
 
-    def __init__(self, folder, monkeypatch):
-        self.folder = folder
+    def __init__(self, folder, monkeypatch, facts):
+        self.folder, self.facts = folder, facts
         (folder / "powercap").mkdir()
         self.refusing = {}
         for name, text in (
@@ -64,8 +64,8 @@ class Sensors:
             (folder / file).write_text(f"{value}\n")
 
     def start(self):
-        machine = inspect_machine(self.folder).to_json() | {"cpus": (0, 1)}
-        slow = SlowMetrics(machine, self.notes)
+        machine = {"cpus": (0, 1), "scratch_dir": str(self.folder)}
+        slow = SlowMetrics({**self.facts, **machine}, self.notes)
         slow.refresh(0.0)
         return slow
 
@@ -85,9 +85,15 @@ class Kept:
         pass
 
 
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory):
+    """This machine, looked at once: it is asked through a child process."""
+    return inspect_machine(tmp_path_factory.mktemp("scratch")).to_json()
+
+
 @pytest.fixture
-def sensors(tmp_path, monkeypatch):
-    return Sensors(tmp_path, monkeypatch)
+def sensors(tmp_path, monkeypatch, facts):
+    return Sensors(tmp_path, monkeypatch, facts)
 
 
 # -- power -----------------------------------------------------------------------------------------

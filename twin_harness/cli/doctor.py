@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_doctor(commands: Commands) -> None:
     """Add the command."""
     text = "show what this machine supports and what will be degraded"
-    commands.add("doctor", doctor, text, ("scratch-dir",))
+    commands.add("doctor", doctor, text, ("scratch-dir",), example="example: twin doctor")
 
 
 def doctor(arguments: argparse.Namespace) -> int:

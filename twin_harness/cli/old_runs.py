@@ -147,7 +147,15 @@ def age_text(age_s: float) -> str:
 def select(
     data_dir: Path, report_dir: Path, keep: int, older_s: float, now: datetime | None = None
 ) -> Selection:
-    """Return what goes: runs beyond the ``keep`` newest, 1 at least, and older than ``older_s``."""
+    """Return what goes: runs beyond the ``keep`` newest, 1 at least, and older than ``older_s``.
+
+    Args:
+        data_dir: the folder of runs.
+        report_dir: the folder of their reports.
+        keep: how many of the newest runs stay.
+        older_s: only runs of more than this age go; 0 asks for no age.
+        now: the moment, in UTC, up to which ages are counted; None is the present one.
+    """
     now = now or datetime.fromtimestamp(utc_s(), UTC)
     selection = Selection()
     for folder in (data_dir, report_dir):

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import sys
+from math import isfinite
 
 from twin_harness.system.outlet import Outlet
 
@@ -69,8 +70,18 @@ def echo_error_as_is(text: str) -> None:
 
 
 def write_json(data: object) -> None:
-    """Write machine output."""
-    stdout().write(json.dumps(data, indent=1, default=str) + "\n")
+    """Write machine output; JSON has no NaN and no infinity, so these are null."""
+    stdout().write(json.dumps(_finite(data), indent=1, default=str, allow_nan=False) + "\n")
+
+
+def _finite(data: object) -> object:
+    if isinstance(data, float) and not isfinite(data):
+        return None
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(value) for value in data]
+    return data
 
 
 def unread() -> str:

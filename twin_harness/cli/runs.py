@@ -123,8 +123,10 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 def validate(arguments: argparse.Namespace) -> int:
     """Show every fault of a run's dataset; exit code 1 when there is one."""
-    from twin_harness.dataset.validation import validate as find_faults
     from twin_harness.runs.run import load
+
+    load(arguments.run)  # no folder of a run is said before pandas and pandera are loaded
+    from twin_harness.dataset.validation import validate as find_faults
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what they would say is what the table says
@@ -160,10 +162,11 @@ def merge(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> int:
     """Render the EDA report of a run, at any stage of it."""
-    from twin_harness.report.html import write_report
     from twin_harness.runs.run import load
 
-    run = load(arguments.run)
+    run = load(arguments.run)  # no folder of a run is said before matplotlib is loaded
+    from twin_harness.report.html import write_report
+
     out = Path(arguments.out or Path("reports", run.folder.run_id))
     path = write_report(run, out)
     if not arguments.out and newest.latest_name(run.path.parent) == run.folder.run_id:

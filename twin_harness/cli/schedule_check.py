@@ -29,7 +29,9 @@ _COLUMNS = (
 def add_show(actions: Commands) -> None:
     """Add the action."""
     about = "draw a schedule on the terminal, and as a figure"
-    action = actions.add("show", show, "draw a schedule", about=about, has_json=False)
+    text = "draw a schedule"
+    example = "example: twin schedule show plan.json --figure plan.png"
+    action = actions.add("show", show, text, about=about, example=example, has_json=False)
     action.add_argument("file", help="a schedule.json")
     action.add_argument("--figure", metavar="PNG", help="where the figure goes")
 
@@ -37,18 +39,21 @@ def add_show(actions: Commands) -> None:
 def add_check(actions: Commands) -> None:
     """Add the action."""
     text = "what this machine would make of a schedule"
-    action = actions.add("check", check, text, CHECK, has_work=True)
+    example = "example: twin schedule check plan.json"
+    action = actions.add("check", check, text, CHECK, example=example, has_work=True)
     action.add_argument("file", help="a schedule.json")
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Draw a schedule."""
-    from twin_harness.report.drawing.plan_picture import plan_lines, plan_png
+    from twin_harness.report.plan_bars import plan_lines
     from twin_harness.schedule.model import Schedule
 
     schedule = Schedule.read(arguments.file)
     echo(*plan_lines(schedule))
     if arguments.figure:
+        from twin_harness.report.drawing.plan_picture import plan_png
+
         Path(arguments.figure).write_bytes(plan_png(schedule))
         echo(arguments.figure)
     return OK

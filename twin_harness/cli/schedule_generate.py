@@ -41,7 +41,8 @@ _LEVELS = ("cpu_percent", "memory_percent", "disk_bytes_per_s")
 def add_random(actions: Commands) -> None:
     """Add the action."""
     text = "random experiments, drawn by a seed"
-    action = actions.add("random", random, text, has_json=False)
+    example = "example: twin schedule random -n 5 --seed 1 --out random.json"
+    action = actions.add("random", random, text, example=example, has_json=False)
     action.add_argument("-n", type=int, default=3, help="how many (default: 3)")
     action.add_argument("--seed", type=int, default=0, help="same seed, same schedule (default: 0)")
     action.add_argument(
@@ -58,7 +59,9 @@ def add_random(actions: Commands) -> None:
 
 def add_grid(actions: Commands) -> None:
     """Add the action."""
-    action = actions.add("grid", grid, "every combination of levels", has_json=False)
+    text = "every combination of levels"
+    example = "example: twin schedule grid --cpu-percent 20,50,80 --out grid.json"
+    action = actions.add("grid", grid, text, example=example, has_json=False)
     for name in _LEVELS:
         action.add_argument(f"--{name.replace('_', '-')}", metavar="LEVELS", help="e.g. 20,50,80")
     action.add_argument(

@@ -18,7 +18,8 @@ def add_replay(actions: Commands) -> None:
     """Add the action."""
     text = "recorded telemetry as load"
     about = "recorded telemetry as load: a run folder, or any CSV file"
-    action = actions.add("replay", replay, text, about=about, has_json=False)
+    example = "example: twin schedule replay web.csv --columns cpu=usage --out web.json"
+    action = actions.add("replay", replay, text, about=about, example=example, has_json=False)
     action.add_argument("recording", help="a run folder, or a CSV file")
     action.add_argument(
         "--experiment",

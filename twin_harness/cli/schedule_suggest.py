@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def add_suggest(actions: Commands) -> None:
     """Add the action."""
     text = "the experiments that would reduce a twin's uncertainty most, the best first"
-    action = actions.add("suggest", suggest, text, has_json=False)
+    example = "example: twin schedule suggest --model twin.json --out next.json"
+    action = actions.add("suggest", suggest, text, example=example, has_json=False)
     action.add_argument("--model", required=True, metavar="FILE", help="what twin fit has made")
     action.add_argument("-n", type=int, default=5, help="how many (default: 5)")
     action.add_argument(

@@ -37,7 +37,13 @@ class Column:
 def table_lines(
     columns: Sequence[Column], rows: Iterable[Sequence[str]], indent: str = ""
 ) -> list[str]:
-    """Return a heading and a line for each row, which may have fewer cells than columns."""
+    """Return a heading and a line for each row, which may have fewer cells than columns.
+
+    Args:
+        columns: from left to right.
+        rows: the texts of each row's cells, in the order of the columns.
+        indent: what begins every line.
+    """
     lines = []
     for row in ([column.heading for column in columns], *rows):
         cells = [column.cell(text) for column, text in zip(columns, row, strict=False)]

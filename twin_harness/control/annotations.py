@@ -49,7 +49,13 @@ class AnnotationRecorder:
         self._writing = threading.Lock()
 
     def new_row(self, experiment: str, event: str, stressor: str) -> AnnotationRow:
-        """Return a row with the run, the host, the worker and its part filled in."""
+        """Return a row with the run, the host, the worker and its part filled in.
+
+        Args:
+            experiment: name of the experiment; empty for a mark outside of any.
+            event: id of the event, or name of the mark or phase.
+            stressor: of the event; ``mark`` for marks and phases.
+        """
         row = AnnotationRow(
             run=self._folder.run_id,
             experiment=experiment,

@@ -142,13 +142,14 @@ class Execution:
             now_s = monotonic_s()
             for message in self._link.poll(min(_POLL_S, max(0.001, until_s - now_s))):
                 self.events.hear(self.planned, message)
+            heard_s = now_s  # what follows may take seconds, and the host speaks meanwhile
             self.events.write_sampled(self.planned)
             if self._site.board.is_load_stopping:
                 msg = "the controller was interrupted"
                 raise KeyboardInterrupt(msg)
             now_s = monotonic_s()
             is_any_due = bool(self.events.due(self.planned, now_s))
-            is_mute = self.events.is_host_mute(self.planned, now_s)
+            is_mute = self.events.is_host_mute(self.planned, heard_s)
             if is_mute or self._is_load_lost():
                 self.account_for_lost(is_mute=is_mute)
                 return

@@ -90,6 +90,11 @@ def draw_experiments(
 def random(n: int = 3, seed: int = 0, **bounds: Any) -> Schedule:
     """Return a schedule of ``n`` random experiments.
 
+    Args:
+        n: how many experiments, 1 to 10,000.
+        seed: 0 or more; the same seed and bounds give the same experiments.
+        bounds: see ``strategies.Bounds``.
+
     Raises:
         InvalidInput: ``n`` or a bound is out of range.
     """

@@ -28,7 +28,7 @@ _FLAGS = {
     "is_stolen": "The hypervisor took at least 1 percent of the CPU time.",
 }
 _ABOUT = {
-    "annotations.csv": "One row an event: what was planned, what came of it, and when.",
+    "annotations.csv": "One row an event or mark: what was planned, what came of it, and when.",
     "schedule.json": "Every experiment as planned; repeats the run.",
     "machine.json": "The machine, its capacities, and versions.",
     "run.json": "How the run went, the logger's own cost, and notes on whatever to doubt.",

@@ -73,7 +73,7 @@ def _parquet_parts(
         for name in names:
             if name in _TEXTS:
                 frame[name] = frame[name].astype("object").fillna("").astype("str")
-            elif name != "time":
+            elif name != "time" and frame[name].dtype != "float64":
                 frame[name] = frame[name].astype("float64")
         frame.index = frame.index + line
         line += len(frame)

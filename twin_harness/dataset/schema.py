@@ -53,6 +53,15 @@ def make_schema(
     )
 
 
+_PARTS_OF_CPU = (
+    "cpu_steal_percent",
+    "cpu_delivered_percent",
+    "cpu_side_percent",
+    "harness_cpu_percent",
+    "cpu_background_percent",
+)
+
+
 def _column(metric: Metric, maximum: float | None) -> pa.Column:
     import pandera.pandas as pa
 
@@ -92,14 +101,12 @@ def _clock_is_steady(frame: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _background_adds_up(frame: pd.DataFrame) -> pd.Series[bool]:
-    """Return where background adds up: total less steal, delivered, side and the harness's own."""
-    parts = (
-        frame["cpu_steal_percent"]
-        + frame["cpu_delivered_percent"]
-        + frame["cpu_side_percent"]
-        + frame["harness_cpu_percent"]
-    )
-    off = (frame["cpu_percent"] - parts - frame["cpu_background_percent"]).abs()
+    """Return where background adds up: total less steal, delivered, side and the harness's own.
+
+    A column that is not there is a fault of its own, and adds up with anything.
+    """
+    cells = frame.reindex(columns=["cpu_percent", *_PARTS_OF_CPU])
+    off = (cells["cpu_percent"] - cells[[*_PARTS_OF_CPU]].sum(axis=1, skipna=False)).abs()
     adds_up: pd.Series[bool] = off.fillna(0.0) <= _ROUNDING
     return adds_up
 

@@ -49,11 +49,17 @@ class CleaningSteps:
     _offset_s: float = np.nan
 
     def note_columns(self, names: tuple[str, ...]) -> None:
-        """Note columns that the registry does not know, and those of it that are not there."""
+        """Note columns that the registry does not know, and those of it that are not there.
+
+        A dataset from before a column was added is whole without it.
+        """
         for name in names:
             if by_name(name) is None:
                 self.faults.add("unknown column", name, "the heading", name, "kept as it is")
+        later = [metric.name for metric in columns(()) if metric.is_later]
         for name in self.missing(names):
+            if name in later:
+                continue
             self.faults.add("missing column", name, "the heading", "no such column", "left empty")
 
     @staticmethod

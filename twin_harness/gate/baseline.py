@@ -94,6 +94,12 @@ class Baseline:
     ) -> Baseline:
         """Return it with one session more, at the present level or at a new one.
 
+        Args:
+            session: what is added.
+            measures: those that its tests declared.
+            note: what is said as a level is accepted; empty adds nothing.
+            is_new_level: whether the session is the first of a new level.
+
         Raises:
             InvalidInput: the session is of another machine, is in it already, or gave no figures.
         """

@@ -94,7 +94,13 @@ def _why_no_pair(pairs: Pairs) -> str:
 def stopped_at(
     trials: Sequence[Trial], names: tuple[str, str], family: Sequence[Measure]
 ) -> int | None:
-    """Return at which of the two looks all measures had passed for sure; None before that."""
+    """Return at which of the two looks all measures had passed for sure; None before that.
+
+    Args:
+        trials: of all tests and variants.
+        names: of the variants, base first.
+        family: the measures that are judged.
+    """
     for look in LOOKS:
         is_complete = all(
             set(range(look)) <= set(Pairs.of(trials, test, names).by_number)

@@ -26,6 +26,11 @@ def order_of(seed: int, test: str, pairs: int) -> list[bool]:
     """Return for each pair, and each spare, whether the candidate comes first.
 
     Of the pairs it is half, drawn by seed and test; spares continue the draw.
+
+    Args:
+        seed: of the session.
+        test: node id of the test, without what tells its repetitions apart.
+        pairs: how many are planned, spares left out.
     """
     random = Random(f"{seed} {test}")  # noqa: S311 - an order, no secret
     order = [index % 2 == 1 for index in range(pairs)]
@@ -69,6 +74,11 @@ class Pairs:
 
         A pair of which a run gave nothing is broken; one of which a run is missing may be under
         way.
+
+        Args:
+            trials: of all tests and variants.
+            test: whose pairs are wanted.
+            names: of the variants, base first.
         """
         halves: dict[int, dict[str, Trial]] = {}
         for trial in trials:

@@ -207,6 +207,11 @@ class Predicted:
 
         The power is that of the non-central t distribution (Johnson, Kotz and Balakrishnan,
         Continuous Univariate Distributions 2, 31).
+
+        Args:
+            alpha: of one measure, the family's shared out.
+            threshold: the least effect that is called, in the unit of the effect.
+            power: probability of the call.
         """
         from scipy.optimize import brentq
         from scipy.stats import nct, norm, t

@@ -112,7 +112,13 @@ def _parameters(recording: Recording, state: PluginState) -> list[Any]:
 
 
 def report_lost(config: pytest.Config, nodeid: str, message: str) -> None:
-    """Write an Allure result for a test whose worker died before it could."""
+    """Write an Allure result for a test whose worker died before it could.
+
+    Args:
+        config: pytest's, which knows Allure's results folder.
+        nodeid: of the test.
+        message: what pytest says of the crash.
+    """
     folder = getattr(config.option, "allure_report_dir", None)
     if not folder or not is_on(config):
         return

@@ -69,7 +69,13 @@ def samples_csv(recording: Recording) -> bytes:
 
 
 def write_metrics(folder: str, test_id: str, recording: Recording) -> None:
-    """Write the figures of an experiment for Allure 3's metrics section: ``<test>-perf.json``."""
+    """Write the figures of an experiment for Allure 3's metrics section: ``<test>-perf.json``.
+
+    Args:
+        folder: Allure's results folder.
+        test_id: uuid of the test's result.
+        recording: of the experiment.
+    """
     row = next((row for row in recording.rows if row.start_time and row.end_time), None)
     moments = {}
     if row:

@@ -85,6 +85,11 @@ def write_session(config: pytest.Config, folder: RunFolder, report: Path | None)
 
     The session's files are attached, too.
 
+    Args:
+        config: pytest's, which knows Allure's results folder.
+        folder: of the run.
+        report: the run's HTML report; None where none was made.
+
     Returns:
         Sentences about what could not be written; the session itself does not fail by it.
     """

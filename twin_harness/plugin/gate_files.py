@@ -24,6 +24,12 @@ def write(
 ) -> None:
     """Write gate.json and, of a judgement, everything else.
 
+    Args:
+        config: pytest's.
+        state: of the plugin; it gets the lines for the terminal.
+        trials: what the gated tests gave, of a resumed session also before.
+        judgement: of these trials; None where they were only recorded.
+
     Raises:
         OSError, TwinError, ValueError: something cannot be written.
     """

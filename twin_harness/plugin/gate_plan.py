@@ -28,7 +28,13 @@ def runs_of(item: pytest.Item) -> int:
 
 
 def gate_line(state: PluginState, items: list[pytest.Item], seconds_s: float) -> list[str]:
-    """Return what the gate is going to do, before anything runs."""
+    """Return what the gate is going to do, before anything runs.
+
+    Args:
+        state: of the plugin.
+        items: those that are going to run.
+        seconds_s: load and quiet of all planned experiments together; 0 is not mentioned.
+    """
     settings = state.config
     gated = sum(1 for item in items if is_gated(item))
     if settings.variants and gated:

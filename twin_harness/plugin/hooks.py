@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,6 +85,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         requests(item, "_twin_session") or isinstance(item, ExperimentItem)
         for item in session.items
     )
+    if is_used and not session.config.option.collectonly:
+        # What reads the samples takes about a second of CPU time to load: here it is beside no
+        # load, and no test has replaced a clock or datetime yet, which pandas would not survive.
+        import_module("pandas")
     is_distributed = bool(getattr(session.config.option, "dist", "no") != "no")
     if (
         not workers.is_worker(session.config)

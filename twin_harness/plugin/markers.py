@@ -33,6 +33,16 @@ def experiment(
     """Plan the experiment of this test from cpu(), memory() and disk() events.
 
     The `recording` fixture runs it.
+
+    Args:
+        events: made by ``cpu()``, ``memory()``, ``disk()``, ``command()`` or ``custom()``.
+        name: of the experiment; the test's unless given.
+        lead_s: quiet time that is recorded before the events.
+        tail_s: quiet time that is recorded after them.
+        share: run beside experiments that use other resources.
+        settle_s: the longest wait for an idle machine before the lead.
+        tolerance: how far an event's mean load may be from the plan (``"5%"``), or ``"none"``; the
+            session's unless given.
     """
     from twin_harness.schedule.builders import plan
 
@@ -65,6 +75,12 @@ def campaign(
     """Run this test on each experiment of the training campaign, a test item each.
 
     The campaign is the one that --twin-campaign asks for, without what was recorded already.
+
+    Args:
+        max_cpu_percent: highest CPU load, in percent of the machine: 10 to 100.
+        max_memory_percent: highest memory load, in percent of the machine: 10 to 95.
+        max_disk_bytes_per_s: highest disk load, but for the run that saturates the device: 10 MB/s
+            to 1 TB/s.
     """
     return {
         "max_cpu_percent": max_cpu_percent,
@@ -87,6 +103,18 @@ def gate(
 
     A column of its recording, or what it passes to gate.record(metric, …). Beside neighbours its
     pairs are adjusted for their covariate: auto, background, steal, probe or none.
+
+    Args:
+        metric: a column, or a name under which the test records values itself.
+        statistic: of a column; a recorded value takes none.
+        window: the event whose time counts; None is the whole experiment, or the first event for
+            times.
+        better: lower or higher; the registry's own for a column.
+        threshold: a percent such as ``"3%"``, on a ratio scale.
+        floor: the threshold in the metric's unit, for what can be 0 (a difference scale).
+        trips: the level of ``time_to_threshold_s``.
+        covariate: what its pairs are adjusted for; auto is background where the machine is
+            disturbed.
     """
     from twin_harness.gate.declaration import declare
 
@@ -114,14 +142,17 @@ DRAWING = ("random_schedules", "campaign")
 
 
 def marker_lines() -> list[str]:
-    """Return the lines of ``pytest --markers``, made of the functions above."""
+    """Return the lines of ``pytest --markers``, made of the functions above.
+
+    What their ``Args`` say is for readers of the code: a line has no room for it.
+    """
     lines = []
     for name, function in MARKERS.items():
         parameters = inspect.signature(function).parameters.values()
         arguments = ", ".join(
             str(parameter.replace(annotation=inspect.Parameter.empty)) for parameter in parameters
         )
-        text = " ".join((inspect.getdoc(function) or "").split())
+        text = " ".join((inspect.getdoc(function) or "").partition("Args:")[0].split())
         lines.append(f"{name}({arguments}): {text}")
     return lines
 

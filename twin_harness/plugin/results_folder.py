@@ -49,6 +49,11 @@ class ResultsFolder:
     ) -> None:
         """Add environment, categories and executor to what people have written there; theirs win.
 
+        Args:
+            facts: lines of the environment: value by key.
+            categories: as Allure has them in ``categories.json``.
+            executor: as Allure has it in ``executor.json``; empty where no CI service ran this.
+
         Raises:
             OSError: the folder cannot be read or written.
         """

@@ -41,6 +41,12 @@ def run_for(
 ) -> Recording:
     """Run an experiment for a test and keep what was recorded, also when it failed.
 
+    Args:
+        test: keeps what was planned, recorded and waited for.
+        session: whose runner runs it.
+        experiment: what is run.
+        generator: what made the plan; None where a person did.
+
     Raises:
         as ``ServerRunner.run``.
     """

@@ -16,7 +16,13 @@ _MOST_SHOWN = 10
 
 
 def closing_lines(folder: Path, run: dict[str, Any], report: Path | None) -> list[str]:
-    """Return what became of a run, given the content of its ``run.json``."""
+    """Return what became of a run, given the content of its ``run.json``.
+
+    Args:
+        folder: of the run.
+        run: the content of ``run.json``.
+        report: the run's HTML report; None where none was made.
+    """
     experiments, account = run.get("experiments", []), run.get("logger") or {}
     load_s = sum(entry["end_s"] - entry["begin_s"] for entry in experiments)
     if (run.get("settings") or {}).get("on") == "twin":

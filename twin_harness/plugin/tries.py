@@ -66,6 +66,11 @@ def note_subtest(item: pytest.Item, report: pytest.TestReport, error: BaseExcept
 
     pytest copies a report with all its attributes, also from worker to controller, so that ours is
     known there.
+
+    Args:
+        item: the test whose phase may be under way.
+        report: the one just made; a subtest's is marked as such.
+        error: the exception that it reports; None where there is none.
     """
     if not item.stash.get(_IN_PHASE, False):
         return False
@@ -88,6 +93,11 @@ def take_up_subtests(item: pytest.Item, report: pytest.TestReport, settings: Twi
     """Have a test whose subtests could not all be decided be UNDECIDED itself.
 
     One that failed beside them fails, as pytest has it.
+
+    Args:
+        item: the test.
+        report: its own; only that of the call phase is changed.
+        settings: whether UNDECIDED is to fail.
     """
     test = item.stash.get(TEST, None)
     if test is None or report.when != "call":

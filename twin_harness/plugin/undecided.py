@@ -21,6 +21,11 @@ def phrase(report: pytest.TestReport, error: TwinError, settings: TwinConfig) ->
     """Give a report the sentence of one of our exceptions.
 
     An UNDECIDED one counts as skipped unless it is to fail.
+
+    Args:
+        report: is changed in place.
+        error: the exception that it reports.
+        settings: whether UNDECIDED is to fail.
     """
     if isinstance(error, ExperimentAborted):
         note_trip(report)

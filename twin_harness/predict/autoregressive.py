@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # A free run that leaves what was measured by so many times its range has diverged, and stays there.
 _WILD = 10.0
+_ROUNDS = 120  # of boosting, a tree each
 
 
 @dataclass
@@ -117,7 +118,7 @@ class Boosting:
             )
             target = values[:, column].reshape(-1)
             is_known = ~np.isnan(target) & ~np.isnan(features).any(axis=1)
-            model = HistGradientBoostingRegressor(max_iter=120, random_state=0)
+            model = HistGradientBoostingRegressor(max_iter=_ROUNDS, random_state=0)
             if is_known.any():
                 self.models_.append(model.fit(features[is_known], target[is_known]))
             else:

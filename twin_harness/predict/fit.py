@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import least_squares
-from scipy.stats import median_abs_deviation
 
 from twin_harness.predict.identifiability import (
     at_bound,
@@ -136,6 +134,8 @@ def _descend(problem: Problem, begin: np.ndarray) -> _Optimum:
 
     A weak prior holds what the runs do not identify at its usual value; the runs outweigh it.
     """
+    from scipy.optimize import least_squares  # here: who predicts needs no scipy, which is slow
+
     low, high = to_fit_scale(LOW), to_fit_scale(HIGH)
     margin = 1e-6 * (high - low)
 
@@ -180,7 +180,7 @@ def _spread(values: np.ndarray) -> float:
 def _robust_spread(values: np.ndarray) -> float:
     known = values[~np.isnan(values)]
     if known.size:
-        return _MAD_TO_DEVIATION * float(median_abs_deviation(known))
+        return _MAD_TO_DEVIATION * float(np.median(np.abs(known - np.median(known))))
     return 0.0
 
 

@@ -8,7 +8,6 @@ moves towards the number of running and uninterruptible tasks by ``EXP_1``, ``EX
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import lfilter
 
 LOAD_PERIOD_S, FIXED_POINT = 5.004, 2048.0
 LOAD_DECAYS = {"load1": 1884.0, "load5": 2014.0, "load15": 2037.0}
@@ -28,13 +27,17 @@ def keep_of(decay: float, period_s: float, step_s: float = 1.0) -> float:
 def average(values: np.ndarray, start: np.ndarray, keep: float) -> np.ndarray:
     """Return the running average of values along the last axis.
 
-    A ← keep · a + (1 − keep) · value, from ``start`` on.
+    A ← keep · a + (1 − keep) · value, from ``start`` on. By hand, though ``scipy.signal.lfilter``
+    does the same: importing it costs more than a second of CPU time.
 
     Args:
         values: (…, steps).
         start: (…) the average before the first step.
         keep: what remains of it after a step.
     """
-    state = keep * np.broadcast_to(start, values.shape[:-1])[..., np.newaxis]
-    filtered: np.ndarray = lfilter([1.0 - keep], [1.0, -keep], values, axis=-1, zi=state)[0]
-    return filtered
+    averages = (1.0 - keep) * values
+    last = np.broadcast_to(start, values.shape[:-1])
+    for step in range(values.shape[-1]):
+        averages[..., step] += keep * last
+        last = averages[..., step]
+    return averages

@@ -118,7 +118,9 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
     )
     machine = recording.machine
     capacity = _capacity_of(machine, where)
-    samples = recording.samples.replace([np.inf, -np.inf], np.nan)
+    samples = recording.samples
+    if np.isinf(samples[samples.columns[samples.dtypes == "float64"]].to_numpy()).any():
+        samples = samples.replace([np.inf, -np.inf], np.nan)
     means = window_means(samples)
     _require_seconds(len(means), where)
     begin_s = float(means.index[0]) - 1.0 - recording.planned.zero_s

@@ -77,7 +77,13 @@ def smoothed(values: np.ndarray, column: str) -> np.ndarray:
 
 
 def square_errors(predicted: np.ndarray, measured: np.ndarray, column: str) -> np.ndarray:
-    """Return the mean square error of each run, (runs,), NaN for runs of which nothing is known."""
+    """Return the mean square error of each run, (runs,), NaN for runs of which nothing is known.
+
+    Args:
+        predicted: shape (runs, seconds), in the column's unit.
+        measured: shape (runs, seconds), the same; NaN where it is not known.
+        column: which one; the disk's is judged by means over five seconds.
+    """
     errors = smoothed(predicted, column) - smoothed(measured, column)
     counts = (~np.isnan(errors)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):

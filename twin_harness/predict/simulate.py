@@ -25,6 +25,12 @@ _STILL = 1e-3  # of a busy device: below it nothing bends
 # for I/O
 _AWAKE = 8.0
 _CATCHING_UP = 200.0  # a percent of pause is enough
+# Parameters on which memory and its backing depend: of the sets that a derivative takes, nearly all
+# have the same, and what they share is followed once.
+_FILLING = tuple(
+    NAMES.index(name)
+    for name in ("fill_fresh", "fill_warm", "warm_idle", "warm_for", "fresh_first", "fill_yield")
+)
 _FAIR_SHARE = 0.5  # of a CPU that two tasks of the same weight want (EEVDF, kernel/sched/fair.c)
 
 
@@ -79,9 +85,11 @@ def simulate(
     asked = {name: levels[:, np.newaxis, index, :] for index, name in enumerate(CHANNELS)}
     start = start or Start.idle(len(levels))
     used = asked["cpu_percent"] / 100.0
-    memory = _fill(
-        p, asked, used, capacity, _backed(p, start, (len(levels), len(parameters))), step_s
-    )
+    sets, set_of = _distinct(parameters[:, _FILLING])
+    p_memory = {name: p[name][:, sets] for name in map(NAMES.__getitem__, _FILLING)}
+    warm = _backed(p_memory, start, (len(levels), len(sets)))
+    followed = _fill(p_memory, asked, used, capacity, warm, step_s)
+    memory = {name: values[:, set_of] for name, values in followed.items()}
     disk = _move(p, asked, step_s)
     per_cpu = 100.0 / capacity.cpus
 
@@ -173,6 +181,14 @@ def simulate(
         "memory_delivered_bytes": memory["resident"],
         "disk_delivered_bytes_per_s": disk["moved"],
     }
+
+
+def _distinct(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which parameter sets differ, (sets,), and which of those each equals, (members,)."""
+    if len(parameters) == 1:
+        return np.zeros(1, dtype=int), np.zeros(1, dtype=int)
+    _, sets, set_of = np.unique(parameters, axis=0, return_index=True, return_inverse=True)
+    return sets, set_of.reshape(-1)
 
 
 def _backed(p: dict[str, np.ndarray], start: Start, shape: tuple[int, int]) -> np.ndarray:

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
 
 from twin_harness.predict.free_run import REGIMES
 from twin_harness.predict.observation import COLUMNS
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from twin_harness.predict.free_run import FreeRun
 
 MEMBERS = 200
-_NORMAL_90 = float(ndtri(0.95))
+_NORMAL_90 = 1.6448536269514722  # deviations to each side hold 90 percent of a normal distribution
 _LEAST_REACH = 0.3  # deviations: no side of a band is narrower
 _LEAST_POOL = 20
 
@@ -67,7 +66,7 @@ class Spread:
 
         From 0 in each direction.
         """
-        sides = np.stack([_quantiles(pool, (0.05, 0.95)) for pool, _, _ in self.pools])
+        sides = np.stack([_quantiles_90(pool) for pool, _, _ in self.pools])
         ends: np.ndarray = np.maximum(sides * np.array([-1.0, 1.0]), _LEAST_REACH)
         return ends
 
@@ -138,14 +137,16 @@ def second_changes(centre: np.ndarray) -> np.ndarray:
     return larger
 
 
-def _quantiles(pool: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
-    """Return quantiles of each column of (seconds, columns), (columns, levels).
+def _quantiles_90(pool: np.ndarray) -> np.ndarray:
+    """Return between which values 90 percent of each column of (seconds, columns) lie.
+
+    (columns, 2).
 
     Those of a normal distribution where nothing was measured.
     """
-    quantiles = np.tile(ndtri(np.array(levels)), (pool.shape[1], 1))
+    quantiles = np.tile([-_NORMAL_90, _NORMAL_90], (pool.shape[1], 1))
     for row, values in zip(quantiles, pool.T, strict=True):
         known = values[~np.isnan(values)]
         if known.size:
-            row[:] = np.quantile(known, levels)
+            row[:] = np.quantile(known, (0.05, 0.95))
     return quantiles

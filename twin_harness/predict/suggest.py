@@ -22,6 +22,7 @@ from twin_harness.predict.simulate import simulate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from twin_harness.predict.demand import Demand
     from twin_harness.predict.fitted_model import FittedModel
     from twin_harness.schedule.model import Experiment
 
@@ -53,11 +54,15 @@ def suggest(
     """
     covariance = _covariance(model)
     points = [model.parameters, *model.spread.parameter_sets[1 : _POINTS + 1]]
-    spreads = _column_spreads(model, usual)
+    usual_demands, own_demands = (
+        [demand_of(experiment, model.capacity) for experiment in plans]
+        for plans in (usual, candidates)
+    )
+    spreads = _column_spreads(model, usual_demands)
     noise = np.maximum(model.spread.still[1], [least_noise(name) for name in COLUMNS])
     # Predictions are judged by their errors in deviations of each column; a run's information is
     # measured in its noise.
-    slopes = [_slopes(model, usual, point) for point in points]
+    slopes = [_slopes(model, usual_demands, point) for point in points]
     weights = np.mean(
         [_squared(part, np.maximum(spreads, noise)).mean(axis=0) for part in slopes], axis=0
     )
@@ -65,7 +70,7 @@ def suggest(
     ordinary = np.mean([_squared(part, noise).mean(axis=0) for part in slopes], axis=0)
     share = _information_share(covariance, weights, ordinary, model.plans)
     information_of = share * np.mean(
-        [_squared(_slopes(model, candidates, point), noise) for point in points], axis=0
+        [_squared(_slopes(model, own_demands, point), noise) for point in points], axis=0
     )
     today = float(np.trace(weights @ covariance))
     chosen: list[tuple[Experiment, float]] = []
@@ -131,19 +136,16 @@ def _with_information(covariance: np.ndarray, information: np.ndarray) -> np.nda
     return symmetric
 
 
-def _slopes(
-    model: FittedModel, experiments: Sequence[Experiment], parameters: np.ndarray
-) -> np.ndarray:
+def _slopes(model: FittedModel, demands: Sequence[Demand], parameters: np.ndarray) -> np.ndarray:
     """Return how predictions change over each parameter's range.
 
     (plans, parameters, columns, seconds), on the error scale.
 
     Args:
         model: the fitted model.
-        experiments: the plans.
+        demands: of the plans.
         parameters: (parameters,) at which the derivatives are taken, in units.
     """
-    demands = [demand_of(experiment, model.capacity) for experiment in experiments]
     levels = stacked(demands)
 
     def predicted(sets: np.ndarray) -> np.ndarray:
@@ -157,10 +159,9 @@ def _slopes(
     return slopes
 
 
-def _column_spreads(model: FittedModel, experiments: Sequence[Experiment]) -> np.ndarray:
+def _column_spreads(model: FittedModel, demands: Sequence[Demand]) -> np.ndarray:
     """Return the standard deviation of each column over plans, (columns,), on the error scale."""
-    levels = stacked([demand_of(experiment, model.capacity) for experiment in experiments])
-    columns = simulate(model.parameters[np.newaxis], levels, model.capacity)
+    columns = simulate(model.parameters[np.newaxis], stacked(demands), model.capacity)
     spreads: np.ndarray = on_error_scale(columns)[:, 0].std(axis=(0, 2))
     return spreads
 

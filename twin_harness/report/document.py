@@ -56,7 +56,13 @@ def dash(reason: str) -> Cell:
 
 
 def measured(value: float | None, unit: str, reason: str) -> Cell:
-    """Return the cell of a figure with its unit; a dash with the reason for None."""
+    """Return the cell of a figure with its unit; a dash with the reason for None.
+
+    Args:
+        value: the number, in ``unit``.
+        unit: as ``quantity`` takes it.
+        reason: why the figure is not known.
+    """
     return dash(reason) if value is None else number(quantity(value, unit))
 
 

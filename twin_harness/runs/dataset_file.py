@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Self
 
 from twin_harness.errors import UnreadableRun
+from twin_harness.schedule.csv_rows import count_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,6 +175,19 @@ class DatasetFile:
         ):
             position += len(row)
         return position
+
+    def instant_before(self, offset: int) -> float | None:
+        """Return when the row before ``offset`` was taken; None where there is none."""
+        if offset <= self.first_row:
+            return None
+        start = max(self.first_row, offset - 64 * 1024)
+        for line in reversed(os.pread(self._descriptor, offset - start, start).splitlines()):
+            if count_cells(line) == len(self.columns):
+                try:
+                    return float(line.split(b",")[self.columns.index("monotonic_s")])
+                except ValueError:
+                    continue
+        return None
 
     def read(self, begin_s: float | None = None, end_s: float | None = None) -> bytes:
         """Return the heading and the rows of a time.

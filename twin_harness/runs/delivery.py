@@ -83,14 +83,17 @@ def compare(
     else:
         delivered = samples[delivered_column]
     requested = samples[requested_column].to_numpy(dtype=float)
-    total_error = (delivered.to_numpy(dtype=float) - requested) * _share_of(own, requested)
+    measured = delivered.to_numpy(dtype=float)
+    own_delivered = own + (measured - requested) * _share_of(own, requested)
+    # Of nothing nothing is the event's own; the rounding of the columns would leave a figure.
+    own_delivered[measured == 0.0] = 0.0
     duration_s = row.actual_end_s - row.actual_start_s
     return measure(
         event.stressor,
         ends_s,
         lengths_s,
         own,
-        own + total_error,
+        own_delivered,
         duration_s,
         event.shape.discontinuities(event.duration_s),
     )

@@ -100,6 +100,11 @@ class RunDocuments(RunPaths):
     def refuse_newer(self, name: str, version: str, newest: str) -> None:
         """Go on only with a file of the newest version or an older one.
 
+        Args:
+            name: of the file, in the run folder.
+            version: its format as written, name and number: ``twin-run/1``.
+            newest: the newest format that this version reads, written likewise.
+
         Raises:
             UnreadableRun: a newer version wrote it.
         """

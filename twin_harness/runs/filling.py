@@ -142,6 +142,11 @@ def holds_a_jump(ends_s: Array, lengths_s: Array, jumps_s: tuple[float, ...]) ->
     """Return which rows hold a jump, or end with one.
 
     What is held at their end is of the level after it.
+
+    Args:
+        ends_s: shape (rows,), when each row was taken, in seconds from the start of the event.
+        lengths_s: shape (rows,), seconds since the row before.
+        jumps_s: when the shape jumps, in seconds from the start of the event.
     """
     jumps = np.asarray([jump_s for jump_s in jumps_s if jump_s > _EDGE_S])
     after = np.searchsorted(jumps, ends_s - lengths_s + _EDGE_S)
@@ -182,7 +187,14 @@ def _climbs(
 def plateau_of(
     lengths_s: Array, requested: Array, error: Array, is_chosen: NDArray[np.bool_]
 ) -> Plateau | None:
-    """Return the plateau that the chosen rows are; None where they stand for no time."""
+    """Return the plateau that the chosen rows are; None where they stand for no time.
+
+    Args:
+        lengths_s: shape (rows,), seconds since the row before.
+        requested: shape (rows,), mean requested since the row before.
+        error: shape (rows,), mean delivered less requested since the row before.
+        is_chosen: shape (rows,), which rows the plateau is made of.
+    """
     seconds = float(lengths_s[is_chosen].sum())
     if seconds <= 0:
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from twin_harness.runs.records import ANNOTATION_COLUMNS, AnnotationRow
 from twin_harness.schedule.csv_rows import count_cells
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     import pyarrow.parquet as pq
 
@@ -29,6 +30,7 @@ def read_samples(
     begin_s: float | None = None,
     end_s: float | None = None,
     partition: str = "",
+    only: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Return the samples of a run, of its CSV, or of its Parquet where it keeps that alone.
 
@@ -40,15 +42,16 @@ def read_samples(
         begin_s: the first instant on CLOCK_MONOTONIC, itself included; None is open.
         end_s: the last one.
         partition: takes the rows of one partition of the machine; empty takes all.
+        only: columns, beside those of time and partition; empty takes all.
 
     Raises:
         UnreadableRun: there is neither, or it is damaged, or a newer version wrote it.
     """
     if folder.is_packed:
-        return _read_parquet_frame(folder, begin_s, end_s, partition)
+        return _read_parquet_frame(folder, begin_s, end_s, partition, only)
     faults: list[str] = []
     with folder.open_dataset(valid_bytes) as dataset:
-        frame = read_frame(dataset, begin_s, end_s, partition, faults)
+        frame = read_frame(dataset, begin_s, end_s, partition, faults, only)
     if folder.warns:
         for fault in faults:
             warnings.warn(f"{fault}; left out, see twin validate {folder.path}", stacklevel=3)
@@ -61,6 +64,7 @@ def read_frame(
     end_s: float | None = None,
     partition: str = "",
     faults: list[str] | None = None,
+    only: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Return rows of a dataset as a DataFrame.
 
@@ -77,6 +81,7 @@ def read_frame(
         partition: takes the rows of one partition; empty takes all.
         faults: takes a sentence that names the lines of rows that have not the heading's cells and
             are left out: half a row stands where a logger was killed and another one went on.
+        only: columns, as in ``read_samples``.
     """
     import pandas as pd
 
@@ -85,20 +90,20 @@ def read_frame(
         first = dataset.first_row
     else:
         first = dataset.find(begin_s)
-    previous_s = _instant_before(dataset, first)
+    previous_s = dataset.instant_before(first)
     if "monotonic_s" not in dataset.columns:
         msg = (
             f"{dataset.path}: its heading names no monotonic_s; the file is damaged, or no dataset"
         )
         raise UnreadableRun(msg)
     data = _fitting_rows(dataset, first, dataset.read(begin_s, end_s), faults)
-    labels = [name for name in LABELS if name in dataset.columns]
+    chosen = _chosen(dataset.columns, only)
+    labels = [name for name in LABELS if name in chosen]
     try:
-        frame = _parse(
-            data, {**dict.fromkeys(dataset.columns, "float64"), **dict.fromkeys(labels, "str")}
-        )
+        types = {**dict.fromkeys(chosen, "float64"), **dict.fromkeys(labels, "str")}
+        frame = _parse(data, types, only)
     except ValueError:  # a damaged cell: slower, cell by cell
-        frame = _parse(data, dict.fromkeys(dataset.columns, "str"))
+        frame = _parse(data, dict.fromkeys(chosen, "str"), only)
         numbers = [name for name in frame.columns if name not in labels]
         frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce").astype("float64")
     frame[labels] = frame[labels].fillna("")
@@ -111,6 +116,12 @@ def read_frame(
         is_first = frame["monotonic_s"] == frame["monotonic_s"].iloc[0]
         frame.loc[is_first, "dt_s"] = frame["monotonic_s"].iloc[0] - previous_s
     return frame
+
+
+def _chosen(names: Sequence[str], only: tuple[str, ...]) -> list[str]:
+    """Return the columns to read, with those that tell a row's time and partition."""
+    wanted = {*only, "monotonic_s", "partition", "dt_s"}
+    return [name for name in names if not only or name in wanted]
 
 
 def _fitting_rows(
@@ -170,7 +181,11 @@ def damaged_parquet(folder: RunFolder, error: Exception) -> UnreadableRun:
 
 
 def _read_parquet_frame(
-    folder: RunFolder, begin_s: float | None, end_s: float | None, partition: str
+    folder: RunFolder,
+    begin_s: float | None,
+    end_s: float | None,
+    partition: str,
+    only: tuple[str, ...],
 ) -> pd.DataFrame:
     """Return the rows that the Parquet holds of a time, as ``read_frame`` has those of the CSV.
 
@@ -180,7 +195,8 @@ def _read_parquet_frame(
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    open_parquet(folder).close()
+    with open_parquet(folder) as file:
+        chosen = _chosen(file.schema_arrow.names, only)
     bounds: list[tuple[str, str, Any]] = [
         ("monotonic_s", sign, limit_s)
         for sign, limit_s in ((">=", begin_s), ("<=", end_s))
@@ -189,21 +205,23 @@ def _read_parquet_frame(
     if partition:
         bounds.append(("partition", "==", partition))
     try:
-        table = pq.read_table(folder.parquet, filters=bounds or None)
+        table = pq.read_table(folder.parquet, columns=chosen, filters=bounds or None)
+        table = table.drop_columns(
+            [field.name for field in table.schema if pa.types.is_boolean(field.type)]
+        )  # cleaning's flags
+        fields = [
+            field if field.name in LABELS else field.with_type(pa.float64())
+            for field in table.schema
+        ]
+        table = table.cast(pa.schema(fields), safe=False)  # in Arrow it is a pass over the memory
     except (OSError, pa.ArrowException) as error:
         raise damaged_parquet(folder, error) from None
-    table = table.drop_columns(
-        [field.name for field in table.schema if pa.types.is_boolean(field.type)]
-    )  # cleaning's flags
     if "time" in table.column_names:  # as the logger writes it
         texts = pc.strftime(table["time"].cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
         table = table.set_column(table.column_names.index("time"), "time", texts)
     frame: pd.DataFrame = table.to_pandas()
-    for name in frame.columns:
-        if name in LABELS:
-            frame[name] = frame[name].astype("object").fillna("").astype("str")
-        else:
-            frame[name] = frame[name].astype("float64")
+    for name in frame.columns.intersection(list(LABELS)):
+        frame[name] = frame[name].astype("object").fillna("").astype("str")
     return frame
 
 
@@ -249,33 +267,18 @@ def whole_machine(frame: pd.DataFrame) -> pd.DataFrame:
     return whole.reset_index().reindex(columns=frame.columns)
 
 
-def _parse(data: bytes, types: dict[str, str]) -> pd.DataFrame:
+def _parse(data: bytes, types: dict[str, str], only: tuple[str, ...]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.read_csv(
         io.BytesIO(data),
         dtype=types,
+        usecols=list(types) if only else None,
         keep_default_na=False,
         na_values=[""],
         encoding_errors="replace",
         index_col=False,
     )
-
-
-def _instant_before(dataset: DatasetFile, offset: int) -> float | None:
-    """Return when the row before ``offset`` was taken."""
-    if offset <= dataset.first_row:
-        return None
-    with dataset.path.open("rb") as file:
-        start = max(dataset.first_row, offset - 64 * 1024)
-        lines = os.pread(file.fileno(), offset - start, start).splitlines()
-    for line in reversed(lines):
-        if count_cells(line) == len(dataset.columns):
-            try:
-                return float(line.split(b",")[dataset.columns.index("monotonic_s")])
-            except ValueError:
-                continue
-    return None
 
 
 def annotation_frame(rows: list[AnnotationRow]) -> pd.DataFrame:

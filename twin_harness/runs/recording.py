@@ -51,15 +51,16 @@ class Recording:
         rows: tuple[AnnotationRow, ...],
         valid_bytes: int | None = None,
     ) -> Self:
-        """Return the recording of a whole experiment, lead and tail included."""
-        return cls(
-            folder,
-            planned,
-            rows,
-            planned.begin_s - planned.zero_s,
-            planned.end_s - planned.zero_s,
-            valid_bytes,
-        )
+        """Return the recording of a whole experiment, lead and tail included.
+
+        Args:
+            folder: the run folder; None where the samples are given.
+            planned: the experiment and where it stands on CLOCK_MONOTONIC.
+            rows: the annotation rows of its events and marks.
+            valid_bytes: how much of the dataset is known to be whole; None while nobody writes.
+        """
+        begin_s, end_s = planned.begin_s - planned.zero_s, planned.end_s - planned.zero_s
+        return cls(folder, planned, rows, begin_s, end_s, valid_bytes)
 
     @classmethod
     def of_rows(

@@ -66,7 +66,13 @@ class RunShards(RunPaths):
         append_lines(self.dataset, text.encode("utf-8", "backslashreplace"))
 
     def append_note(self, worker: str, kind: str, sentence: str) -> None:
-        """Append what the user should know: kind ``note``, or ``partial`` when data was lost."""
+        """Append what the user should know: kind ``note``, or ``partial`` when data was lost.
+
+        Args:
+            worker: name of the worker that writes; it names the shard.
+            kind: ``note`` or ``partial``.
+            sentence: what there is to know.
+        """
         line = json.dumps({"kind": kind, "text": sentence, "worker": worker})
         append_lines(self.path / f"notes.{worker}.jsonl", line.encode() + b"\n")
 

@@ -117,8 +117,6 @@ def _note_early_ends(context: Context, *, has_logger: bool, has_probe: bool) -> 
 
 def _write_all(context: Context, *, is_interrupted: bool) -> None:
     """Account for what was lost, merge the shards, and write ``run.json`` and ``machine.json``."""
-    from twin_harness.dataset.package import write_package  # loads pandas
-
     folder = context.folder
     for sentence in losses.annotate_lost(folder, context.machine.host):
         context.lose(sentence)
@@ -129,6 +127,9 @@ def _write_all(context: Context, *, is_interrupted: bool) -> None:
             f"{account['missed_samples']} samples were missed; the rows after them say how many"
         )
     folder.merge(context.config.seed)
+    # These load pandas and pyarrow: what was recorded is in its place by now.
+    from twin_harness.dataset.package import write_package
+
     notes += _write_parquet(context)
     if account:
         folder.write_machine({**folder.read_machine(), "scheduling": account["scheduling"]})

@@ -30,7 +30,13 @@ class Display(Protocol):
         ...
 
     def show(self, tail: CsvTail, board: Board, elapsed_s: float, /) -> None:
-        """Show what is new."""
+        """Show what is new.
+
+        Args:
+            tail: the growing CSV file, from which new rows are taken.
+            board: the load board, which holds how many rows there are, and the last one's figures.
+            elapsed_s: how long samples have been shown.
+        """
         ...
 
     def finish(self, tail: CsvTail, board: Board, /) -> None:

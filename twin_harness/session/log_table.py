@@ -47,7 +47,13 @@ def row_cells(row: dict[str, str], columns: int = len(_SHOWN)) -> list[str]:
 
 
 def make_table(rows: list[dict[str, str]], title: str, width: int = 1000) -> Table:
-    """Return the table of the newest rows, with as many columns as fit."""
+    """Return the table of the newest rows, with as many columns as fit.
+
+    Args:
+        rows: cells by column, the oldest row first.
+        title: stands above the table.
+        width: of the terminal, in characters.
+    """
     from rich.table import Table
 
     table = Table(

@@ -61,6 +61,11 @@ _NO_CONTROLLER = "the controller of this session has ended; a worker begins noth
 def make_or_join(config: TwinConfig, seat: Seat, warn: Callable[[str], None]) -> Context:
     """Make the session of a seat if it is not there yet, join it if it is.
 
+    Args:
+        config: the settings.
+        seat: who this process is, and where the session is.
+        warn: takes a sentence for the user.
+
     Raises:
         InvalidInput: a folder cannot be written.
         HarnessFailure: the system refuses a descriptor or a place for the load board, or the

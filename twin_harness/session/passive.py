@@ -134,11 +134,12 @@ def _record(
         board.claim_process(os.getpid(), "harness", base=process_cpu_ns(os.getpid()) or 0)
         processes = []
         try:
-            processes += [process for process in (telemetry.ensure_logger(),) if process]
+            # The probe is there before the first row: what its start costs is in none of them.
             processes.append(telemetry.start_probe())
-            board.claim_process(processes[-1].pid, "harness")
+            board.claim_process(processes[0].pid, "harness")
+            processes += [process for process in (telemetry.ensure_logger(),) if process]
             with contextlib.suppress(KeyboardInterrupt):
-                _follow(tail, board, processes[0].poll, duration_s, display)
+                _follow(tail, board, processes[-1].poll, duration_s, display)
         finally:
             board.ask_to_stop()
             for process in processes:
@@ -149,7 +150,7 @@ def _record(
         progress(f"{path}: {rows} samples every {config.interval_s:g} s")
     for note in _notes(telemetry.account):
         progress(f"note: {note}")
-    if processes[0].returncode == 0:
+    if processes[-1].returncode == 0:
         return 0
     return 1
 

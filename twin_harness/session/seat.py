@@ -55,7 +55,13 @@ class Seat:
 
     @classmethod
     def draw(cls, config: TwinConfig, root: Path, command: str) -> Seat:
-        """Return the controller's own seat in a new session."""
+        """Return the controller's own seat in a new session.
+
+        Args:
+            config: names the folders of data and of reports.
+            root: the folder that they lie in unless they are absolute.
+            command: the controller's command line; what looks like a secret is cut out.
+        """
         data_dir, report_dir = str(root / config.data_dir), str(root / config.report_dir)
         return cls(
             data_dir,

@@ -138,19 +138,41 @@ def steps(levels: Sequence[float]) -> Steps:
 
 
 def sine(mean: float, amplitude: float, period_s: float, phase: float = 0.0) -> Sine:
-    """Ask for a wave of ``amplitude`` around ``mean``; ``phase`` is a fraction of a period."""
+    """Ask for a wave of ``amplitude`` around ``mean``; ``phase`` is a fraction of a period.
+
+    Args:
+        mean: the level in the middle.
+        amplitude: how far the wave swings to either side of it.
+        period_s: how long one wave lasts, above 0.
+        phase: the part of a period that has passed at the start of the event.
+    """
     return Sine(mean, amplitude, period_s, phase)
 
 
 def square(low: float, high: float, period_s: float, duty: float = 0.5) -> Square:
-    """Ask for ``high`` during ``duty`` (a fraction) of each period, and ``low`` for the rest."""
+    """Ask for ``high`` during ``duty`` (a fraction) of each period, and ``low`` for the rest.
+
+    Args:
+        low: the level in the second part of a period.
+        high: the level in the first part.
+        period_s: how long both parts last, above 0.
+        duty: share of a period, 0 to 1, in which the level is ``high``.
+    """
     return Square(low, high, period_s, duty)
 
 
 def spikes(
     base: float, height: float, width_s: float, rate_per_minute: float, seed: int = 0
 ) -> Spikes:
-    """Ask for rectangles of ``height`` on top of ``base``, at moments drawn from ``seed``."""
+    """Ask for rectangles of ``height`` on top of ``base``, at moments drawn from ``seed``.
+
+    Args:
+        base: the level between spikes.
+        height: of a spike, above the base.
+        width_s: how long a spike lasts; at most the seconds that ``rate_per_minute`` leaves it.
+        rate_per_minute: how many spikes there are, one in each 60/``rate_per_minute`` seconds.
+        seed: of their moments, 0 or more.
+    """
     return Spikes(base, height, width_s, rate_per_minute, seed)
 
 

@@ -107,7 +107,13 @@ class Board(PlanSlots, ProcessSlots):
     # -- the probe's figures -----------------------------------------------------------------------
 
     def publish_probe(self, index: int, worst_ms: float, seen: int) -> None:
-        """Publish the worst value of one figure since acknowledgement ``seen``."""
+        """Publish the worst value of one figure since acknowledgement ``seen``.
+
+        Args:
+            index: ``WAKEUP_PROBE``, ``CPU_PROBE``, ``DISK_PROBE`` or ``SERVICE_PROBE``.
+            worst_ms: the largest value since ``seen``.
+            seen: what ``probe_acknowledged`` returned when the first of these values was taken.
+        """
         _WORST_MS[index].write(self._map, worst_ms)
         _SEEN[index].write(self._map, seen)
 

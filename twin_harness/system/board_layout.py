@@ -69,6 +69,11 @@ class Field:
 
         A reader sees the old number or the new one. struct's own pack_into fills its target with
         zeros first, and one reader in a hundred would see them.
+
+        Args:
+            board: the mapped page.
+            values: as many as the field holds.
+            start: where the record begins on the page, in bytes.
         """
         board[start + self.offset : start + self._end] = self._pack(*values)
 

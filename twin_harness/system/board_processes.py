@@ -159,7 +159,13 @@ class ProcessSlots(BoardFile):
         return int(_SELF_REPORTED.read_all(self._map, process_at(slot))[0])
 
     def end_process(self, slot: int, cpu_ns: int, io_bytes: int) -> None:
-        """Leave the kernel's last account of an ended process for the logger to read once."""
+        """Leave the kernel's last account of an ended process for the logger to read once.
+
+        Args:
+            slot: of the process.
+            cpu_ns: CPU time that it used in its life.
+            io_bytes: bytes that it read from and wrote to block devices, together.
+        """
         start = process_at(slot)
         _FINAL.write(self._map, cpu_ns, io_bytes, start=start)
         _BORN_NS.write(self._map, int(monotonic_s() * 1e9), start=start)

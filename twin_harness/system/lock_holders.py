@@ -148,6 +148,12 @@ class Waiting:
     def take(self, lock: FileLock, path: str, *, is_shared: bool = False) -> None:
         """Take a lock, waiting for it in turn; ``path`` is the file whose holder keeps us waiting.
 
+        Args:
+            lock: what is taken.
+            path: its file, or that of another lock whose holders keep us waiting: of the turnstile,
+                the machine's.
+            is_shared: whether others may hold it beside us, shared likewise.
+
         Raises:
             HarnessFailure: this process, or one that it has forked, is who keeps us waiting.
         """

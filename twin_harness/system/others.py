@@ -41,6 +41,11 @@ def busiest(before: Clocks, after: Clocks, own_pids: AbstractSet[int]) -> list[d
     """Return up to three processes of others that used most CPU between two looks.
 
     Each with ``name``, ``pid`` and ``cpu_s``; those below 0.05 s are left out.
+
+    Args:
+        before: the first look, by ``read_clocks``.
+        after: the second one.
+        own_pids: processes of this session, which are left out.
     """
     spent = [
         (cpu_s - before.get((pid, start), ("", 0.0))[1], name, pid)

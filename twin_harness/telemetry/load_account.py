@@ -2,7 +2,8 @@
 
 Requested is the mean of level(t) since the row before. Delivered is what the kernel says the load
 processes got in the same time: CPU clocks in ns, resident pages, I/O bytes. No process reports its
-own delivery, except for bytes confirmed by fsync.
+own delivery, except for bytes confirmed by fsync. A stressor whose resource the kernel does not
+account for by process publishes what the far end confirmed (``Board.publish_self_reported``).
 """
 
 from __future__ import annotations

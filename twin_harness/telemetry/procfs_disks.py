@@ -113,7 +113,13 @@ class DiskCounters:
         now.disk = disks
 
     def cells(self, before: Counters, now: Counters, dt_s: float) -> tuple[float, ...]:
-        """Return bytes read and written, reads and writes per second, then busy % and depth."""
+        """Return bytes read and written, reads and writes per second, then busy % and depth.
+
+        Args:
+            before: the reading at the start.
+            now: the reading at the end.
+            dt_s: between the two.
+        """
         reads, read_sectors, writes, written_sectors = self._rates.of(before.disk, now.disk, dt_s)
         busy_percent = depth = nan
         if before.device and now.device:

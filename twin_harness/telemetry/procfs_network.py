@@ -92,7 +92,13 @@ class NetworkCounters:
         self._notes.failed("/proc/net/dev", error, "network_* are empty")
 
     def cells(self, before: Counters, now: Counters, dt_s: float) -> tuple[float, ...]:
-        """Return sent, received, errors, drops and loopback's bytes, each per second."""
+        """Return sent, received, errors, drops and loopback's bytes, each per second.
+
+        Args:
+            before: the reading at the start.
+            now: the reading at the end.
+            dt_s: between the two.
+        """
         rates = self._rates.of(before.network, now.network, dt_s)
         loopback = self._loopback_rates.of("loopback", (before.loopback,), (now.loopback,), dt_s)
         return (*network_cells(rates), *loopback)

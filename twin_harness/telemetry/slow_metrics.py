@@ -12,6 +12,7 @@ import psutil
 
 from twin_harness.system.clock import monotonic_s
 from twin_harness.system.procfs import PAGE_BYTES, keep
+from twin_harness.system.registry import sees_every_process
 from twin_harness.system.space_watch import SpaceWatch
 from twin_harness.telemetry.cpu_sensors import CpuSensors
 from twin_harness.telemetry.notes import UNREADABLE
@@ -56,6 +57,7 @@ class SlowMetrics:
         self._sensors = CpuSensors(machine["cpus"], notes)
         self._read_s = self._recount_due_s = -1.0
         self._links_beside = 0
+        self._sees_all = sees_every_process()
         self._vm: list[float] | None = None
         self.swap_percent = nan
         self.swap_in = self.swap_out = self.faults = self.major_faults = nan
@@ -122,10 +124,13 @@ class SlowMetrics:
         """Return how many processes there are.
 
         The links of /proc are its fixed folders and one a process (proc_root_getattr in
-        fs/proc/root.c): counted by name every ten seconds, by links in between.
+        fs/proc/root.c): counted by name every ten seconds, by links in between. In a PID namespace
+        the links are of the whole machine and the names are not: there the names alone count.
         """
         if sys.platform != "linux":
             return len(psutil.pids())
+        if not self._sees_all:
+            return sum(map(str.isdigit, os.listdir("/proc")))
         links = os.stat("/proc").st_nlink
         if now_s >= self._recount_due_s:
             self._recount_due_s = now_s + _RECOUNT_S

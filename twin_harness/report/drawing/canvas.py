@@ -80,15 +80,15 @@ def plain(text: str) -> str:
     return known.replace("$", r"\$")
 
 
-def shortened(text: str, most: int) -> str:
-    """Return text of at most ``most`` characters."""
-    if len(text) <= most:
-        return text
-    return text[: max(1, most - 1)] + "…"
-
-
 def style(axes: Axes, title: str = "", ylabel: str = "", xlabel: str = "") -> None:
-    """Set axes up in the house style: two spines, a light grid, small plain labels."""
+    """Set axes up in the house style: two spines, a light grid, small plain labels.
+
+    Args:
+        axes: what is set up.
+        title: stands above, on the left; empty for none.
+        ylabel: quantity and unit of the y axis; empty for none.
+        xlabel: the same of the x axis.
+    """
     axes.set_axisbelow(True)
     axes.grid(visible=True, color=GRID, linewidth=0.6)
     for side in ("top", "right"):
@@ -126,7 +126,13 @@ class Line:
 
 
 def thinned(x: NDArray[np.float64], y: NDArray[np.float64], most: int = _MOST_POINTS) -> Line:
-    """Return a series of at most ``most`` points: means of bins of equally many rows."""
+    """Return a series of at most ``most`` points: means of bins of equally many rows.
+
+    Args:
+        x: shape (rows,), positions on the x axis.
+        y: shape (rows,), values; NaN where there is none.
+        most: how many points, at most.
+    """
     if len(x) <= most:
         return Line(x, y)
     edges = np.linspace(0, len(x), most + 1).astype(int)[:-1]
@@ -155,6 +161,14 @@ def draw_line(
     """Draw a thinned series under a label of ours.
 
     A pale band shows the range that its bins cover.
+
+    Args:
+        axes: where it is drawn.
+        line: the series.
+        colour: of line and band.
+        label: what the legend calls it.
+        width_pt: of the line.
+        dashes: lengths of dash and gap, in widths of the line; empty is a solid one.
     """
     line_style: str | tuple[int, tuple[float, ...]] = (0, dashes) if dashes else "solid"
     axes.plot(

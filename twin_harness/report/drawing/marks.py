@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 
 def mark_table(marks: Iterable[AnnotationRow], zero_s: float, table_id: str, caption: str) -> Table:
-    """Return the table of marks, their times counted from ``zero_s`` on CLOCK_MONOTONIC."""
+    """Return the table of marks, their times counted from ``zero_s`` on CLOCK_MONOTONIC.
+
+    Args:
+        marks: the annotation rows of marks and phases.
+        zero_s: the instant that their times are counted from.
+        table_id: the table's anchor on the page.
+        caption: what the table holds.
+    """
     return Table(
         table_id, caption, ("mark", "begins", "lasts", "parameters"), tuple(_rows(marks, zero_s))
     )

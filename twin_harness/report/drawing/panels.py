@@ -31,7 +31,14 @@ def new_panels(
     panel_in: tuple[float, float],
     below_in: float = 0.5,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a grid of panels, ``columns`` a row, each of ``panel_in`` inches."""
+    """Return a figure with a grid of panels, ``columns`` a row, each of ``panel_in`` inches.
+
+    Args:
+        panels: how many.
+        columns: panels a row.
+        panel_in: width and height of a panel, with the room for its labels.
+        below_in: room for labels below the last row.
+    """
     rows = -(-panels // columns)
     width_in, height_in = panel_in[0] * columns, panel_in[1] * rows
     figure = new_figure(width_in, height_in)

@@ -63,7 +63,14 @@ def _values(
 
 
 def draw_panel(axes: Axes, panel: Panel, frame: pd.DataFrame, x: NDArray[np.float64]) -> None:
-    """Draw a panel from zero up, cut off where a peak of the machine would flatten the load."""
+    """Draw a panel from zero up, cut off where a peak of the machine would flatten the load.
+
+    Args:
+        axes: where it is drawn.
+        panel: what it shows.
+        frame: samples, by column.
+        x: shape (rows,), where on the time axis each row of ``frame`` stands.
+    """
     colour = COLOUR_OF[panel.stressor]
     measured = _values(frame, panel.measured, panel.measured_factor)
     requested, delivered = (

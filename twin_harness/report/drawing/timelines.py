@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.quantity import shortened
 from twin_harness.report.dataset_rows import no_samples
 from twin_harness.report.drawing.bands import Band, Bands
 from twin_harness.report.drawing.canvas import (
@@ -18,7 +19,6 @@ from twin_harness.report.drawing.canvas import (
     new_figure,
     plain,
     png,
-    shortened,
     style,
 )
 from twin_harness.report.drawing.matplotlib_settings import with_default_settings

@@ -40,6 +40,11 @@ def lagged(cause: np.ndarray, effect: np.ndarray, most: int) -> np.ndarray:
     """Return Pearson's correlation of ``cause`` at t with ``effect`` at t + lag.
 
     For lags of 0 to ``most``; NaN where one does not vary.
+
+    Args:
+        cause: shape (windows,), means of what was delivered; NaN where unknown.
+        effect: shape (windows,), means of what the machine did, of the same windows.
+        most: the longest lag, in windows.
     """
     curve = np.full(most + 1, np.nan)
     for lag in range(most + 1):
