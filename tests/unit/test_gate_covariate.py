@@ -120,7 +120,7 @@ BESIDE = environments([5, 20, 5, 20, 5, 20, 5, 20, 5, 20], [20, 5, 5, 20, 20, 5,
 
 
 def test_background_is_the_covariate_where_it_disturbs():
-    """By itself only there; both variants' runs count alike, so swapping them changes nothing."""
+    """Of itself only there; both variants' runs count alike, so swapping them changes nothing."""
     quiet = environments([5.0] * 10, [5.5] * 9 + [30.0])
     assert choose_covariate(quiet, "auto").name == ""
     for pairs in (BESIDE, [(second, first) for first, second in BESIDE]):

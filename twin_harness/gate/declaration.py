@@ -25,7 +25,7 @@ def declare(
     floor: float | None = None,
     unit: str = "",
     trips: float | None = None,
-    covariate: str = "auto",
+    covariate: str = "none",
 ) -> Measure:
     """Return a measure, checked against the registry of columns.
 

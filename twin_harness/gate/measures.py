@@ -48,7 +48,7 @@ class Measure:
     unit: str = ""
     threshold: float = 0.03
     trips: float | None = None
-    covariate: str = "auto"
+    covariate: str = "none"
 
     @property
     def name(self) -> str:

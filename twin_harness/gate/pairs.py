@@ -134,7 +134,7 @@ class Pairs:
         trials = [trial for pair in self.by_number.values() for trial in pair]
         return frozenset(
             measure.covariate for trial in trials for measure in trial.measures
-        ) or frozenset(("auto",))
+        ) or frozenset(("none",))
 
     def left_out(self) -> dict[int, str]:
         """Return the unfit pairs, with the reason; none where every measure is adjusted."""

@@ -97,12 +97,12 @@ def gate(
     threshold: str = "3%",
     floor: float | None = None,
     trips: float | None = None,
-    covariate: str = "auto",
+    covariate: str = "none",
 ) -> Measure:
     """Declare a measure of this test for the regression gate.
 
     A column of its recording, or what it passes to gate.record(metric, …). Beside neighbours its
-    pairs are adjusted for their covariate: auto, background, steal, probe or none.
+    pairs can be adjusted for a covariate: auto, background, steal, probe; none is the default.
 
     Args:
         metric: a column, or a name under which the test records values itself.
@@ -114,7 +114,7 @@ def gate(
         floor: the threshold in the metric's unit, for what can be 0 (a difference scale).
         trips: the level of ``time_to_threshold_s``.
         covariate: what its pairs are adjusted for; auto is background where the machine is
-            disturbed.
+            disturbed. Background holds the CPU time of the service, too.
     """
     from twin_harness.gate.declaration import declare
 
