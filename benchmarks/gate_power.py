@@ -16,7 +16,7 @@ sessions, raw and with the limit moved so that one family in a hundred alarms.
 import argparse
 import csv
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import log
 from pathlib import Path
 
@@ -28,8 +28,10 @@ from scipy import stats
 from twin_harness.gate.declaration import declare
 from twin_harness.gate.environment import Environment
 from twin_harness.gate.judging import Evidence, judge_pairs
-from twin_harness.gate.paired import is_wanted, judge_all
+from twin_harness.gate.looks import Length
+from twin_harness.gate.paired_verdict import judge_all
 from twin_harness.gate.pairs import SPARES, order_of
+from twin_harness.gate.stopping import find_ending, is_wanted
 from twin_harness.gate.trials import Trial, family_of
 from twin_harness.runs.run import load
 
@@ -51,27 +53,46 @@ COLUMNS = (
     *ENVIRONMENT,
 )
 NEIGHBOUR_PERCENT = 15.0  # of the machine; work beside it takes 7 to 22 % longer
-# name, SD of a pair's log ratio, change of one measure, neighbour, divisor of the number of
-# pipelines
+NEIGHBOUR = "beside a neighbour that is there in every second run, at random"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    SD of a pair's log ratio, change of one measure, neighbour, lengths of a session, how many
+    measures, whether both variants take turns, divisor of the number of pipelines.
+    """
+
+    name: str
+    sigma: float
+    change: float = 0.0
+    neighbour: str = ""
+    length: Length = field(default_factory=Length)
+    family: int = FAMILY
+    in_turns: bool = False
+    divisor: int = 4
+
+
 ROWS = [
-    ("A/A, σ 2.5 %", 0.025, 0.0, "", 1),
-    ("A/A, σ 5 %", 0.05, 0.0, "", 4),
-    ("+10 % of one measure, σ 3 %", 0.03, 0.10, "", 4),
-    ("+5 % of one measure, σ 2 %", 0.02, 0.05, "", 4),
-    (
+    Row("A/A, σ 2.5 %", 0.025, divisor=1),
+    Row("A/A, σ 5 %", 0.05),
+    Row("+10 % of one measure, σ 3 %", 0.03, 0.10),
+    Row("+5 % of one measure, σ 2 %", 0.02, 0.05),
+    Row(
         "+10 % beside a neighbour that works for a third of the session, σ 3 %",
         0.03,
         0.10,
         "stretch",
-        4,
     ),
-    (
-        "+10 % beside a neighbour that is there in every second run, at random, σ 3 %",
-        0.03,
-        0.10,
-        "runs",
-        4,
-    ),
+    Row(f"+10 % {NEIGHBOUR}, σ 3 %", 0.03, 0.10, "runs"),
+    Row(f"+10 % {NEIGHBOUR}, σ 3 %, 12..16", 0.03, 0.10, "runs", Length(12, 16)),
+    Row(f"+5 % {NEIGHBOUR}, σ 3 %, 12..24", 0.03, 0.05, "runs", Length(12, 24)),
+    Row(f"A/A {NEIGHBOUR}, σ 3 %, 12..24", 0.03, 0.0, "runs", Length(12, 24), divisor=1),
+    Row("A/A of one measure with looks, σ 3 %", 0.03, family=1, divisor=1),
+    Row("+10 % of a family of one, with looks, σ 3 %", 0.03, 0.10, family=1),
+    Row("A/A in turns, σ 1 %", 0.01, 0.0, "runs", in_turns=True),
+    Row("+5 % in turns, σ 1 %", 0.01, 0.05, "runs", in_turns=True),
 ]
 
 
@@ -235,15 +256,20 @@ def runs_of(noise, sigma, count, common, rng):
     return sigma / per_pair**0.5 * (share**0.5 * drift + (1 - share) ** 0.5 * alone)
 
 
-def pipeline(models, sigma, changes, rng, *, neighbour=""):
+def pipeline(models, row, change, rng, *, may_end=True):
     """Simulate one session of paired mode and judge it whole: looks, spares, environment.
 
-    ``changes`` are those of the measures, as log ratios.
+    The first measure changes by ``change``, as a log ratio.
     """
+    sigma, neighbour, length = row.sigma, row.neighbour, row.length
+    interleave = "0.2s" if row.in_turns else None
     family = [
-        declare(f"test_{index % TESTS}", f"m{index}", better="lower") for index in range(FAMILY)
+        declare(f"test_{index % TESTS}", f"m{index}", better="lower", interleave=interleave)
+        for index in range(row.family)
     ]
-    count = 2 * (PAIRS + SPARES)
+    tests = list(dict.fromkeys(one.test for one in family))
+    changes = [change] + [0.0] * (row.family - 1)
+    count = 2 * (length.most + SPARES)
     series, environments, slow = {}, {}, {}
     begin = rng.integers(count)
     is_there = {
@@ -251,7 +277,7 @@ def pipeline(models, sigma, changes, rng, *, neighbour=""):
         "stretch": (np.arange(count) - begin) % count < count / 3,
         "runs": None,
     }[neighbour]
-    for test in range(TESTS):
+    for test in range(len(tests)):
         common = stats.t.rvs(5, size=count, random_state=rng) / (5 / 3) ** 0.5
         steal = rng.exponential(0.3, count) + (rng.random(count) < 0.03) * rng.exponential(
             10.0, count
@@ -259,46 +285,53 @@ def pipeline(models, sigma, changes, rng, *, neighbour=""):
         busy = ((rng.random(count) < 0.5) if is_there is None else is_there) * NEIGHBOUR_PERCENT
         others = 5.0 + rng.normal(0, 0.5, count) + busy
         speed = np.exp(rng.normal(0, 0.01, count) + steal / 100)
+        slow[test] = steal / 100.0 + busy / 100.0 * rng.uniform(0.5, 1.5, count)
+        if row.in_turns:  # whatever others did, they did it to both
+            steal, others, speed, slow[test] = (
+                np.repeat(figures[::2], 2) for figures in (steal, others, speed, slow[test])
+            )
         environments[test] = [
             Environment(*map(float, figures)) for figures in zip(steal, others, speed, strict=True)
         ]
-        slow[test] = steal / 100.0 + busy / 100.0 * rng.uniform(0.5, 1.5, count)
-        for index in range(test, FAMILY, TESTS):
+        for index in range(test, row.family, TESTS):
             series[index] = (
                 runs_of(models[index % len(models)], sigma, count, common, rng) + slow[test]
             )
     trials = []
-    for test in range(TESTS):
-        order = order_of(int(rng.integers(2**31)), f"test_{test}", PAIRS)
-        mine = [measure for measure in family if measure.test == f"test_{test}"]
-        for pair in range(PAIRS + SPARES):
-            if pair >= PAIRS and not is_wanted(trials, NAMES, f"test_{test}", pair, PAIRS):
+    seed = int(rng.integers(2**31))
+    orders = {test: order_of(seed, test, length) for test in tests}
+    for pair in range(length.most + SPARES):
+        for number, test in enumerate(tests):
+            if pair >= length.least and not is_wanted(trials, NAMES, test, pair, length, tests):
                 continue
+            mine = [one for one in family if one.test == test]
             for position in (0, 1):
-                is_candidate = order[pair] == (position == 0)
+                is_candidate = orders[test][pair] == (position == 0)
                 slot = 2 * pair + position
                 values = {
-                    m.short_name: float(
+                    one.short_name: float(
                         np.exp(
-                            series[int(m.metric[1:])][slot]
-                            + (changes[int(m.metric[1:])] if is_candidate else 0)
+                            series[int(one.metric[1:])][slot]
+                            + (changes[int(one.metric[1:])] if is_candidate else 0)
                         )
                     )
-                    for m in mine
+                    for one in mine
                 }
-                name = NAMES[is_candidate]
                 trials.append(
                     Trial(
-                        f"test_{test}",
-                        name,
+                        test,
+                        NAMES[is_candidate],
                         pair,
                         position,
                         tuple(mine),
                         values,
-                        environment=environments[test][slot],
+                        environment=environments[number][slot],
                     )
                 )
-    judgement = judge_all(trials, NAMES, family, planned=PAIRS, seed=0)
+        is_look = pair + 1 in {look.pairs for look in length.looks(row.family)}
+        if may_end and is_look and find_ending(trials, NAMES, family, length).pairs is not None:
+            break
+    judgement = judge_all(trials, NAMES, family, length=length, seed=0)
     return judgement, trials, family
 
 
@@ -324,41 +357,47 @@ def shown(found):
     )
 
 
-def judge_row(name, models, sigma, change, neighbour, total, rng):
+def judge_row(row, models, total, rng):
     """Simulate one row of the table; print it and return it as plain data."""
     counts = dict.fromkeys(
         ("alarm", "REGRESSED", "PASSED", "UNDECIDED", "others_open", "others", "early"), 0
     )
+    pairs = []
     for number in range(total):
-        judgement, _, _ = pipeline(
-            models, sigma, [log(1 + change)] + [0.0] * (FAMILY - 1), rng, neighbour=neighbour
-        )
-        first, *others = judgement.verdicts if change else (None, *judgement.verdicts)
+        judgement, _, _ = pipeline(models, row, log(1 + row.change), rng)
+        first, *others = judgement.verdicts if row.change else (None, *judgement.verdicts)
         counts["alarm"] += any(verdict.status == "REGRESSED" for verdict in others)
         counts["others_open"] += sum(verdict.status == "UNDECIDED" for verdict in others)
         counts["others"] += len(others)
         counts["early"] += judgement.facts["stopped_at"] is not None
+        pairs.append(judgement.facts["stopped_at"] or judgement.facts["pairs_planned"])
         if first:
             counts[first.status] += 1
         if number % 50 == 0:
-            sys.stderr.write(f"\r{name}: {number} of {total}   ")
+            sys.stderr.write(f"\r{row.name}: {number} of {total}   ")
     sys.stderr.write("\n")
-    found = {
-        "false_alarm_of_the_family": share(counts["alarm"], total),
-        "open_per_measure": share(counts["others_open"], counts["others"]),
-    }
-    if change:
+    found = {}
+    if counts["others"]:
+        found["false_alarm_of_the_family"] = share(counts["alarm"], total)
+        found["open_per_measure"] = share(counts["others_open"], counts["others"])
+    if row.change:
         found |= {word: share(counts[word], total) for word in ("REGRESSED", "PASSED", "UNDECIDED")}
     print(
-        f"\n{name}, family of {FAMILY}, {PAIRS} pairs, {total} pipelines;"
-        f" {100 * counts['early'] / total:.0f} % stopped early"
+        f"\n{row.name}, family of {row.family}, {row.length} pairs, {total} pipelines;"
+        f" {100 * counts['early'] / total:.0f} % stopped early, median {np.median(pairs):g}"
+        f" pairs, mean {np.mean(pairs):.1f}"
     )
     for key, one in found.items():
         print(f"  {key:<28} {shown(one)}")
-    return {**found, "stopped_early": counts["early"] / total}
+    return {
+        **found,
+        "stopped_early": counts["early"] / total,
+        "pairs_median": float(np.median(pairs)),
+        "pairs_mean": float(np.mean(pairs)),
+    }
 
 
-def scores_of(models, sigma, change, rng):
+def scores_of(models, row, change, rng):
     """Simulate one session and return each rule's score of every measure on its very runs.
 
     By (rule, measure), ours beside; a score above 1 is a call.
@@ -366,9 +405,8 @@ def scores_of(models, sigma, change, rng):
     Otava sees sessions, not pairs: 30 values of the base and one or three of the candidate, each a
     run of this session moved by a session's own effect of half a pair's SD.
     """
-    judgement, trials, family = pipeline(
-        models, sigma, [log(1 + change)] + [0.0] * (FAMILY - 1), rng
-    )
+    judgement, trials, family = pipeline(models, row, log(1 + change), rng, may_end=False)
+    sigma = row.sigma
     scores = {name: np.empty(FAMILY) for name in (*RULES, "ours")}
     for index, one in enumerate(family):
         runs = {
@@ -409,6 +447,12 @@ def main():
         help="simulated pipelines of the A/A row (default: 2000); the other rows take a quarter",
     )
     parser.add_argument(
+        "--only",
+        default="",
+        metavar="TEXT",
+        help="the rows whose name holds this, and nothing else",
+    )
+    parser.add_argument(
         "--record",
         nargs="+",
         metavar="DIR",
@@ -444,10 +488,13 @@ def main():
             " degrees"
         )
 
-    for name, sigma, change, neighbour, divisor in ROWS:
-        results[name] = judge_row(
-            name, models, sigma, change, neighbour, arguments.pipelines // divisor, rng
-        )
+    for row in ROWS:
+        if arguments.only in row.name:
+            results[row.name] = judge_row(
+                row, models, max(1, arguments.pipelines // row.divisor), rng
+            )
+    if arguments.only:
+        return
     results["visible"] = visible(models, rng)
     for key, one in results["visible"].items():
         print(
@@ -466,20 +513,32 @@ def main():
         f" alarms in {shown(one['resampled'])}"
     )
 
-    results["peers"] = compare_peers(models, rng, max(200, arguments.pipelines // 4))
-    print(
-        "\nthe peers' rules on the same noise, σ 3 %, family of 20: false alarm of the family;"
-        " power at +10 % on one measure, raw / at 1 % false alarms"
-    )
-    for name, one in results["peers"].items():
-        print(
-            f"  {name:<22} {100 * one['alarm']:5.1f} %   {one['power']:.2f} /"
-            f" {one['power_at_equal']:.2f}"
-        )
+    results["peers"] = peers_tables(models, rng, max(200, arguments.pipelines // 4))
     if arguments.figure:
         draw(models, rng, arguments.figure)
     if arguments.json:
         measure.write_json(arguments.json, results)
+
+
+def peers_tables(models, rng, total):
+    """Print a table of the peers' rules for each kind of noise; return them as plain data."""
+    tables = {}
+    for row, change in (
+        (Row("σ 3 %", 0.03), 0.10),
+        (Row(f"{NEIGHBOUR}, σ 3 %", 0.03, neighbour="runs"), 0.10),
+        (Row("in turns, σ 1 %", 0.01, neighbour="runs", in_turns=True), 0.05),
+    ):
+        found = tables[row.name] = compare_peers(models, row, change, rng, total)
+        print(
+            f"\nthe peers' rules on the same noise, {row.name}, family of {FAMILY}: false alarm of"
+            f" the family; power at +{100 * change:g} % on one measure, raw / at 1 % false alarms"
+        )
+        for name, one in found.items():
+            print(
+                f"  {name:<22} {100 * one['alarm']:5.1f} %   {one['power']:.2f} /"
+                f" {one['power_at_equal']:.2f}"
+            )
+    return tables
 
 
 def visible(models, rng):
@@ -527,7 +586,7 @@ def resample(sessions, rng, count=500):
     alarms = opened = verdicts = 0
     for trials in sessions.values():
         family = family_of(one for trial in trials for one in trial.measures)
-        judgement = judge_all(trials, NAMES, family, planned=PAIRS, seed=0)
+        judgement = judge_all(trials, NAMES, family, length=Length(PAIRS, PAIRS), seed=0)
         alarms += judgement.status == "REGRESSED"
         opened += judgement.count("UNDECIDED")
         verdicts += len(judgement.verdicts)
@@ -549,7 +608,10 @@ def resample(sessions, rng, count=500):
             for trial in trials
         ]
         family = family_of(one for trial in trials for one in trial.measures)
-        hits += judge_all(mixed, NAMES, family, planned=PAIRS, seed=0).status == "REGRESSED"
+        hits += (
+            judge_all(mixed, NAMES, family, length=Length(PAIRS, PAIRS), seed=0).status
+            == "REGRESSED"
+        )
     return {
         "alarms": int(alarms),
         "open": int(opened),
@@ -558,13 +620,13 @@ def resample(sessions, rng, count=500):
     }
 
 
-def compare_peers(models, rng, total, sigma=0.03, change=0.10):
+def compare_peers(models, row, change, rng, total):
     """Return false-alarm rate and power of each peer's rule and of ours.
 
     Raw, and where one family in a hundred alarms.
     """
-    quiet = [scores_of(models, sigma, 0.0, rng) for _ in range(total)]
-    real = [scores_of(models, sigma, change, rng) for _ in range(total)]
+    quiet = [scores_of(models, row, 0.0, rng) for _ in range(total)]
+    real = [scores_of(models, row, change, rng) for _ in range(total)]
     found = {}
     for name in (*RULES, "ours"):
         alarms, hits = (
@@ -588,7 +650,7 @@ def draw(models, rng, path):
     changes, total, sigma = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.10, 0.15), 100, 0.02
     lines = {name: [] for name in (*RULES, "ours")}
     for change in changes:
-        real = [scores_of(models, sigma, change, rng) for _ in range(total)]
+        real = [scores_of(models, Row("", sigma), change, rng) for _ in range(total)]
         for name, line in lines.items():
             line.append(np.mean([one[name][0] >= 1 for one in real]))
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")

@@ -63,7 +63,38 @@ def otava(base, candidate):
     return float(np.log(max(p, 1e-300)) / np.log(0.001))
 
 
+def tango(base, candidate):
+    """tango-bench 0.6 (``calculate_run_result``), for a worse candidate.
+
+    The mean difference of pairs is 2.6 standard errors from 0 and more than 0.5 % of the candidate.
+    Differences beyond 5 interquartile ranges of a quartile are left out, as many on each side.
+    """
+    differences = np.sort(candidate - base)
+    first, third = np.quantile(differences, (0.25, 0.75))
+    low = np.count_nonzero(differences < first - 5 * (third - first))
+    high = np.count_nonzero(differences > third + 5 * (third - first))
+    cut = min(low, high)
+    kept = differences[cut : len(differences) - cut]
+    error = kept.std(ddof=1) / len(kept) ** 0.5
+    return min(kept.mean() / error / 2.6, kept.mean() / candidate.mean() / 0.005)
+
+
+def duet(base, candidate):
+    """Duet benchmarking (L. Bulej et al., ICPE 2020).
+
+    The 99 % bootstrap interval of the geometric mean of the pairs' ratios lies above 1.
+    """
+    ratios = np.log(candidate / base)
+    drawn = np.random.default_rng(5).choice(ratios, (1000, len(ratios))).mean(axis=1)
+    middle, low = ratios.mean(), np.quantile(drawn, 0.005)
+    if middle <= 0:
+        return -1.0
+    return float(middle / max(middle - low, 1e-12))
+
+
 RULES = {
+    "tango": tango,
+    "duet": duet,
     "pytest-benchmark 5 %": pytest_benchmark,
     "pyperf": pyperf,
     "asv continuous": asv,

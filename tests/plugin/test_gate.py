@@ -53,7 +53,8 @@ def steady_machine(monkeypatch):
     test_gate_covariate look at.
     """
     monkeypatch.setattr("twin_harness.gate.pairs.unfit_pairs", lambda pairs: {})
-    monkeypatch.setattr("twin_harness.gate.covariate.is_disturbed", lambda pairs, name: False)
+    for room in ("covariate", "stopping"):
+        monkeypatch.setattr(f"twin_harness.gate.{room}.is_disturbed", lambda pairs, name: False)
 
 
 def gate_of(project):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from twin_harness.control.limits import GIB, MIB, GuardLimits, Limit, parse_guard, parse_size
 from twin_harness.errors import InvalidInput
+from twin_harness.gate.looks import Length
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.option_values import parse_value
 from twin_harness.session.options import OPTIONS
@@ -34,6 +35,7 @@ DEFAULTS = {
     "gate-save": "",
     "gate-pairs": None,
     "gate-resume": "",
+    "gate-profile": False,
     "variant": (),
     "tolerance": "5%",
     "undecided": "ignore",
@@ -94,8 +96,8 @@ def test_the_config_s_defaults_are_the_options():
     assert bool(by_field.pop("parts")) is OPTION["partition"].default
     assert by_field.pop("has_report") is not OPTION["no-report"].default
     assert by_field.pop("variants") == OPTION["variant"].default
-    assert (
-        by_field.pop("gate_pairs") == 12
+    assert by_field.pop("gate_pairs") == Length(
+        12, 12
     )  # the option's own is None: given without variants it is refused
     assert by_field == {name: OPTION[name.replace("_", "-")].default for name in by_field}
 

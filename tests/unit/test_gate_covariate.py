@@ -15,7 +15,9 @@ from twin_harness.gate.adjusted import adjust
 from twin_harness.gate.covariate import choose_covariate, is_disturbed
 from twin_harness.gate.declaration import declare
 from twin_harness.gate.environment import Environment
-from twin_harness.gate.paired import gather_evidence, judge_all
+from twin_harness.gate.looks import Length
+from twin_harness.gate.paired import gather_evidence
+from twin_harness.gate.paired_verdict import judge_all
 from twin_harness.gate.pairs import Pairs
 from twin_harness.gate.trials import Trial
 
@@ -170,13 +172,13 @@ def test_pairs_beside_a_neighbour_are_decided():
     """Half of the runs disturbed: REGRESSED by what is worse, PASSED where nothing is."""
     for effect, status, count in ((log(1.1), "REGRESSED", 10), (0.0, "PASSED", 6)):
         found, family = trials(effect, BESIDE)
-        judgement = judge_all(found, NAMES, family, planned=10, seed=0)
+        judgement = judge_all(found, NAMES, family, length=Length(10, 10), seed=0)
         (verdict,) = judgement.verdicts
         assert (verdict.status, verdict.covariate, verdict.n) == (status, "background", count)
         assert judgement.facts["pairs_unfit"] == {"test_a": 0}
         assert Pairs.of(found, "test_a", NAMES).lost == 0
     found, family = trials(log(1.1), BESIDE, "none")
-    (verdict,) = judge_all(found, NAMES, family, planned=10, seed=0).verdicts
+    (verdict,) = judge_all(found, NAMES, family, length=Length(10, 10), seed=0).verdicts
     assert (verdict.status, verdict.covariate) == ("UNDECIDED", "")
 
 

@@ -1,6 +1,7 @@
 """Pairs: their order, which of them are fit, which are still wanted, and when to stop."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,13 +11,16 @@ from hypothesis import strategies as st
 from twin_harness.errors import InvalidInput
 from twin_harness.gate.declaration import declare
 from twin_harness.gate.environment import Environment, unfit_pairs
-from twin_harness.gate.paired import is_wanted, judge_all, stopped_at
+from twin_harness.gate.looks import Length, parse_length
+from twin_harness.gate.paired_verdict import judge_all
 from twin_harness.gate.pairs import SPARES, check_pairs, order_of
+from twin_harness.gate.stopping import find_ending, is_wanted
 from twin_harness.gate.trials import Trial, family_of
 
 NAMES = ("base", "candidate")
 MEASURE = declare("test_a", "latency_ms", better="lower")
 QUIET = Environment(0.0, 5.0, 1.0)
+TWELVE = Length(12, 12)
 
 
 def trial(pair, variant, value=100.0, environment=QUIET, **more):
@@ -52,16 +56,17 @@ def test_order_is_balanced_and_drawn_by_seed(seed, pairs):
 
     The same seed and test give the same order, and spares have one, too.
     """
-    order = order_of(seed, "test_a", pairs)
+    order = order_of(seed, "test_a", Length(pairs, pairs))
     assert sum(order[:pairs]) == pairs // 2
     assert len(order) == pairs + SPARES
-    assert order == order_of(seed, "test_a", pairs)
+    assert order == order_of(seed, "test_a", Length(pairs, pairs))
 
 
 def test_order_differs_between_tests_and_seeds():
     """No order is everybody's: drift over a session hits tests differently."""
     assert (
-        len({tuple(order_of(seed, name, 12)) for seed in (0, 1) for name in ("a", "b", "c")}) == 6
+        len({tuple(order_of(seed, name, TWELVE)) for seed in (0, 1) for name in ("a", "b", "c")})
+        == 6
     )
 
 
@@ -115,8 +120,8 @@ def test_unknown_environment_is_no_verdict_on_it():
     assert unfit_pairs([(Environment(), Environment())] * 5) == {}
 
 
-def wanted(found, number, planned=12):
-    return is_wanted(found, NAMES, "test_a", number, planned)
+def wanted(found, number, length=TWELVE):
+    return is_wanted(found, NAMES, "test_a", number, length)
 
 
 def test_done_pairs_are_not_run_again():
@@ -156,19 +161,126 @@ def test_a_test_that_never_gives_a_pair_is_given_up():
     assert wanted([*broken, *pairs_of([3])], 4)
 
 
+def stopped_at(found, family=(MEASURE,), length=TWELVE):
+    return find_ending(found, NAMES, list(family), length).pairs
+
+
 def test_stops_after_six_pairs_when_nothing_is_open():
-    """Six quiet pairs without effect stop; five do not, and a real regression never does."""
-    assert stopped_at(pairs_of(range(6)), NAMES, [MEASURE]) == 6
-    assert stopped_at(pairs_of(range(5)), NAMES, [MEASURE]) is None
-    assert stopped_at(pairs_of(range(12), change=1.1), NAMES, [MEASURE]) is None
+    """Six quiet pairs without effect stop; five do not, nor what another test has not done yet."""
+    assert stopped_at(pairs_of(range(6))) == 6
+    assert stopped_at(pairs_of(range(5))) is None
     other = declare("test_b", "latency_ms", better="lower")
-    assert stopped_at(pairs_of(range(6)), NAMES, [MEASURE, other]) is None
+    assert stopped_at(pairs_of(range(6)), [MEASURE, other]) is None
+
+
+def test_a_clear_regression_ends_at_the_first_look_that_may_call_it():
+    """Of one measure after 8 of 12 pairs, whose smallest p is below what is spent there."""
+    assert stopped_at(pairs_of(range(8), change=1.1)) == 8
+    assert stopped_at(pairs_of(range(7), change=1.1)) is None
+    judgement = judge_all(
+        [*pairs_of(range(8), change=1.1), *pairs_of([8], change=0.5)],
+        NAMES,
+        [MEASURE],
+        length=TWELVE,
+        seed=0,
+    )
+    verdict = judgement.verdicts[0]
+    assert (verdict.status, verdict.n, verdict.p) == ("REGRESSED", 8, 2**-8)
+    assert [(look["pairs"], look["alpha"]) for look in verdict.looks] == [(6, 0.0), (8, 0.004)]
+
+
+def test_what_a_regression_leaves_open_says_that_the_session_ended():
+    """Another measure that was not decided by then is UNDECIDED, and says why so few pairs."""
+    other = declare("test_a", "rate", better="higher")
+    rng = np.random.default_rng(3)
+    found = [
+        replace(
+            one,
+            measures=(MEASURE, other),
+            values={**one.values, "rate": 100 * np.exp(rng.normal(0, 0.2))},
+        )
+        for one in pairs_of(range(10), change=1.2)
+    ]
+    judgement = judge_all(found, NAMES, [MEASURE, other], length=TWELVE, seed=0)
+    assert judgement.facts["stopped_at"] == 10
+    assert [one.status for one in judgement.verdicts] == ["REGRESSED", "UNDECIDED"]
+    assert "ended after 10 of 12 pairs, when another" in judgement.verdicts[1].reason
+
+
+@given(st.integers(1, 200), st.integers(1, 64))
+def test_no_look_spends_more_than_there_is(family, pairs):
+    """All shares and what is left for the end make up alpha.
+
+    A look that could not call anything takes nothing.
+    """
+    length = Length(pairs, pairs)
+    looks = length.looks(family)
+    assert sum(look.alpha for look in looks) + length.alpha_at_end(family) == pytest.approx(0.01)
+    assert length.alpha_at_end(family) > 0
+    for look in looks:
+        assert look.pairs < pairs
+        assert look.may_pass or 2.0**-look.pairs <= look.alpha / family * (1 + 1e-9)
+
+
+def test_looks_of_one_measure_and_of_twenty():
+    """Of one measure at 8 and 10 pairs; of twenty none, for 2^-10 does not pass there."""
+    assert [look.pairs for look in TWELVE.looks(1) if look.alpha] == [8, 10]
+    assert [look.pairs for look in TWELVE.looks(20) if look.alpha] == []
+    assert TWELVE.alpha_at_end(20) == 0.01
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"), [("12", (12,)), ("12..24", (12, 16, 24)), ("8..10", (8, 10))]
+)
+def test_lengths_are_read_and_written(text, ends):
+    """A number, or a range with the lengths that a session may have."""
+    assert parse_length(text).ends == ends
+    assert str(parse_length(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "0", "24..12", "12..", "..12", "12-24", "65", "12..65", "x"])
+def test_lengths_that_cannot_be(text):
+    """One sentence with the value."""
+    with pytest.raises(InvalidInput, match="--twin-gate-pairs: expected a whole number from 1"):
+        parse_length(text)
+
+
+def test_a_session_is_longer_where_others_disturb_it_and_not_else():
+    """After 12 pairs 16, after 16 of them 24, whatever the figures are; a quiet one ends at 12."""
+    length = Length(12, 24)
+    beside = [Environment(0.0, 5.0 + 15.0 * (number % 2), 1.0) for number in range(24)]
+    for change in (1.0, 1.5):
+        quiet = pairs_of(range(12), change=change, spread=0.1)
+        assert not wanted(quiet, 12, length)
+        noisy = [
+            replace(one, environment=beside[one.pair])
+            for one in pairs_of(range(24), change=change, spread=0.1)
+        ]
+        twelve = [one for one in noisy if one.pair < 12]
+        sixteen = [one for one in noisy if one.pair < 16]
+        assert [number for number in range(24) if wanted(twelve, number, length)] == [
+            12,
+            13,
+            14,
+            15,
+        ]
+        assert [number for number in range(24) if wanted(sixteen, number, length)] == list(
+            range(16, 24)
+        )
+        assert not any(wanted(noisy, number, length) for number in range(27))
+
+
+def test_order_of_a_longer_session_is_balanced_at_each_end():
+    """Whichever length it gets, the candidate came first in half of the pairs."""
+    order = order_of(7, "test_a", Length(12, 24))
+    assert [sum(order[:end]) for end in (12, 16, 24)] == [6, 8, 12]
+    assert len(order) == 24 + SPARES
 
 
 def test_a_stopped_session_is_judged_by_what_stopped_it():
     """Pairs that were under way at the stop change nothing."""
     judgement = judge_all(
-        [*pairs_of(range(6)), *pairs_of([6], change=3.0)], NAMES, [MEASURE], planned=12, seed=0
+        [*pairs_of(range(6)), *pairs_of([6], change=3.0)], NAMES, [MEASURE], length=TWELVE, seed=0
     )
     assert judgement.status == "PASSED"
     assert (judgement.facts["stopped_at"], judgement.verdicts[0].n) == (6, 6)
@@ -176,7 +288,7 @@ def test_a_stopped_session_is_judged_by_what_stopped_it():
 
 def test_too_few_pairs_are_undecided_with_the_reason():
     """A session that was cut short says how many pairs it had, and how many a verdict needs."""
-    judgement = judge_all(pairs_of(range(4), change=1.5), NAMES, [MEASURE], planned=12, seed=0)
+    judgement = judge_all(pairs_of(range(4), change=1.5), NAMES, [MEASURE], length=TWELVE, seed=0)
     assert judgement.status == "UNDECIDED"
     assert "only 4 pairs could be used, a verdict needs 7" in judgement.verdicts[0].reason
 
@@ -184,15 +296,15 @@ def test_too_few_pairs_are_undecided_with_the_reason():
 def test_runs_of_different_experiments_are_never_compared():
     """Another schedule hash in one run makes the measure UNDECIDED."""
     found = [*pairs_of(range(11), spread=0.05, schedule="a"), *pairs_of([11], schedule="b")]
-    judgement = judge_all(found, NAMES, [MEASURE], planned=12, seed=0)
+    judgement = judge_all(found, NAMES, [MEASURE], length=TWELVE, seed=0)
     assert judgement.status == "UNDECIDED"
     assert "not have the same experiment" in judgement.verdicts[0].reason
 
 
 def test_nothing_measured_is_undecided():
     """Without a single trial nothing passes."""
-    assert judge_all([], NAMES, [MEASURE], planned=12, seed=0).status == "UNDECIDED"
-    assert judge_all([], NAMES, [], planned=12, seed=0).status == "UNDECIDED"
+    assert judge_all([], NAMES, [MEASURE], length=TWELVE, seed=0).status == "UNDECIDED"
+    assert judge_all([], NAMES, [], length=TWELVE, seed=0).status == "UNDECIDED"
 
 
 def test_pairs_that_cannot_decide_are_refused_with_the_number_needed():
@@ -224,7 +336,7 @@ def test_missing_figures_withhold_the_verdict():
                 environment=QUIET,
             )
         )
-    judgement = judge_all(found, NAMES, [MEASURE], planned=12, seed=0)
+    judgement = judge_all(found, NAMES, [MEASURE], length=TWELVE, seed=0)
     assert judgement.status == "UNDECIDED"
     assert "latency_ms is nan (in 3 of 12 pairs)" in judgement.verdicts[0].reason
 
@@ -235,7 +347,7 @@ def test_an_environment_that_nobody_knows_is_not_fit():
         pairs_of(range(12), change=1.5, environment=Environment()),
         NAMES,
         [MEASURE],
-        planned=12,
+        length=TWELVE,
         seed=0,
     )
     assert judgement.status == "UNDECIDED"
@@ -252,7 +364,7 @@ def test_a_gated_test_that_gave_nothing_is_not_passed_over():
         for number in range(12)
         for name in NAMES
     ]
-    judgement = judge_all([*pairs_of(range(12)), *silent], NAMES, [MEASURE], planned=12, seed=0)
+    judgement = judge_all([*pairs_of(range(12)), *silent], NAMES, [MEASURE], length=TWELVE, seed=0)
     assert [verdict.status for verdict in judgement.verdicts] == ["PASSED", "UNDECIDED"]
     assert judgement.status == "UNDECIDED"
     assert "its test skipped: no" in judgement.verdicts[1].reason

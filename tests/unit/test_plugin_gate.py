@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.items import Item, config_of, report_of
 from twin_harness.errors import InvalidInput
+from twin_harness.gate.looks import Length
 from twin_harness.gate.variant import Variant
 from twin_harness.plugin import gate_items, gate_pairs, gate_plan, gate_trials, gate_verdict
 from twin_harness.plugin.collection import pytest_generate_tests
@@ -82,7 +83,7 @@ class Metafunc:
 
 def test_gated_test_is_an_item_for_each_pair(tmp_path):
     """As many as are asked for, and three spares; only where variants are compared."""
-    config = config_of(tmp_path, variants=VARIANTS, gate_pairs=8)
+    config = config_of(tmp_path, variants=VARIANTS, gate_pairs=Length(8, 8))
     metafunc = Metafunc(gated("test_a", config))
     pytest_generate_tests(metafunc)
     assert metafunc.ids == [
@@ -136,7 +137,7 @@ def test_gated_tests_are_kept_alone_pair_by_pair(tmp_path):
 @pytest.mark.parametrize("is_worker", [False, True])
 def test_too_few_pairs_are_refused_before_anything_runs(tmp_path, is_worker):
     """At once where there are no workers; a worker runs nothing and leaves the sentence."""
-    config = config_of(tmp_path, variants=VARIANTS, gate_pairs=5)
+    config = config_of(tmp_path, variants=VARIANTS, gate_pairs=Length(5, 5))
     items = [pair("test_a", config, number) for number in range(5)]
     if is_worker:
         config.workerinput = {}
@@ -157,11 +158,15 @@ def test_test_that_became_gated_late_is_refused(tmp_path):
 
 def test_plan_says_what_the_gate_does(tmp_path):
     """Pairs, tests, measures, and a baseline where there is one."""
-    config = config_of(tmp_path, variants=VARIANTS, gate_pairs=8)
+    config = config_of(tmp_path, variants=VARIANTS, gate_pairs=Length(8, 8))
     items = [pair("test_a", config, 0), pair("test_a", config, 8)]
     assert [gate_plan.runs_of(item) for item in items] == [2, 0]
     assert gate_plan.runs_of(gated("test_a", config)) == 1
-    (line,) = gate_plan.gate_line(state_of(config), items, 90)
+    line, looks = gate_plan.gate_line(state_of(config), items, 90)
+    assert looks == (
+        "twin: gate: expected are 8 pairs; 6 where all measures have passed for sure; none fewer"
+        " where one of 0 is worse, for so few cannot show it"
+    )
     assert line == (
         "twin: gate: 8 pairs of base and candidate, 1.5 min of planned load, up to 3 more in place"
         " of unfit ones; 1 tests, 0 declared measures"
@@ -323,7 +328,7 @@ def test_exit_code_is_that_of_the_verdict(settings, status, fault, has_trials, c
 
 def test_session_is_judged_and_written(tmp_path):
     """Pairs from the run folder give a verdict, a section, an exit code and gate.json."""
-    config = config_of(tmp_path, variants=VARIANTS, gate_pairs=8)
+    config = config_of(tmp_path, variants=VARIANTS, gate_pairs=Length(8, 8))
     state = state_of(config)
     state.session = Session(state.seat.run_dir)
     for number in range(8):

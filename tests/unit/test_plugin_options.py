@@ -127,8 +127,11 @@ def test_random_seed_is_drawn(read):
 def test_variants_are_read_base_first(read):
     """The variables of each variant stand in the settings."""
     base, candidate = read(BASE, OTHER).variants
-    assert (base.name, base.environ) == ("base", {})
-    assert (candidate.name, candidate.environ) == ("candidate", {"WORK": "110"})
+    assert (base.name, base.environ) == ("base", {"TWIN_VARIANT": "base"})
+    assert (candidate.name, candidate.environ) == (
+        "candidate",
+        {"TWIN_VARIANT": "candidate", "WORK": "110"},
+    )
 
 
 def test_every_option_is_registered_with_help_and_ini_key(pytester):

@@ -17,6 +17,8 @@ _MOST_DOUBTS = 10
 
 _WARNING_Q = 0.05
 
+_MOST_PLACES = 5
+
 
 def all_doubts(judgement: Judgement) -> list[str]:
     """Return what differs, and measures called worse if a false share of 5 % were accepted."""
@@ -38,6 +40,25 @@ def all_doubts(judgement: Judgement) -> list[str]:
     if len(doubts) > _MOST_DOUBTS:
         return [*doubts[:_MOST_DOUBTS], f"and {len(doubts) - _MOST_DOUBTS} more, in gate.json"]
     return doubts
+
+
+def place_sentences(judgement: Judgement) -> list[str]:
+    """Return a sentence for each function in which the candidate spends more, the largest first."""
+    if judgement.places is None:
+        return []
+    sentences = []
+    for test, found in judgement.places.items():
+        if not found:
+            sentences.append(f"where: {test}: no function took more for sure")
+        sentences += [
+            f"where: {test}: {place['function']}: {place['base_percent']:.1f} →"
+            f" {place['candidate_percent']:.1f} % of the samples (adjusted p {place['p']:.2g},"
+            f" {place['pairs']} pairs)"
+            for place in found[:_MOST_PLACES]
+        ]
+        if len(found) > _MOST_PLACES:
+            sentences.append(f"where: {test}: and {len(found) - _MOST_PLACES} more, in gate.json")
+    return sentences
 
 
 def next_command(judgement: Judgement) -> str:
@@ -74,7 +95,10 @@ def _after_pairs(judgement: Judgement) -> str:
     planned, done = int(facts.get("pairs_planned", 12)), facts.get("pairs_done", {}).values()
     if facts.get("run") and not facts.get("stopped_at") and min(done, default=0) < planned:
         return f"go on where it ended: the same command with --twin-gate-resume {facts['run']}"
+    more = f"{planned}..{min(64, 2 * planned)}"
+    if facts.get("pairs_range", [planned])[-1] > planned:
+        more = str(min(64, 2 * planned))
     return (
-        f"a quieter machine, or more pairs: --twin-gate-pairs {min(64, 2 * planned)}; `visible`"
-        " says what this run could have seen"
+        f"a quieter machine, or more pairs: --twin-gate-pairs {more}; `visible` says what this run"
+        " could have seen"
     )

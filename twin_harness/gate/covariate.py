@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from twin_harness.gate.environment import Environment
 
-CHOICES = ("auto", "background", "steal", "probe", "none")
 _FIGURES = {
     "background": "background_percent",
     "steal": "steal_percent",
@@ -88,7 +87,7 @@ def choose_covariate(pairs: Sequence[tuple[Environment, Environment]], asked: st
 
     Args:
         pairs: the environments of both runs of each pair, base first.
-        asked: one of ``CHOICES``; ``auto`` is background where the machine is disturbed.
+        asked: one of ``COVARIATE_CHOICES``; ``auto`` is background where the machine is disturbed.
     """
     if asked == "none" or (asked == "auto" and not is_disturbed(pairs, "background")):
         return Covariate()

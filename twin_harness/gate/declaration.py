@@ -9,9 +9,11 @@ from typing import TypeGuard
 
 from twin_harness import metrics
 from twin_harness.errors import InvalidInput
-from twin_harness.gate.covariate import CHOICES
-from twin_harness.gate.measures import STATISTICS, TIMES, Measure
+from twin_harness.gate.measures import COVARIATE_CHOICES, OF_TESTS, STATISTICS, TIMES, Measure
 
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s)")
+_UNIT_S = {"s": 1.0, "ms": 0.001}
+_SHORTEST_S, _LONGEST_S = 0.05, 10.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:/#\[\]-]{0,119}")
 
 
@@ -25,7 +27,8 @@ def declare(
     floor: float | None = None,
     unit: str = "",
     trips: float | None = None,
-    covariate: str = "none",
+    covariate: str = "auto",
+    interleave: str | float | None = None,
 ) -> Measure:
     """Return a measure, checked against the registry of columns.
 
@@ -40,6 +43,8 @@ def declare(
         unit: of a recorded value.
         trips: the level of ``time_to_threshold_s``.
         covariate: what its pairs are adjusted for: auto, background, steal, probe or none.
+        interleave: length of the slices in which both variants take turns, such as ``"0.2s"``; of a
+            recorded value alone.
 
     Raises:
         InvalidInput: an argument is not what it has to be; one sentence.
@@ -70,7 +75,8 @@ def declare(
             f"gate({metric!r}): expected statistic of {', '.join(STATISTICS)} but got {statistic!r}"
         )
         raise InvalidInput(msg)
-    chosen, usually_better = "", ""
+    chosen = ""
+    usually_better, own_unit = OF_TESTS.get(metric, ("", ""))
     if known:
         chosen = statistic or "median"
         usually_better = known.better
@@ -89,14 +95,20 @@ def declare(
             f" got trips={trips!r}"
         )
         raise InvalidInput(msg)
-    if covariate not in CHOICES:
+    if covariate not in COVARIATE_CHOICES:
         msg = (
-            f"gate({metric!r}): expected covariate of {', '.join(CHOICES)} but got {covariate!r};"
-            " auto adjusts for others' CPU time where they disturb the machine"
+            f"gate({metric!r}): expected covariate of {', '.join(COVARIATE_CHOICES)} but got"
+            f" {covariate!r}; auto adjusts for others' CPU time where they disturb the machine"
+        )
+        raise InvalidInput(msg)
+    if (known is not None or metric in OF_TESTS) and interleave is not None:
+        msg = (
+            f"gate({metric!r}): both variants are alive at once where they take turns, so {metric}"
+            f" cannot tell them apart; leave out interleave={interleave!r}, or record a value"
         )
         raise InvalidInput(msg)
     scale = _scale_of(known, chosen, floor)
-    unit = _unit_of(known, chosen, scale, unit)
+    unit = _unit_of(known, chosen, scale, unit or own_unit)
     return Measure(
         test,
         metric,
@@ -108,6 +120,7 @@ def declare(
         _amount(metric, scale, threshold, floor, unit),
         trips,
         covariate,
+        _slice_seconds(metric, interleave),
     )
 
 
@@ -162,6 +175,24 @@ def _amount(
         )
         raise InvalidInput(msg)
     return float(match.group(1)) / 100.0
+
+
+def _slice_seconds(metric: str, given: str | float | None) -> float:
+    """Return the length of a slice in seconds; 0 without any."""
+    if given is None:
+        return 0.0
+    seconds: float | None = None
+    if _is_number(given):
+        seconds = float(given)
+    elif isinstance(given, str) and (match := _DURATION.fullmatch(given.strip())):
+        seconds = float(match.group(1)) * _UNIT_S[match.group(2)]
+    if seconds is None or not _SHORTEST_S <= seconds <= _LONGEST_S:
+        msg = (
+            f"gate({metric!r}): expected interleave from {_SHORTEST_S:g}s to {_LONGEST_S:g}s, such"
+            f" as '0.2s', but got interleave={given!r}"
+        )
+        raise InvalidInput(msg)
+    return seconds
 
 
 def _is_number(value: object) -> TypeGuard[float]:

@@ -1,8 +1,8 @@
 """Whether the two runs of a pair had the same machine: steal, others' work, a fixed work's speed.
 
-A difference that all pairs share (a candidate that needs more CPU is "others' work", too) is no
-fault of the environment; a pair is unfit where it lies far from the other pairs: more than 4 ×
-1.4826 × MAD from their median, and more than a floor.
+A difference that all pairs share (a candidate whose service pytest has not started counts as
+"others") is no fault of the environment; a pair is unfit where it lies far from the other pairs:
+more than 4 × 1.4826 × MAD from their median, and more than a floor.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _COLUMNS = {
     "background_percent": "cpu_background_percent",
     "calibration_ms": "probe_cpu_ms",
 }
+# What loads got is no background already.
+_LOADS = ("cpu_delivered_percent", "cpu_side_percent")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Environment:
 
     Attributes:
         steal_percent: mean CPU time that the hypervisor kept, in percent of the machine.
-        background_percent: mean CPU time of others, in percent of the machine.
+        background_percent: mean CPU time of others, in percent of the machine: neither loads, nor
+            the harness, nor pytest and what it started, such as the service under test.
         calibration_ms: median time of the probe's fixed work.
     """
 
@@ -55,8 +58,14 @@ class Environment:
         )
 
     @classmethod
-    def of(cls, samples: pd.DataFrame) -> Environment:
-        """Return the environment in a window of the dataset."""
+    def of(cls, samples: pd.DataFrame, tree_percent: float = 0.0) -> Environment:
+        """Return the environment in a window of the dataset.
+
+        Args:
+            samples: the window's rows.
+            tree_percent: CPU time of pytest and all that it started, loads among them, in percent
+                of the machine; what of it was no load is not others' either.
+        """
         figures = {}
         for name, column in _COLUMNS.items():
             if column not in samples or not len(values := samples[column].dropna()):
@@ -65,6 +74,10 @@ class Environment:
                 figures[name] = float(values.median())
             else:
                 figures[name] = float(values.mean())
+        if "background_percent" in figures:
+            loads = samples.reindex(columns=list(_LOADS)).mean().sum()
+            own = max(0.0, tree_percent - float(loads))
+            figures["background_percent"] = max(0.0, figures["background_percent"] - own)
         return cls(**figures)
 
 

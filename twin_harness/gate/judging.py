@@ -59,6 +59,13 @@ class _Tested:
 
     @classmethod
     def of(cls, values: list[float], covariate: Covariate, confidence: float) -> _Tested:
+        """Test the effects of pairs in both directions.
+
+        Args:
+            values: one a pair, positive is worse.
+            covariate: what they are adjusted for.
+            confidence: of each bound.
+        """
         if not values:
             return cls()
         worse, better = (

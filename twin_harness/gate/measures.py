@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from twin_harness.runs.recording import Recording
 
 STATISTICS = ("median", "p95", "max", "recovery_s", "integral", "time_to_threshold_s")
+COVARIATES = ("background", "steal", "probe")
+COVARIATE_CHOICES = ("auto", *COVARIATES, "none")
+# What the plugin measures itself of a test, beside the columns: the better direction and the unit.
+OF_TESTS = {"memory_peak_bytes": ("lower", "bytes")}
 TIMES = ("recovery_s", "time_to_threshold_s")
 _TRANSIENT_S, _TRANSIENT_SHARE = 1.0, 0.2
 _LARGEST = 1e100
@@ -37,6 +41,8 @@ class Measure:
             difference scale.
         trips: for ``time_to_threshold_s``, the level that is waited for.
         covariate: what its pairs are adjusted for: auto, background, steal, probe or none.
+        interleave_s: length of the slices in which both variants take turns; 0 where each has a run
+            of its own.
     """
 
     test: str
@@ -48,7 +54,8 @@ class Measure:
     unit: str = ""
     threshold: float = 0.03
     trips: float | None = None
-    covariate: str = "none"
+    covariate: str = "auto"
+    interleave_s: float = 0.0
 
     @property
     def name(self) -> str:

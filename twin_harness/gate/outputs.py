@@ -47,9 +47,29 @@ def markdown(judgement: Judgement) -> str:
         for verdict in rows
         if verdict.reason
     ]
+    lines += _places_table(judgement)
     lines += [f"- doubt: {_escaped(doubt)}" for doubt in all_doubts(judgement)]
     lines += ["", f"Next: {_escaped(next_command(judgement), code=True)}", ""]
     return "\n".join(lines)
+
+
+def _places_table(judgement: Judgement) -> list[str]:
+    """Return the functions that took more, as a table; a line where there are none."""
+    if judgement.places is None:
+        return []
+    rows = [(test, place) for test, found in judgement.places.items() for place in found]
+    if not rows:
+        return ["Where: no function took more for sure.", ""]
+    return [
+        "| where | function | base, % | candidate, % | adjusted p |",
+        "|---|---|---:|---:|---:|",
+        *(
+            f"| {_escaped(test)} | {_escaped(place['function'])} | {place['base_percent']:.1f} |"
+            f" {place['candidate_percent']:.1f} | {place['p']:.2g} |"
+            for test, place in rows
+        ),
+        "",
+    ]
 
 
 def _escaped(text: str, *, code: bool = False) -> str:

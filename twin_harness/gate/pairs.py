@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -16,26 +17,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from twin_harness.gate.environment import Environment
+    from twin_harness.gate.looks import Length
     from twin_harness.gate.trials import Trial
 
 
 SPARES = 3
 
 
-def order_of(seed: int, test: str, pairs: int) -> list[bool]:
+def order_of(seed: int, test: str, length: Length) -> list[bool]:
     """Return for each pair, and each spare, whether the candidate comes first.
 
-    Of the pairs it is half, drawn by seed and test; spares continue the draw.
+    Of the pairs up to each length that the session may have it is half, drawn by seed and test;
+    spares continue the draw.
 
     Args:
         seed: of the session.
         test: node id of the test, without what tells its repetitions apart.
-        pairs: how many are planned, spares left out.
+        length: how many are planned, spares left out.
     """
     random = Random(f"{seed} {test}")  # noqa: S311 - an order, no secret
-    order = [index % 2 == 1 for index in range(pairs)]
-    random.shuffle(order)
-    return order + [random.random() < 0.5 for _ in range(SPARES)]
+    orders: list[bool] = []
+    for begin, end in pairwise((0, *length.ends)):
+        part = [index % 2 == 1 for index in range(end - begin)]
+        random.shuffle(part)
+        orders += part
+    return orders + [random.random() < 0.5 for _ in range(SPARES)]
 
 
 def check_pairs(pairs: int, family: int) -> None:
@@ -96,6 +102,11 @@ class Pairs:
                 begun.add(number)
         return cls(whole, broken, frozenset(begun))
 
+    @property
+    def is_interleaved(self) -> bool:
+        """Whether both variants of each pair had the same machine, in turns."""
+        return any(base.is_interleaved for base, _ in self.by_number.values())
+
     def unfit(self) -> dict[int, str]:
         """Return the numbers of pairs whose two runs had different machines, with the reason."""
         numbers = list(self.by_number)
@@ -121,6 +132,8 @@ class Pairs:
             asked: the measure's covariate.
             below: only pairs with smaller numbers count; None is all.
         """
+        if self.is_interleaved:  # whatever others did, they did it to both
+            asked = "none"
         covariate = choose_covariate(self.environments(below), asked)
         if covariate.name:
             return [

@@ -6,7 +6,7 @@ import textwrap
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from twin_harness.gate.advice import all_doubts, next_command
+from twin_harness.gate.advice import all_doubts, next_command, place_sentences
 from twin_harness.gate.cells import numbers, plain, worst_first
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ def terminal_lines(judgement: Judgement, width: int = 80) -> list[str]:
         else:
             more = ""
         lines += _wrapped(f"undecided: {plain(names[0])}{more}: {plain(reason)}", width)
+    lines += [
+        line for sentence in place_sentences(judgement) for line in _wrapped(plain(sentence), width)
+    ]
     lines += [
         line
         for doubt in all_doubts(judgement)

@@ -13,6 +13,8 @@ from twin_harness.gate.measures import Measure
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from twin_harness.gate.records import FoldedRecord
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -31,6 +33,7 @@ class Trial:
         begin_s: start of the run, on CLOCK_MONOTONIC.
         end_s: end of the run, on CLOCK_MONOTONIC.
         tries: how often the test was run until this one, which counts in place of the earlier ones.
+        folded: of a pair whose variants took turns, how its slices were folded, by short name.
     """
 
     test: str
@@ -45,6 +48,12 @@ class Trial:
     begin_s: float = 0.0
     end_s: float = 0.0
     tries: int = 1
+    folded: dict[str, FoldedRecord] = field(default_factory=dict)
+
+    @property
+    def is_interleaved(self) -> bool:
+        """Whether both variants were alive at once, and took turns."""
+        return any(measure.interleave_s for measure in self.measures)
 
     def fault(self, measure: Measure) -> str:
         """Return why the trial has no value of a measure; empty when it has one."""
@@ -58,10 +67,12 @@ class Trial:
         return f"{measure.short_name} is {value!r}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data; ``tries`` only where there were several, for older versions."""
+        """Return plain data; ``tries`` and ``folded`` only where they say something."""
         data = asdict(self)
         if self.tries == 1:
             del data["tries"]
+        if not self.folded:
+            del data["folded"]
         return data
 
     @classmethod

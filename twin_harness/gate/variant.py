@@ -12,6 +12,8 @@ from twin_harness.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Tells a process, and those who look at it, which variant it is.
+VARIABLE = "TWIN_VARIANT"
 _VARIANT = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,39}):(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _COMMA = re.compile(r"(?<!\\),")
@@ -33,8 +35,13 @@ class Variant:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variables alone; give a service under test ``{**os.environ, **variant.environ}``."""
-        return dict(self.environment)
+        """The variables alone; give a service under test ``{**os.environ, **variant.environ}``.
+
+        TWIN_VARIANT among them is the variant's name, where it has one.
+        """
+        if not self.name:
+            return dict(self.environment)
+        return {VARIABLE: self.name, **dict(self.environment)}
 
     def to_record(self) -> dict[str, Any]:
         """Return what may be stored: of each variable's value a part of its SHA-256."""

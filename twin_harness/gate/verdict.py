@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twin_harness.gate.measures import Measure
+    from twin_harness.gate.records import LookRecord, PlaceRecord
 
 ALPHA = 0.01
 CONFIDENCE = 0.95
@@ -36,6 +37,7 @@ class Verdict:
         spread: standard deviation of the effect over them.
         visible: the smallest effect that this run would have called in four of five cases.
         covariate: what the pairs were adjusted for; empty where nothing was.
+        looks: what was seen at each planned look before the last.
     """
 
     measure: Measure
@@ -54,6 +56,7 @@ class Verdict:
     spread: float = float("nan")
     visible: float = inf
     covariate: str = ""
+    looks: tuple[LookRecord, ...] = ()
 
     @property
     def is_improved(self) -> bool:
@@ -106,7 +109,11 @@ class Verdict:
             "name": self.measure.name,
             "word": self.word,
             "sentence": self.sentence,
+            "pairs": self.n,
+            "sd_log_ratio": None,
         }
+        if self.measure.scale == "ratio":
+            data["sd_log_ratio"] = self.spread
         for key in ("effect", "lower", "upper", "visible"):
             data[f"{key}_shown"] = None
             if isfinite(getattr(self, key)):
@@ -137,6 +144,8 @@ class Judgement:
         doubts: what else speaks against comparing, a sentence each.
         names: of the two variants, or of baseline and run.
         facts: pairs planned, done, unfit; sessions; the seed.
+        places: by test, the functions in which the candidate spends more for sure; None where it
+            was not asked.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -144,6 +153,7 @@ class Judgement:
     doubts: tuple[str, ...] = ()
     names: tuple[str, str] = ("base", "candidate")
     facts: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, tuple[PlaceRecord, ...]] | None = None
 
     @property
     def status(self) -> str:
@@ -174,6 +184,9 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: ``gate.json``."""
+        more: dict[str, Any] = {}
+        if self.places is not None:
+            more["places"] = {test: list(found) for test, found in self.places.items()}
         return {
             "format": "twin-gate/1",
             "status": self.status,
@@ -183,4 +196,5 @@ class Judgement:
             "verdicts": [verdict.to_json() for verdict in self.verdicts],
             "doubts": list(self.doubts),
             **self.facts,
+            **more,
         }

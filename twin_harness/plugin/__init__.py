@@ -29,6 +29,7 @@ from twin_harness.plugin.fixtures import (
     fixture_recording,
     fixture_twin_model,
     fixture_variant,
+    fixture_variants,
 )
 from twin_harness.plugin.hooks import (
     pytest_addoption,
@@ -66,6 +67,7 @@ __all__ = [
     "fixture_recording",
     "fixture_twin_model",
     "fixture_variant",
+    "fixture_variants",
     "pytest_addoption",
     "pytest_collect_file",
     "pytest_collection_finish",

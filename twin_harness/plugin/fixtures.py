@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from twin_harness.control.annotations import AnnotationRecorder
     from twin_harness.gate.variant import Variant
+    from twin_harness.gate.variants import Variants
     from twin_harness.predict.twin import Twin
     from twin_harness.runs.recording import Recording
     from twin_harness.schedule.model import Experiment
@@ -225,6 +226,21 @@ def fixture_variant(request: pytest.FixtureRequest) -> Variant:
     return test_state(request.node).variant
 
 
+@pytest.fixture(name="variants")
+def fixture_variants(request: pytest.FixtureRequest) -> Iterator[Variants]:
+    """Both variants, base first, alive at once in a test whose marker has interleave="0.2s".
+
+    Start a service for each: ``{variant: start(variant.environ) for variant in variants}``; a
+    single one where nothing is compared.
+    """
+    _require_server(request, "services under test")
+    from twin_harness.gate.variants import Variants
+
+    both = state_of(request.config).config.variants or (test_state(request.node).variant,)
+    with Variants(both, str(request.config.rootpath)) as variants:
+        yield variants
+
+
 @pytest.fixture(name="gate")
 def fixture_gate(
     request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState
@@ -234,7 +250,17 @@ def fixture_gate(
     ``gate.record("requests_per_s", 812.0, unit="1/s", better="higher")``.
     """
     _require_server(request, "what a test measures itself")
-    return GateRecorder(_twin_test, test_name(request.node), measures_of(request.node))
+    settings = state_of(request.config).config
+    variants = settings.variants or (_twin_test.variant,)
+    name, measures = test_name(request.node), measures_of(request.node)
+    return GateRecorder(
+        _twin_test,
+        name,
+        measures,
+        variants,
+        settings.seed,
+        has_profile=settings.gate_profile,
+    )
 
 
 @pytest.fixture(name="cpu_stress")

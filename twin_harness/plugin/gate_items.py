@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from twin_harness.errors import InvalidInput
+from twin_harness.gate.measures import OF_TESTS
 from twin_harness.plugin import workers
 from twin_harness.plugin.markers import call_marker
 from twin_harness.plugin.requested import LOADING, PAIR, is_ours, parameters_of, requests
@@ -41,7 +42,8 @@ def measures_of(item: pytest.Item) -> list[Measure]:
     """Return the measures that a test's markers declare.
 
     Raises:
-        InvalidInput: a marker is wrong, or nothing in the test gives what it asks for.
+        InvalidInput: a marker is wrong, or nothing in the test gives what it asks for, or some
+            measures are taken in turns and some in runs of their own.
     """
     measures: list[Measure] = [
         replace(call_marker(mark), test=test_name(item)) for mark in item.iter_markers("gate")
@@ -55,6 +57,8 @@ def measures_of(item: pytest.Item) -> list[Measure]:
     for measure in measures:
         if measure.statistic:
             fixture, givers = "recording", LOADING
+        elif measure.metric in OF_TESTS:
+            fixture, givers = "gate, recording or variant", LOADING | {"gate", "variant"}
         else:
             fixture, givers = "gate", frozenset({"gate"})
         if not any(requests(item, giver) for giver in givers):
@@ -63,7 +67,19 @@ def measures_of(item: pytest.Item) -> list[Measure]:
                 f" request {fixture}"
             )
             raise InvalidInput(msg)
+    lengths = {measure.interleave_s for measure in measures}
+    if len(lengths) > 1:
+        msg = (
+            f"marker gate: {shown} has measures with interleave of"
+            f" {', '.join(f'{length:g}s' for length in sorted(lengths))}; give all of them the same"
+        )
+        raise InvalidInput(msg)
     return measures
+
+
+def is_interleaved(node: pytest.Item) -> bool:
+    """Tell whether both variants of a gated test are alive at once, and take turns."""
+    return any(mark.kwargs.get("interleave") is not None for mark in node.iter_markers("gate"))
 
 
 def parametrize_pairs(metafunc: pytest.Metafunc) -> None:
@@ -76,11 +92,8 @@ def parametrize_pairs(metafunc: pytest.Metafunc) -> None:
     if not settings.variants or not is_gated(metafunc.definition):
         return
     name = metafunc.definition.name
-    if not is_ours(metafunc.definition, "variant"):
-        msg = (
-            f"{name} is gated but nothing in it requests our fixture variant, so both runs of a"
-            " pair would be alike; start its service with variant.environ"
-        )
+    if fault := _lack_of_variants(metafunc.definition):
+        msg = f"{name} {fault}"
         raise pytest.Collector.CollectError(msg)
     if PAIR not in metafunc.fixturenames:
         msg = (
@@ -90,10 +103,38 @@ def parametrize_pairs(metafunc: pytest.Metafunc) -> None:
         raise pytest.Collector.CollectError(msg)
     from twin_harness.gate.pairs import SPARES
 
-    ids = [f"pair-{index}" for index in range(settings.gate_pairs)] + [
+    ids = [f"pair-{index}" for index in range(settings.gate_length.most)] + [
         f"spare-{index}" for index in range(SPARES)
     ]
     metafunc.parametrize(PAIR, range(len(ids)), ids=ids, indirect=True)
+
+
+def _lack_of_variants(node: pytest.Item) -> str:
+    """Return why a gated test could not tell the variants apart; empty where it can."""
+    takes = {name for name in ("variant", "variants") if is_ours(node, name)}
+    if is_interleaved(node):
+        if takes == {"variants"}:
+            return ""
+        if takes:
+            return (
+                "is interleaved, so both variants are alive at once, but requests our fixture"
+                " variant, which is one of them; start a service for each of variants instead"
+            )
+        return (
+            "is interleaved but nothing in it requests our fixture variants; start a service for"
+            " each, with its environ"
+        )
+    if "variants" in takes:
+        return (
+            "requests our fixture variants, both of them at once, so they have to take turns; add"
+            " interleave='0.2s' to its gate marker"
+        )
+    if not takes:
+        return (
+            "is gated but nothing in it requests our fixture variant, so both runs of a pair would"
+            " be alike; start its service with variant.environ"
+        )
+    return ""
 
 
 def choose_items(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -136,7 +177,7 @@ def choose_items(config: pytest.Config, items: list[pytest.Item]) -> None:
     try:
         from twin_harness.gate.pairs import check_pairs
 
-        check_pairs(state.config.gate_pairs, len(measures) + len(unmarked))
+        check_pairs(state.config.gate_length.least, len(measures) + len(unmarked))
     except InvalidInput as error:
         _refuse(config, items, str(error))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.runner import runtestprotocol
 
-from twin_harness.plugin.gate_items import is_gated, pair_of, test_name
+from twin_harness.plugin.gate_items import is_gated, is_interleaved, pair_of, test_name
 from twin_harness.plugin.gate_trials import family, known_trials
 from twin_harness.plugin.markers import name_of
 from twin_harness.plugin.running import open_session
@@ -28,19 +29,43 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     A pair that is not wanted (done before, stopped for good, a spare that nothing needs) leaves no
     trace.
     """
-    from twin_harness.gate.pairs import order_of
-
     state, number, name = state_of(item.config), pair_of(item), test_name(item)
     if not _is_wanted(state, item, name, number):
         _tear_down(item, nextitem)
         return True
     _show_progress(state, number)
-    is_candidate_first = order_of(state.config.seed, name, state.config.gate_pairs)[number]
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    if is_interleaved(item):
+        kept = _run_in_turns(item, number, nextitem)
+    else:
+        kept = _run_both(item, number, nextitem)
+    _give_machine_back(state)
+    for report in kept:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _run_in_turns(
+    item: pytest.Item, number: int, nextitem: pytest.Item | None
+) -> list[pytest.TestReport]:
+    """Run a pair whose variants are alive at once: one run of it, for both."""
+    item.stash[TEST] = TestState(pair=number, position=1, is_begun=False)
+    return runtestprotocol(item, log=False, nextitem=nextitem)
+
+
+def _run_both(
+    item: pytest.Item, number: int, nextitem: pytest.Item | None
+) -> list[pytest.TestReport]:
+    """Run a pair whose variants have a run each."""
+    from twin_harness.gate.pairs import order_of
+
+    state, name = state_of(item.config), test_name(item)
+    is_candidate_first = order_of(state.config.seed, name, state.config.gate_length)[number]
     if is_candidate_first:
         variants = state.config.variants[::-1]
     else:
         variants = state.config.variants
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     kept: list[pytest.TestReport] = []
     for position, variant in enumerate(variants):
         item.stash[TEST] = TestState(
@@ -56,11 +81,7 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
             if not is_last:
                 _tear_down(item, nextitem)
             break
-    _give_machine_back(state)
-    for report in kept:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
+    return kept
 
 
 def _tear_down(item: pytest.Item, nextitem: pytest.Item | None) -> None:
@@ -87,11 +108,17 @@ def take_machine(item: pytest.Item) -> None:
     """
     if not is_gated(item):
         return
+    from twin_harness.system.load_tree import descendants
+    from twin_harness.system.memory_peak import forget_peak
+    from twin_harness.system.own_time import tree_cpu_ns
+
     session, test = open_session(item.config), test_state(item)
     session.ensure_logger()
     session.admission.hold(name_of(item.name))
     test.note_waits(session.admission.take_waits())
-    test.begin_s = monotonic_s()
+    forget_peak()
+    test.present = frozenset(descendants(os.getpid()))
+    test.begin_s, test.begin_cpu_ns = monotonic_s(), tree_cpu_ns()
 
 
 def give_machine_back(item: pytest.Item) -> None:
@@ -119,7 +146,7 @@ def _show_progress(state: PluginState, number: int) -> None:
         return
     state.pairs_begun.setdefault(number, now_s)
     first, first_s = next(iter(state.pairs_begun.items()))
-    done, pairs = number - first, state.config.gate_pairs
+    done, pairs = number - first, state.config.gate_length.least
     if done > 0 and now_s - first_s > _QUIET_S and number < pairs:
         left_s = (now_s - first_s) / done * (pairs - number)
         state.status.write_line(
@@ -129,15 +156,18 @@ def _show_progress(state: PluginState, number: int) -> None:
 
 
 def _is_wanted(state: PluginState, item: pytest.Item, name: str, number: int) -> bool:
-    from twin_harness.gate.paired import is_wanted, stopped_at
+    from twin_harness.gate.stopping import find_ending, is_wanted
 
-    if number >= state.config.gate_pairs and state.session is not None:
-        # a spare is decided on when no pair is under way any more
+    length = state.config.gate_length
+    if number >= length.least and state.session is not None:
+        # a spare, or a longer session, is decided on when no pair is under way any more
         state.session.admission.hold(name_of(item.name))
         state.session.admission.release()
     trials = known_trials(state)
     names = (state.config.variants[0].name, state.config.variants[1].name)
+    measures = family(state, trials)
+    tests = list({measure.test for measure in measures} | {name})
     return (
-        is_wanted(trials, names, name, number, state.config.gate_pairs)
-        and stopped_at(trials, names, family(state, trials)) is None
+        is_wanted(trials, names, name, number, length, tests)
+        and find_ending(trials, names, measures, length).pairs is None
     )

@@ -11,6 +11,7 @@ from twin_harness.plugin.state import state_of
 if TYPE_CHECKING:
     import pytest
 
+    from twin_harness.gate.looks import Length
     from twin_harness.plugin.state import PluginState
 
 
@@ -22,7 +23,7 @@ def runs_of(item: pytest.Item) -> int:
     parameters = parameters_of(item)
     if PAIR not in parameters:
         return 1
-    if parameters[PAIR] < state_of(item.config).config.gate_pairs:
+    if parameters[PAIR] < state_of(item.config).config.gate_length.least:
         return 2
     return 0
 
@@ -40,7 +41,7 @@ def gate_line(state: PluginState, items: list[pytest.Item], seconds_s: float) ->
     if settings.variants and gated:
         from twin_harness.gate.pairs import SPARES
 
-        pairs = settings.gate_pairs
+        length = settings.gate_length
         names = " and ".join(variant.name for variant in settings.variants)
         if seconds_s:
             load = f", {seconds_s / 60.0:.1f} min of planned load"
@@ -48,9 +49,10 @@ def gate_line(state: PluginState, items: list[pytest.Item], seconds_s: float) ->
             load = ""
         return [
             (
-                f"twin: gate: {pairs} pairs of {names}{load}, up to {SPARES} more in place of unfit"
-                f" ones; {_counts(state, items)}"
-            )
+                f"twin: gate: {length.least} pairs of {names}{load}, up to {SPARES} more in place"
+                f" of unfit ones{_longer(length)}; {_counts(state, items)}"
+            ),
+            f"twin: gate: {_looks(length, len(state.declared))}",
         ]
     if gated and (settings.gate or settings.gate_save):
         if settings.gate:
@@ -59,6 +61,30 @@ def gate_line(state: PluginState, items: list[pytest.Item], seconds_s: float) ->
             purpose = f"for {settings.gate_save}"
         return [f"twin: gate: {purpose}; {_counts(state, items)}"]
     return []
+
+
+def _longer(length: Length) -> str:
+    """Return how long a session may become, in words; empty where it has one length."""
+    if length.most == length.least:
+        return ""
+    return f", {' or '.join(map(str, length.ends[1:]))} pairs where others disturb the machine"
+
+
+def _looks(length: Length, family: int) -> str:
+    """Return how many pairs are expected, and when the session may end early."""
+    looks = length.looks(family)
+    worse = [str(look.pairs) for look in looks if look.alpha]
+    passing = [str(look.pairs) for look in looks if look.may_pass]
+    sentences = [f"expected are {length.least} pairs"]
+    if passing:
+        sentences.append(f"{' or '.join(passing)} where all measures have passed for sure")
+    if worse:
+        sentences.append(f"{' or '.join(worse)} where one is worse for sure")
+    elif not length.calls_early:
+        sentences.append("none fewer where one is worse, for the profile needs them all")
+    else:
+        sentences.append(f"none fewer where one of {family} is worse, for so few cannot show it")
+    return "; ".join(sentences)
 
 
 def _counts(state: PluginState, items: list[pytest.Item]) -> str:

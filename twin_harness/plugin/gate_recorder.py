@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isfinite, nan
 from numbers import Real
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import InvalidInput
 from twin_harness.gate.declaration import declare
+from twin_harness.gate.percentiles import figures_needed, percentile
+from twin_harness.gate.variant import Variant
+from twin_harness.plugin.gate_turns import Turn, run_turns, slice_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from twin_harness.gate.measures import Measure
+    from twin_harness.gate.percentiles import Percentile
     from twin_harness.plugin.state import TestState
 
 
 class GateRecorder:
     """The ``gate`` fixture: takes what a test measures of its own service."""
 
-    def __init__(self, test: TestState, name: str, declared: Sequence[Measure]) -> None:
+    def __init__(
+        self,
+        test: TestState,
+        name: str,
+        declared: Sequence[Measure],
+        variants: tuple[Variant, ...] = (Variant(),),
+        seed: int = 0,
+        *,
+        has_profile: bool = False,
+    ) -> None:
         self._test = test
         self._name = name
+        self._variants = variants
+        self._seed = seed
+        self._has_profile = has_profile
+        self._seconds = slice_seconds(declared)
         self._declared = {measure.metric: measure for measure in declared if not measure.statistic}
 
     def record(
@@ -62,6 +80,78 @@ class GateRecorder:
                 " such as the median of many"
             )
             raise InvalidInput(msg)
+        declared = self._declared.get(name)
+        if self._test.slices_planned or (declared is not None and declared.interleave_s):
+            msg = (
+                f"gate.record({name!r}): both variants take turns in this test, so a value is of"
+                " one of them; expected for turn in gate.turns(): turn.record(…)"
+            )
+            raise InvalidInput(msg)
+        measure = self._measure_of(name, unit=unit, better=better, threshold=threshold, floor=floor)
+        self._test.recorded[name] = (measure, float(value))
+
+    def percentiles(
+        self,
+        name: str,
+        figures: Sequence[float],
+        percents: Sequence[float] = (50, 95, 99),
+        *,
+        unit: str = "",
+        better: str | None = None,
+        threshold: str = "3%",
+    ) -> dict[float, Percentile]:
+        """Record percentiles of many figures, each as a value of its own: ``latency_ms p99``.
+
+        Where there are too few figures to say up to where a percentile may lie, its measure is
+        UNDECIDED.
+
+        Args:
+            name: what people call the figures, with their unit: ``latency_ms``.
+            figures: one of each operation.
+            percents: which percentiles.
+            unit: for display.
+            better: ``lower`` or ``higher``, unless a marker ``gate("latency_ms p99", …)`` says it.
+            threshold: the least change that matters, a percent.
+
+        Returns:
+            Each percentile by its percent, with an interval of 95 % that assumes no distribution.
+
+        Raises:
+            InvalidInput: an argument is not what it has to be.
+        """
+        found = {}
+        for percent in percents:
+            found[percent] = one = percentile(figures, percent)
+            value, label = one.value, f"{name} p{percent:g}"
+            if not isfinite(one.low) or not isfinite(one.high):
+                value = nan
+                self._test.faults[label] = (
+                    f"{label} of {one.n} figures has no interval; it takes"
+                    f" {figures_needed(percent)} of them"
+                )
+            self.record(label, value, unit=unit, better=better, threshold=threshold)
+        return found
+
+    def turns(self) -> Iterator[Turn]:
+        """Take turns: a slice of the machine for each variant, in an order that the seed draws.
+
+        ``for turn in gate.turns(): turn.record("latency_ms", …)``: let the service of
+        ``turn.variant`` work for ``turn.seconds``, while the other is idle.
+        """
+        return run_turns(
+            self._test,
+            self._variants,
+            seconds=self._seconds,
+            seed=self._seed,
+            name=self._name,
+            declare=self._measure_of,
+            has_profile=self._has_profile,
+        )
+
+    def _measure_of(
+        self, name: str, *, unit: str, better: str | None, threshold: str, floor: float | None
+    ) -> Measure:
+        """Return the measure that a marker declares, or that the arguments do."""
         measure = self._declared.get(name)
         if measure is None:
             measure = declare(self._name, name, None, None, better, threshold, floor, unit)
@@ -71,4 +161,4 @@ class GateRecorder:
                     f" itself: mark the test gate({name!r})"
                 )
                 raise InvalidInput(msg)
-        self._test.recorded[name] = (replace(measure, unit=unit or measure.unit), float(value))
+        return replace(measure, unit=unit or measure.unit)

@@ -9,8 +9,10 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import InvalidInput, TwinError
+from twin_harness.gate.measures import OF_TESTS
 from twin_harness.plugin import undecided
-from twin_harness.plugin.gate_items import is_gated, measures_of, test_name
+from twin_harness.plugin.gate_items import is_gated, is_interleaved, measures_of, test_name
+from twin_harness.plugin.gate_turns import fold_all, fold_one
 from twin_harness.plugin.state import state_of, test_state
 from twin_harness.system.clock import monotonic_s
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from twin_harness.gate.measures import Measure
     from twin_harness.gate.trials import Trial
     from twin_harness.plugin.state import PluginState, TestState
+    from twin_harness.runs.folder import RunFolder
     from twin_harness.session.session import Session
 
 
@@ -76,19 +79,58 @@ def note_trial(item: pytest.Item, report: pytest.TestReport) -> None:
         return
     folder, worker = state.session.folder, state.session.seat.worker
     try:
-        trial = _trial_of(item, test, report, state)
+        trials = _trials_of(item, test, report, state)
         if not folder.has_gate(worker):
             declared = [measure.to_json() for measure in state.declared]
             folder.append_trial(worker, {"declared": declared})
         if test.replaced:
             folder.append_trial(worker, {"replaced": list(test.replaced)})
-        folder.append_trial(worker, trial.to_json())
+        for trial in trials:
+            folder.append_trial(worker, trial.to_json())
+        _write_profile(folder, test, trials)
         test.has_trial = True
     except (OSError, TwinError) as error:
         if report.failed:  # it says already what is wrong
             return
         report.outcome = "failed"
         report.longrepr = f"what {test_name(item)} measured could not be kept for the gate: {error}"
+
+
+def _write_profile(folder: RunFolder, test: TestState, trials: list[Trial]) -> None:
+    """Keep what the profiler saw of both variants, where it ran and the pair is whole."""
+    if not test.stacks or any("" in trial.faults for trial in trials):
+        return
+    from twin_harness.gate.profile_files import profile_name, profile_text
+
+    for side, trial in enumerate(trials):
+        text = profile_text(trial.test, test.stacks.get(trial.variant, ""))
+        folder.gate_output(profile_name(trial.test, trial.pair, side), text)
+
+
+def _trials_of(
+    item: pytest.Item, test: TestState, report: pytest.TestReport, state: PluginState
+) -> list[Trial]:
+    """Return what a run gave: one trial, or one of each variant where they took turns."""
+    trial = _trial_of(item, test, report, state)
+    variants = state.config.variants
+    if not (is_interleaved(item) and variants):
+        return [trial]
+    base, candidate, faults, folded = fold_all(test)
+    if report.outcome != "passed":
+        faults = {**trial.faults, "": trial.faults[""] + _alone(report)}
+    faults = {**trial.faults, **faults}
+    common = replace(trial, faults=faults, folded=folded)
+    return [
+        replace(common, variant=variants[0].name, position=0, values=base),
+        replace(common, variant=variants[1].name, position=1, values=candidate),
+    ]
+
+
+def _alone(report: pytest.TestReport) -> str:
+    """Return a hint where the set-up of both variants failed."""
+    if report.when != "setup":
+        return ""
+    return " (both variants are alive at once: each needs a port and files of its own)"
 
 
 def _trial_of(
@@ -98,6 +140,9 @@ def _trial_of(
 
     measures = measures_of(item)
     values, faults = _recorded_values(test)
+    if test.slices_planned and not state.config.variants:
+        of_one, more = fold_one(test)
+        values, faults = {**values, **of_one}, {**faults, **more}
     if report.outcome != "passed":
         faults[""] = f"its test {report.outcome}: {undecided.reason_line(report)}"
     elif test.subtest_faults:  # pytest fails the test later on, where it counts them
@@ -105,14 +150,16 @@ def _trial_of(
     elif reason := _lack_of_room(test):
         faults[""] = reason
     for measure in measures:
+        if measure.metric in OF_TESTS and (peak := _memory_peak(state.session, test)) is not None:
+            values[measure.short_name] = float(peak)
         if measure.statistic and "" not in faults:
             try:
                 values[measure.short_name] = _figure(measure, test)
             except TwinError as error:
                 faults[measure.short_name] = str(error)
     end_s = monotonic_s()
-    environment = _environment(state.session, test.begin_s, end_s)
-    recorded = [measure for measure, _ in test.recorded.values()]
+    environment = _environment(state.session, test, end_s)
+    recorded = [*(measure for measure, _ in test.recorded.values()), *test.turned.values()]
     by_name = {measure.name: measure for measure in [*measures, *recorded]}
     return Trial(
         test=test_name(item),
@@ -130,6 +177,15 @@ def _trial_of(
     )
 
 
+def _memory_peak(session: Session | None, test: TestState) -> int | None:
+    """Return the most memory that what the test has started held; see ``peak_since``."""
+    if session is None:
+        return None
+    from twin_harness.system.memory_peak import peak_since
+
+    return peak_since(test.present, {process.pid for process in session.board.processes()})
+
+
 def _recorded_values(test: TestState) -> tuple[dict[str, float], dict[str, str]]:
     """Return what a test recorded by itself, by short name: the values, and why others are none."""
     values, faults = {}, {}
@@ -137,24 +193,31 @@ def _recorded_values(test: TestState) -> tuple[dict[str, float], dict[str, str]]
         if isfinite(value):
             values[measure.short_name] = value
         else:
-            faults[measure.short_name] = f"{measure.short_name} is {value!r}"
+            reason = test.faults.get(measure.metric) or f"{measure.short_name} is {value!r}"
+            faults[measure.short_name] = reason
     return values, faults
 
 
-def _environment(session: Session | None, begin_s: float, end_s: float) -> Environment:
-    """Return what else the machine did between two times, as far as the dataset can be read."""
+def _environment(session: Session | None, test: TestState, end_s: float) -> Environment:
+    """Return what else the machine did during a test, as far as the dataset can be read."""
     from twin_harness.gate.environment import Environment as _Environment
     from twin_harness.runs.frames import read_frame
+    from twin_harness.system.own_time import tree_cpu_ns
 
     if session is None or not (valid_bytes := session.board.dataset_state()[0]):
         return _Environment()
+    lasted_s, tree_percent = end_s - test.begin_s, 0.0
+    if test.begin_cpu_ns and lasted_s > 0:
+        spent_s = (tree_cpu_ns() - test.begin_cpu_ns) / 1e9
+        tree_percent = 100.0 * spent_s / (lasted_s * session.machine.cpu_capacity)
     # A test shorter than a sample has the one before it.
-    begin_s = min(begin_s, end_s - 2 * session.config.interval_s)
+    begin_s = min(test.begin_s, end_s - 2 * session.config.interval_s)
     with (
         contextlib.suppress(OSError, TwinError),
         session.folder.open_dataset(valid_bytes) as dataset,
     ):
-        return _Environment.of(read_frame(dataset, begin_s, end_s, session.machine.partition))
+        frame = read_frame(dataset, begin_s, end_s, session.machine.partition)
+        return _Environment.of(frame, tree_percent)
     return _Environment()
 
 

@@ -150,15 +150,18 @@ def judge(state: PluginState, trials: list[Trial]) -> Judgement | None:
     """Return the judgement of pairs, or against a baseline; None where nothing was asked."""
     from twin_harness.gate.baseline import Baseline
     from twin_harness.gate.baseline_verdict import judge_run
-    from twin_harness.gate.paired import judge_all
+    from twin_harness.gate.paired_verdict import judge_all
+    from twin_harness.gate.profile_files import with_places
 
     settings = state.config
     measures = family(state, trials)
     if settings.variants:
         names = (settings.variants[0].name, settings.variants[1].name)
         judgement = judge_all(
-            trials, names, measures, planned=settings.gate_pairs, seed=settings.seed
+            trials, names, measures, length=settings.gate_length, seed=settings.seed
         )
+        if settings.gate_profile:
+            judgement = with_places(judgement, state.seat.run_dir / "gate")
     elif settings.gate:
         baseline = Baseline.read(Path(settings.gate))
         judgement = judge_run(baseline, session_figures(state, trials), measures)

@@ -97,12 +97,14 @@ def gate(
     threshold: str = "3%",
     floor: float | None = None,
     trips: float | None = None,
-    covariate: str = "none",
+    covariate: str = "auto",
+    interleave: str | float | None = None,
 ) -> Measure:
     """Declare a measure of this test for the regression gate.
 
-    A column of its recording, or what it passes to gate.record(metric, …). Beside neighbours its
-    pairs can be adjusted for a covariate: auto, background, steal, probe; none is the default.
+    A column of its recording, or what it passes to gate.record(metric, …). Where neighbours disturb
+    the machine its pairs are adjusted for their CPU time (auto), always for background, steal or
+    probe, or never (none). With interleave both variants take turns within one test.
 
     Args:
         metric: a column, or a name under which the test records values itself.
@@ -114,7 +116,9 @@ def gate(
         floor: the threshold in the metric's unit, for what can be 0 (a difference scale).
         trips: the level of ``time_to_threshold_s``.
         covariate: what its pairs are adjusted for; auto is background where the machine is
-            disturbed. Background holds the CPU time of the service, too.
+            disturbed. Background is the CPU time of all that pytest has not started.
+        interleave: both variants are alive in one test and take turns in slices of this length,
+            ``"0.2s"``: ``for turn in gate.turns(): turn.record(…)``.
     """
     from twin_harness.gate.declaration import declare
 
@@ -128,6 +132,7 @@ def gate(
         floor,
         trips=trips,
         covariate=covariate,
+        interleave=interleave,
     )
 
 

@@ -149,15 +149,20 @@ def _variants(config: pytest.Config, values: dict[str, Any]) -> tuple[Variant, .
         )
         raise InvalidInput(msg)
     if not variants:
-        for name in ("gate-pairs", "gate-resume"):
+        for name in ("gate-pairs", "gate-resume", "gate-profile"):
             # In an ini file it is for those sessions that compare variants.
-            if config.getoption(f"--twin-{name}") is not None:
+            if config.getoption(f"--twin-{name}") not in (None, False):
                 msg = (
                     f"--twin-{name}: pairs need two variants but there are none; add --twin-variant"
                     " base: --twin-variant candidate:KEY=VALUE"
                 )
                 raise InvalidInput(msg)
         return ()
+    if values["gate-profile"]:
+        from twin_harness.gate.profiling import lack_of_profiler
+
+        if lack := lack_of_profiler():
+            raise InvalidInput(lack)
     if values["gate"] or values["gate-save"]:
         msg = (
             "--twin-variant: pairs are judged by themselves, not against a baseline; leave out"

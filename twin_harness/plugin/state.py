@@ -17,6 +17,7 @@ from twin_harness.system.support import lack_of_support
 if TYPE_CHECKING:
     from twin_harness.errors import Undecided
     from twin_harness.gate.measures import Measure
+    from twin_harness.gate.turns import Slice
     from twin_harness.runs.recording import Recording
     from twin_harness.schedule.model import Experiment
     from twin_harness.session.config import TwinConfig
@@ -39,7 +40,14 @@ class TestState:
         pair: the number of its pair; −1 without pairs.
         position: 0 as the first run of the pair, 1 as the second.
         recorded: values for the gate, by name, each with its measure.
+        turned: measures of values that are recorded in turns, by name.
+        slices: the turns that were taken.
+        slices_planned: how many there were to be.
         begin_s: when it began, on CLOCK_MONOTONIC.
+        stacks: by variant, what a profiler saw of it in the turns.
+        faults: why a value for the gate cannot be judged, by the name it was recorded under.
+        present: processes below pytest that were there when it began.
+        begin_cpu_ns: CPU time of pytest and all that it had started by then; 0 where unknown.
         is_begun: it was set up; what is set up again is another try, with a state of its own.
         tries: how often the test was run, this time included.
         replaced: when the earlier tries that left a trial began; this one counts in their place.
@@ -59,7 +67,14 @@ class TestState:
     pair: int = -1
     position: int = 0
     recorded: dict[str, tuple[Measure, float]] = field(default_factory=dict)
+    turned: dict[str, Measure] = field(default_factory=dict)
+    slices: list[Slice] = field(default_factory=list)
+    slices_planned: int = 0
     begin_s: float = field(default_factory=monotonic_s)
+    stacks: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+    present: frozenset[int] = frozenset()
+    begin_cpu_ns: int = 0
     is_begun: bool = True
     tries: int = 1
     replaced: tuple[float, ...] = ()

@@ -146,7 +146,25 @@ class Picture:
         return width_px, height_px
 
 
-Block = Paragraph | Notice | Bullets | Table | Picture
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as SVG, which can be read at any size.
+
+    Attributes:
+        id: its anchor on the page.
+        svg: the picture, made by us: whatever names it holds are escaped.
+        caption: what it means.
+        table_id: the anchor of the table that holds its data; empty for none.
+    """
+
+    kind: ClassVar[str] = "drawing"
+    id: str
+    svg: str
+    caption: str
+    table_id: str = ""
+
+
+Block = Paragraph | Notice | Bullets | Table | Picture | Drawing
 
 
 @dataclass(frozen=True)

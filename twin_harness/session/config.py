@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.control.limits import GuardLimits, parse_guard
+from twin_harness.gate.looks import Length, parse_length
 from twin_harness.gate.variant import Variant
 from twin_harness.schedule.tolerance import percent_of
 from twin_harness.session.options import OPTIONS
@@ -41,8 +42,9 @@ class TwinConfig:
     guard: GuardLimits = _DEFAULTS["guard"]
     gate: str = _DEFAULTS["gate"]
     gate_save: str = _DEFAULTS["gate_save"]
-    gate_pairs: int = _DEFAULTS["gate_pairs"]
+    gate_pairs: Length = _DEFAULTS["gate_pairs"]
     gate_resume: str = _DEFAULTS["gate_resume"]
+    gate_profile: bool = _DEFAULTS["gate_profile"]
     variants: tuple[Variant, ...] = _DEFAULTS["variants"]
     tolerance: str = _DEFAULTS["tolerance"]
     undecided: str = _DEFAULTS["undecided"]
@@ -65,6 +67,14 @@ class TwinConfig:
         return cls(**{**fields, **fixed})
 
     @property
+    def gate_length(self) -> Length:
+        """How many pairs there are to be; with a profile a regression does not end them early.
+
+        A function is named by all pairs: few of them could tell few functions apart.
+        """
+        return replace(self.gate_pairs, calls_early=not self.gate_profile)
+
+    @property
     def tolerance_percent(self) -> float | None:
         """The session's tolerance as a number.
 
@@ -74,7 +84,10 @@ class TwinConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: how a worker gets the configuration."""
-        return {**asdict(self), "guard": str(self.guard)}
+        pairs: int | str = self.gate_pairs.least
+        if self.gate_pairs.most > self.gate_pairs.least:
+            pairs = str(self.gate_pairs)
+        return {**asdict(self), "guard": str(self.guard), "gate_pairs": pairs}
 
     def to_record(self) -> dict[str, Any]:
         """Return how it stands in ``run.json``: without the values of variants' environments."""
@@ -87,4 +100,9 @@ class TwinConfig:
             Variant(variant["name"], tuple((key, value) for key, value in variant["environment"]))
             for variant in data["variants"]
         )
-        return cls(**{**data, "guard": parse_guard(data["guard"]), "variants": variants})
+        parsed = {
+            "guard": parse_guard(data["guard"]),
+            "gate_pairs": parse_length(str(data["gate_pairs"])),
+            "variants": variants,
+        }
+        return cls(**{**data, **parsed})

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from twin_harness.control.limits import parse_guard
 from twin_harness.errors import InvalidInput
+from twin_harness.gate.looks import parse_length
 from twin_harness.gate.variant import parse_variants
 from twin_harness.schedule.tolerance import parse_tolerance
 
@@ -120,4 +121,5 @@ _READERS: dict[str, Callable[[Option, str], Any]] = {
     "seed": _parse_seed,
     "guard": lambda _, text: parse_guard(text),
     "tolerance": lambda _, text: parse_tolerance(text),
+    "pairs": lambda _, text: parse_length(text),
 }

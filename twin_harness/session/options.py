@@ -8,12 +8,11 @@ from operator import not_
 from typing import TYPE_CHECKING, Any
 
 from twin_harness.control.limits import GuardLimits, parse_guard
+from twin_harness.gate.looks import Length
 from twin_harness.schedule.tolerance import DEFAULT_TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_DEFAULT_PAIRS = 12
 
 
 def _as_it_is(value: Any) -> Any:
@@ -34,9 +33,9 @@ def _guard_limits(value: GuardLimits | str) -> GuardLimits:
     return value
 
 
-def _pairs(value: int | None) -> int:
+def _pairs(value: Length | None) -> Length:
     """Return how many pairs; the option has no default, since it is refused without variants."""
-    return value or _DEFAULT_PAIRS
+    return value or Length()
 
 
 @dataclass(frozen=True)
@@ -203,12 +202,11 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "gate-pairs",
-        "int",
+        "pairs",
         None,
         "N",
-        "with two variants: how many pairs of runs each gated test makes (default: 12)",
-        minimum=1,
-        maximum=64,
+        "with two variants: how many pairs of runs each gated test makes (default: 12); 12..24"
+        " makes up to 24 where others disturb the machine",
         convert=_pairs,
     ),
     Option(
@@ -217,6 +215,14 @@ OPTIONS: tuple[Option, ...] = (
         "",
         "DIR",
         "with two variants: go on from the pairs that a run folder holds",
+    ),
+    Option(
+        "gate-profile",
+        "flag",
+        False,
+        None,
+        "with two variants that take turns: sample both by py-spy, and name the functions in which"
+        " the candidate spends more",
     ),
     Option(
         "variant",

@@ -25,11 +25,11 @@ from twin_harness.stress.load import LoadFailed
 from twin_harness.system.child import die_with_parent, readable_of
 from twin_harness.system.load_tree import MARK, descendants, send
 from twin_harness.system.procfs import (
-    CLOCK_TICKS_PER_S,
     children_of,
     process_cpu_ns,
     process_io_bytes,
     resident_bytes,
+    waited_for_ns,
 )
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class CommandStress:
         resident, reads, writes = 0, 0, 0
         tree = descendants(os.getpid())
         for pid in tree:
-            total_ns += (process_cpu_ns(pid) or 0) + _waited_for_ns(pid)
+            total_ns += (process_cpu_ns(pid) or 0) + waited_for_ns(pid)
             resident += resident_bytes(pid) or 0
         for pid in (os.getpid(), *tree):
             read, written = process_io_bytes(pid) or (0, 0)
@@ -228,19 +228,6 @@ class CommandStress:
             "write_bytes": self._io_bytes[1],
             "exit_code": self._exit_code,
         }
-
-
-def _waited_for_ns(pid: int) -> int:
-    """Return the CPU time of children that a process has waited for.
-
-    cutime and cstime, fields 16 and 17 of /proc/pid/stat.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            fields = file.read(1024).rpartition(b")")[2].split()
-    except OSError:
-        return 0
-    return (int(fields[13]) + int(fields[14])) * (1_000_000_000 // CLOCK_TICKS_PER_S)
 
 
 def environment_of(mark: str, given: dict[str, str]) -> dict[str, str]:

@@ -119,6 +119,19 @@ def process_cpu_ns(pid: int) -> int | None:
         return None
 
 
+def waited_for_ns(pid: int) -> int:
+    """Return the CPU time of children that a process has waited for, in ns; 0 when it is gone.
+
+    cutime and cstime, fields 16 and 17 of proc_pid_stat(5).
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read(1024).rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return (int(fields[13]) + int(fields[14])) * (1_000_000_000 // CLOCK_TICKS_PER_S)
+
+
 def resident_bytes(pid: int) -> int | None:
     """Return the resident bytes of a process that are not file pages; None when it is gone."""
     try:

@@ -22,8 +22,11 @@ from twin_harness.report.document import (
 )
 from twin_harness.report.drawing import canvas
 from twin_harness.report.drawing.canvas import SMALL_PT, new_figure, png, style
+from twin_harness.report.sections.places import place_blocks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from twin_harness.report.evidence import Evidence
 
 _MOST_ROWS, _LEAST_WIDE, _WIDEST = 40, 2.0, 12.0
@@ -51,7 +54,8 @@ def sections(evidence: Evidence) -> tuple[Section, ...]:
         measures = [Measure(**verdict["measure"]) for verdict in rows]
         if not rows:
             return ()
-        return (_section(data, sorted(zip(rows, measures, strict=True), key=_rank)),)
+        ranked = sorted(zip(rows, measures, strict=True), key=_rank)
+        return (_section(data, ranked, evidence.run.folder.path / "gate"),)
     except (TwinError, TypeError, KeyError, ValueError) as error:
         return (
             Section(
@@ -70,7 +74,9 @@ def _rank(entry: tuple[dict[str, Any], Measure]) -> tuple[int, str]:
     return _ORDER.index(entry[0]["word"]), entry[1].name
 
 
-def _section(data: dict[str, Any], rows: list[tuple[dict[str, Any], Measure]]) -> Section:
+def _section(
+    data: dict[str, Any], rows: list[tuple[dict[str, Any], Measure]], folder: Path
+) -> Section:
     base, candidate = (str(name) for name in data["names"])
     description = "; ".join(
         str(verdict["sentence"]) for verdict, _ in rows if verdict["status"] != "PASSED"
@@ -105,7 +111,7 @@ def _section(data: dict[str, Any], rows: list[tuple[dict[str, Any], Measure]]) -
         if len(shown) < len(rows):
             caption += f" {len(rows) - len(shown)} of {len(rows)} measures are in the table alone."
         blocks.append(Picture("figure-gate", _draw(shown), alt, caption, table.id))
-    return Section("gate", "The gate", (*blocks, table))
+    return Section("gate", "The gate", (*blocks, table, *place_blocks(folder, base, candidate)))
 
 
 def _bounds(verdict: dict[str, Any], measure: Measure) -> tuple[float, float, float] | None:

@@ -1,0 +1,43 @@
+"""The most memory that what a test has started held."""
+
+import os
+import subprocess
+import sys
+
+from twin_harness.system.load_tree import descendants
+from twin_harness.system.memory_peak import forget_peak, peak_bytes, peak_since
+
+HOLD = "import sys; held = bytearray(%d); del held; print('ready', flush=True); sys.stdin.read()"
+MIB = 1024**2
+
+
+def test_peaks_of_children_add_up_though_they_hold_it_no_longer():
+    """Two of them, one of which counts as load; the peak outlives what was held."""
+    before = descendants(os.getpid())
+    words = [sys.executable, "-S", "-c", HOLD % (64 * MIB)]
+    with (
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first,
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as second,
+    ):
+        for child in (first, second):
+            child.stdout.readline()
+        both, one = peak_since(before, []), peak_since(before, [second.pid])
+        for child in (first, second):
+            child.stdin.close()
+    assert both >= 128 * MIB
+    assert 64 * MIB <= one < both
+
+
+def test_without_children_it_is_our_own_since_it_was_forgotten():
+    """What was held before does not count."""
+    held = bytearray(96 * MIB)
+    del held
+    before = peak_bytes(os.getpid())
+    forget_peak()
+    own = peak_since(descendants(os.getpid()), [])
+    assert own <= before - 64 * MIB
+
+
+def test_one_that_is_gone_has_none():
+    """Between the list and the look."""
+    assert peak_bytes(2**22 + 1) is None

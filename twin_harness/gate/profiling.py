@@ -1,0 +1,121 @@
+"""Sampling both variants from outside while they take turns, by py-spy.
+
+A process belongs to a variant by TWIN_VARIANT in its environment, which ``variant.environ`` sets.
+The profiler counts no thread that waits, so the slices of the other variant add nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twin_harness.gate.variant import VARIABLE
+from twin_harness.system.load_tree import descendants
+from twin_harness.system.procfs import children_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twin_harness.gate.variant import Variant
+
+PROGRAM = "py-spy"
+RATE_HZ = 100
+FAULT = "# fault: "
+_END_S = 10.0
+
+
+def lack_of_profiler() -> str:
+    """Return why nothing can be sampled; empty where it can."""
+    if shutil.which(PROGRAM):
+        return ""
+    return (
+        f"--twin-gate-profile: expected the sampling profiler {PROGRAM} but it is not on the search"
+        f" path; pip install {PROGRAM}, or leave the option out"
+    )
+
+
+class Profilers:
+    """The profilers of one pair: one for each process of each variant that stands at the top."""
+
+    def __init__(self, variants: Sequence[Variant]) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="twin-profile-")
+        self._faults: dict[str, str] = {}
+        self._running: list[tuple[str, Path, subprocess.Popen[bytes]]] = []
+        for variant in variants:
+            pids = _processes_of(variant)
+            if not pids:
+                self._faults[variant.name] = (
+                    f"no process of {variant.name} was found: start it with {{**os.environ,"
+                    " **variant.environ}"
+                )
+            for pid in pids:
+                path = Path(self._folder.name, f"{pid}.txt")
+                self._running.append((variant.name, path, _start(pid, path)))
+
+    def end(self) -> dict[str, str]:
+        """End them, and return the collapsed stacks of each variant, or a line with its fault."""
+        for _, _, process in self._running:
+            process.send_signal(signal.SIGINT)
+        stacks: dict[str, str] = {}
+        for name, path, process in self._running:
+            try:
+                message = process.communicate(timeout=_END_S)[1]
+            except subprocess.TimeoutExpired:
+                process.kill()
+                message = process.communicate()[1]
+            if path.exists() and path.stat().st_size:
+                stacks[name] = stacks.get(name, "") + path.read_text("utf-8", errors="replace")
+            else:
+                self._faults.setdefault(name, _last_line(message))
+        self._folder.cleanup()
+        for name, fault in self._faults.items():
+            stacks.setdefault(name, f"{FAULT}{fault}\n")
+        return stacks
+
+
+def _start(pid: int, path: Path) -> subprocess.Popen[bytes]:
+    words = [
+        PROGRAM,
+        "record",
+        "--pid",
+        str(pid),
+        "--subprocesses",
+        "--format",
+        "raw",
+        "--function",
+        "--rate",
+        str(RATE_HZ),
+        "--output",
+        str(path),
+    ]
+    return subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+
+
+def _last_line(message: bytes) -> str:
+    lines = [line.strip() for line in message.decode(errors="replace").splitlines()]
+    lines = [line for line in lines if line and not line.startswith(PROGRAM)]
+    if lines:
+        return f"{PROGRAM}: {lines[-1][:200]}"
+    return f"{PROGRAM} saw it at no work"
+
+
+def _processes_of(variant: Variant) -> list[int]:
+    """Return the processes below this one that bear a variant's name, parents without children."""
+    wanted = f"{VARIABLE}={variant.name}".encode()
+    found = []
+    for pid in descendants(os.getpid()):
+        try:
+            entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if wanted in entries:
+            found.append(pid)
+    below = {child for pid in found for child in children_of(pid)}
+    return [pid for pid in found if pid not in below]

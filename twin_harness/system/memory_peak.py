@@ -1,0 +1,44 @@
+"""The most memory that processes have held: VmHWM of proc_pid_status(5)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from twin_harness.system.load_tree import descendants
+from twin_harness.system.procfs import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_KIB = 1024
+_RESET_PEAK = "5"
+
+
+def forget_peak() -> None:
+    """Have this process's own peak begin anew (5 to clear_refs, proc_pid_clear_refs(5))."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write(_RESET_PEAK)
+
+
+def peak_bytes(pid: int) -> int | None:
+    """Return the most bytes that a process has had resident; None when it is gone."""
+    for line in read_text(f"/proc/{pid}/status").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * _KIB
+    return None
+
+
+def peak_since(before: Collection[int], others: Collection[int]) -> int | None:
+    """Return the peaks of what was started since, added up; this process's own where nothing was.
+
+    Args:
+        before: the descendants of this process that were there already.
+        others: processes that do not count: loads, and the harness.
+    """
+    started = set(descendants(os.getpid())) - set(before) - set(others)
+    peaks = [peak for pid in started if (peak := peak_bytes(pid)) is not None]
+    if peaks:
+        return sum(peaks)
+    return peak_bytes(os.getpid())
