@@ -58,14 +58,16 @@ def cpu_percents(before: list[int], now: list[int], to_capacity: float) -> tuple
         now: the same, later.
         to_capacity: CPUs per CPU of the capacity that is 100 percent.
     """
-    moved = [max(0, end - start) for start, end in zip(before, now, strict=True)]
+    moved = [end - start for start, end in zip(before, now, strict=True)]
+    if min(moved, default=0) < 0:
+        moved = [max(0, ticks) for ticks in moved]
     total = sum(moved)
     if total == 0:
         return (nan,) * 6
     user, nice, system, idle, iowait, irq, softirq, steal = moved
     to_percent = 100.0 * to_capacity / total
     parts = (total - idle - iowait, user + nice, system, iowait, steal, irq + softirq)
-    return tuple(min(100.0, part * to_percent) for part in parts)
+    return tuple([min(100.0, part * to_percent) for part in parts])
 
 
 def per_cpu_percents(before: Counters, now: Counters, possible: Sequence[int]) -> list[float]:

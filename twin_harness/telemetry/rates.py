@@ -37,12 +37,15 @@ class Rates:
         """
         rates = []
         for start, end in zip(before, now, strict=True):
-            if end < start:
+            if end >= start:  # nearly always
+                rates.append((end - start) / dt_s)
+                continue
+            rates.append(nan)
+            if end < start:  # neither is NaN
                 self._notes.once(
                     f"back {group}",
                     f"a {group} counter went back from {start} to {end}: one empty cell",
                 )
-            rates.append((end - start) / dt_s if end >= start else nan)
         return rates
 
 
@@ -126,7 +129,7 @@ class DeviceRates:
 
 def within_percent(value: float) -> float:
     """Return the value between 0 and 100; NaN stays NaN, which ``max`` would make 0."""
-    if isnan(value):
+    if 0.0 <= value <= 100.0 or isnan(value):  # nearly always, and it calls nothing
         return value
     return min(100.0, max(0.0, value))
 
