@@ -18,6 +18,7 @@ from twin_harness.system.run_id import draw_run_id
 PACKAGE = Path(twin_harness.__file__).parent
 # Processes of our own, which no test of a user's can reach into.
 OWN_PROCESSES = (
+    "gate/pinned.py",
     *("control/guard.py", "control/watched_limits.py", "stress/children.py"),
     *("stress/command_stress.py", "stress/cpu_stress.py", "stress/disk_stress.py"),
     *("stress/hosted_event.py", "stress/load.py", "stress/load_host.py", "stress/mem_stress.py"),

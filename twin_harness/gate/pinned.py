@@ -43,7 +43,8 @@ def main() -> None:
     os.dup2(2, 1)
 
     def answer(**content: object) -> None:
-        print(json.dumps(content), file=answers, flush=True)
+        answers.write(json.dumps(content) + "\n")
+        answers.flush()
 
     try:
         function, arguments, number = _function_of(sys.stdin.readline())

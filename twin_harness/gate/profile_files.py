@@ -81,7 +81,7 @@ def read_profiles(folder: Path) -> dict[str, Profile]:
         try:
             if not (pair.isdigit() and side in ("0", "1")) or path.stat().st_size > _MOST_BYTES:
                 continue
-            head, _, text = path.read_text("utf-8", errors="replace").partition("\n")
+            head, _, text = path.read_text(encoding="utf-8", errors="replace").partition("\n")
         except OSError:
             continue
         profile = profiles.setdefault(head.removeprefix(_TEST), Profile())

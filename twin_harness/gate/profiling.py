@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.gate.variant import VARIABLE
-from twin_harness.system.load_tree import descendants
-from twin_harness.system.procfs import children_of
+from twin_harness.system.child import end_child
+from twin_harness.system.load_tree import descendants, send
+from twin_harness.system.procfs import children_of, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,18 +61,14 @@ class Profilers:
     def end(self) -> dict[str, str]:
         """End them, and return the collapsed stacks of each variant, or a line with its fault."""
         for _, _, process in self._running:
-            process.send_signal(signal.SIGINT)
+            send(process.pid, signal.SIGINT)
         stacks: dict[str, str] = {}
         for name, path, process in self._running:
-            try:
-                message = process.communicate(timeout=_END_S)[1]
-            except subprocess.TimeoutExpired:
-                process.kill()
-                message = process.communicate()[1]
-            if path.exists() and path.stat().st_size:
-                stacks[name] = stacks.get(name, "") + path.read_text("utf-8", errors="replace")
+            end_child(process, _END_S)
+            if seen := read_text(path):
+                stacks[name] = f"{stacks.get(name, '')}{seen}\n"
             else:
-                self._faults.setdefault(name, _last_line(message))
+                self._faults.setdefault(name, _last_line(read_text(_messages(path))))
         self._folder.cleanup()
         for name, fault in self._faults.items():
             stacks.setdefault(name, f"{FAULT}{fault}\n")
@@ -93,13 +90,23 @@ def _start(pid: int, path: Path) -> subprocess.Popen[bytes]:
         "--output",
         str(path),
     ]
-    return subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    with _messages(path).open("wb") as messages:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=messages,
+            start_new_session=True,
+        )
 
 
-def _last_line(message: bytes) -> str:
-    lines = [line.strip() for line in message.decode(errors="replace").splitlines()]
+def _messages(path: Path) -> Path:
+    """Return where the profiler that writes a file leaves its messages."""
+    return path.with_suffix(".err")
+
+
+def _last_line(messages: str) -> str:
+    lines = [line.strip() for line in messages.splitlines()]
     lines = [line for line in lines if line and not line.startswith(PROGRAM)]
     if lines:
         return f"{PROGRAM}: {lines[-1][:200]}"

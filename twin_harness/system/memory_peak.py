@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.system.load_tree import descendants
@@ -18,7 +19,10 @@ _RESET_PEAK = "5"
 
 def forget_peak() -> None:
     """Have this process's own peak begin anew (5 to clear_refs, proc_pid_clear_refs(5))."""
-    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+    with (
+        contextlib.suppress(OSError),
+        Path("/proc/self/clear_refs").open("w", encoding="ascii") as file,
+    ):
         file.write(_RESET_PEAK)
 
 
