@@ -53,8 +53,9 @@ def main() -> None:
         answer(error=f"{type(error).__name__}: {error}")
         return
     answer(ready=True)
+    gc.collect()
+    gc.freeze()  # what was loaded is not looked through again and again
     for _ in sys.stdin:
-        gc.collect()
         try:
             begin_s = time.perf_counter()
             for _ in range(number):
