@@ -84,7 +84,7 @@ def judgement():
 def test_files_are_read_back_and_named_in_every_output(folder):
     """In the terminal's lines, in Markdown, in gate.json and in the report."""
     found = with_places(judgement(), folder)
-    assert "f7 (b.py:7)" in found.to_json()["places"]["test_a.py::test_x"][0]["function"]
+    assert "f7 (b.py:7)" in found.to_json()["verdicts"][0]["places"][0]["function"]
     assert "f7 (b.py:7)" in place_sentences(found)[0]
     assert "<script>" not in markdown(found)
     drawing, table = place_blocks(folder, "base", "candidate")[1:]

@@ -184,17 +184,17 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: ``gate.json``."""
-        more: dict[str, Any] = {}
+        verdicts = [verdict.to_json() for verdict in self.verdicts]
         if self.places is not None:
-            more["places"] = {test: list(found) for test, found in self.places.items()}
+            for verdict, data in zip(self.verdicts, verdicts, strict=True):
+                data["places"] = list(self.places.get(verdict.measure.test, ()))
         return {
             "format": "twin-gate/1",
             "status": self.status,
             "mode": self.mode,
             "names": list(self.names),
             "alpha": ALPHA,
-            "verdicts": [verdict.to_json() for verdict in self.verdicts],
+            "verdicts": verdicts,
             "doubts": list(self.doubts),
             **self.facts,
-            **more,
         }

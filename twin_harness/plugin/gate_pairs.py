@@ -108,11 +108,12 @@ def take_machine(item: pytest.Item) -> None:
     """
     if not is_gated(item):
         return
+    session, test = open_session(item.config), test_state(item)
+    # After a session is there: on Windows there is none, nor what these import.
     from twin_harness.system.load_tree import descendants
     from twin_harness.system.memory_peak import forget_peak
     from twin_harness.system.own_time import tree_cpu_ns
 
-    session, test = open_session(item.config), test_state(item)
     session.ensure_logger()
     session.admission.hold(name_of(item.name))
     test.note_waits(session.admission.take_waits())
