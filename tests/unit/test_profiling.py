@@ -88,7 +88,10 @@ def test_each_variant_is_sampled_by_its_name(program, services):
 def test_what_may_not_be_sampled_is_a_line(program, services):
     """The profiler's own reason, without its progress."""
     program(REFUSED)
-    stacks = Profilers(BOTH).end()
+    profilers = Profilers(BOTH)
+    for _, _, process in profilers._running:
+        process.wait()
+    stacks = profilers.end()
     assert set(stacks) == {"base", "candidate"}
     for text in stacks.values():
         assert text.startswith(f"{FAULT}py-spy: Error: Permission denied: try running")
