@@ -1,5 +1,6 @@
 """Where a candidate spends more: stacks that are read, functions that are named, the picture."""
 
+import os
 import xml.etree.ElementTree as ET
 from collections import Counter
 
@@ -76,9 +77,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def judgement():
+def judgement(change=1.2):
+    """A judgement of the test, of which the measure regressed; or not."""
     measure = declare("test_a.py::test_x", "ms", better="lower", interleave="0.2s")
-    return Judgement(judge_pairs([Evidence(measure, fault="-")]), "paired")
+    values = np.exp(np.random.default_rng(1).normal(0, 0.005, 12))
+    evidence = Evidence(measure, tuple(values), tuple(change * values[::-1]))
+    return Judgement(judge_pairs([evidence]), "paired")
 
 
 def test_files_are_read_back_and_named_in_every_output(folder):
@@ -87,9 +91,32 @@ def test_files_are_read_back_and_named_in_every_output(folder):
     assert "f7 (b.py:7)" in found.to_json()["verdicts"][0]["places"][0]["function"]
     assert "f7 (b.py:7)" in place_sentences(found)[0]
     assert "<script>" not in markdown(found)
-    drawing, table = place_blocks(folder, "base", "candidate")[1:]
+    drawing, table = place_blocks(folder, found.to_json())[1:]
     assert drawing.svg.count("<rect") >= 8
     assert table.rows[0][0].text.endswith("f7 (b.py:7)")
+
+
+def test_no_function_is_named_where_nothing_regressed(folder):
+    """A share that grows may only be another's that fell."""
+    found = with_places(judgement(1.0), folder)
+    assert found.places == {"test_a.py::test_x": ()}
+    assert place_blocks(folder, found.to_json())[2].rows == ()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "zero", "digits"])
+def test_files_of_others_harm_nothing(folder, tmp_path, kind):
+    """A pipe is not waited for, a link not followed, and counts that are none are skipped."""
+    path = folder / profile_name("test_a.py::test_x", 3, 0)
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("/etc/hostname")
+    else:
+        count = {"zero": "0", "digits": "9" * 5000}[kind]
+        path.write_text(profile_text("test_a.py::test_x", f"main {count}\nmain ²\n"))
+    assert len(read_profiles(folder)["test_a.py::test_x"].pairs) == 12
+    assert with_places(judgement(), folder).places["test_a.py::test_x"]
 
 
 def test_pictures_hold_names_as_text(folder):

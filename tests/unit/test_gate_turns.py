@@ -151,3 +151,45 @@ def test_a_column_cannot_take_turns():
     """Both are alive while it is sampled."""
     with pytest.raises(InvalidInput, match="cpu_percent cannot tell them apart"):
         declare("test_a", "cpu_percent", interleave="0.2s")
+
+
+def test_one_disturbed_slice_pair_lets_no_order_effect_through():
+    """The median of each order by itself: that of all lies between two clusters."""
+    ratios = []
+    for seed in range(20):
+        slices = slices_of(0.0, second=0.05, seed=seed)
+        slices[seed].values["latency_ms"] = [(0.0, 150.0)]
+        base, candidate, _ = fold(slices, MEASURE)
+        ratios.append(np.log(candidate / base))
+    assert np.std(ratios) < 0.005
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_figures_that_are_no_numbers_are_undecided(value):
+    """A timeout that was recorded as NaN is not passed over."""
+    slices = slices_of(0.0, each=10)
+    slices[5].values["latency_ms"][9] = (0.1, value)
+    with pytest.raises(Undecided, match="1 figures of the slices are no numbers"):
+        fold(slices, MEASURE)
+
+
+@pytest.mark.parametrize(
+    ("each", "start", "is_flat"), [(2, 0.3, False), (5, 0.3, True), (2, 0.0, True)]
+)
+def test_few_figures_a_slice_are_looked_at_too(each, start, is_flat):
+    """Each part is then one figure; of two the first is half of the slice already."""
+    base, candidate, record = fold(slices_of(0.05, start=start, each=each), MEASURE)
+    assert record["is_flat"] is is_flat
+    if is_flat:
+        assert candidate / base == pytest.approx(1.05, abs=0.003)
+
+
+def test_work_that_is_put_off_into_the_others_turns_is_undecided():
+    """The base pays for what the candidate does in its turns."""
+    pairs = [trial_pair(number, slices_of(0.0, seed=number)) for number in range(12)]
+    for pair in pairs:
+        for trial in pair:
+            trial.folded["latency_ms"]["idle_shares"] = (0.01, 0.2)
+    verdict = judged(pairs).verdicts[0]
+    assert verdict.status == "UNDECIDED"
+    assert verdict.reason.startswith("carry-over: the candidate takes 19 points more")

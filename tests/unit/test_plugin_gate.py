@@ -164,8 +164,8 @@ def test_plan_says_what_the_gate_does(tmp_path):
     assert gate_plan.runs_of(gated("test_a", config)) == 1
     line, looks = gate_plan.gate_line(state_of(config), items, 90)
     assert looks == (
-        "twin: gate: expected are 8 pairs; 6 where all measures have passed for sure; none fewer"
-        " where one of 0 is worse, for so few cannot show it"
+        "twin: gate: 8 pairs where nothing is clear before; 6 where all measures have passed for"
+        " sure; none fewer where one of 0 is worse, for so few cannot show it"
     )
     assert line == (
         "twin: gate: 8 pairs of base and candidate, 1.5 min of planned load, up to 3 more in place"

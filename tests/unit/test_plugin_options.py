@@ -127,10 +127,13 @@ def test_random_seed_is_drawn(read):
 def test_variants_are_read_base_first(read):
     """The variables of each variant stand in the settings."""
     base, candidate = read(BASE, OTHER).variants
-    assert (base.name, base.environ) == ("base", {"TWIN_VARIANT": "base"})
+    assert (base.name, base.environ) == (
+        "base",
+        {"TWIN_VARIANT": "base", "TWIN_VARIANT_FILL": "." * 36},
+    )
     assert (candidate.name, candidate.environ) == (
         "candidate",
-        {"TWIN_VARIANT": "candidate", "WORK": "110"},
+        {"TWIN_VARIANT": "candidate", "TWIN_VARIANT_FILL": "." * 31, "WORK": "110"},
     )
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from twin_harness.gate import profiling
-from twin_harness.gate.profiling import FAULT, Profilers, lack_of_profiler
+from twin_harness.gate.profiling import FAULT, Profilers
 from twin_harness.gate.variant import Variant
 
 BOTH = (Variant("base"), Variant("candidate"))
@@ -74,13 +74,11 @@ def ready(profilers):
 def test_each_variant_is_sampled_by_its_name(program, services):
     """The stacks are of the process that bears it, and nothing is left of the profilers."""
     program(SAMPLER)
-    assert lack_of_profiler() == ""
     profilers = Profilers(BOTH)
     ready(profilers)
     stacks = profilers.end()
     assert {name: text.split("b.py:")[1] for name, text in stacks.items()} == {
-        variant.name: f"{process.pid}) 5\n"
-        for variant, process in zip(BOTH, services, strict=True)
+        variant.name: f"{process.pid}) 5\n" for variant, process in zip(BOTH, services, strict=True)
     }
     assert all(process.poll() is not None for _, _, process in profilers._running)
 
@@ -101,10 +99,4 @@ def test_a_variant_without_a_process_says_how_it_is_found(program):
     """Started without variant.environ it cannot be told."""
     program(SAMPLER)
     stacks = Profilers(BOTH).end()
-    assert stacks["base"].startswith(f"{FAULT}no process of base was found: start it with")
-
-
-def test_without_the_profiler_there_is_one_sentence(monkeypatch):
-    """It names the option and what to install."""
-    monkeypatch.setenv("PATH", "/nonexistent")
-    assert lack_of_profiler().startswith("--twin-gate-profile: expected the sampling profiler")
+    assert stacks["base"].startswith(f"{FAULT}no process of base was there when the turns began")

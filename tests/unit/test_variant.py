@@ -31,7 +31,11 @@ def test_what_is_written_is_read(environment):
     ):
         return  # a backslash before a comma is not written in this way
     variants = parse_variants(["base:", f"candidate:{written}"])
-    assert variants[1].environ == {"TWIN_VARIANT": "candidate", **environment}
+    assert variants[1].environ == {
+        "TWIN_VARIANT": "candidate",
+        "TWIN_VARIANT_FILL": "." * 31,
+        **environment,
+    }
     config = TwinConfig(variants=variants)
     assert TwinConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twin_harness.gate.verdict import PASSED, REGRESSED
 
@@ -49,7 +49,7 @@ def place_sentences(judgement: Judgement) -> list[str]:
     sentences = []
     for test, found in judgement.places.items():
         if not found:
-            sentences.append(f"where: {test}: no function took more for sure")
+            sentences.append(f"where: {test}: no function's share grew for sure in what regressed")
         sentences += [
             f"where: {test}: {place['function']}: {place['base_percent']:.1f} →"
             f" {place['candidate_percent']:.1f} % of the samples (adjusted p {place['p']:.2g},"
@@ -80,6 +80,11 @@ def _after_a_baseline(judgement: Judgement) -> str:
     return f"`twin gate show {name}` shows what more sessions would let it see"
 
 
+def _has_range(facts: dict[str, Any]) -> bool:
+    least, most = facts.get("pairs_range", (0, 0))
+    return bool(most > least)
+
+
 def _after_pairs(judgement: Judgement) -> str:
     facts = judgement.facts
     if judgement.status == REGRESSED:
@@ -95,9 +100,10 @@ def _after_pairs(judgement: Judgement) -> str:
     planned, done = int(facts.get("pairs_planned", 12)), facts.get("pairs_done", {}).values()
     if facts.get("run") and not facts.get("stopped_at") and min(done, default=0) < planned:
         return f"go on where it ended: the same command with --twin-gate-resume {facts['run']}"
-    more = f"{planned}..{min(64, 2 * planned)}"
-    if facts.get("pairs_range", [planned])[-1] > planned:
-        more = str(min(64, 2 * planned))
+    more = str(min(64, 2 * planned))
+    is_disturbed = any(verdict.covariate for verdict in judgement.verdicts)
+    if (is_disturbed or any(facts.get("pairs_unfit", {}).values())) and not _has_range(facts):
+        more = f"{planned}..{more}"
     return (
         f"a quieter machine, or more pairs: --twin-gate-pairs {more}; `visible` says what this run"
         " could have seen"

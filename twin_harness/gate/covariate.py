@@ -30,8 +30,10 @@ _FIGURES = {
 # A machine is disturbed where more than this share of the runs lie beyond the floor of a figure
 # from the middle of all: fewer are pairs that spares can replace.
 _SHARE = 0.2
+# What pytest has started works where it takes so much of the machine.
+_WORKS_PERCENT = 0.5
 # The variants differ in the covariate for sure: it is part of what they do.
-_MOVED_P = 0.01
+MOVED_P = 0.01
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,15 @@ class Covariate:
         name: background, steal or probe; empty where nothing is adjusted.
         differences: candidate − base of each pair, in percent of the machine, of the probe 100 ×
             the log ratio.
-        refusal: why a covariate that was asked for is not used; empty otherwise.
+        refusal: why a covariate that was asked for, or is needed, is not used: the pairs decide
+            nothing; empty otherwise.
+        doubt: why nothing is adjusted although others disturb the machine; empty otherwise.
     """
 
     name: str = ""
     differences: tuple[float, ...] = ()
     refusal: str = ""
+    doubt: str = ""
 
     def signed(self, sign: float, count: int) -> tuple[float, ...]:
         """Return the differences times a sign; zeros, ``count`` of them, without a covariate."""
@@ -91,6 +96,14 @@ def choose_covariate(pairs: Sequence[tuple[Environment, Environment]], asked: st
     """
     if asked == "none" or (asked == "auto" and not is_disturbed(pairs, "background")):
         return Covariate()
+    if asked == "auto" and not _is_service_apart(pairs):
+        return Covariate(
+            doubt=(
+                "others disturb the machine, but what pytest has started does no work, so the"
+                " service's own CPU time may be among theirs: nothing is adjusted; where it is not,"
+                " say covariate='background'"
+            )
+        )
     name = "background" if asked == "auto" else asked
     values = [(_value(base, name), _value(candidate, name)) for base, candidate in pairs]
     differences = [
@@ -99,7 +112,7 @@ def choose_covariate(pairs: Sequence[tuple[Environment, Environment]], asked: st
     if len(differences) < len(values) or not values:
         return Covariate(refusal=f"covariate {name}: it is not known of every run")
     moved = min(sign_flip_p(differences), sign_flip_p([-value for value in differences]))
-    if 2.0 * moved <= _MOVED_P:
+    if 2.0 * moved <= MOVED_P:
         unit = "%" if name == "probe" else "points"
         return Covariate(
             refusal=(
@@ -109,6 +122,15 @@ def choose_covariate(pairs: Sequence[tuple[Environment, Environment]], asked: st
             )
         )
     return Covariate(name, tuple(differences))
+
+
+def _is_service_apart(pairs: Sequence[tuple[Environment, Environment]]) -> bool:
+    """Tell whether pytest started what worked in every run: then it is not among others."""
+    return all(
+        run.own_percent is not None and run.own_percent >= _WORKS_PERCENT
+        for pair in pairs
+        for run in pair
+    )
 
 
 def _value(run: Environment, name: str) -> float | None:

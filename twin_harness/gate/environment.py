@@ -43,11 +43,14 @@ class Environment:
         background_percent: mean CPU time of others, in percent of the machine: neither loads, nor
             the harness, nor pytest and what it started, such as the service under test.
         calibration_ms: median time of the probe's fixed work.
+        own_percent: mean CPU time of what pytest had started, loads left out, in percent of the
+            machine: that of the service under test.
     """
 
     steal_percent: float | None = None
     background_percent: float | None = None
     calibration_ms: float | None = None
+    own_percent: float | None = None
 
     @property
     def is_known(self) -> bool:
@@ -58,13 +61,14 @@ class Environment:
         )
 
     @classmethod
-    def of(cls, samples: pd.DataFrame, tree_percent: float = 0.0) -> Environment:
+    def of(cls, samples: pd.DataFrame, started_percent: float = 0.0) -> Environment:
         """Return the environment in a window of the dataset.
 
         Args:
             samples: the window's rows.
-            tree_percent: CPU time of pytest and all that it started, loads among them, in percent
-                of the machine; what of it was no load is not others' either.
+            started_percent: CPU time of all that pytest has started, loads among them, in percent
+                of the machine; what of it was no load is not others' either. Pytest's own is no
+                background already. The difference of two accounts may lie a little below 0.
         """
         figures = {}
         for name, column in _COLUMNS.items():
@@ -76,8 +80,8 @@ class Environment:
                 figures[name] = float(values.mean())
         if "background_percent" in figures:
             loads = samples.reindex(columns=list(_LOADS)).mean().sum()
-            own = max(0.0, tree_percent - float(loads))
-            figures["background_percent"] = max(0.0, figures["background_percent"] - own)
+            figures["own_percent"] = started_percent - float(loads)
+            figures["background_percent"] -= figures["own_percent"]
         return cls(**figures)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.errors import Undecided
 from twin_harness.gate import statistics
 from twin_harness.gate.adjusted import adjust
-from twin_harness.gate.covariate import Covariate
+from twin_harness.gate.covariate import MOVED_P, Covariate
 from twin_harness.gate.verdict import ALPHA, CONFIDENCE, PASSED, REGRESSED, UNDECIDED, Verdict
 
 if TYPE_CHECKING:
@@ -48,7 +48,16 @@ class Evidence:
 
 @dataclass(frozen=True)
 class _Tested:
-    """What the sign-flip test says of the effects of one measure's pairs, adjusted or not."""
+    """What the sign-flip test says of the effects of one measure's pairs, adjusted or not.
+
+    Attributes:
+        effect: mean, or the intercept beside the covariate.
+        spread: standard deviation about it.
+        p: of "the effect is at most 0".
+        better_p: of "the effect is at least 0".
+        lower: one-sided lower bound of the effect.
+        upper: one-sided upper bound of the effect.
+    """
 
     effect: float = 0.0
     spread: float = inf
@@ -197,6 +206,8 @@ def may_stop(evidence: Sequence[Evidence], confidence: float = 0.975) -> bool:
         values, fault = _effects(entry)
         if fault or entry.lack:
             return False
+        if entry.covariate.name and 2.0 ** (1 - len(values)) > MOVED_P:
+            return False  # so few pairs could not show that the candidate moves the covariate
         if not _Tested.of(values, entry.covariate, confidence).upper < entry.measure.least_effect:
             return False
     return bool(evidence)

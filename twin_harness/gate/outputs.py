@@ -59,7 +59,7 @@ def _places_table(judgement: Judgement) -> list[str]:
         return []
     rows = [(test, place) for test, found in judgement.places.items() for place in found]
     if not rows:
-        return ["Where: no function took more for sure.", ""]
+        return ["Where: no function's share grew for sure in what regressed.", ""]
     return [
         "| where | function | base, % | candidate, % | adjusted p |",
         "|---|---|---:|---:|---:|",

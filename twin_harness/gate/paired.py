@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING
 
 from twin_harness.gate.judging import Evidence
 from twin_harness.gate.pairs import Pairs
 from twin_harness.gate.statistics import pairs_needed
 from twin_harness.gate.verdict import ALPHA
+
+# Work that the candidate puts off into the base's turns, as a share of its CPU time.
+_PUT_OFF = 0.05
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,8 +55,10 @@ def _evidence_of(measure: Measure, pairs: Pairs, below: int | None, least: int) 
         # Which pairs lack the figure may be the candidate's own doing: what is left is no fair
         # sample.
         lack = f"{faults[0]} (in {len(faults)} of {len(fit)} pairs)"
-    elif covariate.refusal and measure.covariate != "auto":
-        lack = covariate.refusal
+    elif covariate.refusal:
+        # Whether it is refused depends on which run was whose, so pairs that others disturbed are
+        # not judged without it either: that would not be the test that was promised.
+        lack = f"{covariate.refusal}; covariate='none' judges the pairs as they are"
     elif not any(trial.environment.is_known for pair in usable for trial in pair):
         lack = (
             "environment: steal, others' work and the probe are unknown in every pair, so whether"
@@ -75,7 +81,15 @@ def _carried_over(measure: Measure, pairs: Sequence[tuple[Trial, Trial]]) -> str
     What a variant leaves to the one after it makes the two alike, and would pass a worse one.
     """
     folded = [base.folded.get(measure.short_name) for base, _ in pairs]
-    steep = sum(record is not None and not record["is_flat"] for record in folded)
+    known = [record for record in folded if record is not None]
+    put_off = [record["idle_shares"][1] - record["idle_shares"][0] for record in known]
+    if put_off and median(put_off) > _PUT_OFF:
+        return (
+            f"carry-over: the candidate takes {100.0 * median(put_off):.0f} points more of its CPU"
+            " time in the base's turns than the base does in the candidate's, so the base pays for"
+            " it; give each a run of its own, or longer slices"
+        )
+    steep = sum(not record["is_flat"] for record in known)
     if 2 * steep <= len(pairs):
         return ""
     return (

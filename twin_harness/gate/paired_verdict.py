@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from twin_harness.gate.judging import judge_pairs
-from twin_harness.gate.measures import Measure
+from twin_harness.gate.judging import Evidence, judge_pairs
 from twin_harness.gate.paired import gather_evidence
 from twin_harness.gate.pairs import Pairs
 from twin_harness.gate.statistics import sign_flip_p
-from twin_harness.gate.stopping import find_ending, length_so_far
+from twin_harness.gate.stopping import find_ending, length_so_far, with_silent
 from twin_harness.gate.verdict import REGRESSED, UNDECIDED, Judgement, Verdict
 
 # When a doubt says that it matters who goes first: for sure, and by so much of the threshold.
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.gate.looks import Length
+    from twin_harness.gate.measures import Measure
     from twin_harness.gate.trials import Trial
 
 
@@ -40,17 +40,14 @@ def judge_all(
         length: how many pairs there were to be, without spares.
         seed: by which the order of the runs was drawn.
     """
-    # A gated test that never gave a figure is not passed over.
-    silent = {trial.test for trial in trials} - {measure.test for measure in family}
-    family = [*family, *(Measure(test, "any figure") for test in sorted(silent))]
+    family = with_silent(trials, family)
     tests = list(dict.fromkeys(measure.test for measure in family))
     ending = find_ending(trials, names, family, length)
     planned = length_so_far(trials, names, tests, length)
-    if ending.pairs is None:
-        alpha = length.alpha_at_end(len(family))
-    else:
-        alpha = ending.alpha
+    alpha = ending.alpha or length.alpha_at_end(len(family))
     evidence = gather_evidence(trials, names, family, below=ending.pairs)
+    if ending.pairs is None:
+        evidence = [_if_whole(entry, trials, names, planned) for entry in evidence]
     found = judge_pairs(evidence, alpha=alpha)
     verdicts = tuple(
         replace(one, looks=tuple(ending.looks[one.measure.name]))
@@ -77,9 +74,15 @@ def judge_all(
         for doubt in _order_effects(pairs_by_test[measure.test], measure)
     ]
     doubts += dict.fromkeys(
-        f"{entry.measure.test}: {entry.covariate.refusal}"
+        f"{entry.measure.test}: {entry.covariate.doubt}"
         for entry in evidence
-        if entry.covariate.refusal and not entry.lack
+        if entry.covariate.doubt
+    )
+    doubts += dict.fromkeys(
+        f"{entry.measure.test}: its pairs are adjusted for {entry.covariate.name}, by which others"
+        " disturbed the machine: changes are at equal figures of it"
+        for entry in evidence
+        if entry.covariate.name
     )
     facts = {
         "pairs_planned": planned,
@@ -90,6 +93,27 @@ def judge_all(
         "seed": seed,
     }
     return Judgement(verdicts, "paired", tuple(doubts), names, facts)
+
+
+def _if_whole(
+    entry: Evidence, trials: Sequence[Trial], names: tuple[str, str], planned: int
+) -> Evidence:
+    """Return evidence that says so where the session was cut short: that is no planned look.
+
+    Args:
+        entry: of one measure.
+        trials: of all tests and variants.
+        names: of the variants, base first.
+        planned: how many pairs there were to be.
+    """
+    pairs = Pairs.of(trials, entry.measure.test, names)
+    tried = {number for number in (*pairs.by_number, *pairs.broken) if number < planned}
+    if entry.fault or entry.lack or len(tried) >= planned or len(pairs.begun) + len(tried) == 0:
+        return entry
+    lack = (
+        f"the session was cut short after {len(tried)} of {planned} pairs, which is no planned look"
+    )
+    return replace(entry, lack=lack)
 
 
 def _order_effects(pairs: Pairs, measure: Measure) -> list[str]:

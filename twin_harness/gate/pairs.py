@@ -161,10 +161,10 @@ class Pairs:
         return len(self.left_out()) + len(self.broken)
 
     def fit(self, below: int | None = None) -> list[tuple[Trial, Trial]]:
-        """Return the fit pairs, those with numbers below a limit alone if one is given."""
-        unfit = self.unfit()
-        return [
-            pair
-            for number, pair in self.by_number.items()
-            if number not in unfit and (below is None or number < below)
-        ]
+        """Return the fit pairs, those with numbers below a limit alone if one is given.
+
+        Which are unfit is said by the pairs below it alone, as a look that came then saw it.
+        """
+        numbers = [number for number in self.by_number if below is None or number < below]
+        unfit = {numbers[position] for position in unfit_pairs(self.environments(below))}
+        return [self.by_number[number] for number in numbers if number not in unfit]

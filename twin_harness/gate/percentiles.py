@@ -7,7 +7,7 @@ alone (H. A. David and H. N. Nagaraja, Order Statistics, 7.1).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, exp, inf, lgamma, log, sqrt
+from math import ceil, exp, inf, isfinite, lgamma, log, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -49,13 +49,18 @@ def percentile(
         confidence: that the interval holds the percentile of what the figures are drawn from.
 
     Raises:
-        InvalidInput: there are no figures, or no such percentile.
+        InvalidInput: there are no figures, some are no numbers, or there is no such percentile.
     """
     if not len(figures):
         msg = f"percentile {percent:g}: expected figures but got none"
         raise InvalidInput(msg)
     if not 0 < percent < 100:
         msg = f"percentile: expected a percent above 0 and below 100 but got {percent!r}"
+        raise InvalidInput(msg)
+    if bad := sum(not isfinite(figure) for figure in figures):
+        msg = (
+            f"percentile {percent:g}: expected numbers but {bad} of {len(figures)} figures are none"
+        )
         raise InvalidInput(msg)
     ordered, count, share = sorted(figures), len(figures), percent / 100.0
     tail = (1.0 - confidence) / 2.0

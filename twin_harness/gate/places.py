@@ -6,6 +6,7 @@ in which it was at work itself, callees left out.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from math import floor
@@ -23,6 +24,7 @@ Stacks = Counter[tuple[str, ...]]
 # Functions are looked at from such a share of both variants' samples on, and so many at most.
 _LEAST_SHARE, _MOST = 0.01, 40
 _ROUNDING = 1e-9
+_COUNT = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def parse_stacks(text: str) -> Stacks:
     for line in text.splitlines():
         frames, _, count = line.rpartition(" ")
         names = tuple(frame for frame in frames.split(";") if not frame.startswith("process "))
-        if names and count.isdigit():
+        if names and _COUNT.fullmatch(count):
             stacks[names] += int(count)
     return stacks
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+import stat
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from twin_harness.gate.places import Stacks, find_places, parse_stacks
 from twin_harness.gate.profiling import FAULT
+from twin_harness.gate.verdict import REGRESSED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +20,8 @@ if TYPE_CHECKING:
     from twin_harness.gate.verdict import Judgement
 
 _TEST = "# test: "
-_MOST_BYTES = 16 * 1024**2
+_NAME = re.compile(r"profile-[0-9a-f]{12}-([0-9]{1,4})-([01])\.txt", re.ASCII)
+_MOST_BYTES, _MOST_FILES = 4 * 1024**2, 1000
 
 
 @dataclass
@@ -73,16 +78,15 @@ def profile_text(test: str, stacks: str) -> str:
 def read_profiles(folder: Path) -> dict[str, Profile]:
     """Return the samples of each test that a run's folder ``gate`` holds.
 
-    Files that cannot be read, or are too long to be ours, are left out.
+    What is no ordinary file, or bears no name of ours, is left out.
     """
     profiles: dict[str, Profile] = {}
-    for path in sorted(folder.glob("profile-*-*-*.txt")):
-        pair, side = path.stem.split("-")[-2:]
-        try:
-            if not (pair.isdigit() and side in ("0", "1")) or path.stat().st_size > _MOST_BYTES:
-                continue
-            head, _, text = path.read_text(encoding="utf-8", errors="replace").partition("\n")
-        except OSError:
+    matches = (_NAME.fullmatch(path.name) for path in folder.glob("profile-*.txt"))
+    names = sorted(match.group(0, 1, 2) for match in matches if match)
+    for name, pair, side in names[:_MOST_FILES]:
+        path = folder / name
+        head, _, text = _content(path).partition("\n")
+        if not head.startswith(_TEST):
             continue
         profile = profiles.setdefault(head.removeprefix(_TEST), Profile())
         if text.startswith(FAULT):
@@ -94,16 +98,39 @@ def read_profiles(folder: Path) -> dict[str, Profile]:
     return profiles
 
 
-def with_places(judgement: Judgement, folder: Path) -> Judgement:
-    """Return a judgement with the functions that took more, and doubts where nothing was seen.
+def _content(path: Path) -> str:
+    """Return the beginning of an ordinary file; nothing of a link, a pipe or what else there is."""
+    careful = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK")  # Windows has none of them
+    flags = sum(getattr(os, name, 0) for name in careful)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError:
+        return ""
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        return file.read(_MOST_BYTES).decode("utf-8", errors="replace")
+
+
+def with_places(judgement: Judgement, *folders: Path) -> Judgement:
+    """Return a judgement with the functions whose share grew, and doubts where nothing was seen.
+
+    Of a test of which nothing regressed none is named: shares of a whole move together, and a
+    function that takes less gives the others more of it.
 
     Args:
         judgement: of the session.
-        folder: ``gate`` in its run folder.
+        folders: ``gate`` in its run folder, after that of the run that it resumes.
     """
     below = judgement.facts.get("stopped_at")
-    profiles = read_profiles(folder)
+    profiles: dict[str, Profile] = {}
+    for folder in folders:
+        for test, more in read_profiles(folder).items():
+            known = profiles.setdefault(test, Profile())
+            known.pairs.update(more.pairs)
+            known.faults += [fault for fault in more.faults if fault not in known.faults]
     found = {test: profile.places(below) for test, profile in profiles.items()}
+    worse = {one.measure.test for one in judgement.verdicts if one.status == REGRESSED}
     doubts = [f"{test}: profile: {fault}" for test in profiles for fault in profiles[test].faults]
     doubts += [
         f"{test}: profile: {one.pairs} pairs with {one.samples} samples can name no function"
@@ -117,5 +144,5 @@ def with_places(judgement: Judgement, folder: Path) -> Judgement:
     return replace(
         judgement,
         doubts=(*judgement.doubts, *doubts),
-        places={test: one.found for test, one in found.items()},
+        places={test: one.found if test in worse else () for test, one in found.items()},
     )

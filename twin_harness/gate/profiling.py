@@ -7,14 +7,13 @@ The profiler counts no thread that waits, so the slices of the other variant add
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin_harness.gate.variant import VARIABLE
+from twin_harness.gate.variant import PROFILER, VARIABLE
 from twin_harness.system.child import end_child
 from twin_harness.system.load_tree import descendants, send
 from twin_harness.system.procfs import children_of, read_text
@@ -24,20 +23,9 @@ if TYPE_CHECKING:
 
     from twin_harness.gate.variant import Variant
 
-PROGRAM = "py-spy"
 RATE_HZ = 100
 FAULT = "# fault: "
 _END_S = 10.0
-
-
-def lack_of_profiler() -> str:
-    """Return why nothing can be sampled; empty where it can."""
-    if shutil.which(PROGRAM):
-        return ""
-    return (
-        f"--twin-gate-profile: expected the sampling profiler {PROGRAM} but it is not on the search"
-        f" path; pip install {PROGRAM}, or leave the option out"
-    )
 
 
 class Profilers:
@@ -48,15 +36,20 @@ class Profilers:
         self._faults: dict[str, str] = {}
         self._running: list[tuple[str, Path, subprocess.Popen[bytes]]] = []
         for variant in variants:
-            pids = _processes_of(variant)
+            pids = processes_of(variant)
             if not pids:
                 self._faults[variant.name] = (
-                    f"no process of {variant.name} was found: start it with {{**os.environ,"
-                    " **variant.environ}"
+                    f"no process of {variant.name} was there when the turns began (start it with"
+                    " {**os.environ, **variant.environ}; what lives within a turn is too short)"
                 )
             for pid in pids:
                 path = Path(self._folder.name, f"{pid}.txt")
-                self._running.append((variant.name, path, _start(pid, path)))
+                try:
+                    self._running.append((variant.name, path, _start(pid, path)))
+                except OSError as error:
+                    self._faults[variant.name] = (
+                        f"{PROFILER} could not be started ({error.strerror})"
+                    )
 
     def end(self) -> dict[str, str]:
         """End them, and return the collapsed stacks of each variant, or a line with its fault."""
@@ -77,7 +70,7 @@ class Profilers:
 
 def _start(pid: int, path: Path) -> subprocess.Popen[bytes]:
     words = [
-        PROGRAM,
+        PROFILER,
         "record",
         "--pid",
         str(pid),
@@ -107,13 +100,13 @@ def _messages(path: Path) -> Path:
 
 def _last_line(messages: str) -> str:
     lines = [line.strip() for line in messages.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(PROGRAM)]
+    lines = [line for line in lines if line and not line.startswith(PROFILER)]
     if lines:
-        return f"{PROGRAM}: {lines[-1][:200]}"
-    return f"{PROGRAM} saw it at no work"
+        return f"{PROFILER}: {lines[-1][:200]}"
+    return f"{PROFILER} saw it at no work"
 
 
-def _processes_of(variant: Variant) -> list[int]:
+def processes_of(variant: Variant) -> list[int]:
     """Return the processes below this one that bear a variant's name, parents without children."""
     wanted = f"{VARIABLE}={variant.name}".encode()
     found = []

@@ -29,6 +29,8 @@ class FoldedRecord(TypedDict):
             works in it: log ratio, or difference.
         dropped_s: how much of each slice's beginning was left out.
         is_flat: whether what is left of the slices begins as it goes on.
+        idle_shares: which share of its CPU time base and candidate took in the other's turns; 0
+            where their processes are not known.
     """
 
     slice_pairs: int
@@ -36,6 +38,7 @@ class FoldedRecord(TypedDict):
     order: float
     dropped_s: float
     is_flat: bool
+    idle_shares: tuple[float, float]
 
 
 class PlaceRecord(TypedDict):

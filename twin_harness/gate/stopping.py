@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from twin_harness.gate.covariate import is_disturbed
 from twin_harness.gate.judging import judge_pairs, may_stop
-from twin_harness.gate.measures import COVARIATES
+from twin_harness.gate.measures import COVARIATES, Measure
 from twin_harness.gate.paired import gather_evidence
 from twin_harness.gate.pairs import Pairs
 from twin_harness.gate.records import LookRecord
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.gate.looks import Length
-    from twin_harness.gate.measures import Measure
     from twin_harness.gate.trials import Trial
 
 
@@ -39,6 +38,17 @@ class Ending:
     looks: dict[str, list[LookRecord]] = field(default_factory=dict)
 
 
+def with_silent(trials: Sequence[Trial], family: Sequence[Measure]) -> list[Measure]:
+    """Return a family with a measure of each gated test that never gave a figure.
+
+    Args:
+        trials: of all tests and variants.
+        family: the measures that are declared or were recorded.
+    """
+    silent = {trial.test for trial in trials} - {measure.test for measure in family}
+    return [*family, *(Measure(test, "any figure") for test in sorted(silent))]
+
+
 def find_ending(
     trials: Sequence[Trial], names: tuple[str, str], family: Sequence[Measure], length: Length
 ) -> Ending:
@@ -50,6 +60,7 @@ def find_ending(
         family: the measures that are judged.
         length: how many pairs there are to be.
     """
+    family = with_silent(trials, family)
     seen: dict[str, list[LookRecord]] = {measure.name: [] for measure in family}
     pairs = [Pairs.of(trials, test, names) for test in {measure.test for measure in family}]
     for look in length.looks(len(family)):

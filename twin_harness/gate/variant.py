@@ -12,8 +12,11 @@ from twin_harness.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Tells a process, and those who look at it, which variant it is.
-VARIABLE = "TWIN_VARIANT"
+# Tells a process, and those who look at it, which variant it is; the other one makes the block of
+# variables as long for both, for its length moves the stack (Mytkowicz et al., ASPLOS 2009).
+VARIABLE, _FILL = "TWIN_VARIANT", "TWIN_VARIANT_FILL"
+_LONGEST_NAME = 40
+PROFILER = "py-spy"
 _VARIANT = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,39}):(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _COMMA = re.compile(r"(?<!\\),")
@@ -41,7 +44,8 @@ class Variant:
         """
         if not self.name:
             return dict(self.environment)
-        return {VARIABLE: self.name, **dict(self.environment)}
+        fill = "." * (_LONGEST_NAME - len(self.name))
+        return {VARIABLE: self.name, _FILL: fill, **dict(self.environment)}
 
     def to_record(self) -> dict[str, Any]:
         """Return what may be stored: of each variable's value a part of its SHA-256."""

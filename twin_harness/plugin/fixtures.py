@@ -244,7 +244,7 @@ def fixture_variants(request: pytest.FixtureRequest) -> Iterator[Variants]:
 @pytest.fixture(name="gate")
 def fixture_gate(
     request: pytest.FixtureRequest, _twin_session: Session, _twin_test: TestState
-) -> GateRecorder:
+) -> Iterator[GateRecorder]:
     """Takes what the test measures of its own service.
 
     ``gate.record("requests_per_s", 812.0, unit="1/s", better="higher")``.
@@ -253,7 +253,7 @@ def fixture_gate(
     settings = state_of(request.config).config
     variants = settings.variants or (_twin_test.variant,)
     name, measures = test_name(request.node), measures_of(request.node)
-    return GateRecorder(
+    recorder = GateRecorder(
         _twin_test,
         name,
         measures,
@@ -261,6 +261,8 @@ def fixture_gate(
         settings.seed,
         has_profile=settings.gate_profile,
     )
+    yield recorder
+    recorder.close()
 
 
 @pytest.fixture(name="cpu_stress")

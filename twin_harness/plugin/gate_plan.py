@@ -75,7 +75,7 @@ def _looks(length: Length, family: int) -> str:
     looks = length.looks(family)
     worse = [str(look.pairs) for look in looks if look.alpha]
     passing = [str(look.pairs) for look in looks if look.may_pass]
-    sentences = [f"expected are {length.least} pairs"]
+    sentences = [f"{length.least} pairs where nothing is clear before"]
     if passing:
         sentences.append(f"{' or '.join(passing)} where all measures have passed for sure")
     if worse:

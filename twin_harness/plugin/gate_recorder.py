@@ -11,10 +11,10 @@ from twin_harness.errors import InvalidInput
 from twin_harness.gate.declaration import declare
 from twin_harness.gate.percentiles import figures_needed, percentile
 from twin_harness.gate.variant import Variant
-from twin_harness.plugin.gate_turns import Turn, run_turns, slice_seconds
+from twin_harness.plugin.gate_turns import USUAL_S, Turn, run_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from twin_harness.gate.measures import Measure
     from twin_harness.gate.percentiles import Percentile
@@ -39,7 +39,8 @@ class GateRecorder:
         self._variants = variants
         self._seed = seed
         self._has_profile = has_profile
-        self._seconds = slice_seconds(declared)
+        self._seconds = max((one.interleave_s for one in declared), default=0.0)
+        self._turns: Generator[Turn, None, None] | None = None
         self._declared = {measure.metric: measure for measure in declared if not measure.statistic}
 
     def record(
@@ -80,8 +81,7 @@ class GateRecorder:
                 " such as the median of many"
             )
             raise InvalidInput(msg)
-        declared = self._declared.get(name)
-        if self._test.slices_planned or (declared is not None and declared.interleave_s):
+        if self._seconds:
             msg = (
                 f"gate.record({name!r}): both variants take turns in this test, so a value is of"
                 " one of them; expected for turn in gate.turns(): turn.record(…)"
@@ -138,15 +138,27 @@ class GateRecorder:
         ``for turn in gate.turns(): turn.record("latency_ms", …)``: let the service of
         ``turn.variant`` work for ``turn.seconds``, while the other is idle.
         """
-        return run_turns(
+        if len(self._variants) > 1 and not self._seconds:
+            msg = (
+                "gate.turns(): both variants take turns only in an interleaved test; add"
+                " interleave='0.2s' to its gate marker, and request variants in place of variant"
+            )
+            raise InvalidInput(msg)
+        self._turns = run_turns(
             self._test,
             self._variants,
-            seconds=self._seconds,
+            seconds=self._seconds or USUAL_S,
             seed=self._seed,
             name=self._name,
             declare=self._measure_of,
             has_profile=self._has_profile,
         )
+        return self._turns
+
+    def close(self) -> None:
+        """End what a loop over turns has begun, where an error has left it open."""
+        if self._turns is not None:
+            self._turns.close()
 
     def _measure_of(
         self, name: str, *, unit: str, better: str | None, threshold: str, floor: float | None

@@ -128,7 +128,7 @@ def _trials_of(
 
 def _alone(report: pytest.TestReport) -> str:
     """Return a hint where the set-up of both variants failed."""
-    if report.when != "setup":
+    if report.when != "setup" or not report.failed:
         return ""
     return " (both variants are alive at once: each needs a port and files of its own)"
 
@@ -202,14 +202,14 @@ def _environment(session: Session | None, test: TestState, end_s: float) -> Envi
     """Return what else the machine did during a test, as far as the dataset can be read."""
     from twin_harness.gate.environment import Environment as _Environment
     from twin_harness.runs.frames import read_frame
-    from twin_harness.system.own_time import tree_cpu_ns
+    from twin_harness.system.own_time import started_cpu_ns
 
     if session is None or not (valid_bytes := session.board.dataset_state()[0]):
         return _Environment()
-    lasted_s, tree_percent = end_s - test.begin_s, 0.0
+    lasted_s, started_percent = end_s - test.begin_s, 0.0
     if test.begin_cpu_ns and lasted_s > 0:
-        spent_s = (tree_cpu_ns() - test.begin_cpu_ns) / 1e9
-        tree_percent = 100.0 * spent_s / (lasted_s * session.machine.cpu_capacity)
+        spent_s = (started_cpu_ns() - test.begin_cpu_ns) / 1e9
+        started_percent = 100.0 * spent_s / (lasted_s * session.machine.cpu_capacity)
     # A test shorter than a sample has the one before it.
     begin_s = min(test.begin_s, end_s - 2 * session.config.interval_s)
     with (
@@ -217,7 +217,7 @@ def _environment(session: Session | None, test: TestState, end_s: float) -> Envi
         session.folder.open_dataset(valid_bytes) as dataset,
     ):
         frame = read_frame(dataset, begin_s, end_s, session.machine.partition)
-        return _Environment.of(frame, tree_percent)
+        return _Environment.of(frame, started_percent)
     return _Environment()
 
 

@@ -13,14 +13,14 @@ from twin_harness.gate.turns import SLICE_PAIRS, Slice, fold, slice_order
 from twin_harness.system.clock import monotonic_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator
 
     from twin_harness.gate.measures import Measure
     from twin_harness.gate.records import FoldedRecord
     from twin_harness.gate.variant import Variant
     from twin_harness.plugin.state import TestState
 
-_USUAL_S = 0.2
+USUAL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def run_turns(
     name: str,
     declare: Callable[..., Measure],
     has_profile: bool = False,
-) -> Iterator[Turn]:
+) -> Generator[Turn, None, None]:
     """Hand out the slices of one pair, each when the one before it has ended.
 
     Without two variants there is one slice where there would be a pair of them.
@@ -115,6 +115,11 @@ def run_turns(
         raise InvalidInput(msg)
     orders = slice_order(seed, name, max(0, test.pair), SLICE_PAIRS)
     test.slices_planned = SLICE_PAIRS * len(variants)
+    work = None
+    if len(variants) > 1:
+        from twin_harness.gate.turn_work import TurnWork
+
+        work = test.work = TurnWork(variants)
     with _profiled(test, variants, has_profile=has_profile):
         for number, is_candidate_first in enumerate(orders):
             chosen = list(enumerate(variants))
@@ -122,9 +127,13 @@ def run_turns(
                 chosen.reverse()
             for position, (index, variant) in enumerate(chosen):
                 one = Slice(index == 1, number, position == 1, seconds)
+                if work is not None:
+                    work.begin()
                 begin_s = monotonic_s()
                 yield Turn(variant, seconds, one, begin_s, declare, test)
                 one.took_s = monotonic_s() - begin_s
+                if work is not None:
+                    work.end(index)
                 test.slices.append(one)
 
 
@@ -145,11 +154,6 @@ def _profiled(
         test.stacks = profilers.end()
 
 
-def slice_seconds(measures: Sequence[Measure]) -> float:
-    """Return how long the slices of a test are: what its markers say, 0.2 s without a word."""
-    return next((one.interleave_s for one in measures if one.interleave_s), _USUAL_S)
-
-
 def fold_all(
     test: TestState,
 ) -> tuple[dict[str, float], dict[str, float], dict[str, str], dict[str, FoldedRecord]]:
@@ -164,10 +168,17 @@ def fold_all(
     if reason := _incomplete(test):
         faults[""] = reason
         return base, candidate, faults, folded
+    idle_shares = (0.0, 0.0)
+    if test.work is not None:
+        if reason := test.work.fault():
+            faults[""] = reason
+            return base, candidate, faults, folded
+        idle_shares = test.work.idle_shares()
     for measure in test.turned.values():
         name = measure.short_name
         try:
-            base[name], candidate[name], folded[name] = fold(test.slices, measure)
+            base[name], candidate[name], record = fold(test.slices, measure)
+            folded[name] = {**record, "idle_shares": idle_shares}
         except Undecided as error:
             faults[name] = str(error)
     return base, candidate, faults, folded

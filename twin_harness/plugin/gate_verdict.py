@@ -50,8 +50,8 @@ def _check_resumed(settings: TwinConfig) -> None:
 
     folder = RunFolder.open(settings.gate_resume)
     before, ours = folder.read_state().get("settings") or {}, settings.to_record()
-    for name in ("variants", "seed", "gate_pairs"):
-        if json.dumps(before.get(name)) != json.dumps(ours[name]):
+    for name in ("variants", "seed", "gate_pairs", "gate_profile"):
+        if json.dumps(before.get(name, False)) != json.dumps(ours[name]):
             msg = (
                 f"--twin-gate-resume: {folder.path} ran with other {name}; expected the same"
                 " options as then, or a new run"
@@ -161,7 +161,8 @@ def judge(state: PluginState, trials: list[Trial]) -> Judgement | None:
             trials, names, measures, length=settings.gate_length, seed=settings.seed
         )
         if settings.gate_profile:
-            judgement = with_places(judgement, state.seat.run_dir / "gate")
+            runs = [Path(run) for run in (settings.gate_resume, state.seat.run_dir) if run]
+            judgement = with_places(judgement, *(run / "gate" for run in runs))
     elif settings.gate:
         baseline = Baseline.read(Path(settings.gate))
         judgement = judge_run(baseline, session_figures(state, trials), measures)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from twin_harness.errors import InvalidInput
+from twin_harness.gate.variant import PROFILER
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.option_values import parse_value
 from twin_harness.session.options import OPTIONS
@@ -158,11 +160,23 @@ def _variants(config: pytest.Config, values: dict[str, Any]) -> tuple[Variant, .
                 )
                 raise InvalidInput(msg)
         return ()
-    if values["gate-profile"]:
-        from twin_harness.gate.profiling import lack_of_profiler
+    _check_pairs(config, values)
+    return variants
 
-        if lack := lack_of_profiler():
-            raise InvalidInput(lack)
+
+def _check_pairs(config: pytest.Config, values: dict[str, Any]) -> None:
+    """Refuse what does not go with pairs of two variants.
+
+    Raises:
+        InvalidInput: there is no profiler, or an option stands beside that goes without pairs, or
+            needs one process.
+    """
+    if values["gate-profile"] and not shutil.which(PROFILER):
+        msg = (
+            f"--twin-gate-profile: expected the sampling profiler {PROFILER} but it is not on the"
+            f" search path; pip install {PROFILER}, or leave the option out"
+        )
+        raise InvalidInput(msg)
     if values["gate"] or values["gate-save"]:
         msg = (
             "--twin-variant: pairs are judged by themselves, not against a baseline; leave out"
@@ -175,13 +189,21 @@ def _variants(config: pytest.Config, values: dict[str, Any]) -> tuple[Variant, .
             " every worker; use -n N with --dist load"
         )
         raise InvalidInput(msg)
+    length = values["gate-pairs"]
+    is_distributed = getattr(config.option, "dist", "no") != "no"
+    if is_distributed and length is not None and length.most > length.least:
+        msg = (
+            f"--twin-gate-pairs: {length} pairs depend on those before them, so one process runs"
+            " them all, but got workers; leave out -n (pairs take turns on the machine anyway), or"
+            f" give {length.most}"
+        )
+        raise InvalidInput(msg)
     if values["repeat"] > 1:
         msg = (
             f"--twin-variant: pairs are the repetitions, but got --twin-repeat {values['repeat']};"
             " use --twin-gate-pairs"
         )
         raise InvalidInput(msg)
-    return variants
 
 
 def read_config(config: pytest.Config) -> TwinConfig:

@@ -17,6 +17,7 @@ from twin_harness.system.support import lack_of_support
 if TYPE_CHECKING:
     from twin_harness.errors import Undecided
     from twin_harness.gate.measures import Measure
+    from twin_harness.gate.turn_work import TurnWork
     from twin_harness.gate.turns import Slice
     from twin_harness.runs.recording import Recording
     from twin_harness.schedule.model import Experiment
@@ -42,12 +43,13 @@ class TestState:
         recorded: values for the gate, by name, each with its measure.
         turned: measures of values that are recorded in turns, by name.
         slices: the turns that were taken.
+        work: who worked in whose turns.
         slices_planned: how many there were to be.
         begin_s: when it began, on CLOCK_MONOTONIC.
         stacks: by variant, what a profiler saw of it in the turns.
         faults: why a value for the gate cannot be judged, by the name it was recorded under.
         present: processes below pytest that were there when it began.
-        begin_cpu_ns: CPU time of pytest and all that it had started by then; 0 where unknown.
+        begin_cpu_ns: CPU time of all that pytest had started by then; 0 where unknown.
         is_begun: it was set up; what is set up again is another try, with a state of its own.
         tries: how often the test was run, this time included.
         replaced: when the earlier tries that left a trial began; this one counts in their place.
@@ -69,6 +71,7 @@ class TestState:
     recorded: dict[str, tuple[Measure, float]] = field(default_factory=dict)
     turned: dict[str, Measure] = field(default_factory=dict)
     slices: list[Slice] = field(default_factory=list)
+    work: TurnWork | None = None
     slices_planned: int = 0
     begin_s: float = field(default_factory=monotonic_s)
     stacks: dict[str, str] = field(default_factory=dict)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from twin_harness.gate.profile_files import read_profiles
 from twin_harness.report.document import Cell, Drawing, Paragraph, Table, number
@@ -11,39 +12,48 @@ from twin_harness.report.drawing.flames import flame_svg
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from twin_harness.gate.places import Places
     from twin_harness.gate.profile_files import Profile
     from twin_harness.report.document import Block
 
 _TEXT = (
     "Both variants were sampled from outside while they took turns. A function is named where its"
-    " own share of the samples (what it called left out) grew for sure: an exact test over the"
-    " pairs, corrected by Holm over the functions that were looked at."
+    " own share of the samples (what it called left out) grew for sure in a test of which something"
+    " regressed: an exact test over the pairs, corrected by Holm over the functions that were"
+    " looked at."
 )
 
 
-def place_blocks(folder: Path, base: str, candidate: str) -> tuple[Block, ...]:
+def place_blocks(folder: Path, data: dict[str, Any]) -> tuple[Block, ...]:
     """Return a table and a difference flame graph of each test that was profiled; else nothing.
 
     Args:
         folder: ``gate`` in the run folder.
-        base: the base's name.
-        candidate: the candidate's name.
+        data: ``gate.json``'s content.
     """
     profiles = read_profiles(folder)
     if not profiles:
         return ()
     blocks: list[Block] = [Paragraph(_TEXT)]
     for index, (test, profile) in enumerate(sorted(profiles.items())):
-        blocks += _blocks_of(index, test, profile, (base, candidate))
+        verdicts = [one for one in data["verdicts"] if one["measure"]["test"] == test]
+        has_regressed = any(one["status"] == "REGRESSED" for one in verdicts)
+        places = profile.places(data.get("stopped_at"))
+        if not has_regressed:
+            places = replace(places, found=())
+        base, candidate = (str(name) for name in data["names"])
+        blocks += _blocks_of(index, test, (profile, places), (base, candidate))
     return tuple(blocks)
 
 
-def _blocks_of(index: int, test: str, profile: Profile, names: tuple[str, str]) -> list[Block]:
+def _blocks_of(
+    index: int, test: str, seen: tuple[Profile, Places], names: tuple[str, str]
+) -> list[Block]:
     base, candidate = names
-    places = profile.places()
+    profile, places = seen
     table = Table(
         f"table-places-{index}",
-        f"Functions that took more for sure in {test}",
+        f"Functions whose share grew for sure in {test}",
         ("Function", f"{base}, % of samples", f"{candidate}, % of samples", "Adjusted p", "Pairs"),
         tuple(
             (
@@ -56,8 +66,8 @@ def _blocks_of(index: int, test: str, profile: Profile, names: tuple[str, str]) 
             for place in places.found
         ),
         empty=(
-            f"No function of the {places.looked_at} that were looked at took more for sure"
-            f" ({places.pairs} pairs, {places.samples} samples)."
+            f"None of the {places.looked_at} functions that were looked at is named: none grew for"
+            f" sure, or nothing regressed ({places.pairs} pairs, {places.samples} samples)."
         ),
     )
     caption = (

@@ -111,7 +111,7 @@ def _section(
         if len(shown) < len(rows):
             caption += f" {len(rows) - len(shown)} of {len(rows)} measures are in the table alone."
         blocks.append(Picture("figure-gate", _draw(shown), alt, caption, table.id))
-    return Section("gate", "The gate", (*blocks, table, *place_blocks(folder, base, candidate)))
+    return Section("gate", "The gate", (*blocks, table, *place_blocks(folder, data)))
 
 
 def _bounds(verdict: dict[str, Any], measure: Measure) -> tuple[float, float, float] | None:
