@@ -291,7 +291,8 @@ def pipeline(models, row, change, rng, *, may_end=True):
                 np.repeat(figures[::2], 2) for figures in (steal, others, speed, slow[test])
             )
         environments[test] = [
-            Environment(*map(float, figures)) for figures in zip(steal, others, speed, strict=True)
+            Environment(*map(float, figures), own_percent=20.0)
+            for figures in zip(steal, others, speed, strict=True)
         ]
         for index in range(test, row.family, TESTS):
             series[index] = (

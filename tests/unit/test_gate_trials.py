@@ -293,6 +293,15 @@ def test_too_few_pairs_are_undecided_with_the_reason():
     assert "only 4 pairs could be used, a verdict needs 7" in judgement.verdicts[0].reason
 
 
+def test_a_session_that_was_cut_short_says_nothing_is_worse():
+    """Its end was no planned look, whatever the pairs show; resumed it goes on."""
+    family = [declare("test_a", f"m{index}", better="lower") for index in range(9)]
+    found = [replace(one, measures=(*family, MEASURE)) for one in pairs_of(range(11), change=1.5)]
+    (*_, verdict) = judge_all(found, NAMES, [*family, MEASURE], length=TWELVE, seed=0).verdicts
+    assert verdict.status == "UNDECIDED"
+    assert "cut short: 11 of 12 pairs" in verdict.reason
+
+
 def test_runs_of_different_experiments_are_never_compared():
     """Another schedule hash in one run makes the measure UNDECIDED."""
     found = [*pairs_of(range(11), spread=0.05, schedule="a"), *pairs_of([11], schedule="b")]

@@ -174,7 +174,7 @@ def test_figures_that_are_no_numbers_are_undecided(value):
 
 
 @pytest.mark.parametrize(
-    ("each", "start", "is_flat"), [(2, 0.3, False), (5, 0.3, True), (2, 0.0, True)]
+    ("each", "start", "is_flat"), [(2, 0.3, False), (6, 0.3, True), (2, 0.0, True)]
 )
 def test_few_figures_a_slice_are_looked_at_too(each, start, is_flat):
     """Each part is then one figure; of two the first is half of the slice already."""

@@ -259,6 +259,7 @@ def fixture_gate(
         measures,
         variants,
         settings.seed,
+        is_judged=bool(settings.variants or settings.gate or settings.gate_save),
         has_profile=settings.gate_profile,
     )
     yield recorder

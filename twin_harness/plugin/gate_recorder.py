@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from twin_harness.errors import InvalidInput
 from twin_harness.gate.declaration import declare
 from twin_harness.gate.percentiles import figures_needed, percentile
+from twin_harness.gate.turns import SLICE_PAIRS
 from twin_harness.gate.variant import Variant
-from twin_harness.plugin.gate_turns import USUAL_S, Turn, run_turns
+from twin_harness.plugin.gate_turns import FEW_SLICES, USUAL_S, Turn, run_turns
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -32,12 +33,14 @@ class GateRecorder:
         variants: tuple[Variant, ...] = (Variant(),),
         seed: int = 0,
         *,
+        is_judged: bool = True,
         has_profile: bool = False,
     ) -> None:
         self._test = test
         self._name = name
         self._variants = variants
         self._seed = seed
+        self._count = SLICE_PAIRS if is_judged else FEW_SLICES
         self._has_profile = has_profile
         self._seconds = max((one.interleave_s for one in declared), default=0.0)
         self._turns: Generator[Turn, None, None] | None = None
@@ -151,6 +154,7 @@ class GateRecorder:
             seed=self._seed,
             name=self._name,
             declare=self._measure_of,
+            count=self._count,
             has_profile=self._has_profile,
         )
         return self._turns

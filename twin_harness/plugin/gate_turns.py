@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from twin_harness.plugin.state import TestState
 
 USUAL_S = 0.2
+# Slices where nothing is compared or judged: they only show that the test works.
+FEW_SLICES = 4
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def run_turns(
     seed: int,
     name: str,
     declare: Callable[..., Measure],
+    count: int = SLICE_PAIRS,
     has_profile: bool = False,
 ) -> Generator[Turn, None, None]:
     """Hand out the slices of one pair, each when the one before it has ended.
@@ -105,6 +108,7 @@ def run_turns(
         seed: of the session.
         name: of the test, without what tells its repetitions apart.
         declare: makes a measure of what ``turn.record`` is given.
+        count: how many slice pairs.
         has_profile: whether both variants are sampled meanwhile.
 
     Raises:
@@ -113,8 +117,8 @@ def run_turns(
     if test.slices:
         msg = "gate.turns(): the turns of this test have been taken already; loop over them once"
         raise InvalidInput(msg)
-    orders = slice_order(seed, name, max(0, test.pair), SLICE_PAIRS)
-    test.slices_planned = SLICE_PAIRS * len(variants)
+    orders = slice_order(seed, name, max(0, test.pair), count)
+    test.slices_planned = count * len(variants)
     work = None
     if len(variants) > 1:
         from twin_harness.gate.turn_work import TurnWork
