@@ -299,7 +299,7 @@ def test_a_session_that_was_cut_short_says_nothing_is_worse():
     found = [replace(one, measures=(*family, MEASURE)) for one in pairs_of(range(11), change=1.5)]
     (*_, verdict) = judge_all(found, NAMES, [*family, MEASURE], length=TWELVE, seed=0).verdicts
     assert verdict.status == "UNDECIDED"
-    assert "cut short: 11 of 12 pairs" in verdict.reason
+    assert "cut short after 11 of 12 pairs" in verdict.reason
 
 
 def test_runs_of_different_experiments_are_never_compared():
