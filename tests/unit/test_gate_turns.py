@@ -193,3 +193,10 @@ def test_work_that_is_put_off_into_the_others_turns_is_undecided():
     verdict = judged(pairs).verdicts[0]
     assert verdict.status == "UNDECIDED"
     assert verdict.reason.startswith("carry-over: the candidate takes 19 points more")
+
+
+def test_a_covariate_has_no_place_in_turns():
+    """Both variants have the same machine; auto adjusts nothing there."""
+    assert MEASURE.covariate == "auto"
+    with pytest.raises(InvalidInput, match="leave out covariate='steal'"):
+        declare("test_a", "ms", better="lower", interleave="0.2s", covariate="steal")

@@ -101,12 +101,8 @@ def declare(
             f" {covariate!r}; auto adjusts for others' CPU time where they disturb the machine"
         )
         raise InvalidInput(msg)
-    if (known is not None or metric in OF_TESTS) and interleave is not None:
-        msg = (
-            f"gate({metric!r}): both variants are alive at once where they take turns, so {metric}"
-            f" cannot tell them apart; leave out interleave={interleave!r}, or record a value"
-        )
-        raise InvalidInput(msg)
+    if interleave is not None:
+        _check_turns(metric, interleave, covariate, is_of_both=known is not None)
     scale = _scale_of(known, chosen, floor)
     unit = _unit_of(known, chosen, scale, unit or own_unit)
     return Measure(
@@ -175,6 +171,29 @@ def _amount(
         )
         raise InvalidInput(msg)
     return float(match.group(1)) / 100.0
+
+
+def _check_turns(metric: str, given: str | float, covariate: str, *, is_of_both: bool) -> None:
+    """Refuse what has no place where both variants take turns.
+
+    Args:
+        metric: of the measure.
+        given: its ``interleave``.
+        covariate: what its pairs are to be adjusted for.
+        is_of_both: it is a column, which is sampled while both are alive.
+    """
+    if is_of_both or metric in OF_TESTS:
+        msg = (
+            f"gate({metric!r}): both variants are alive at once where they take turns, so {metric}"
+            f" cannot tell them apart; leave out interleave={given!r}, or record a value"
+        )
+        raise InvalidInput(msg)
+    if covariate not in ("auto", "none"):
+        msg = (
+            f"gate({metric!r}): whatever others do, they do it to both variants where these take"
+            f" turns, so nothing is adjusted; leave out covariate={covariate!r}"
+        )
+        raise InvalidInput(msg)
 
 
 def _slice_seconds(metric: str, given: str | float | None) -> float:

@@ -68,6 +68,14 @@ def measures_of(item: pytest.Item) -> list[Measure]:
             )
             raise InvalidInput(msg)
     lengths = {measure.interleave_s for measure in measures}
+    of_both = [one for one in measures if one.statistic or one.metric in OF_TESTS]
+    if of_both and len(lengths) > 1:
+        msg = (
+            f"marker gate: both variants are alive at once in {shown}, so"
+            f" {of_both[0].short_name!r} would be of both; give it a test of its own, without"
+            " interleave"
+        )
+        raise InvalidInput(msg)
     if len(lengths) > 1:
         msg = (
             f"marker gate: {shown} has measures with interleave of"
