@@ -3,9 +3,10 @@
     pip install flask waitress; python benchmarks/gate_real_service.py --json real.json
 
 A Flask application under waitress (JSON and zlib work) is compared with itself and with a
-candidate that does 6 % more work, of which an answer takes about 5 % longer, both in turns and in a run each, while a neighbour takes a CPU
-for one to six seconds at a time, by a seed, about half of the time. About 1 minute a session in
-turns, 2 in runs. What is missing is named, and nothing is installed.
+candidate that does 6 % more work, of which an answer takes about 5 % longer, both in turns and in a
+run each, while a neighbour takes a CPU for one to six seconds at a time, by a seed, about half of
+the time. About 1 minute a session in turns, 2 in runs. What is missing is named, and nothing is
+installed.
 """
 
 import argparse
