@@ -27,6 +27,9 @@ _ROUNDING = 1e-12
 # What is left of a pair's count once the covariate has taken its part; below it the covariate is
 # as good as the labels, and nothing is known of the effect.
 _LEAST_LEFT = 1e-6
+# By how much the variance of the most disturbed pair is larger than a quiet one's. In a simulation
+# of 24 pairs, +5 % and a neighbour in half of the runs it has the power of the true variances.
+_MORE_VARIANCE = 3.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,11 @@ class Adjusted:
         return float(self.critical[rank - 1])
 
 
-def adjust(effects: Sequence[float], covariate: Sequence[float]) -> Adjusted:
+def adjust(
+    effects: Sequence[float],
+    covariate: Sequence[float],
+    weights: NDArray[np.float64] | None = None,
+) -> Adjusted:
     """Adjust the effects of pairs for a covariate.
 
     Every way of flipping signs is tried, of more than 16 pairs 65,535 ways drawn by a fixed seed.
@@ -66,9 +73,14 @@ def adjust(effects: Sequence[float], covariate: Sequence[float]) -> Adjusted:
         effects: one number a pair, shape (n,), positive is worse.
         covariate: candidate − base of each pair, shape (n,), in its own unit; the variant must not
             move it.
+        weights: of each pair, shape (n,), above 0: one over the variance that it has. They must
+            not depend on which run was whose. Equal unless given.
     """
-    values, given = np.asarray(effects, dtype=float), np.asarray(covariate, dtype=float)
-    signs = np.vstack([np.ones(len(values)), 1.0 - 2.0 * subsets(len(values))])
+    heavy = np.ones(len(effects)) if weights is None else weights
+    heavy = heavy / heavy.mean()
+    root = np.sqrt(heavy)
+    values, given = root * np.asarray(effects, dtype=float), root * np.asarray(covariate, float)
+    signs = root * np.vstack([np.ones(len(values)), 1.0 - 2.0 * subsets(len(values))])
     square, product = float(given @ given), float(given @ values)
     inverse = 1.0 / square if square > 0 else 0.0
     # Row by row, for the effects and for 1: what the signs explain beyond the covariate, as the
@@ -80,7 +92,7 @@ def adjust(effects: Sequence[float], covariate: Sequence[float]) -> Adjusted:
     known = left > _LEAST_LEFT * len(values)
     roots = np.sqrt(np.where(known, left, 1.0))
     explained = (signs @ values - inverse * product * shared) / roots
-    ones = (signs.sum(axis=1) - inverse * float(given.sum()) * shared) / roots
+    ones = (signs @ root - inverse * float(given @ root) * shared) / roots
     if not known[0]:
         return Adjusted(0.0, 0.0, inf, 1.0, np.full(len(signs) - 1, inf))
     effect = float(explained[0] / roots[0])
@@ -89,10 +101,10 @@ def adjust(effects: Sequence[float], covariate: Sequence[float]) -> Adjusted:
         critical = (explained[0] - explained[1:]) / (ones[0] - ones[1:])
     tolerance = _ROUNDING * float(np.abs(values).sum())
     at_least = ~known[1:] | (explained[1:] >= explained[0] - tolerance)
-    slope = inverse * (product - effect * float(given.sum()))
+    slope = inverse * (product - effect * float(given @ root))
     spread, degrees = inf, len(values) - (2 if square > 0 else 1)
     if degrees > 0:
-        rest = values - effect - slope * given
+        rest = values - effect * root - slope * given
         spread = sqrt(float(rest @ rest) / degrees)
     return Adjusted(
         effect,
@@ -101,3 +113,21 @@ def adjust(effects: Sequence[float], covariate: Sequence[float]) -> Adjusted:
         float((1 + np.count_nonzero(at_least)) / len(signs)),
         np.sort(np.where(is_open, inf, critical)),
     )
+
+
+def weigh(disturbance: Sequence[float]) -> NDArray[np.float64]:
+    """Return weights of pairs that neighbours disturbed more or less; shape (n,).
+
+    What a neighbour costs varies from run to run, so pairs beside it scatter by more than quiet
+    ones: the most disturbed are taken to have four times the variance. Whatever the truth is, the
+    test stays exact, for the weights do not depend on which run was whose.
+
+    Args:
+        disturbance: how far both runs of each pair were disturbed, shape (n,), 0 is quiet, in the
+            covariate's unit, squared.
+    """
+    much = np.asarray(disturbance, dtype=float)
+    largest = float(much.max(initial=0.0))
+    if largest <= 0:
+        return np.ones(len(much))
+    return np.asarray(1.0 / (1.0 + _MORE_VARIANCE * much / largest))

@@ -30,6 +30,8 @@ _FIGURES = {
 # A machine is disturbed where more than this share of the runs lie beyond the floor of a figure
 # from the middle of all: fewer are pairs that spares can replace.
 _SHARE = 0.2
+# The quietest runs are those up to this quantile.
+_QUIETEST = 0.1
 # What pytest has started works where it takes so much of the machine.
 _WORKS_PERCENT = 0.5
 # The variants differ in the covariate for sure: it is part of what they do.
@@ -44,6 +46,7 @@ class Covariate:
         name: background, steal or probe; empty where nothing is adjusted.
         differences: candidate − base of each pair, in percent of the machine, of the probe 100 ×
             the log ratio.
+        disturbance: of each pair, how far its runs lie above the quietest ones: the sum of squares.
         refusal: why a covariate that was asked for, or is needed, is not used: the pairs decide
             nothing; empty otherwise.
         doubt: why nothing is adjusted although others disturb the machine; empty otherwise.
@@ -51,6 +54,7 @@ class Covariate:
 
     name: str = ""
     differences: tuple[float, ...] = ()
+    disturbance: tuple[float, ...] = ()
     refusal: str = ""
     doubt: str = ""
 
@@ -68,8 +72,11 @@ class Covariate:
         """
         if not self.name:
             return self
-        differences = [one for one, is_kept in zip(self.differences, kept, strict=True) if is_kept]
-        return replace(self, differences=tuple(differences))
+        differences, disturbance = (
+            tuple(one for one, is_kept in zip(series, kept, strict=True) if is_kept)
+            for series in (self.differences, self.disturbance)
+        )
+        return replace(self, differences=differences, disturbance=disturbance)
 
 
 def is_disturbed(pairs: Sequence[tuple[Environment, Environment]], name: str) -> bool:
@@ -121,7 +128,13 @@ def choose_covariate(pairs: Sequence[tuple[Environment, Environment]], asked: st
                 " others' work from the candidate's"
             )
         )
-    return Covariate(name, tuple(differences))
+    quietest = float(np.quantile([value for pair in values for value in pair], _QUIETEST))
+    floor = FLOORS[_FIGURES[name]][0]
+    disturbance = (
+        sum(max(0.0, value - quietest - floor) ** 2 for value in pair if value is not None)
+        for pair in values
+    )
+    return Covariate(name, tuple(differences), tuple(disturbance))
 
 
 def _is_service_apart(pairs: Sequence[tuple[Environment, Environment]]) -> bool:

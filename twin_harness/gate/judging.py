@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import Undecided
 from twin_harness.gate import statistics
-from twin_harness.gate.adjusted import adjust
+from twin_harness.gate.adjusted import adjust, weigh
 from twin_harness.gate.covariate import MOVED_P, Covariate
 from twin_harness.gate.verdict import ALPHA, CONFIDENCE, PASSED, REGRESSED, UNDECIDED, Verdict
 
@@ -77,8 +77,11 @@ class _Tested:
         """
         if not values:
             return cls()
+        weights = None
+        if covariate.disturbance:
+            weights = weigh(covariate.disturbance)
         worse, better = (
-            adjust([sign * value for value in values], covariate.signed(sign, len(values)))
+            adjust([sign * value for value in values], covariate.signed(sign, len(values)), weights)
             for sign in (1.0, -1.0)
         )
         return cls(
