@@ -36,14 +36,14 @@ MUTATIONS = {
     ),
     "an effect below the threshold regresses": (
         f"{GATE}/judging.py",
-        'numbers["p"] <= alpha and effect >= least',
+        'numbers["p"] <= alpha and tested.effect >= least',
         'numbers["p"] <= alpha',
         GATE_TESTS,
     ),
     "the mean, not its bound, passes": (
         f"{GATE}/judging.py",
-        "if upper < least:",
-        "if effect < least:",
+        "if tested.upper < least:",
+        "if tested.effect < least:",
         GATE_TESTS,
     ),
     "no pair is unfit": (
@@ -51,6 +51,24 @@ MUTATIONS = {
         "abs(gap - middle) > limit",
         "abs(gap - middle) > 1e9",
         ("unit/test_gate_trials.py",),
+    ),
+    "every look spends all there is": (
+        f"{GATE}/looks.py",
+        "round(part * self.least): share * alpha for part",
+        "round(part * self.least): alpha for part",
+        ("unit/test_gate_trials.py",),
+    ),
+    "one service is asked twice": (
+        f"{GATE}/turn_work.py",
+        "own_ns < _SILENT * theirs_ns",
+        "False",
+        ("unit/test_turn_work.py",),
+    ),
+    "who goes first counts": (
+        f"{GATE}/turns.py",
+        "change = 0.5 * (base_first + candidate_first)",
+        "change = base_first",
+        ("unit/test_gate_turns.py",),
     ),
     "a regression ends with 0": (
         f"{PLUGIN}/gate_verdict.py",
@@ -60,7 +78,7 @@ MUTATIONS = {
     ),
     "the base always goes first": (
         f"{PLUGIN}/gate_pairs.py",
-        "order_of(state.config.seed, name, state.config.gate_pairs)[number]",
+        "order_of(state.config.seed, name, state.config.gate_length)[number]",
         "False",
         ("plugin/test_gate.py",),
     ),
