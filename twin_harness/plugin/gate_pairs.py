@@ -111,13 +111,14 @@ def take_machine(item: pytest.Item) -> None:
     session, test = open_session(item.config), test_state(item)
     # After a session is there: on Windows there is none, nor what these import.
     from twin_harness.system.load_tree import descendants
-    from twin_harness.system.memory_peak import forget_peak
+    from twin_harness.system.memory_peak import faults_of_ended, forget_peak
     from twin_harness.system.own_time import started_cpu_ns
 
     session.ensure_logger()
     session.admission.hold(name_of(item.name))
     test.note_waits(session.admission.take_waits())
     forget_peak()
+    test.ended = faults_of_ended()
     test.present = frozenset(descendants(os.getpid()))
     test.begin_s, test.begin_cpu_ns = monotonic_s(), started_cpu_ns()
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from twin_harness.errors import InvalidInput, TwinError
+from twin_harness.errors import InvalidInput, TwinError, Undecided
 from twin_harness.gate.measures import OF_TESTS
 from twin_harness.plugin import undecided
 from twin_harness.plugin.gate_items import is_gated, is_interleaved, measures_of, test_name
@@ -150,8 +150,11 @@ def _trial_of(
     elif reason := _lack_of_room(test):
         faults[""] = reason
     for measure in measures:
-        if measure.metric in OF_TESTS and (peak := _memory_peak(state.session, test)) is not None:
-            values[measure.short_name] = float(peak)
+        if measure.metric in OF_TESTS and "" not in faults:
+            try:
+                values[measure.short_name] = _memory_peak(state.session, test)
+            except TwinError as error:
+                faults[measure.short_name] = str(error)
         if measure.statistic and "" not in faults:
             try:
                 values[measure.short_name] = _figure(measure, test)
@@ -177,13 +180,20 @@ def _trial_of(
     )
 
 
-def _memory_peak(session: Session | None, test: TestState) -> int | None:
-    """Return the most memory that what the test has started held; see ``peak_since``."""
-    if session is None:
-        return None
+def _memory_peak(session: Session | None, test: TestState) -> float:
+    """Return the most memory that what the test has started held; see ``peak_since``.
+
+    Raises:
+        Undecided: it is not known.
+    """
     from twin_harness.system.memory_peak import peak_since
 
-    return peak_since(test.present, {process.pid for process in session.board.processes()})
+    others = {process.pid for process in session.board.processes()} if session else set()
+    peak = peak_since(test.present, others, test.ended)
+    if peak is None:
+        msg = "memory_peak_bytes: the kernel does not say what pytest's process held at most"
+        raise Undecided(msg)
+    return float(peak)
 
 
 def _recorded_values(test: TestState) -> tuple[dict[str, float], dict[str, str]]:

@@ -49,6 +49,7 @@ class TestState:
         stacks: by variant, what a profiler saw of it in the turns.
         faults: why a value for the gate cannot be judged, by the name it was recorded under.
         present: processes below pytest that were there when it began.
+        ended: page faults of pytest's ended children when it began.
         begin_cpu_ns: CPU time of all that pytest had started by then; 0 where unknown.
         is_begun: it was set up; what is set up again is another try, with a state of its own.
         tries: how often the test was run, this time included.
@@ -77,6 +78,7 @@ class TestState:
     stacks: dict[str, str] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
     present: frozenset[int] = frozenset()
+    ended: int = 0
     begin_cpu_ns: int = 0
     is_begun: bool = True
     tries: int = 1

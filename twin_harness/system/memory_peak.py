@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twin_harness.errors import Undecided
 from twin_harness.system.load_tree import descendants
 from twin_harness.system.procfs import read_text
 
@@ -34,15 +35,32 @@ def peak_bytes(pid: int) -> int | None:
     return None
 
 
-def peak_since(before: Collection[int], others: Collection[int]) -> int | None:
+def faults_of_ended() -> int:
+    """Return the page faults of all children that have ended: it grows with each that ends."""
+    import resource  # Windows has none
+
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+
+
+def peak_since(before: Collection[int], others: Collection[int], ended: int) -> int | None:
     """Return the peaks of what was started since, added up; this process's own where nothing was.
 
     Args:
         before: the descendants of this process that were there already.
         others: processes that do not count: loads, and the harness.
+        ended: what ``faults_of_ended`` said then.
+
+    Raises:
+        Undecided: what was started has ended, and took its peak along.
     """
     started = set(descendants(os.getpid())) - set(before) - set(others)
     peaks = [peak for pid in started if (peak := peak_bytes(pid)) is not None]
     if peaks:
         return sum(peaks)
+    if faults_of_ended() != ended:
+        msg = (
+            "memory_peak_bytes: what the test started had ended before the test did; start it in a"
+            " fixture, which ends it after the test"
+        )
+        raise Undecided(msg)
     return peak_bytes(os.getpid())
