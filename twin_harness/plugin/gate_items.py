@@ -58,7 +58,7 @@ def measures_of(item: pytest.Item) -> list[Measure]:
         if measure.statistic:
             fixture, givers = "recording", LOADING
         elif measure.metric in OF_TESTS:
-            fixture, givers = "gate, recording or variant", LOADING | {"gate", "variant"}
+            fixture, givers = "gate or recording", LOADING | {"gate"}
         else:
             fixture, givers = "gate", frozenset({"gate"})
         if not any(requests(item, giver) for giver in givers):
