@@ -10,14 +10,14 @@ from twin_harness.gate.pairs import Pairs
 from twin_harness.gate.statistics import pairs_needed
 from twin_harness.gate.verdict import ALPHA
 
-# Work that the candidate puts off into the base's turns, as a share of its CPU time.
-_PUT_OFF = 0.05
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.gate.measures import Measure
     from twin_harness.gate.trials import Trial
+
+# Work that the candidate puts off into the base's turns, as a share of its CPU time.
+_PUT_OFF = 0.05
 
 
 def gather_evidence(

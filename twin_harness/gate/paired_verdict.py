@@ -12,15 +12,15 @@ from twin_harness.gate.statistics import sign_flip_p
 from twin_harness.gate.stopping import find_ending, length_so_far, with_silent
 from twin_harness.gate.verdict import REGRESSED, UNDECIDED, Judgement, Verdict
 
-# When a doubt says that it matters who goes first: for sure, and by so much of the threshold.
-_ORDER_P, _ORDER_SHARE = 0.01, 0.25
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.gate.looks import Length
     from twin_harness.gate.measures import Measure
     from twin_harness.gate.trials import Trial
+
+# When a doubt says that it matters who goes first: for sure, and by so much of the threshold.
+_ORDER_P, _ORDER_SHARE = 0.01, 0.25
 
 
 def judge_all(

@@ -69,13 +69,14 @@ def find_places(pairs: Sequence[tuple[Stacks, Stacks]], alpha: float = ALPHA) ->
     if not both:
         return Places((), 0, 0, 0)
     shares = [tuple(_shares(side) for side in pair) for pair in both]
-    pooled: Counter[str] = Counter()
+    pooled: dict[str, float] = {}
     for pair in shares:
         for side in pair:
             for name, share in side.items():
-                pooled[name] += share / (2 * len(shares))  # type: ignore[assignment]  # shares
+                pooled[name] = pooled.get(name, 0.0) + share / (2 * len(shares))
     most = min(_MOST, floor(alpha * 2 ** len(both) * (1.0 + _ROUNDING)))
-    names = [name for name, share in pooled.most_common(most) if share >= _LEAST_SHARE]
+    largest = sorted(pooled, key=lambda name: -pooled[name])[:most]
+    names = [name for name in largest if pooled[name] >= _LEAST_SHARE]
     changes = {
         name: [candidate.get(name, 0.0) - base.get(name, 0.0) for base, candidate in shares]
         for name in names

@@ -113,7 +113,7 @@ class PinnedFunction:
                 close_in_forks(pipe)
         try:
             self._answer(words)
-        except ExperimentFailed:
+        except BaseException:  # Ctrl-C, too: nothing is left behind
             self._end()
             raise
 
@@ -145,9 +145,8 @@ class PinnedFunction:
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:  # it was started with both
             raise ExperimentFailed(self._label)
-        with suppress(
-            BrokenPipeError
-        ):  # it has ended; its last line, or the lack of one, says more
+        # Where it has ended, its last line, or the lack of one, says more.
+        with suppress(BrokenPipeError):
             stdin.write(line.encode() + b"\n")
         if not readable_of([stdout.fileno()], self._patience_s):
             self._process.kill()
@@ -158,7 +157,8 @@ class PinnedFunction:
             raise ExperimentFailed(msg)
         answer = stdout.readline()
         if not answer:
-            code = self._process.wait(self._patience_s)
+            self._end()
+            code = self._process.returncode
             msg = f"{self._label}: its process ended (exit {code}); its messages are on stderr"
             raise ExperimentFailed(msg)
         found: dict[str, Any] = json.loads(answer)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from twin_harness.plugin.gate_items import is_gated, is_interleaved, pair_of, test_name
+from twin_harness.gate.measures import OF_TESTS
+from twin_harness.plugin.gate_items import is_gated, is_interleaved, measures_of, pair_of, test_name
 from twin_harness.plugin.gate_trials import family, known_trials
 from twin_harness.plugin.markers import name_of
 from twin_harness.plugin.running import open_session
@@ -117,9 +118,10 @@ def take_machine(item: pytest.Item) -> None:
     session.ensure_logger()
     session.admission.hold(name_of(item.name))
     test.note_waits(session.admission.take_waits())
-    forget_peak()
-    test.ended = faults_of_ended()
-    test.present = frozenset(descendants(os.getpid()))
+    if any(measure.metric in OF_TESTS for measure in measures_of(item)):
+        forget_peak()  # the peak of the user's own process is left alone where nobody asks for it
+        test.ended = faults_of_ended()
+        test.present = frozenset(descendants(os.getpid()))
     test.begin_s, test.begin_cpu_ns = monotonic_s(), started_cpu_ns()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import isfinite, nan
-from numbers import Real
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import InvalidInput
@@ -12,7 +11,7 @@ from twin_harness.gate.declaration import declare
 from twin_harness.gate.percentiles import figures_needed, percentile
 from twin_harness.gate.turns import SLICE_PAIRS
 from twin_harness.gate.variant import Variant
-from twin_harness.plugin.gate_turns import FEW_SLICES, USUAL_S, Turn, run_turns
+from twin_harness.plugin.gate_turns import FEW_SLICES, USUAL_S, Turn, require_number, run_turns
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -72,12 +71,7 @@ class GateRecorder:
         Raises:
             InvalidInput: an argument is not what it has to be, or the name was recorded already.
         """
-        if isinstance(value, bool) or not isinstance(value, Real):
-            msg = (
-                f"gate.record({name!r}): expected a number but got value={value!r}"
-                f" (type={type(value).__name__})"
-            )
-            raise InvalidInput(msg)
+        require_number("gate.record", name, value)
         if name in self._test.recorded:
             msg = (
                 f"gate.record({name!r}): it was recorded already in this test; record one figure,"

@@ -25,6 +25,25 @@ USUAL_S = 0.2
 FEW_SLICES = 4
 
 
+def require_number(call: str, name: str, value: object) -> None:
+    """Refuse what is recorded and is no number.
+
+    Args:
+        call: what was called.
+        name: under which it is recorded.
+        value: what was given.
+
+    Raises:
+        InvalidInput: it is no number; one sentence.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        msg = (
+            f"{call}({name!r}): expected a number but got value={value!r}"
+            f" (type={type(value).__name__})"
+        )
+        raise InvalidInput(msg)
+
+
 @dataclass(frozen=True)
 class Turn:
     """One slice: the variant that works while the other is idle.
@@ -72,12 +91,7 @@ class Turn:
         Raises:
             InvalidInput: an argument is not what it has to be.
         """
-        if isinstance(value, bool) or not isinstance(value, Real):
-            msg = (
-                f"turn.record({name!r}): expected a number but got value={value!r}"
-                f" (type={type(value).__name__})"
-            )
-            raise InvalidInput(msg)
+        require_number("turn.record", name, value)
         if name not in self._test.turned:
             self._test.turned[name] = self._declare(
                 name, unit=unit, better=better, threshold=threshold, floor=floor
