@@ -6,6 +6,8 @@ Environment, categories, executor, attachments within 1 MiB, metrics.
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,11 @@ import pytest
 
 from tests.support.runs import annotate, make_folder, planned
 from twin_harness.cli import main
-from twin_harness.plugin.allure_files import MOST_BYTES, samples_csv, write_metrics
+from twin_harness.gate.declaration import declare
+from twin_harness.gate.judging import Evidence, judge_pairs
+from twin_harness.gate.profile_files import profile_name, profile_text
+from twin_harness.gate.verdict import Judgement
+from twin_harness.plugin.allure_files import MOST_BYTES, samples_csv, write_gate, write_metrics
 from twin_harness.plugin.allure_session import CATEGORIES, environment, executor
 from twin_harness.plugin.properties_file import escaped
 from twin_harness.runs.recording import Recording
@@ -95,6 +101,36 @@ def test_metrics_are_numbers_with_times(tmp_path):
     assert entries["experiment cpu-0 delivered error percent"]["value"] == pytest.approx(0.5)
     assert not any("pressure" in name for name in entries)
     assert all(entry["stop"] - entry["start"] == 10_000 for entry in entries.values())
+
+
+@pytest.mark.parametrize("version", ["2.15", "2.16"])
+def test_the_gate_says_where(version, tmp_path):
+    """Verdict and flame graphs are global attachments, where allure-pytest knows such."""
+    attached = {}
+    listener = SimpleNamespace()
+    if version == "2.16":
+        listener.global_attach_data = lambda body, name, *_: attached.update({name: body})
+    config = SimpleNamespace(
+        option=SimpleNamespace(allure_report_dir=str(tmp_path)),
+        pluginmanager=SimpleNamespace(get_plugin=lambda _: listener),
+    )
+    evidence = Evidence(declare("test_<a>", "ms", better="lower"), (4.0,) * 12, (4.0,) * 12)
+    place = {"function": "work", "base_percent": 1.0, "candidate_percent": 9.0, "p": 0.001}
+    judgement = Judgement(
+        judge_pairs([evidence]), "paired", places={"test_<a>": ({**place, "pairs": 12},)}
+    )
+    for side, count in enumerate((1, 9)):
+        text = profile_text("test_<a>", f"main;work {count}\nmain {100 - count}\n")
+        (tmp_path / profile_name("test_<a>", 0, side)).write_text(text)
+    write_gate(config, judgement, tmp_path)
+    assert len(list(tmp_path.glob("gate-*-perf.json"))) == 1
+    if version == "2.15":
+        assert not attached
+        return
+    assert set(attached) == {"twin gate: verdict", "twin gate: where test_<a> spends more"}
+    picture = ET.fromstring(attached["twin gate: where test_<a> spends more"])
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "| work | 1.0 | 9.0 |" in attached["twin gate: verdict"]
 
 
 def test_environment_is_one_line_each(tmp_path):

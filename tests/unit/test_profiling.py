@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from twin_harness.gate import profiling
-from twin_harness.gate.profiling import FAULT, Profilers
+from twin_harness.gate.profiling import FAULT, Profilers, text_of
 from twin_harness.gate.variant import Variant
+from twin_harness.system.procfs import read_text
 
 BOTH = (Variant("base"), Variant("candidate"))
 # Stands in for the profiler: takes its arguments, and writes its file when it is told to end.
@@ -64,10 +66,16 @@ def services():
         process.communicate()
 
 
+def is_alive(pid):
+    """Whether a process runs: it is there, and no zombie that nobody has reaped."""
+    state = read_text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return bool(state) and state[0] not in "ZX"
+
+
 def ready(profilers):
     """Wait until each stand-in has said that it samples, so that its end is caught."""
-    for _, path, process in profilers._running:
-        while process.poll() is None and not profiling._messages(path).read_text():
+    for sampler in profilers._running:
+        while sampler.process.poll() is None and not text_of(sampler.messages):
             pass
 
 
@@ -80,15 +88,43 @@ def test_each_variant_is_sampled_by_its_name(program, services):
     assert {name: text.split("b.py:")[1] for name, text in stacks.items()} == {
         variant.name: f"{process.pid}) 5\n" for variant, process in zip(BOTH, services, strict=True)
     }
-    assert all(process.poll() is not None for _, _, process in profilers._running)
+    assert all(sampler.process.poll() is not None for sampler in profilers._running)
+
+
+def test_the_profiler_ends_with_the_session(program, services, tmp_path):
+    """However that dies: nothing goes on sampling, and no file is left."""
+    program(SAMPLER)
+    code = (
+        "import os, sys; from twin_harness.gate import profiling;"
+        "from twin_harness.gate.variant import Variant;"
+        "profiling.processes_of = lambda variant: [int(sys.argv[1])];"
+        "found = profiling.Profilers([Variant('base')])._running;"
+        "print(found[0].process.pid, flush=True);"
+        "os.kill(os.getpid(), 9)"
+    )
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    session = subprocess.run(
+        [sys.executable, "-c", code, str(services[0].pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
+    pid = int(session.stdout)
+    deadline_s = time.monotonic() + 20.0
+    while time.monotonic() < deadline_s and is_alive(pid):
+        time.sleep(0.01)
+    assert not is_alive(pid)
+    assert not list(scratch.iterdir())
 
 
 def test_what_may_not_be_sampled_is_a_line(program, services):
     """The profiler's own reason, without its progress."""
     program(REFUSED)
     profilers = Profilers(BOTH)
-    for _, _, process in profilers._running:
-        process.wait()
+    for sampler in profilers._running:
+        sampler.process.wait()
     stacks = profilers.end()
     assert set(stacks) == {"base", "candidate"}
     for text in stacks.values():

@@ -6,17 +6,20 @@ The profiler counts no thread that waits, so the slices of the other variant add
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from twin_harness.gate.variant import PROFILER, VARIABLE
-from twin_harness.system.child import end_child
+from twin_harness.system.child import dying_with_parent, end_child
 from twin_harness.system.load_tree import descendants, send
-from twin_harness.system.procfs import children_of, read_text
+from twin_harness.system.procfs import children_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +35,8 @@ class Profilers:
     """The profilers of one pair: one for each process of each variant that stands at the top."""
 
     def __init__(self, variants: Sequence[Variant]) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="twin-profile-")
         self._faults: dict[str, str] = {}
-        self._running: list[tuple[str, Path, subprocess.Popen[bytes]]] = []
+        self._running: list[_Sampler] = []
         for variant in variants:
             pids = processes_of(variant)
             if not pids:
@@ -43,9 +45,8 @@ class Profilers:
                     " {**os.environ, **variant.environ}; what lives within a turn is too short)"
                 )
             for pid in pids:
-                path = Path(self._folder.name, f"{pid}.txt")
                 try:
-                    self._running.append((variant.name, path, _start(pid, path)))
+                    self._running.append(_Sampler(variant.name, pid))
                 except OSError as error:
                     self._faults[variant.name] = (
                         f"{PROFILER} could not be started ({error.strerror})"
@@ -53,49 +54,64 @@ class Profilers:
 
     def end(self) -> dict[str, str]:
         """End them, and return the collapsed stacks of each variant, or a line with its fault."""
-        for _, _, process in self._running:
-            send(process.pid, signal.SIGINT)
+        for sampler in self._running:
+            send(sampler.process.pid, signal.SIGINT)
         stacks: dict[str, str] = {}
-        for name, path, process in self._running:
-            end_child(process, _END_S)
-            if seen := read_text(path):
-                stacks[name] = f"{stacks.get(name, '')}{seen}\n"
+        for sampler in self._running:
+            seen, messages = sampler.end()
+            if seen:
+                stacks[sampler.name] = f"{stacks.get(sampler.name, '')}{seen}\n"
             else:
-                self._faults.setdefault(name, _last_line(read_text(_messages(path))))
-        self._folder.cleanup()
+                self._faults.setdefault(sampler.name, _last_line(messages))
         for name, fault in self._faults.items():
             stacks.setdefault(name, f"{FAULT}{fault}\n")
         return stacks
 
 
-def _start(pid: int, path: Path) -> subprocess.Popen[bytes]:
-    words = [
-        PROFILER,
-        "record",
-        "--pid",
-        str(pid),
-        "--subprocesses",
-        "--format",
-        "raw",
-        "--function",
-        "--rate",
-        str(RATE_HZ),
-        "--output",
-        str(path),
-    ]
-    with _messages(path).open("wb") as messages:
-        return subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=messages,
-            start_new_session=True,
-        )
+class _Sampler:
+    """The profiler of one process; it ends with this one, and its files have no names.
+
+    Args:
+        name: of the variant.
+        pid: of its process.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(self, name: str, pid: int) -> None:
+        self.name = name
+        program = shutil.which(PROFILER)
+        if program is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), PROFILER)
+        with ExitStack() as stack:
+            self._stacks, self.messages = (
+                stack.enter_context(tempfile.TemporaryFile()) for _ in range(2)
+            )
+            words = [program, "record", "--pid", str(pid), "--subprocesses", "--format", "raw"]
+            words += ["--function", "--rate", str(RATE_HZ)]
+            words += ["--output", f"/proc/self/fd/{self._stacks.fileno()}"]
+            self.process = subprocess.Popen(
+                dying_with_parent(words),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self.messages,
+                pass_fds=(self._stacks.fileno(),),
+                start_new_session=True,
+            )
+            stack.pop_all()
+
+    def end(self) -> tuple[str, str]:
+        """Wait until it has ended, and return what it saw and what it said."""
+        end_child(self.process, _END_S)
+        with self._stacks, self.messages:
+            return text_of(self._stacks), text_of(self.messages)
 
 
-def _messages(path: Path) -> Path:
-    """Return where the profiler that writes a file leaves its messages."""
-    return path.with_suffix(".err")
+def text_of(file: IO[bytes]) -> str:
+    """Return what a file holds, whoever wrote it; what is no text is replaced."""
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), size, 0).decode("utf-8", errors="replace").strip()
 
 
 def _last_line(messages: str) -> str:

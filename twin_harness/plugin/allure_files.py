@@ -9,7 +9,7 @@ import json
 import uuid
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twin_harness.errors import TwinError, Undecided
 
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from twin_harness.gate.verdict import Judgement
     from twin_harness.runs.recording import Recording
 
 MOST_BYTES = 1024 * 1024
+_MOST_FLAMES = 10
 _MOST_SAMPLES = 2_000
 _METRICS = (
     ("cpu_percent mean", "mean", "cpu_percent"),
@@ -121,11 +123,48 @@ def milliseconds(utc_text: str) -> int:
     return int(datetime.fromisoformat(utc_text).timestamp() * 1000)
 
 
-def write_gate(config: pytest.Config, text: str) -> None:
-    """Write the gate's figures as metrics, where Allure is on; a failure here is not reported."""
+def write_gate(config: pytest.Config, judgement: Judgement, folder: Path) -> None:
+    """Leave the gate's figures as metrics, its summary and flame graphs as global attachments.
+
+    Only where Allure is on; an allure-pytest before 2.16 knows no global attachments, and a failure
+    here is not reported.
+
+    Args:
+        config: pytest's.
+        judgement: of the session.
+        folder: ``gate`` in the run folder; it holds the samples of what was profiled.
+    """
+    from twin_harness.gate.outputs import allure_metrics
+
     target = getattr(config.option, "allure_report_dir", None)
-    if target and config.pluginmanager.has_plugin("allure_listener"):
-        with contextlib.suppress(OSError):
-            Path(target, f"gate-{uuid.uuid4().hex[:6]}-perf.json").write_text(
-                text, encoding="utf-8"
-            )
+    listener: Any = config.pluginmanager.get_plugin("allure_listener")
+    if not target or listener is None:
+        return
+    with contextlib.suppress(OSError):
+        Path(target, f"gate-{uuid.uuid4().hex[:6]}-perf.json").write_text(
+            allure_metrics(judgement), encoding="utf-8"
+        )
+        if hasattr(listener, "global_attach_data"):
+            for body, name, kind, ending in gate_attachments(judgement, folder):
+                listener.global_attach_data(body, name, kind, ending)
+
+
+def gate_attachments(judgement: Judgement, folder: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Yield content, name, media type and ending: the summary, a flame graph for each profile.
+
+    Args:
+        judgement: of the session.
+        folder: ``gate`` in the run folder.
+    """
+    from twin_harness.gate.outputs import markdown
+
+    yield markdown(judgement), "twin gate: verdict", "text/markdown", "md"
+    if judgement.places is None:
+        return
+    from twin_harness.gate.profile_files import read_profiles
+    from twin_harness.report.drawing.flames import flame_svg
+
+    for test, profile in sorted(read_profiles(folder).items())[:_MOST_FLAMES]:
+        svg = flame_svg(*profile.pooled(), f"Difference flame graph of {test}")
+        if svg and len(svg) <= MOST_BYTES:
+            yield svg, f"twin gate: where {test} spends more", "image/svg+xml", "svg"

@@ -64,7 +64,7 @@ def write(
         folder.gate_output("summary.md", outputs.markdown(judgement))
         folder.gate_output("github-action-benchmark.json", outputs.github_benchmark(judgement))
         folder.gate_output("bencher.json", outputs.bencher(judgement))
-    allure_files.write_gate(config, outputs.allure_metrics(judgement))
+    allure_files.write_gate(config, judgement, folder.path / "gate")
     _add_junit_properties(config, outputs.junit_properties(judgement))
     if os.environ.get("GITHUB_ACTIONS") == "true":
         state.gate_lines += outputs.error_commands(judgement)

@@ -24,10 +24,16 @@ from twin_harness.system.forks import close_in_forks
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_TO_KILL = "1000"
+_BOUND = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 KILLED_PATIENCE_S = 10.0
 _REAP_POLL_S = 0.005
 # Variables of the caller that would give a child coverage and pytest of its own, or an interactive
@@ -193,6 +199,18 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def dying_with_parent(words: Sequence[str]) -> list[str]:
+    """Return the words that start a program of others, so that it ends when this process does.
+
+    A death signal outlives exec (PR_SET_PDEATHSIG of prctl(2)), so that an interpreter of our own
+    asks for it and becomes the program.
+
+    Args:
+        words: the program's path and its arguments.
+    """
+    return [sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid()), *words]
 
 
 def leave_parent() -> None:

@@ -53,7 +53,8 @@ def flame_svg(
     depth = _draw(root, 0.0, 0, drawn)
     height = _ROW * depth + 2
     return (
-        f'<svg role="img" aria-label="{escape(title)}" viewBox="0 0 {_WIDTH} {height}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img"'
+        f' aria-label="{escape(title)}" viewBox="0 0 {_WIDTH} {height}"'
         f' style="width:100%;max-width:{_WIDTH}px" font-family="sans-serif" font-size="11">'
         f"<title>{escape(title)}</title>{''.join(drawn)}</svg>"
     )
