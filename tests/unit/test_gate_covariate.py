@@ -135,6 +135,19 @@ def test_background_is_the_covariate_where_it_disturbs():
     assert choose_covariate(BESIDE, "auto").differences[:3] == (15, -15, 0)
 
 
+def test_pairs_that_steal_has_disturbed_count_less():
+    """Whichever run it came to; a neighbour beside both runs counts, too, not unknown steal."""
+    usual = choose_covariate(BESIDE, "background").variances
+    assert usual[:4] == pytest.approx((2.5, 2.5, 1.0, 4.0))
+    for side in (0, 1):
+        pairs = [list(pair) for pair in BESIDE]
+        pairs[2][side] = replace(pairs[2][side], steal_percent=9.0)
+        pairs[3][side] = replace(pairs[3][side], steal_percent=None)
+        found = choose_covariate(pairs, "background").variances
+        assert found == pytest.approx((*usual[:2], 10.0, *usual[3:]))
+    assert choose_covariate(BESIDE, "steal").variances == (1.0,) * 10
+
+
 def test_covariate_that_the_candidate_moves_is_refused():
     """What the candidate does itself would be taken for a neighbour's, and the effect with it."""
     moved = environments([5.0] * 10, [25.0 + number for number in range(10)])

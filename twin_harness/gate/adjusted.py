@@ -27,9 +27,6 @@ _ROUNDING = 1e-12
 # What is left of a pair's count once the covariate has taken its part; below it the covariate is
 # as good as the labels, and nothing is known of the effect.
 _LEAST_LEFT = 1e-6
-# By how much the variance of the most disturbed pair is larger than a quiet one's. In a simulation
-# of 24 pairs, +5 % and a neighbour in half of the runs it has the power of the true variances.
-_MORE_VARIANCE = 3.0
 
 
 @dataclass(frozen=True)
@@ -113,21 +110,3 @@ def adjust(
         float((1 + np.count_nonzero(at_least)) / len(signs)),
         np.sort(np.where(is_open, inf, critical)),
     )
-
-
-def weigh(disturbance: Sequence[float]) -> NDArray[np.float64]:
-    """Return weights of pairs that neighbours disturbed more or less; shape (n,).
-
-    What a neighbour costs varies from run to run, so pairs beside it scatter by more than quiet
-    ones: the most disturbed are taken to have four times the variance. Whatever the truth is, the
-    test stays exact, for the weights do not depend on which run was whose.
-
-    Args:
-        disturbance: how far both runs of each pair were disturbed, shape (n,), 0 is quiet, in the
-            covariate's unit, squared.
-    """
-    much = np.asarray(disturbance, dtype=float)
-    largest = float(much.max(initial=0.0))
-    if largest <= 0:
-        return np.ones(len(much))
-    return np.asarray(1.0 / (1.0 + _MORE_VARIANCE * much / largest))

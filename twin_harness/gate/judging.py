@@ -12,9 +12,11 @@ from math import inf, isfinite
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from twin_harness.errors import Undecided
 from twin_harness.gate import statistics
-from twin_harness.gate.adjusted import adjust, weigh
+from twin_harness.gate.adjusted import adjust
 from twin_harness.gate.covariate import MOVED_P, Covariate
 from twin_harness.gate.verdict import ALPHA, CONFIDENCE, PASSED, REGRESSED, UNDECIDED, Verdict
 
@@ -78,8 +80,8 @@ class _Tested:
         if not values:
             return cls()
         weights = None
-        if covariate.disturbance:
-            weights = weigh(covariate.disturbance)
+        if covariate.variances:
+            weights = 1.0 / np.array(covariate.variances)
         worse, better = (
             adjust([sign * value for value in values], covariate.signed(sign, len(values)), weights)
             for sign in (1.0, -1.0)
