@@ -3,14 +3,15 @@
     pip install flask waitress; python benchmarks/gate_real_service.py --json real.json
 
 A Flask application under waitress (JSON and zlib work) is compared with itself and with a
-candidate that does 6 % more work, of which an answer takes about 5 % longer, both in turns and in a
-run each, while a neighbour takes a CPU for one to six seconds at a time, by a seed, about half of
-the time. About 1 minute a session in turns, 2 in runs. What is missing is named, and nothing is
-installed.
+candidate that does 6 % more work, of which an answer takes about 5 % longer: in turns, in turns
+without a layout of memory that each start draws anew (`setarch -R`), and in a run each. A neighbour
+takes a CPU for one to six seconds at a time, by a seed, about half of the time. About 1 minute a
+session in turns, 2 in runs. What is missing is named, and nothing is installed.
 """
 
 import argparse
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -56,7 +57,8 @@ BODY = b'{"id": 7, "items": [1, 2, 3]}'
 
 @contextmanager
 def running(variant):
-    words = [sys.executable, str(Path(__file__).with_name("service.py"))]
+    words = [*os.environ.get("BEFORE", "").split(), sys.executable]
+    words.append(str(Path(__file__).with_name("service.py")))
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, text=True, env={**os.environ, **variant.environ}
     )
@@ -109,8 +111,11 @@ def neighbour(stop, seed):
         stop.wait(chance.uniform(1.0, 6.0))
 
 
-def session(folder, test, work, seed):
-    """Run one session beside the neighbour; return what it said."""
+def session(folder, test, work, seed, before=""):
+    """Run one session beside the neighbour; return what it said.
+
+    ``before`` are words in front of the service's own.
+    """
     stop = threading.Event()
     beside = threading.Thread(target=neighbour, args=(stop, seed))
     beside.start()
@@ -127,7 +132,8 @@ def session(folder, test, work, seed):
     words += ["--twin-variant", "base:", "--twin-variant", f"candidate:WORK={work}"]
     words += ["--twin-seed", str(seed), "--twin-no-report"]
     try:
-        subprocess.run(words, cwd=folder, capture_output=True, check=False, text=True)
+        environ = {**os.environ, "BEFORE": before}
+        subprocess.run(words, cwd=folder, capture_output=True, check=False, env=environ)
     finally:
         stop.set()
         beside.join()
@@ -149,6 +155,7 @@ def main():
     )
     parser.add_argument("--sessions", type=int, default=10, help="of each row (default: 10)")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name holds this")
+    parser.add_argument("--skip", default="", metavar="TEXT", help="rows whose name does not")
     parser.add_argument("--json", metavar="FILE", help="results for machines")
     arguments = parser.parse_args()
     missing = [name for name in ("flask", "waitress") if find_spec(name) is None]
@@ -156,10 +163,11 @@ def main():
         sys.exit(f"left out: {', '.join(missing)} is not installed")
     print(measure.machine_line())
     results = {}
-    for test in ("test_turns", "test_runs"):
+    tests = (("test_turns", ""), ("test_turns", "setarch -R"), ("test_runs", ""))
+    for test, before in tests:
         for work in ("1.0", "1.06"):
-            name = f"{test}, work {work}"
-            if arguments.only not in name:
+            name = f"{before} {test}, work {work}".strip()
+            if arguments.only not in name or (arguments.skip and arguments.skip in name):
                 continue
             rows = []
             for seed in range(arguments.sessions):
@@ -167,7 +175,7 @@ def main():
                     folder = Path(path)
                     (folder / "service.py").write_text(SERVICE)
                     (folder / "test_real.py").write_text(TESTS)
-                    rows.append(session(folder, test, work, seed))
+                    rows.append(session(folder, test, work, seed, before))
                 sys.stderr.write(f"{name}: {rows[-1]}\n")
             results[name] = rows
             counts = {

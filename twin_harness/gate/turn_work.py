@@ -29,11 +29,14 @@ class TurnWork:
 
     Args:
         variants: base and candidate, whose processes are there already.
+
+    Attributes:
+        tops: of each variant, its processes without those below them.
     """
 
     def __init__(self, variants: Sequence[Variant]) -> None:
         self._names = [variant.name for variant in variants]
-        self._tops = [processes_of(variant) for variant in variants]
+        self.tops = [processes_of(variant) for variant in variants]
         self._before = self._read()
         # By variant: in the base's turns, in the candidate's.
         self._spent_ns = [[0, 0] for _ in variants]
@@ -55,12 +58,12 @@ class TurnWork:
                 self._spent_ns[variant][index] += max(0, now - before)
 
     def _read(self) -> list[int | None]:
-        return [_cpu_ns(tops) for tops in self._tops]
+        return [_cpu_ns(tops) for tops in self.tops]
 
     def fault(self) -> str:
         """Return why the turns are not what they seem; empty where nothing is seen."""
         for variant, name in enumerate(self._names):
-            if not self._tops[variant]:
+            if not self.tops[variant]:
                 continue
             if self._is_gone[variant]:
                 return f"{name} ended during the turns"

@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import InvalidInput, Undecided
+from twin_harness.gate.placement import Placement
 from twin_harness.gate.turns import SLICE_PAIRS, Slice, fold, slice_order
 from twin_harness.system.clock import monotonic_s
 
@@ -133,7 +134,7 @@ def run_turns(
         raise InvalidInput(msg)
     orders = slice_order(seed, name, max(0, test.pair), count)
     test.slices_planned = count * len(variants)
-    work = None
+    work, placement = None, Placement(seed, name, max(0, test.pair))
     if len(variants) > 1:
         from twin_harness.gate.turn_work import TurnWork
 
@@ -147,9 +148,10 @@ def run_turns(
                 one = Slice(index == 1, number, position == 1, seconds)
                 if work is not None:
                     work.begin()
-                begin_s = monotonic_s()
-                yield Turn(variant, seconds, one, begin_s, declare, test)
-                one.took_s = monotonic_s() - begin_s
+                with placement.begin(number, work.tops[index] if work else (), seconds):
+                    begin_s = monotonic_s()
+                    yield Turn(variant, seconds, one, begin_s, declare, test)
+                    one.took_s = monotonic_s() - begin_s
                 if work is not None:
                     work.end(index)
                 test.slices.append(one)
