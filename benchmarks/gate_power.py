@@ -61,7 +61,8 @@ class Row:
     """A row of the table.
 
     SD of a pair's log ratio, change of one measure, neighbour, lengths of a session, how many
-    measures, whether both variants take turns, divisor of the number of pipelines.
+    measures, whether both variants take turns, whether the noise is normal and without steal,
+    divisor of the number of pipelines.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Row:
     length: Length = field(default_factory=Length)
     family: int = FAMILY
     in_turns: bool = False
+    is_plain: bool = False
     divisor: int = 4
 
 
@@ -89,6 +91,20 @@ ROWS = [
     Row(f"+10 % {NEIGHBOUR}, σ 3 %, 12..16", 0.03, 0.10, "runs", Length(12, 16)),
     Row(f"+5 % {NEIGHBOUR}, σ 3 %, 12..24", 0.03, 0.05, "runs", Length(12, 24)),
     Row(f"A/A {NEIGHBOUR}, σ 3 %, 12..24", 0.03, 0.0, "runs", Length(12, 24), divisor=1),
+    *(
+        Row(
+            f"{name} {NEIGHBOUR}, σ 3 %, {length}, normal noise, no steal",
+            0.03,
+            change,
+            "runs",
+            length,
+            is_plain=True,
+        )
+        for name, change, length in (
+            ("+10 %", 0.10, Length(12, 16)),
+            ("+5 %", 0.05, Length(12, 24)),
+        )
+    ),
     Row("A/A of one measure with looks, σ 3 %", 0.03, family=1, divisor=1),
     Row("+10 % of a family of one, with looks, σ 3 %", 0.03, 0.10, family=1),
     Row("A/A in turns, σ 1 %", 0.01, 0.0, "runs", in_turns=True),
@@ -256,6 +272,29 @@ def runs_of(noise, sigma, count, common, rng):
     return sigma / per_pair**0.5 * (share**0.5 * drift + (1 - share) ** 0.5 * alone)
 
 
+def machine_of(row, count, is_there, rng):
+    """Return what all measures of a test's runs share.
+
+    Noise, steal, others' CPU time, the speed of a fixed work, and how much slower each run is by
+    the log. ``is_there`` says of each run whether the neighbour is; None draws it.
+    """
+    common = stats.t.rvs(5, size=count, random_state=rng) / (5 / 3) ** 0.5
+    steal = rng.exponential(0.3, count) + (rng.random(count) < 0.03) * rng.exponential(
+        10.0, count
+    )  # a burst in 3 of 100 runs
+    if row.is_plain:
+        common, steal = rng.normal(size=count), np.zeros(count)
+    busy = ((rng.random(count) < 0.5) if is_there is None else is_there) * NEIGHBOUR_PERCENT
+    others = 5.0 + rng.normal(0, 0.5, count) + busy
+    speed = np.exp(rng.normal(0, 0.01, count) + steal / 100)
+    slow = steal / 100.0 + busy / 100.0 * rng.uniform(0.5, 1.5, count)
+    if row.in_turns:  # whatever others did, they did it to both
+        steal, others, speed, slow = (
+            np.repeat(figures[::2], 2) for figures in (steal, others, speed, slow)
+        )
+    return common, steal, others, speed, slow
+
+
 def pipeline(models, row, change, rng, *, may_end=True):
     """Simulate one session of paired mode and judge it whole: looks, spares, environment.
 
@@ -278,26 +317,16 @@ def pipeline(models, row, change, rng, *, may_end=True):
         "runs": None,
     }[neighbour]
     for test in range(len(tests)):
-        common = stats.t.rvs(5, size=count, random_state=rng) / (5 / 3) ** 0.5
-        steal = rng.exponential(0.3, count) + (rng.random(count) < 0.03) * rng.exponential(
-            10.0, count
-        )  # a burst in 3 of 100 runs
-        busy = ((rng.random(count) < 0.5) if is_there is None else is_there) * NEIGHBOUR_PERCENT
-        others = 5.0 + rng.normal(0, 0.5, count) + busy
-        speed = np.exp(rng.normal(0, 0.01, count) + steal / 100)
-        slow[test] = steal / 100.0 + busy / 100.0 * rng.uniform(0.5, 1.5, count)
-        if row.in_turns:  # whatever others did, they did it to both
-            steal, others, speed, slow[test] = (
-                np.repeat(figures[::2], 2) for figures in (steal, others, speed, slow[test])
-            )
+        common, steal, others, speed, slow[test] = machine_of(row, count, is_there, rng)
         environments[test] = [
             Environment(*map(float, figures), own_percent=20.0)
             for figures in zip(steal, others, speed, strict=True)
         ]
         for index in range(test, row.family, TESTS):
-            series[index] = (
-                runs_of(models[index % len(models)], sigma, count, common, rng) + slow[test]
-            )
+            model = models[index % len(models)]
+            if row.is_plain:
+                model = replace(model, drift_share=0.0, degrees=1e6)
+            series[index] = runs_of(model, sigma, count, common, rng) + slow[test]
     trials = []
     seed = int(rng.integers(2**31))
     orders = {test: order_of(seed, test, length) for test in tests}
