@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -273,6 +274,15 @@ def test_a_report_that_is_not_drawn_costs_the_report_alone(
     assert not session.board.path.exists()
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT raises, as on a terminal; whoever is started in the background of a shell ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_waits_until_the_files_are_written(open_session, monkeypatch, tmp_path):
     """It leaves the report out, and no file of the run."""
     session = open_session()
