@@ -276,7 +276,7 @@ def test_a_report_that_is_not_drawn_costs_the_report_alone(
 
 @pytest.fixture
 def interruptible():
-    """SIGINT raises, as on a terminal; whoever is started in the background of a shell ignores it."""
+    """SIGINT raises, as on a terminal: whoever a shell starts in the background ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
