@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import argparse
 
     from twin_harness.cli.commands import Commands
+    from twin_harness.predict.others import Busyness
     from twin_harness.predict.twin import Twin
 
 _BUSY_PERCENT = 5.0  # of CPU time: more than a machine at rest takes
@@ -34,6 +35,7 @@ def add_fit(commands: Commands) -> None:
 def fit(arguments: argparse.Namespace) -> int:
     """Fit a model."""
     from twin_harness.predict.gathering import without_tests
+    from twin_harness.predict.others import busyness_of
     from twin_harness.predict.twin import Twin
 
     observations = without_tests(read_observations(arguments.run), echo_error)
@@ -42,7 +44,7 @@ def fit(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json(_data(twin))
     else:
-        echo(*_lines(twin, arguments.out))
+        echo(*_lines(twin, arguments.out, busyness_of(observations)))
     return OK
 
 
@@ -52,7 +54,7 @@ def _data(twin: Twin) -> dict[str, Any]:
     return data | {"runs": file.training.runs, "plans": len(file.training.plans)}
 
 
-def _lines(twin: Twin, out: str) -> list[str]:
+def _lines(twin: Twin, out: str, others: Busyness | None) -> list[str]:
     """Return what was fitted, each parameter with its error, and what is to be doubted."""
     from twin_harness.predict.parameters import NAMES
 
@@ -65,17 +67,28 @@ def _lines(twin: Twin, out: str) -> list[str]:
             for name in NAMES
             if name not in estimate.unidentified
         ]
-    background_percent = file.parameters["background_cpu"]
-    if background_percent > _BUSY_PERCENT:
-        lines.append(
-            f"background_cpu is {background_percent:.1f} %: others kept the machine busy while"
-            " these runs were recorded, and the twin takes that for rest; record on a machine as"
-            " quiet as the one you ask about"
-        )
+    lines += _busy_lines(file.parameters["background_cpu"], others)
     if file.unidentified:
         lines.append(f"not identifiable from these runs: {', '.join(file.unidentified)}")
     if file.at_bound:
         lines.append(f"at a bound of its range: {', '.join(file.at_bound)}")
+    return lines
+
+
+def _busy_lines(background_percent: float, others: Busyness | None) -> list[str]:
+    """Return how busy others were while the runs were recorded, and what that does to the fit."""
+    if others is None:
+        lines = ["what others used of the CPUs was not measured while these runs were recorded"]
+        busy = background_percent > _BUSY_PERCENT
+    else:
+        lines = [f"while these runs were recorded {others}"]
+        busy = max(others.mean, others.busiest_mean, background_percent) > _BUSY_PERCENT
+    if busy:
+        lines.append(
+            f"background_cpu is {background_percent:.1f} %: that is rest to the twin, and what"
+            " others used beyond it is in its errors and bands; record on a machine as quiet as"
+            " the one you ask about"
+        )
     return lines
 
 

@@ -48,6 +48,7 @@ def score_lines(evaluation: Evaluation) -> list[str]:
         f"{name}: {evaluation.test} runs{fitted}, floor of {evaluation.pairs} pairs of replicates",
         *table_lines(_COLUMNS, rows, "  "),
         _in_short(evaluation),
+        *_others_lines(evaluation),
         *_LEGEND,
         *(_overload_line(call) for call in evaluation.overload),
     ]
@@ -118,6 +119,29 @@ def _in_short(evaluation: Evaluation) -> str:
     if not parts:
         return "  in short: neither CPU nor memory was measured"
     return f"  in short: of a run that it has not seen, the twin is off in {'; in '.join(parts)}"
+
+
+def _others_lines(evaluation: Evaluation) -> list[str]:
+    """Return how busy others were, and which part of the error in CPU use is theirs."""
+    others = evaluation.others
+    if others is None:
+        return [
+            "  what others used of the CPUs was not measured: their part of the error is unknown"
+        ]
+    blind = evaluation.score_of("cpu_percent")
+    told = evaluation.score_of("cpu_percent", is_given=True)
+    lines = [f"  {others}"]
+    if blind is None or told is None:
+        return lines
+    best, beside = evaluation.best_baseline("cpu_percent", is_given=True), ""
+    if best is not None:
+        beside = f" (the best simple predictor, told the same, by {best.rmse:.1f})"
+    part = 100.0 * max(0.0, 1.0 - (told.rmse / blind.rmse) ** 2) if blind.rmse > 0 else 0.0
+    lines.append(
+        f"  told what they used in each second, the twin is off in CPU by {told.rmse:.1f}"
+        f" points{beside}: {part:.0f} % of its squared error was others' load"
+    )
+    return lines
 
 
 def _overload_line(call: OverloadScore) -> str:

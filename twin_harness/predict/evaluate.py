@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,9 @@ from twin_harness.predict.baselines import all_baselines
 from twin_harness.predict.coverage import Coverage, coverage_of
 from twin_harness.predict.gathering import check_machines
 from twin_harness.predict.observation import COLUMNS, padded, start_of
+from twin_harness.predict.others import Busyness, beyond_rest, busyness_of
 from twin_harness.predict.overload_scores import OverloadScore, score_overload
+from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.scale import in_units
 from twin_harness.predict.scores import (
     ColumnScore,
@@ -46,6 +48,9 @@ class Evaluation:
         test: runs that were judged.
         pairs: replicates that the floor is of.
         overload: the calls of each condition.
+        given: CPU use by the twin and every baseline, if each is told what others used of the CPUs
+            in each second, as it was measured; empty where it was not.
+        others: how busy others were during the test; None where it was not measured.
     """
 
     split: str
@@ -56,22 +61,33 @@ class Evaluation:
     test: int
     pairs: int
     overload: list[OverloadScore] = field(default_factory=list)
+    given: list[ColumnScore] = field(default_factory=list)
+    others: Busyness | None = None
 
-    def score_of(self, column: str, predictor: str = TWIN) -> ColumnScore | None:
-        """Return one score; None where the column was not measured."""
-        scores = (item for item in self.scores if item.column == column)
+    def score_of(
+        self, column: str, predictor: str = TWIN, *, is_given: bool = False
+    ) -> ColumnScore | None:
+        """Return one score; None where the column was not measured.
+
+        Args:
+            column: which.
+            predictor: whose.
+            is_given: told what others used.
+        """
+        known = self.given if is_given else self.scores
+        scores = (item for item in known if item.column == column)
         return next((item for item in scores if item.predictor == predictor), None)
 
-    def best_baseline(self, column: str) -> ColumnScore | None:
-        """Return the baseline with the least error."""
-        others = [
+    def best_baseline(self, column: str, *, is_given: bool = False) -> ColumnScore | None:
+        """Return the baseline with the least error; arguments as of ``score_of``."""
+        baselines = [
             item
-            for item in self.scores
+            for item in (self.given if is_given else self.scores)
             if item.column == column
             and item.predictor not in (TWIN, WARM)
             and np.isfinite(item.rmse)
         ]
-        return min(others, key=lambda item: item.rmse, default=None)
+        return min(baselines, key=lambda item: item.rmse, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -91,6 +107,8 @@ class Evaluation:
             "skills": skills,
             "coverage": [item.to_json() for item in self.coverage],
             "overload": [item.to_json() for item in self.overload],
+            "given_others": [item.to_json() for item in self.given],
+            "others": None if self.others is None else asdict(self.others),
         }
 
 
@@ -122,13 +140,22 @@ def evaluate(
     warm_tails = tails_of(_members(model, warm, test))
     scores = score(TWIN, centre, test, floors, tails, floors_from)
     scores += score(WARM, in_units(warm.centre), test, floors, warm_tails, floors_from)
+    beyond = beyond_rest(test, float(model.parameters[NAMES.index("background_cpu")]))
+    given: list[ColumnScore] = []
+    if beyond is not None:
+        told = in_units(model.free_run(demands, None, beyond).centre)
+        given += _cpu_scores(TWIN, told, test, floors)
     skills: Skills = {}
     if training:
+        usual = busyness_of(training)
         unknown = np.full((len(test), len(COLUMNS)), np.nan)
         for baseline in all_baselines():
             predicted = baseline.fit(training, model.capacity).predict(demands, unknown)
             scores += score(baseline.name, predicted, test, floors, floors_from=floors_from)
             skills[baseline.name] = _skills(centre, predicted, test)
+            if beyond is not None and usual is not None:
+                told = _with_others(predicted, beyond_rest(test, usual.mean))
+                given += _cpu_scores(baseline.name, told, test, floors)
     return Evaluation(
         split=split,
         scores=scores,
@@ -138,7 +165,31 @@ def evaluate(
         test=len(test),
         pairs=pairs,
         overload=score_overload(test, members),
+        given=given,
+        others=busyness_of(test),
     )
+
+
+def _with_others(predicted: np.ndarray, beyond: np.ndarray | None) -> np.ndarray:
+    """Return a baseline's predictions with what others used more or less than while it learnt.
+
+    Args:
+        predicted: (runs, columns, seconds), in units.
+        beyond: (runs, seconds) percent of the CPUs; None is nothing.
+    """
+    if beyond is None:
+        return predicted
+    told, cpu = predicted.copy(), COLUMNS.index("cpu_percent")
+    seconds = beyond.shape[1]
+    told[:, cpu, :seconds] = np.clip(told[:, cpu, :seconds] + beyond, 0.0, 100.0)
+    return told
+
+
+def _cpu_scores(
+    predictor: str, told: np.ndarray, test: Sequence[Observation], floors: dict[str, float]
+) -> list[ColumnScore]:
+    """Return the scores of CPU use alone, of a predictor that was told what others used."""
+    return [one for one in score(predictor, told, test, floors) if one.column == "cpu_percent"]
 
 
 def _members(model: FittedModel, free: FreeRun, test: Sequence[Observation]) -> list[np.ndarray]:

@@ -56,26 +56,44 @@ class FittedModel:
         return np.vstack([self.parameters, self.spread.parameter_sets])
 
     def simulate(
-        self, demands: Sequence[Demand], start: Start | None = None
+        self,
+        demands: Sequence[Demand],
+        start: Start | None = None,
+        others: np.ndarray | None = None,
     ) -> tuple[FreeRun, dict[str, np.ndarray]]:
         """Predict plans under the fitted parameters and the ensemble.
 
         Args:
             demands: the plans, second by second.
             start: the machine as it is before each of them; idle unless given.
+            others: (plans, seconds of the longest) CPU time of others beyond that at rest, percent;
+                none unless given.
 
         Returns:
             The free runs, which hold their last value beyond the end of a plan, and the simulated
                 columns in units.
         """
-        columns = simulate(self.parameter_sets, stacked(demands), self.capacity, start)
+        columns = simulate(
+            self.parameter_sets, stacked(demands), self.capacity, start, others=others
+        )
         lengths = np.array([demand.seconds for demand in demands])
         values = hold_last(on_error_scale(columns), lengths)
         return FreeRun(values[:, 0], values[:, 1:], noise_regimes(columns)), columns
 
-    def free_run(self, demands: Sequence[Demand], start: Start | None = None) -> FreeRun:
-        """Return the free runs of plans; arguments as of ``simulate``."""
-        return self.simulate(demands, start)[0]
+    def free_run(
+        self,
+        demands: Sequence[Demand],
+        start: Start | None = None,
+        others: np.ndarray | None = None,
+    ) -> FreeRun:
+        """Return the free runs of plans.
+
+        Args:
+            demands: the plans, second by second.
+            start: as of ``simulate``.
+            others: as of ``simulate``.
+        """
+        return self.simulate(demands, start, others)[0]
 
     def members(self, free: FreeRun, plan: int = 0) -> np.ndarray:
         """Return simulated trajectories of one plan, (members, columns, seconds), in units."""

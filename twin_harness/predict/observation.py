@@ -32,6 +32,7 @@ COLUMNS = (
     "probe_cpu_ms",
 )
 ROLES = ("train", "calibrate", "test")  # the first word of the names that control/campaign.py gives
+_OTHERS = "cpu_background_percent"
 _HELD, _REMEMBERED_S = "memory_delivered_bytes", 90
 _LEAST_COVERAGE = 0.5
 FEWEST_SECONDS = 3
@@ -63,6 +64,8 @@ class Observation:
         ended_early: the run was stopped or aborted; what came after is not in ``values`` (a
             censored observation).
         known_as: other fingerprints of the same machine.
+        others_cpu_percent: (seconds,) what others used of the CPUs, as it was measured; NaN where
+            it was not. None where it is not known of any second.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Observation:
     shapes: frozenset[str] = frozenset()
     ended_early: bool = False
     known_as: tuple[str, ...] = ()
+    others_cpu_percent: np.ndarray | None = None
 
     def is_of(self, fingerprint: str) -> bool:
         """Tell whether it was recorded on the machine of that fingerprint."""
@@ -140,6 +144,9 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
     for row, name in zip(values, COLUMNS, strict=True):
         if name in means.columns:
             row[:] = np.where(is_known, means[name].to_numpy(), np.nan)[:seconds]
+    others = None
+    if _OTHERS in means.columns:
+        others = np.where(is_known, means[_OTHERS].to_numpy(), np.nan)[:seconds]
     first, names = samples.iloc[0], known_fingerprints(machine)
     before = np.array(
         [float(first[name]) if name in samples.columns else np.nan for name in COLUMNS]
@@ -162,6 +169,7 @@ def observe(recording: Recording, earlier: Recording | None = None) -> Observati
         shapes=frozenset(_kind(event) for event in recording.experiment.events),
         ended_early=ended_early,
         known_as=names[1:],
+        others_cpu_percent=others,
     )
 
 

@@ -67,6 +67,7 @@ def simulate(
     capacity: Capacity,
     start: Start | None = None,
     step_s: float = 1.0,
+    others: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Run the model freely.
 
@@ -76,6 +77,8 @@ def simulate(
         capacity: of the machine.
         start: the state before the first second; idle unless given.
         step_s: how long each step is.
+        others: (plans, seconds) CPU time of others beyond that at rest, in percent of the machine;
+            none unless given.
 
     Returns:
         Columns of the dataset by name, each (plans, members, seconds): means over each second, of
@@ -100,15 +103,17 @@ def simulate(
         + p["free_cpu"] * memory["freed"] / _GIB
         + moved
     )
-    others = (
+    beyond = np.zeros((1, 1, 1)) if others is None else others[:, np.newaxis]
+    beside = (
         p["background_cpu"]
+        + beyond
         + p["harness_cpu"]
         + (p["start_cost"] * asked["host_starts"] + p["end_cost"] * asked["host_ends"]) / step_s
     )
-    own = asked["cpu_percent"] + np.maximum(asked["cpu_total_percent"] - others - side, 0.0) * (
+    own = asked["cpu_percent"] + np.maximum(asked["cpu_total_percent"] - beside - side, 0.0) * (
         asked["cpu_total_percent"] > 0
     )
-    total = others + side + own
+    total = beside + side + own
     excess = np.maximum(total - 100.0, 0.0)
     cpu = np.minimum(total, 100.0)
     delivered = np.maximum(own - excess, 0.0)
@@ -116,7 +121,7 @@ def simulate(
 
     tasks = (
         p["load_idle"]
-        + p["load_cpu"] * capacity.cpus * busy
+        + p["load_cpu"] * capacity.cpus * (busy + beyond / 100.0)
         + p["load_fill"] * memory["filling"]
         + p["load_disk"] * disk["busy"]
     )
