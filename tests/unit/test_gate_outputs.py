@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from twin_harness.gate import outputs
-from twin_harness.gate.advice import all_doubts
+from twin_harness.gate.advice import all_doubts, next_command
 from twin_harness.gate.declaration import declare
 from twin_harness.gate.judging import Evidence, judge_pairs
 from twin_harness.gate.terminal import terminal_lines
@@ -121,3 +121,14 @@ def test_doubts_warn_of_what_moved():
     found = judgement(1.01, spread=0.001)
     assert found.status == "PASSED"
     assert "moved for the worse" in all_doubts(found)[0]
+
+
+@pytest.mark.parametrize(("spread", "says"), [(0.02, "--twin-gate-pairs 24"), (0.3, "pairs would")])
+def test_so_many_pairs_are_advised_as_would_be_needed(spread, says):
+    """By what this run could have seen; where no session is that long, longer slices instead."""
+    rng = np.random.default_rng(4)
+    candidate = tuple(np.exp(0.02 + rng.normal(0, spread, 12)))
+    evidence = Evidence(declare("test_a", "ms", better="lower"), (1.0,) * 12, candidate)
+    judgement = Judgement(judge_pairs([evidence]), "paired", facts={"pairs_done": {"test_a": 12}})
+    assert judgement.status == "UNDECIDED"
+    assert says in next_command(judgement)

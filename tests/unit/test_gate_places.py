@@ -56,6 +56,35 @@ def test_so_few_pairs_look_at_few_functions():
     assert find_places([]).pairs == 0
 
 
+PINNED = "twin_harness/gate/pinned.py"
+
+
+@pytest.mark.parametrize(
+    ("stack", "kept"),
+    [
+        (f"main ({PINNED}:38);measured ({PINNED}:30);f (a.py:1);g (a.py:2)", 2),
+        (f"<module> ({PINNED}:1);main ({PINNED}:38);measured ({PINNED}:30)", 0),
+        (f"<module> ({PINNED}:1);main ({PINNED}:38)", 0),
+        (f"main ({PINNED}:38);main.<locals>.answer ({PINNED}:45);dumps (json/__init__.py:183)", 0),
+        (f"main ({PINNED}:38);decode (codecs.py:319)", 0),
+        ("main (a/pinned.py:1);measured (pinned.py:2)", 2),
+    ],
+)
+def test_a_process_of_ours_is_not_the_variants(stack, kept):
+    """Of a pinned function what is below it counts: waiting for a turn is no function's share."""
+    found = parse_stacks(f"{stack} 7\n")
+    assert [len(frames) for frames in found] == [kept][: bool(kept)]
+    assert not any(PINNED in frame for frames in found for frame in frames)
+
+
+def test_names_with_control_characters_are_shown_without(tmp_path):
+    """The picture is well-formed XML whatever a function is called; so is a folder no profile."""
+    stacks = parse_stacks("main (a.py:1);\x1b[31mf\x08 (b.py:2) 7\n")
+    ET.fromstring(flame_svg(stacks, stacks, "of\x1b a test"))
+    (tmp_path / profile_name("test_a", 2, 0)).mkdir()
+    assert read_profiles(tmp_path) == {}
+
+
 def test_lines_that_are_no_stacks_are_skipped():
     """The root that says which process it was, too."""
     text = "process 12:python;main (a.py:1);work (a.py:9) 7\nmain (a.py:1) 2\nnonsense\n x\n;; y\n"

@@ -70,6 +70,16 @@ def test_order_differs_between_tests_and_seeds():
     )
 
 
+FOLDED = {
+    "slice_pairs": 20,
+    "sd": 0.01,
+    "order": 0.0,
+    "dropped_s": 0.0,
+    "is_flat": True,
+    "idle_shares": [0.0, 0.0],
+}
+
+
 def test_trials_survive_a_file():
     """A trial is the same after JSON; what is none is refused in one sentence."""
     one = trial(3, "base", begin_s=1.5, faults={"x": "why"}, schedule="ab")
@@ -79,6 +89,18 @@ def test_trials_survive_a_file():
         {"test": "a"},
         {**one.to_json(), "measures": [{"what": 1}]},
         {**one.to_json(), "values": None},
+        {**one.to_json(), "values": {"ms": 10**400}},
+        {**one.to_json(), "pair": "0"},
+        {**one.to_json(), "pair": 1.5},
+        {**one.to_json(), "position": True},
+        {**one.to_json(), "schedule": []},
+        {**one.to_json(), "environment": {"steal_percent": "x"}},
+        {**one.to_json(), "measures": [{"test": "a", "metric": None}]},
+        {**one.to_json(), "measures": [{"test": "a", "metric": "ms", "threshold": "x"}]},
+        {**one.to_json(), "folded": {"ms": {}}},
+        {**one.to_json(), "folded": {"ms": 5}},
+        {**one.to_json(), "folded": "x"},
+        {**one.to_json(), "folded": {"ms": {**FOLDED, "idle_shares": "abc"}}},
     ):
         with pytest.raises(InvalidInput, match="gate record cannot be read"):
             Trial.from_json(broken)

@@ -71,6 +71,28 @@ def test_one_service_that_is_asked_twice_is_found(services):
     assert "in the turns of candidate it was base that worked" in work.fault()
 
 
+@pytest.mark.parametrize("dead", [0, 1])
+def test_a_service_that_answers_for_one_that_is_gone_is_found(services, dead):
+    """It ended before the turns began (its port was taken), and the other is asked in all turns."""
+    alive = services[1 - dead]
+    burn(alive, 0)
+    services[dead].communicate()
+    work = TurnWork(BOTH)
+    for index in (0, 1):
+        turn(work, index, (alive, 0.05))
+    assert f"{BOTH[1 - dead].name} did 50 % of its work in the turns" in work.fault()
+
+
+def test_two_that_share_a_port_are_found(services):
+    """The kernel deals connections out to both (SO_REUSEPORT): each works in either's turns."""
+    for process in services:
+        burn(process, 0)
+    work = TurnWork(BOTH)
+    for index in (0, 1):
+        turn(work, index, (services[0], 0.04), (services[1], 0.04))
+    assert "do both listen on one port?" in work.fault()
+
+
 def test_work_that_is_put_off_shows(services):
     """As a share of what the variant takes in all."""
     for process in services:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any
 
-from twin_harness.gate.verdict import PASSED, REGRESSED
+from twin_harness.gate.looks import MOST_PAIRS
+from twin_harness.gate.verdict import PASSED, REGRESSED, UNDECIDED
 
 if TYPE_CHECKING:
     from twin_harness.gate.verdict import Judgement
@@ -85,11 +86,32 @@ def _has_range(facts: dict[str, Any]) -> bool:
     return bool(most > least)
 
 
+def _pairs_needed(judgement: Judgement) -> int:
+    """Return how many pairs would show the thresholds of the measures that are undecided.
+
+    What can be seen shrinks as the square root of the pairs grows.
+    """
+    return max(
+        (
+            ceil(verdict.n * (verdict.visible / verdict.measure.least_effect) ** 2)
+            for verdict in judgement.verdicts
+            if verdict.status == UNDECIDED and isfinite(verdict.visible)
+        ),
+        default=0,
+    )
+
+
 def _after_pairs(judgement: Judgement) -> str:
     facts = judgement.facts
     if judgement.status == REGRESSED:
         where = ""
-        if facts.get("has_report"):
+        if any(judgement.places.values() if judgement.places else ()):
+            where = "`where` above names the functions that took more; "
+        elif judgement.places is None and any(
+            verdict.measure.interleave_s for verdict in judgement.verdicts
+        ):
+            where = "--twin-gate-profile (with py-spy) names the functions that take more; "
+        elif facts.get("has_report"):
             where = "the EDA report shows them; "
         return (
             f"look at what changed for the measures above; {where}the same pairs again would not"
@@ -100,7 +122,13 @@ def _after_pairs(judgement: Judgement) -> str:
     planned, done = int(facts.get("pairs_planned", 12)), facts.get("pairs_done", {}).values()
     if facts.get("run") and not facts.get("stopped_at") and min(done, default=0) < planned:
         return f"go on where it ended: the same command with --twin-gate-resume {facts['run']}"
-    more = str(min(64, 2 * planned))
+    needed = _pairs_needed(judgement)
+    if needed > MOST_PAIRS:
+        return (
+            "a quieter machine, or runs or slices that are longer: it scatters so much that about"
+            f" {needed} pairs would be needed; `visible` says what this run could have seen"
+        )
+    more = str(max(min(MOST_PAIRS, 2 * planned), needed))
     is_disturbed = any(verdict.covariate for verdict in judgement.verdicts)
     if (is_disturbed or any(facts.get("pairs_unfit", {}).values())) and not _has_range(facts):
         more = f"{planned}..{more}"

@@ -86,7 +86,8 @@ def declare(
     if better not in ("lower", "higher"):
         msg = (
             f"gate({metric!r}): expected better='lower' or better='higher' but got"
-            f" better={better or None!r}; nothing says by itself which is better here"
+            f" better={better or None!r}; nothing says by itself which is better here, and no"
+            f" marker gate({metric!r}, …) of this test does, should that be a slip"
         )
         raise InvalidInput(msg)
     if chosen == "time_to_threshold_s" and not _is_number(trips):

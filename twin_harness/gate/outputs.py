@@ -33,7 +33,7 @@ def markdown(judgement: Judgement) -> str:
     for verdict in rows:
         change, bounds, visible, count = numbers(verdict)
         figures = [
-            f"{value:.4g}" if isfinite(value) else "–"
+            f"{value:.4g} {_escaped(verdict.measure.unit)}".rstrip() if isfinite(value) else "–"
             for value in (verdict.base, verdict.candidate)
         ]
         word = verdict.word
@@ -41,6 +41,8 @@ def markdown(judgement: Judgement) -> str:
             word = f"**{word}**"
         cells = [_SIGNS[verdict.word], _escaped(verdict.measure.name), word]
         lines.append(f"| {' | '.join([*cells, *figures, change, bounds, visible, count])} |")
+    if any(isfinite(verdict.effect) for verdict in rows):
+        lines += ["", "Base and candidate are medians over the pairs, the change their mean."]
     lines.append("")
     lines += [
         f"- undecided: {_escaped(verdict.measure.name)}: {_escaped(verdict.reason)}"

@@ -51,11 +51,12 @@ class Placement:
             tops: the variant's processes without those below them.
             seconds: how long the turn is to be.
         """
-        if len(self._cpus) < 2 or not tops:
+        # In the first slices a service may still be making its pools, by the CPUs that it sees.
+        if len(self._cpus) < 2 or not tops or slice_pair == 0:
             yield
             return
-        before = _hold(tops, self._cpus[(self._first + slice_pair) % len(self._cpus)])
-        timer = threading.Timer(min(_LONGEST_S, _SHARE * seconds), _release, (before,))
+        held = _Held(tops, self._cpus[(self._first + slice_pair) % len(self._cpus)])
+        timer = threading.Timer(min(_LONGEST_S, _SHARE * seconds), held.release)
         timer.daemon = True
         timer.start()
         try:
@@ -63,35 +64,61 @@ class Placement:
         finally:
             timer.cancel()
             timer.join()
-            _release(before)
+            held.release()
 
 
-def _hold(tops: Sequence[int], cpu: int) -> dict[int, set[int]]:
-    """Hold all threads of some processes on a CPU; return where each may run, by its id.
+class _Held:
+    """All threads of some processes, held on a CPU until they are released.
 
-    A thread that may not run there stays where it is.
+    A thread that may not run there, or is pinned already, stays where it is.
+
+    Args:
+        tops: the processes, with all below them.
+        cpu: number of the CPU.
     """
-    threads = [
+
+    def __init__(self, tops: Sequence[int], cpu: int) -> None:
+        self._tops, self._cpu = tops, cpu
+        self._before: dict[int, set[int]] = {}
+        self._is_released = False
+        threads = _threads_below(tops)
+        if len(threads) > _MOST_THREADS:
+            self._is_released = True
+            return
+        self._pinned = set()
+        for thread in threads:
+            with contextlib.suppress(OSError):
+                allowed = os.sched_getaffinity(thread)
+                if cpu in allowed and len(allowed) > 1:
+                    os.sched_setaffinity(thread, {cpu})
+                    self._before[thread] = allowed
+                else:
+                    self._pinned.add(thread)
+
+    def release(self) -> None:
+        """Let them run where they might before, and with them what they have started meanwhile.
+
+        What a thread has chosen itself in the meantime stays.
+        """
+        if self._is_released:
+            return
+        self._is_released = True
+        usual = max(self._before.values(), key=len, default=None)
+        if usual is None:
+            return
+        # Once more for what a thread has started before it was released itself.
+        for _ in range(2):
+            for thread in _threads_below(self._tops):
+                with contextlib.suppress(OSError):
+                    if thread not in self._pinned and os.sched_getaffinity(thread) == {self._cpu}:
+                        os.sched_setaffinity(thread, self._before.get(thread, usual))
+
+
+def _threads_below(tops: Sequence[int]) -> list[int]:
+    """Return the threads of some processes and of all below them."""
+    return [
         thread for top in tops for pid in (top, *descendants(top)) for thread in _threads_of(pid)
     ]
-    before: dict[int, set[int]] = {}
-    if len(threads) > _MOST_THREADS:
-        return before
-    for thread in threads:
-        with contextlib.suppress(OSError):
-            allowed = os.sched_getaffinity(thread)
-            if cpu in allowed and len(allowed) > 1:
-                os.sched_setaffinity(thread, {cpu})
-                before[thread] = allowed
-    return before
-
-
-def _release(before: dict[int, set[int]]) -> None:
-    """Let threads run where they might before; what was released already is not looked at again."""
-    while before:
-        thread, allowed = before.popitem()
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(thread, allowed)
 
 
 def _threads_of(pid: int) -> list[int]:

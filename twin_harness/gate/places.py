@@ -24,6 +24,8 @@ Stacks = Counter[tuple[str, ...]]
 # Functions are looked at from such a share of both variants' samples on, and so many at most.
 _LEAST_SHARE, _MOST = 0.01, 40
 _ROUNDING = 1e-9
+# A process that calls a variant's function for us: what it does besides is neither variant's.
+_OURS, _MEASURED = re.compile(r"\(.*\bgate/pinned\.py:[0-9]+\)$", re.ASCII), "measured ("
 _COUNT = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
@@ -49,10 +51,20 @@ def parse_stacks(text: str) -> Stacks:
     stacks: Stacks = Counter()
     for line in text.splitlines():
         frames, _, count = line.rpartition(" ")
-        names = tuple(frame for frame in frames.split(";") if not frame.startswith("process "))
+        names = _of_variant(
+            [frame for frame in frames.split(";") if not frame.startswith("process ")]
+        )
         if names and _COUNT.fullmatch(count):
             stacks[names] += int(count)
     return stacks
+
+
+def _of_variant(frames: list[str]) -> tuple[str, ...]:
+    """Return a stack without the frames of a process of ours; empty where it is ours alone."""
+    ours = [number for number, frame in enumerate(frames) if _OURS.search(frame)]
+    if ours and not frames[ours[-1]].startswith(_MEASURED):
+        return ()
+    return tuple(frames[ours[-1] + 1 :] if ours else frames)
 
 
 def find_places(pairs: Sequence[tuple[Stacks, Stacks]], alpha: float = ALPHA) -> Places:

@@ -106,9 +106,10 @@ def _content(path: Path) -> str:
         descriptor = os.open(path, flags)
     except OSError:
         return ""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return ""
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ""
         return file.read(_MOST_BYTES).decode("utf-8", errors="replace")
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from twin_harness.errors import InvalidInput
 from twin_harness.gate.environment import Environment
 from twin_harness.gate.measures import Measure
+from twin_harness.gate.records import FoldedRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from twin_harness.gate.records import FoldedRecord
+_T = TypeVar("_T")
+_PLAIN = {str, int, float, bool, type(None)}
 
 
 @dataclass(frozen=True)
@@ -83,21 +86,47 @@ class Trial:
             InvalidInput: it is not a trial.
         """
         try:
-            measures = tuple(Measure(**measure) for measure in data["measures"])
+            measures = tuple(_made(Measure, measure) for measure in data["measures"])
             values = {str(name): float(value) for name, value in data["values"].items()}
             faults = {str(name): str(reason) for name, reason in data["faults"].items()}
-            return cls(
-                **{
-                    **data,
-                    "measures": measures,
-                    "values": values,
-                    "faults": faults,
-                    "environment": Environment(**data["environment"]),
-                }
-            )
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            folded = {str(name): _folded(one) for name, one in data.get("folded", {}).items()}
+            found = _made(cls, {**data, "measures": measures, "values": values, "faults": faults})
+            environment = _made(Environment, data["environment"])
+            return replace(found, environment=environment, folded=folded)
+        except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
             msg = f"a gate record cannot be read ({error}); run the gate again"
             raise InvalidInput(msg) from None
+
+
+def _made(kind: type[_T], data: dict[str, Any]) -> _T:
+    """Return a dataclass of plain data whose texts and numbers are of the types that it declares.
+
+    Raises:
+        TypeError: one is not, or there is none of that name.
+    """
+    hints = get_type_hints(kind)
+    for name, value in data.items():
+        hint = hints.get(name)
+        expected = set(get_args(hint)) if isinstance(hint, UnionType) else {hint}
+        if float in expected:
+            expected.add(int)
+        if expected <= _PLAIN and type(value) not in expected:
+            msg = f"{name}: got {type(value).__name__}"
+            raise TypeError(msg)
+    return kind(**data)
+
+
+def _folded(data: dict[str, Any]) -> FoldedRecord:
+    """Return how slices were folded; raises TypeError, KeyError or ValueError where it is not."""
+    first, second = data["idle_shares"]
+    return FoldedRecord(
+        slice_pairs=int(data["slice_pairs"]),
+        sd=float(data["sd"]),
+        order=float(data["order"]),
+        dropped_s=float(data["dropped_s"]),
+        is_flat=bool(data["is_flat"]),
+        idle_shares=(float(first), float(second)),
+    )
 
 
 def family_of(measures: Iterable[Measure]) -> list[Measure]:

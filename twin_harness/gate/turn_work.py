@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _SILENT = 0.05
 # Less CPU time in all turns together tells nothing: it waits for something else.
 _LEAST_NS = 20_000_000
+# Of its CPU time a variant takes no more than this share in the other's turns: half is what a
+# service takes that is asked in both.
+_SHARED = 1.0 / 3.0
 
 
 class TurnWork:
@@ -74,6 +77,14 @@ class TurnWork:
                     f"in the turns of {name} it was {self._names[other]} that worked"
                     f" ({theirs_ns / 1e6:.0f} ms of CPU time, {name} {own_ns / 1e6:.0f} ms): is the"
                     " same service asked twice? each needs a port of its own"
+                )
+        for variant, share in enumerate(self.idle_shares()):
+            if share > _SHARED:
+                return (
+                    f"{self._names[variant]} did {100.0 * share:.0f} % of its work in the turns of"
+                    f" {self._names[1 - variant]}: is the same service asked twice, or do both"
+                    " listen on one port? each needs a port of its own; work that goes on in"
+                    " either's turns cannot be compared in turns"
                 )
         return ""
 

@@ -19,7 +19,7 @@ from twin_harness.system.clock import monotonic_s
 if TYPE_CHECKING:
     from twin_harness.plugin.state import PluginState
 
-_QUIET_S = 10.0
+_QUIET_S, _MINUTES_FROM_S = 10.0, 120.0
 
 
 def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
@@ -154,17 +154,24 @@ def _show_progress(state: PluginState, number: int) -> None:
     if done > 0 and now_s - first_s > _QUIET_S and number < pairs:
         left_s = (now_s - first_s) / done * (pairs - number)
         state.status.write_line(
-            f"gate: {number} of {pairs} pairs done, about {round(left_s / 60.0, 1):g} min left,"
-            " waiting aside"
+            f"gate: {number} of {pairs} pairs done, about {_time_text(left_s)} left, not counting"
+            " waits for the machine"
         )
+
+
+def _time_text(seconds: float) -> str:
+    if seconds < _MINUTES_FROM_S:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60.0:.0f} min"
 
 
 def _is_wanted(state: PluginState, item: pytest.Item, name: str, number: int) -> bool:
     from twin_harness.gate.stopping import find_ending, is_wanted
 
     length = state.config.gate_length
-    if number >= length.least and state.session is not None:
-        # a spare, or a longer session, is decided on when no pair is under way any more
+    has_others = state.seat.worker != "main"
+    if number >= length.least and state.session is not None and has_others:
+        # a spare, or a longer session, is decided on when no worker's pair is under way any more
         state.session.admission.hold(name_of(item.name))
         state.session.admission.release()
     trials = known_trials(state)

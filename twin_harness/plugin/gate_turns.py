@@ -9,7 +9,6 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from twin_harness.errors import InvalidInput, Undecided
-from twin_harness.gate.placement import Placement
 from twin_harness.gate.turns import SLICE_PAIRS, Slice, fold, slice_order
 from twin_harness.system.clock import monotonic_s
 
@@ -17,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from twin_harness.gate.measures import Measure
+    from twin_harness.gate.placement import Placement
     from twin_harness.gate.records import FoldedRecord
+    from twin_harness.gate.turn_work import TurnWork
     from twin_harness.gate.variant import Variant
     from twin_harness.plugin.state import TestState
 
@@ -134,11 +135,13 @@ def run_turns(
         raise InvalidInput(msg)
     orders = slice_order(seed, name, max(0, test.pair), count)
     test.slices_planned = count * len(variants)
-    work, placement = None, Placement(seed, name, max(0, test.pair))
+    tools = None
     if len(variants) > 1:
+        from twin_harness.gate.placement import Placement
         from twin_harness.gate.turn_work import TurnWork
 
-        work = test.work = TurnWork(variants)
+        test.work = TurnWork(variants)
+        tools = test.work, Placement(seed, name, max(0, test.pair))
     with _profiled(test, variants, has_profile=has_profile):
         for number, is_candidate_first in enumerate(orders):
             chosen = list(enumerate(variants))
@@ -146,15 +149,28 @@ def run_turns(
                 chosen.reverse()
             for position, (index, variant) in enumerate(chosen):
                 one = Slice(index == 1, number, position == 1, seconds)
-                if work is not None:
-                    work.begin()
-                with placement.begin(number, work.tops[index] if work else (), seconds):
+                with _watched(tools, one):
                     begin_s = monotonic_s()
                     yield Turn(variant, seconds, one, begin_s, declare, test)
                     one.took_s = monotonic_s() - begin_s
-                if work is not None:
-                    work.end(index)
                 test.slices.append(one)
+
+
+@contextmanager
+def _watched(tools: tuple[TurnWork, Placement] | None, one: Slice) -> Iterator[None]:
+    """Measure who works in a turn, and have it begin where its slice pair does.
+
+    Without two variants there are no tools, and nothing to compare.
+    """
+    if tools is None:
+        yield
+        return
+    work, placement = tools
+    index = int(one.is_candidate)
+    work.begin()
+    with placement.begin(one.pair, work.tops[index], one.seconds):
+        yield
+    work.end(index)
 
 
 @contextmanager

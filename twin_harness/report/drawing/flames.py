@@ -54,9 +54,9 @@ def flame_svg(
     height = _ROW * depth + 2
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img"'
-        f' aria-label="{escape(title)}" viewBox="0 0 {_WIDTH} {height}"'
+        f' aria-label="{_shown(title)}" viewBox="0 0 {_WIDTH} {height}"'
         f' style="width:100%;max-width:{_WIDTH}px" font-family="sans-serif" font-size="11">'
-        f"<title>{escape(title)}</title>{''.join(drawn)}</svg>"
+        f"<title>{_shown(title)}</title>{''.join(drawn)}</svg>"
     )
 
 
@@ -88,9 +88,9 @@ def _rectangle(name: str, box: _Box, left: float, level: int) -> str:
     letters = int(width / _TEXT_PX) - 1
     label = ""
     if letters > 2:
-        label = f'<text x="{x + 3:.1f}" y="{y + 13}">{escape(_cut(name, letters))}</text>'
+        label = f'<text x="{x + 3:.1f}" y="{y + 13}">{_shown(_cut(name, letters))}</text>'
     return (
-        f'<g><title>{escape(tip)}</title><rect x="{x:.1f}" y="{y}" width="{width:.1f}"'
+        f'<g><title>{_shown(tip)}</title><rect x="{x:.1f}" y="{y}" width="{width:.1f}"'
         f' height="{_ROW - 1}" fill="{colour}" stroke="#fff" stroke-width="0.5"/>{label}</g>'
     )
 
@@ -99,3 +99,8 @@ def _cut(text: str, letters: int) -> str:
     if len(text) <= letters:
         return text
     return f"{text[: letters - 1]}…"
+
+
+def _shown(text: str) -> str:
+    """Return text as XML may hold it."""
+    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
