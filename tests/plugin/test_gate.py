@@ -113,10 +113,11 @@ def test_a_regression_fails_the_session_and_no_test(project, run, mode):
 def test_no_difference_passes_and_stops_early(project, run):
     """An A/A run is over after six pairs, PASSED.
 
-    What is left of the pairs leaves no trace, module fixtures are set up once.
+    What is left of the pairs leaves no trace but a reason in Allure, module fixtures are set up
+    once.
     """
     project.makepyfile(PROJECT)
-    result = run("-s", BASE, "--twin-variant=candidate:")
+    result = run("-s", BASE, "--twin-variant=candidate:", "--alluredir=results")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["PASSED: candidate against base, 2 measures: 2 PASSED"])
     passed = result.parseoutcomes()["passed"]
@@ -125,6 +126,11 @@ def test_no_difference_passes_and_stops_early(project, run):
     assert (
         result.stdout.str().count("database up") == result.stdout.str().count("database down") == 1
     )
+    results = [json.loads(path.read_text()) for path in project.path.glob("results/*-result.json")]
+    unneeded = [one for one in results if one["status"] == "skipped"]
+    assert len(results) - len(unneeded) == passed
+    assert unneeded
+    assert all("was not needed" in one["statusDetails"]["message"] for one in unneeded)
 
 
 def test_a_variant_that_does_not_start_is_given_up_after_three_pairs(project, run):

@@ -76,6 +76,21 @@ def attach(config: pytest.Config, test: TestState) -> str:
     return ""
 
 
+def note_unneeded(config: pytest.Config) -> None:
+    """Say in the running test's Allure result why nothing ran; allure-pytest writes one anyway."""
+    if not is_on(config):
+        return
+    from allure_commons.model2 import StatusDetails
+
+    listener: Any = config.pluginmanager.get_plugin("allure_listener")
+    result = listener.allure_logger.get_test(None)
+    if result is not None:
+        result.status = "skipped"
+        result.statusDetails = StatusDetails(
+            message="this pair was not needed: the gate had decided, or no pair was to be replaced"
+        )
+
+
 def _waiting_step(begin_s: float, end_s: float) -> Any:
     """Return a step for the time in which another experiment had the machine."""
     from allure_commons.model2 import TestStepResult

@@ -9,6 +9,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from twin_harness.gate.measures import OF_TESTS
+from twin_harness.plugin import allure
 from twin_harness.plugin.gate_items import is_gated, is_interleaved, measures_of, pair_of, test_name
 from twin_harness.plugin.gate_trials import family, known_trials
 from twin_harness.plugin.markers import name_of
@@ -32,6 +33,7 @@ def run_pair(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     """
     state, number, name = state_of(item.config), pair_of(item), test_name(item)
     if not _is_wanted(state, item, name, number):
+        allure.note_unneeded(item.config)
         _tear_down(item, nextitem)
         return True
     _show_progress(state, number)
