@@ -66,7 +66,7 @@ def session(folder, more, seed, *options):
 def places_of(found):
     """Return verdict, effect, and the functions that were named, those that grew most first."""
     (verdict,) = found["verdicts"]
-    names = [place["function"] for named in found["places"].values() for place in named]
+    names = [place["function"] for place in verdict["places"]]
     return {
         "status": verdict["status"],
         "effect_percent": verdict["effect_shown"],
