@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 # Stacks, outermost function first, and how often each was seen.
 Stacks = Counter[tuple[str, ...]]
-# Functions are looked at from such a share of both variants' samples on, and so many at most.
-_LEAST_SHARE, _MOST = 0.01, 40
+# Functions are looked at from such a share of both variants' samples on, and so many at most, those
+# whose shares differ most between the variants, in whichever direction.
+_LEAST_SHARE, _MOST = 0.01, 8
 _ROUNDING = 1e-9
 # A process that calls a variant's function for us: what it does besides is neither variant's.
 _OURS, _MEASURED = re.compile(r"\(.*\bgate/pinned\.py:[0-9]+\)$", re.ASCII), "measured ("
@@ -70,8 +71,9 @@ def _of_variant(frames: list[str]) -> tuple[str, ...]:
 def find_places(pairs: Sequence[tuple[Stacks, Stacks]], alpha: float = ALPHA) -> Places:
     """Return the functions in which the candidate was seen more often, for sure.
 
-    Which functions are looked at depends on the samples of both variants together, and on how many
-    a test of so many pairs can tell at all.
+    Which functions are looked at depends on the samples of both variants together, on the size of
+    their differences without its sign, and on how many a test of so many pairs can tell at all:
+    swapping the variants of a pair changes none of it, so the test stays exact.
 
     Args:
         pairs: of each pair the stacks of base and candidate.
@@ -87,12 +89,12 @@ def find_places(pairs: Sequence[tuple[Stacks, Stacks]], alpha: float = ALPHA) ->
             for name, share in side.items():
                 pooled[name] = pooled.get(name, 0.0) + share / (2 * len(shares))
     most = min(_MOST, floor(alpha * 2 ** len(both) * (1.0 + _ROUNDING)))
-    largest = sorted(pooled, key=lambda name: -pooled[name])[:most]
-    names = [name for name in largest if pooled[name] >= _LEAST_SHARE]
     changes = {
         name: [candidate.get(name, 0.0) - base.get(name, 0.0) for base, candidate in shares]
-        for name in names
+        for name, share in pooled.items()
+        if share >= _LEAST_SHARE
     }
+    names = sorted(changes, key=lambda name: -sum(change**2 for change in changes[name]))[:most]
     adjusted = dict(zip(names, holm([sign_flip_p(changes[name]) for name in names]), strict=True))
     found = [
         PlaceRecord(
