@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from math import isfinite
 from types import UnionType
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from twin_harness.errors import InvalidInput
 from twin_harness.gate.environment import Environment
@@ -15,7 +16,6 @@ from twin_harness.gate.records import FoldedRecord
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_T = TypeVar("_T")
 _PLAIN = {str, int, float, bool, type(None)}
 
 
@@ -90,7 +90,9 @@ class Trial:
             values = {str(name): float(value) for name, value in data["values"].items()}
             faults = {str(name): str(reason) for name, reason in data["faults"].items()}
             folded = {str(name): _folded(one) for name, one in data.get("folded", {}).items()}
-            found = _made(cls, {**data, "measures": measures, "values": values, "faults": faults})
+            found: Trial = _made(
+                cls, {**data, "measures": measures, "values": values, "faults": faults}
+            )
             environment = _made(Environment, data["environment"])
             return replace(found, environment=environment, folded=folded)
         except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
@@ -98,13 +100,19 @@ class Trial:
             raise InvalidInput(msg) from None
 
 
-def _made(kind: type[_T], data: dict[str, Any]) -> _T:
+@cache
+def _hints_of(kind: type) -> dict[str, Any]:
+    """Return the types that a dataclass declares; each is asked for once for every record."""
+    return get_type_hints(kind)
+
+
+def _made(kind: Any, data: dict[str, Any]) -> Any:
     """Return a dataclass of plain data whose texts and numbers are of the types that it declares.
 
     Raises:
         TypeError: one is not, or there is none of that name.
     """
-    hints = get_type_hints(kind)
+    hints = _hints_of(kind)
     for name, value in data.items():
         hint = hints.get(name)
         expected = set(get_args(hint)) if isinstance(hint, UnionType) else {hint}
