@@ -1,6 +1,8 @@
 """Sampling both variants from outside: whom, what comes back, and why nothing does."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -8,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from twin_harness.gate.profiling import FAULT, Profilers, text_of
+from twin_harness.gate.profiling import FAULT, Profilers
+from twin_harness.gate.samplers import Perf, collapse, targets, text_of
 from twin_harness.gate.variant import Variant
 from twin_harness.system.procfs import read_text
 
@@ -136,3 +139,63 @@ def test_a_variant_without_a_process_says_how_it_is_found(program):
     program(SAMPLER)
     stacks = Profilers(BOTH).end()
     assert stacks["base"].startswith(f"{FAULT}no process of base was there when the turns began")
+
+
+LISTED = """
+\t            1173 inner (/srv/shop)
+\t            121b main (/srv/shop)
+
+\t            1173 inner (/srv/shop)
+\t            121b main (/srv/shop)
+
+\t    7f0000002224 std::map<int; int>::find (int) const (/usr/lib/libshop.so.1 (deleted))
+\t               0 [unknown] ([unknown])
+"""
+
+
+def test_what_perf_lists_is_collapsed():
+    """Outermost first, each stack with its count; a semicolon in a name parts no frames."""
+    assert collapse(LISTED).splitlines() == [
+        "main (shop);inner (shop) 2",
+        "[unknown] ([unknown]);std::map<int: int>::find (int) const (libshop.so.1 (deleted)) 1",
+    ]
+
+
+def test_a_shell_that_starts_python_is_looked_at_by_both():
+    """Py-spy is given the Python, perf what runs something else."""
+    words = f'{sys.executable} -S -c "{SERVICE}"; true'
+    process = subprocess.Popen(["sh", "-c", words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    found = [(kind.__name__, pids) for kind, pids in targets(process.pid)]
+    process.communicate()
+    assert [kind for kind, _ in found] == ["PySpy", "Perf"]
+    assert process.pid not in found[0][1]
+    assert found[1][1] == (process.pid,)
+
+
+def test_what_perf_may_not_see_is_a_line(tmp_path, monkeypatch):
+    """Of its many lines the one that says why."""
+    path = tmp_path / "perf"
+    path.write_text("#!/bin/sh\necho Error: >&2\necho No permission to enable it. >&2\nexit 1\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    sampler = Perf("base", [os.getpid()])
+    sampler.process.wait()
+    assert sampler.end() == ("", "perf: No permission to enable it.")
+
+
+@pytest.mark.skipif(not shutil.which("perf"), reason="perf is not installed")
+def test_perf_sees_a_program_at_work():
+    """What it looks at runs no Python; nothing is left in the home folder."""
+    process = subprocess.Popen(["sh", "-c", "while :; do :; done"])
+    try:
+        sampler = Perf("base", [process.pid])
+        time.sleep(1.0)
+        sampler.process.send_signal(signal.SIGINT)
+        stacks, fault = sampler.end()
+    finally:
+        process.kill()
+        process.wait()
+    if "permi" in fault:
+        pytest.skip(fault)
+    assert sum(int(line.rpartition(" ")[2]) for line in stacks.splitlines()) > 10

@@ -110,7 +110,7 @@ def _after_pairs(judgement: Judgement) -> str:
         elif judgement.places is None and any(
             verdict.measure.interleave_s for verdict in judgement.verdicts
         ):
-            where = "--twin-gate-profile (with py-spy) names the functions that take more; "
+            where = "--twin-gate-profile (with py-spy or perf) names the functions that take more; "
         elif facts.get("has_report"):
             where = "the EDA report shows them; "
         return (

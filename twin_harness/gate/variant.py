@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # variables as long for both, for its length moves the stack (Mytkowicz et al., ASPLOS 2009).
 VARIABLE, _FILL = "TWIN_VARIANT", "TWIN_VARIANT_FILL"
 _LONGEST_NAME = 40
-PROFILER = "py-spy"
+PROFILERS = ("py-spy", "perf")
 _VARIANT = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,39}):(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _COMMA = re.compile(r"(?<!\\),")

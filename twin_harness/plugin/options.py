@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from twin_harness.errors import InvalidInput
-from twin_harness.gate.variant import PROFILER
+from twin_harness.gate.variant import PROFILERS
 from twin_harness.session.config import TwinConfig
 from twin_harness.session.option_values import parse_value
 from twin_harness.session.options import OPTIONS
@@ -171,10 +171,11 @@ def _check_pairs(config: pytest.Config, values: dict[str, Any]) -> None:
         InvalidInput: there is no profiler, or an option stands beside that goes without pairs, or
             needs one process.
     """
-    if values["gate-profile"] and not shutil.which(PROFILER):
+    if values["gate-profile"] and not any(map(shutil.which, PROFILERS)):
         msg = (
-            f"--twin-gate-profile: expected the sampling profiler {PROFILER} but it is not on the"
-            f" search path; pip install {PROFILER}, or leave the option out"
+            "--twin-gate-profile: expected a sampling profiler on the search path, py-spy for"
+            " Python or perf for other programs, but there is neither; pip install py-spy, or"
+            " leave the option out"
         )
         raise InvalidInput(msg)
     if values["gate"] or values["gate-save"]:

@@ -221,8 +221,8 @@ OPTIONS: tuple[Option, ...] = (
         "flag",
         False,
         None,
-        "with two variants that take turns: sample both by py-spy, and name the functions whose"
-        " share grew in what regressed",
+        "with two variants that take turns: sample both (Python by py-spy, others by perf), and"
+        " name the functions whose share grew in what regressed",
     ),
     Option(
         "variant",
