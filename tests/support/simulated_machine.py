@@ -7,11 +7,12 @@ import numpy as np
 
 from twin_harness.control.campaign import draw_campaign
 from twin_harness.control.campaign_bounds import CampaignBounds
+from twin_harness.predict.conditions import Start
 from twin_harness.predict.demand import Capacity, demand_of, stacked
 from twin_harness.predict.observation import COLUMNS, Observation
 from twin_harness.predict.parameters import NAMES, START
 from twin_harness.predict.scale import LOG_COLUMNS
-from twin_harness.predict.simulate import Start, simulate
+from twin_harness.predict.simulate import simulate
 
 CAPACITY = Capacity(cpus=2.0, memory_bytes=24 * 2.0**30)
 FINGERPRINT = "0123456789abcdef"

@@ -35,7 +35,7 @@ def damaged(data, keys, value):
         (["parameters", "evil"], 1.0, "parameters: 'evil' is unknown"),
         (["parameters", "fill_cpu"], 1e9, "parameters.fill_cpu: 1e+09 is outside of 0.2 to 2"),
         (["parameters", "fill_cpu"], "1", "parameters.fill_cpu: '1' is not valid"),
-        (["format"], "twin-model/4", "format 'twin-model/4' is not one this version reads"),
+        (["format"], "twin-model/9", "format 'twin-model/9' is not one this version reads"),
         (["fingerprint"], "../../etc", "fingerprint"),
         (["parameter_sets"], [], "parameter_sets"),
         (["parameter_sets", 0], [1.0], "parameter_sets[0]: 1 numbers; expected"),

@@ -10,10 +10,13 @@ from tests.support.simulated_machine import CAPACITY, true_parameters
 from twin_harness import load
 from twin_harness.cli.fit import _busy_lines
 from twin_harness.cli.score_table import score_lines
+from twin_harness.predict.conditions import Others
 from twin_harness.predict.demand import demand_of, stacked
 from twin_harness.predict.evaluate import evaluate
 from twin_harness.predict.gathering import gather
-from twin_harness.predict.others import Busyness, beyond_rest, busyness_of
+from twin_harness.predict.observation import COLUMNS
+from twin_harness.predict.others import Busyness, busyness_of, cpu_by_others, rest_of
+from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.simulate import simulate
 from twin_harness.predict.twin import Twin
 from twin_harness.schedule.builders import cpu, plan
@@ -39,18 +42,34 @@ def test_how_busy_others_were_is_of_the_seconds_that_were_measured(campaign_runs
     assert "others used 8.5 % of the CPUs on average" in str(found)
 
 
-def test_beyond_rest_is_nothing_where_it_is_not_measured(campaign_runs):
-    """Padded with 0 to the longest; None where no run knows."""
+def test_what_others_used_is_unknown_where_it_is_not_measured(campaign_runs):
+    """NaN there and beyond the end of a run; None where no run knows."""
     runs = [replace(one, others_cpu_percent=None) for one in campaign_runs[:2]]
-    assert beyond_rest(runs, 2.0) is None
+    assert cpu_by_others(runs) is None
+    assert np.isnan(rest_of(runs[0]))
     seconds = runs[0].demand.seconds
     values = np.full(seconds, 7.0)
     values[3] = np.nan
-    found = beyond_rest([with_others(runs[0], values), runs[1]], 2.0)
+    found = cpu_by_others([with_others(runs[0], values), runs[1]])
     assert found.shape == (2, max(one.demand.seconds for one in runs))
-    assert found[0, 3] == 0.0
-    assert found[0, :seconds].sum() == pytest.approx(5.0 * (seconds - 1))
-    assert not found[1].any()
+    assert np.isnan(found[0, 3])
+    assert np.nansum(found[0, :seconds]) == pytest.approx(7.0 * (seconds - 1))
+    assert np.isnan(found[1]).all()
+
+
+def test_on_a_full_machine_others_want_what_they_use_at_rest(campaign_runs):
+    """Less than that is what a full machine left them; more than that is more."""
+    run = campaign_runs[0]
+    seconds = run.demand.seconds
+    measured = np.full(seconds, 4.0)
+    measured[:3] = 1.0, 1.0, 9.0
+    values = run.values.copy()
+    cpu = values[COLUMNS.index("cpu_percent")]
+    cpu[:] = 50.0
+    cpu[[0, 2]] = 100.0
+    one = replace(run, values=values, others_cpu_percent=measured)
+    assert rest_of(one) == pytest.approx(4.0)
+    assert cpu_by_others([one])[0, :4] == pytest.approx([4.0, 1.0, 9.0, 4.0])
 
 
 def test_others_take_what_the_machine_has_left():
@@ -58,14 +77,20 @@ def test_others_take_what_the_machine_has_left():
     levels = stacked([demand_of(plan(cpu(60, duration_s=20), lead_s=2, tail_s=2), CAPACITY)])
     parameters = true_parameters()[np.newaxis]
     quiet = simulate(parameters, levels, CAPACITY)
-    none = simulate(parameters, levels, CAPACITY, others=np.zeros((1, levels.shape[2])))
-    for name, values in quiet.items():
-        assert np.array_equal(values, none[name]), name
-    some = simulate(parameters, levels, CAPACITY, others=np.full((1, levels.shape[2]), 10.0))
+    rest = parameters[0, NAMES.index("background_cpu")]
+
+    def beside(others_percent):
+        others = Others.of_cpu(np.full((1, levels.shape[2]), others_percent))
+        return simulate(parameters, levels, CAPACITY, others=others)
+
+    for known in (beside(np.nan), beside(rest)):
+        for name, values in quiet.items():
+            assert known[name] == pytest.approx(values), name
+    some = beside(rest + 10.0)
     gained = (some["cpu_percent"] - quiet["cpu_percent"])[0, 0]
     assert gained == pytest.approx(np.full(levels.shape[2], 10.0))
     assert np.all(some["load1"] >= quiet["load1"])
-    full = simulate(parameters, levels, CAPACITY, others=np.full((1, levels.shape[2]), 70.0))
+    full = beside(70.0)
     assert full["cpu_percent"].max() == 100.0
     assert full["cpu_delivered_percent"][0, 0, 10] < 40.0
     assert full["pressure_cpu_percent"][0, 0, 10] > quiet["pressure_cpu_percent"][0, 0, 10]
@@ -104,12 +129,8 @@ def test_score_says_which_part_of_an_error_is_others(second):
     assert any("their part of the error is unknown" in one for one in score_lines(silent))
 
 
-@pytest.mark.parametrize(
-    ("mean", "background", "says"), [(0.5, 1.0, False), (15.0, 1.5, True), (0.5, 9.0, True)]
-)
-def test_fit_says_how_busy_the_runs_were(mean, background, says):
-    """As it was measured, not as the fit shares it out: a fit of busy runs may show 1.5 %."""
-    lines = _busy_lines(background, Busyness(mean, 2 * mean, 60, "a", mean))
-    assert lines[0].startswith("while these runs were recorded others used")
-    assert (len(lines) == 2) is says
-    assert "was not measured" in _busy_lines(background, None)[0]
+def test_fit_says_how_busy_the_runs_were():
+    """As it was measured, or that it was not."""
+    (line,) = _busy_lines(Busyness(15.0, 30.0, 60, "a", 15.0))
+    assert line.startswith("while these runs were recorded others used 15.0 %")
+    assert "was not measured" in _busy_lines(None)[0]

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.simulated_machine import CAPACITY, campaign, true_parameters
+from twin_harness.predict.conditions import Start
 from twin_harness.predict.demand import CHANNELS, demand_of, stacked
 from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, keep_of
 from twin_harness.predict.observation import COLUMNS
@@ -18,7 +19,7 @@ from twin_harness.predict.parameters import (
     from_fit_scale,
     to_fit_scale,
 )
-from twin_harness.predict.simulate import Start, simulate
+from twin_harness.predict.simulate import simulate
 from twin_harness.schedule.builders import cpu, disk, memory, plan
 from twin_harness.shapes.shape import constant, ramp, steps
 

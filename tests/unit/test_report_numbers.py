@@ -23,8 +23,10 @@ from twin_harness.gate.declaration import declare
 from twin_harness.gate.judging import Evidence as GateEvidence
 from twin_harness.gate.judging import judge_pairs
 from twin_harness.gate.verdict import Judgement
+from twin_harness.predict.conditions import Others
 from twin_harness.predict.gathering import gather
 from twin_harness.predict.observation import COLUMNS
+from twin_harness.predict.others import cpu_by_others
 from twin_harness.report import dataset_rows, evidence
 from twin_harness.report.drawing import charts, load_charts, timelines
 from twin_harness.report.drawing import prediction as prediction_figure
@@ -612,7 +614,8 @@ def test_prediction_is_scored_second_by_second():
     assert [row[0].text for row in table.rows] == list(observations)
     for row in table.rows[:4]:
         one = observations[row[0].text]
-        prediction = twin.predict(plans[one.name], demand=one.demand)
+        others = Others.of_cpu(cpu_by_others([one]))
+        prediction = twin.predict(plans[one.name], demand=one.demand, background=others)
         for heading, cell in zip(table.headings[1:], row[1:], strict=True):
             name, _, what = heading.partition(" ")
             at, measured = COLUMNS.index(name), one.column(name)

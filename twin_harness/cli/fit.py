@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from twin_harness.predict.others import Busyness
     from twin_harness.predict.twin import Twin
 
-_BUSY_PERCENT = 5.0  # of CPU time: more than a machine at rest takes
-
 
 def add_fit(commands: Commands) -> None:
     """Add the command."""
@@ -30,6 +28,14 @@ def add_fit(commands: Commands) -> None:
         metavar="FILE",
         help="the model's file; one that exists is replaced",
     )
+    command.add_argument(
+        "--background",
+        nargs="+",
+        default=[],
+        metavar="RECORDING",
+        help="what others use of this machine, recorded without load for hours to weeks: files of"
+        " twin log, folders of them, run folders (default: what was measured beside the runs)",
+    )
 
 
 def fit(arguments: argparse.Namespace) -> int:
@@ -39,7 +45,7 @@ def fit(arguments: argparse.Namespace) -> int:
     from twin_harness.predict.twin import Twin
 
     observations = without_tests(read_observations(arguments.run), echo_error)
-    twin = Twin().fit_observations(observations, echo_error)
+    twin = Twin().fit_observations(observations, echo_error, arguments.background)
     twin.save(arguments.out)
     if arguments.json:
         write_json(_data(twin))
@@ -67,7 +73,14 @@ def _lines(twin: Twin, out: str, others: Busyness | None) -> list[str]:
             for name in NAMES
             if name not in estimate.unidentified
         ]
-    lines += _busy_lines(file.parameters["background_cpu"], others)
+    lines += _busy_lines(others)
+    if background := twin.model_.background:
+        lines.append(
+            f"background {background.source}: {background.seconds / 60:.0f} min in"
+            f" {len(background.blocks)} blocks, others used {background.mean_percent:.1f} % of the"
+            " CPUs on average; predictions take it for what may come, unless --background says"
+            " otherwise"
+        )
     if file.unidentified:
         lines.append(f"not identifiable from these runs: {', '.join(file.unidentified)}")
     if file.at_bound:
@@ -75,21 +88,15 @@ def _lines(twin: Twin, out: str, others: Busyness | None) -> list[str]:
     return lines
 
 
-def _busy_lines(background_percent: float, others: Busyness | None) -> list[str]:
+def _busy_lines(others: Busyness | None) -> list[str]:
     """Return how busy others were while the runs were recorded, and what that does to the fit."""
     if others is None:
-        lines = ["what others used of the CPUs was not measured while these runs were recorded"]
-        busy = background_percent > _BUSY_PERCENT
-    else:
-        lines = [f"while these runs were recorded {others}"]
-        busy = max(others.mean, others.busiest_mean, background_percent) > _BUSY_PERCENT
-    if busy:
-        lines.append(
-            f"background_cpu is {background_percent:.1f} %: that is rest to the twin, and what"
-            " others used beyond it is in its errors and bands; record on a machine as quiet as"
-            " the one you ask about"
+        text = (
+            "what others used of the CPUs was not measured while these runs were recorded:"
+            " background_cpu is fitted, and what they used beyond it is in errors and bands"
         )
-    return lines
+        return [text]
+    return [f"while these runs were recorded {others}; the fit was given each second of it"]
 
 
 def _calibration_text(twin: Twin) -> str:

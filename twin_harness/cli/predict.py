@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin_harness.cli.figures import figure_places
 from twin_harness.cli.output import OK, echo, echo_error, write_json
 from twin_harness.cli.table import Column, table_lines
 from twin_harness.errors import InvalidInput
@@ -14,11 +16,12 @@ if TYPE_CHECKING:
     import argparse
 
     from twin_harness.cli.commands import Commands
+    from twin_harness.predict.conditions import Others, Start
     from twin_harness.predict.overload import OverloadCall
     from twin_harness.predict.prediction import Prediction
-    from twin_harness.predict.simulate import Start
     from twin_harness.predict.twin import Twin
 
+_LOOK_S = 2.0  # at what others use now
 # Trajectories in which a condition comes true, below which the interval of when is not shown.
 _FEWEST_TIMES = 20
 _SHOWN = (
@@ -55,7 +58,22 @@ def add_predict(commands: Commands) -> None:
     command.add_argument("schedule", help="a schedule.json")
     command.add_argument("--model", required=True, metavar="FILE", help="what twin fit has made")
     command.add_argument(
-        "--now", action="store_true", help="begin with this machine as it is, not at rest"
+        "--now",
+        action="store_true",
+        help="begin with this machine as it is, not at rest, and take what others use now for what"
+        " they go on to use",
+    )
+    command.add_argument(
+        "--background",
+        metavar="quiet|recorded|FILE",
+        help="what others use: nothing beyond rest, draws from what the model has recorded, or a"
+        " recording of this machine as it went (default: recorded where the model holds one)",
+    )
+    command.add_argument(
+        "--at",
+        metavar="TIME",
+        help="when the plan begins, e.g. 02:00 or 'Mon 14:00', in local time; every:1h compares the"
+        " hours of a day and says when to run it (needs a recorded background)",
     )
     text = (
         "show its probability, time and binding resource: <column> [mean|p50|p95|p99] (>|<)"
@@ -71,12 +89,26 @@ def add_predict(commands: Commands) -> None:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Predict every experiment of a schedule."""
+    from twin_harness.predict.starting_time import StartingTime
     from twin_harness.predict.twin import Twin
     from twin_harness.schedule.model import Schedule
 
+    _check_times(arguments)
     twin, schedule = Twin.load(arguments.model), Schedule.read(arguments.schedule)
-    start = _now(twin) if arguments.now else None
-    predictions = [twin.predict(experiment, start) for experiment in schedule.experiments]
+    at = None
+    if arguments.at is not None:
+        from twin_harness.cli.predict_when import predict_when
+
+        times = StartingTime.parse_all(arguments.at)
+        if len(times) > 1:
+            return predict_when(arguments, twin, schedule.experiments, times)
+        at = str(times[0])
+    start, background = None, arguments.background
+    if arguments.now:
+        start, others = _now(twin, len(schedule.experiments))
+        if background is None:
+            background = others
+    predictions = twin.predict_many(schedule.experiments, start, background=background, at=at)
     overloads = [
         [prediction.overload(condition) for condition in arguments.overload]
         for prediction in predictions
@@ -97,16 +129,40 @@ def predict(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _now(twin: Twin) -> Start:
-    """Return this machine as it is.
+def _check_times(arguments: argparse.Namespace) -> None:
+    """Refuse what excludes each other.
+
+    Raises:
+        InvalidInput: ``--now`` and ``--at`` are both given, or ``--at`` and another background.
+    """
+    if arguments.at is None:
+        return
+    if arguments.now:
+        msg = f"--now: it begins now, not at {arguments.at!r}; leave out --now or --at"
+        raise InvalidInput(msg)
+    if arguments.background not in (None, "recorded"):
+        msg = (
+            f"--at {arguments.at!r}: expected --background recorded, the only one that knows of"
+            f" hours, but got {arguments.background!r}; leave one of them out"
+        )
+        raise InvalidInput(msg)
+
+
+def _now(twin: Twin, plans: int) -> tuple[Start, Others]:
+    """Return this machine as it is, and what others use of it, measured for two seconds.
+
+    Args:
+        twin: of this machine.
+        plans: how many plans it is for.
 
     Raises:
         InvalidInput: it is not the machine that was fitted.
     """
+    import numpy as np
     import psutil
 
     from twin_harness.control.headroom import available_memory_bytes
-    from twin_harness.predict.simulate import Start
+    from twin_harness.predict.conditions import Others, Start
     from twin_harness.system.machine import inspect_machine
 
     machine = inspect_machine(Path())
@@ -118,19 +174,16 @@ def _now(twin: Twin) -> Start:
         )
         raise InvalidInput(msg)
     memory_percent = 100.0 * (1.0 - available_memory_bytes(machine) / machine.memory_limit_bytes)
-    return Start.of(load1=psutil.getloadavg()[0], memory_percent=memory_percent)
+    cpu_percent = psutil.cpu_percent(_LOOK_S) * (os.cpu_count() or 1) / machine.cpu_capacity
+    echo_error(f"--now: others use {cpu_percent:.1f} % of the CPUs, {_LOOK_S:.0f} s measured")
+    others = Others.of_cpu(np.full((plans, 1), min(cpu_percent, 100.0)))
+    return Start.of(psutil.getloadavg()[0], memory_percent), others
 
 
 def _draw(predictions: list[Prediction], path: Path) -> None:
     from twin_harness.report.drawing.prediction import prediction_png
 
-    if path.suffix not in ("", ".png"):
-        msg = f"--figure: expected a file that ends in .png but got {str(path)!r}"
-        raise InvalidInput(msg)
-    for number, prediction in enumerate(predictions):
-        place = path
-        if len(predictions) > 1:
-            place = path.with_name(f"{path.stem}-{number}{path.suffix or '.png'}")
+    for place, prediction in zip(figure_places(path, len(predictions)), predictions, strict=True):
         place.write_bytes(prediction_png(prediction))
         echo_error(f"figure {place}")
 
@@ -138,7 +191,7 @@ def _draw(predictions: list[Prediction], path: Path) -> None:
 def _lines(prediction: Prediction) -> list[str]:
     """Return what is predicted, as a table."""
     return [
-        f"{prediction.experiment.name}: {len(prediction.ends_s)} s",
+        f"{prediction.experiment.name}: {len(prediction.ends_s)} s, {prediction.background}",
         *(f"  extrapolating: {reason}" for reason in prediction.extrapolating),
         *table_lines(_COLUMNS, [_cells(prediction, name) for name in _SHOWN], "  "),
     ]
@@ -193,6 +246,7 @@ def _data(prediction: Prediction, calls: list[Any]) -> dict[str, Any]:
     return {
         "experiment": prediction.experiment.name,
         "extrapolating": list(prediction.extrapolating),
+        "background": prediction.background,
         "end_s": [float(end_s) for end_s in prediction.ends_s],
         "predicted": series(prediction.centre),
         "low": series(prediction.low),

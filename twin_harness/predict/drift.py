@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin_harness.predict.conditions import Others
 from twin_harness.predict.observation import COLUMNS, padded
+from twin_harness.predict.others import cpu_by_others
 from twin_harness.predict.scale import LOG_COLUMNS, to_error_scale
 
 if TYPE_CHECKING:
@@ -77,11 +79,13 @@ class Drift:
 def mean_errors(model: FittedModel, observations: Sequence[Observation]) -> np.ndarray:
     """Return measured less predicted, the mean over each run, (runs, columns).
 
-    On the error scale; NaN where nothing is known.
+    Given what others used, where that was measured. On the error scale; NaN where nothing is known.
     """
     if not observations:
         return np.empty((0, len(COLUMNS)))
-    centre = model.free_run([one.demand for one in observations]).centre
+    cpu_percent = cpu_by_others(observations)
+    others = None if cpu_percent is None else Others.of_cpu(cpu_percent)
+    centre = model.free_run([one.demand for one in observations], None, others).centre
     measured = padded(observations)
     scaled = [to_error_scale(name, measured[:, index]) for index, name in enumerate(COLUMNS)]
     errors = np.stack(scaled, axis=1) - centre

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twin_harness.predict.baselines import all_baselines
+from twin_harness.predict.conditions import Others
 from twin_harness.predict.coverage import Coverage, coverage_of
 from twin_harness.predict.gathering import check_machines
 from twin_harness.predict.observation import COLUMNS, padded, start_of
-from twin_harness.predict.others import Busyness, beyond_rest, busyness_of
+from twin_harness.predict.others import Busyness, busyness_of, cpu_by_others
 from twin_harness.predict.overload_scores import OverloadScore, score_overload
-from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.scale import in_units
 from twin_harness.predict.scores import (
     ColumnScore,
@@ -130,7 +130,9 @@ def evaluate(
     """
     check_machines([*training, *test])
     demands = [observation.demand for observation in test]
-    cold, warm = model.free_run(demands), model.free_run(demands, start_of(test))
+    usual_others = model.recorded_others(demands)
+    cold = model.free_run(demands, None, usual_others)
+    warm = model.free_run(demands, start_of(test), usual_others)
     floors, pairs = {}, 0
     for column in COLUMNS:
         floors[column], pairs = floor_of(floors_from or test, column)
@@ -140,10 +142,10 @@ def evaluate(
     warm_tails = tails_of(_members(model, warm, test))
     scores = score(TWIN, centre, test, floors, tails, floors_from)
     scores += score(WARM, in_units(warm.centre), test, floors, warm_tails, floors_from)
-    beyond = beyond_rest(test, float(model.parameters[NAMES.index("background_cpu")]))
+    others = cpu_by_others(test)
     given: list[ColumnScore] = []
-    if beyond is not None:
-        told = in_units(model.free_run(demands, None, beyond).centre)
+    if others is not None:
+        told = in_units(model.free_run(demands, None, Others.of_cpu(others)).centre)
         given += _cpu_scores(TWIN, told, test, floors)
     skills: Skills = {}
     if training:
@@ -153,8 +155,8 @@ def evaluate(
             predicted = baseline.fit(training, model.capacity).predict(demands, unknown)
             scores += score(baseline.name, predicted, test, floors, floors_from=floors_from)
             skills[baseline.name] = _skills(centre, predicted, test)
-            if beyond is not None and usual is not None:
-                told = _with_others(predicted, beyond_rest(test, usual.mean))
+            if others is not None and usual is not None:
+                told = _with_others(predicted, np.nan_to_num(others - usual.mean))
                 given += _cpu_scores(baseline.name, told, test, floors)
     return Evaluation(
         split=split,
@@ -170,15 +172,13 @@ def evaluate(
     )
 
 
-def _with_others(predicted: np.ndarray, beyond: np.ndarray | None) -> np.ndarray:
+def _with_others(predicted: np.ndarray, beyond: np.ndarray) -> np.ndarray:
     """Return a baseline's predictions with what others used more or less than while it learnt.
 
     Args:
         predicted: (runs, columns, seconds), in units.
-        beyond: (runs, seconds) percent of the CPUs; None is nothing.
+        beyond: (runs, seconds) percent of the CPUs.
     """
-    if beyond is None:
-        return predicted
     told, cpu = predicted.copy(), COLUMNS.index("cpu_percent")
     seconds = beyond.shape[1]
     told[:, cpu, :seconds] = np.clip(told[:, cpu, :seconds] + beyond, 0.0, 100.0)

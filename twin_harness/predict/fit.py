@@ -26,7 +26,7 @@ from twin_harness.predict.parameters import (
     from_fit_scale,
     to_fit_scale,
 )
-from twin_harness.predict.problem import Problem, prior_residuals, prior_widths
+from twin_harness.predict.problem import Problem
 from twin_harness.predict.rest_state import REST, rest_states
 from twin_harness.predict.scale import LEAST_SCALES, to_error_scale
 
@@ -111,12 +111,13 @@ def fit(
     values = padded(observations)
     least = np.array([LEAST_SCALES[name] for name in COLUMNS])
     spreads = [_spread(to_error_scale(name, values[:, i])) for i, name in enumerate(COLUMNS)]
-    first_problem = Problem(observations, capacity, np.maximum(least, 0.1 * np.array(spreads)))
+    scales = np.maximum(least, 0.1 * np.array(spreads))
+    first_problem = Problem(observations, capacity, scales, is_told=True)
     first = _descend(first_problem, _first_guess(observations))
     errors = first_problem.errors(from_fit_scale(first.point)[np.newaxis])[0]
     robust = [_robust_spread(errors[:, index]) for index in range(len(COLUMNS))]
     scales = np.maximum(least, np.array(robust))
-    problem = Problem(observations, capacity, scales)
+    problem = Problem(observations, capacity, scales, is_told=True)
     generator = np.random.default_rng(_SEED)
     best = _descend(problem, first.point)
     for number in range(1, starts):
@@ -141,10 +142,10 @@ def _descend(problem: Problem, begin: np.ndarray) -> _Optimum:
 
     def residuals(point: np.ndarray) -> np.ndarray:
         measured = problem.residuals(from_fit_scale(point)[np.newaxis])[0]
-        return np.concatenate([measured, prior_residuals(point)])
+        return np.concatenate([measured, problem.prior_residuals(point)])
 
     def slopes(point: np.ndarray) -> np.ndarray:
-        return np.vstack([problem.jacobian(point), np.diag(1.0 / prior_widths())])
+        return np.vstack([problem.jacobian(point), np.diag(1.0 / problem.prior_widths)])
 
     result = least_squares(
         residuals,
@@ -162,12 +163,11 @@ def _descend(problem: Problem, begin: np.ndarray) -> _Optimum:
 
 def _first_guess(observations: Sequence[Observation]) -> np.ndarray:
     """Return where the fit begins: the table's values, and the state at rest from the leads."""
-    guess = START.copy()
-    for name, column in (*REST.items(), ("load_idle", "load1")):
-        index = COLUMNS.index(column)
-        before = np.array([observation.before[index] for observation in observations])
-        if not np.isnan(before).all():
-            guess[NAMES.index(name)] = np.nanquantile(before, 0.1)
+    guess, states = START.copy(), rest_states(observations)
+    for name, values in zip(REST, states.T, strict=True):
+        if not np.isnan(values).all():
+            guess[NAMES.index(name)] = np.nanquantile(values, 0.1)
+    guess[NAMES.index("load_idle")] = guess[NAMES.index("load_start")]
     return to_fit_scale(np.clip(guess, LOW, HIGH))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin_harness.predict.conditions import Others
 from twin_harness.predict.demand import stacked
 from twin_harness.predict.free_run import FreeRun, hold_last, noise_regimes
 from twin_harness.predict.scale import in_units, on_error_scale
@@ -16,12 +17,16 @@ from twin_harness.predict.simulate import simulate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from twin_harness.predict.background import Background
     from twin_harness.predict.calibration import Calibration
+    from twin_harness.predict.conditions import Start
     from twin_harness.predict.demand import Capacity, Demand
     from twin_harness.predict.model_file import DomainPart
     from twin_harness.predict.reference_errors import ReferenceErrors
-    from twin_harness.predict.simulate import Start
     from twin_harness.predict.spread import Spread
+    from twin_harness.predict.starting_time import StartingTime
+
+_AT_ONCE = 8  # plans
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class FittedModel:
         calibration: multipliers of the bands.
         reference_errors: what runs' mean errors usually are, for drift.
         domain: what the training runs asked for.
+        background: what others use; None where nobody knows.
     """
 
     fingerprint: str
@@ -49,6 +55,7 @@ class FittedModel:
     calibration: Calibration
     reference_errors: ReferenceErrors
     domain: DomainPart
+    background: Background | None = None
 
     @cached_property
     def parameter_sets(self) -> np.ndarray:
@@ -59,41 +66,71 @@ class FittedModel:
         self,
         demands: Sequence[Demand],
         start: Start | None = None,
-        others: np.ndarray | None = None,
+        others: Others | None = None,
     ) -> tuple[FreeRun, dict[str, np.ndarray]]:
         """Predict plans under the fitted parameters and the ensemble.
 
         Args:
             demands: the plans, second by second.
             start: the machine as it is before each of them; idle unless given.
-            others: (plans, seconds of the longest) CPU time of others beyond that at rest, percent;
-                none unless given.
+            others: what others use; the fitted parameters come first of its members, then the
+                parameter sets in turn.
 
         Returns:
             The free runs, which hold their last value beyond the end of a plan, and the simulated
                 columns in units.
         """
-        columns = simulate(
-            self.parameter_sets, stacked(demands), self.capacity, start, others=others
-        )
+        sets = self.parameter_sets
+        if others is not None and others.members > 1:
+            sets = sets[np.concatenate([[0], 1 + np.arange(others.members - 1) % (len(sets) - 1)])]
+        if others is not None:
+            others = others.until(max(demand.seconds for demand in demands))
+        columns = simulate(sets, stacked(demands), self.capacity, start, others=others)
         lengths = np.array([demand.seconds for demand in demands])
         values = hold_last(on_error_scale(columns), lengths)
         return FreeRun(values[:, 0], values[:, 1:], noise_regimes(columns)), columns
+
+    def recorded_others(
+        self, demands: Sequence[Demand], at: StartingTime | None = None
+    ) -> Others | None:
+        """Return draws of what others may use during plans; None where nobody knows.
+
+        Args:
+            demands: the plans; each has draws of its own.
+            at: when they begin; any time unless given.
+
+        Raises:
+            InvalidInput: nothing was recorded at that time of a day.
+        """
+        if self.background is None:
+            return None
+        return Others.stacked(
+            [
+                self.background.draw(demand.seconds, at, seed=number)
+                for number, demand in enumerate(demands)
+            ]
+        )
 
     def free_run(
         self,
         demands: Sequence[Demand],
         start: Start | None = None,
-        others: np.ndarray | None = None,
+        others: Others | None = None,
     ) -> FreeRun:
-        """Return the free runs of plans.
+        """Return the free runs of plans, a few at a time where others differ between members.
 
         Args:
             demands: the plans, second by second.
             start: as of ``simulate``.
             others: as of ``simulate``.
         """
-        return self.simulate(demands, start, others)[0]
+        if others is None or others.members == 1 or start is not None:
+            return self.simulate(demands, start, others)[0]
+        parts = []
+        for first in range(0, len(demands), _AT_ONCE):
+            part = slice(first, first + _AT_ONCE)
+            parts.append(self.simulate(demands[part], None, others.select(part))[0])
+        return FreeRun.stacked(parts)
 
     def members(self, free: FreeRun, plan: int = 0) -> np.ndarray:
         """Return simulated trajectories of one plan, (members, columns, seconds), in units."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Residuals differ: a machine whose CPUs are all busy has its time stolen, and everybody waits.
 REGIMES = ("rest", "load", "full")
@@ -26,6 +30,20 @@ class FreeRun:
     ensemble: np.ndarray
     regime: np.ndarray
 
+    @classmethod
+    def stacked(cls, parts: Sequence[Self]) -> Self:
+        """Return the free runs of several as one, the shorter held at their last value.
+
+        Args:
+            parts: of plans of different lengths.
+        """
+        longest = max(part.centre.shape[-1] for part in parts)
+
+        def of(name: str) -> np.ndarray:
+            return np.concatenate([_lengthened(getattr(part, name), longest) for part in parts])
+
+        return cls(of("centre"), of("ensemble"), of("regime"))
+
     def select(self, plan: int, seconds: int | None = None) -> FreeRun:
         """Return one plan as a free run of its own, cut to its seconds where given."""
         return FreeRun(
@@ -33,6 +51,12 @@ class FreeRun:
             self.ensemble[plan : plan + 1, :, :, :seconds],
             self.regime[plan : plan + 1, :seconds],
         )
+
+
+def _lengthened(values: np.ndarray, length: int) -> np.ndarray:
+    """Return values, (…, seconds), that hold their last one up to a length."""
+    missing = length - values.shape[-1]
+    return np.concatenate([values, np.repeat(values[..., -1:], missing, axis=-1)], axis=-1)
 
 
 def noise_regimes(columns: dict[str, np.ndarray]) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twin_harness.errors import InvalidInput
+from twin_harness.predict.background import BLOCK_S, WRITE_STEP_S
 from twin_harness.predict.demand import CHANNELS, LONGEST_S
 from twin_harness.predict.free_run import REGIMES
 from twin_harness.predict.observation import COLUMNS
@@ -24,8 +25,9 @@ from twin_harness.schedule.validation import refuse, short, validated
 #   1: parameters, sets, spread, calibration, domain, training (no longer read: other parameters)
 #   2: other parameters; the errors of runs
 #   3: ``sets`` is ``parameter_sets``
-FORMAT = "twin-model/3"
-_FORMAT_2 = "twin-model/2"
+#   4: ``background``, what others use
+FORMAT = "twin-model/4"
+_FORMER = ("twin-model/2", "twin-model/3")
 LARGEST_BYTES = 4 * 1024**2
 _MOST_SETS, _MOST_PLANS, _MOST_CELLS = 1_000, 100_000, 200_000
 
@@ -35,6 +37,8 @@ Size = Annotated[float, Field(ge=0, le=1e15)]
 Deviations = Annotated[float, Field(ge=-1e9, le=1e9)]
 Multiplier = Annotated[float, Field(gt=0, le=1e6)]
 Parameters = list[Literal[NAMES]]  # type: ignore[valid-type]  # NAMES is a tuple of words
+# no more digits than a float holds exactly; noise of counters may make a little less than nothing
+_NUMBERS = "^-?[0-9]{1,12}( -?[0-9]{1,12})*$"
 Text = Annotated[str, Field(max_length=500)]
 
 
@@ -120,10 +124,38 @@ class TrainingPart(_Part):
     hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class BlockPart(_Part):
+    """Some seconds of what others used, see ``background.Block``.
+
+    Attributes:
+        begin_s: of the first second, since the epoch.
+        cpu: tenths of a percent, a number a second.
+        write: kilobytes a second, a number for every ten; empty where it is not known.
+        memory_percent: in use; null where it is not known.
+    """
+
+    begin_s: Annotated[int, Field(ge=0, le=2**40)]
+    cpu: Annotated[str, Field(max_length=6 * BLOCK_S, pattern=_NUMBERS)]
+    write: Annotated[str, Field(max_length=16 * BLOCK_S, pattern=f"^$|{_NUMBERS}")]
+    memory_percent: Annotated[float, Field(ge=0, le=100)] | None
+
+
+class BackgroundPart(_Part):
+    """What others use of the machine.
+
+    Attributes:
+        source: what it was recorded beside.
+        blocks: in the order of time.
+    """
+
+    source: Text
+    blocks: Annotated[list[BlockPart], Field(min_length=1, max_length=10_000)]
+
+
 class ModelFile(_Part):
     """Everything that a model file holds."""
 
-    format: Literal["twin-model/3"] = "twin-model/3"
+    format: Literal["twin-model/4"] = "twin-model/4"
     created: Text
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     host: Text = ""
@@ -139,6 +171,7 @@ class ModelFile(_Part):
     drift: DriftPart
     domain: DomainPart
     training: TrainingPart
+    background: BackgroundPart | None = None
 
     @model_validator(mode="after")
     def _fits_this_version(self) -> ModelFile:
@@ -152,6 +185,7 @@ class ModelFile(_Part):
             for name in names:
                 _same_names(f"{part}.{name}", getattr(getattr(self, part), name), COLUMNS)
         _check_runs(self.spread.runs)
+        _check_background(self.background)
         _same_names("domain.highest", self.domain.highest, CHANNELS)
         _check_bounds("parameters", [self.parameters[name] for name in NAMES])
         for index, row in enumerate(self.parameter_sets):
@@ -175,6 +209,21 @@ def _check_runs(runs: list[RunPart]) -> None:
                     f"spread.runs[{index}].errors.{name}",
                     f"{len(row)} numbers; expected one for each of {len(run.regimes)} regimes",
                 )
+
+
+def _check_background(part: BackgroundPart | None) -> None:
+    """Refuse blocks that are out of order, too long, or that lack seconds."""
+    end_s = 0
+    for index, block in enumerate(part.blocks if part else ()):
+        seconds = block.cpu.count(" ") + 1
+        if seconds > BLOCK_S:
+            refuse(f"background.blocks[{index}].cpu", f"{seconds} s; expected at most {BLOCK_S}")
+        if block.begin_s < end_s:
+            refuse(f"background.blocks[{index}].begin_s", "begins before the last one ends")
+        expected = -(-seconds // WRITE_STEP_S)
+        if block.write and block.write.count(" ") + 1 != expected:
+            refuse(f"background.blocks[{index}].write", f"expected {expected} numbers")
+        end_s = block.begin_s + seconds
 
 
 def _check_bounds(where: str, row: list[float]) -> None:
@@ -208,12 +257,12 @@ def _same_names(path: str, table: dict[str, Any], names: tuple[str, ...]) -> Non
 
 
 def _renamed(data: Any) -> Any:
-    """Return the content of a file of format 2 as format 3 has it; anything else as it is."""
-    if not isinstance(data, dict) or data.get("format") != _FORMAT_2 or "parameter_sets" in data:
+    """Return the content of a file of an older format as this one has it; others as they are."""
+    if not isinstance(data, dict) or data.get("format") not in _FORMER:
         return data
-    names = {"sets": "parameter_sets"}
-    renamed = {names.get(key, key): value for key, value in data.items()}
-    return renamed | {"format": FORMAT}
+    if data["format"] == _FORMER[0] and "parameter_sets" not in data:
+        data = {"parameter_sets" if key == "sets" else key: value for key, value in data.items()}
+    return data | {"format": FORMAT}
 
 
 def read_model(path: str | Path) -> ModelFile:

@@ -10,8 +10,8 @@ import numpy as np
 
 from twin_harness.dataset.preparation import window_means
 from twin_harness.errors import InvalidInput
+from twin_harness.predict.conditions import Start
 from twin_harness.predict.demand import Capacity, Demand, demand_of
-from twin_harness.predict.simulate import Start
 from twin_harness.system.machine import known_fingerprints
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What others used of the CPUs while runs were recorded: how busy they were, and beyond rest."""
+"""What others used of the CPUs while runs were recorded: how busy they were, and at rest."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin_harness.predict.observation import Observation
+
+_REST_QUANTILE, _SMOOTHED_S = 0.25, 5
+_FULL_PERCENT = 97.0
 
 
 @dataclass(frozen=True)
@@ -55,21 +58,35 @@ def busyness_of(observations: Sequence[Observation]) -> Busyness | None:
     return Busyness(float(values.mean()), high, len(values), busiest, most)
 
 
-def beyond_rest(observations: Sequence[Observation], rest_percent: float) -> np.ndarray | None:
-    """Return the CPU time of others beyond that at rest, (runs, seconds of the longest), percent.
+def rest_of(observation: Observation) -> float:
+    """Return what others used of the CPUs while they rested, in percent; NaN if not measured.
 
-    0 where it was not measured, and beyond the end of a run; None where it was measured in none.
+    The lower quartile of means over five seconds: of a busy run that is the machine between bursts,
+    and a single second is mostly 0 or a tick.
+    """
+    values = observation.others_cpu_percent
+    if values is None:
+        return np.nan
+    parts = np.array_split(values, max(1, len(values) // _SMOOTHED_S))
+    means = [np.nanmean(part) for part in parts if not np.isnan(part).all()]
+    if not means:
+        return np.nan
+    return max(0.0, float(np.quantile(means, _REST_QUANTILE)))
 
-    Args:
-        observations: the runs.
-        rest_percent: what others use at rest, as the model has it.
+
+def cpu_by_others(observations: Sequence[Observation]) -> np.ndarray | None:
+    """Return the CPU time of others, (runs, seconds of the longest), in percent of the machine.
+
+    NaN where it was not measured, and beyond the end of a run; None where it was measured in none.
+    On a full machine others get less than they want: there it is what they use at rest, at least.
     """
     longest = max(one.demand.seconds for one in observations)
-    beyond = np.zeros((len(observations), longest))
-    for row, one in zip(beyond, observations, strict=True):
-        if one.others_cpu_percent is not None:
-            measured = one.others_cpu_percent - rest_percent
-            row[: len(measured)] = np.where(np.isnan(measured), 0.0, measured)
-    if beyond.any():
-        return beyond
-    return None
+    others = np.full((len(observations), longest), np.nan)
+    for row, one in zip(others, observations, strict=True):
+        if (measured := one.others_cpu_percent) is not None:
+            rest = rest_of(one)
+            is_squeezed = (one.column("cpu_percent") > _FULL_PERCENT) & (measured < rest)
+            row[: len(measured)] = np.where(is_squeezed, rest, measured)
+    if np.isnan(others).all():
+        return None
+    return others

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.errors import InvalidInput, Undecided
+from twin_harness.predict.background_choice import choose
+from twin_harness.predict.conditions import Others
 from twin_harness.predict.demand import LONGEST_S, demand_of
 from twin_harness.predict.domain import extrapolations
 from twin_harness.predict.observation import COLUMNS
@@ -17,11 +19,15 @@ from twin_harness.predict.scale import in_units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    import pandas as pd
+
+    from twin_harness.predict.conditions import Start
     from twin_harness.predict.demand import Demand
     from twin_harness.predict.fitted_model import FittedModel
     from twin_harness.predict.free_run import FreeRun
-    from twin_harness.predict.simulate import Start
+    from twin_harness.predict.starting_time import StartingTime
     from twin_harness.schedule.model import Experiment
 
 _RESOURCE_OF = {
@@ -51,6 +57,7 @@ class Prediction:
         joint_high: its upper end.
         extrapolating: why the plan lies beyond what the model was fitted to, a phrase each; empty
             within.
+        background: what others were taken to use, in words.
         columns: every simulated column by name, (seconds,), those of the contract as well.
     """
 
@@ -62,6 +69,7 @@ class Prediction:
     joint_low: np.ndarray
     joint_high: np.ndarray
     extrapolating: tuple[str, ...]
+    background: str
     columns: dict[str, np.ndarray]
     _model: FittedModel
     _free: FreeRun
@@ -70,6 +78,21 @@ class Prediction:
         """Return the centre of one column, (seconds,)."""
         row: np.ndarray = self.centre[COLUMNS.index(name)]
         return row
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the bands as a table: columns ``(name, low|mid|high)``, index seconds.
+
+        NaN for what the machine does not measure, and for the ends of a band that is not
+        calibrated.
+        """
+        import pandas as pd
+
+        table = {
+            (name, end): values[number]
+            for number, name in enumerate(COLUMNS)
+            for end, values in (("low", self.low), ("mid", self.centre), ("high", self.high))
+        }
+        return pd.DataFrame(table, index=pd.Index(self.ends_s, name="end_s"))
 
     @cached_property
     def members(self) -> np.ndarray:
@@ -123,6 +146,8 @@ def predict_plans(
     experiments: Sequence[Experiment],
     start: Start | None = None,
     demands: Sequence[Demand] | None = None,
+    background: str | Path | Others | None = None,
+    at: StartingTime | None = None,
 ) -> list[Prediction]:
     """Predict experiments in batches, each independently of the others.
 
@@ -131,9 +156,11 @@ def predict_plans(
         experiments: the plans.
         start: the machine as it is before each of them, arrays of one.
         demands: the plans on the seconds of recordings; from the start of each lead unless given.
+        background: as of ``background_choice.choose``, or what others use.
+        at: when they begin.
 
     Raises:
-        InvalidInput: a plan lasts longer than six hours.
+        InvalidInput: a plan lasts longer than six hours, or the background does not fit.
     """
     for experiment in experiments:
         if experiment.duration_s > LONGEST_S:
@@ -144,12 +171,21 @@ def predict_plans(
             raise InvalidInput(msg)
     if demands is None:
         demands = [demand_of(experiment, model.capacity) for experiment in experiments]
-    longest = max((demand.seconds for demand in demands), default=1)
-    size = max(1, _CHUNK_VALUES // (len(model.parameter_sets) * longest))
+    if not demands:
+        return []
+    others: Others | None
+    if isinstance(background, Others):
+        others, words = background, "background as it was measured"
+    else:
+        others, words = choose(model, demands, background, at)
+    longest = max(demand.seconds for demand in demands)
+    members = max(len(model.parameter_sets), 1 if others is None else others.members)
+    size = max(1, _CHUNK_VALUES // (members * longest))
     predictions: list[Prediction] = []
     for first in range(0, len(demands), size):
         part = slice(first, first + size)
-        predictions += _predict_batch(model, experiments[part], demands[part], start)
+        beside = None if others is None else others.select(part)
+        predictions += _predict_batch(model, experiments[part], demands[part], start, beside, words)
     return predictions
 
 
@@ -158,10 +194,12 @@ def _predict_batch(
     experiments: Sequence[Experiment],
     demands: Sequence[Demand],
     start: Start | None,
+    others: Others | None,
+    background: str,
 ) -> list[Prediction]:
-    free, columns = model.simulate(demands, start)
+    free, columns = model.simulate(demands, start, others)
     reach = model.spread.reach(free)
-    shape = (len(demands), len(model.parameter_sets), free.centre.shape[2])
+    shape = (len(demands), 1 + free.ensemble.shape[1], free.centre.shape[2])
     predictions = []
     for number, (experiment, demand) in enumerate(zip(experiments, demands, strict=True)):
         of_plan = {
@@ -183,6 +221,7 @@ def _predict_batch(
                 joint_low=joint_low,
                 joint_high=joint_high,
                 extrapolating=extrapolations(demand, model.domain),
+                background=background,
                 columns=of_plan,
                 _model=model,
                 _free=alone,

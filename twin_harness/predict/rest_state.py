@@ -1,4 +1,4 @@
-"""The state in which runs found the machine at rest: each differs, and a cold start needs one."""
+"""The state in which runs found the machine: each differs, and a cold start needs one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.predict.observation import COLUMNS
+from twin_harness.predict.others import rest_of
 from twin_harness.predict.parameters import HIGH, LOW, NAMES
 
 if TYPE_CHECKING:
@@ -14,17 +15,20 @@ if TYPE_CHECKING:
 
     from twin_harness.predict.observation import Observation
 
-# Parameters that are the initial state of a cold start; runs are fitted from a warm start, so the
-# fit itself cannot identify them.
-REST = {"memory_idle": "memory_percent", "load_start": "load1"}
+# Parameters that are the state of a machine that is left alone. Runs are fitted from the state in
+# which each began, and given what others used in each second, so the fit itself cannot identify
+# them.
+REST = ("memory_idle", "load_start", "background_cpu")
+_BEFORE = ("memory_percent", "load1")
 
 
 def rest_states(observations: Sequence[Observation]) -> np.ndarray:
-    """Return the state in which each run found the machine, (runs, the parameters of ``REST``)."""
-    indices = [COLUMNS.index(column) for column in REST.values()]
-    return np.array(
-        [[observation.before[index] for index in indices] for observation in observations]
-    )
+    """Return the state in which each run found the machine, (runs, the parameters of ``REST``).
+
+    NaN where it is not known: of ``background_cpu`` where others were not measured.
+    """
+    indices = [COLUMNS.index(column) for column in _BEFORE]
+    return np.array([[*one.before[indices], rest_of(one)] for one in observations])
 
 
 def with_median_rest(parameters: np.ndarray, states: np.ndarray) -> np.ndarray:

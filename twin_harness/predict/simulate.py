@@ -10,13 +10,18 @@ within its bandwidth, so no run can diverge.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.predict.demand import CHANNELS, Capacity
+from twin_harness.predict.conditions import Start
+from twin_harness.predict.demand import CHANNELS
 from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, keep_of
 from twin_harness.predict.parameters import NAMES
+
+if TYPE_CHECKING:
+    from twin_harness.predict.conditions import Others
+    from twin_harness.predict.demand import Capacity
 
 _GIB, _GB = 2.0**30, 1e9
 _LONGEST_LOG_MS = 11.0  # a minute
@@ -34,40 +39,13 @@ _FILLING = tuple(
 _FAIR_SHARE = 0.5  # of a CPU that two tasks of the same weight want (EEVDF, kernel/sched/fair.c)
 
 
-@dataclass(frozen=True)
-class Start:
-    """The state a free run begins from; each of shape (plans,), NaN for the idle state of the fit.
-
-    Attributes:
-        load1: average before the first second.
-        memory_percent: in use before it.
-        held_bytes: (plans, seconds) memory that stressors held in the seconds before the first, the
-            latest last; what they freed may still be backed by the hypervisor. None where nothing
-            is known.
-    """
-
-    load1: np.ndarray
-    memory_percent: np.ndarray
-    held_bytes: np.ndarray | None = None
-
-    @classmethod
-    def idle(cls, plans: int) -> Start:
-        """Return the idle state of the fit: a cold start."""
-        return cls(np.full(plans, np.nan), np.full(plans, np.nan))
-
-    @classmethod
-    def of(cls, load1: float, memory_percent: float) -> Start:
-        """Return the start of one plan."""
-        return cls(np.array([load1]), np.array([memory_percent]))
-
-
 def simulate(
     parameters: np.ndarray,
     levels: np.ndarray,
     capacity: Capacity,
     start: Start | None = None,
     step_s: float = 1.0,
-    others: np.ndarray | None = None,
+    others: Others | None = None,
 ) -> dict[str, np.ndarray]:
     """Run the model freely.
 
@@ -77,8 +55,8 @@ def simulate(
         capacity: of the machine.
         start: the state before the first second; idle unless given.
         step_s: how long each step is.
-        others: (plans, seconds) CPU time of others beyond that at rest, in percent of the machine;
-            none unless given.
+        others: what others use; where that is NaN, and unless it is given, what they use at rest:
+            the parameters ``background_cpu``, ``disk_background`` and ``memory_idle``.
 
     Returns:
         Columns of the dataset by name, each (plans, members, seconds): means over each second, of
@@ -103,7 +81,9 @@ def simulate(
         + p["free_cpu"] * memory["freed"] / _GIB
         + moved
     )
-    beyond = np.zeros((1, 1, 1)) if others is None else others[:, np.newaxis]
+    beyond = np.zeros((1, 1, 1))
+    if others is not None:
+        beyond = np.nan_to_num(others.cpu_percent - p["background_cpu"])
     beside = (
         p["background_cpu"]
         + beyond
@@ -160,11 +140,11 @@ def simulate(
     )
     wakeup = wakeup + p["wakeup_wait"] * cpu_wait / 100.0
     work = p["work_idle"] + p["work_load"] * busy + p["work_wait"] * cpu_wait / 100.0
-    at_rest = np.where(
-        np.isnan(start.memory_percent)[:, np.newaxis, np.newaxis],
-        p["memory_idle"],
-        start.memory_percent[:, np.newaxis, np.newaxis],
-    )
+    at_rest, by_others = p["memory_idle"], p["disk_background"]
+    if others is not None:
+        at_rest = _known(others.memory_percent[..., np.newaxis], at_rest)
+        by_others = _known(others.write_bytes_per_s, by_others)
+    at_rest = _known(start.memory_percent[:, np.newaxis, np.newaxis], at_rest)
     return {
         "cpu_percent": cpu,
         "memory_percent": np.minimum(
@@ -172,7 +152,7 @@ def simulate(
             100.0,
         ),
         "load1": average(tasks, first, keep_of(LOAD_DECAYS["load1"], LOAD_PERIOD_S, step_s)),
-        "disk_write_bytes_per_s": disk["written"],
+        "disk_write_bytes_per_s": disk["written"] + by_others,
         "disk_read_bytes_per_s": disk["read"],
         "pressure_cpu_percent": cpu_wait,
         "pressure_io_percent": io_wait,
@@ -186,6 +166,12 @@ def simulate(
         "memory_delivered_bytes": memory["resident"],
         "disk_delivered_bytes_per_s": disk["moved"],
     }
+
+
+def _known(values: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    """Return values, and something else where they are NaN."""
+    chosen: np.ndarray = np.where(np.isnan(values), otherwise, values)
+    return chosen
 
 
 def _distinct(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -286,7 +272,7 @@ def _move(
         "reading": reading * share,
         "synced": synced * share,
         "busy": (direct + reading + synced) * share,
-        "written": written + filled + p["disk_background"],
+        "written": written + filled,
         "by_stressors": written,
         "read": read,
         "moved": written + read,

@@ -88,9 +88,8 @@ class Spread:
         (2, plans, columns, seconds), on the error scale.
         """
         sizes = self.sizes(free.centre, free.regime)
-        between_sets = _NORMAL_90**2 * free.ensemble.var(axis=1)
         noise = [np.moveaxis(self.ends[free.regime, :, side], 2, 1) * sizes for side in (0, 1)]
-        reach: np.ndarray = np.sqrt(np.stack(noise) ** 2 + between_sets)
+        reach: np.ndarray = np.sqrt(np.stack(noise) ** 2 + _between_sets(free) ** 2)
         return reach
 
     def members(self, free: FreeRun, count: int = MEMBERS, seed: int = 0) -> np.ndarray:
@@ -123,6 +122,20 @@ class Spread:
         sets = free.ensemble[0][np.arange(count) % free.ensemble.shape[1]]
         trajectories: np.ndarray = sets + sizes * drawn
         return trajectories
+
+
+def _between_sets(free: FreeRun) -> np.ndarray:
+    """Return how far from the centre 90 percent of the ensemble lie, (2, plans, columns, seconds).
+
+    Few members are taken for a normal distribution. Many differ in what others use, which comes in
+    bursts: then as it is.
+    """
+    if free.ensemble.shape[1] < MEMBERS:
+        deviation = np.sqrt(free.ensemble.var(axis=1))
+        return _NORMAL_90 * np.stack([deviation, deviation])
+    low, high = np.quantile(free.ensemble, (0.05, 0.95), axis=1)
+    reach: np.ndarray = np.maximum(np.stack([free.centre - low, high - free.centre]), 0.0)
+    return reach
 
 
 def second_changes(centre: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from twin_harness.predict.background_learning import learn_beside_load, learn_from_recordings
 from twin_harness.predict.calibration import calibrate, ratios_of, uncalibrated
 from twin_harness.predict.domain import domain_of
 from twin_harness.predict.drift import mean_errors
@@ -22,22 +23,24 @@ from twin_harness.predict.gathering import (
 )
 from twin_harness.predict.model_file import ModelFile, read_model
 from twin_harness.predict.model_parts import from_model_file, to_model_file
-from twin_harness.predict.observation import COLUMNS, Observation
+from twin_harness.predict.observation import COLUMNS, Observation, observe
 from twin_harness.predict.prediction import Prediction, predict_plans
 from twin_harness.predict.problem import Problem
 from twin_harness.predict.reference_errors import reference_errors
 from twin_harness.predict.rest_state import rest_states, with_median_rest
+from twin_harness.predict.starting_time import StartingTime
 from twin_harness.predict.uncertainty import estimate_spread
 from twin_harness.predict.virtual_recording import virtual_recording
+from twin_harness.runs.recording import Recording
 from twin_harness.system.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from twin_harness.predict.background import Background
     from twin_harness.predict.calibration import Calibration
+    from twin_harness.predict.conditions import Others, Start
     from twin_harness.predict.demand import Demand
-    from twin_harness.predict.simulate import Start
-    from twin_harness.runs.recording import Recording
     from twin_harness.runs.run import Run
     from twin_harness.schedule.model import Experiment
 
@@ -66,7 +69,12 @@ class Twin:
     def __init__(self, starts: int = 3) -> None:
         self.starts = starts
 
-    def fit(self, runs: Sequence[Run], progress: Callable[[str], None] = lambda _: None) -> Self:
+    def fit(
+        self,
+        runs: Sequence[Run],
+        progress: Callable[[str], None] = lambda _: None,
+        background: Sequence[str | Path] = (),
+    ) -> Self:
         """Fit the model to every experiment of some runs of one machine.
 
         Runs that a campaign has set aside for calibration calibrate; without such, three in ten
@@ -75,17 +83,28 @@ class Twin:
         Args:
             runs: run folders, as ``load`` returns them.
             progress: called with a sentence for each run left out and each start of the fit.
+            background: recordings of this machine without load, of hours to weeks; without any,
+                what others used beside the runs is learnt.
 
         Raises:
             InvalidInput: there are too few runs or plans, or they are of different machines.
         """
         observations = without_tests(gather(runs, progress), progress)
-        return self.fit_observations(observations, progress)
+        return self.fit_observations(observations, progress, background)
 
     def fit_observations(
-        self, observations: Sequence[Observation], progress: Callable[[str], None] = lambda _: None
+        self,
+        observations: Sequence[Observation],
+        progress: Callable[[str], None] = lambda _: None,
+        background: Sequence[str | Path] = (),
     ) -> Self:
-        """Fit the model to runs that were read already; raises as ``fit``."""
+        """Fit the model to runs that were read already; raises as ``fit``.
+
+        Args:
+            observations: the runs.
+            progress: as of ``fit``.
+            background: as of ``fit``.
+        """
         check_machines(observations)
         training, kept = sides_of(observations)
         check_fit(training)
@@ -93,7 +112,7 @@ class Twin:
         optimum = fit(training, capacity, self.starts, progress)
         states = rest_states(training)
         warm, cold = (
-            Problem(training, capacity, optimum.scales, is_cold=is_cold)
+            Problem(training, capacity, optimum.scales, is_cold=is_cold, is_told=True)
             for is_cold in (False, True)
         )
         self.fit_ = replace(optimum, parameters=with_median_rest(optimum.parameters, states))
@@ -103,10 +122,11 @@ class Twin:
             parameters=self.fit_.parameters,
             unidentified=self.fit_.unidentified,
             plans=len({observation.plan for observation in training}),
-            spread=estimate_spread(warm, cold, optimum, states, capacity),
+            spread=estimate_spread(warm, cold, optimum, states),
             calibration=uncalibrated(len(COLUMNS)),
             reference_errors=reference_errors(np.empty((0, len(COLUMNS)))),
             domain=domain_of(training),
+            background=_background_of(training, progress, background),
         )
         model = replace(model, calibration=_calibration_of(model, kept))
         if len(kept) >= _WATCHED_FROM:
@@ -117,27 +137,43 @@ class Twin:
         return self
 
     def predict(
-        self, experiment: Experiment, start: Start | None = None, demand: Demand | None = None
+        self,
+        planned: Experiment | Recording,
+        start: Start | None = None,
+        demand: Demand | None = None,
+        *,
+        background: str | Path | Others | None = None,
+        at: str | None = None,
     ) -> Prediction:
         """Predict one experiment, from a cold start unless one is given.
 
         Args:
-            experiment: the plan.
+            planned: the plan; of a recording its plan, on the seconds that were recorded.
             start: the machine as it is, arrays of one; see ``Start.of``.
             demand: the plan on the seconds of a recording, to be compared with it.
+            background: what others use: ``quiet``, ``recorded`` (what the model has recorded), or a
+                recording of this machine, a file of ``twin log`` or a run folder. What the model
+                has recorded where it has, unless given.
+            at: when the plan begins, ``02:00`` or ``Mon 14:00``, in the local time of this machine;
+                needs a recorded background.
 
         Raises:
-            InvalidInput: it lasts longer than six hours.
+            InvalidInput: it lasts longer than six hours, or the background does not fit.
         """
-        if demand is None:
-            return self.predict_many([experiment], start)[0]
-        return self.predict_many([experiment], start, [demand])[0]
+        if isinstance(planned, Recording):
+            demand = observe(planned).demand if demand is None else demand
+            planned = planned.experiment
+        demands = None if demand is None else [demand]
+        return self.predict_many([planned], start, demands, background=background, at=at)[0]
 
     def predict_many(
         self,
         experiments: Sequence[Experiment],
         start: Start | None = None,
         demands: Sequence[Demand] | None = None,
+        *,
+        background: str | Path | Others | None = None,
+        at: str | None = None,
     ) -> list[Prediction]:
         """Predict many experiments at once, each independently: as ``predict``, faster.
 
@@ -146,11 +182,14 @@ class Twin:
             start: the machine as it is before each of them, arrays of one.
             demands: the plans on the seconds of recordings; from the start of each lead unless
                 given.
+            background: as of ``predict``.
+            at: as of ``predict``.
 
         Raises:
-            InvalidInput: one lasts longer than six hours.
+            InvalidInput: one lasts longer than six hours, or the background does not fit.
         """
-        return predict_plans(self.model_, experiments, start, demands)
+        time = None if at is None else StartingTime.parse(at)
+        return predict_plans(self.model_, experiments, start, demands, background, time)
 
     def run(self, experiment: Experiment, interval_s: float = 0.1) -> Recording:
         """Run one experiment in virtual time and return what would be recorded.
@@ -187,6 +226,16 @@ class Twin:
         return twin
 
 
+def _background_of(
+    training: Sequence[Observation],
+    progress: Callable[[str], None],
+    recordings: Sequence[str | Path],
+) -> Background | None:
+    if recordings:
+        return learn_from_recordings(recordings, training[0].fingerprint, progress)
+    return learn_beside_load(training)
+
+
 def _calibration_of(model: FittedModel, kept: Sequence[Observation]) -> Calibration:
     """Return the calibration of a model by runs kept apart, the first of each plan."""
     if not kept:
@@ -195,6 +244,7 @@ def _calibration_of(model: FittedModel, kept: Sequence[Observation]) -> Calibrat
     independent = list({observation.plan: observation for observation in reversed(kept)}.values())[
         ::-1
     ]
-    free = model.free_run([observation.demand for observation in independent])
+    demands = [observation.demand for observation in independent]
+    free = model.free_run(demands, None, model.recorded_others(demands))
     problem = Problem(independent, model.capacity, np.ones(len(COLUMNS)))
     return calibrate(ratios_of(problem.measured, free.centre, model.spread.reach(free)))

@@ -16,14 +16,11 @@ import numpy as np
 from twin_harness.predict.free_run import REGIMES, hold_last, noise_regimes
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES, from_fit_scale, to_fit_scale
-from twin_harness.predict.problem import prior_residuals, prior_widths
 from twin_harness.predict.rest_state import REST, with_median_rest
 from twin_harness.predict.scale import least_noise, on_error_scale
-from twin_harness.predict.simulate import simulate
 from twin_harness.predict.spread import Spread, second_changes
 
 if TYPE_CHECKING:
-    from twin_harness.predict.demand import Capacity
     from twin_harness.predict.fit import Fit
     from twin_harness.predict.problem import Problem
 
@@ -40,7 +37,6 @@ def estimate_spread(
     cold: Problem,
     fit: Fit,
     states: np.ndarray,
-    capacity: Capacity,
     seed: int = 0,
 ) -> Spread:
     """Return what a fit leaves open, from its own runs.
@@ -51,7 +47,6 @@ def estimate_spread(
         fit: the fit.
         states: the state in which each run found the machine, as ``rest_states`` returns them: a
             cold start of the ensemble begins as one of them.
-        capacity: of the machine.
         seed: of the resampling.
     """
     generator = np.random.default_rng(seed)
@@ -62,7 +57,7 @@ def estimate_spread(
             index = NAMES.index(name)
             sets[:, index] = np.clip(generator.choice(known, len(sets)), LOW[index], HIGH[index])
     rested = with_median_rest(fit.parameters, states)[np.newaxis]
-    columns = simulate(rested, cold.levels, capacity)
+    columns = cold.simulate(rested)
     errors = cold.errors(rested)[0]
     centre = hold_last(on_error_scale(columns)[:, 0], cold.lengths)
     change, regime = second_changes(centre), noise_regimes(columns)
@@ -94,7 +89,9 @@ def _resampled(problem: Problem, fit: Fit, generator: np.random.Generator) -> np
     ranges = high - low
     slopes = problem.jacobian(point) * ranges
     residuals = problem.residuals(fit.parameters[np.newaxis])[0]
-    pull, stiffness = prior_residuals(point), (ranges / prior_widths()) ** 2
+    pull = problem.prior_residuals(point)
+    stiffness = (ranges / problem.prior_widths) ** 2
+    resting = pull * ranges / problem.prior_widths
     sets = []
     for _ in range(PARAMETER_SETS - 1):
         counts = np.bincount(
@@ -106,7 +103,7 @@ def _resampled(problem: Problem, fit: Fit, generator: np.random.Generator) -> np
             weighted = slopes * (counts / np.sqrt(1.0 + remaining**2))[:, np.newaxis]
             curvature = weighted.T @ slopes + np.diag(stiffness)
             curvature += _DAMPING * max(float(np.trace(curvature)), 1.0) * np.eye(len(curvature))
-            gradient = weighted.T @ remaining + stiffness * moved + pull * ranges / prior_widths()
+            gradient = weighted.T @ remaining + stiffness * moved + resting
             step = -np.linalg.solve(curvature, gradient)
             moved = np.clip(point + ranges * (moved + step), low, high)
             moved = (moved - point) / ranges

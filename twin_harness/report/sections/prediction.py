@@ -24,6 +24,7 @@ from twin_harness.system.provenance import is_predicted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from twin_harness.predict.conditions import Others
     from twin_harness.predict.observation import Observation
     from twin_harness.predict.prediction import Prediction
     from twin_harness.predict.twin import Twin
@@ -40,9 +41,9 @@ _JUDGED = (
     "probe_wakeup_ms",
 )
 _TEXT = (
-    "The twin saw the plan and nothing else: the band is what it predicted for the machine at rest,"
-    " the line what was measured then. Within a band that is calibrated lie about 90 % of the"
-    " seconds of runs that the twin has not seen."
+    "The twin saw the plan, and where it was measured what others used of the CPUs in each second:"
+    " the band is what it predicted of that, the line what was measured. Within a band that is"
+    " calibrated lie about 90 % of the seconds of runs that the twin has not seen."
 )
 
 
@@ -90,7 +91,7 @@ def _section(
 ) -> Section:
     experiments = {recording.name: recording.experiment for recording in evidence.run.recordings}
     compared = [
-        (one, twin.predict(experiments[one.name], demand=one.demand))
+        (one, twin.predict(experiments[one.name], demand=one.demand, background=_beside(one)))
         for one in observations
         if one.name in experiments
     ]
@@ -119,6 +120,16 @@ def _section(
         "What the twin predicted",
         (*notices, Paragraph(text), drift_block, *pictures, table),
     )
+
+
+def _beside(one: Observation) -> Others | str:
+    """Return what others used meanwhile; a quiet machine where it was not measured."""
+    from twin_harness.predict.background_choice import QUIET
+    from twin_harness.predict.conditions import Others
+    from twin_harness.predict.others import cpu_by_others
+
+    cpu_percent = cpu_by_others([one])
+    return QUIET if cpu_percent is None else Others.of_cpu(cpu_percent)
 
 
 def _table_caption(compared: Sequence[tuple[Observation, Prediction]]) -> str:
