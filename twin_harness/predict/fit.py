@@ -22,10 +22,10 @@ from twin_harness.predict.parameters import (
     LOW,
     NAMES,
     PARAMETERS,
-    START,
     from_fit_scale,
     to_fit_scale,
 )
+from twin_harness.predict.prior import Prior
 from twin_harness.predict.problem import Problem
 from twin_harness.predict.rest_state import REST, rest_states
 from twin_harness.predict.scale import LEAST_SCALES, to_error_scale
@@ -96,6 +96,7 @@ def fit(
     capacity: Capacity,
     starts: int = 3,
     progress: Callable[[str], None] = lambda _: None,
+    prior: Prior | None = None,
 ) -> Fit:
     """Fit the parameters to runs from several starting points; the best optimum counts.
 
@@ -107,17 +108,18 @@ def fit(
         capacity: of their machine.
         starts: how many starting points.
         progress: called with a sentence before each further start.
+        prior: what is believed of the parameters; next to nothing unless given.
     """
     values = padded(observations)
     least = np.array([LEAST_SCALES[name] for name in COLUMNS])
     spreads = [_spread(to_error_scale(name, values[:, i])) for i, name in enumerate(COLUMNS)]
     scales = np.maximum(least, 0.1 * np.array(spreads))
-    first_problem = Problem(observations, capacity, scales, is_told=True)
-    first = _descend(first_problem, _first_guess(observations))
+    first_problem = Problem(observations, capacity, scales, is_told=True, prior=prior)
+    first = _descend(first_problem, _first_guess(observations, prior))
     errors = first_problem.errors(from_fit_scale(first.point)[np.newaxis])[0]
     robust = [_robust_spread(errors[:, index]) for index in range(len(COLUMNS))]
     scales = np.maximum(least, np.array(robust))
-    problem = Problem(observations, capacity, scales, is_told=True)
+    problem = Problem(observations, capacity, scales, is_told=True, prior=prior)
     generator = np.random.default_rng(_SEED)
     best = _descend(problem, first.point)
     for number in range(1, starts):
@@ -142,10 +144,10 @@ def _descend(problem: Problem, begin: np.ndarray) -> _Optimum:
 
     def residuals(point: np.ndarray) -> np.ndarray:
         measured = problem.residuals(from_fit_scale(point)[np.newaxis])[0]
-        return np.concatenate([measured, problem.prior_residuals(point)])
+        return np.concatenate([measured, problem.prior.residuals(point)])
 
     def slopes(point: np.ndarray) -> np.ndarray:
-        return np.vstack([problem.jacobian(point), np.diag(1.0 / problem.prior_widths)])
+        return np.vstack([problem.jacobian(point), np.diag(1.0 / problem.prior.widths)])
 
     result = least_squares(
         residuals,
@@ -161,9 +163,10 @@ def _descend(problem: Problem, begin: np.ndarray) -> _Optimum:
     return _Optimum(np.asarray(result.x), float(result.cost))
 
 
-def _first_guess(observations: Sequence[Observation]) -> np.ndarray:
-    """Return where the fit begins: the table's values, and the state at rest from the leads."""
-    guess, states = START.copy(), rest_states(observations)
+def _first_guess(observations: Sequence[Observation], prior: Prior | None) -> np.ndarray:
+    """Return where the fit begins: the prior's centre, and the state at rest from the leads."""
+    guess = from_fit_scale((prior or Prior.weak()).centre)
+    states = rest_states(observations)
     for name, values in zip(REST, states.T, strict=True):
         if not np.isnan(values).all():
             guess[NAMES.index(name)] = np.nanquantile(values, 0.1)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from twin_harness.predict.calibration import Calibration
     from twin_harness.predict.conditions import Start
     from twin_harness.predict.demand import Capacity, Demand
-    from twin_harness.predict.model_file import DomainPart
+    from twin_harness.predict.model_file import DomainPart, LineagePart
     from twin_harness.predict.reference_errors import ReferenceErrors
     from twin_harness.predict.spread import Spread
     from twin_harness.predict.starting_time import StartingTime
@@ -44,6 +44,7 @@ class FittedModel:
         reference_errors: what runs' mean errors usually are, for drift.
         domain: what the training runs asked for.
         background: what others use; None where nobody knows.
+        lineage: of a model that was transferred, which one it was made from.
     """
 
     fingerprint: str
@@ -56,6 +57,7 @@ class FittedModel:
     reference_errors: ReferenceErrors
     domain: DomainPart
     background: Background | None = None
+    lineage: LineagePart | None = None
 
     @cached_property
     def parameter_sets(self) -> np.ndarray:

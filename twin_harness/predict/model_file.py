@@ -25,7 +25,7 @@ from twin_harness.schedule.validation import refuse, short, validated
 #   1: parameters, sets, spread, calibration, domain, training (no longer read: other parameters)
 #   2: other parameters; the errors of runs
 #   3: ``sets`` is ``parameter_sets``
-#   4: ``background``, what others use
+#   4: ``background``, what others use; ``lineage``
 FORMAT = "twin-model/4"
 _FORMER = ("twin-model/2", "twin-model/3")
 LARGEST_BYTES = 4 * 1024**2
@@ -152,6 +152,24 @@ class BackgroundPart(_Part):
     blocks: Annotated[list[BlockPart], Field(min_length=1, max_length=10_000)]
 
 
+class LineagePart(_Part):
+    """Of a model that was transferred: which model it was made from, and what is still that one's.
+
+    Attributes:
+        fingerprint: of the machine of the model before.
+        created: when that one was fitted.
+        training_hash: of what that one was fitted to.
+        at_prior: parameters of which the new machine's runs say less than the model before.
+        widened_by: what the bands of the model before are multiplied by.
+    """
+
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    created: Text
+    training_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    at_prior: Parameters
+    widened_by: Annotated[float, Field(ge=1, le=100)]
+
+
 class ModelFile(_Part):
     """Everything that a model file holds."""
 
@@ -172,10 +190,15 @@ class ModelFile(_Part):
     domain: DomainPart
     training: TrainingPart
     background: BackgroundPart | None = None
+    lineage: LineagePart | None = None
 
     @model_validator(mode="after")
     def _fits_this_version(self) -> ModelFile:
         _check_created(self.created)
+        if self.lineage:
+            _check_created(self.lineage.created)
+            if self.lineage.fingerprint == self.fingerprint:
+                refuse("lineage.fingerprint", "is the model's own; expected another machine's")
         _same_names("parameters", self.parameters, NAMES)
         for part, names in (
             ("spread", ("still_rest", "still_load", "still_full", "moving")),

@@ -73,6 +73,7 @@ def to_model_file(
         domain=model.domain,
         training=_training_part(training, kept),
         background=_background_part(model.background),
+        lineage=model.lineage,
     )
 
 
@@ -95,6 +96,7 @@ def from_model_file(file: ModelFile) -> FittedModel:
         ),
         domain=file.domain,
         background=_background_of(file.background),
+        lineage=file.lineage,
     )
 
 

@@ -11,7 +11,8 @@ from twin_harness.predict.demand import stacked
 from twin_harness.predict.jacobian import jacobian
 from twin_harness.predict.observation import COLUMNS, padded, start_of
 from twin_harness.predict.others import cpu_by_others, rest_of
-from twin_harness.predict.parameters import HIGH, LOW, NAMES, PARAMETERS, START, to_fit_scale
+from twin_harness.predict.parameters import HIGH, NAMES
+from twin_harness.predict.prior import Prior
 from twin_harness.predict.scale import to_error_scale
 from twin_harness.predict.simulate import simulate
 
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     from twin_harness.predict.demand import Capacity
     from twin_harness.predict.observation import Observation
 
-_USUAL_REACH = 2.3  # a scale is within a factor of ten of the usual one, as a rule
-_OTHERS = NAMES.index("background_cpu")
-_TOLD_WIDTH = 0.01  # percent: what others used at rest was measured, and is not fitted
+_OTHERS, _WIDTH = "background_cpu", 0.01  # percent: what was measured at rest is not fitted
 
 
 class Problem:
@@ -35,10 +34,10 @@ class Problem:
         scales: (columns,) what an error of one is, on the error scale.
         is_cold: start from the idle state of the parameters, not as each run found the machine.
         is_told: give the model what others used in each second, where that was measured.
+        prior: what is believed of the parameters; next to nothing unless given.
 
     Attributes:
-        prior_centre: (parameters,) of the weak prior, on the fitting scale.
-        prior_widths: (parameters,) of the same.
+        prior: what is believed of the parameters before any run.
         levels: (runs, channels, seconds) what was asked for.
         lengths: (runs,) in seconds.
         plans: how many different plans the runs are of.
@@ -55,20 +54,15 @@ class Problem:
         *,
         is_cold: bool = False,
         is_told: bool = False,
+        prior: Prior | None = None,
     ) -> None:
-        self.prior_centre = to_fit_scale(START)
-        self.prior_widths = np.where(
-            [parameter.is_log for parameter in PARAMETERS],
-            _USUAL_REACH,
-            to_fit_scale(HIGH) - to_fit_scale(LOW),
-        )
+        self.prior = prior or Prior.weak()
         others = cpu_by_others(observations) if is_told else None
         self._others = None
         if others is not None:
             self._others = Others.of_cpu(others)
-            rest = np.nanmedian([rest_of(one) for one in observations])
-            self.prior_centre[_OTHERS] = np.clip(rest, LOW[_OTHERS], HIGH[_OTHERS])
-            self.prior_widths[_OTHERS] = _TOLD_WIDTH
+            rest = float(np.nanmedian([rest_of(one) for one in observations]))
+            self.prior = self.prior.pinned(_OTHERS, min(rest, HIGH[NAMES.index(_OTHERS)]), _WIDTH)
         self.levels = stacked([observation.demand for observation in observations])
         self._capacity = capacity
         if is_cold:
@@ -102,11 +96,6 @@ class Problem:
         columns = self.simulate(parameters)
         parts = [np.moveaxis(to_error_scale(name, columns[name]), 1, 0) for name in COLUMNS]
         return np.stack(parts, axis=2)
-
-    def prior_residuals(self, point: np.ndarray) -> np.ndarray:
-        """Return one weak residual per parameter, given a point on the fitting scale."""
-        residuals: np.ndarray = (point - self.prior_centre) / self.prior_widths
-        return residuals
 
     def errors(self, parameters: np.ndarray) -> np.ndarray:
         """Return predicted less measured, (members, runs, columns, seconds), on the error scale.

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from twin_harness.predict.calibration import Calibration
     from twin_harness.predict.conditions import Others, Start
     from twin_harness.predict.demand import Demand
+    from twin_harness.predict.prior import Prior
     from twin_harness.runs.run import Run
     from twin_harness.schedule.model import Experiment
 
@@ -97,6 +98,7 @@ class Twin:
         observations: Sequence[Observation],
         progress: Callable[[str], None] = lambda _: None,
         background: Sequence[str | Path] = (),
+        prior: Prior | None = None,
     ) -> Self:
         """Fit the model to runs that were read already; raises as ``fit``.
 
@@ -104,15 +106,16 @@ class Twin:
             observations: the runs.
             progress: as of ``fit``.
             background: as of ``fit``.
+            prior: what is believed of the parameters; next to nothing unless given.
         """
         check_machines(observations)
         training, kept = sides_of(observations)
         check_fit(training)
         capacity = training[0].capacity
-        optimum = fit(training, capacity, self.starts, progress)
+        optimum = fit(training, capacity, self.starts, progress, prior)
         states = rest_states(training)
         warm, cold = (
-            Problem(training, capacity, optimum.scales, is_cold=is_cold, is_told=True)
+            Problem(training, capacity, optimum.scales, is_cold=is_cold, is_told=True, prior=prior)
             for is_cold in (False, True)
         )
         self.fit_ = replace(optimum, parameters=with_median_rest(optimum.parameters, states))
@@ -132,6 +135,27 @@ class Twin:
         if len(kept) >= _WATCHED_FROM:
             usual = reference_errors(mean_errors(model, kept))
             model = replace(model, reference_errors=usual)
+        return self.with_model(model, training, kept)
+
+    def with_model(
+        self,
+        model: FittedModel,
+        training: Sequence[Observation],
+        kept: Sequence[Observation] = (),
+    ) -> Self:
+        """Take a model for what the fit has given, and make what its file holds.
+
+        Args:
+            model: with the parameters of the fit.
+            training: the runs that it was fitted to.
+            kept: those that calibrated its bands.
+
+        Raises:
+            ValueError: nothing was fitted here.
+        """
+        if self.fit_ is None:
+            msg = "with_model: expected a twin that was fitted here"
+            raise ValueError(msg)
         self.model_ = model
         self.file_ = to_model_file(model, self.fit_, training, kept)
         return self

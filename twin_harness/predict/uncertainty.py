@@ -89,11 +89,10 @@ def _resampled(problem: Problem, fit: Fit, generator: np.random.Generator) -> np
     ranges = high - low
     slopes = problem.jacobian(point) * ranges
     residuals = problem.residuals(fit.parameters[np.newaxis])[0]
-    pull = problem.prior_residuals(point)
-    stiffness = (ranges / problem.prior_widths) ** 2
-    resting = pull * ranges / problem.prior_widths
+    stiffness = (ranges / problem.prior.widths) ** 2
     sets = []
     for _ in range(PARAMETER_SETS - 1):
+        pull = problem.prior.drawn(generator).residuals(point) * ranges / problem.prior.widths
         counts = np.bincount(
             generator.integers(0, problem.plans, problem.plans), minlength=problem.plans
         )[problem.plan_of]
@@ -103,7 +102,7 @@ def _resampled(problem: Problem, fit: Fit, generator: np.random.Generator) -> np
             weighted = slopes * (counts / np.sqrt(1.0 + remaining**2))[:, np.newaxis]
             curvature = weighted.T @ slopes + np.diag(stiffness)
             curvature += _DAMPING * max(float(np.trace(curvature)), 1.0) * np.eye(len(curvature))
-            gradient = weighted.T @ remaining + stiffness * moved + resting
+            gradient = weighted.T @ remaining + stiffness * moved + pull
             step = -np.linalg.solve(curvature, gradient)
             moved = np.clip(point + ranges * (moved + step), low, high)
             moved = (moved - point) / ranges
