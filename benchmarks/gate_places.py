@@ -4,13 +4,15 @@
 
 A function of forty that share the work of an operation equally: the candidate's spends so much more
 in one of them that the whole takes 5 % longer, or nothing. Whole sessions of twelve pairs in turns,
-sampled by py-spy, about 2 minutes each. What the profiler costs is the operation's time in sessions
-with it and without, alternately. What is missing is named, and nothing is installed.
+sampled by py-spy, about 2 minutes each. What the profiler costs is the operation's time in one
+process with it and without, alternately, for four seconds each (sessions scatter more than it
+costs). What is missing is named, and nothing is installed.
 """
 
 import argparse
 import json
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -19,8 +21,21 @@ from pathlib import Path
 
 import measure
 
+from twin_harness.gate.samplers import PySpy
+
 COUNT = 40
 SLOWER = 17  # the function that the candidate spends more in
+LOOP = """
+import statistics, sys, time
+from shop import order
+for _ in sys.stdin:
+    end, times = time.perf_counter() + 4, []
+    while time.perf_counter() < end:
+        begin = time.perf_counter()
+        order()
+        times.append(time.perf_counter() - begin)
+    print(sum(times) / len(times), flush=True)
+"""
 TESTS = """
 import pytest
 
@@ -74,13 +89,39 @@ def places_of(found):
     }
 
 
+def cost(folder, alternations):
+    """Return by how many percent an operation takes longer with the profiler, each alternation."""
+    words = [sys.executable, "-c", LOOP]
+    process = subprocess.Popen(words, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    found = []
+    for _ in range(alternations):
+        plain = [operation_s(process), 0.0]
+        sampler = PySpy("base", [process.pid])
+        operation_s(process)  # while it attaches
+        beside = operation_s(process)
+        sampler.process.send_signal(signal.SIGINT)
+        sampler.end()
+        plain[1] = operation_s(process)
+        found.append(100 * (2 * beside / sum(plain) - 1))
+    process.stdin.close()
+    process.wait()
+    return found
+
+
+def operation_s(process):
+    """Return the mean time of an operation over four seconds."""
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    return float(process.stdout.readline())
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sessions", type=int, default=10, help="that regress (default: 10)")
     parser.add_argument("--equal", type=int, default=20, help="of equal variants (default: 20)")
-    parser.add_argument("--cost", type=int, default=3, help="with and without (default: 3)")
+    parser.add_argument("--cost", type=int, default=12, help="with and without (default: 12)")
     parser.add_argument("--json", metavar="FILE", help="results for machines")
     arguments = parser.parse_args()
     if not shutil.which("py-spy"):
@@ -97,19 +138,18 @@ def main():
         for name, extra, seed in rows:
             results[name].append(places_of(session(folder, extra, seed, "--twin-gate-profile")))
             sys.stderr.write(f"{name}: {results[name][-1]}\n")
-        for seed in range(arguments.cost):
-            medians = []
-            for options in (("--twin-gate-profile",), ()):
-                found = session(folder, 0, seed, *options)
-                values = [trial["values"]["order_ms"] for trial in found["trials"]]
-                medians.append(statistics.median(values))
-            results["cost_percent"].append(100 * (medians[0] / medians[1] - 1))
+        results["cost_percent"] = cost(folder, arguments.cost)
     first = [one["named"][:1] for one in results["slower"]]
     hits = sum(bool(name) and name[0].startswith(f"step_{SLOWER} ") for name in first)
     quiet = sum(not one["named"] for one in results["equal"])
     print(f"+5 % in 1 of {COUNT} functions: named first in {hits} of {len(first)} sessions")
     print(f"equal variants: none named in {quiet} of {len(results['equal'])} sessions")
-    print(f"an operation takes longer beside the profiler, %: {results['cost_percent']}")
+    if results["cost_percent"]:
+        low, middle, high = statistics.quantiles(results["cost_percent"], n=4)
+        print(
+            f"an operation takes longer beside the profiler: median {middle:.2f} %, quartiles"
+            f" {low:.2f} to {high:.2f} %, {len(results['cost_percent'])} alternations"
+        )
     if arguments.json:
         measure.write_json(arguments.json, results)
 

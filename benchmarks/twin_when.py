@@ -162,7 +162,8 @@ def main():
         row = rows[-1]
         print(
             f"server {seed}: overload in {row['events']} of {row['runs']} runs,"
-            f" {row["foretold"]:.0f} foretold; Brier skill {row["skill"]:.2f} (each hour by its rate"
+            f" {row['foretold']:.0f} foretold; Brier skill {row['skill']:.2f}"
+            f" (each hour by its rate"
             f" {row['skill_possible']:.2f}), of the hours' rates {row['skill_by_hour']:.2f};"
             f" reliability error {row['reliability_points']:.1f} points; named"
             f" {row['named_hour']:02d}:00, true {row['named_true_percent']:.1f} % (least"
