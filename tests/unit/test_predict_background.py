@@ -17,8 +17,9 @@ from twin_harness.predict.background_learning import (
     learn_from_recordings,
     read_trace,
 )
+from twin_harness.predict.background_part import BackgroundPart
 from twin_harness.predict.model_file import read_model
-from twin_harness.predict.model_parts import _background_part, from_model_file
+from twin_harness.predict.model_parts import from_model_file
 from twin_harness.predict.starting_time import StartingTime
 from twin_harness.predict.twin import Twin
 from twin_harness.predict.when import best_of, compare_starts, interval
@@ -214,7 +215,7 @@ def busy_twin(campaign_twin, tmp_path_factory):
     twin = Twin.from_file(campaign_twin.file_)
     model = replace(twin.model_, background=hourly(14))
     twin.file_ = campaign_twin.file_.model_copy(
-        update={"background": _background_part(model.background)}
+        update={"background": BackgroundPart.of(model.background)}
     )
     twin.model_ = model
     path = tmp_path_factory.mktemp("model") / "twin.json"

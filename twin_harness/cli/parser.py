@@ -17,6 +17,7 @@ from twin_harness.cli import (
     schedule,
     score,
     stress,
+    transfer,
 )
 from twin_harness.cli.commands import Parser
 
@@ -41,6 +42,7 @@ def build_parser() -> Parser:
     fit.add_fit(commands)
     predict.add_predict(commands)
     score.add_score(commands)
+    transfer.add_transfer(commands)
     run.add_run(commands)
     clean.add_clean(commands)
     runs.add_runs(commands)

@@ -89,7 +89,7 @@ class PySpy(Sampler):
 
     def _words(self, pids: Sequence[int], path: str) -> list[str]:
         words = ["record", "--pid", str(pids[0]), "--subprocesses", "--function"]
-        # a pause for every sample costs what is measured 2 %, and a torn stack is one in thousands
+        # a pause for every sample would cost what is measured 2 %
         return [
             *words,
             "--nonblocking",

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from twin_harness.errors import InvalidInput
-from twin_harness.predict.background import BLOCK_S, WRITE_STEP_S
+from twin_harness.predict.background_part import BackgroundPart
 from twin_harness.predict.demand import CHANNELS, LONGEST_S
+from twin_harness.predict.file_part import Part, Text
 from twin_harness.predict.free_run import REGIMES
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES
@@ -37,23 +38,16 @@ Size = Annotated[float, Field(ge=0, le=1e15)]
 Deviations = Annotated[float, Field(ge=-1e9, le=1e9)]
 Multiplier = Annotated[float, Field(gt=0, le=1e6)]
 Parameters = list[Literal[NAMES]]  # type: ignore[valid-type]  # NAMES is a tuple of words
-# no more digits than a float holds exactly; noise of counters may make a little less than nothing
-_NUMBERS = "^-?[0-9]{1,12}( -?[0-9]{1,12})*$"
-Text = Annotated[str, Field(max_length=500)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class CapacityPart(_Part):
+class CapacityPart(Part):
     """What 100 percent is."""
 
     cpus: Annotated[float, Field(gt=0, le=10_000)]
     memory_bytes: Annotated[float, Field(ge=2**20, le=2**60)]
 
 
-class RunPart(_Part):
+class RunPart(Part):
     """Residuals of one run of the fit, in deviations, second by second.
 
     Attributes:
@@ -67,7 +61,7 @@ class RunPart(_Part):
     errors: dict[str, Annotated[list[Deviations | None], Field(max_length=LONGEST_S)]]
 
 
-class SpreadPart(_Part):
+class SpreadPart(Part):
     """See ``spread.Spread``; one number per column, and the residuals of runs."""
 
     still_rest: dict[str, Positive]
@@ -77,7 +71,7 @@ class SpreadPart(_Part):
     runs: Annotated[list[RunPart], Field(max_length=_MOST_SETS)]
 
 
-class CalibrationPart(_Part):
+class CalibrationPart(Part):
     """See ``calibration.Calibration``; null where there were too few runs."""
 
     pointwise: dict[str, Multiplier | None]
@@ -85,7 +79,7 @@ class CalibrationPart(_Part):
     runs: Annotated[int, Field(ge=0)]
 
 
-class DriftPart(_Part):
+class DriftPart(Part):
     """Centre and deviation of runs' mean errors, see ``reference_errors``.
 
     Null where nothing was measured.
@@ -95,7 +89,7 @@ class DriftPart(_Part):
     deviation: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)] | None]
 
 
-class DomainPart(_Part):
+class DomainPart(Part):
     """What the training runs asked for, and which columns their machine measures.
 
     Attributes:
@@ -111,7 +105,7 @@ class DomainPart(_Part):
     measured: list[Literal[COLUMNS]]  # type: ignore[valid-type]
 
 
-class TrainingPart(_Part):
+class TrainingPart(Part):
     """What the model was fitted to."""
 
     runs: Annotated[int, Field(ge=1)]
@@ -124,35 +118,7 @@ class TrainingPart(_Part):
     hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class BlockPart(_Part):
-    """Some seconds of what others used, see ``background.Block``.
-
-    Attributes:
-        begin_s: of the first second, since the epoch.
-        cpu: tenths of a percent, a number a second.
-        write: kilobytes a second, a number for every ten; empty where it is not known.
-        memory_percent: in use; null where it is not known.
-    """
-
-    begin_s: Annotated[int, Field(ge=0, le=2**40)]
-    cpu: Annotated[str, Field(max_length=6 * BLOCK_S, pattern=_NUMBERS)]
-    write: Annotated[str, Field(max_length=16 * BLOCK_S, pattern=f"^$|{_NUMBERS}")]
-    memory_percent: Annotated[float, Field(ge=0, le=100)] | None
-
-
-class BackgroundPart(_Part):
-    """What others use of the machine.
-
-    Attributes:
-        source: what it was recorded beside.
-        blocks: in the order of time.
-    """
-
-    source: Text
-    blocks: Annotated[list[BlockPart], Field(min_length=1, max_length=10_000)]
-
-
-class LineagePart(_Part):
+class LineagePart(Part):
     """Of a model that was transferred: which model it was made from, and what is still that one's.
 
     Attributes:
@@ -160,7 +126,7 @@ class LineagePart(_Part):
         created: when that one was fitted.
         training_hash: of what that one was fitted to.
         at_prior: parameters of which the new machine's runs say less than the model before.
-        widened_by: what the bands of the model before are multiplied by.
+        widened_by: what the bands are multiplied by, for few runs cannot calibrate them.
     """
 
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
@@ -170,7 +136,7 @@ class LineagePart(_Part):
     widened_by: Annotated[float, Field(ge=1, le=100)]
 
 
-class ModelFile(_Part):
+class ModelFile(Part):
     """Everything that a model file holds."""
 
     format: Literal["twin-model/4"] = "twin-model/4"
@@ -180,9 +146,9 @@ class ModelFile(_Part):
     capacity: CapacityPart
     parameters: dict[str, Finite]
     errors: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)] | None]
-    units: dict[str, Text] = {}
-    unidentified: Parameters = []
-    at_bound: Parameters = []
+    units: dict[str, Text] = Field(default_factory=dict)
+    unidentified: Parameters = Field(default_factory=list)
+    at_bound: Parameters = Field(default_factory=list)
     parameter_sets: Annotated[list[list[Finite]], Field(min_length=2, max_length=_MOST_SETS)]
     spread: SpreadPart
     calibration: CalibrationPart
@@ -208,7 +174,8 @@ class ModelFile(_Part):
             for name in names:
                 _same_names(f"{part}.{name}", getattr(getattr(self, part), name), COLUMNS)
         _check_runs(self.spread.runs)
-        _check_background(self.background)
+        if self.background:
+            self.background.check()
         _same_names("domain.highest", self.domain.highest, CHANNELS)
         _check_bounds("parameters", [self.parameters[name] for name in NAMES])
         for index, row in enumerate(self.parameter_sets):
@@ -232,21 +199,6 @@ def _check_runs(runs: list[RunPart]) -> None:
                     f"spread.runs[{index}].errors.{name}",
                     f"{len(row)} numbers; expected one for each of {len(run.regimes)} regimes",
                 )
-
-
-def _check_background(part: BackgroundPart | None) -> None:
-    """Refuse blocks that are out of order, too long, or that lack seconds."""
-    end_s = 0
-    for index, block in enumerate(part.blocks if part else ()):
-        seconds = block.cpu.count(" ") + 1
-        if seconds > BLOCK_S:
-            refuse(f"background.blocks[{index}].cpu", f"{seconds} s; expected at most {BLOCK_S}")
-        if block.begin_s < end_s:
-            refuse(f"background.blocks[{index}].begin_s", "begins before the last one ends")
-        expected = -(-seconds // WRITE_STEP_S)
-        if block.write and block.write.count(" ") + 1 != expected:
-            refuse(f"background.blocks[{index}].write", f"expected {expected} numbers")
-        end_s = block.begin_s + seconds
 
 
 def _check_bounds(where: str, row: list[float]) -> None:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.predict.background import Background, Block
+from twin_harness.predict.background_part import BackgroundPart
 from twin_harness.predict.calibration import Calibration
 from twin_harness.predict.demand import Capacity
 from twin_harness.predict.fitted_model import FittedModel
 from twin_harness.predict.free_run import REGIMES
 from twin_harness.predict.model_file import (
-    BackgroundPart,
-    BlockPart,
     CalibrationPart,
     CapacityPart,
     DriftPart,
@@ -72,7 +70,7 @@ def to_model_file(
         ),
         domain=model.domain,
         training=_training_part(training, kept),
-        background=_background_part(model.background),
+        background=BackgroundPart.of(model.background) if model.background else None,
         lineage=model.lineage,
     )
 
@@ -95,43 +93,9 @@ def from_model_file(file: ModelFile) -> FittedModel:
             _by_column(file.drift.centre), _by_column(file.drift.deviation)
         ),
         domain=file.domain,
-        background=_background_of(file.background),
+        background=file.background.to_background() if file.background else None,
         lineage=file.lineage,
     )
-
-
-def _background_part(background: Background | None) -> BackgroundPart | None:
-    if background is None:
-        return None
-    blocks = [
-        BlockPart(
-            begin_s=block.begin_s,
-            cpu=_numbers(10.0 * block.cpu_percent),
-            write=_numbers(block.write_bytes_per_s / 1e3),
-            memory_percent=_finite(round(block.memory_percent, 3)),
-        )
-        for block in background.blocks
-    ]
-    return BackgroundPart(source=background.source, blocks=blocks)
-
-
-def _background_of(part: BackgroundPart | None) -> Background | None:
-    if part is None:
-        return None
-    blocks = [
-        Block(
-            begin_s=block.begin_s,
-            cpu_percent=np.clip(np.array(block.cpu.split(), dtype=float) / 10.0, -5.0, 100.0),
-            write_bytes_per_s=1e3 * np.array(block.write.split(), dtype=float),
-            memory_percent=np.nan if block.memory_percent is None else block.memory_percent,
-        )
-        for block in part.blocks
-    ]
-    return Background(tuple(blocks), part.source)
-
-
-def _numbers(values: np.ndarray) -> str:
-    return " ".join(f"{value:.0f}" for value in values)
 
 
 def _training_part(training: Sequence[Observation], kept: Sequence[Observation]) -> TrainingPart:

@@ -68,17 +68,27 @@ class Prior:
         return cls(to_fit_scale(START), widths)
 
     @classmethod
-    def of_machine(cls, parameters: np.ndarray) -> Self:
+    def of_machine(cls, parameters: np.ndarray, errors: np.ndarray) -> Self:
         """Return the prior that the model of another machine is.
+
+        As wide as machines differ and as that model knows its own; about what it does not know it
+        says nothing.
 
         Args:
             parameters: (parameters,) of that model, in units.
+            errors: (parameters,) their standard errors on the fitting scale, NaN where unknown.
         """
+        weak = cls.weak()
         ranges = to_fit_scale(HIGH) - to_fit_scale(LOW)
         kept = np.where(_is_log(), _KEPT_LOG, _KEPT_SHARE * ranges)
         differ = np.where(_is_log(), _DIFFER_LOG, _DIFFER_SHARE * ranges)
-        widths = np.where([name in SCALES for name in NAMES], differ, kept)
-        return cls(to_fit_scale(parameters), widths, is_drawn=True)
+        widths = np.hypot(np.where([name in SCALES for name in NAMES], differ, kept), errors)
+        is_known = ~np.isnan(errors) & (widths < weak.widths)
+        return cls(
+            np.where(is_known, to_fit_scale(parameters), weak.centre),
+            np.where(is_known, widths, weak.widths),
+            is_drawn=True,
+        )
 
     def pinned(self, name: str, value: float, width: float) -> Self:
         """Return it with one parameter that is known.

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.errors import InvalidInput
+from twin_harness.predict.calibration import Calibration
 from twin_harness.predict.gathering import check_machines
 from twin_harness.predict.model_file import LineagePart
+from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.prior import Prior
 from twin_harness.predict.twin import Twin
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
     from twin_harness.predict.observation import Observation
 
-# Bands of the model before hold on its own machine; on another one they are wider by as much as the
-# error of a fit of few runs is above that of a whole campaign.
+# Few runs cannot calibrate a band. What it spans is what these runs leave over and what the prior
+# leaves open; runs that the fit has not seen lie further out by about this much.
 WIDENED_BY = 1.25
 _TOLD = 0.5  # of the prior's width: a standard error below it is of the new machine's runs
 _MOST_BUSY_PERCENT = 30.0
@@ -48,7 +50,8 @@ def transfer(
     """
     _check(twin, observations)
     before = twin.file_
-    prior = Prior.of_machine(twin.model_.parameters)
+    errors = np.array([before.errors[name] for name in NAMES], dtype=float)
+    prior = Prior.of_machine(twin.model_.parameters, errors)
     found = Twin(twin.starts).fit_observations(
         [replace(one, name=f"probe {one.name}") for one in observations],
         progress,
@@ -59,10 +62,10 @@ def transfer(
     model = replace(
         found.model_,
         unidentified=(),
-        calibration=replace(
-            calibration,
-            pointwise=WIDENED_BY * calibration.pointwise,
-            simultaneous=WIDENED_BY * calibration.simultaneous,
+        calibration=Calibration(
+            np.full(len(COLUMNS), WIDENED_BY),
+            WIDENED_BY * calibration.simultaneous / calibration.pointwise,
+            0,
         ),
         lineage=LineagePart(
             fingerprint=before.fingerprint,

@@ -1,0 +1,15 @@
+"""What the parts of a model file have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Text = Annotated[str, Field(max_length=500)]
+
+
+class Part(BaseModel):
+    """A part of a model file: nothing else in it, nothing of another type, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
