@@ -132,11 +132,7 @@ class Perf(Sampler):
                 pass_fds=(self.samples.fileno(),),
                 start_new_session=True,
             )
-            try:
-                process.wait(_READ_S)
-            except subprocess.TimeoutExpired:
-                end_child(process, 0.0)
-                return ""
+            end_child(process, _READ_S)
             return collapse(text_of(text))
 
     def _fault(self) -> str:
