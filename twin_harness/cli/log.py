@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from twin_harness.cli.output import echo_error, stdout
 from twin_harness.cli.settings import SENSOR, read_settings
+from twin_harness.errors import InvalidInput
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +32,12 @@ def add_log(commands: Commands) -> None:
         metavar="FILE",
         help="a CSV file to make (default: a table on a terminal, CSV on stdout elsewhere)",
     )
+    command.add_argument(
+        "--rotate",
+        metavar="PERIOD",
+        help="for days to weeks: --out is a folder, with a file for each 1h, 1d or 1w, Parquet once"
+        " it is over; sample once a second then (--interval 1)",
+    )
 
 
 def log(arguments: argparse.Namespace) -> int:
@@ -38,5 +45,13 @@ def log(arguments: argparse.Namespace) -> int:
     from twin_harness.session.passive import record
 
     settings = read_settings(arguments)
+    if arguments.rotate is not None:
+        from twin_harness.session.rotation import period_s, record_in_files
+
+        if arguments.out is None:
+            msg = "log: --rotate: expected --out FOLDER, where the files go; name one"
+            raise InvalidInput(msg)
+        folder, every_s = Path(arguments.out), period_s(arguments.rotate)
+        return record_in_files(folder, every_s, settings, arguments.duration, echo_error, stdout())
     out = Path(arguments.out) if arguments.out else None
     return record(out, settings, arguments.duration, echo_error, stdout())

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from twin_harness.session.display import Display
     from twin_harness.system.outlet import Outlet
 
-_POLL_S = 0.1
+_POLL_S, _SLOW_POLL_S = 0.1, 1.0
 
 
 def record(
@@ -132,6 +132,8 @@ def _record(
         display = make_display(progress, outlet, config.interval_s, is_named=is_named)
         ending.callback(display.close)
         board.claim_process(os.getpid(), "harness", base=process_cpu_ns(os.getpid()) or 0)
+        # who logs a second at a time for weeks is not to look ten times in each
+        poll_s = _SLOW_POLL_S if is_named and config.interval_s >= _SLOW_POLL_S else _POLL_S
         processes = []
         try:
             # The probe is there before the first row: what its start costs is in none of them.
@@ -139,7 +141,7 @@ def _record(
             board.claim_process(processes[0].pid, "harness")
             processes += [process for process in (telemetry.ensure_logger(),) if process]
             with contextlib.suppress(KeyboardInterrupt):
-                _follow(tail, board, processes[-1].poll, duration_s, display)
+                _follow(tail, board, processes[-1].poll, duration_s, display, poll_s)
         finally:
             board.ask_to_stop()
             for process in processes:
@@ -170,11 +172,24 @@ def _follow(
     poll: Callable[[], int | None],
     duration_s: float | None,
     display: Display,
+    poll_s: float,
 ) -> None:
-    """Show rows until the time is over, the logger has ended, or nobody looks any more."""
+    """Show rows until the time is over, the logger has ended, or nobody looks any more.
+
+    Args:
+        tail: of the dataset.
+        board: of the session.
+        poll: of the logger.
+        duration_s: how long; None is for ever.
+        display: shows them.
+        poll_s: between two looks.
+    """
     begin_s = monotonic_s()
     while poll() is None and not display.is_over:
         if duration_s is not None and monotonic_s() - begin_s >= duration_s:
             return
-        sleep_s(_POLL_S)
+        left_s = poll_s
+        if duration_s is not None:
+            left_s = min(poll_s, max(0.0, begin_s + duration_s - monotonic_s()))
+        sleep_s(left_s)
         display.show(tail, board, monotonic_s() - begin_s)

@@ -1,0 +1,61 @@
+"""``python -m twin_harness.dataset.pack FILE``: a CSV of ``twin log`` as Parquet, in its place.
+
+A process of its own: who samples for weeks is not to carry pyarrow and pandas.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from twin_harness.dataset.faults import FaultLog
+from twin_harness.dataset.rows import typed_parts
+from twin_harness.dataset.tables import to_arrow
+from twin_harness.errors import UnreadableRun
+from twin_harness.runs.dataset_file import DatasetFile
+
+
+def pack(path: Path) -> Path | None:
+    """Write the rows of a CSV as Parquet beside it, remove the CSV, and return the new file.
+
+    The Parquet is there whole or not at all; a CSV without rows is removed.
+
+    Args:
+        path: of the CSV.
+
+    Raises:
+        UnreadableRun: it is no dataset.
+    """
+    import pyarrow.parquet as pq
+
+    packed = path.with_suffix(".parquet")
+    draft = path.with_name(f".{packed.name}.draft")
+    writer = None
+    try:
+        with DatasetFile(path) as dataset:
+            for part in typed_parts(dataset, FaultLog()):
+                table = to_arrow(part)
+                if writer is None:
+                    writer = pq.ParquetWriter(draft, table.schema, compression="zstd")
+                writer.write_table(table.cast(writer.schema))
+        if writer is not None:
+            writer.close()
+            draft.replace(packed)
+    finally:
+        draft.unlink(missing_ok=True)
+    path.unlink()
+    return packed if writer is not None else None
+
+
+def main() -> int:
+    """Pack the file that is named."""
+    try:
+        pack(Path(sys.argv[1]))
+    except (UnreadableRun, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
