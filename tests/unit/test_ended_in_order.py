@@ -85,7 +85,11 @@ def test_a_command_ends_in_order_and_leaves_the_handlers_as_they_were(before, se
 def test_a_log_is_interrupted_by_either(monkeypatch, tmp_path, capsys, name):
     """As by Ctrl-C; afterwards the signal does what it did."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(record, "_record", lambda *_: os.kill(os.getpid(), getattr(signal, name)))
+
+    def interrupted(*_, **__):
+        os.kill(os.getpid(), getattr(signal, name))
+
+    monkeypatch.setattr(record, "_record", interrupted)
     kept = signal.signal(getattr(signal, name), signal.SIG_DFL)
     try:
         assert main(["log", "--out", "metrics.csv"]) == 130

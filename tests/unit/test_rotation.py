@@ -51,7 +51,8 @@ def clock(monkeypatch):
     """Time that passes as files are recorded; how long each was meant to last."""
     state = {"utc": 1_000_000.0, "lengths": [], "early": None}
 
-    def record(path, _config, duration_s, progress, _outlet):
+    def record(path, _config, duration_s, progress, _outlet, *, has_probe):
+        assert not has_probe
         path.write_text(HEADING + ROW.format(1))
         progress("2 s  2 samples  cpu 1 %")
         progress(f"{path}: 1 samples every 1 s")

@@ -36,7 +36,7 @@ def add_log(commands: Commands) -> None:
         "--rotate",
         metavar="PERIOD",
         help="for days to weeks: --out is a folder, with a file for each 1h, 1d or 1w, Parquet once"
-        " it is over; sample once a second then (--interval 1)",
+        " it is over, without the probes' columns; sample once a second then (--interval 1)",
     )
 
 

@@ -39,6 +39,8 @@ def record(
     duration_s: float | None,
     progress: Callable[[str], None],
     outlet: Outlet,
+    *,
+    has_probe: bool = True,
 ) -> int:
     """Sample for ``duration_s`` seconds (None: until a KeyboardInterrupt), and return an exit code.
 
@@ -52,6 +54,7 @@ def record(
         progress: takes lines of progress, where neither table nor CSV is shown.
         outlet: where table or CSV go; sampling ends on time however slowly they are read, and at
             once when nobody reads any more.
+        has_probe: whether latencies are probed, ten times a second.
 
     Raises:
         InvalidInput: ``out`` exists or cannot be written, or the duration is not a positive number.
@@ -74,7 +77,9 @@ def record(
         else:
             path = Path(workings, "metrics.csv")
         path.touch(mode=0o600)
-        return _record(path, Path(workings), config, duration_s, progress, outlet)
+        return _record(
+            path, Path(workings), config, duration_s, progress, outlet, has_probe=has_probe
+        )
 
 
 def _is_folder(path: str) -> bool:
@@ -103,6 +108,8 @@ def _record(
     duration_s: float | None,
     progress: Callable[[str], None],
     outlet: Outlet,
+    *,
+    has_probe: bool,
 ) -> int:
     is_named = workings not in path.parents
     with ExitStack() as ending:  # whatever fails on the way, everything before it is undone
@@ -137,8 +144,9 @@ def _record(
         processes = []
         try:
             # The probe is there before the first row: what its start costs is in none of them.
-            processes.append(telemetry.start_probe())
-            board.claim_process(processes[0].pid, "harness")
+            if has_probe:
+                processes.append(telemetry.start_probe())
+                board.claim_process(processes[0].pid, "harness")
             processes += [process for process in (telemetry.ensure_logger(),) if process]
             with contextlib.suppress(KeyboardInterrupt):
                 _follow(tail, board, processes[-1].poll, duration_s, display, poll_s)
