@@ -9,6 +9,7 @@ from tests.support.simulated_machine import CAPACITY, campaign, true_parameters
 from twin_harness.predict.conditions import Start
 from twin_harness.predict.demand import CHANNELS, demand_of, stacked
 from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, keep_of
+from twin_harness.predict.memory_use import follow_memory
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import (
     HIGH,
@@ -19,9 +20,11 @@ from twin_harness.predict.parameters import (
     from_fit_scale,
     to_fit_scale,
 )
+from twin_harness.predict.planned_levels import areas, levels
+from twin_harness.predict.scale import LOG_COLUMNS
 from twin_harness.predict.simulate import simulate
 from twin_harness.schedule.builders import cpu, disk, memory, plan
-from twin_harness.shapes.shape import constant, ramp, steps
+from twin_harness.shapes.shape import constant, leak, ramp, sine, square, steps, trace
 
 SHARES = st.lists(st.floats(0, 1), min_size=len(NAMES), max_size=len(NAMES))
 
@@ -246,3 +249,38 @@ def test_parameters_are_described():
         assert parameter.low <= parameter.start <= parameter.high
         assert parameter.low > 0 or not parameter.is_log
     assert from_fit_scale(to_fit_scale(START)) == pytest.approx(START)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        constant(30.0),
+        ramp(5.0, 80.0),
+        steps([10.0, 70.0, 40.0]),
+        sine(40.0, 20.0, 7.0, 0.3),
+        leak(2.0, 1.5),
+        square(10.0, 60.0, 5.0),
+        trace([(2.0, 10.0), (5.5, 60.0), (9.0, 20.0)], interpolation="previous"),
+        trace([(0.0, 10.0), (6.0, 60.0)]),
+    ],
+    ids=lambda shape: shape.kind,
+)
+def test_a_shape_by_array_is_the_shape_moment_by_moment(shape):
+    """Areas and levels of all moments at once, to the last digits of each alone."""
+    at_s = np.array([0.0, 0.4, 2.0, 3.3, 5.5, 8.9, 9.0, 11.999, 12.0])
+    found, expected = areas(shape, at_s, 12.0), [shape.area(float(one), 12.0) for one in at_s]
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    found, expected = levels(shape, at_s, 12.0), [shape.level(float(one), 12.0) for one in at_s]
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_memory_that_is_followed_beforehand_changes_nothing(campaign_runs):
+    """Nor do latencies as logarithms, but for the logarithm."""
+    parameters = np.stack([true_parameters(), true_parameters(fill_fresh=2e8)])
+    rows = stacked([one.demand for one in campaign_runs[:6]])
+    plain = simulate(parameters, rows, CAPACITY)
+    memory = follow_memory(parameters, rows, CAPACITY)
+    again = simulate(parameters, rows, CAPACITY, memory=memory, has_logs=True)
+    for name, values in plain.items():
+        other = np.exp(again[name]) if name in LOG_COLUMNS else again[name]
+        assert other == pytest.approx(values, rel=1e-12), name

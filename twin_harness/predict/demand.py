@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin_harness.predict.planned_levels import areas, levels
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,6 +27,7 @@ CHANNELS = (
     "host_starts",
     "host_ends",
 )
+_JUST_BEFORE_S = 1e-6  # the end of a second: a jump at it belongs to the next
 _MODELLED = ("cpu", "memory", "disk")
 LONGEST_S = 21_600  # six hours of seconds: what a prediction may take in memory and time
 
@@ -111,42 +114,48 @@ def demand_of(
     return Demand(levels, begin_s, tuple(dict.fromkeys(unmodelled)), step_s)
 
 
-def _add(levels: np.ndarray, event: Event, edges_s: np.ndarray, capacity: Capacity) -> list[str]:
+def _add(channels: np.ndarray, event: Event, edges_s: np.ndarray, capacity: Capacity) -> list[str]:
     """Add one event to the channels, and return what of it is not modelled."""
     scale = event.scale(capacity.cpus, capacity.memory_bytes)
+    options = event.resolved_options()
     inside_s = np.clip(edges_s - event.start_s, 0.0, event.duration_s)
-    areas = np.array([event.shape.area(float(at_s), event.duration_s) for at_s in inside_s]) * scale
-    means = np.diff(areas) / np.diff(edges_s)
+    # From the second before the event to the one after it; nothing is asked for beyond.
+    moments = slice(*_around(inside_s, event.duration_s))
+    seconds = slice(moments.start, moments.stop - 1)
+    passed = areas(event.shape, inside_s[moments], event.duration_s) * scale
+    means = np.diff(passed) / np.diff(edges_s[moments])
     if event.stressor == "cpu":
-        levels[CHANNELS.index("cpu_total_percent" if event.is_of_system else "cpu_percent")] += (
-            means
-        )
-        if event.option("cpus"):
-            return ["cpu on chosen CPUs"]
-        return []
+        channel = "cpu_total_percent" if event.is_of_system else "cpu_percent"
+        channels[CHANNELS.index(channel), seconds] += means
+        return ["cpu on chosen CPUs"] if options["cpus"] else []
     if event.stressor == "memory":
-        ends = (
-            np.array([event.level(float(at_s)) for at_s in edges_s[1:] - event.start_s - 1e-6])
-            * scale
+        ends_s = edges_s[moments][1:] - event.start_s - _JUST_BEFORE_S
+        is_inside = (ends_s >= 0) & (ends_s < event.duration_s)
+        held = np.where(
+            is_inside,
+            levels(event.shape, np.clip(ends_s, 0.0, event.duration_s), event.duration_s),
+            0.0,
         )
-        levels[CHANNELS.index("memory_bytes")] += means
-        levels[CHANNELS.index("memory_end_bytes")] += ends
-        if event.option("pattern") == "stir":
-            return ["memory that is stirred"]
-        return []
-    operation = event.option("operation")
-    shares = {"write": (1.0, 0.0), "read": (0.0, 1.0), "mixed": (0.5, 0.5)}[operation]
-    levels[
-        CHANNELS.index("write_bytes_per_s" if event.option("direct") else "sync_bytes_per_s")
-    ] += shares[0] * means
-    levels[CHANNELS.index("read_bytes_per_s")] += shares[1] * means
+        channels[CHANNELS.index("memory_bytes"), seconds] += means
+        channels[CHANNELS.index("memory_end_bytes"), seconds] += held * scale
+        return ["memory that is stirred"] if options["pattern"] == "stir" else []
+    operation = options["operation"]
+    writes, reads = {"write": (1.0, 0.0), "read": (0.0, 1.0), "mixed": (0.5, 0.5)}[operation]
+    channel = "write_bytes_per_s" if options["direct"] else "sync_bytes_per_s"
+    channels[CHANNELS.index(channel), seconds] += writes * means
+    channels[CHANNELS.index("read_bytes_per_s"), seconds] += reads * means
     if operation != "write":
-        _count(
-            levels, "filled_bytes", float(edges_s[0]), edges_s, float(event.option("file_bytes"))
-        )
-    if event.option("pattern") == "random":
-        return ["disk access at random"]
-    return []
+        size = float(options["file_bytes"])
+        _count(channels, "filled_bytes", float(edges_s[0]), edges_s, size)
+    return ["disk access at random"] if options["pattern"] == "random" else []
+
+
+def _around(inside_s: np.ndarray, duration_s: float) -> tuple[int, int]:
+    """Return which edges of the grid an event lies between, as the ends of a slice."""
+    begin = int(np.searchsorted(inside_s, 0.0, side="right")) - 1
+    end = int(np.searchsorted(inside_s, duration_s, side="left")) + 1
+    begin = max(0, min(begin, len(inside_s) - 2))
+    return begin, max(begin + 2, min(end, len(inside_s)))
 
 
 def _count(

@@ -11,7 +11,8 @@ import numpy as np
 from twin_harness.predict.conditions import Others
 from twin_harness.predict.demand import stacked
 from twin_harness.predict.free_run import FreeRun, hold_last, noise_regimes
-from twin_harness.predict.scale import in_units, on_error_scale
+from twin_harness.predict.memory_use import Memory, follow_memory
+from twin_harness.predict.scale import LOG_COLUMNS, in_units, on_error_scale
 from twin_harness.predict.simulate import simulate
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class FittedModel:
         demands: Sequence[Demand],
         start: Start | None = None,
         others: Others | None = None,
+        memory: Memory | None = None,
     ) -> tuple[FreeRun, dict[str, np.ndarray]]:
         """Predict plans under the fitted parameters and the ensemble.
 
@@ -77,20 +79,53 @@ class FittedModel:
             start: the machine as it is before each of them; idle unless given.
             others: what others use; the fitted parameters come first of its members, then the
                 parameter sets in turn.
+            memory: as ``follow_memory`` returns it for these plans, where it is known already.
 
         Returns:
             The free runs, which hold their last value beyond the end of a plan, and the simulated
-                columns in units.
+                columns under the fitted parameters in units, (plans, seconds) each.
         """
-        sets = self.parameter_sets
-        if others is not None and others.members > 1:
-            sets = sets[np.concatenate([[0], 1 + np.arange(others.members - 1) % (len(sets) - 1)])]
+        sets = self._sets_beside(others)
         if others is not None:
             others = others.until(max(demand.seconds for demand in demands))
-        columns = simulate(sets, stacked(demands), self.capacity, start, others=others)
+        columns = simulate(
+            sets,
+            stacked(demands),
+            self.capacity,
+            start,
+            others=others,
+            memory=memory,
+            has_logs=True,
+        )
         lengths = np.array([demand.seconds for demand in demands])
-        values = hold_last(on_error_scale(columns), lengths)
-        return FreeRun(values[:, 0], values[:, 1:], noise_regimes(columns)), columns
+        values = hold_last(on_error_scale(columns, has_logs=True), lengths)
+        shape = (len(demands), len(sets), values.shape[-1])
+        fitted = {name: np.broadcast_to(one, shape)[:, 0] for name, one in columns.items()}
+        for name in LOG_COLUMNS:
+            fitted[name] = np.exp(fitted[name])
+        return FreeRun(values[:, 0], values[:, 1:], noise_regimes(columns)), fitted
+
+    def follow_memory(
+        self, demands: Sequence[Demand], start: Start | None, others: Others | None
+    ) -> Memory:
+        """Return the memory of plans, for ``simulate``; arguments as of it.
+
+        Args:
+            demands: the plans.
+            start: the machine as it is before each of them.
+            others: what others use.
+        """
+        sets = self._sets_beside(others)
+        return follow_memory(sets, stacked(demands), self.capacity, start)
+
+    def _sets_beside(self, others: Others | None) -> np.ndarray:
+        """Return the parameter sets, one for each of the others' members."""
+        sets = self.parameter_sets
+        if others is None or others.members == 1:
+            return sets
+        chosen = 1 + np.arange(others.members - 1) % (len(sets) - 1)
+        beside: np.ndarray = sets[np.concatenate([[0], chosen])]
+        return beside
 
     def recorded_others(
         self, demands: Sequence[Demand], at: StartingTime | None = None

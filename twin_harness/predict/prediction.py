@@ -38,6 +38,7 @@ _RESOURCE_OF = {
     "pressure_io_percent": "disk",
 }
 _USED = {"cpu": "cpu_percent", "memory": "memory_percent", "disk": "disk_busy_percent"}
+_MEMORY_PLANS = 256  # whose memory is followed together
 _CHUNK_VALUES = 130_000  # simulated values a column at once: what a CPU's cache holds
 
 
@@ -182,35 +183,74 @@ def predict_plans(
     members = max(len(model.parameter_sets), 1 if others is None else others.members)
     size = max(1, _CHUNK_VALUES // (members * longest))
     predictions: list[Prediction] = []
-    for first in range(0, len(demands), size):
-        part = slice(first, first + size)
-        beside = None if others is None else others.select(part)
-        predictions += _predict_batch(model, experiments[part], demands[part], start, beside, words)
+    for begin in range(0, len(demands), _MEMORY_PLANS):
+        together = slice(begin, begin + _MEMORY_PLANS)
+        beside = None if others is None else others.select(together)
+        predictions += _predict_together(
+            model, experiments[together], demands[together], start, beside, words, size
+        )
     return predictions
 
 
-def _predict_batch(
+def _predict_together(
     model: FittedModel,
     experiments: Sequence[Experiment],
     demands: Sequence[Demand],
     start: Start | None,
     others: Others | None,
     background: str,
+    size: int,
 ) -> list[Prediction]:
-    free, columns = model.simulate(demands, start, others)
-    reach = model.spread.reach(free)
-    shape = (len(demands), 1 + free.ensemble.shape[1], free.centre.shape[2])
+    """Predict experiments whose memory is followed together, the rest a few at a time.
+
+    Args:
+        model: the fitted model.
+        experiments: the plans.
+        demands: of them.
+        start: the machine as it is before each of them, arrays of one.
+        others: beside each of them.
+        background: that in words.
+        size: how many at a time.
+    """
+    memory = model.follow_memory(demands, start, others)
+    predictions: list[Prediction] = []
+    for first in range(0, len(demands), size):
+        part = slice(first, first + size)
+        longest = max(demand.seconds for demand in demands[part])
+        free, columns = model.simulate(
+            demands[part],
+            start,
+            None if others is None else others.select(part),
+            {name: values[part, :, :longest] for name, values in memory.items()},
+        )
+        predictions += _predictions(
+            model, experiments[part], demands[part], free, columns, background
+        )
+    return predictions
+
+
+def _predictions(
+    model: FittedModel,
+    experiments: Sequence[Experiment],
+    demands: Sequence[Demand],
+    free: FreeRun,
+    columns: dict[str, np.ndarray],
+    background: str,
+) -> list[Prediction]:
+    """Return the predictions of plans that were simulated together.
+
+    Args:
+        model: the fitted model.
+        experiments: the plans.
+        demands: of them.
+        free: their free runs.
+        columns: under the fitted parameters, (plans, seconds) each.
+        background: what others were taken to use, in words.
+    """
+    bands = _bands(model, free.centre, model.spread.reach(free))
     predictions = []
     for number, (experiment, demand) in enumerate(zip(experiments, demands, strict=True)):
-        of_plan = {
-            name: np.broadcast_to(values, shape)[number, 0, : demand.seconds]
-            for name, values in columns.items()
-            if name != "load_share"
-        }
-        alone = free.select(number, demand.seconds)
-        centre, low, high, joint_low, joint_high = _bands(
-            model, alone.centre[0], reach[:, number, :, : demand.seconds]
-        )
+        centre, low, high, joint_low, joint_high = bands[:, number, :, : demand.seconds]
         predictions.append(
             Prediction(
                 experiment=experiment,
@@ -222,23 +262,27 @@ def _predict_batch(
                 joint_high=joint_high,
                 extrapolating=extrapolations(demand, model.domain),
                 background=background,
-                columns=of_plan,
+                columns={
+                    name: values[number, : demand.seconds]
+                    for name, values in columns.items()
+                    if name != "load_share"
+                },
                 _model=model,
-                _free=alone,
+                _free=free.select(number, demand.seconds),
             )
         )
     return predictions
 
 
 def _bands(model: FittedModel, centre: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """Return centre, low, high, joint low and joint high, (5, columns, seconds), in units.
+    """Return centre, low, high, joint low and joint high, (5, plans, columns, seconds), in units.
 
     NaN for columns that the machine does not measure.
 
     Args:
         model: with its calibration.
-        centre: (columns, seconds) on the error scale.
-        reach: (2, columns, seconds) as ``Spread.reach`` returns it.
+        centre: (plans, columns, seconds) on the error scale.
+        reach: (2, plans, columns, seconds) as ``Spread.reach`` returns it.
     """
     point = model.calibration.pointwise[:, np.newaxis] * reach
     joint = model.calibration.simultaneous[:, np.newaxis] * reach
@@ -248,5 +292,5 @@ def _bands(model: FittedModel, centre: np.ndarray, reach: np.ndarray) -> np.ndar
         )
     )
     is_measured = np.isin(COLUMNS, model.domain.measured)
-    bands[:, ~is_measured] = np.nan
+    bands[:, :, ~is_measured] = np.nan
     return bands

@@ -20,6 +20,7 @@ LEAST_SCALES = {
     "probe_cpu_ms": 0.05,
 }
 _LEAST_MS = 1e-4
+_LEAST_LOG_MS = float(np.log(_LEAST_MS))
 _MOST_LOG_MS = 20.0
 _HIGHEST = np.array([[100.0] if name.endswith("_percent") else [np.inf] for name in COLUMNS])
 
@@ -40,13 +41,21 @@ def to_error_scale(column: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
-def on_error_scale(columns: dict[str, np.ndarray]) -> np.ndarray:
+def on_error_scale(columns: dict[str, np.ndarray], *, has_logs: bool = False) -> np.ndarray:
     """Return simulated columns as one array on the error scale, (plans, members, columns, seconds).
 
     Args:
         columns: by name, each (plans, members, seconds), as ``simulate`` returns them.
+        has_logs: whether latencies are logarithms already.
     """
-    return np.stack([to_error_scale(name, columns[name]) for name in COLUMNS], axis=2)
+    shape = np.broadcast_shapes(*(columns[name].shape for name in COLUMNS))
+    scaled = np.empty((*shape[:2], len(COLUMNS), shape[2]))
+    for index, name in enumerate(COLUMNS):
+        if has_logs and name in LOG_COLUMNS:
+            np.maximum(columns[name], _LEAST_LOG_MS, out=scaled[:, :, index])
+        else:
+            scaled[:, :, index] = to_error_scale(name, columns[name])
+    return scaled
 
 
 def in_units(values: np.ndarray) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 For many plans and many parameter sets at once.
 
-Steps of one second unless given. Only memory and its backing are carried from step to
-step in a loop; everything else follows from them and the plan by array, load by the kernel's own
-recursion. Bounds are physical: CPU time within the machine, memory within its limit, the device
+Steps of one second unless given. Only memory and its backing are carried from step to step in a
+loop (``memory_use``); everything else follows from them and the plan by array, load by the kernel's
+own recursion. Bounds are physical: CPU time within the machine, memory within its limit, the device
 within its bandwidth, so no run can diverge.
 """
 
@@ -17,11 +17,13 @@ import numpy as np
 from twin_harness.predict.conditions import Start
 from twin_harness.predict.demand import CHANNELS
 from twin_harness.predict.kernel import LOAD_DECAYS, LOAD_PERIOD_S, average, keep_of
+from twin_harness.predict.memory_use import follow_memory
 from twin_harness.predict.parameters import NAMES
 
 if TYPE_CHECKING:
     from twin_harness.predict.conditions import Others
     from twin_harness.predict.demand import Capacity
+    from twin_harness.predict.memory_use import Memory
 
 _GIB, _GB = 2.0**30, 1e9
 _LONGEST_LOG_MS = 11.0  # a minute
@@ -30,13 +32,6 @@ _STILL = 1e-3  # of a busy device: below it nothing bends
 # for I/O
 _AWAKE = 8.0
 _CATCHING_UP = 200.0  # a percent of pause is enough
-# Parameters on which memory and its backing depend: of the sets that a derivative takes, nearly all
-# have the same, and what they share is followed once.
-_FILLING = tuple(
-    NAMES.index(name)
-    for name in ("fill_fresh", "fill_warm", "warm_idle", "warm_for", "fresh_first", "fill_yield")
-)
-_FAIR_SHARE = 0.5  # of a CPU that two tasks of the same weight want (EEVDF, kernel/sched/fair.c)
 
 
 def simulate(
@@ -46,6 +41,9 @@ def simulate(
     start: Start | None = None,
     step_s: float = 1.0,
     others: Others | None = None,
+    *,
+    memory: Memory | None = None,
+    has_logs: bool = False,
 ) -> dict[str, np.ndarray]:
     """Run the model freely.
 
@@ -57,20 +55,17 @@ def simulate(
         step_s: how long each step is.
         others: what others use; where that is NaN, and unless it is given, what they use at rest:
             the parameters ``background_cpu``, ``disk_background`` and ``memory_idle``.
+        memory: as ``follow_memory`` returns it for the same plans, where it is known already.
+        has_logs: whether latencies are returned as logarithms of ms.
 
     Returns:
-        Columns of the dataset by name, each (plans, members, seconds): means over each second, of
-            probes the worst in it.
+        Columns of the dataset by name, each (plans, members, seconds), or 1 member where all are
+            alike: means over each second, of probes the worst in it.
     """
     p = {name: parameters[np.newaxis, :, index, np.newaxis] for index, name in enumerate(NAMES)}
     asked = {name: levels[:, np.newaxis, index, :] for index, name in enumerate(CHANNELS)}
     start = start or Start.idle(len(levels))
-    used = asked["cpu_percent"] / 100.0
-    sets, set_of = _distinct(parameters[:, _FILLING])
-    p_memory = {name: p[name][:, sets] for name in map(NAMES.__getitem__, _FILLING)}
-    warm = _backed(p_memory, start, (len(levels), len(sets)))
-    followed = _fill(p_memory, asked, used, capacity, warm, step_s)
-    memory = {name: values[:, set_of] for name, values in followed.items()}
+    memory = memory or follow_memory(parameters, levels, capacity, start, step_s)
     disk = _move(p, asked, step_s)
     per_cpu = 100.0 / capacity.cpus
 
@@ -90,9 +85,11 @@ def simulate(
         + p["harness_cpu"]
         + (p["start_cost"] * asked["host_starts"] + p["end_cost"] * asked["host_ends"]) / step_s
     )
-    own = asked["cpu_percent"] + np.maximum(asked["cpu_total_percent"] - beside - side, 0.0) * (
-        asked["cpu_total_percent"] > 0
-    )
+    own = asked["cpu_percent"]
+    if (asked["cpu_total_percent"] > 0).any():
+        own = own + np.maximum(asked["cpu_total_percent"] - beside - side, 0.0) * (
+            asked["cpu_total_percent"] > 0
+        )
     total = beside + side + own
     excess = np.maximum(total - 100.0, 0.0)
     cpu = np.minimum(total, 100.0)
@@ -115,21 +112,7 @@ def simulate(
         + p["cpu_wait_disk"] * disk["busy"]
     )
     cpu_wait = 100.0 * -np.expm1(-(wait + excess) / 100.0)
-    # A CPU that is awake takes the end of an I/O at once; one that sleeps has to be woken, which a
-    # virtual machine pays for with a trip to its host.
-    awake = 1.0 + p["io_wait_relief"] * np.expm1(
-        -_AWAKE * (busy + memory["filling"] / capacity.cpus)
-    )
-    waits = (
-        p["io_wait_direct"] * disk["direct"],
-        p["io_wait_read"] * disk["reading"],
-        p["io_wait_sync"] * disk["synced"],
-    )
-    io_wait = np.minimum(
-        100.0,
-        p["io_wait_idle"]
-        + awake * sum(waits) * np.maximum(disk["busy"], _STILL) ** (p["io_wait_bend"] - 1.0),
-    )
+    io_wait = _wait_for_disk(parameters, disk, busy, memory["filling"] / capacity.cpus)
     # Who wakes up meets load that has just begun its slice, unless it never pauses and so never has
     # time to catch up on (EEVDF's lag).
     pauses = -np.expm1(-_CATCHING_UP * np.maximum(1.0 - busy, 0.0))
@@ -145,6 +128,7 @@ def simulate(
         at_rest = _known(others.memory_percent[..., np.newaxis], at_rest)
         by_others = _known(others.write_bytes_per_s, by_others)
     at_rest = _known(start.memory_percent[:, np.newaxis, np.newaxis], at_rest)
+    latency = np.positive if has_logs else np.exp
     return {
         "cpu_percent": cpu,
         "memory_percent": np.minimum(
@@ -156,8 +140,8 @@ def simulate(
         "disk_read_bytes_per_s": disk["read"],
         "pressure_cpu_percent": cpu_wait,
         "pressure_io_percent": io_wait,
-        "probe_wakeup_ms": np.exp(np.minimum(wakeup, _LONGEST_LOG_MS)),
-        "probe_cpu_ms": np.exp(np.minimum(work, _LONGEST_LOG_MS)),
+        "probe_wakeup_ms": latency(np.minimum(wakeup, _LONGEST_LOG_MS)),
+        "probe_cpu_ms": latency(np.minimum(work, _LONGEST_LOG_MS)),
         "disk_busy_percent": np.minimum(100.0 * disk["busy"], 100.0),
         "load_share": np.maximum(np.maximum(busy, memory["filling"]), disk["busy"]),
         "cpu_delivered_percent": delivered,
@@ -168,90 +152,49 @@ def simulate(
     }
 
 
+def _wait_for_disk(
+    parameters: np.ndarray, disk: dict[str, np.ndarray], busy: np.ndarray, filling: np.ndarray
+) -> np.ndarray:
+    """Return I/O pressure in percent, (plans, members, seconds): powers where the disk works alone.
+
+    A CPU that is awake takes the end of an I/O at once; one that sleeps has to be woken, which a
+    virtual machine pays for with a trip to its host.
+
+    Args:
+        parameters: (members, parameters).
+        disk: as ``_move`` returns it.
+        busy: (plans, 1 or members, seconds) share of the CPUs that load uses.
+        filling: (plans, members, seconds) the share that filling memory uses.
+    """
+
+    def of(name: str) -> np.ndarray:
+        return parameters[:, NAMES.index(name), np.newaxis]
+
+    shape = np.broadcast_shapes(disk["busy"].shape, filling.shape)
+    idle = parameters[np.newaxis, :, NAMES.index("io_wait_idle"), np.newaxis]
+    io_wait = np.broadcast_to(idle, shape).copy()
+    plans, seconds = np.nonzero(disk["busy"].any(axis=1))
+    if not len(plans):
+        return io_wait
+
+    def at(values: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(values, shape)[plans, :, seconds].T
+
+    awake = 1.0 + of("io_wait_relief") * np.expm1(-_AWAKE * (at(busy) + at(filling)))
+    waits = (
+        of("io_wait_direct") * at(disk["direct"])
+        + of("io_wait_read") * at(disk["reading"])
+        + of("io_wait_sync") * at(disk["synced"])
+    )
+    bent = np.maximum(at(disk["busy"]), _STILL) ** (of("io_wait_bend") - 1.0)
+    io_wait[plans, :, seconds] = np.minimum(100.0, of("io_wait_idle") + awake * waits * bent).T
+    return io_wait
+
+
 def _known(values: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
     """Return values, and something else where they are NaN."""
     chosen: np.ndarray = np.where(np.isnan(values), otherwise, values)
     return chosen
-
-
-def _distinct(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which parameter sets differ, (sets,), and which of those each equals, (members,)."""
-    if len(parameters) == 1:
-        return np.zeros(1, dtype=int), np.zeros(1, dtype=int)
-    _, sets, set_of = np.unique(parameters, axis=0, return_index=True, return_inverse=True)
-    return sets, set_of.reshape(-1)
-
-
-def _backed(p: dict[str, np.ndarray], start: Start, shape: tuple[int, int]) -> np.ndarray:
-    """Return the free memory that the hypervisor backs before the first second.
-
-    (plans, members), in bytes.
-    """
-    idle, keep = p["warm_idle"][..., 0], np.exp(-1.0 / p["warm_for"][..., 0])
-    warm = np.broadcast_to(idle, shape)
-    if start.held_bytes is None:
-        return warm.copy()
-    for taken in np.diff(start.held_bytes, append=0.0).T[..., np.newaxis]:
-        left = np.maximum(warm - np.maximum(taken, 0.0), 0.0) + np.maximum(-taken, 0.0)
-        warm = np.maximum(left * keep, np.minimum(idle, left))
-    return warm
-
-
-def _fill(
-    p: dict[str, np.ndarray],
-    asked: dict[str, np.ndarray],
-    used: np.ndarray,
-    capacity: Capacity,
-    warm: np.ndarray,
-    step_s: float,
-) -> dict[str, np.ndarray]:
-    """Follow the memory that is asked for as fast as it can be filled: fast where it is backed.
-
-    Memory that is freed stays backed until the guest reports it (mm/page_reporting.c), a part of
-    the free lists every two seconds. The blocks that are taken first are the small ones, which were
-    reported first.
-    """
-    ends = np.minimum(asked["memory_end_bytes"], capacity.memory_bytes)
-    previous = np.concatenate([np.zeros_like(ends[..., :1]), ends[..., :-1]], axis=-1)
-    # Which part of its second a step of the plan leaves: a jump in the middle of a second has the
-    # middle as its mean.
-    changes = ends - previous
-    with np.errstate(invalid="ignore", divide="ignore"):
-        parts = np.where(
-            changes != 0, np.clip((asked["memory_bytes"] - previous) / changes, 0.0, 1.0), 1.0
-        )
-    slowed = np.maximum(1.0 / (1.0 + p["fill_yield"] * np.minimum(used, 1.0)), _FAIR_SHARE)
-    warm_rate, fresh_rate = p["fill_warm"] * slowed, p["fill_fresh"] * slowed
-    idle, keep = p["warm_idle"][..., 0], np.exp(-step_s / p["warm_for"][..., 0])
-    shape = np.broadcast_shapes(ends.shape, warm_rate.shape)
-    resident, first = np.zeros(shape[:2]), np.broadcast_to(p["fresh_first"][..., 0], shape[:2])
-    series = {name: np.empty(shape) for name in ("resident", "filling", "freed")}
-    for second in range(shape[2]):
-        behind = resident < previous[..., second] - 1.0
-        room_s = step_s * np.where(behind, 1.0, parts[..., second])
-        missing = ends[..., second] - resident
-        wanted, freed = np.maximum(missing, 0.0), np.maximum(-missing, 0.0)
-        begun = np.minimum(np.minimum(wanted, first), fresh_rate[..., second] * room_s)
-        begun_s = begun / fresh_rate[..., second]
-        fast = np.minimum(
-            np.minimum(wanted - begun, warm),
-            warm_rate[..., second] * np.maximum(room_s - begun_s, 0.0),
-        )
-        fast_s = begun_s + fast / warm_rate[..., second]
-        slow = np.minimum(
-            wanted - begun - fast, fresh_rate[..., second] * np.maximum(room_s - fast_s, 0.0)
-        )
-        taken, taken_s = begun + fast + slow, fast_s + slow / fresh_rate[..., second]
-        first = first - begun
-        series["resident"][..., second] = (
-            resident + taken * (room_s - taken_s / 2.0) / step_s - freed * parts[..., second]
-        )
-        series["filling"][..., second] = taken_s / step_s
-        series["freed"][..., second] = freed / step_s
-        resident = resident + taken - freed
-        left = warm - fast + freed
-        warm = np.maximum(left * keep, np.minimum(idle, left))
-    return {**series, "slowed": np.broadcast_to(slowed, shape)}
 
 
 def _move(

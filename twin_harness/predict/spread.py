@@ -61,6 +61,16 @@ class Spread:
         return pools
 
     @cached_property
+    def _residuals(self) -> tuple[np.ndarray, list[int]]:
+        """The residuals of all pools, (columns, seconds), and where each pool begins.
+
+        0 where nothing was measured, and in the first row, which is for pools without any.
+        """
+        parts = [np.zeros((1, len(COLUMNS))), *(np.nan_to_num(pool) for pool, _, _ in self.pools)]
+        firsts = np.cumsum([len(part) for part in parts])[:-1]
+        return np.ascontiguousarray(np.concatenate(parts).T), [int(first) for first in firsts]
+
+    @cached_property
     def ends(self) -> np.ndarray:
         """Between which deviations 90 percent of the residuals lie, (regimes, columns, 2).
 
@@ -106,21 +116,25 @@ class Spread:
             seed: of the draws.
         """
         regime = free.regime[0]
-        drawn = np.zeros((count, len(COLUMNS), len(regime)))
-        if len(self.regimes):
-            order = np.random.default_rng(seed).permutation(max(count, len(self.regimes)))[:count]
-            for number, (pool, begins, counts) in enumerate(self.pools):
-                seconds = np.flatnonzero(regime == number)
-                if len(seconds) and len(pool):
-                    donors = order % len(begins)
-                    rows = (
-                        begins[donors][:, np.newaxis]
-                        + np.arange(len(seconds)) % counts[donors][:, np.newaxis]
-                    )
-                    drawn[:, :, seconds] = np.moveaxis(np.nan_to_num(pool[rows]), 2, 1)
-        sizes = self.sizes(free.centre, free.regime)[0]
         sets = free.ensemble[0][np.arange(count) % free.ensemble.shape[1]]
-        trajectories: np.ndarray = sets + sizes * drawn
+        if not len(self.regimes):
+            return np.array(sets)
+        order = np.random.default_rng(seed).permutation(max(count, len(self.regimes)))[:count]
+        rows = np.zeros((count, len(regime)), dtype=int)
+        residuals, firsts = self._residuals
+        for number, (_, begins, counts) in enumerate(self.pools):
+            seconds = np.flatnonzero(regime == number)
+            if len(seconds) and len(begins):
+                donors = order % len(begins)
+                rows[:, seconds] = (
+                    firsts[number]
+                    + begins[donors][:, np.newaxis]
+                    + np.arange(len(seconds)) % counts[donors][:, np.newaxis]
+                )
+        sizes = self.sizes(free.centre, free.regime)[0]
+        trajectories = np.array(sets)
+        for index, (own, size) in enumerate(zip(residuals, sizes, strict=True)):
+            trajectories[:, index] += size * own[rows]
         return trajectories
 
 
@@ -131,7 +145,10 @@ def _between_sets(free: FreeRun) -> np.ndarray:
     bursts: then as it is.
     """
     if free.ensemble.shape[1] < MEMBERS:
-        deviation = np.sqrt(free.ensemble.var(axis=1))
+        # about the centre, which is near: nothing is lost where squares are subtracted
+        apart = free.ensemble - free.centre[:, np.newaxis]
+        squares = np.einsum("pmcs,pmcs->pcs", apart, apart) / apart.shape[1]
+        deviation = np.sqrt(np.maximum(squares - apart.mean(axis=1) ** 2, 0.0))
         return _NORMAL_90 * np.stack([deviation, deviation])
     low, high = np.quantile(free.ensemble, (0.05, 0.95), axis=1)
     reach: np.ndarray = np.maximum(np.stack([free.centre - low, high - free.centre]), 0.0)
