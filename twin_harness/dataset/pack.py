@@ -47,14 +47,13 @@ def pack(path: Path) -> Path | None:
     return packed if writer is not None else None
 
 
-def main() -> int:
-    """Pack the file that is named."""
+def main() -> str | None:
+    """Pack the file that is named, and return why it cannot be."""
     try:
         pack(Path(sys.argv[1]))
     except (UnreadableRun, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+        return str(error)
+    return None
 
 
 if __name__ == "__main__":
