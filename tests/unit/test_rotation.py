@@ -35,6 +35,15 @@ def test_a_log_is_packed_in_its_place(tmp_path):
     assert list(pd.read_parquet(tmp_path / "log.parquet")["cpu_percent"]) == [12.5, 12.5]
 
 
+def test_a_damaged_log_stays_as_it_is(tmp_path):
+    """Nothing is lost by being packed."""
+    path = tmp_path / "log.csv"
+    path.write_text(HEADING + ROW.format(1) + "three,cells,only\n" + ROW.format(2))
+    with pytest.raises(UnreadableRun, match="it is not packed"):
+        pack(path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["log.csv"]
+
+
 def test_a_log_without_rows_leaves_nothing_and_no_log_stays(tmp_path):
     """What is not ours is not removed."""
     empty, other = tmp_path / "empty.csv", tmp_path / "other.csv"

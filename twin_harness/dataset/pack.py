@@ -18,28 +18,33 @@ from twin_harness.runs.dataset_file import DatasetFile
 def pack(path: Path) -> Path | None:
     """Write the rows of a CSV as Parquet beside it, remove the CSV, and return the new file.
 
-    The Parquet is there whole or not at all; a CSV without rows is removed.
+    The Parquet is there whole or not at all; a CSV without rows is removed. What a kill leaves of a
+    last line is left out; a CSV with any other damage stays as it is.
 
     Args:
         path: of the CSV.
 
     Raises:
-        UnreadableRun: it is no dataset.
+        UnreadableRun: it is no dataset, or damaged.
     """
     import pyarrow.parquet as pq
 
     packed = path.with_suffix(".parquet")
     draft = path.with_name(f".{packed.name}.draft")
-    writer = None
+    writer, faults = None, FaultLog()
     try:
         with DatasetFile(path) as dataset:
-            for part in typed_parts(dataset, FaultLog()):
+            for part in typed_parts(dataset, faults):
                 table = to_arrow(part)
                 if writer is None:
                     writer = pq.ParquetWriter(draft, table.schema, compression="zstd")
                 writer.write_table(table.cast(writer.schema))
         if writer is not None:
             writer.close()
+        if damage := [fault for fault in faults if fault.kind != "torn line"]:
+            msg = f"{path}: {damage[0].sentence}; it is not packed, so that nothing is lost"
+            raise UnreadableRun(msg)
+        if writer is not None:
             draft.replace(packed)
     finally:
         draft.unlink(missing_ok=True)
