@@ -125,7 +125,7 @@ def test_what_lies_beyond_the_twin_is_undecided(pytester, model):
         (["--twin-on=both"], "expected a fitted model but there is no --twin-model"),
         (["--twin-on=twin", "--twin-model=none.json"], "there is no file 'none.json'"),
         (["--twin-on=mars"], "expected one of server, twin, both but got 'mars'"),
-        (["--twin-campaign=2h"], "expected one of 10m, 1h, 4h but got '2h'"),
+        (["--twin-campaign=2h"], "expected one of 10m, 1h, 4h, or adaptive: and minutes or hours"),
     ],
 )
 def test_wrong_options_are_a_usage_error(pytester, arguments, told):
@@ -176,6 +176,27 @@ def test_a_campaign_makes_an_item_of_each_run_under_its_own_name(pytester, model
     again = pytester.runpytest_inprocess("--twin-campaign=10m", "--collect-only", "-q")
     assert "test_campaign[train 00 rest]" in again.stdout.str()
     assert "10 experiments planned" in again.stdout.str()
+
+
+def test_an_adaptive_campaign_chooses_when_the_turn_comes(pytester, model):
+    """Without six runs of this machine to choose by, the next plans are drawn, and that is said."""
+    pytester.makepyfile(CAMPAIGN)
+    options = ["--twin-campaign=adaptive:20m", f"--twin-model={model}", "--twin-no-report"]
+    result = pytester.runpytest_inprocess(
+        *options, "--twin-on=twin", "-k", "rest or 001 or 002 or 003 or 004"
+    )
+    result.assert_outcomes(passed=5, deselected=22)
+    runs = load(pytester.path / "data" / "latest").recordings
+    assert [one.name for one in runs] == [
+        "train 00 rest",
+        *(f"adaptive {number:03d}" for number in range(1, 5)),
+    ]
+    plans = [one.experiment for one in runs[1:]]
+    assert all(one.events for one in plans)
+    assert len({one.hash() for one in plans}) == 4
+    with_workers = pytester.runpytest_inprocess(*options, "-n2")
+    assert with_workers.ret == 4
+    assert "expected one process for adaptive:20m" in with_workers.stderr.str()
 
 
 def test_without_the_option_a_campaign_collects_nothing(pytester):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.simulated_machine import CAPACITY, campaign, observed
 from twin_harness.control.campaign import (
     COUNTS,
     ROLES,
@@ -11,7 +12,10 @@ from twin_harness.control.campaign import (
     role_of,
 )
 from twin_harness.control.campaign_bounds import CampaignBounds
+from twin_harness.control.make_schedule import draw_experiments
 from twin_harness.errors import InvalidInput
+from twin_harness.predict.demand import demand_of
+from twin_harness.predict.domain import domain_of, extrapolations
 from twin_harness.runs.folder import RunFolder
 from twin_harness.runs.records import PlannedExperiment
 
@@ -38,6 +42,15 @@ def test_a_smaller_campaign_is_part_of_a_larger_one():
     """What an hour recorded counts for the four hours: same names, same plans."""
     small, large = ({run.name: run.hash() for run in draw_campaign(size)} for size in ("1h", "4h"))
     assert {name: large.get(name) for name in small} == small
+
+
+def test_six_runs_hold_all_that_a_plan_can_ask_for():
+    """A twin of ten minutes says of no usual plan that a channel, or three loads, are new to it."""
+    bounds = {"max_disk_bytes_per_s": 2_000_000_000}
+    domain = domain_of(observed(of(campaign("10m", **bounds), "train")))
+    usual = [*of(campaign("4h", **bounds), "calibrate"), *draw_experiments(20, 3)]
+    beyond = [one.name for one in usual if extrapolations(demand_of(one, CAPACITY), domain)]
+    assert not beyond
 
 
 def test_no_plan_stands_in_two_roles():

@@ -90,7 +90,15 @@ def test_predict_shows_trajectories_and_overload(fitted, capsys):
         (["score", "{model}", "{sample}", "--split", "S9"], "S9"),
         (
             ["schedule", "suggest", "--model", "{model}", "-n", "0"],
-            "expected -n of 1 or more but got 0",
+            "expected -n from 1 to 500 but got 0",
+        ),
+        (
+            ["schedule", "suggest", "--model", "{model}", "--within", "soon"],
+            "--within: expected e.g. 20m or 1h but got 'soon'",
+        ),
+        (
+            ["schedule", "suggest", "--model", "{model}", "--until", "none"],
+            "--until: expected a share between 0 and 100 % but got 'none'",
         ),
     ],
 )
@@ -138,3 +146,13 @@ def test_suggest_names_experiments_as_a_schedule(fitted, capsys):
     )
     assert "% of today's variance is expected to be left" in capsys.readouterr().err
     assert len(Schedule.read(fitted / "next.json").experiments) == 2
+
+
+def test_suggestions_end_where_the_time_does(fitted, capsys):
+    """Three minutes have room for four short plans; what they leave beyond the goal is said."""
+    words = ["schedule", "suggest", "--model", str(fitted / "twin.json"), "--within", "3m"]
+    assert main([*words, "--until", "1%", "-o", str(fitted / "soon.json")]) == 0
+    plans = Schedule.read(fitted / "soon.json").experiments
+    assert 3 <= len(plans) <= 4
+    assert sum(one.duration_s + one.settle_s for one in plans) <= 180
+    assert "these leave more than the 1% that --until asks for" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.problem import Problem
 from twin_harness.predict.spread import Spread
-from twin_harness.predict.suggest import suggest
+from twin_harness.predict.suggest import Enough, suggest
 from twin_harness.predict.twin import Twin
 from twin_harness.predict.uncertainty import _noise_of, _resampled
 from twin_harness.schedule.builders import cpu, plan
@@ -228,9 +228,9 @@ def test_suggestions_are_about_what_is_not_known():
     )
     twin = Twin(starts=1).fit_observations(runs)
     candidates = campaign("4h", seed=3)[:40]
-    chosen = suggest(twin.model_, candidates, campaign("4h")[60:80], 4)
-    used = {event.stressor for experiment, _ in chosen for event in experiment.events}
-    left = [share for _, share in chosen]
+    chosen = suggest(twin.model_, candidates, campaign("4h")[60:80], Enough(4))
+    used = {event.stressor for one in chosen for event in one.experiment.events}
+    left = [one.left for one in chosen]
     assert {"memory", "disk"} <= used
     assert left == sorted(left, reverse=True)
     assert left[-1] < left[0] < 1
@@ -238,13 +238,13 @@ def test_suggestions_are_about_what_is_not_known():
 
 def test_after_many_runs_one_more_tells_little(twin):
     """A twin of a whole campaign is not promised that one more usual run halves the rest."""
-    _, left = suggest(
+    found = suggest(
         twin.model_,
         campaign("4h", seed=3, max_disk_bytes_per_s=350_000_000)[60:70],
         campaign("4h", max_disk_bytes_per_s=350_000_000)[60:80],
-        1,
-    )[0]
-    assert 0.5 < left < 1.0
+        Enough(1),
+    )
+    assert 0.5 < found[0].left < 1.0
 
 
 @pytest.mark.usefixtures("quick_boosting")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twin_harness import __version__
 from twin_harness.cli.output import echo_error
 from twin_harness.cli.schedule_file import add_out, write_schedule
 from twin_harness.errors import InvalidInput
+from twin_harness.quantity import duration
+from twin_harness.schedule.tolerance import parse_tolerance, percent_of
 
 if TYPE_CHECKING:
     import argparse
 
     from twin_harness.cli.commands import Commands
+    from twin_harness.predict.suggest import Enough
     from twin_harness.schedule.model import Experiment
+
+_USUAL, _MOST = 5, 500
+_TIME = re.compile(r"([1-9][0-9]{0,3})(m|h)", re.ASCII)
 
 
 def add_suggest(actions: Commands) -> None:
@@ -22,7 +30,17 @@ def add_suggest(actions: Commands) -> None:
     example = "example: twin schedule suggest --model twin.json --out next.json"
     action = actions.add("suggest", suggest, text, example=example, has_json=False)
     action.add_argument("--model", required=True, metavar="FILE", help="what twin fit has made")
-    action.add_argument("-n", type=int, default=5, help="how many (default: 5)")
+    action.add_argument("-n", type=int, help="how many at most (default: 5, or what is needed)")
+    action.add_argument(
+        "--within",
+        metavar="TIME",
+        help="what all may take of the machine's time, rest before and after included: 20m, 1h",
+    )
+    action.add_argument(
+        "--until",
+        metavar="SHARE",
+        help="go on until so much of today's variance of predictions is left, e.g. 50%%",
+    )
     action.add_argument(
         "--candidates",
         metavar="FILE",
@@ -36,42 +54,83 @@ def suggest(arguments: argparse.Namespace) -> int:
     """Choose the experiments from which a twin would learn most.
 
     Raises:
-        InvalidInput: the model's or the candidates' file is not valid, or fewer than one experiment
-            is asked for.
+        InvalidInput: the model's or the candidates' file is not valid, or a limit
+            is not valid.
     """
-    from twin_harness.control.campaign import draw_campaign, role_of
+    from twin_harness.control.adaptive import draw_candidates, usual_plans
+    from twin_harness.control.campaign import draw_campaign
     from twin_harness.predict.suggest import suggest as choose
     from twin_harness.predict.twin import Twin
     from twin_harness.schedule.model import Schedule
 
-    if arguments.n < 1:
-        msg = f"schedule suggest: expected -n of 1 or more but got {arguments.n}"
-        raise InvalidInput(msg)
+    enough = _enough(arguments)
     twin = Twin.load(arguments.model)
-    campaign = draw_campaign("4h", seed=arguments.seed + 1)
-    candidates = campaign
     if arguments.candidates:
         candidates = Schedule.read(arguments.candidates).experiments
-    horizon = [experiment for experiment in campaign if role_of(experiment.name) == "calibrate"]
-    chosen = choose(twin.model_, candidates, horizon, arguments.n)
+    else:
+        drawn = draw_campaign("4h", seed=arguments.seed + 1)
+        candidates = (*drawn, *draw_candidates(arguments.seed))
+    chosen = choose(twin.model_, candidates, usual_plans(arguments.seed), enough)
+    if not chosen:
+        msg = f"schedule suggest: --within {arguments.within}: expected time for one plan or more"
+        raise InvalidInput(msg)
     if not arguments.candidates:  # the campaign's names would say which part of it a run belongs to
         chosen = [
-            (_renamed(experiment, number), left)
-            for number, (experiment, left) in enumerate(chosen, 1)
+            replace(one, experiment=_renamed(one.experiment, number))
+            for number, one in enumerate(chosen, 1)
         ]
-    for experiment, left in chosen:
+    for one in chosen:
         echo_error(
-            f"{experiment.name}: after it {100 * left:.0f} % of today's variance is expected to be"
-            " left"
+            f"{one.experiment.name}: after it, {duration(one.machine_s)} in all,"
+            f" {100 * one.left:.0f} % of today's variance is expected to be left"
+        )
+    if chosen[-1].left > enough.left > 0:
+        echo_error(
+            f"these leave more than the {arguments.until} that --until asks for: record them, fit"
+            " anew, and ask again"
         )
     generator = {
         "name": "suggest",
         "version": __version__,
-        "arguments": {"n": arguments.n, "model": twin.file_.training.hash},
+        "arguments": {"n": len(chosen), "model": twin.file_.training.hash},
     }
-    experiments = tuple(experiment for experiment, _ in chosen)
+    experiments = tuple(one.experiment for one in chosen)
     schedule = Schedule(seed=arguments.seed, generator=generator, experiments=experiments)
     return write_schedule(schedule, arguments)
+
+
+def _enough(arguments: argparse.Namespace) -> Enough:
+    """Return where to end.
+
+    Raises:
+        InvalidInput: one of the limits is not valid.
+    """
+    from twin_harness.predict.suggest import Enough as _Enough
+
+    count, left, machine_s = arguments.n, 0.0, float("inf")
+    if count is None:
+        count = _USUAL if arguments.within is None and arguments.until is None else _MOST
+    if not 1 <= count <= _MOST:
+        msg = f"schedule suggest: expected -n from 1 to {_MOST} but got {count}"
+        raise InvalidInput(msg)
+    if arguments.within is not None:
+        match = _TIME.fullmatch(arguments.within.strip())
+        if match is None:
+            msg = (
+                f"schedule suggest: --within: expected e.g. 20m or 1h but got {arguments.within!r}"
+            )
+            raise InvalidInput(msg)
+        machine_s = int(match[1]) * (3600.0 if match[2] == "h" else 60.0)
+    if arguments.until is not None:
+        share = percent_of(parse_tolerance(arguments.until))
+        if share is None or not 0 < share < 100:
+            msg = (
+                "schedule suggest: --until: expected a share between 0 and 100 % but got"
+                f" {arguments.until!r}"
+            )
+            raise InvalidInput(msg)
+        left = share / 100.0
+    return _Enough(count, machine_s, left)
 
 
 def _renamed(experiment: Experiment, number: int) -> Experiment:

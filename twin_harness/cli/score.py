@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.cli.observations import read_observations
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import argparse
 
     from twin_harness.cli.commands import Commands
+    from twin_harness.predict.baselines import Predictor
     from twin_harness.predict.evaluate import Evaluation
     from twin_harness.predict.observation import Observation
     from twin_harness.predict.twin import Twin
@@ -34,6 +36,11 @@ def add_score(commands: Commands) -> None:
         " comma-separated), each with its own fit"
     )
     command.add_argument("--split", default="", metavar="LIST", help=text)
+    text = (
+        "a local folder with the weights of a Chronos-2 model: one more predictor, which sees those"
+        " runs as its past"
+    )
+    command.add_argument("--foundation", metavar="DIR", help=text)
 
 
 def score(arguments: argparse.Namespace) -> int:
@@ -42,12 +49,13 @@ def score(arguments: argparse.Namespace) -> int:
     from twin_harness.predict.twin import Twin
 
     twin, observations = Twin.load(arguments.model), read_observations(arguments.run)
-    missing: list[str] = []
+    more, missing = _foundation(arguments.foundation)
     if arguments.split:
         names = [name.strip() for name in arguments.split.split(",")]
-        evaluations, missing = evaluate_splits(observations, names, echo_error)
+        evaluations, unmade = evaluate_splits(observations, names, echo_error, more=more)
+        missing += unmade
     else:
-        evaluations = [_judge(twin, observations, arguments.train)]
+        evaluations = [_judge(twin, observations, arguments.train, more)]
     if arguments.json:
         evaluated = [evaluation.to_json() for evaluation in evaluations]
         write_json({"evaluations": evaluated, "missing": missing})
@@ -59,8 +67,29 @@ def score(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _judge(twin: Twin, observations: list[Observation], train: list[str]) -> Evaluation:
-    """Judge a model by runs that it was not fitted to."""
+def _foundation(folder: str | None) -> tuple[list[Predictor], list[str]]:
+    """Return the foundation model of a folder, or why it is left out."""
+    from twin_harness.predict.foundation import FoundationModel
+
+    if folder is None:
+        return [], []
+    model = FoundationModel(Path(folder))
+    if lack := model.lack():
+        return [], [lack]
+    return [model], []
+
+
+def _judge(
+    twin: Twin, observations: list[Observation], train: list[str], more: list[Predictor]
+) -> Evaluation:
+    """Judge a model by runs that it was not fitted to.
+
+    Args:
+        twin: the model.
+        observations: those runs.
+        train: folders of the runs that it was fitted to.
+        more: baselines beside the usual ones.
+    """
     from twin_harness.predict.evaluate import evaluate
     from twin_harness.predict.held_out import check_held_out
 
@@ -74,4 +103,4 @@ def _judge(twin: Twin, observations: list[Observation], train: list[str]) -> Eva
             "without --train DIR… (the runs that the model was fitted to) there are no simple"
             " predictors beside it"
         )
-    return evaluate(twin.model_, training, observations)
+    return evaluate(twin.model_, training, observations, more=more)

@@ -49,9 +49,27 @@ def score_lines(evaluation: Evaluation) -> list[str]:
         *table_lines(_COLUMNS, rows, "  "),
         _in_short(evaluation),
         *_others_lines(evaluation),
+        *_foundation_lines(evaluation),
         *_LEGEND,
         *(_overload_line(call) for call in evaluation.overload),
     ]
+
+
+def _foundation_lines(evaluation: Evaluation) -> list[str]:
+    """Return how a foundation model did, beside the twin, where there was one."""
+    from twin_harness.predict.foundation import FoundationModel
+    from twin_harness.predict.observation import COLUMNS
+
+    pairs = [
+        (column, theirs.nrmse, ours.nrmse)
+        for column in COLUMNS
+        if (theirs := evaluation.score_of(column, FoundationModel.name)) is not None
+        and (ours := evaluation.score_of(column)) is not None
+    ]
+    if not pairs:
+        return []
+    told = ", ".join(f"{column} {theirs:.2f} ({ours:.2f})" for column, theirs, ours in pairs)
+    return [f"  {FoundationModel.name}, its NRMSE (the twin's): {told}"]
 
 
 def _cells(evaluation: Evaluation, column: str) -> list[str]:

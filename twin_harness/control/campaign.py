@@ -43,6 +43,7 @@ COUNTS = {
     "4h": (60, 50, 40),
 }
 ROLES = ("train", "calibrate", "test")
+ADAPTIVE = "adaptive"  # the first word of what a campaign has chosen as it went
 LEAD_S, TAIL_S, SETTLE_S = 3.0, 7.0, 5.0
 _REPEATED = (1, 4, 11, 5, 15, 21)  # of the training runs: singles and combinations
 
@@ -100,29 +101,63 @@ def recorded_hashes(
         skip: a run that does not count: the one under way.
     """
     recorded: Counter[tuple[str, str]] = Counter()
-    folders = sorted(data_dir.glob("*Z-*")) if data_dir.is_dir() else []
-    for path in folders:
-        if path.name == skip or path.is_symlink() or not (path / "run.json").exists():
+    for folder in _folders_of(data_dir, here):
+        if folder.run_id != skip:
+            recorded.update(_completed(folder))
+    return recorded
+
+
+def campaign_folders(data_dir: Path, here: dict[str, Any]) -> list[Path]:
+    """Return the run folders in which experiments of campaigns were run on a machine.
+
+    Args:
+        data_dir: where run folders are.
+        here: what ``machine.json`` says of the machine.
+    """
+    return [
+        folder.path
+        for folder in _folders_of(data_dir, here)
+        if any(name.partition(" ")[0] in (*ROLES, ADAPTIVE) for name, _ in _completed(folder))
+    ]
+
+
+def _folders_of(data_dir: Path, here: dict[str, Any]) -> Iterator[RunFolder]:
+    """Give the folders of runs that were measured on a machine."""
+    for path in sorted(data_dir.glob("*Z-*")) if data_dir.is_dir() else []:
+        if path.is_symlink() or not (path / "run.json").exists():
             continue
         folder = RunFolder(path)
         try:
             machine = folder.read_machine()
-            if is_same_machine(machine, here) and not is_predicted(machine):
-                recorded.update(
-                    (planned.experiment.name, planned.experiment.hash())
-                    for planned in folder.read_plans()
-                    if planned.status == "completed"
-                )
         except TwinError:  # an old or damaged folder is no record of anything
             continue
-    return recorded
+        if is_same_machine(machine, here) and not is_predicted(machine):
+            yield folder
+
+
+def _completed(folder: RunFolder) -> list[tuple[str, str]]:
+    """Return the name and the hash of each experiment that was run to its end."""
+    try:
+        return [
+            (planned.experiment.name, planned.experiment.hash())
+            for planned in folder.read_plans()
+            if planned.status == "completed"
+        ]
+    except TwinError:
+        return []
 
 
 def remaining(
     runs: Sequence[Experiment], recorded: Counter[tuple[str, str]]
 ) -> tuple[Experiment, ...]:
-    """Return the experiments of a campaign that were not recorded yet."""
-    return tuple(run for run in runs if (run.name, run.hash()) not in recorded)
+    """Return the experiments of a campaign that were not recorded yet.
+
+    What stands in the place of a placeholder has its name.
+    """
+    names = {name for name, _ in recorded if name.startswith(f"{ADAPTIVE} ")}
+    return tuple(
+        run for run in runs if (run.name, run.hash()) not in recorded and run.name not in names
+    )
 
 
 def _train(drawing: Drawing, count: int) -> Iterator[Experiment]:

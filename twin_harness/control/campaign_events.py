@@ -41,10 +41,12 @@ class Drawing:
     Attributes:
         random: the source of all draws; the same source and calls give the same events.
         bounds: what is asked for at most.
+        span_s: of a random plan's events.
     """
 
     random: random.Random
     bounds: CampaignBounds
+    span_s: float = SPAN_S
 
     def level(self, resource: str, least: float = 0.0) -> float:
         """Return a level, at least that share of the highest.
@@ -70,17 +72,24 @@ class Drawing:
             at_s += round(_SHORTEST_HOLD_S * longest ** self.random.random(), 1)
         return trace(points, interpolation="previous")
 
-    def staircase(self, resource: str, *, is_falling: bool) -> Shape:
-        """Return six levels from the lowest to the highest, or back."""
+    def staircase(self, resource: str, *, is_falling: bool, count: int = 6) -> Shape:
+        """Return levels from the lowest to the highest, or back; those of the disk by logarithm.
+
+        Args:
+            resource: cpu, memory or disk.
+            is_falling: from the highest.
+            count: how many.
+        """
         highest = {
             "cpu": self.bounds.max_cpu_percent,
             "memory": self.bounds.max_memory_percent,
             "disk": self.bounds.max_disk_bytes_per_s,
         }[resource]
-        levels = [round(highest * k / 6) for k in range(1, 7)]
+        levels = [round(highest * k / count) for k in range(1, count + 1)]
         if resource == "disk":
             low = LEAST_DISK_BYTES_PER_S
-            levels = [round(low * (highest / low) ** (k / 5) / 1e6) * 1_000_000 for k in range(6)]
+            shares = [k / (count - 1) for k in range(count)]
+            levels = [round(low * (highest / low) ** share / 1e6) * 1_000_000 for share in shares]
         if is_falling:
             levels.reverse()
         return steps([float(level) for level in levels])
@@ -120,25 +129,24 @@ class Drawing:
         return disk(shape, start_s=start_s, duration_s=duration_s, **_DISK_OPTIONS[does])
 
     def training(self) -> Iterator[tuple[str, list[Event]]]:
-        """Give training plans without end.
+        """Give training plans without end, the most telling first.
 
-        Singles first, then pairs and all three, with random holds.
+        A staircase of each resource alone, each pair and all three with random holds; what
+        saturates a resource; then more holds, staircases down, and pairs and threes.
         """
         yield "rest", []
-        for resource in _RESOURCES:
+        for resource in ("cpu", "memory"):
             yield (
                 f"{resource} staircase",
-                [
-                    self.event(
-                        resource, self.staircase(resource, is_falling=False), disk_does="write"
-                    )
-                ],
+                [self.event(resource, self.staircase(resource, is_falling=False))],
             )
-        for resources in _TOGETHER[:2]:
-            yield (
-                f"{', '.join(resources)} holds",
-                [self.event(resource, self.holds(resource)) for resource in resources],
-            )
+        # six runs hold all that a plan can ask for: each channel alone, each pair, and all at once
+        yield "disk staircases", list(self._disk_staircases())
+        yield "pairs by turns", list(self._pairs())
+        yield (
+            "cpu, memory, disk holds",
+            [self.event(resource, self.holds(resource)) for resource in _RESOURCES],
+        )
         yield "cpu saturated", [self.event("cpu", constant(float(self.bounds.max_cpu_percent)))]
         yield (
             "memory saturated",
@@ -165,6 +173,27 @@ class Drawing:
             single = self.random.choice(_RESOURCES)
             yield f"{single} holds", [self.event(single, self.holds(single))]
 
+    def _disk_staircases(self) -> Iterator[Event]:
+        """Give writes past the page cache, writes through it, and reads, one after the other."""
+        part_s = SPAN_S / len(_DISK_OPTIONS)
+        for number, does in enumerate(("write", "sync", "read")):
+            shape = self.staircase("disk", is_falling=False, count=4)
+            yield self.event("disk", shape, part_s, number * part_s, disk_does=does)
+
+    def _pairs(self) -> Iterator[Event]:
+        """Give holds of CPU and memory, then of memory and disk, then of disk and CPU."""
+        third_s = SPAN_S / 3.0
+        for resource, begin, thirds, does in (
+            ("cpu", 0, 1, ""),
+            ("memory", 0, 2, ""),
+            ("disk", 1, 1, "write"),
+            ("disk", 2, 1, "read"),
+            ("cpu", 2, 1, ""),
+        ):
+            duration_s = thirds * third_s
+            shape = self.holds(resource, duration_s)
+            yield self.event(resource, shape, duration_s, begin * third_s, disk_does=does)
+
     def mixture(self) -> list[Event]:
         """Return a random plan.
 
@@ -176,8 +205,8 @@ class Drawing:
             chosen = [self.random.choice(_RESOURCES)]
         events = []
         for resource in chosen:
-            duration_s = float(self.random.randint(14, int(SPAN_S)))
-            start_s = float(self.random.randint(0, int(SPAN_S - duration_s)))
+            duration_s = float(self.random.randint(14, int(self.span_s)))
+            start_s = float(self.random.randint(0, int(self.span_s - duration_s)))
             shape = self.any_shape(resource, duration_s)
             events.append(self.event(resource, shape, duration_s, start_s))
         return events

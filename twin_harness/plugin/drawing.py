@@ -58,19 +58,25 @@ def _campaign(config: pytest.Config, mark: pytest.Mark) -> tuple[Experiment, ...
         return ()
     key = json.dumps(["campaign", bounds], sort_keys=True, default=repr)
     if key not in state.drawn:
+        from twin_harness.control.adaptive import draw_adaptive, is_adaptive
         from twin_harness.control.campaign import draw_campaign, recorded_hashes, remaining
         from twin_harness.control.campaign_bounds import CampaignBounds
         from twin_harness.system.machine import inspect_machine
 
         data_dir = Path(state.seat.data_dir)
         machine = inspect_machine(data_dir if data_dir.is_dir() else config.rootpath)
-        planned = draw_campaign(state.config.campaign, state.config.seed, CampaignBounds(**bounds))
+        size = state.config.campaign
+        if is_adaptive(size):
+            draw = draw_adaptive
+        else:
+            draw = draw_campaign
+        planned = draw(size, state.config.seed, CampaignBounds(**bounds))
         recorded = recorded_hashes(data_dir, machine.to_json(), state.seat.run_id)
         missing = remaining(planned, recorded)
         state.drawn[key] = missing
         if len(missing) < len(planned):
             state.campaign_line = (
-                f"campaign {state.config.campaign}: {len(planned) - len(missing)} of {len(planned)}"
+                f"campaign {size}: {len(planned) - len(missing)} of {len(planned)}"
                 f" runs are recorded in {data_dir} already"
             )
     return state.drawn[key]

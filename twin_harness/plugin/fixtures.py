@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from twin_harness.errors import InvalidInput, TwinError, Undecided
+from twin_harness.plugin.adaptive import chosen_for
 from twin_harness.plugin.drawing import drawing_mark, drawn_experiments
 from twin_harness.plugin.gate_items import measures_of, test_name
 from twin_harness.plugin.gate_recorder import GateRecorder
@@ -100,7 +101,7 @@ def _twin_experiment_plan(request: pytest.FixtureRequest, _twin_drawn: int | Non
     if _twin_drawn is not None and mark is not None:
         drawn = drawn_experiments(request.config, mark)[_twin_drawn]
         if mark.name == "campaign":
-            return drawn
+            return chosen_for(request.config, mark, drawn)
         return drawn.model_copy(update={"name": name_of(request.node.name)})
     planned = planned_of(request.node)
     if planned is None:

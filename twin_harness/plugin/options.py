@@ -87,6 +87,23 @@ def _parts(config: pytest.Config) -> int:
     return workers
 
 
+def _campaign(config: pytest.Config, values: dict[str, Any]) -> str | None:
+    """Return the campaign's size.
+
+    Raises:
+        InvalidInput: its plans depend on those before them, and there are workers.
+    """
+    size: str | None = values["campaign"]
+    is_distributed = getattr(config.option, "dist", "no") != "no"
+    if is_distributed and size is not None and ":" in size:
+        msg = (
+            f"--twin-campaign: expected one process for {size}, whose plans depend on those before"
+            " them, but got workers; leave out -n (experiments take turns on the machine anyway)"
+        )
+        raise InvalidInput(msg)
+    return size
+
+
 def _path(config: pytest.Config, text: str) -> str:
     """Return a file that was named on the command line, seen from where pytest was started."""
     if text:
@@ -217,6 +234,7 @@ def read_config(config: pytest.Config) -> TwinConfig:
         values = {option.name: _value(config, option) for option in OPTIONS}
         return TwinConfig.of_options(
             values,
+            campaign=_campaign(config, values),
             model=_model(config, values),
             parts=_parts(config) if values["partition"] else 0,
             gate=_path(config, values["gate"]),

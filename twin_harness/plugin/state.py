@@ -118,6 +118,7 @@ class PluginState:
         session: open from the first use of a fixture on.
         drawn: random experiments by marker arguments, drawn once at collection.
         campaign_line: what is recorded already of the campaign that is asked for.
+        chosen: what the next placeholders of an adaptive campaign run.
         undecided: (test, reason) of every UNDECIDED test.
         report: path of the EDA report, once written.
         trips: how many experiments in a row the guard has stopped.
@@ -136,6 +137,7 @@ class PluginState:
     session: Session | None = None
     drawn: dict[str, tuple[Experiment, ...]] = field(default_factory=dict)
     campaign_line: str = ""
+    chosen: list[Experiment] = field(default_factory=list)
     undecided: list[tuple[str, str]] = field(default_factory=list)
     trips: int = 0
     lost: list[str] = field(default_factory=list)

@@ -27,6 +27,7 @@ from twin_harness.predict.scores import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from twin_harness.predict.baselines import Predictor
     from twin_harness.predict.fitted_model import FittedModel
     from twin_harness.predict.free_run import FreeRun
     from twin_harness.predict.observation import Observation
@@ -118,6 +119,7 @@ def evaluate(
     test: Sequence[Observation],
     split: str = "",
     floors_from: Sequence[Observation] = (),
+    more: Sequence[Predictor] = (),
 ) -> Evaluation:
     """Judge a model, and baselines fitted to the same runs, by runs that neither has seen.
 
@@ -127,6 +129,7 @@ def evaluate(
         test: the runs it is judged by.
         split: how the runs were divided.
         floors_from: runs whose replicates give the noise floor; the test's own unless given.
+        more: baselines beside the usual ones.
     """
     check_machines([*training, *test])
     demands = [observation.demand for observation in test]
@@ -151,7 +154,7 @@ def evaluate(
     if training:
         usual = busyness_of(training)
         unknown = np.full((len(test), len(COLUMNS)), np.nan)
-        for baseline in all_baselines():
+        for baseline in (*all_baselines(), *more):
             predicted = baseline.fit(training, model.capacity).predict(demands, unknown)
             scores += score(baseline.name, predicted, test, floors, floors_from=floors_from)
             skills[baseline.name] = _skills(centre, predicted, test)

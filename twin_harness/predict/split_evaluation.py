@@ -13,6 +13,7 @@ from twin_harness.predict.twin import Twin
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from twin_harness.predict.baselines import Predictor
     from twin_harness.predict.observation import Observation
 
 
@@ -21,6 +22,7 @@ def evaluate_splits(
     names: Iterable[str] = SPLITS,
     progress: Callable[[str], None] = lambda _: None,
     starts: int = 3,
+    more: Sequence[Predictor] = (),
 ) -> tuple[list[Evaluation], list[str]]:
     """Judge the model's design by every split that the runs allow, each with its own fit.
 
@@ -29,6 +31,7 @@ def evaluate_splits(
         names: of the splits.
         progress: called with a sentence for each split and each start of its fit.
         starts: from how many points each fit begins.
+        more: baselines beside the usual ones.
 
     Returns:
         The evaluations, and a sentence for each split that could not be made.
@@ -38,14 +41,18 @@ def evaluate_splits(
     missing: list[str] = []
     for name in names:
         try:
-            evaluations.append(_evaluate_split(name, observations, progress, starts))
+            evaluations.append(_evaluate_split(name, observations, progress, starts, more))
         except InvalidInput as error:
             missing.append(str(error))
     return evaluations, missing
 
 
 def _evaluate_split(
-    name: str, observations: Sequence[Observation], progress: Callable[[str], None], starts: int
+    name: str,
+    observations: Sequence[Observation],
+    progress: Callable[[str], None],
+    starts: int,
+    more: Sequence[Predictor],
 ) -> Evaluation:
     split = divide(name, observations)
     progress(f"{name}: {len(split.train)} runs to train, {len(split.test)} to test")
@@ -61,4 +68,4 @@ def _evaluate_split(
         floors_from = observations
     else:
         floors_from = ()
-    return evaluate(twin.model_, training, split.test, name, floors_from)
+    return evaluate(twin.model_, training, split.test, name, floors_from, more)

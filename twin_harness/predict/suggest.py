@@ -3,15 +3,19 @@
 Bayesian linear design (Chaloner & Verdinelli, 1995, "Bayesian experimental design: a review"),
 I-optimal: the parameters' covariance Σ is that of the ensemble; a run adds its Fisher
 information F; the loss is the mean variance of predictions over usual plans, trace(W (Σ⁻¹ + F)⁻¹).
-Candidates are taken greedily.
+Candidates are taken greedily, each time the one whose loss falls fastest with the machine's time:
+the largest log ratio of losses for each second that a run of it takes (rest before and after
+counted), so that a short plan need not tell as much as a long one.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin_harness.control.adaptive import machine_s
 from twin_harness.predict.demand import demand_of, stacked
 from twin_harness.predict.jacobian import jacobian
 from twin_harness.predict.observation import COLUMNS
@@ -36,21 +40,50 @@ _POINTS = 6
 _LEAST_SHARE, _MOST_SHARE = 1e-8, 1.0
 
 
+@dataclass(frozen=True)
+class Suggestion:
+    """An experiment to run.
+
+    Attributes:
+        experiment: the plan.
+        left: the loss that is expected to remain after it and those before it, as a share of
+            today's.
+        machine_s: the machine's time that it and those before it take, in seconds.
+    """
+
+    experiment: Experiment
+    left: float
+    machine_s: float
+
+
+@dataclass(frozen=True)
+class Enough:
+    """Where suggestions end, whichever comes first.
+
+    Attributes:
+        count: how many there are at most.
+        machine_s: the machine's time that all take at most, in seconds.
+        left: the share of today's loss at which nothing more is needed.
+    """
+
+    count: int = 1_000
+    machine_s: float = float("inf")
+    left: float = 0.0
+
+
 def suggest(
     model: FittedModel,
     candidates: Sequence[Experiment],
     usual: Sequence[Experiment],
-    count: int,
-) -> list[tuple[Experiment, float]]:
-    """Return the experiments to run next, the most informative first.
-
-    Each with the loss that is expected to remain after it, as a share of today's.
+    enough: Enough,
+) -> list[Suggestion]:
+    """Return the experiments to run next, the most informative for its time first.
 
     Args:
         model: the fitted model.
         candidates: what might be run.
         usual: plans whose predictions are to be precise.
-        count: how many to choose.
+        enough: where to end.
     """
     covariance = _covariance(model)
     points = [model.parameters, *model.spread.parameter_sets[1 : _POINTS + 1]]
@@ -73,17 +106,33 @@ def suggest(
         [_squared(_slopes(model, own_demands, point), noise) for point in points], axis=0
     )
     today = float(np.trace(weights @ covariance))
-    chosen: list[tuple[Experiment, float]] = []
+    chosen: list[Suggestion] = []
     remaining = list(range(len(candidates)))
-    for _ in range(min(count, len(candidates))):
-        losses = [
-            float(np.trace(weights @ _with_information(covariance, information_of[number])))
+    left, used_s = 1.0, 0.0
+    while len(chosen) < enough.count and left > enough.left:
+        remaining = [
+            number
             for number in remaining
+            if used_s + machine_s(candidates[number]) <= enough.machine_s
         ]
-        best = remaining.pop(int(np.argmin(losses)))
+        if not remaining:
+            break
+        losses = {
+            number: float(np.trace(weights @ _with_information(covariance, information_of[number])))
+            for number in remaining
+        }
+        best = min(
+            remaining,
+            key=lambda number: (
+                np.log(max(losses[number], 1e-300) / (max(today, 1e-300) * left))
+                / machine_s(candidates[number])
+            ),
+        )
+        remaining.remove(best)
         covariance = _with_information(covariance, information_of[best])
-        left = float(np.trace(weights @ covariance)) / max(today, 1e-300)
-        chosen.append((candidates[best], left))
+        left = losses[best] / max(today, 1e-300)
+        used_s += machine_s(candidates[best])
+        chosen.append(Suggestion(candidates[best], left, used_s))
     return chosen
 
 

@@ -24,13 +24,13 @@ from twin_harness.predict.gathering import (
 from twin_harness.predict.model_file import ModelFile, read_model
 from twin_harness.predict.model_parts import from_model_file, to_model_file
 from twin_harness.predict.observation import COLUMNS, Observation, observe
-from twin_harness.predict.prediction import Prediction, predict_plans
 from twin_harness.predict.problem import Problem
 from twin_harness.predict.reference_errors import reference_errors
 from twin_harness.predict.rest_state import rest_states, with_median_rest
 from twin_harness.predict.starting_time import StartingTime
 from twin_harness.predict.uncertainty import estimate_spread
 from twin_harness.predict.virtual_recording import virtual_recording
+from twin_harness.predict.what_ifs import predict_plans
 from twin_harness.runs.recording import Recording
 from twin_harness.system.whole_file import write_whole
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from twin_harness.predict.calibration import Calibration
     from twin_harness.predict.conditions import Others, Start
     from twin_harness.predict.demand import Demand
+    from twin_harness.predict.prediction import Prediction
     from twin_harness.predict.prior import Prior
     from twin_harness.runs.run import Run
     from twin_harness.schedule.model import Experiment

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from twin_harness.predict.background_choice import RECORDED
 from twin_harness.predict.observation import COLUMNS
-from twin_harness.predict.prediction import predict_plans
+from twin_harness.predict.what_ifs import predict_plans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

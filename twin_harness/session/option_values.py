@@ -37,6 +37,16 @@ def _parse_choice(option: Option, text: str) -> str:
     return text
 
 
+def _parse_campaign(option: Option, text: str) -> str:
+    from twin_harness.control.adaptive import parse_campaign  # pydantic, which few sessions need
+
+    try:
+        return parse_campaign(text)
+    except InvalidInput as error:
+        msg = f"{option.flag}: {str(error).partition(': ')[2]}"
+        raise InvalidInput(msg) from None
+
+
 def _parse_variants(value: object) -> tuple[Variant, ...]:
     """Return the variants of an option given twice, or of an ini file's lines."""
     if isinstance(value, (list, tuple)):
@@ -121,5 +131,6 @@ _READERS: dict[str, Callable[[Option, str], Any]] = {
     "seed": _parse_seed,
     "guard": lambda _, text: parse_guard(text),
     "tolerance": lambda _, text: parse_tolerance(text),
+    "campaign": _parse_campaign,
     "pairs": lambda _, text: parse_length(text),
 }

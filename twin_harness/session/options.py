@@ -164,11 +164,11 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "campaign",
-        "choice",
+        "campaign",
         None,
-        None,
-        "collect the training campaign of that size: load from which a twin is fitted",
-        choices=("10m", "1h", "4h"),
+        "SIZE",
+        "collect the training campaign of that size, 10m, 1h or 4h: load from which a twin is"
+        " fitted; adaptive:20m chooses plans as it goes, each from what was recorded before it",
     ),
     Option("repeat", "int", 1, "N", "run each experiment N times", minimum=1, maximum=1000),
     Option(
