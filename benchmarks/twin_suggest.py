@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from measure import machine_line
 
-from twin_harness.control.adaptive import draw_candidates, machine_s, usual_plans
+from twin_harness.control.adaptive import draw_candidates, usual_plans
 from twin_harness.control.campaign import draw_campaign, role_of
 from twin_harness.control.campaign_bounds import CampaignBounds
 from twin_harness.predict.demand import demand_of, stacked
@@ -128,12 +128,12 @@ def grow(machine, begin, plans, test, at_s):
         test: plans to judge by.
         at_s: how much of the machine's time there is.
     """
-    runs, used_s = machine.run(begin, 0), sum(map(machine_s, begin))
+    runs, used_s = machine.run(begin, 0), sum(one.machine_s for one in begin)
     twin = Twin(starts=1).fit_observations(runs)
     curve = [(used_s, error(twin.model_, machine, test))]
     number = 1
     while batch := plans(twin.model_, number):
-        used_s += sum(map(machine_s, batch))
+        used_s += sum(one.machine_s for one in batch)
         if used_s > at_s:
             break
         runs = [*runs, *machine.run(batch, number)]
@@ -153,7 +153,7 @@ def campaigns(number, known):
         one for one in draw_campaign("4h", 500 + number, BOUNDS) if role_of(one.name) == "test"
     ][:TEST]
     usual = usual_plans(number, BOUNDS)
-    full_s = sum(map(machine_s, fixed))
+    full_s = sum(one.machine_s for one in fixed)
 
     def chosen(model, batch):
         candidates = draw_candidates(1_000 * number + batch, BOUNDS)

@@ -9,7 +9,6 @@ from twin_harness.control.adaptive import (
     draw_adaptive,
     draw_candidates,
     is_open,
-    machine_s,
     parse_campaign,
     usual_plans,
 )
@@ -26,8 +25,8 @@ def test_it_begins_with_the_runs_of_the_shortest_campaign_and_fills_its_time():
     assert not any(map(is_open, runs[:6]))
     assert all(map(is_open, runs[6:]))
     assert len({run.name for run in runs}) == len(runs)
-    total_s = sum(map(machine_s, runs))
-    assert total_s <= 1_200 < total_s + machine_s(runs[-1])
+    total_s = sum(one.machine_s for one in runs)
+    assert total_s <= 1_200 < total_s + runs[-1].machine_s
 
 
 @pytest.mark.parametrize("text", ["adaptive", "adaptive:5m", "adaptive:13h", "adaptive:20 m", "2h"])
@@ -41,8 +40,8 @@ def test_candidates_are_alike_in_length_within_the_bounds_and_new_each_time():
     """So that one is better than another by what it tells alone."""
     bounds = CampaignBounds(max_cpu_percent=60, max_memory_percent=30)
     candidates = draw_candidates(1, bounds)
-    assert len({machine_s(one) for one in candidates}) == 1
-    assert machine_s(candidates[0]) == machine_s(draw_adaptive("adaptive:20m")[-1])
+    assert len({one.machine_s for one in candidates}) == 1
+    assert candidates[0].machine_s == draw_adaptive("adaptive:20m")[-1].machine_s
     highest = {"cpu": 61, "memory": 31, "disk": bounds.max_disk_bytes_per_s}
     for one in candidates:
         for event in one.events:

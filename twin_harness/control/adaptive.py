@@ -112,21 +112,16 @@ def usual_plans(seed: int = 0, bounds: CampaignBounds | None = None) -> tuple[Ex
     return tuple(one for one in drawn if role_of(one.name) == "calibrate")
 
 
-def machine_s(experiment: Experiment) -> float:
-    """Return the machine's time that a run takes at most: its plan, and the wait before it."""
-    return experiment.duration_s + experiment.settle_s
-
-
 def _first(seed: int, bounds: CampaignBounds | None) -> tuple[Experiment, ...]:
     return draw_campaign("10m", seed, bounds)[: COUNTS["10m"][ROLES.index("train")]]
 
 
 def _first_s() -> float:
-    return sum(map(machine_s, _first(0, None)))
+    return sum(one.machine_s for one in _first(0, None))
 
 
 def _each_s() -> float:
-    return machine_s(_experiment(ADAPTIVE, []))
+    return _experiment(ADAPTIVE, []).machine_s
 
 
 def _seconds(match: re.Match[str]) -> float:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.control.adaptive import machine_s
 from twin_harness.predict.demand import demand_of, stacked
 from twin_harness.predict.jacobian import jacobian
 from twin_harness.predict.observation import COLUMNS
@@ -113,7 +112,7 @@ def suggest(
         remaining = [
             number
             for number in remaining
-            if used_s + machine_s(candidates[number]) <= enough.machine_s
+            if used_s + candidates[number].machine_s <= enough.machine_s
         ]
         if not remaining:
             break
@@ -125,13 +124,13 @@ def suggest(
             remaining,
             key=lambda number: (
                 np.log(max(losses[number], 1e-300) / (max(today, 1e-300) * left))
-                / machine_s(candidates[number])
+                / candidates[number].machine_s
             ),
         )
         remaining.remove(best)
         covariance = _with_information(covariance, information_of[best])
         left = losses[best] / max(today, 1e-300)
-        used_s += machine_s(candidates[best])
+        used_s += candidates[best].machine_s
         chosen.append(Suggestion(candidates[best], left, used_s))
     return chosen
 

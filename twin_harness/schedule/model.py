@@ -89,6 +89,11 @@ class Experiment(FrozenModel):
         return self.lead_s + self.span_s + self.tail_s
 
     @property
+    def machine_s(self) -> float:
+        """Seconds of the machine that a run takes at most: the wait before it, and its plan."""
+        return self.settle_s + self.duration_s
+
+    @property
     def tolerance_percent(self) -> float | None:
         """The experiment's own tolerance as a number; None where it has none."""
         if self.tolerance:
