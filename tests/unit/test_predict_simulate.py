@@ -24,7 +24,7 @@ from twin_harness.predict.planned_levels import areas, levels
 from twin_harness.predict.scale import LOG_COLUMNS
 from twin_harness.predict.simulate import simulate
 from twin_harness.schedule.builders import cpu, disk, memory, plan
-from twin_harness.shapes.shape import constant, leak, ramp, sine, square, steps, trace
+from twin_harness.shapes.shape import constant, leak, ramp, sine, spikes, square, steps, trace
 
 SHARES = st.lists(st.floats(0, 1), min_size=len(NAMES), max_size=len(NAMES))
 
@@ -260,6 +260,9 @@ def test_parameters_are_described():
         sine(40.0, 20.0, 7.0, 0.3),
         leak(2.0, 1.5),
         square(10.0, 60.0, 5.0),
+        square(60.0, 10.0, 3.0, 0.25),
+        spikes(5.0, 70.0, 1.5, 17.0, 42),
+        spikes(5.0, -3.0, 4.0, 30.0, 7),
         trace([(2.0, 10.0), (5.5, 60.0), (9.0, 20.0)], interpolation="previous"),
         trace([(0.0, 10.0), (6.0, 60.0)]),
     ],
@@ -272,6 +275,19 @@ def test_a_shape_by_array_is_the_shape_moment_by_moment(shape):
     assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
     found, expected = levels(shape, at_s, 12.0), [shape.level(float(one), 12.0) for one in at_s]
     assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_seconds_that_are_held_are_passed_over_at_once():
+    """Memory beside a plan that moves in every second is followed second by second: the same."""
+    held = plan(memory(20, duration_s=9), memory(12, start_s=30, duration_s=15), tail_s=20)
+    moving = plan(memory(ramp(1, 40), duration_s=64), tail_s=1)
+    parameters = np.stack([true_parameters(), true_parameters(fill_fresh=2e8, warm_for=9.0)])
+    demands = [demand_of(one, CAPACITY) for one in (held, moving)]
+    beside = follow_memory(parameters, stacked(demands), CAPACITY)
+    alone = follow_memory(parameters, stacked(demands[:1]), CAPACITY)
+    seconds = demands[0].seconds
+    for name, values in alone.items():
+        assert beside[name][:1, :, :seconds] == pytest.approx(values, rel=1e-12, abs=1e-9)
 
 
 def test_memory_that_is_followed_beforehand_changes_nothing(campaign_runs):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twin_harness.dataset.faults import FaultLog
 from twin_harness.dataset.rows import typed_parts
-from twin_harness.dataset.tables import to_arrow
+from twin_harness.dataset.tables import write_parts
 from twin_harness.errors import UnreadableRun
 from twin_harness.runs.dataset_file import DatasetFile
 
@@ -27,29 +27,17 @@ def pack(path: Path) -> Path | None:
     Raises:
         UnreadableRun: it is no dataset, or damaged.
     """
-    import pyarrow.parquet as pq
+    packed, faults = path.with_suffix(".parquet"), FaultLog()
 
-    packed = path.with_suffix(".parquet")
-    draft = path.with_name(f".{packed.name}.draft")
-    writer, faults = None, FaultLog()
-    try:
-        with DatasetFile(path) as dataset:
-            for part in typed_parts(dataset, faults):
-                table = to_arrow(part)
-                if writer is None:
-                    writer = pq.ParquetWriter(draft, table.schema, compression="zstd")
-                writer.write_table(table.cast(writer.schema))
-        if writer is not None:
-            writer.close()
+    def check() -> None:
         if damage := [fault for fault in faults if fault.kind != "torn line"]:
             msg = f"{path}: {damage[0].sentence}; it is not packed, so that nothing is lost"
             raise UnreadableRun(msg)
-        if writer is not None:
-            draft.replace(packed)
-    finally:
-        draft.unlink(missing_ok=True)
+
+    with DatasetFile(path) as dataset:
+        has_rows = write_parts(typed_parts(dataset, faults), packed, check)
     path.unlink()
-    return packed if writer is not None else None
+    return packed if has_rows else None
 
 
 def main() -> str | None:

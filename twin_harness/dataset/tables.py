@@ -10,6 +10,7 @@ from twin_harness.metrics import DATASET_VERSION, by_name
 from twin_harness.runs.frames import LABELS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     import pandas as pd
@@ -29,23 +30,40 @@ def write_parquet(run: Run, path: Path) -> FaultLog:
     Raises:
         UnreadableRun: there is no dataset, or it holds rows of several hosts.
     """
+    cleaning = start_cleaning(run)
+    write_parts(cleaning.parts(run), path)
+    return cleaning.faults
+
+
+def write_parts(
+    parts: Iterable[pd.DataFrame], path: Path, check: Callable[[], None] = lambda: None
+) -> bool:
+    """Write rows as typed Parquet, part by part, and return whether there were any.
+
+    A file is there whole or not at all.
+
+    Args:
+        parts: rows of the dataset, each part with the same columns.
+        path: of the file.
+        check: called when all parts are written; what it raises leaves no file.
+    """
     import pyarrow.parquet as pq
 
-    cleaning = start_cleaning(run)
     draft = path.with_name(f".{path.name}.draft")
     writer = None
     try:
-        for part in cleaning.parts(run):
+        for part in parts:
             table = to_arrow(part)
             if writer is None:
                 writer = pq.ParquetWriter(draft, table.schema, compression="zstd")
             writer.write_table(table.cast(writer.schema))
+        check()
         if writer is not None:
             writer.close()
             draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    return cleaning.faults
+    return writer is not None
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:

@@ -106,12 +106,17 @@ def _fill(
     shape = np.broadcast_shapes(ends.shape, warm_rate.shape)
     resident, first = np.zeros(shape[:2]), np.broadcast_to(p["fresh_first"][..., 0], shape[:2])
     series = {name: np.empty(shape) for name in ("resident", "filling", "freed")}
-    for second in range(shape[2]):
+    # how many seconds from each on no plan asks for anything else than at its begin
+    quiet = _lengths_of((np.abs(changes) < _HELD_BYTES).all(axis=(0, 1)))
+    second = 0
+    while second < shape[2]:
         missing = ends[..., second] - resident
-        if np.abs(missing).max() < _HELD_BYTES:  # every plan holds what it has
-            series["resident"][..., second] = resident
-            series["filling"][..., second] = series["freed"][..., second] = 0.0
-            warm = np.maximum(warm * keep, np.minimum(idle, warm))
+        if quiet[second] and np.abs(missing).max() < _HELD_BYTES:  # every plan holds what it has
+            held = slice(second, second + quiet[second])
+            series["resident"][..., held] = resident[..., np.newaxis]
+            series["filling"][..., held] = series["freed"][..., held] = 0.0
+            warm = np.maximum(warm * keep ** quiet[second], np.minimum(idle, warm))
+            second += quiet[second]
             continue
         behind = resident < previous[..., second] - 1.0
         room_s = step_s * np.where(behind, 1.0, parts[..., second])
@@ -136,4 +141,14 @@ def _fill(
         resident = resident + taken - freed
         left = warm - fast + freed
         warm = np.maximum(left * keep, np.minimum(idle, left))
+        second += 1
     return {**series, "slowed": np.broadcast_to(slowed, shape)}
+
+
+def _lengths_of(is_quiet: np.ndarray) -> list[int]:
+    """Return how many seconds in a row, (seconds,), are quiet from each second on."""
+    lengths, ahead = [], 0
+    for quiet in is_quiet[::-1]:
+        ahead = ahead + 1 if quiet else 0
+        lengths.append(ahead)
+    return lengths[::-1]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin_harness.shapes.formulas import Constant, Leak, Ramp, Sine, Steps
+from twin_harness.shapes.formulas import Constant, Leak, Ramp, Sine, Square, Steps
+from twin_harness.shapes.spikes import Spikes, draws
 from twin_harness.shapes.trace import Trace
 
 if TYPE_CHECKING:
@@ -49,6 +50,17 @@ def areas(shape: Shape, at_s: FloatArray, duration_s: float) -> FloatArray:
             passed = np.concatenate([[0.0], np.cumsum(held)]) * hold_s
             stairs: FloatArray = passed[index] + held[index] * (at_s - index * hold_s)
             return stairs
+        case Square():
+            whole, rest_s = np.divmod(at_s, shape.period_s)
+            high_s = shape.duty * shape.period_s
+            full = shape.high * high_s + shape.low * (shape.period_s - high_s)
+            high = shape.high * np.minimum(rest_s, high_s)
+            squares: FloatArray = whole * full + high + shape.low * np.maximum(rest_s - high_s, 0.0)
+            return squares
+        case Spikes() if len(at_s):
+            cells, starts_s = _spikes(shape, at_s)
+            within_s = np.clip(at_s - starts_s, 0.0, shape.width_s)
+            return shape.base * at_s + shape.height * (cells * shape.width_s + within_s)
         case Trace(interpolation="previous") if shape.points:
             times_s, held, passed = _trace(shape)
             recorded_s = at_s / shape.time_scale
@@ -80,12 +92,26 @@ def levels(shape: Shape, at_s: FloatArray, duration_s: float) -> FloatArray:
             held = np.array(shape.levels, dtype=float)
             stair: FloatArray = held[np.clip(index, 0, len(held) - 1)]
             return stair
+        case Square():
+            is_high = np.mod(at_s, shape.period_s) < shape.duty * shape.period_s
+            return np.where(is_high, float(shape.high), float(shape.low))
+        case Spikes() if len(at_s):
+            _, starts_s = _spikes(shape, at_s)
+            is_spike = (starts_s <= at_s) & (at_s < starts_s + shape.width_s)
+            return shape.base + np.where(is_spike, float(shape.height), 0.0)
         case Trace(interpolation="previous") if shape.points:
             times_s, held, _ = _trace(shape)
             index = np.searchsorted(times_s, at_s / shape.time_scale, side="right") - 1
             found: FloatArray = held[np.maximum(index, 0)] * shape.level_scale
             return found
     return np.array([shape.level(float(moment_s), duration_s) for moment_s in at_s])
+
+
+def _spikes(shape: Spikes, at_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the cell that each moment lies in, and when the spike of that cell begins."""
+    cells = (at_s / shape.cell_s).astype(int)
+    drawn = draws(shape.seed, int(cells.max()) + 1)[cells]
+    return cells, cells * shape.cell_s + drawn * max(shape.cell_s - shape.width_s, 0.0)
 
 
 def _trace(shape: Trace) -> tuple[FloatArray, FloatArray, FloatArray]:
