@@ -49,6 +49,8 @@ def test_predict_shows_trajectories_and_overload(fitted, capsys):
         str(fitted / "twin.json"),
         "--overload",
         "cpu_percent > 50 for 3 s",
+        "--overload",
+        "probe_wakeup_ms p95 > 20",
     ]
     assert main([*words, "--figure", str(fitted / "predicted.png")]) == 0
     text = capsys.readouterr().out
@@ -58,11 +60,14 @@ def test_predict_shows_trajectories_and_overload(fitted, capsys):
         in text
     )
     assert "cpu binds" in text
+    assert "probe_wakeup_ms p95 > 20: UNDECIDED, nobody knows whether the twin foretells" in text
     assert "extrapolating: memory_bytes up to" in text
     assert (fitted / "predicted-0.png").read_bytes()[:4] == b"\x89PNG"
     assert main([*words, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data[0]["overload"][0]["binding"] == "cpu"
+    assert data[0]["overload"][1]["probability"] is None
+    assert "no run was kept apart" in data[0]["overload"][1]["undecided"]
     assert max(data[0]["predicted"]["cpu_percent"]) > 55
 
 

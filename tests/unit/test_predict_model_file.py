@@ -28,6 +28,9 @@ def damaged(data, keys, value):
     return copy
 
 
+STAGE = {name: [1.0] * 9 for name in ("below", "above", "ensemble_below", "ensemble_above")}
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "told"),
     [
@@ -49,6 +52,9 @@ def damaged(data, keys, value):
         ),
         (["spread", "runs", 0, "regimes"], "9", "spread.runs[0].regimes"),
         (["calibration", "pointwise"], {}, "calibration.pointwise"),
+        (["calibration", "stages"], {"cpu": STAGE}, "calibration.stages: 'cpu' is not a column"),
+        (["calibration", "stages"], {"load1": {**STAGE, "below": [1.0]}}, "calibration.stages"),
+        (["calibration", "unforetold"], ["cpu"], "calibration.unforetold: 'cpu' is not a column"),
         (["domain", "highest", "cpu_percent"], None, "domain.highest: 'cpu_percent' is missing"),
         (["command"], "rm", "command: is not a known key"),
         (["training", "plans"], ["x"], "training.plans[0]"),

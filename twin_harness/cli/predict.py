@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twin_harness.cli.figures import figure_places
 from twin_harness.cli.output import OK, echo, echo_error, write_json
 from twin_harness.cli.table import Column, table_lines
-from twin_harness.errors import InvalidInput
+from twin_harness.errors import InvalidInput, Undecided
 
 if TYPE_CHECKING:
     import argparse
@@ -110,14 +110,14 @@ def predict(arguments: argparse.Namespace) -> int:
             background = others
     predictions = twin.predict_many(schedule.experiments, start, background=background, at=at)
     overloads = [
-        [prediction.overload(condition) for condition in arguments.overload]
+        [_called(prediction, condition) for condition in arguments.overload]
         for prediction in predictions
     ]
     if arguments.figure:
         _draw(predictions, Path(arguments.figure))
     pairs = list(zip(predictions, overloads, strict=True))
     if arguments.json:
-        write_json([_data(prediction, calls) for prediction, calls in pairs])
+        write_json([_data(*pair, arguments.overload) for pair in pairs])
         return OK
     file = twin.file_
     echo(
@@ -125,7 +125,8 @@ def predict(arguments: argparse.Namespace) -> int:
         f" {file.capacity.memory_bytes / 2**30:.1f} GiB), fitted {file.created[:10]}"
     )
     for prediction, calls in pairs:
-        echo(*_lines(prediction), *(_overload_line(call) for call in calls))
+        told = map(_overload_line, calls, arguments.overload)
+        echo(*_lines(prediction), *told)
     return OK
 
 
@@ -220,8 +221,18 @@ def _cells(prediction: Prediction, name: str) -> list[str]:
     return [name, f"{mean:.3g}", f"{peak:.3g}", f"{prediction.ends_s[at]:.0f} s", band]
 
 
-def _overload_line(call: OverloadCall) -> str:
+def _called(prediction: Prediction, condition: str) -> OverloadCall | Undecided:
+    """Return how likely a condition is, or why that is not known."""
+    try:
+        return prediction.overload(condition)
+    except Undecided as error:
+        return error
+
+
+def _overload_line(call: OverloadCall | Undecided, condition: str) -> str:
     """Return the probability of a condition, and when it comes true in which resource."""
+    if isinstance(call, Undecided):
+        return f"  {condition}: UNDECIDED, {str(call).partition(': ')[2]}"
     line = (
         f"  {call.condition}: probability {100 * call.probability:.0f} %"
         f" ({call.members} simulated trajectories)"
@@ -234,7 +245,7 @@ def _overload_line(call: OverloadCall) -> str:
     )
 
 
-def _data(prediction: Prediction, calls: list[Any]) -> dict[str, Any]:
+def _data(prediction: Prediction, calls: list[Any], conditions: list[str]) -> dict[str, Any]:
     from twin_harness.predict.observation import COLUMNS
 
     def series(values: Any) -> dict[str, list[float | None]]:
@@ -251,5 +262,10 @@ def _data(prediction: Prediction, calls: list[Any]) -> dict[str, Any]:
         "predicted": series(prediction.centre),
         "low": series(prediction.low),
         "high": series(prediction.high),
-        "overload": [vars(call) for call in calls],
+        "overload": [
+            {"condition": condition, "probability": None, "undecided": str(call)}
+            if isinstance(call, Undecided)
+            else vars(call)
+            for call, condition in zip(calls, conditions, strict=True)
+        ],
     }

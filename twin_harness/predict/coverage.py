@@ -74,7 +74,8 @@ def coverage_of(
         members: of each run its simulated trajectories, (members, columns, seconds), in units.
         floors_from: runs whose replicates give ``replicate_width``; the test's own unless given.
     """
-    measured, reach = padded(test), model.spread.reach(free)
+    measured = padded(test)
+    reach, whole_reach = model.reaches(free, [observation.demand for observation in test])
     calibration = model.calibration
     point = calibration.pointwise[:, np.newaxis]
     widths = in_units(free.centre + point * reach[1]) - in_units(free.centre - point * reach[0])
@@ -88,7 +89,8 @@ def coverage_of(
             continue
         ratios = ratios_of(truth, free.centre[:, index], reach[:, :, index])
         share = _pointwise_share(ratios, calibration.pointwise[index])
-        whole, low, high = _simultaneous_share(ratios, calibration.simultaneous[index], plans)
+        wholes = ratios_of(truth, free.centre[:, index], whole_reach[:, :, index])
+        whole, low, high = _simultaneous_share(wholes, calibration.simultaneous[index], plans)
         crps = [
             _crps(to_error_scale(column, run[:, index]), row[: run.shape[2]])
             for run, row in zip(members, truth, strict=True)

@@ -10,10 +10,13 @@ import numpy as np
 
 from twin_harness.predict.conditions import Others
 from twin_harness.predict.demand import stacked
+from twin_harness.predict.domain import extrapolations
 from twin_harness.predict.free_run import FreeRun, hold_last, noise_regimes
 from twin_harness.predict.memory_use import Memory, follow_memory
 from twin_harness.predict.scale import LOG_COLUMNS, in_units, on_error_scale
 from twin_harness.predict.simulate import simulate
+from twin_harness.predict.spread import between_sets
+from twin_harness.predict.stages import stages_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from twin_harness.predict.calibration import Calibration
     from twin_harness.predict.conditions import Start
     from twin_harness.predict.demand import Capacity, Demand
+    from twin_harness.predict.local_reach import LocalReach
     from twin_harness.predict.model_file import DomainPart, LineagePart
     from twin_harness.predict.reference_errors import ReferenceErrors
     from twin_harness.predict.spread import Spread
@@ -45,6 +49,8 @@ class FittedModel:
         reference_errors: what runs' mean errors usually are, for drift.
         domain: what the training runs asked for.
         background: what others use; None where nobody knows.
+        local: how far errors reach in each stage of a plan; None where few runs were kept apart.
+        unforetold: columns whose peaks it does not foretell; None where no run was kept apart.
         lineage: of a model that was transferred, which one it was made from.
     """
 
@@ -58,6 +64,8 @@ class FittedModel:
     reference_errors: ReferenceErrors
     domain: DomainPart
     background: Background | None = None
+    local: LocalReach | None = None
+    unforetold: tuple[str, ...] | None = None
     lineage: LineagePart | None = None
 
     @cached_property
@@ -168,6 +176,46 @@ class FittedModel:
             part = slice(first, first + _AT_ONCE)
             parts.append(self.simulate(demands[part], None, others.select(part))[0])
         return FreeRun.stacked(parts)
+
+    def reaches(self, free: FreeRun, demands: Sequence[Demand]) -> tuple[np.ndarray, np.ndarray]:
+        """Return how far below and above the centre 90 percent of seconds lie, before calibration.
+
+        For the pointwise band and for the simultaneous one, each (2, plans, columns, seconds), on
+        the error scale. Beyond what the model was fitted to no band is narrower than the ensemble.
+
+        Args:
+            free: the free runs of the plans.
+            demands: the plans.
+        """
+        between = between_sets(free)
+        ensemble = self.spread.reach(free, between)
+        if self.local is None:
+            return ensemble, ensemble
+        stages = stages_of(free, demands, self.capacity, self.parameters)
+        reach = self.local.reach(ensemble, between, stages)
+        is_beyond = [bool(extrapolations(demand, self.domain)) for demand in demands]
+        reach[:, is_beyond] = np.maximum(reach[:, is_beyond], ensemble[:, is_beyond])
+        return reach, ensemble
+
+    def doubt(self, column: str) -> str:
+        """Return why nothing is said of how high a column gets; empty where something is."""
+        if column not in self.domain.measured:
+            return (
+                f"{column} was empty in the runs that the twin was fitted to, so it does not"
+                " predict it"
+            )
+        if self.unforetold is None and column in LOG_COLUMNS:
+            return (
+                f"nobody knows whether the twin foretells how high {column} gets, for no run was"
+                " kept apart to tell; fit it with the runs of pytest scenarios/campaign"
+                " --twin-campaign 1h"
+            )
+        if self.unforetold and column in self.unforetold:
+            return (
+                f"the twin does not foretell how high {column} gets: in the {self.calibration.runs}"
+                " runs that were kept apart its 95th percentiles were further off than their mean"
+            )
+        return ""
 
     def members(self, free: FreeRun, plan: int = 0) -> np.ndarray:
         """Return simulated trajectories of one plan, (members, columns, seconds), in units."""

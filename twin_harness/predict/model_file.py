@@ -19,6 +19,7 @@ from twin_harness.predict.file_part import Part, Text
 from twin_harness.predict.free_run import REGIMES
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES
+from twin_harness.predict.stages import STAGES
 from twin_harness.schedule.file import read_json
 from twin_harness.schedule.validation import refuse, short, validated
 
@@ -71,12 +72,34 @@ class SpreadPart(Part):
     runs: Annotated[list[RunPart], Field(max_length=_MOST_SETS)]
 
 
+ByStage = Annotated[list[Size], Field(min_length=len(STAGES), max_length=len(STAGES))]
+
+
+class StagesPart(Part):
+    """See ``local_reach.LocalReach``, of one column; a number for each of ``STAGES``."""
+
+    below: ByStage
+    above: ByStage
+    ensemble_below: ByStage
+    ensemble_above: ByStage
+
+
 class CalibrationPart(Part):
-    """See ``calibration.Calibration``; null where there were too few runs."""
+    """See ``calibration.Calibration``; null where there were too few runs.
+
+    Attributes:
+        pointwise: multipliers by column.
+        simultaneous: multipliers by column.
+        runs: how many were kept apart.
+        stages: of the columns whose band follows the stages of the plan.
+        unforetold: columns whose peaks the runs kept apart do not confirm; null where nobody knows.
+    """
 
     pointwise: dict[str, Multiplier | None]
     simultaneous: dict[str, Multiplier | None]
     runs: Annotated[int, Field(ge=0)]
+    stages: dict[Text, StagesPart] = Field(default_factory=dict)
+    unforetold: list[Text] | None = None
 
 
 class DriftPart(Part):
@@ -173,6 +196,12 @@ class ModelFile(Part):
         ):
             for name in names:
                 _same_names(f"{part}.{name}", getattr(getattr(self, part), name), COLUMNS)
+        for part, told in (
+            ("stages", self.calibration.stages),
+            ("unforetold", self.calibration.unforetold or ()),
+        ):
+            if unknown := sorted(set(told) - set(COLUMNS)):
+                refuse(f"calibration.{part}", f"{unknown[0]!r} is not a column that is predicted")
         _check_runs(self.spread.runs)
         if self.background:
             self.background.check()

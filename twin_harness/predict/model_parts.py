@@ -13,6 +13,7 @@ from twin_harness.predict.calibration import Calibration
 from twin_harness.predict.demand import Capacity
 from twin_harness.predict.fitted_model import FittedModel
 from twin_harness.predict.free_run import REGIMES
+from twin_harness.predict.local_reach import LocalReach
 from twin_harness.predict.model_file import (
     CalibrationPart,
     CapacityPart,
@@ -20,12 +21,14 @@ from twin_harness.predict.model_file import (
     ModelFile,
     RunPart,
     SpreadPart,
+    StagesPart,
     TrainingPart,
 )
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import NAMES, PARAMETERS
 from twin_harness.predict.reference_errors import ReferenceErrors
 from twin_harness.predict.spread import Spread
+from twin_harness.predict.stages import STAGES
 from twin_harness.system.clock import utc_s
 
 if TYPE_CHECKING:
@@ -64,6 +67,8 @@ def to_model_file(
             pointwise=_finite_by_name(calibration.pointwise),
             simultaneous=_finite_by_name(calibration.simultaneous),
             runs=calibration.runs,
+            stages=_stages_parts(model.local),
+            unforetold=None if model.unforetold is None else list(model.unforetold),
         ),
         drift=DriftPart(
             centre=_finite_by_name(usual.centre), deviation=_finite_by_name(usual.deviation)
@@ -93,6 +98,8 @@ def from_model_file(file: ModelFile) -> FittedModel:
             _by_column(file.drift.centre), _by_column(file.drift.deviation)
         ),
         domain=file.domain,
+        local=_local_of(file.calibration),
+        unforetold=_tuple_of(file.calibration.unforetold),
         background=file.background.to_background() if file.background else None,
         lineage=file.lineage,
     )
@@ -132,6 +139,41 @@ def _spread_part(spread: Spread) -> SpreadPart:
         }
         runs.append(RunPart(regimes="".join(map(str, row[:length])), errors=errors))
     return SpreadPart(**parts, moving=_by_name(spread.moving), runs=runs)
+
+
+def _stages_parts(local: LocalReach | None) -> dict[str, StagesPart]:
+    """Return the reach by stage of each column that has one."""
+    if local is None:
+        return {}
+    return {
+        name: StagesPart(
+            below=_rounded(local.sides[0, index]),
+            above=_rounded(local.sides[1, index]),
+            ensemble_below=_rounded(local.usual[0, index]),
+            ensemble_above=_rounded(local.usual[1, index]),
+        )
+        for index, name in enumerate(COLUMNS)
+        if not np.isnan(local.sides[0, index]).any()
+    }
+
+
+def _local_of(part: CalibrationPart) -> LocalReach | None:
+    if not part.stages:
+        return None
+    sides, usual = np.full((2, 2, len(COLUMNS), len(STAGES)), np.nan)
+    for name, stages in part.stages.items():
+        index = COLUMNS.index(name)
+        sides[:, index] = stages.below, stages.above
+        usual[:, index] = stages.ensemble_below, stages.ensemble_above
+    return LocalReach(sides, usual)
+
+
+def _tuple_of(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.8g}") for value in values]
 
 
 def _by_name(values: np.ndarray) -> dict[str, float]:

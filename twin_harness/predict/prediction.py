@@ -92,15 +92,13 @@ class Prediction:
 
         Raises:
             InvalidInput: the text is not a valid condition, or the dataset has no such column.
-            Undecided: the twin does not predict its column, or its machine does not measure it.
+            Undecided: the twin does not predict its column, its machine does not measure it, or how
+                high it gets is not foretold.
         """
         parsed = Overload.parse(condition)
         index = parsed.index()
-        if parsed.column not in self._model.domain.measured:
-            msg = (
-                f"overload: {parsed.column} was empty in the runs that the twin was fitted to, so"
-                " it does not predict it"
-            )
+        if doubt := self._model.doubt(parsed.column):
+            msg = f"overload: {doubt}"
             raise Undecided(msg)
         times_s = parsed.first(self.members[:, index]) + self.ends_s[0] - 1.0
         crossed_s = times_s[~np.isnan(times_s)]

@@ -92,14 +92,20 @@ class Spread:
         sizes: np.ndarray = np.sqrt(still**2 + moving**2)
         return sizes
 
-    def reach(self, free: FreeRun) -> np.ndarray:
+    def reach(self, free: FreeRun, between: np.ndarray | None = None) -> np.ndarray:
         """Return how far below and above the centre 90 percent of seconds lie, before calibration.
 
         (2, plans, columns, seconds), on the error scale.
+
+        Args:
+            free: of the plans.
+            between: as ``between_sets`` returns it, where it is known already.
         """
+        if between is None:
+            between = between_sets(free)
         sizes = self.sizes(free.centre, free.regime)
         noise = [np.moveaxis(self.ends[free.regime, :, side], 2, 1) * sizes for side in (0, 1)]
-        reach: np.ndarray = np.sqrt(np.stack(noise) ** 2 + _between_sets(free) ** 2)
+        reach: np.ndarray = np.sqrt(np.stack(noise) ** 2 + between**2)
         return reach
 
     def members(self, free: FreeRun, count: int = MEMBERS, seed: int = 0) -> np.ndarray:
@@ -138,7 +144,7 @@ class Spread:
         return trajectories
 
 
-def _between_sets(free: FreeRun) -> np.ndarray:
+def between_sets(free: FreeRun) -> np.ndarray:
     """Return how far from the centre 90 percent of the ensemble lie, (2, plans, columns, seconds).
 
     Few members are taken for a normal distribution. Many differ in what others use, which comes in

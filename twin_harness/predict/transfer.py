@@ -67,6 +67,7 @@ def transfer(
             WIDENED_BY * calibration.simultaneous / calibration.pointwise,
             0,
         ),
+        unforetold=twin.model_.unforetold,
         lineage=LineagePart(
             fingerprint=before.fingerprint,
             created=before.created,

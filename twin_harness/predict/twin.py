@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from twin_harness.predict.background_learning import learn_beside_load, learn_from_recordings
-from twin_harness.predict.calibration import calibrate, ratios_of, uncalibrated
+from twin_harness.predict.calibration import uncalibrated
 from twin_harness.predict.domain import domain_of
 from twin_harness.predict.drift import mean_errors
 from twin_harness.predict.fit import Fit, fit
@@ -21,12 +21,15 @@ from twin_harness.predict.gathering import (
     sides_of,
     without_tests,
 )
+from twin_harness.predict.local_reach import FEWEST_RUNS, calibrate_locally, unforetold
 from twin_harness.predict.model_file import ModelFile, read_model
 from twin_harness.predict.model_parts import from_model_file, to_model_file
 from twin_harness.predict.observation import COLUMNS, Observation, observe
 from twin_harness.predict.problem import Problem
 from twin_harness.predict.reference_errors import reference_errors
 from twin_harness.predict.rest_state import rest_states, with_median_rest
+from twin_harness.predict.spread import between_sets
+from twin_harness.predict.stages import stages_of
 from twin_harness.predict.starting_time import StartingTime
 from twin_harness.predict.uncertainty import estimate_spread
 from twin_harness.predict.virtual_recording import virtual_recording
@@ -38,7 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twin_harness.predict.background import Background
-    from twin_harness.predict.calibration import Calibration
     from twin_harness.predict.conditions import Others, Start
     from twin_harness.predict.demand import Demand
     from twin_harness.predict.prediction import Prediction
@@ -132,7 +134,8 @@ class Twin:
             domain=domain_of(training),
             background=_background_of(training, progress, background),
         )
-        model = replace(model, calibration=_calibration_of(model, kept))
+        if kept:
+            model = _calibrated(model, kept)
         if len(kept) >= _WATCHED_FROM:
             usual = reference_errors(mean_errors(model, kept))
             model = replace(model, reference_errors=usual)
@@ -261,10 +264,8 @@ def _background_of(
     return learn_beside_load(training)
 
 
-def _calibration_of(model: FittedModel, kept: Sequence[Observation]) -> Calibration:
-    """Return the calibration of a model by runs kept apart, the first of each plan."""
-    if not kept:
-        return model.calibration
+def _calibrated(model: FittedModel, kept: Sequence[Observation]) -> FittedModel:
+    """Return a model with bands that are calibrated by runs kept apart, the first of each plan."""
     # Replicates of a plan are not independent runs.
     independent = list({observation.plan: observation for observation in reversed(kept)}.values())[
         ::-1
@@ -272,4 +273,13 @@ def _calibration_of(model: FittedModel, kept: Sequence[Observation]) -> Calibrat
     demands = [observation.demand for observation in independent]
     free = model.free_run(demands, None, model.recorded_others(demands))
     problem = Problem(independent, model.capacity, np.ones(len(COLUMNS)))
-    return calibrate(ratios_of(problem.measured, free.centre, model.spread.reach(free)))
+    calibration, local = calibrate_locally(
+        problem.measured - free.centre,
+        model.spread.reach(free),
+        between_sets(free),
+        stages_of(free, demands, model.capacity, model.parameters),
+    )
+    peaks = None
+    if len(independent) >= FEWEST_RUNS:
+        peaks = unforetold(problem.measured, free.centre)
+    return replace(model, calibration=calibration, local=local, unforetold=peaks)

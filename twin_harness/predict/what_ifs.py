@@ -153,7 +153,7 @@ def _predictions(
         columns: under the fitted parameters, (plans, seconds) each.
         background: what others were taken to use, in words.
     """
-    bands = _bands(model, free.centre, model.spread.reach(free))
+    bands = _bands(model, free, demands)
     predictions = []
     for number, (experiment, demand) in enumerate(zip(experiments, demands, strict=True)):
         centre, low, high, joint_low, joint_high = bands[:, number, :, : demand.seconds]
@@ -180,18 +180,20 @@ def _predictions(
     return predictions
 
 
-def _bands(model: FittedModel, centre: np.ndarray, reach: np.ndarray) -> np.ndarray:
+def _bands(model: FittedModel, free: FreeRun, demands: Sequence[Demand]) -> np.ndarray:
     """Return centre, low, high, joint low and joint high, (5, plans, columns, seconds), in units.
 
     NaN for columns that the machine does not measure.
 
     Args:
         model: with its calibration.
-        centre: (plans, columns, seconds) on the error scale.
-        reach: (2, plans, columns, seconds) as ``Spread.reach`` returns it.
+        free: the free runs of the plans.
+        demands: the plans.
     """
+    centre = free.centre
+    reach, joint_reach = model.reaches(free, demands)
     point = model.calibration.pointwise[:, np.newaxis] * reach
-    joint = model.calibration.simultaneous[:, np.newaxis] * reach
+    joint = model.calibration.simultaneous[:, np.newaxis] * joint_reach
     bands = in_units(
         np.stack(
             [centre, centre - point[0], centre + point[1], centre - joint[0], centre + joint[1]]
