@@ -119,6 +119,23 @@ def test_the_second_machine_is_predicted_where_others_are_known(second):
     assert busyness_of(training).mean > 1.0
 
 
+def test_the_figures_of_each_column_stand_by_name(second):
+    """What the JSON of ``twin score`` begins with; null for what is not known."""
+    found = second[1].columns()
+    cpu = found["cpu_percent"]
+    assert list(cpu) == [
+        "rmse",
+        "rmse_given_background",
+        "nrmse",
+        "floor",
+        "coverage_90",
+        "width_ratio",
+    ]
+    assert cpu["rmse_given_background"] < 0.5 * cpu["rmse"]
+    assert cpu["coverage_90"] is None  # of six runs none is kept apart
+    assert found["memory_percent"]["rmse_given_background"] is None
+
+
 def test_score_says_which_part_of_an_error_is_others(second):
     """One sentence, with the same told to the simple predictors."""
     lines = score_lines(second[1])

@@ -58,7 +58,8 @@ def score(arguments: argparse.Namespace) -> int:
         evaluations = [_judge(twin, observations, arguments.train, more)]
     if arguments.json:
         evaluated = [evaluation.to_json() for evaluation in evaluations]
-        write_json({"evaluations": evaluated, "missing": missing})
+        whole = {"columns": evaluations[0].columns()} if len(evaluations) == 1 else {}
+        write_json({**whole, "evaluations": evaluated, "missing": missing})
         return OK
     for evaluation in evaluations:
         echo(*score_lines(evaluation))

@@ -98,12 +98,14 @@ def _cells(evaluation: Evaluation, column: str) -> list[str]:
 
 
 def _band_text(evaluation: Evaluation, column: str) -> str:
-    """Return the share of seconds within the 90 % band."""
-    coverage = {coverage.column: coverage.pointwise for coverage in evaluation.coverage}
-    share = coverage[column]
-    if isnan(share):
+    """Return the share of seconds within the 90 % band, and how wide that is."""
+    band = next(one for one in evaluation.coverage if one.column == column)
+    if isnan(band.pointwise):
         return "unknown"
-    return f"{100 * share:.0f} % of seconds"
+    share = f"{100 * band.pointwise:.0f} % of seconds"
+    if isnan(band.width_ratio):
+        return share
+    return f"{share}, {band.width_ratio:.1f} × as wide as of replicates"
 
 
 def _tail_text(score: ColumnScore) -> str:

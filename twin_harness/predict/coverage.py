@@ -49,6 +49,13 @@ class Coverage:
     crps: float
     runs: int
 
+    @property
+    def width_ratio(self) -> float:
+        """The band's width over that of replicates; NaN where either is unknown."""
+        if not self.replicate_width > 0.0:
+            return float("nan")
+        return self.width / self.replicate_width
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what is not known is null."""
         data: dict[str, Any] = dict(vars(self))

@@ -90,6 +90,36 @@ class Evaluation:
         ]
         return min(baselines, key=lambda item: item.rmse, default=None)
 
+    def columns(self) -> dict[str, dict[str, float | None]]:
+        """Return the twin's figures of each column that was measured; null for what is not known.
+
+        ``rmse`` and ``rmse_given_background`` (told what others used, of CPU use alone) in the
+        column's unit, ``nrmse``, ``floor``, ``coverage_90`` (share of seconds within the band) and
+        ``width_ratio`` (the band's width over that of replicates).
+        """
+        bands = {one.column: one for one in self.coverage}
+        table = {}
+        for name in COLUMNS:
+            cold, told, band = (
+                self.score_of(name),
+                self.score_of(name, is_given=True),
+                bands.get(name),
+            )
+            if cold is None:
+                continue
+            figures = {
+                "rmse": cold.rmse,
+                "rmse_given_background": told.rmse if told else np.nan,
+                "nrmse": cold.nrmse,
+                "floor": cold.floor,
+                "coverage_90": band.pointwise if band else np.nan,
+                "width_ratio": band.width_ratio if band else np.nan,
+            }
+            table[name] = {
+                key: float(value) if np.isfinite(value) else None for key, value in figures.items()
+            }
+        return table
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         skills = {
@@ -104,6 +134,7 @@ class Evaluation:
             "train_runs": self.train,
             "test_runs": self.test,
             "replicate_pairs": self.pairs,
+            "columns": self.columns(),
             "scores": [item.to_json() for item in self.scores],
             "skills": skills,
             "coverage": [item.to_json() for item in self.coverage],
