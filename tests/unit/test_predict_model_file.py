@@ -28,7 +28,10 @@ def damaged(data, keys, value):
     return copy
 
 
-STAGE = {name: [1.0] * 9 for name in ("below", "above", "ensemble_below", "ensemble_above")}
+STAGE = {
+    "multiplier": 1.0,
+    **{name: [1.0] * 9 for name in ("below", "above", "ensemble_below", "ensemble_above")},
+}
 
 
 @pytest.mark.parametrize(

@@ -82,10 +82,8 @@ def coverage_of(
         floors_from: runs whose replicates give ``replicate_width``; the test's own unless given.
     """
     measured = padded(test)
-    reach, whole_reach = model.reaches(free, [observation.demand for observation in test])
-    calibration = model.calibration
-    point = calibration.pointwise[:, np.newaxis]
-    widths = in_units(free.centre + point * reach[1]) - in_units(free.centre - point * reach[0])
+    point, joint = model.bands(free, [observation.demand for observation in test])
+    widths = in_units(free.centre + point[1]) - in_units(free.centre - point[0])
     # Replicates of a plan are not independent runs.
     plans = len({observation.plan for observation in test})
     scored = []
@@ -94,10 +92,11 @@ def coverage_of(
         known = ~np.isnan(truth)
         if not known.any():
             continue
-        ratios = ratios_of(truth, free.centre[:, index], reach[:, :, index])
-        share = _pointwise_share(ratios, calibration.pointwise[index])
-        wholes = ratios_of(truth, free.centre[:, index], whole_reach[:, :, index])
-        whole, low, high = _simultaneous_share(wholes, calibration.simultaneous[index], plans)
+        seconds, runs = (
+            ratios_of(truth, free.centre[:, index], band[:, :, index]) for band in (point, joint)
+        )
+        share = _pointwise_share(seconds)
+        whole, low, high = _simultaneous_share(runs, plans)
         crps = [
             _crps(to_error_scale(column, run[:, index]), row[: run.shape[2]])
             for run, row in zip(members, truth, strict=True)
@@ -118,28 +117,26 @@ def coverage_of(
     return scored
 
 
-def _pointwise_share(ratios: np.ndarray, multiplier: float) -> float:
-    """Return the mean over runs of the share of seconds inside; NaN without a multiplier."""
-    if not np.isfinite(multiplier):
-        return float("nan")
+def _pointwise_share(ratios: np.ndarray) -> float:
+    """Return the mean over runs of the share of seconds inside the band; NaN without one."""
     counts = (~np.isnan(ratios)).sum(axis=1)
-    inside = (ratios <= multiplier).sum(axis=1)
+    if not counts.any():
+        return float("nan")
+    inside = (ratios <= 1.0).sum(axis=1)
     return float(np.mean(inside[counts > 0] / counts[counts > 0]))
 
 
-def _simultaneous_share(
-    ratios: np.ndarray, multiplier: float, plans: int
-) -> tuple[float, float, float]:
+def _simultaneous_share(ratios: np.ndarray, plans: int) -> tuple[float, float, float]:
     """Return the share of runs that lie inside as a whole, with its interval; NaN if unknown.
 
     The interval counts as many independent runs as there are plans.
     """
     from scipy.stats import binomtest
 
-    if not np.isfinite(multiplier):
-        return float("nan"), float("nan"), float("nan")
     known = ratios[~np.isnan(ratios).all(axis=1)]
-    share = float(np.mean(np.nanmax(known, axis=1) <= multiplier))
+    if not len(known):
+        return float("nan"), float("nan"), float("nan")
+    share = float(np.mean(np.nanmax(known, axis=1) <= 1.0))
     count = min(plans, len(known))
     interval = binomtest(round(share * count), count).proportion_ci(_CONFIDENCE)
     return share, float(interval.low), float(interval.high)

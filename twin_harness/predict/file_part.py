@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Text = Annotated[str, Field(max_length=500)]
+Size = Annotated[float, Field(ge=0, le=1e15)]
 
 
 class Part(BaseModel):

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin_harness.predict.conditions import Others
-from twin_harness.predict.demand import stacked
+from twin_harness.predict.demand import CHANNELS, stacked
 from twin_harness.predict.domain import extrapolations
+from twin_harness.predict.foretold import FORETOLD_FROM
 from twin_harness.predict.free_run import FreeRun, hold_last, noise_regimes
+from twin_harness.predict.local_reach import FEWEST_RUNS, Surroundings
 from twin_harness.predict.memory_use import Memory, follow_memory
+from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.scale import LOG_COLUMNS, in_units, on_error_scale
 from twin_harness.predict.simulate import simulate
 from twin_harness.predict.spread import between_sets
-from twin_harness.predict.stages import stages_of
+from twin_harness.predict.stages import missing_of, stages_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +53,7 @@ class FittedModel:
         domain: what the training runs asked for.
         background: what others use; None where nobody knows.
         local: how far errors reach in each stage of a plan; None where few runs were kept apart.
-        unforetold: columns whose peaks it does not foretell; None where no run was kept apart.
+        unforetold: columns whose peaks it does not foretell; None where nobody knows.
         lineage: of a model that was transferred, which one it was made from.
     """
 
@@ -111,7 +114,16 @@ class FittedModel:
         fitted = {name: np.broadcast_to(one, shape)[:, 0] for name, one in columns.items()}
         for name in LOG_COLUMNS:
             fitted[name] = np.exp(fitted[name])
-        return FreeRun(values[:, 0], values[:, 1:], noise_regimes(columns)), fitted
+        missing = self._missing(demands, fitted["memory_delivered_bytes"])
+        return FreeRun(values[:, 0], values[:, 1:], noise_regimes(columns), missing), fitted
+
+    def _missing(self, demands: Sequence[Demand], resident: np.ndarray) -> np.ndarray:
+        """Return the memory that is asked for and not resident, (plans, seconds), in percent."""
+        asked = stacked(demands)[:, CHANNELS.index("memory_end_bytes")]
+        missing = np.maximum(np.minimum(asked, self.capacity.memory_bytes) - resident, 0.0)
+        overhead = self.parameters[NAMES.index("memory_overhead")]
+        percent: np.ndarray = 100.0 * overhead * missing / self.capacity.memory_bytes
+        return percent
 
     def follow_memory(
         self, demands: Sequence[Demand], start: Start | None, others: Others | None
@@ -177,25 +189,28 @@ class FittedModel:
             parts.append(self.simulate(demands[part], None, others.select(part))[0])
         return FreeRun.stacked(parts)
 
-    def reaches(self, free: FreeRun, demands: Sequence[Demand]) -> tuple[np.ndarray, np.ndarray]:
-        """Return how far below and above the centre 90 percent of seconds lie, before calibration.
+    def bands(self, free: FreeRun, demands: Sequence[Demand]) -> tuple[np.ndarray, np.ndarray]:
+        """Return how far below and above the centre the bands reach, on the error scale.
 
-        For the pointwise band and for the simultaneous one, each (2, plans, columns, seconds), on
-        the error scale. Beyond what the model was fitted to no band is narrower than the ensemble.
+        The one that holds 90 percent of seconds and the one that holds all seconds of 90 percent
+        of runs, each (2, plans, columns, seconds); NaN where the model was not calibrated. Beyond
+        what it was fitted to no band is narrower than the ensemble's.
 
         Args:
             free: the free runs of the plans.
             demands: the plans.
         """
         between = between_sets(free)
-        ensemble = self.spread.reach(free, between)
+        reach = self.spread.reach(free, between)
+        point = self.calibration.pointwise[:, np.newaxis] * reach
+        joint = self.calibration.simultaneous[:, np.newaxis] * reach
         if self.local is None:
-            return ensemble, ensemble
-        stages = stages_of(free, demands, self.capacity, self.parameters)
-        reach = self.local.reach(ensemble, between, stages)
+            return point, joint
+        around = Surroundings(point, between, stages_of(free, demands), missing_of(free))
+        band = self.local.band(around)
         is_beyond = [bool(extrapolations(demand, self.domain)) for demand in demands]
-        reach[:, is_beyond] = np.maximum(reach[:, is_beyond], ensemble[:, is_beyond])
-        return reach, ensemble
+        band[:, is_beyond] = np.maximum(band[:, is_beyond], point[:, is_beyond])
+        return band, np.maximum(joint, band)
 
     def doubt(self, column: str) -> str:
         """Return why nothing is said of how high a column gets; empty where something is."""
@@ -205,15 +220,18 @@ class FittedModel:
                 " predict it"
             )
         if self.unforetold is None and column in LOG_COLUMNS:
+            kept = self.calibration.runs
             return (
-                f"nobody knows whether the twin foretells how high {column} gets, for no run was"
-                " kept apart to tell; fit it with the runs of pytest scenarios/campaign"
+                f"nobody knows whether the twin foretells how high {column} gets: of the"
+                f" {FEWEST_RUNS} runs that it takes to tell {kept or 'none'} were kept apart, or an"
+                " older version fitted it; fit it to the runs of pytest scenarios/campaign"
                 " --twin-campaign 1h"
             )
         if self.unforetold and column in self.unforetold:
+            where = "the model that it was made from" if self.lineage else "the runs kept apart"
             return (
-                f"the twin does not foretell how high {column} gets: in the {self.calibration.runs}"
-                " runs that were kept apart its 95th percentiles were further off than their mean"
+                f"the twin does not foretell how high {column} gets: by {where} it explains less"
+                f" than {100 * FORETOLD_FROM:.0f} % of how its 95th percentiles differ"
             )
         return ""
 

@@ -24,11 +24,14 @@ class FreeRun:
         centre: (plans, columns, seconds) under the fitted parameters.
         ensemble: (plans, sets, columns, seconds) under each plausible parameter set.
         regime: (plans, seconds) which of ``REGIMES`` each second belongs to, by number.
+        missing_percent: (plans, seconds) memory that is asked for and not filled yet under the
+            fitted parameters; None where nobody asks for it.
     """
 
     centre: np.ndarray
     ensemble: np.ndarray
     regime: np.ndarray
+    missing_percent: np.ndarray | None = None
 
     @classmethod
     def stacked(cls, parts: Sequence[Self]) -> Self:
@@ -42,7 +45,10 @@ class FreeRun:
         def of(name: str) -> np.ndarray:
             return np.concatenate([_lengthened(getattr(part, name), longest) for part in parts])
 
-        return cls(of("centre"), of("ensemble"), of("regime"))
+        missing = None
+        if all(part.missing_percent is not None for part in parts):
+            missing = of("missing_percent")
+        return cls(of("centre"), of("ensemble"), of("regime"), missing)
 
     def select(self, plan: int, seconds: int | None = None) -> FreeRun:
         """Return one plan as a free run of its own, cut to its seconds where given."""
@@ -50,6 +56,9 @@ class FreeRun:
             self.centre[plan : plan + 1, :, :seconds],
             self.ensemble[plan : plan + 1, :, :, :seconds],
             self.regime[plan : plan + 1, :seconds],
+            None
+            if self.missing_percent is None
+            else self.missing_percent[plan : plan + 1, :seconds],
         )
 
 

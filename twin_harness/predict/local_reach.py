@@ -1,8 +1,9 @@
 """How far errors reach in each stage of a plan: bands that are narrow where little is open.
 
-Mondrian conformal prediction (Vovk et al., 2003): the taxonomy is the plan's stage. In each stage
-the shortest interval that holds nine tenths of the errors, which are skewed where memory is filled;
-wider where the ensemble is wider than it usually is in that stage.
+The errors are scaled by the stage of the plan (normalised conformal prediction, Papadopoulos et
+al., 2008): in each the shortest interval that holds nine tenths of them, for they are skewed where
+memory is filled; wider where the ensemble is wider than it usually is in that stage. One multiplier
+of a column makes it hold, over all stages together.
 """
 
 from __future__ import annotations
@@ -17,14 +18,39 @@ from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.stages import HELD, STAGES
 
 if TYPE_CHECKING:
-    from twin_harness.predict.stages import Stages
+    from collections.abc import Iterator
 
 FEWEST_RUNS = 20
-_FEWEST_SECONDS = 60  # of a stage; of fewer the errors of all stages are taken
+_FEWEST_SECONDS, _FEWEST_IN_STAGE = 60, 5  # of a stage, and the runs that they come from
 _TAILS = np.linspace(0.0, 1.0 - COVERAGE, 21)[1:-1]
 _LEAST_SHARE, _LEAST = 0.02, 1e-9  # of all errors' deviation: no side is narrower
-_PEAK = 0.95
 _MEMORY = COLUMNS.index("memory_percent")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the reach of errors is told by, of some runs or plans.
+
+    Attributes:
+        ensemble: (2, plans, columns, seconds) the ensemble's band of seconds, with its multipliers.
+        between: (2, plans, columns, seconds) how far the ensemble's members are.
+        stages: (plans, seconds) which of ``STAGES``.
+        missing_percent: (plans, seconds) memory that is asked for and not filled yet.
+    """
+
+    ensemble: np.ndarray
+    between: np.ndarray
+    stages: np.ndarray
+    missing_percent: np.ndarray
+
+    def select(self, chosen: np.ndarray) -> Surroundings:
+        """Return those of the chosen ones, by number or mask."""
+        return Surroundings(
+            self.ensemble[:, chosen],
+            self.between[:, chosen],
+            self.stages[chosen],
+            self.missing_percent[chosen],
+        )
 
 
 @dataclass(frozen=True)
@@ -32,37 +58,65 @@ class LocalReach:
     """The reach of errors by stage.
 
     Attributes:
-        sides: (2, columns, stages) how far below and above the centre; NaN for a column whose band
-            is the ensemble's.
+        sides: (2, columns, stages) how far below and above the centre; NaN where the ensemble's
+            band stands: for stages of which little was recorded, and columns that gain nothing.
         usual: (2, columns, stages) how far the ensemble reaches in nine of ten seconds.
+        multipliers: (columns,) of the sides.
     """
 
     sides: np.ndarray
     usual: np.ndarray
+    multipliers: np.ndarray
 
-    def reach(self, ensemble: np.ndarray, between: np.ndarray, stages: Stages) -> np.ndarray:
-        """Return how far below and above the centre 90 percent of seconds lie.
+    def band(self, around: Surroundings) -> np.ndarray:
+        """Return how far below and above the centre the band reaches, (2, plans, columns, seconds).
+
+        The sides of the columns without any are the ensemble's.
+        """
+        band = around.ensemble.copy()
+        for column, reach, ends in self._reaches(around):
+            multiplier = self.multipliers[column]
+            band[:, :, column] = np.minimum(multiplier * reach, ends[0] + multiplier * ends[1])
+        return band
+
+    def ratios(self, errors: np.ndarray, around: Surroundings) -> np.ndarray:
+        """Return errors as the multipliers at which they would just lie within the band.
 
         Args:
-            ensemble: (2, plans, columns, seconds) what stands for a column without sides.
-            between: (2, plans, columns, seconds) how far the ensemble's members are.
-            stages: of the plans.
+            errors: (runs, columns, seconds), NaN where nothing was measured.
+            around: of the runs.
         """
-        reach = ensemble.copy()
-        for column in np.flatnonzero(~np.isnan(self.sides[0, :, 0])):
-            sides = self.sides[:, column, stages.numbers]
-            if column == _MEMORY:  # no more is filled than is asked for
-                most = stages.missing_percent + self.sides[1, column, HELD]
-                sides[1] = np.minimum(sides[1], most)
-            beyond = between[:, :, column] ** 2 - self.usual[:, column, stages.numbers] ** 2
-            reach[:, :, column] = np.sqrt(sides**2 + np.maximum(beyond, 0.0))
-        return reach
+        ratios = ratios_of(errors, np.zeros_like(errors), around.ensemble)
+        for column, reach, ends in self._reaches(around):
+            sizes = np.stack([-errors[:, column], errors[:, column]])
+            both = np.maximum(sizes / reach, (sizes - ends[0]) / ends[1])
+            ratios[:, column] = both.max(axis=0)
+        return ratios
+
+    def _reaches(self, around: Surroundings) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Give each column with sides, its reach (2, plans, seconds), and where it ends anyway.
+
+        Memory that is missing can be filled, and no more: it ends there and at the reach of memory
+        that is held, (2, 2, plans, seconds).
+        """
+        for column in np.flatnonzero(~np.isnan(self.sides[0]).all(axis=1)):
+            sides = self.sides[:, column][:, around.stages]
+            usual = self.usual[:, column][:, around.stages]
+            beyond = np.maximum(around.between[:, :, column] ** 2 - usual**2, 0.0)
+            is_known = ~np.isnan(sides)
+            reach = np.where(is_known, np.sqrt(sides**2 + beyond), around.ensemble[:, :, column])
+            ends = np.stack([np.zeros_like(reach), reach])
+            held = self.sides[1, column, HELD]
+            if column == _MEMORY and not np.isnan(held):
+                ends[0, 1] = np.where(is_known[1], around.missing_percent, 0.0)
+                ends[1, 1] = np.where(is_known[1], np.sqrt(held**2 + beyond[1]), reach[1])
+            yield int(column), reach, ends
 
 
 def calibrate_locally(
-    errors: np.ndarray, ensemble: np.ndarray, between: np.ndarray, stages: Stages
+    errors: np.ndarray, reach: np.ndarray, around: Surroundings
 ) -> tuple[Calibration, LocalReach | None]:
-    """Return multipliers, and the reach by stage where it makes the bands of a column narrower.
+    """Return multipliers of the ensemble's reach, and the reach by stage where it is narrower.
 
     What a run's errors are divided by is learnt from the other runs, so that a multiplier is not
     flattered by them.
@@ -70,68 +124,29 @@ def calibrate_locally(
     Args:
         errors: (runs, columns, seconds) of runs that the fit has not seen, on the error scale, NaN
             where nothing was measured.
-        ensemble: (2, runs, columns, seconds) as ``Spread.reach`` returns it.
-        between: (2, runs, columns, seconds) how far the ensemble's members are.
-        stages: of the runs.
+        reach: (2, runs, columns, seconds) as ``Spread.reach`` returns it.
+        around: of the runs; its ``ensemble`` is not looked at.
     """
-    zero = np.zeros_like(errors)
-    plain = calibrate(ratios_of(errors, zero, ensemble))
-    runs = np.arange(len(errors))
+    plain = calibrate(ratios_of(errors, np.zeros_like(errors), reach))
     if len(errors) < FEWEST_RUNS:
         return plain, None
-    local = _learn(errors, between, stages.numbers)
-    reaches = local.reach(ensemble, between, stages)
+    ensemble = np.nan_to_num(plain.pointwise, nan=1.0)[:, np.newaxis] * reach
+    around = Surroundings(ensemble, around.between, around.stages, around.missing_percent)
     ratios = np.empty_like(errors)
-    for run in runs:
-        others = runs != run
-        learnt = _learn(errors[others], between[:, others], stages.numbers[others])
-        own = slice(run, run + 1)
-        reach = learnt.reach(ensemble[:, own], between[:, own], stages.select(own))
-        ratios[own] = ratios_of(errors[own], zero[own], reach)
-    narrow = calibrate(ratios)
+    for run in range(len(errors)):
+        others = np.arange(len(errors)) != run
+        learnt = _learn(errors[others], around.select(others))
+        ratios[~others] = learnt.ratios(errors[~others], around.select(~others))
+    local = _learn(errors, around)
+    local = LocalReach(local.sides, local.usual, calibrate(ratios).pointwise)
     known = ~np.isnan(errors)
-    is_narrower = _widths(narrow.pointwise, reaches, known) < _widths(
-        plain.pointwise, ensemble, known
-    )
+    is_narrower = _widths(local.band(around), known) < _widths(ensemble, known)
     sides = np.where(is_narrower[:, np.newaxis], local.sides, np.nan)
-    pointwise = np.where(is_narrower, narrow.pointwise, plain.pointwise)
-    return (
-        Calibration(pointwise, plain.simultaneous, plain.runs),
-        LocalReach(sides, local.usual),
-    )
+    return plain, LocalReach(sides, local.usual, local.multipliers)
 
 
-def unforetold(truth: np.ndarray, centre: np.ndarray) -> tuple[str, ...]:
-    """Return the columns whose peaks are predicted no better than by their mean over runs.
-
-    The peak of a run is the 95th percentile of its seconds. Others cause the peaks of latencies, by
-    steal above all, which no plan shows.
-
-    Args:
-        truth: (runs, columns, seconds) as measured, on the error scale, NaN where it was not.
-        centre: (runs, columns, seconds) as predicted.
-    """
-    names = []
-    for index, name in enumerate(COLUMNS):
-        runs = ~np.isnan(truth[:, index]).all(axis=1)
-        if not runs.any():
-            continue
-        measured = truth[runs, index]
-        known = np.where(np.isnan(measured), np.nan, centre[runs, index])
-        peaks, ours = (np.nanquantile(one, _PEAK, axis=1) for one in (measured, known))
-        if ((peaks - ours) ** 2).mean() > peaks.var() + _LEAST:
-            names.append(name)
-    return tuple(names)
-
-
-def _learn(errors: np.ndarray, between: np.ndarray, numbers: np.ndarray) -> LocalReach:
-    """Return the reach by stage of some runs' errors; arguments as of ``calibrate_locally``.
-
-    Args:
-        errors: of the runs.
-        between: of the runs.
-        numbers: (runs, seconds) the stage of each second.
-    """
+def _learn(errors: np.ndarray, around: Surroundings) -> LocalReach:
+    """Return the reach by stage of some runs' errors, with multipliers of 1."""
     shape = (2, len(COLUMNS), len(STAGES))
     sides, usual = np.full(shape, np.nan), np.zeros(shape)
     for column in range(len(COLUMNS)):
@@ -141,14 +156,14 @@ def _learn(errors: np.ndarray, between: np.ndarray, numbers: np.ndarray) -> Loca
             continue
         least = _LEAST_SHARE * float(own[is_known].std()) + _LEAST
         for stage in range(len(STAGES)):
-            is_meant = is_known & (numbers == stage)
-            if is_meant.sum() < _FEWEST_SECONDS:
-                is_meant = is_known
+            is_meant = is_known & (around.stages == stage)
+            runs = is_meant.any(axis=1).sum()
+            if is_meant.sum() < _FEWEST_SECONDS or runs < _FEWEST_IN_STAGE:
+                continue
             sides[:, column, stage] = np.maximum(_shortest(own[is_meant]), least)
-            usual[:, column, stage] = np.quantile(
-                between[:, :, column][:, is_meant], COVERAGE, axis=1
-            )
-    return LocalReach(sides, usual)
+            spread = around.between[:, :, column][:, is_meant]
+            usual[:, column, stage] = np.quantile(spread, COVERAGE, axis=1)
+    return LocalReach(sides, usual, np.ones(len(COLUMNS)))
 
 
 def _shortest(errors: np.ndarray) -> np.ndarray:
@@ -159,9 +174,7 @@ def _shortest(errors: np.ndarray) -> np.ndarray:
     return shortest
 
 
-def _widths(multipliers: np.ndarray, reach: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return the mean width of each column's band, (columns,); infinite without a band."""
-    widths = np.where(known, reach.sum(axis=0), 0.0).sum(axis=(0, 2))
-    counts = np.maximum(known.sum(axis=(0, 2)), 1)
-    means: np.ndarray = np.nan_to_num(multipliers * widths / counts, nan=np.inf)
-    return means
+def _widths(band: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the sum of each column's widths over what is known, (columns,)."""
+    widths: np.ndarray = np.where(known, band.sum(axis=0), 0.0).sum(axis=(0, 2))
+    return widths

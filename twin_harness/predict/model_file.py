@@ -14,12 +14,12 @@ from pydantic import Field, model_validator
 
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.background_part import BackgroundPart
+from twin_harness.predict.calibration_part import CalibrationPart
 from twin_harness.predict.demand import CHANNELS, LONGEST_S
-from twin_harness.predict.file_part import Part, Text
+from twin_harness.predict.file_part import Part, Size, Text
 from twin_harness.predict.free_run import REGIMES
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.parameters import HIGH, LOW, NAMES
-from twin_harness.predict.stages import STAGES
 from twin_harness.schedule.file import read_json
 from twin_harness.schedule.validation import refuse, short, validated
 
@@ -27,7 +27,7 @@ from twin_harness.schedule.validation import refuse, short, validated
 #   1: parameters, sets, spread, calibration, domain, training (no longer read: other parameters)
 #   2: other parameters; the errors of runs
 #   3: ``sets`` is ``parameter_sets``
-#   4: ``background``, what others use; ``lineage``
+#   4: ``background``, what others use; ``lineage``; ``calibration.stages`` and ``.unforetold``
 FORMAT = "twin-model/4"
 _FORMER = ("twin-model/2", "twin-model/3")
 LARGEST_BYTES = 4 * 1024**2
@@ -35,9 +35,7 @@ _MOST_SETS, _MOST_PLANS, _MOST_CELLS = 1_000, 100_000, 200_000
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=1e15)]
-Size = Annotated[float, Field(ge=0, le=1e15)]
 Deviations = Annotated[float, Field(ge=-1e9, le=1e9)]
-Multiplier = Annotated[float, Field(gt=0, le=1e6)]
 Parameters = list[Literal[NAMES]]  # type: ignore[valid-type]  # NAMES is a tuple of words
 
 
@@ -70,36 +68,6 @@ class SpreadPart(Part):
     still_full: dict[str, Positive]
     moving: dict[str, Size]
     runs: Annotated[list[RunPart], Field(max_length=_MOST_SETS)]
-
-
-ByStage = Annotated[list[Size], Field(min_length=len(STAGES), max_length=len(STAGES))]
-
-
-class StagesPart(Part):
-    """See ``local_reach.LocalReach``, of one column; a number for each of ``STAGES``."""
-
-    below: ByStage
-    above: ByStage
-    ensemble_below: ByStage
-    ensemble_above: ByStage
-
-
-class CalibrationPart(Part):
-    """See ``calibration.Calibration``; null where there were too few runs.
-
-    Attributes:
-        pointwise: multipliers by column.
-        simultaneous: multipliers by column.
-        runs: how many were kept apart.
-        stages: of the columns whose band follows the stages of the plan.
-        unforetold: columns whose peaks the runs kept apart do not confirm; null where nobody knows.
-    """
-
-    pointwise: dict[str, Multiplier | None]
-    simultaneous: dict[str, Multiplier | None]
-    runs: Annotated[int, Field(ge=0)]
-    stages: dict[Text, StagesPart] = Field(default_factory=dict)
-    unforetold: list[Text] | None = None
 
 
 class DriftPart(Part):
@@ -196,12 +164,7 @@ class ModelFile(Part):
         ):
             for name in names:
                 _same_names(f"{part}.{name}", getattr(getattr(self, part), name), COLUMNS)
-        for part, told in (
-            ("stages", self.calibration.stages),
-            ("unforetold", self.calibration.unforetold or ()),
-        ):
-            if unknown := sorted(set(told) - set(COLUMNS)):
-                refuse(f"calibration.{part}", f"{unknown[0]!r} is not a column that is predicted")
+        self.calibration.check()
         _check_runs(self.spread.runs)
         if self.background:
             self.background.check()

@@ -10,18 +10,17 @@ import numpy as np
 
 from twin_harness.predict.background_part import BackgroundPart
 from twin_harness.predict.calibration import Calibration
+from twin_harness.predict.calibration_part import CalibrationPart, StagesPart
 from twin_harness.predict.demand import Capacity
 from twin_harness.predict.fitted_model import FittedModel
 from twin_harness.predict.free_run import REGIMES
 from twin_harness.predict.local_reach import LocalReach
 from twin_harness.predict.model_file import (
-    CalibrationPart,
     CapacityPart,
     DriftPart,
     ModelFile,
     RunPart,
     SpreadPart,
-    StagesPart,
     TrainingPart,
 )
 from twin_harness.predict.observation import COLUMNS
@@ -147,33 +146,37 @@ def _stages_parts(local: LocalReach | None) -> dict[str, StagesPart]:
         return {}
     return {
         name: StagesPart(
+            multiplier=float(local.multipliers[index]),
             below=_rounded(local.sides[0, index]),
             above=_rounded(local.sides[1, index]),
-            ensemble_below=_rounded(local.usual[0, index]),
-            ensemble_above=_rounded(local.usual[1, index]),
+            ensemble_below=list(map(float, local.usual[0, index])),
+            ensemble_above=list(map(float, local.usual[1, index])),
         )
         for index, name in enumerate(COLUMNS)
-        if not np.isnan(local.sides[0, index]).any()
+        if not np.isnan(local.sides[0, index]).all()
     }
 
 
 def _local_of(part: CalibrationPart) -> LocalReach | None:
     if not part.stages:
         return None
-    sides, usual = np.full((2, 2, len(COLUMNS), len(STAGES)), np.nan)
+    sides = np.full((2, len(COLUMNS), len(STAGES)), np.nan)
+    usual, multipliers = np.zeros_like(sides), np.ones(len(COLUMNS))
     for name, stages in part.stages.items():
         index = COLUMNS.index(name)
-        sides[:, index] = stages.below, stages.above
+        sides[:, index] = np.array([stages.below, stages.above], dtype=float)
         usual[:, index] = stages.ensemble_below, stages.ensemble_above
-    return LocalReach(sides, usual)
+        multipliers[index] = stages.multiplier
+    return LocalReach(sides, usual, multipliers)
 
 
 def _tuple_of(names: list[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
 
 
-def _rounded(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.8g}") for value in values]
+def _rounded(values: np.ndarray) -> list[float | None]:
+    """Return values with eight digits, null for NaN."""
+    return [None if np.isnan(value) else float(f"{value:.8g}") for value in values]
 
 
 def _by_name(values: np.ndarray) -> dict[str, float]:

@@ -6,21 +6,20 @@ whether the hypervisor backs it, and where a level jumps an error of timing is o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twin_harness.predict.demand import CHANNELS, stacked
-from twin_harness.predict.free_run import REGIMES, FreeRun
+from twin_harness.predict.free_run import REGIMES
 from twin_harness.predict.observation import COLUMNS
-from twin_harness.predict.parameters import NAMES
 from twin_harness.predict.spread import second_changes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twin_harness.predict.demand import Capacity, Demand
+    from twin_harness.predict.demand import Demand
+    from twin_harness.predict.free_run import FreeRun
 
 STAGES = (
     "rest",
@@ -39,47 +38,23 @@ _MOVED_PERCENT, _MOVED_FOR_S = 0.3, 4  # of memory in a second, and how long it 
 _CPU_PERCENT = 8.0  # from second to second
 
 
-@dataclass(frozen=True)
-class Stages:
-    """What some plans are doing.
-
-    Attributes:
-        numbers: (plans, seconds) which of ``STAGES``.
-        missing_percent: (plans, seconds) memory that is asked for and predicted to be missing yet.
-    """
-
-    numbers: np.ndarray
-    missing_percent: np.ndarray
-
-    def select(self, plans: slice) -> Stages:
-        """Return those of some of the plans."""
-        return Stages(self.numbers[plans], self.missing_percent[plans])
-
-
-def stages_of(
-    free: FreeRun, demands: Sequence[Demand], capacity: Capacity, parameters: np.ndarray
-) -> Stages:
-    """Return the stages of plans.
+def stages_of(free: FreeRun, demands: Sequence[Demand]) -> np.ndarray:
+    """Return which of ``STAGES`` each second of some plans is in, (plans, seconds).
 
     Args:
         free: their free runs.
         demands: the plans.
-        capacity: of the machine.
-        parameters: (parameters,) the fitted ones.
     """
     levels = stacked(demands)
-    known = dict(zip(NAMES, parameters, strict=True))
     disk = sum(
         levels[:, CHANNELS.index(name)]
         for name in ("write_bytes_per_s", "sync_bytes_per_s", "read_bytes_per_s")
     )
-    asked = np.minimum(levels[:, CHANNELS.index("memory_end_bytes")], capacity.memory_bytes)
-    asked = 100.0 * known["memory_overhead"] * asked / capacity.memory_bytes
+    asked = levels[:, CHANNELS.index("memory_end_bytes")]
     cpu, memory = (
         free.centre[:, COLUMNS.index(name)] for name in ("cpu_percent", "memory_percent")
     )
-    missing = np.maximum(asked - (memory - known["memory_idle"]), 0.0)
-    is_filling = missing > _MISSING_PERCENT
+    is_filling = missing_of(free) > _MISSING_PERCENT
     has_moved = _lately(np.abs(np.diff(memory, axis=1, prepend=memory[:, :1])) > _MOVED_PERCENT)
     is_moving = second_changes(cpu) > _CPU_PERCENT
     numbers = np.where(np.maximum.accumulate(asked, axis=1) > 0.0, 1, 0)
@@ -94,7 +69,14 @@ def stages_of(
         (8, is_moving & is_filling),
     ):
         numbers[holds] = number
-    return Stages(numbers, missing)
+    return numbers
+
+
+def missing_of(free: FreeRun) -> np.ndarray:
+    """Return the memory that is asked for and not filled yet, (plans, seconds), in percent."""
+    if free.missing_percent is None:
+        return np.zeros(free.regime.shape)
+    return free.missing_percent
 
 
 def _lately(happens: np.ndarray) -> np.ndarray:

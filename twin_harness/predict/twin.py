@@ -14,6 +14,7 @@ from twin_harness.predict.domain import domain_of
 from twin_harness.predict.drift import mean_errors
 from twin_harness.predict.fit import Fit, fit
 from twin_harness.predict.fitted_model import FittedModel
+from twin_harness.predict.foretold import unforetold
 from twin_harness.predict.gathering import (
     check_fit,
     check_machines,
@@ -21,7 +22,7 @@ from twin_harness.predict.gathering import (
     sides_of,
     without_tests,
 )
-from twin_harness.predict.local_reach import FEWEST_RUNS, calibrate_locally, unforetold
+from twin_harness.predict.local_reach import FEWEST_RUNS, Surroundings, calibrate_locally
 from twin_harness.predict.model_file import ModelFile, read_model
 from twin_harness.predict.model_parts import from_model_file, to_model_file
 from twin_harness.predict.observation import COLUMNS, Observation, observe
@@ -29,7 +30,7 @@ from twin_harness.predict.problem import Problem
 from twin_harness.predict.reference_errors import reference_errors
 from twin_harness.predict.rest_state import rest_states, with_median_rest
 from twin_harness.predict.spread import between_sets
-from twin_harness.predict.stages import stages_of
+from twin_harness.predict.stages import missing_of, stages_of
 from twin_harness.predict.starting_time import StartingTime
 from twin_harness.predict.uncertainty import estimate_spread
 from twin_harness.predict.virtual_recording import virtual_recording
@@ -273,13 +274,20 @@ def _calibrated(model: FittedModel, kept: Sequence[Observation]) -> FittedModel:
     demands = [observation.demand for observation in independent]
     free = model.free_run(demands, None, model.recorded_others(demands))
     problem = Problem(independent, model.capacity, np.ones(len(COLUMNS)))
+    around = Surroundings(
+        np.empty(0), between_sets(free), stages_of(free, demands), missing_of(free)
+    )
     calibration, local = calibrate_locally(
-        problem.measured - free.centre,
-        model.spread.reach(free),
-        between_sets(free),
-        stages_of(free, demands, model.capacity, model.parameters),
+        problem.measured - free.centre, model.spread.reach(free), around
     )
     peaks = None
     if len(independent) >= FEWEST_RUNS:
-        peaks = unforetold(problem.measured, free.centre)
+        lengths = [demand.seconds for demand in demands]
+        peaks = unforetold(
+            [run[:, :length] for run, length in zip(problem.measured, lengths, strict=True)],
+            [
+                model.spread.members(free.select(number))[..., :length]
+                for number, length in enumerate(lengths)
+            ],
+        )
     return replace(model, calibration=calibration, local=local, unforetold=peaks)

@@ -191,9 +191,7 @@ def _bands(model: FittedModel, free: FreeRun, demands: Sequence[Demand]) -> np.n
         demands: the plans.
     """
     centre = free.centre
-    reach, joint_reach = model.reaches(free, demands)
-    point = model.calibration.pointwise[:, np.newaxis] * reach
-    joint = model.calibration.simultaneous[:, np.newaxis] * joint_reach
+    point, joint = model.bands(free, demands)
     bands = in_units(
         np.stack(
             [centre, centre - point[0], centre + point[1], centre - joint[0], centre + joint[1]]
