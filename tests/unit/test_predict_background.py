@@ -1,6 +1,7 @@
 """What others use: learnt from recordings, kept in the model's file, drawn for a time of a day."""
 
 import json
+import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -115,8 +116,64 @@ def test_what_cannot_be_learnt_from_is_one_sentence(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInput, match="no run and no CSV or Parquet file"):
         learn_from_recordings([tmp_path / "empty"], MACHINE)
-    with pytest.raises(InvalidInput, match="expected a run folder, or a"):
+    with pytest.raises(InvalidInput, match="it is not there; expected a recording"):
         learn_from_recordings([tmp_path / "absent.csv"], MACHINE)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidInput, match="it is not a regular file"):
+        learn_from_recordings([tmp_path / "pipe"], MACHINE)
+    recorded(tmp_path / "epoch.parquet", 60, time=np.arange(60.0) + 1.79e9)
+    with pytest.raises(InvalidInput, match="column time holds numbers, e"):
+        learn_from_recordings([tmp_path / "epoch.parquet"], MACHINE)
+    other.write_text("event,usr\n1,2\n")
+    with pytest.raises(InvalidInput, match="no column time"):
+        learn_from_recordings([other], MACHINE)
+
+
+def test_a_time_that_was_recorded_twice_counts_once(tmp_path):
+    """Two loggers, one file given twice, or a CSV that was packed already: the fit goes on."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    csv = recorded(folder / "log.csv", 240)
+    recorded(folder / "log.parquet", 240)
+    told = []
+    found = learn_from_recordings([folder, csv], MACHINE, told.append)
+    assert found.seconds == 240
+    assert "2 of 4 blocks are of a time that was given already" in told[-1]
+    BackgroundPart.of(found).check()
+    recorded(folder / "other.csv", 240)
+    with pytest.raises(InvalidInput, match="expected one recording for the plan but there are 2"):
+        read_trace(folder, MACHINE, 60)
+
+
+def test_what_no_machine_shows_is_unknown(tmp_path):
+    """Memory of 150 percent, negative bytes; times that cannot be read: counted and said."""
+    memory, write = np.full(200, 12.0), np.full(200, 1e6)
+    memory[5], write[6], write[7] = 150.0, -1.0, 1e16
+    path = recorded(tmp_path / "log.csv", 200, memory_percent=memory, disk_write_bytes_per_s=write)
+    lines = path.read_text().splitlines()
+    lines[-1] = "soon" + lines[-1][lines[-1].index(",") :]
+    path.write_text("\n".join(lines) + "\n")
+    told = []
+    found = learn_from_recordings([path], MACHINE, told.append)
+    assert any(
+        "1 of 200 values of memory_percent are outside of 0 to 100, e.g. 150" in one for one in told
+    )
+    assert any("2 of 200 values of disk_write_bytes_per_s" in one for one in told)
+    assert any("1 of 200 rows have no readable time" in one for one in told)
+    BackgroundPart.of(found).check()
+    naive = recorded(
+        tmp_path / "naive.parquet", 200, time=pd.date_range("2026-11-02", periods=200, freq="1s")
+    )
+    assert learn_from_recordings([naive], MACHINE).seconds == 200
+
+
+def test_a_gap_holds_the_row_after_it(tmp_path):
+    """A row is the mean of the time before it."""
+    cpu_percent = np.full(60, 2.0)
+    cpu_percent[3:6] = np.nan
+    cpu_percent[6:] = 9.0
+    cpu, _, _ = read_trace(recorded(tmp_path / "log.csv", 60, cpu_percent=cpu_percent), MACHINE, 20)
+    assert list(cpu[:8]) == [2.0, 2.0, 2.0, 9.0, 9.0, 9.0, 9.0, 9.0]
 
 
 def test_beside_load_the_runs_own_figures_are_learnt(campaign_runs):
@@ -156,11 +213,17 @@ def test_days_alike_are_drawn_from():
     weeks = hourly(63)
     mondays, said = weeks.days(StartingTime.parse("Mon 03:00"))
     assert len(mondays) == 9
-    assert said == "hour 03:00 of 9 Mondays"
+    assert said == "hour 03:00 of 9 Mondays, any minute of it"
     few = hourly(14)
-    assert few.days(StartingTime.parse("Mon 03:00"))[1] == "hour 03:00 of 10 working days"
-    assert few.days(StartingTime.parse("sunday 03:00"))[1] == "hour 03:00 of 4 days of weekends"
-    assert few.days(StartingTime.parse("03:00"))[1] == "hour 03:00 of 14 days"
+    assert (
+        few.days(StartingTime.parse("Mon 03:00"))[1]
+        == "hour 03:00 of 10 working days, any minute of it"
+    )
+    assert (
+        few.days(StartingTime.parse("sunday 03:00"))[1]
+        == "hour 03:00 of 4 days of weekends, any minute of it"
+    )
+    assert few.days(StartingTime.parse("03:00"))[1] == "hour 03:00 of 14 days, any minute of it"
     with pytest.raises(InvalidInput, match="--at 03:00: the recorded background holds 1 day "):
         hourly(1).days(StartingTime.parse("03:00"))
 
@@ -180,7 +243,13 @@ def test_times_are_read_as_people_write_them(text, minute, weekday):
     assert (found.minute, found.weekday) == (minute, weekday)
 
 
-@pytest.mark.parametrize("text", ["25:00", "noon", "2026-12-01", "Foo 02:00", "", "every:1h"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("25:00", "noon", "2026-12-01", "Foo 02:00", "", "every:1h", "Monster 02:00"),
+        *("0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00"),
+    ],
+)
 def test_what_is_no_time_is_refused(text):
     """With the spellings that are."""
     with pytest.raises(InvalidInput, match=r"expected a time such as '02:00', 'Mon 14:00'"):

@@ -55,6 +55,8 @@ STAGE = {
         ),
         (["spread", "runs", 0, "regimes"], "9", "spread.runs[0].regimes"),
         (["calibration", "pointwise"], {}, "calibration.pointwise"),
+        (["errors"], {}, "errors: 'background_cpu' is missing"),
+        (["host"], "x\n\x1b[31mfoo", "host"),
         (["calibration", "stages"], {"cpu": STAGE}, "calibration.stages: 'cpu' is not a column"),
         (["calibration", "stages"], {"load1": {**STAGE, "below": [1.0]}}, "calibration.stages"),
         (["calibration", "unforetold"], ["cpu"], "calibration.unforetold: 'cpu' is not a column"),

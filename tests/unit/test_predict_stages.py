@@ -207,5 +207,7 @@ def test_an_overload_of_what_is_not_foretold_is_undecided(campaign_twin):
         with pytest.raises(Undecided, match=told):
             prediction.overload(condition)
         assert prediction.overload("cpu_percent > 90").probability == 0
+        with pytest.raises(Undecided, match="looks at 60 s on end, but the plan has 16 s"):
+            prediction.overload("cpu_percent > 10 for 60 s")
     known = dataclasses.replace(campaign_twin.model_, unforetold=())
     assert predict_plans(known, [quiet])[0].overload(condition).probability <= 1

@@ -135,6 +135,26 @@ def test_members_go_as_runs_went():
     assert (bursts == 0).mean() == pytest.approx(0.75, abs=0.02)
 
 
+def test_two_seconds_of_a_regime_are_no_pattern_that_a_plan_repeats():
+    """A run that was full for two seconds, one of them far off, goes on with the runs after it."""
+    generator = np.random.default_rng(0)
+    regime = np.zeros((6, 50), dtype=int)
+    regime[0, 20:22] = 2
+    regime[1:, 10:40] = 2
+    noise = generator.normal(0.0, 0.2, (6, 50))
+    noise[0, 20] = -23.0
+    free = FreeRun(
+        np.full((1, len(COLUMNS), 60), 99.0),
+        np.full((1, 2, len(COLUMNS), 60), 99.0),
+        np.full((1, 60), 2),
+    )
+    members = spread_made_of(noise, regime).members(free)[:, 0]
+    assert (members < 90).sum(axis=1).max() <= 3
+    assert (
+        ((members > 90)[:, :-2] & (members > 90)[:, 1:-1] & (members > 90)[:, 2:]).any(axis=1).all()
+    )
+
+
 def test_members_of_a_regime_that_was_never_recorded_take_their_errors_from_the_others():
     """Nothing is known of it, and nothing is claimed to be exact."""
     spread = spread_made_of(

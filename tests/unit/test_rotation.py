@@ -58,16 +58,18 @@ def test_a_log_without_rows_leaves_nothing_and_no_log_stays(tmp_path):
 @pytest.fixture
 def clock(monkeypatch):
     """Time that passes as files are recorded; how long each was meant to last."""
-    state = {"utc": 1_000_000.0, "lengths": [], "early": None}
+    state = {"utc": 1_000_000.0, "lengths": [], "early": None, "overhead": 0.0, "missing": 600.0}
 
-    def record(path, _config, duration_s, progress, _outlet, *, has_probe):
+    def record(path, _config, duration_s, progress, _outlet, *, has_probe, interrupted):
         assert not has_probe
         path.write_text(HEADING + ROW.format(1))
         progress("2 s  2 samples  cpu 1 %")
         progress(f"{path}: 1 samples every 1 s")
         state["lengths"].append(duration_s)
-        spent = duration_s if state["early"] != len(state["lengths"]) else duration_s / 2
-        state["utc"] += spent
+        state["utc"] += duration_s + state["overhead"]
+        if state["early"] == len(state["lengths"]):
+            state["utc"] -= state["missing"]
+            interrupted()
         return 0
 
     monkeypatch.setattr(rotation, "record", record)
@@ -91,9 +93,23 @@ def test_files_begin_at_whole_periods(clock, tmp_path):
     assert sum("samples every" in line for line in said) == 4
 
 
-def test_who_ends_it_early_ends_it(clock, tmp_path):
-    """Ctrl-C ends the file and the log; what there was is packed."""
-    clock["early"] = 2
+def test_a_rest_that_has_no_room_for_rows_is_left(clock, tmp_path):
+    """Loggers take time to begin and to end, which is the log's, too."""
+    clock["overhead"] = 0.4
+    begun = clock["utc"] % 60
+    code = rotation.record_in_files(
+        tmp_path / "logs", 60.0, TwinConfig(interval_s=1.0), 121.0, lambda _: None, None
+    )
+    assert code == 0
+    assert all(length > 1.0 for length in clock["lengths"])
+    assert sum(clock["lengths"]) == pytest.approx(121.0, abs=2.5)
+    assert clock["lengths"][0] == pytest.approx(60 - begun)
+
+
+@pytest.mark.parametrize("missing", [600.0, 0.5, 0.0])
+def test_who_ends_it_early_ends_it(clock, tmp_path, missing):
+    """Ctrl-C ends the file and the log, however close to its end; what there was is packed."""
+    clock.update(early=2, missing=missing)
     rotation.record_in_files(
         tmp_path / "logs", 3600.0, TwinConfig(interval_s=1.0), None, lambda _: None, None
     )

@@ -233,9 +233,12 @@ def _overload_line(call: OverloadCall | Undecided, condition: str) -> str:
     """Return the probability of a condition, and when it comes true in which resource."""
     if isinstance(call, Undecided):
         return f"  {condition}: UNDECIDED, {str(call).partition(': ')[2]}"
+    from twin_harness.predict.when import interval
+
+    low, high = interval(call.probability, call.members)
     line = (
         f"  {call.condition}: probability {100 * call.probability:.0f} %"
-        f" ({call.members} simulated trajectories)"
+        f" [{100 * low:.0f}, {100 * high:.0f}] ({call.members} simulated trajectories)"
     )
     if call.time_s is None or call.probability * call.members < _FEWEST_TIMES:
         return line

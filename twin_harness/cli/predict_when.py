@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from twin_harness.predict.fitted_model import FittedModel
     from twin_harness.predict.starting_time import StartingTime
     from twin_harness.predict.twin import Twin
     from twin_harness.predict.when import Start
     from twin_harness.schedule.model import Experiment
 
-_MOST_NAMED = 6
+_MOST_NAMED = 24
 _PROGRESS_EVERY_S = 2.0
 _PERCENT_WIDTH = 22
 
@@ -48,18 +49,35 @@ def predict_when(
             said_s = monotonic_s()
             echo_error(line)
 
+    conditions, undecided = _decided(twin.model_, arguments.overload)
+    for condition, reason in undecided.items():
+        echo_error(f"{condition}: UNDECIDED, {reason}")
     found = [
-        (experiment, compare_starts(twin.model_, experiment, times, arguments.overload, progress))
+        (experiment, compare_starts(twin.model_, experiment, times, conditions, progress))
         for experiment in experiments
     ]
     if arguments.figure:
         _draw(found, Path(arguments.figure))
     if arguments.json:
-        write_json([_data(experiment.name, starts) for experiment, starts in found])
+        write_json(
+            [
+                {**_data(experiment.name, starts), "undecided": undecided}
+                for experiment, starts in found
+            ]
+        )
         return OK
     for experiment, starts in found:
         echo(*_lines(experiment, starts))
     return OK
+
+
+def _decided(model: FittedModel, texts: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the conditions that the model can tell of, and why it cannot of the others."""
+    from twin_harness.predict.overload import Overload
+
+    doubts = {text: model.doubt(Overload.parse(text).column) for text in texts}
+    decided = [text for text, doubt in doubts.items() if not doubt]
+    return decided, {text: doubt for text, doubt in doubts.items() if doubt}
 
 
 def _draw(found: list[tuple[Experiment, list[Start]]], path: Path) -> None:
@@ -101,7 +119,11 @@ def _lines(experiment: Experiment, starts: list[Start]) -> list[str]:
     if not conditions:
         line = f"  least CPU use at {best.at}; ask for --overload to hear how likely one is"
         return [*lines, line]
-    line = f"  best at {best.at}: probability {100 * best.probability:.0f} %"
+    low, high = interval(best.probability, best.calls[0].members)
+    line = (
+        f"  best at {best.at}: probability {100 * best.probability:.0f} %"
+        f" [{100 * low:.0f}, {100 * high:.0f}]"
+    )
     if alike:
         names = ", ".join(str(start.at) for start in alike[:_MOST_NAMED])
         more = f" and {len(alike) - _MOST_NAMED} more" if len(alike) > _MOST_NAMED else ""
@@ -112,9 +134,11 @@ def _lines(experiment: Experiment, starts: list[Start]) -> list[str]:
 def _data(name: str, starts: list[Start]) -> dict[str, Any]:
     from twin_harness.predict.when import best_of, interval
 
+    best, alike = best_of(starts)
     return {
         "experiment": name,
-        "best": str(best_of(starts)[0].at),
+        "best": str(best.at),
+        "alike": [str(start.at) for start in alike],
         "starts": [
             {
                 "at": str(start.at),

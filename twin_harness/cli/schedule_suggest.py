@@ -11,7 +11,6 @@ from twin_harness.cli.output import echo_error
 from twin_harness.cli.schedule_file import add_out, write_schedule
 from twin_harness.errors import InvalidInput
 from twin_harness.quantity import duration
-from twin_harness.schedule.tolerance import parse_tolerance, percent_of
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from twin_harness.schedule.model import Experiment
 
 _USUAL, _MOST = 5, 500
+_SHARE = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,6})?)\s*%", re.ASCII)
 _TIME = re.compile(r"([1-9][0-9]{0,3})(m|h)", re.ASCII)
 
 
@@ -122,14 +122,14 @@ def _enough(arguments: argparse.Namespace) -> Enough:
             raise InvalidInput(msg)
         machine_s = int(match[1]) * (3600.0 if match[2] == "h" else 60.0)
     if arguments.until is not None:
-        share = percent_of(parse_tolerance(arguments.until))
-        if share is None or not 0 < share < 100:
+        share = _SHARE.fullmatch(arguments.until.strip())
+        if share is None or not 0 < float(share[1]) < 100:
             msg = (
-                "schedule suggest: --until: expected a share between 0 and 100 % but got"
-                f" {arguments.until!r}"
+                "schedule suggest: --until: expected a share such as 50%, between 0 and 100, but"
+                f" got {arguments.until!r}"
             )
             raise InvalidInput(msg)
-        left = share / 100.0
+        left = float(share[1]) / 100.0
     return _Enough(count, machine_s, left)
 
 

@@ -99,6 +99,8 @@ def _judge(
     training = [
         observation for observation in read_observations(train) if observation.plan in plans
     ]
+    if more and not training:
+        echo_error(f"{more[0].name}: left out, it is shown the runs of --train DIR…; name them")
     if not training:
         echo_error(
             "without --train DIR… (the runs that the model was fitted to) there are no simple"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin_harness.cli.experiments import run_all
@@ -66,6 +67,8 @@ def transfer(arguments: argparse.Namespace) -> int:
     if arguments.probe:
         from twin_harness.control.probe_plan import probe_plan
 
+        _require_another(twin.file_.fingerprint)
+
         _, folder, code, _ = run_all(
             [(one, None) for one in probe_plan()],
             read_settings(arguments),
@@ -86,6 +89,22 @@ def transfer(arguments: argparse.Namespace) -> int:
     else:
         echo(*_lines(twin, found, arguments.out))
     return code
+
+
+def _require_another(fingerprint: str) -> None:
+    """Refuse to load the machine that a model is of already.
+
+    Raises:
+        InvalidInput: it is this one.
+    """
+    from twin_harness.system.machine import inspect_machine
+
+    if fingerprint in inspect_machine(Path()).fingerprints:
+        msg = (
+            f"transfer: --probe: this is {fingerprint}, the machine that the model is of already;"
+            " expected another one, or use twin fit"
+        )
+        raise InvalidInput(msg)
 
 
 def _lines(before: Twin, found: Twin, out: str) -> list[str]:

@@ -7,6 +7,7 @@ the candidates that are drawn here.
 
 from __future__ import annotations
 
+import hashlib
 import random as _random
 import re
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ SPAN_S = 24.0
 _CANDIDATES = 60
 _MINUTE_S, _HOUR_S = 60.0, 3600.0
 _SIZE = re.compile(r"adaptive:([1-9][0-9]{0,2})(m|h)", re.ASCII)
-_LONGEST_S = 12 * _HOUR_S
+_LONGEST_S = 4 * _HOUR_S
 
 
 def parse_campaign(text: str) -> str:
@@ -86,9 +87,12 @@ def draw_adaptive(
         msg = f"campaign: expected {ADAPTIVE}:20m or the like but got size={size!r}"
         raise InvalidInput(msg)
     count = int((_seconds(match) - _first_s()) / _each_s())
+    first = _first(seed, bounds)
+    # what is chosen has no plan to be told by: its name says of which seed and bounds it is
+    tag = hashlib.sha256("".join(one.hash() for one in first).encode()).hexdigest()[:4]
     return (
-        *_first(seed, bounds),
-        *(_experiment(f"{ADAPTIVE} {number:03d}", []) for number in range(1, count + 1)),
+        *first,
+        *(_experiment(f"{ADAPTIVE} {tag} {number:03d}", []) for number in range(1, count + 1)),
     )
 
 

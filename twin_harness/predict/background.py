@@ -116,7 +116,7 @@ class Background:
                 " that to twin fit --background"
             )
             raise InvalidInput(msg)
-        return alike, f"hour {at.hour:02d}:00 of {len(alike)} {kind}"
+        return alike, f"hour {at.hour:02d}:00 of {len(alike)} {kind}, any minute of it"
 
     def draw(
         self, seconds: int, at: StartingTime | None = None, count: int = DRAWS, seed: int = 0

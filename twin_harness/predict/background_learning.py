@@ -4,33 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twin_harness.errors import InvalidInput
 from twin_harness.predict.background import BLOCK_S, WRITE_STEP_S, Background, Block
-from twin_harness.system.machine import known_fingerprints
+from twin_harness.predict.background_reading import recordings_at, seconds_of, spans_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import pandas as pd
 
     from twin_harness.predict.observation import Observation
 
 MOST_BLOCKS = 2_400
 _LEAST_S = 20  # on end, below which a stretch says nothing about what goes together
-_HELD_S = 3  # seconds without a row, over which the one before holds
-_COLUMNS = (
-    "time",
-    "cpu_percent",
-    "cpu_background_percent",
-    "harness_cpu_percent",
-    "memory_percent",
-    "disk_write_bytes_per_s",
-    "active_events",
-)
 
 
 def learn_beside_load(observations: Sequence[Observation]) -> Background | None:
@@ -48,8 +36,9 @@ def learn_beside_load(observations: Sequence[Observation]) -> Background | None:
         blocks += _blocks(begin_s, one.others_cpu_percent, unknown, unknown)
     if not blocks:
         return None
-    blocks.sort(key=lambda block: block.begin_s)
-    return Background(tuple(_thinned(blocks)), "what was measured beside the runs of the fit")
+    return Background(
+        tuple(_thinned(_apart(blocks))), "what was measured beside the runs of the fit"
+    )
 
 
 def learn_from_recordings(
@@ -70,8 +59,8 @@ def learn_from_recordings(
         InvalidInput: one is of another machine, or none holds twenty seconds on end.
     """
     blocks: list[Block] = []
-    for path in (one for given in paths for one in _files(Path(given))):
-        seconds = _seconds_of(path, fingerprint, report)
+    for path in (one for given in paths for one in recordings_at(Path(given))):
+        seconds = seconds_of(path, fingerprint, report)
         blocks += _stretches(*seconds)
     if not blocks:
         msg = (
@@ -80,8 +69,13 @@ def learn_from_recordings(
             " --interval 1 --out background.csv"
         )
         raise InvalidInput(msg)
-    blocks.sort(key=lambda block: block.begin_s)
-    kept = _thinned(blocks)
+    apart = _apart(blocks)
+    if len(apart) < len(blocks):
+        report(
+            f"background: {len(blocks) - len(apart)} of {len(blocks)} blocks are of a time that was"
+            " given already, and count once"
+        )
+    blocks, kept = apart, _thinned(apart)
     if len(kept) < len(blocks):
         report(
             f"background: {len(kept)} of {len(blocks)} blocks of {BLOCK_S} s are kept, evenly in"
@@ -104,8 +98,15 @@ def read_trace(path: str | Path, fingerprint: str, seconds: int) -> tuple[np.nda
     Raises:
         InvalidInput: it is of another machine, too short, or has a gap.
     """
-    (file,) = _files(Path(path))[:1]
-    _, cpu, write, memory = _seconds_of(file, fingerprint, lambda _: None)
+    files = recordings_at(Path(path))
+    if len(files) > 1:
+        msg = (
+            f"--background {path}: expected one recording for the plan but there are {len(files)};"
+            f" name one, e.g. {files[0]}, or learn from all with twin fit --background"
+        )
+        raise InvalidInput(msg)
+    (file,) = files
+    _, cpu, write, memory = seconds_of(file, fingerprint, lambda _: None)
     gaps = np.flatnonzero(np.isnan(cpu[:seconds]))
     if len(gaps):
         msg = (
@@ -122,129 +123,10 @@ def read_trace(path: str | Path, fingerprint: str, seconds: int) -> tuple[np.nda
     return cpu[:seconds], write[:seconds], memory[:1]
 
 
-def _files(path: Path) -> list[Path]:
-    """Return what is to be read at a path: itself, or the recordings in a folder."""
-    if path.is_dir() and not (path / "run.json").exists():
-        files = sorted([*path.glob("*.csv"), *path.glob("*.parquet")])
-        if files:
-            return files
-        msg = f"--background {path}: no run and no CSV or Parquet file in it; expected recordings"
-        raise InvalidInput(msg)
-    return [path]
-
-
-def _seconds_of(
-    path: Path, fingerprint: str, report: Callable[[str], None]
-) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-    """Return a recording second by second.
-
-    Its first second since the epoch, CPU percent of others, bytes/s written, memory percent; NaN
-    where nothing was recorded or an experiment ran.
-    """
-    frame = _frame(path, fingerprint, report)
-    times_s = frame["time"].astype("datetime64[us, UTC]").astype("int64").to_numpy() / 1e6
-    cpu = frame["cpu_background_percent"].to_numpy(dtype=float)
-    plain = (frame["cpu_percent"] - frame["harness_cpu_percent"].fillna(0.0)).to_numpy(dtype=float)
-    cpu = np.clip(np.where(np.isnan(cpu), plain, cpu), 0.0, 100.0)
-    is_known = ~np.isnan(cpu) & (times_s > 0)
-    if "active_events" in frame:
-        is_known &= frame["active_events"].fillna("").astype(str).to_numpy() == ""
-    if not is_known.any():
-        return 0, np.empty(0), np.empty(0), np.empty(0)
-    # a row is the mean of the time before it
-    number = np.ceil(times_s[is_known]).astype(int) - 1
-    first = int(number.min())
-    number = number - first
-    length = int(number.max()) + 1
-    if length > 400 * 86_400:
-        msg = f"--background {path}: {length} s from first to last row; expected 400 days at most"
-        raise InvalidInput(msg)
-    counts = np.bincount(number, minlength=length)
-    columns = []
-    for values in (
-        cpu,
-        frame["disk_write_bytes_per_s"].to_numpy(dtype=float),
-        frame["memory_percent"].to_numpy(dtype=float),
-    ):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            columns.append(np.bincount(number, values[is_known], length) / counts)
-    cpu, write, memory = map(_held, columns)
-    return first, cpu, write, memory
-
-
-def _frame(path: Path, fingerprint: str, report: Callable[[str], None]) -> pd.DataFrame:
-    """Return the columns of a recording that are needed, NaN where it lacks one."""
-    import pandas as pd
-
-    if path.is_dir():
-        from twin_harness.runs.run import load
-
-        run = load(path)
-        _require_machine(run.machine, fingerprint, path)
-        samples = run.samples
-    else:
-        report(f"{path} does not name its machine: taken for one of {fingerprint}")
-        try:
-            if path.suffix == ".parquet":
-                samples = pd.read_parquet(path)
-            else:
-                samples = pd.read_csv(path, usecols=lambda name: name in _COLUMNS)
-                samples["time"] = pd.to_datetime(samples["time"], utc=True, errors="coerce")
-        except (OSError, ValueError, KeyError) as error:
-            msg = (
-                f"--background {path}: {str(error).splitlines()[0]}; expected a run folder, or a"
-                " CSV or Parquet file that twin log has made"
-            )
-            raise InvalidInput(msg) from None
-    absent = [name for name in ("time", "cpu_percent") if name not in samples]
-    if absent:
-        msg = (
-            f"--background {path}: no column {absent[0]}; expected the columns that twin log writes"
-        )
-        raise InvalidInput(msg)
-    found = pd.DataFrame(index=samples.index)
-    for name in _COLUMNS:
-        if name in ("time", "active_events"):
-            if name in samples:
-                found[name] = samples[name]
-        elif name in samples:
-            found[name] = pd.to_numeric(samples[name], errors="coerce").replace(
-                [np.inf, -np.inf], np.nan
-            )
-        else:
-            found[name] = np.nan
-    return found
-
-
-def _require_machine(machine: dict[str, Any], fingerprint: str, path: Path) -> None:
-    names = known_fingerprints(machine)
-    if fingerprint not in names:
-        msg = (
-            f"--background {path}: recorded on machine {names[0]}, the runs are of {fingerprint};"
-            " expected recordings of one machine, percent of another mean something else"
-        )
-        raise InvalidInput(msg)
-
-
-def _held(values: np.ndarray) -> np.ndarray:
-    """Return values in which a gap of up to three seconds holds the one before it."""
-    held = values.copy()
-    for begin, end in _spans(np.isnan(values)):
-        if begin and end - begin <= _HELD_S:
-            held[begin:end] = values[begin - 1]
-    return held
-
-
-def _spans(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Return where a mask is true on end: the first place of each span, and the one after it."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(int)))
-    return [(int(begin), int(end)) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
-
-
 def _stretches(first_s: int, cpu: np.ndarray, write: np.ndarray, memory: np.ndarray) -> list[Block]:
     """Return the blocks of every stretch without a gap."""
     blocks = []
-    for begin, end in _spans(~np.isnan(cpu)):
+    for begin, end in spans_of(~np.isnan(cpu)):
         part = slice(begin, end)
         blocks += _blocks(first_s + begin, cpu[part], write[part], memory[part])
     return blocks
@@ -267,6 +149,15 @@ def _blocks(begin_s: int, cpu: np.ndarray, write: np.ndarray, memory: np.ndarray
             )
         )
     return blocks
+
+
+def _apart(blocks: list[Block]) -> list[Block]:
+    """Return blocks in the order of time, without those of a time that another is of, too."""
+    apart: list[Block] = []
+    for block in sorted(blocks, key=lambda one: one.begin_s):
+        if not apart or block.begin_s >= apart[-1].begin_s + apart[-1].seconds:
+            apart.append(block)
+    return apart
 
 
 def _means(write: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ class BlockPart(Part):
         memory_percent: in use; null where it is not known.
     """
 
-    begin_s: Annotated[int, Field(ge=0, le=2**40)]
+    begin_s: Annotated[int, Field(ge=0, le=250_000_000_000)]  # before the year 9999
     cpu: Annotated[str, Field(max_length=6 * BLOCK_S, pattern=_NUMBERS)]
     write: Annotated[str, Field(max_length=16 * BLOCK_S, pattern=f"^$|{_NUMBERS}")]
     memory_percent: Annotated[float, Field(ge=0, le=100)] | None

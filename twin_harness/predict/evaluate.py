@@ -10,6 +10,7 @@ import numpy as np
 from twin_harness.predict.baselines import all_baselines
 from twin_harness.predict.conditions import Others
 from twin_harness.predict.coverage import Coverage, coverage_of
+from twin_harness.predict.foundation import FoundationModel
 from twin_harness.predict.gathering import check_machines
 from twin_harness.predict.observation import COLUMNS, padded, start_of
 from twin_harness.predict.others import Busyness, busyness_of, cpu_by_others
@@ -85,7 +86,7 @@ class Evaluation:
             item
             for item in (self.given if is_given else self.scores)
             if item.column == column
-            and item.predictor not in (TWIN, WARM)
+            and item.predictor not in (TWIN, WARM, FoundationModel.name)
             and np.isfinite(item.rmse)
         ]
         return min(baselines, key=lambda item: item.rmse, default=None)

@@ -8,7 +8,7 @@ which hold no code, and nothing is downloaded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
@@ -40,6 +40,7 @@ class FoundationModel:
 
     folder: Path
     name: str = "foundation model"
+    _loaded: Any = field(default=None, repr=False)
 
     def lack(self) -> str:
         """Return why it cannot be asked, in a sentence; empty where it can."""
@@ -54,6 +55,14 @@ class FoundationModel:
             return (
                 f"{self.name}: left out, there are no weights in {self.folder}; expected a folder"
                 " with config.json and *.safetensors of a Chronos-2 model"
+            )
+        try:
+            self._pipeline()
+        except Exception as error:  # noqa: BLE001 - of another library, whatever is in the folder
+            first = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            return (
+                f"{self.name}: left out, {self.folder} cannot be read as a Chronos-2 model"
+                f" ({first}); expected one that Chronos2Pipeline.from_pretrained takes"
             )
         return ""
 
@@ -97,8 +106,11 @@ class FoundationModel:
         return {CHANNELS[index]: levels[index] / self.scales_[index] for index in self.channels_}
 
     def _pipeline(self) -> Any:
-        from chronos import Chronos2Pipeline
+        """Return the model, loaded once."""
+        if self._loaded is None:
+            from chronos import Chronos2Pipeline
 
-        return Chronos2Pipeline.from_pretrained(
-            str(self.folder), local_files_only=True, use_safetensors=True, device_map="cpu"
-        )
+            self._loaded = Chronos2Pipeline.from_pretrained(
+                str(self.folder), local_files_only=True, use_safetensors=True, device_map="cpu"
+            )
+        return self._loaded

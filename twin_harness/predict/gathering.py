@@ -55,7 +55,14 @@ def gather(
                 )
                 continue
             try:
-                observations.append(observe(recording, before))
+                one = observe(recording, before)
+                if any(one.began and one.began == other.began for other in observations):
+                    report(
+                        f"{recording.name} of {run.path.name} began when another run given did: a"
+                        " copy of it, which counts once"
+                    )
+                    continue
+                observations.append(one)
             except (InvalidInput, UnreadableRun) as error:
                 report(f"left out: {error}")
     return observations
@@ -99,20 +106,25 @@ def check_fit(observations: Sequence[Observation]) -> None:
     Raises:
         InvalidInput: there are too few runs or plans, or none loads the machine.
     """
+    if few := too_few(observations):
+        msg = f"fit: {few}, record some with: pytest scenarios/campaign --twin-campaign 10m"
+        raise InvalidInput(msg)
+
+
+def too_few(observations: Sequence[Observation]) -> str:
+    """Return why no model can be fitted to some runs, in words; empty where one can."""
     plans = len({one.plan for one in observations})
     if len(observations) < FEWEST_RUNS or plans < FEWEST_PLANS:
-        msg = (
-            f"fit: {len(observations)} runs of {plans} different plans are too few; expected"
-            f" {FEWEST_RUNS} of {FEWEST_PLANS} or more, record some with: pytest scenarios/campaign"
-            " --twin-campaign 10m"
+        return (
+            f"{len(observations)} runs of {plans} different plans are too few; expected"
+            f" {FEWEST_RUNS} of {FEWEST_PLANS} or more"
         )
-        raise InvalidInput(msg)
     if not any(one.stressors for one in observations):
-        msg = (
-            f"fit: none of the {len(observations)} runs loads the machine; expected cpu, memory or"
-            " disk load, record some with: pytest scenarios/campaign --twin-campaign 10m"
+        return (
+            f"none of the {len(observations)} runs loads the machine; expected cpu, memory or disk"
+            " load"
         )
-        raise InvalidInput(msg)
+    return ""
 
 
 def sides_of(observations: Sequence[Observation]) -> tuple[list[Observation], list[Observation]]:

@@ -157,6 +157,7 @@ class ModelFile(Part):
             if self.lineage.fingerprint == self.fingerprint:
                 refuse("lineage.fingerprint", "is the model's own; expected another machine's")
         _same_names("parameters", self.parameters, NAMES)
+        _same_names("errors", self.errors, NAMES)
         for part, names in (
             ("spread", ("still_rest", "still_load", "still_full", "moving")),
             ("calibration", ("pointwise", "simultaneous")),

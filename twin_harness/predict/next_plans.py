@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twin_harness.errors import InvalidInput
-from twin_harness.predict.gathering import FEWEST_RUNS
+from twin_harness.predict.gathering import too_few
 from twin_harness.predict.suggest import Enough, suggest
 from twin_harness.predict.twin import Twin
 
@@ -31,12 +30,15 @@ def choose_plans(
         usual: plans whose predictions are to be precise.
         count: how many to choose.
         report: called with a sentence on what was chosen, and by what.
+
+    Raises:
+        InvalidInput: the runs are of several machines.
     """
-    try:
-        twin = Twin(starts=1).fit_observations(observations)
-    except InvalidInput as error:
-        report(f"the next {count} plans are drawn, for to choose takes {FEWEST_RUNS} runs: {error}")
+    few = too_few(observations)
+    if few:
+        report(f"the next {count} plans are drawn, not chosen: {few}")
         return list(candidates[:count])
+    twin = Twin(starts=1).fit_observations(observations, calibrates=False)
     chosen = suggest(twin.model_, candidates, usual, Enough(count))
     left = 100.0 * chosen[-1].left
     report(

@@ -92,11 +92,17 @@ class Prediction:
 
         Raises:
             InvalidInput: the text is not a valid condition, or the dataset has no such column.
-            Undecided: the twin does not predict its column, its machine does not measure it, or how
-                high it gets is not foretold.
+            Undecided: the twin does not predict its column, its machine does not measure it, how
+                high it gets is not foretold, or it takes longer than the plan.
         """
         parsed = Overload.parse(condition)
         index = parsed.index()
+        if parsed.seconds > len(self.ends_s):
+            msg = (
+                f"overload: {parsed} looks at {parsed.seconds} s on end, but the plan has"
+                f" {len(self.ends_s)} s; expected a window within it"
+            )
+            raise Undecided(msg)
         if doubt := self._model.doubt(parsed.column):
             msg = f"overload: {doubt}"
             raise Undecided(msg)

@@ -112,9 +112,11 @@ class Spread:
         """Return simulated trajectories of one plan, (members, columns, seconds).
 
         Each combines one plausible parameter set with the residuals of one training run, regime by
-        regime in their original order: a block bootstrap with the run as the block. What the
-        seconds of a run have in common, and how residuals of one second and column go with those of
-        others, is so kept as it was recorded. Calibration scales bands, not these.
+        regime in their original order, over and over: a block bootstrap with the run as the block.
+        What the seconds of a run have in common, and how residuals of one second and column go
+        with those of others, is so kept as it was recorded. A run with a few seconds of a regime
+        alone goes on with those of the runs after it, for two seconds are no pattern that a whole
+        plan repeats. Calibration scales bands, not these.
 
         Args:
             free: of that plan.
@@ -132,16 +134,27 @@ class Spread:
             seconds = np.flatnonzero(regime == number)
             if len(seconds) and len(begins):
                 donors = order % len(begins)
-                rows[:, seconds] = (
-                    firsts[number]
-                    + begins[donors][:, np.newaxis]
-                    + np.arange(len(seconds)) % counts[donors][:, np.newaxis]
-                )
+                lengths = _block_lengths(counts)[donors, np.newaxis]
+                at = begins[donors, np.newaxis] + np.arange(len(seconds)) % lengths
+                rows[:, seconds] = firsts[number] + at % counts.sum()
         sizes = self.sizes(free.centre, free.regime)[0]
         trajectories = np.array(sets)
         for index, (own, size) in enumerate(zip(residuals, sizes, strict=True)):
             trajectories[:, index] += size * own[rows]
         return trajectories
+
+
+def _block_lengths(counts: np.ndarray) -> np.ndarray:
+    """Return how many residuals belong to the block of each run: its own, or the next ones', too.
+
+    Args:
+        counts: (runs,) how many each has.
+    """
+    passed = np.concatenate([[0], np.cumsum(np.concatenate([counts, counts]))])
+    wanted = np.minimum(np.maximum(counts, _LEAST_POOL), counts.sum())
+    ends = np.searchsorted(passed, passed[: len(counts)] + wanted)
+    lengths: np.ndarray = np.minimum(passed[ends] - passed[: len(counts)], counts.sum())
+    return lengths
 
 
 def between_sets(free: FreeRun) -> np.ndarray:

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from twin_harness.errors import InvalidInput
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _CLOCK = re.compile(r"(?:([A-Za-z]{3,9})\s+)?([01]?[0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
-_GRID = re.compile(r"(?:([A-Za-z]{3,9})\s+)?every:([1-9][0-9]*)(h|min|m)", re.ASCII)
+_GRID = re.compile(r"(?:([A-Za-z]{3,9})\s+)?every:([1-9][0-9]{0,3})(h|min|m)", re.ASCII)
 _DAY_MIN = 24 * 60
 
 
@@ -37,7 +37,7 @@ class StartingTime:
         return 60 * self.minute
 
     def __str__(self) -> str:
-        day = "" if self.weekday is None else f"{_DAYS[self.weekday]} "
+        day = "" if self.weekday is None else f"{_DAYS[self.weekday][:3]} "
         return f"{day}{self.hour:02d}:{self.minute % 60:02d}"
 
     @classmethod
@@ -56,7 +56,10 @@ class StartingTime:
         if len(text.strip()) <= len("2026-12-01"):
             raise _unknown(text)
         if moment.tzinfo is not None:
-            moment = moment.astimezone()
+            try:
+                moment = moment.astimezone()
+            except OverflowError:  # at either end of the calendar
+                raise _unknown(text) from None
         return cls(60 * moment.hour + moment.minute, moment.weekday())
 
     @classmethod
@@ -84,7 +87,7 @@ def _weekday(word: str | None, text: str) -> int | None:
     if word is None:
         return None
     for number, day in enumerate(_DAYS):
-        if word[:3].capitalize() == day:
+        if day.startswith(word.capitalize()):
             return number
     raise _unknown(text)
 

@@ -64,7 +64,7 @@ def transfer(
         unidentified=(),
         calibration=Calibration(
             np.full(len(COLUMNS), WIDENED_BY),
-            WIDENED_BY * calibration.simultaneous / calibration.pointwise,
+            WIDENED_BY * np.clip(calibration.simultaneous / calibration.pointwise, 1.0, 1e5),
             0,
         ),
         unforetold=twin.model_.unforetold,
@@ -86,7 +86,11 @@ def _check(twin: Twin, observations: Sequence[Observation]) -> None:
             f" {_FEWEST_RUNS} or more, record some with twin transfer --probe"
         )
         raise InvalidInput(msg)
-    check_machines(observations)
+    try:
+        check_machines(observations)
+    except InvalidInput as error:
+        msg = f"transfer:{str(error).removeprefix('fit:')}; or name the runs of one machine"
+        raise InvalidInput(msg.replace("fit a twin for each", "transfer to each")) from None
     if observations[0].is_of(twin.file_.fingerprint):
         msg = (
             f"transfer: the runs are of {twin.file_.fingerprint}, the machine that the model is of"

@@ -103,6 +103,8 @@ class Twin:
         progress: Callable[[str], None] = lambda _: None,
         background: Sequence[str | Path] = (),
         prior: Prior | None = None,
+        *,
+        calibrates: bool = True,
     ) -> Self:
         """Fit the model to runs that were read already; raises as ``fit``.
 
@@ -111,9 +113,10 @@ class Twin:
             progress: as of ``fit``.
             background: as of ``fit``.
             prior: what is believed of the parameters; next to nothing unless given.
+            calibrates: some runs are kept apart to calibrate the bands by; all are fitted else.
         """
         check_machines(observations)
-        training, kept = sides_of(observations)
+        training, kept = sides_of(observations) if calibrates else (list(observations), [])
         check_fit(training)
         capacity = training[0].capacity
         optimum = fit(training, capacity, self.starts, progress, prior)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _MEMORY_PLANS = 256  # whose memory is followed together
 _MOST_WORKERS = 8
+_AT_ONCE = 2_000_000  # values a column that one thread follows memory of, at most a long plan's
+_MOST_VALUES = 50_000_000  # values a column: 4 GB of trajectories
 _CHUNK_VALUES = 130_000  # simulated values a column at once: what a CPU's cache holds
 
 
@@ -52,7 +54,8 @@ def predict_plans(
         at: when they begin.
 
     Raises:
-        InvalidInput: a plan lasts longer than six hours, or the background does not fit.
+        InvalidInput: a plan lasts longer than six hours, the plans are too many for their length,
+            or the background does not fit.
     """
     for experiment in experiments:
         if experiment.duration_s > LONGEST_S:
@@ -72,9 +75,17 @@ def predict_plans(
         others, words = choose(model, demands, background, at)
     longest = max(demand.seconds for demand in demands)
     members = max(len(model.parameter_sets), 1 if others is None else others.members)
-    size = max(1, _CHUNK_VALUES // (members * longest))
-    workers = min(_usable_cpus(), -(-len(demands) // size))
-    group = min(_MEMORY_PLANS, -(-len(demands) // workers))
+    values = members * longest
+    if len(demands) * values > _MOST_VALUES:
+        msg = (
+            f"predict: {len(demands)} plans of up to {longest} s with {members} trajectories are"
+            f" {len(demands) * values:.2g} values a column; expected {_MOST_VALUES:.2g} at most,"
+            " ask for fewer plans at once"
+        )
+        raise InvalidInput(msg)
+    size = max(1, _CHUNK_VALUES // values)
+    workers = min(_usable_cpus(), -(-len(demands) // size), max(1, _AT_ONCE // values))
+    group = min(-(-len(demands) // workers), max(1, _AT_ONCE // values), _MEMORY_PLANS)
 
     def predicted(begin: int) -> list[Prediction]:
         together = slice(begin, begin + group)

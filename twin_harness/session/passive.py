@@ -5,7 +5,6 @@ A table on a terminal, CSV elsewhere, a file where one is named.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tempfile
@@ -41,6 +40,7 @@ def record(
     outlet: Outlet,
     *,
     has_probe: bool = True,
+    interrupted: Callable[[], None] = lambda: None,
 ) -> int:
     """Sample for ``duration_s`` seconds (None: until a KeyboardInterrupt), and return an exit code.
 
@@ -55,6 +55,7 @@ def record(
         outlet: where table or CSV go; sampling ends on time however slowly they are read, and at
             once when nobody reads any more.
         has_probe: whether latencies are probed, ten times a second.
+        interrupted: called where a KeyboardInterrupt has ended it.
 
     Raises:
         InvalidInput: ``out`` exists or cannot be written, or the duration is not a positive number.
@@ -78,7 +79,14 @@ def record(
             path = Path(workings, "metrics.csv")
         path.touch(mode=0o600)
         return _record(
-            path, Path(workings), config, duration_s, progress, outlet, has_probe=has_probe
+            path,
+            Path(workings),
+            config,
+            duration_s,
+            progress,
+            outlet,
+            has_probe=has_probe,
+            interrupted=interrupted,
         )
 
 
@@ -110,6 +118,7 @@ def _record(
     outlet: Outlet,
     *,
     has_probe: bool,
+    interrupted: Callable[[], None],
 ) -> int:
     is_named = workings not in path.parents
     with ExitStack() as ending:  # whatever fails on the way, everything before it is undone
@@ -148,8 +157,10 @@ def _record(
                 processes.append(telemetry.start_probe())
                 board.claim_process(processes[0].pid, "harness")
             processes += [process for process in (telemetry.ensure_logger(),) if process]
-            with contextlib.suppress(KeyboardInterrupt):
+            try:
                 _follow(tail, board, processes[-1].poll, duration_s, display, poll_s)
+            except KeyboardInterrupt:
+                interrupted()
         finally:
             board.ask_to_stop()
             for process in processes:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _SECONDS = {"min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _PERIOD = re.compile(r"([1-9][0-9]{0,3})(min|h|d|w)", re.ASCII)
 _LEAST_S, _PACK_S = 60.0, 600.0
+_SHORTEST = 2.0  # samples: no file is shorter
 _EARLY_S = 2.0  # before its end: somebody has ended it
 
 
@@ -74,28 +75,66 @@ def record_in_files(
             " folder, one file a period"
         )
         raise InvalidInput(msg) from None
-    begin_s, code, said = monotonic_s(), 0, progress
     packing: _Packing = []
+    try:
+        return _record(folder, every_s, config, duration_s, progress, outlet, packing)
+    except KeyboardInterrupt:  # between two files
+        return 0
+    finally:
+        _wait(packing, progress)
+
+
+def _record(
+    folder: Path,
+    every_s: float,
+    config: TwinConfig,
+    duration_s: float | None,
+    progress: Callable[[str], None],
+    outlet: Outlet,
+    packing: _Packing,
+) -> int:
+    """Sample into one file after the other; arguments as of ``record_in_files``.
+
+    Args:
+        folder: where they go.
+        every_s: how long a file lasts.
+        config: of the samples.
+        duration_s: how long in all.
+        progress: takes lines of progress.
+        outlet: where a table would go.
+        packing: takes what is being packed; the last one is left there.
+    """
+    begin_s, code, said = monotonic_s(), 0, progress
+    interrupts: list[bool] = []
     while code == 0:
         now_s = utc_s()
         piece_s = every_s - now_s % every_s
-        if piece_s < 2.0 * config.interval_s:
+        if piece_s < _SHORTEST * config.interval_s:
             piece_s += every_s
         is_last = False
         if duration_s is not None:
             left_s = duration_s - (monotonic_s() - begin_s)
+            if packing and left_s < _SHORTEST * config.interval_s:
+                break  # what is left has no room for rows: loggers take time to begin and to end
             is_last = left_s <= piece_s + config.interval_s
             piece_s = left_s if is_last else piece_s
         name = datetime.fromtimestamp(now_s, UTC).strftime("log-%Y%m%dT%H%M%SZ.csv")
         piece_begin_s = monotonic_s()
-        code = record(folder / name, config, piece_s, said, outlet, has_probe=False)
+        code = record(
+            folder / name,
+            config,
+            piece_s,
+            said,
+            outlet,
+            has_probe=False,
+            interrupted=lambda: interrupts.append(True),
+        )
         said = _ends_alone(progress)  # how it goes is told of the first file: a journal is not fed
         is_early = monotonic_s() - piece_begin_s < piece_s - _EARLY_S
         _wait(packing, progress)
         packing.append((folder / name, _start_packing(folder / name)))
-        if is_last or is_early:
+        if is_last or is_early or interrupts:
             break
-    _wait(packing, progress)
     return code
 
 
