@@ -41,7 +41,7 @@ def test_defaults_are_those_of_the_table(read):
         ("--twin-undecided=maybe", "expected one of ignore, fail but got 'maybe'"),
         ("--twin-interval=", "--twin-interval: expected a number"),
         ("--twin-on=mars", "expected one of server, twin, both but got 'mars'"),
-        ("--twin-campaign=2h", "expected one of 10m, 1h, 4h but got '2h'"),
+        ("--twin-campaign=2h", "expected one of 10m, 1h, 4h, or adaptive: and minutes or hours"),
         ("--twin-on=twin", "expected a fitted model but there is no --twin-model"),
         ("--twin-gate-pairs=13", "--twin-gate-pairs: pairs need two variants"),
         ("--twin-gate-resume=x", "--twin-gate-resume: pairs need two variants"),
