@@ -1,9 +1,7 @@
-"""Batches of what-ifs: many plans at once, a few at a time in what a cache holds, in threads."""
+"""Batches of what-ifs: many plans at once, a few at a time in what a cache holds."""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +27,7 @@ if TYPE_CHECKING:
     from twin_harness.schedule.model import Experiment
 
 _MEMORY_PLANS = 256  # whose memory is followed together
-_MOST_WORKERS = 8
-_AT_ONCE = 2_000_000  # values a column that one thread follows memory of, at most a long plan's
+_AT_ONCE = 2_000_000  # values a column whose memory is followed together, at most a long plan's
 _MOST_VALUES = 50_000_000  # values a column: 4 GB of trajectories
 _CHUNK_VALUES = 130_000  # simulated values a column at once: what a CPU's cache holds
 
@@ -84,29 +81,15 @@ def predict_plans(
         )
         raise InvalidInput(msg)
     size = max(1, _CHUNK_VALUES // values)
-    workers = min(_usable_cpus(), -(-len(demands) // size), max(1, _AT_ONCE // values))
-    group = min(-(-len(demands) // workers), max(1, _AT_ONCE // values), _MEMORY_PLANS)
-
-    def predicted(begin: int) -> list[Prediction]:
+    group = min(len(demands), max(1, _AT_ONCE // values), _MEMORY_PLANS)
+    predictions: list[Prediction] = []
+    for begin in range(0, len(demands), group):
         together = slice(begin, begin + group)
         beside = None if others is None else others.select(together)
-        return _predict_together(
+        predictions += _predict_together(
             model, experiments[together], demands[together], start, beside, words, size
         )
-
-    begins = range(0, len(demands), group)
-    if workers == 1:
-        parts = map(predicted, begins)
-        return [one for part in parts for one in part]
-    # threads, for numpy computes without the interpreter's lock
-    with ThreadPoolExecutor(workers) as pool:
-        return [one for part in pool.map(predicted, begins) for one in part]
-
-
-def _usable_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
-    return min(_MOST_WORKERS, os.cpu_count() or 1)
+    return predictions
 
 
 def _predict_together(
