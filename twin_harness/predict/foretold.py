@@ -26,8 +26,7 @@ def peaks_of(values: np.ndarray) -> np.ndarray:
 def unforetold(measured: Sequence[np.ndarray], members: Sequence[np.ndarray]) -> tuple[str, ...]:
     """Return the columns of whose peaks the trajectories explain less than a quarter.
 
-    Of the variance of runs' 95th percentiles, against the mean of the other runs. Others cause the
-    peaks of latencies, by steal above all, which no plan shows.
+    Of the variance of runs' 95th percentiles, against the mean of the other runs.
 
     Args:
         measured: of each run (columns, seconds) on the error scale, NaN where nothing was measured.
