@@ -29,7 +29,11 @@ SHARED = {
     "test_house": "house",
     "test_matplotlib_settings": "figures",
     "test_packed_run": "packed",
+    "test_predict_background": "campaign",
     "test_predict_fit": "campaign",
+    "test_predict_others": "second",
+    "test_predict_stages": "campaign",
+    "test_predict_transfer": "campaign",
     "test_predict_uncertainty": "campaign",
     "test_report": "report",
     "test_report_numbers": "numbers",
@@ -47,6 +51,7 @@ def pytest_collection_modifyitems(config, items):
         return
     sessions = [item for item in items if item.path.parent.name in ("plugin", "real")]
     others = [item for item in items if item.path.parent.name not in ("plugin", "real")]
+    others.sort(key=lambda item: item.path.stem not in SHARED)  # what one worker runs takes longest
     places = [(index / max(1, len(sessions)), item) for index, item in enumerate(sessions)]
     places += [(index / max(1, len(others)), item) for index, item in enumerate(others)]
     items[:] = [item for _, item in sorted(places, key=lambda place: place[0])]

@@ -90,12 +90,10 @@ PROGRAM = [str(Path(sys.executable).with_name("pytest"))]
 MODULE = [sys.executable, "-m", "pytest"]
 MODES = {
     "plain": (PROGRAM, []),
-    "n0": (PROGRAM, ["-n0"]),
+    "n0-importlib": (PROGRAM, ["-n0", "--import-mode=importlib"]),
     "n2": (PROGRAM, ["-n2"]),
-    "without-xdist": (PROGRAM, ["-p", "no:xdist"]),
+    "module-without-xdist": (MODULE, ["-p", "no:xdist"]),
     "without-allure": (PROGRAM, ["-p", "no:allure_pytest"]),
-    "module": (MODULE, []),
-    "importlib": (PROGRAM, ["--import-mode=importlib"]),
 }
 # Drawing a report takes longer than all the rest, and the controller draws it: that it does so
 # alone is looked at in test_user_settings.

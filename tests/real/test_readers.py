@@ -6,6 +6,7 @@ Every experiment runs, the data is whole, and what was not shown is said.
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -132,7 +133,10 @@ def test_a_run_that_is_interrupted_shows_its_rows(lab):
     plan = plan_of(cpu(10, duration_s=60), name="long", lead_s=0.2, tail_s=0.2)
     schedule.Schedule.of(plan).write("long.json")
     words = [*TWIN, "run", "long.json", "--no-report"]
+    # Where pytest itself was begun in the background of a script, SIGINT is ignored, and inherited.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    signal.signal(signal.SIGINT, before)
     try:
         for _ in range(int(PATIENCE_S * 10)):
             with suppress(subprocess.TimeoutExpired):
@@ -141,7 +145,7 @@ def test_a_run_that_is_interrupted_shows_its_rows(lab):
             rows = lab / "data" / "latest" / "system_metrics_dataset.csv"
             if rows.exists() and b",cpu-0," in rows.read_bytes():
                 break
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=PATIENCE_S)
     finally:
         if process.poll() is None:

@@ -1,5 +1,7 @@
 """``twin log --rotate``: files that begin at whole periods, Parquet once they are over."""
 
+import subprocess
+
 import pandas as pd
 import pytest
 
@@ -56,8 +58,11 @@ def test_a_log_without_rows_leaves_nothing_and_no_log_stays(tmp_path):
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """Time that passes as files are recorded; how long each was meant to last."""
+def clock(monkeypatch, request):
+    """Time that passes as files are recorded; how long each was meant to last.
+
+    Its parameter says whether files are packed by a process of their own, as they are in earnest.
+    """
     state = {"utc": 1_000_000.0, "lengths": [], "early": None, "overhead": 0.0, "missing": 600.0}
 
     def record(path, _config, duration_s, progress, _outlet, *, has_probe, interrupted):
@@ -72,12 +77,19 @@ def clock(monkeypatch):
             interrupted()
         return 0
 
+    def packed_at_once(path):
+        assert pack(path)
+        return subprocess.Popen(["true"])
+
+    if not getattr(request, "param", None):
+        monkeypatch.setattr(rotation, "_start_packing", packed_at_once)
     monkeypatch.setattr(rotation, "record", record)
     monkeypatch.setattr(rotation, "utc_s", lambda: state["utc"])
     monkeypatch.setattr(rotation, "monotonic_s", lambda: state["utc"])
     return state
 
 
+@pytest.mark.parametrize("clock", [True], indirect=True, ids=["by a process"])
 def test_files_begin_at_whole_periods(clock, tmp_path):
     """The first is shorter, the last ends with the time that was asked for."""
     said = []
