@@ -21,7 +21,8 @@ settings.register_profile(
 settings.load_profile("harness")
 
 # Here, not in tests/plugin: a deeper conftest may not name plugins when all tests are run at once.
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.support.projects"]
+SESSIONS = ("foreign", "plugin", "real")  # whose tests take turns on the machine
 # Modules whose tests share what takes seconds to make: one worker makes it, and runs all of them.
 SHARED = {
     "test_cli_predicting": "predicting",
@@ -49,8 +50,8 @@ def pytest_collection_modifyitems(config, items):
     """
     if not config.pluginmanager.hasplugin("xdist"):
         return
-    sessions = [item for item in items if item.path.parent.name in ("plugin", "real")]
-    others = [item for item in items if item.path.parent.name not in ("plugin", "real")]
+    sessions = [item for item in items if item.path.parent.name in SESSIONS]
+    others = [item for item in items if item.path.parent.name not in SESSIONS]
     others.sort(key=lambda item: item.path.stem not in SHARED)  # what one worker runs takes longest
     places = [(index / max(1, len(sessions)), item) for index, item in enumerate(sessions)]
     places += [(index / max(1, len(others)), item) for index, item in enumerate(others)]

@@ -227,7 +227,11 @@ import pytest
 from twin_harness import cpu
 from twin_harness.control import preflight
 
-preflight.check = lambda *_, **__: []
+@pytest.fixture(autouse=True, scope="module")
+def unchecked():  # until the module ends: the process goes on
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preflight, "check", lambda *_, **__: [])
+        yield
 
 @pytest.mark.parametrize("turn", range(16))
 @pytest.mark.experiment(cpu(10, duration_s=2), lead_s=0.2, tail_s=0)

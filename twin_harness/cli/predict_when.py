@@ -93,11 +93,14 @@ def _lines(experiment: Experiment, starts: list[Start]) -> list[str]:
 
     conditions = [call.condition for call in starts[0].calls]
     letters = [chr(ord("A") + number) for number in range(len(conditions))]
-    columns = [Column("begins", 9, is_text=True), Column("mean CPU", 9)]
+    columns = [Column("begins", 9, is_text=True), Column("mean CPU [90 %]", 21)]
     columns += [Column(f"{letter}, % [95 %]", _PERCENT_WIDTH) for letter in letters]
     rows = []
     for start in starts:
-        cells = [str(start.at), f"{start.cpu_percent:.1f} %"]
+        cells = [
+            str(start.at),
+            f"{start.cpu_percent:.1f} [{start.cpu_low:.1f}, {start.cpu_high:.1f}] %",
+        ]
         for call in start.calls:
             low, high = interval(call.probability, call.members)
             cells.append(f"{100 * call.probability:.0f} [{100 * low:.0f}, {100 * high:.0f}]")
@@ -143,6 +146,8 @@ def _data(name: str, starts: list[Start]) -> dict[str, Any]:
             {
                 "at": str(start.at),
                 "cpu_percent": float(f"{start.cpu_percent:.6g}"),
+                "cpu_percent_low": float(f"{start.cpu_low:.6g}"),
+                "cpu_percent_high": float(f"{start.cpu_high:.6g}"),
                 "background": start.background,
                 "overload": [
                     vars(call)

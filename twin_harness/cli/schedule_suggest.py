@@ -70,6 +70,7 @@ def suggest(arguments: argparse.Namespace) -> int:
     else:
         drawn = draw_campaign("4h", seed=arguments.seed + 1)
         candidates = (*drawn, *draw_candidates(arguments.seed))
+    echo_error(f"comparing what {len(candidates)} plans would tell; this takes some seconds")
     chosen = choose(twin.model_, candidates, usual_plans(arguments.seed), enough)
     if not chosen:
         msg = f"schedule suggest: --within {arguments.within}: expected time for one plan or more"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from twin_harness.predict.background_choice import RECORDED
 from twin_harness.predict.observation import COLUMNS
 from twin_harness.predict.what_ifs import predict_plans
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _NORMAL_95 = 1.959963984540054
 _CPU = COLUMNS.index("cpu_percent")
+_NINE_TENTHS = (0.05, 0.95)
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,16 @@ class Start:
         at: when it begins.
         calls: of each condition how likely it is.
         cpu_percent: predicted CPU use, the mean over the plan.
+        cpu_low: nine tenths of the trajectories lie between, each beside another recorded day.
+        cpu_high: as above.
         background: beside what, in words.
     """
 
     at: StartingTime
     calls: tuple[OverloadCall, ...]
     cpu_percent: float
+    cpu_low: float
+    cpu_high: float
     background: str
 
     @property
@@ -68,11 +75,14 @@ def compare_starts(
     for number, at in enumerate(times):
         progress(f"predict: {number} of {len(times)} starting times done")
         (prediction,) = predict_plans(model, [experiment], background=RECORDED, at=at)
+        low, high = np.quantile(prediction.members[:, _CPU].mean(axis=1), _NINE_TENTHS)
         starts.append(
             Start(
                 at=at,
                 calls=tuple(prediction.overload(condition) for condition in conditions),
                 cpu_percent=float(prediction.centre[_CPU].mean()),
+                cpu_low=float(low),
+                cpu_high=float(high),
                 background=prediction.background,
             )
         )

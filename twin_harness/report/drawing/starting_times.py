@@ -66,7 +66,14 @@ def starting_times_png(name: str, starts: Sequence[Start]) -> bytes:
     if starts[0].calls:
         above.legend(fontsize=SMALL_PT, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.02))
     below.bar(places, [start.cpu_percent for start in starts], color=BLUE, width=0.7)
-    style(below, "", "mean CPU use (%)")
+    below.vlines(
+        places,
+        [start.cpu_low for start in starts],
+        [start.cpu_high for start in starts],
+        color=INK,
+        linewidth=1,
+    )
+    style(below, "", "mean CPU use (%, 90 %)")
     below.set_ylim(0, 105)
     step = max(1, -(-len(starts) // _MOST_LABELS))
     below.set_xticks(places[::step], [str(start.at) for start in starts[::step]])

@@ -90,13 +90,15 @@ PROGRAM = [str(Path(sys.executable).with_name("pytest"))]
 MODULE = [sys.executable, "-m", "pytest"]
 MODES = {
     "plain": (PROGRAM, []),
-    "n0-importlib": (PROGRAM, ["-n0", "--import-mode=importlib"]),
+    "n0": (PROGRAM, ["-n0"]),
     "n2": (PROGRAM, ["-n2"]),
-    "module-without-xdist": (MODULE, ["-p", "no:xdist"]),
+    "without-xdist": (PROGRAM, ["-p", "no:xdist"]),
     "without-allure": (PROGRAM, ["-p", "no:allure_pytest"]),
+    "module": (MODULE, []),
+    "importlib": (PROGRAM, ["--import-mode=importlib"]),
 }
 # Drawing a report takes longer than all the rest, and the controller draws it: that it does so
-# alone is looked at in test_user_settings.
+# alone is looked at in test_surroundings.
 WITH_REPORT = {"n2"}
 WHOLE_RUN = {
     "system_metrics_dataset.csv",
@@ -340,69 +342,3 @@ def test_killed_worker_makes_the_run_partial_and_is_named(project, start):
     assert "its worker was lost" in killed["statusDetails"]["message"]
     result.stdout.fnmatch_lines(["PARTIAL: 4 experiments*", "partial*test_killed*"])
     assert left_processes() == []
-
-
-UNDECIDED = """
-import pytest
-from twin_harness.errors import Undecided
-
-@pytest.fixture
-def early():
-    raise Undecided("nothing was measured yet")
-
-def test_call():
-    raise Undecided("the window holds no samples")
-
-def test_setup(early):
-    pass
-
-@pytest.mark.experiment(lead_s=0.2, tail_s=0.2)
-def test_column(recording):
-    recording.mean("probe_service_ms")
-
-def test_fine():
-    pass
-"""
-
-
-def undecided_lines(result):
-    """Return the summary's UNDECIDED lines, sorted, and the last line without its time."""
-    lines = result.stdout.lines
-    begin = next(index for index, line in enumerate(lines) if line.startswith("undecided:"))
-    reasons = []
-    for line in lines[begin + 1 :]:
-        if not line.startswith("  "):
-            break
-        reasons.append(line)
-    return lines[begin], sorted(reasons), re.sub(r" in .*", "", lines[-1].strip("= "))
-
-
-@pytest.mark.parametrize("more", [[], ["--twin-undecided=fail"]], ids=["ignored", "failing"])
-def test_undecided_is_told_alike_plain_and_by_a_worker(project, run, more):
-    """Count, reasons, letters, exit code, JUnit and Allure are the same under -n 1 and without."""
-    project.makepyfile(UNDECIDED)
-    told = {}
-    for mode in ("n0", "n1"):
-        result = run(
-            f"-{mode}",
-            "-rs",
-            f"--junitxml={mode}.xml",
-            f"--alluredir={mode}",
-            *more,
-        )
-        junit = (project.path / f"{mode}.xml").read_text()
-        results = [
-            json.loads(path.read_text()) for path in (project.path / mode).glob("*-result.json")
-        ]
-        told[mode] = (
-            result.ret,
-            undecided_lines(result),
-            [
-                len(re.findall(tag, junit))
-                for tag in ("<skipped", "<failure", "<error", "UNDECIDED: ")
-            ],
-            sorted((entry["name"], entry["status"]) for entry in results),
-        )
-    assert told["n0"] == told["n1"]
-    assert told["n0"][0] == (1 if more else 0)
-    assert told["n0"][1][0] == "undecided: 3"
