@@ -98,7 +98,7 @@ MUTATIONS = {
         f"{PLUGIN}/undecided.py",
         'if settings.undecided == "fail":',
         "if False:",
-        ("plugin/test_told_alike.py"),
+        ("plugin/test_told_alike.py",),
     ),
     "nothing extrapolates": (
         f"{PREDICT}/domain.py",

@@ -41,6 +41,12 @@ SHARED = {
 }
 
 
+def pytest_configure(config):
+    """Name the mark of tests that ``tox run -e foreign`` runs, beside those in its folder."""
+    line = "by_workers: a session with workers of pytest-xdist, each a process that loads pandas"
+    config.addinivalue_line("markers", line)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Order the tests for workers.

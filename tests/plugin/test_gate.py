@@ -41,7 +41,7 @@ def test_rate(service, gate):
 
 def test_other(): pass
 """
-MODES = [(), ("-n0",), ("-n2",)]
+MODES = [(), ("-n0",), pytest.param(("-n2",), marks=pytest.mark.by_workers)]
 BASE = "--twin-variant=base:"
 
 

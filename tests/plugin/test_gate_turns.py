@@ -29,7 +29,9 @@ def gate_of(project):
     return json.loads((project.path / "data" / "latest" / "gate.json").read_text())
 
 
-@pytest.mark.parametrize("mode", [(), ("-n2",)], ids=["plain", "n2"])
+@pytest.mark.parametrize(
+    "mode", [(), pytest.param(("-n2",), marks=pytest.mark.by_workers)], ids=["plain", "n2"]
+)
 def test_a_small_regression_is_found_where_whole_runs_scatter_by_half(project, run, mode):
     """Of +5 %, in 8 pairs, each one item that ran once, with the spread of its slices."""
     project.makepyfile(PROJECT)

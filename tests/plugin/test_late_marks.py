@@ -86,7 +86,11 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("mode", [[], ["-n0"], ["-n1"]], ids=["plain", "n0", "n1"])
+@pytest.mark.parametrize(
+    "mode",
+    [[], ["-n0"], pytest.param(["-n1"], marks=pytest.mark.by_workers)],
+    ids=["plain", "n0", "n1"],
+)
 def test_late_mark_works_or_costs_its_item(project, run, mode):
     """A mark that plans an item as it is works.
 

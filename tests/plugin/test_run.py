@@ -240,7 +240,7 @@ def test_it(recording, turn):
 """
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.by_workers)])
 def test_three_trips_in_a_row_end_the_session(project, run, workers):
     """Each trip fails its test in its call phase with one sentence.
 

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.by_workers
 UNDECIDED = """
 import pytest
 from twin_harness.errors import Undecided

@@ -93,7 +93,7 @@ def results_in(project, name):
 
 
 @pytest.mark.parametrize("who", ["a loop", "pytest-rerunfailures"])
-@pytest.mark.parametrize("mode", ["-n0", "-n1"])
+@pytest.mark.parametrize("mode", ["-n0", pytest.param("-n1", marks=pytest.mark.by_workers)])
 def test_each_try_begins_anew_and_the_last_one_counts(project, run, who, mode):
     """Neither fault nor figures nor verdict of a failed try reach the next.
 
@@ -205,7 +205,7 @@ has_subtests = pytest.mark.skipif(
 
 
 @has_subtests
-@pytest.mark.parametrize("mode", ["-n0", "-n1"])
+@pytest.mark.parametrize("mode", ["-n0", pytest.param("-n1", marks=pytest.mark.by_workers)])
 def test_subtests_are_part_of_their_test(project, run, mode):
     """Whatever is kept of a test with subtests is kept once, and a bad subtest fails it.
 
@@ -248,7 +248,7 @@ def test_subtests_are_part_of_their_test(project, run, mode):
 
 
 @has_subtests
-@pytest.mark.parametrize("mode", ["-n0", "-n1"])
+@pytest.mark.parametrize("mode", ["-n0", pytest.param("-n1", marks=pytest.mark.by_workers)])
 def test_guard_that_stops_subtests_in_a_row_ends_the_session(project, run, mode):
     """Three experiments that the guard stopped count as three, whatever other subtests did."""
     project.makepyfile(TRIPPED)

@@ -51,7 +51,9 @@ def model(model_file):
     return model_file
 
 
-@pytest.mark.parametrize("workers", [[], ["-n0"], ["-n1"]])
+@pytest.mark.parametrize(
+    "workers", [[], ["-n0"], pytest.param(["-n1"], marks=pytest.mark.by_workers)]
+)
 def test_scenarios_run_on_the_twin(pytester, model, workers):
     """What the model predicts is judged, what it does not know is UNDECIDED with the reason.
 
